@@ -1,0 +1,189 @@
+package identity_test
+
+import (
+	"encoding/json"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/keyless-go/identity"
+
+// TestDependencies keeps what a user's build takes in small, and each dependency behind one file.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+
+	t.Run("go.mod", func(t *testing.T) {
+		t.Parallel()
+		var mod struct {
+			Require []struct {
+				Path     string
+				Indirect bool
+			}
+		}
+		if err := json.Unmarshal([]byte(goTool(t, "mod", "edit", "-json", "go.mod")), &mod); err != nil {
+			t.Fatalf("go mod edit -json: %v", err)
+		}
+		allowed := []string{
+			"github.com/Azure/azure-sdk-for-go/sdk/azcore",
+			"github.com/cenkalti/backoff/v4",
+			"github.com/google/go-cmp", // tests only
+			"github.com/patrickmn/go-cache",
+			"golang.org/x/sync",
+		}
+		for _, require := range mod.Require {
+			if !require.Indirect && !slices.Contains(allowed, require.Path) {
+				t.Errorf("go.mod requires %s: do without it, or move what needs it to a module of its own below "+
+					"this one, as examples/ is; every user of this package would get it in go.sum", require.Path)
+			}
+		}
+	})
+
+	t.Run("linked", func(t *testing.T) {
+		t.Parallel()
+		forbidden := []string{"testing", "net/http/httptest", "github.com/google/go-cmp", modulePath + "/identitytest"}
+		within := func(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+		listed := goTool(t, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, ".")
+		importers := make(map[string][]string) // of a forbidden package
+		for line := range strings.Lines(listed) {
+			fields := strings.Fields(line)
+			for _, imported := range fields[1:] {
+				if slices.ContainsFunc(forbidden, func(root string) bool { return within(imported, root) }) {
+					importers[imported] = append(importers[imported], fields[0])
+				}
+			}
+		}
+		for imported, by := range importers {
+			t.Errorf("%s is linked into the package, imported by %s: move the import to a _test.go file or to "+
+				"identitytest; it would be in every user's binary", imported, strings.Join(by, ", "))
+		}
+	})
+
+	t.Run("one file each", func(t *testing.T) {
+		t.Parallel()
+		files := imports(t, ".")
+		for _, module := range []string{"github.com/patrickmn/go-cache", "github.com/cenkalti/backoff/v4"} {
+			var by []string
+			for file, imported := range files {
+				if slices.Contains(imported, module) {
+					by = append(by, file)
+				}
+			}
+			slices.Sort(by)
+			if len(by) != 1 {
+				t.Errorf("%s is imported by %d files %v, want 1: keep it behind the file that wraps it, so that it can be "+
+					"replaced there; when nothing needs it any more, take it out of go.mod and of this test",
+					module, len(by), by)
+			}
+		}
+	})
+
+	t.Run("identitytest", func(t *testing.T) {
+		t.Parallel()
+		if _, err := os.Stat("identitytest"); err != nil {
+			t.Skip("no identitytest directory")
+		}
+		for file, imported := range imports(t, "identitytest") {
+			for _, path := range imported {
+				// The first element of a path outside the standard library is a domain.
+				if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") {
+					t.Errorf("%s imports %s: the fakes use the standard library only. They share nothing with the "+
+						"package they check, so that a mistake can't agree with itself; write the value out again", file, path)
+				}
+			}
+		}
+	})
+
+	t.Run("mentions", func(t *testing.T) {
+		t.Parallel()
+		private := "../" + "shared" // notes that are not part of this repository
+		walk(t, ".", func(name string) {
+			if ext := filepath.Ext(name); ext != ".go" && ext != ".md" {
+				return
+			}
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for number, line := range strings.Split(string(text), "\n") {
+				if strings.Contains(line, private) {
+					t.Errorf("%s:%d mentions %s, which no reader of this repository has: say it here instead",
+						name, number+1, private)
+				}
+			}
+		})
+	})
+}
+
+// goTool returns what the go command prints, run in this directory.
+func goTool(t *testing.T, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("the go command isn't on PATH")
+	}
+	var stderr strings.Builder
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out)
+}
+
+// imports returns the import paths of each non-test Go file of the package in dir, whatever system it is built for.
+func imports(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string][]string)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = nil
+		for _, spec := range file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatalf("%s: import %s: %v", name, spec.Path.Value, err)
+			}
+			files[name] = append(files[name], path)
+		}
+	}
+	return files
+}
+
+// walk calls visit with each file below dir, git's own excepted.
+func walk(t *testing.T, dir string, visit func(name string)) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == ".git":
+			if entry.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		case entry.Type().IsRegular():
+			visit(name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,180 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an Azure SDK client or
+// a chain returns.
+var (
+	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop, another cloud, or
+	// a proxy or gateway in its place. Trying another kind of credential makes sense.
+	ErrUnavailable = errors.New("no managed identity endpoint answers here")
+
+	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to it.
+	ErrIdentityNotFound = errors.New("the requested identity is not assigned to this host")
+
+	// ErrIdentityMismatch means that the host returned a token of another identity than the one requested. The token
+	// is thrown away.
+	ErrIdentityMismatch = errors.New("the host returned a token of another identity")
+
+	// ErrThrottled means that the host kept answering 429 until the time budget was spent.
+	ErrThrottled = errors.New("the host is throttling token requests")
+)
+
+// AuthenticationError is what [Credential.GetToken] and [Credential.Ready] return when no token could be had. Its text
+// is one line: who was asked, what came back in the host's own words, how long that took, and what to check. Neither
+// the text nor a field holds a token or the host's secret header.
+//
+// errors.Is finds [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled], and the error of the
+// caller's context. It never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like the missing blob
+// of the call that needed the token.
+type AuthenticationError struct {
+	Host          Host           // the host that was asked
+	Endpoint      string         // its token endpoint, without query
+	ID            ID             // the identity that was asked for; nil means the host's default
+	Resource      string         // the resource that the token is for: the scope without "/.default"
+	StatusCode    int            // HTTP status of the last answer, 0 if there was none
+	Code          string         // the host's error code, such as "invalid_request"
+	Message       string         // the host's description, one line, at most 300 characters
+	CorrelationID string         // the host's ID of the failed request, for a support case
+	Attempts      int            // requests sent
+	Elapsed       time.Duration  // from the first request to giving up
+	RawResponse   *http.Response // the last answer if it was an error, with a readable body and without its Request; nil otherwise
+
+	reason     error         // one of the sentinels above, or nil
+	cause      error         // what the transport or the caller's context said, or nil
+	what       string        // what happened, where the host's words don't say it
+	hint       string        // what to check
+	transient  bool          // worth asking again: Ready waits
+	retryAfter time.Duration // the host's wish, 0 if none
+	body       []byte        // RawResponse's body
+}
+
+// Error returns the error in one line.
+func (e *AuthenticationError) Error() string {
+	var b strings.Builder
+	b.WriteString("identity: ")
+	b.WriteString(e.Host.String())
+	b.WriteString(": ")
+	var words []string
+	if e.StatusCode != 0 {
+		words = append(words, fmt.Sprint(e.StatusCode))
+	}
+	if e.Code != "" {
+		words = append(words, e.Code)
+	}
+	if e.Message != "" {
+		words = append(words, fmt.Sprintf("%q", e.Message))
+	}
+	if e.what != "" {
+		if len(words) > 0 {
+			words[len(words)-1] += ":"
+		}
+		words = append(words, e.what)
+	}
+	b.WriteString(strings.Join(words, " "))
+	b.WriteString(" (token for ")
+	b.WriteString(e.Resource)
+	if e.Attempts > 0 {
+		fmt.Fprintf(&b, ", %s, %v", count(e.Attempts, "attempt"), round(e.Elapsed))
+	}
+	if e.CorrelationID != "" {
+		b.WriteString(", correlation ID ")
+		b.WriteString(e.CorrelationID)
+	}
+	b.WriteString(")")
+	if e.hint != "" {
+		b.WriteString(": ")
+		b.WriteString(e.hint)
+	}
+	return b.String()
+}
+
+// Unwrap returns the sentinel and the cause, as far as there are any.
+func (e *AuthenticationError) Unwrap() []error {
+	var errs []error
+	if e.reason != nil {
+		errs = append(errs, e.reason)
+	}
+	if e.cause != nil {
+		errs = append(errs, e.cause)
+	}
+	return errs
+}
+
+// NonRetriable tells azcore's retry policy that asking the credential again is no use: it has done its own retries.
+func (e *AuthenticationError) NonRetriable() {}
+
+// forCaller copies the error for one caller: many callers wait for one request, and each may read the body.
+func (e *AuthenticationError) forCaller() *AuthenticationError {
+	own := *e
+	if e.RawResponse != nil {
+		raw := *e.RawResponse
+		raw.Header = raw.Header.Clone()
+		raw.Body = io.NopCloser(bytes.NewReader(e.body))
+		own.RawResponse = &raw
+	}
+	return &own
+}
+
+// leaveError is the error of a caller whose context ended while the request for its token went on.
+func leaveError(ctx context.Context, waited time.Duration, last error) *AuthenticationError {
+	e := &AuthenticationError{
+		what:      "gave up waiting after " + round(waited).String() + ": " + oneLine(context.Cause(ctx).Error()),
+		cause:     ctx.Err(),
+		transient: true,
+	}
+	if cause := context.Cause(ctx); cause != ctx.Err() {
+		e.cause = errors.Join(ctx.Err(), cause)
+	}
+	if last != nil {
+		e.hint = "so far the host answered: " + strings.TrimPrefix(last.Error(), "identity: ")
+	}
+	return e
+}
+
+// maxMessage bounds what is quoted of a host's answer: the first lines of an HTML page are enough to know it.
+const maxMessage = 300
+
+// oneLine makes text fit for a one-line message: control characters and runs of white space become one blank.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
+	}
+	return text
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprint(n, " ", noun, "s")
+}
+
+// round keeps three digits or so: nobody needs nanoseconds of a minute.
+func round(d time.Duration) time.Duration {
+	switch {
+	case d > time.Minute:
+		return d.Round(time.Second)
+	case d > time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d > time.Millisecond:
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Microsecond)
+}

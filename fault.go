@@ -1,0 +1,69 @@
+package identity
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// fault is what a host says of a failure, whichever of the hosts' shapes it came in.
+type fault struct{ code, message, correlationID string }
+
+// fromEntra reports whether the failure was Entra's and not the host's: then it has an AADSTS number.
+func (f fault) fromEntra() bool { return strings.Contains(f.message, "AADSTS") }
+
+// parseFault reads an error body:
+//
+//	{"error": "invalid_request", "error_description": "…", "correlation_id": "…"}   IMDS, Arc, Entra
+//	{"error": {"code": "…", "message": "…", "correlationId": "…"}}                  Service Fabric, Cloud Shell
+//	{"statusCode": 400, "message": "…", "correlationId": "…"}                       App Service
+//
+// and anything else as text.
+func parseFault(header http.Header, body string) fault {
+	type object struct {
+		Error         json.RawMessage `json:"error"`
+		Description   json.RawMessage `json:"error_description"`
+		Code          json.RawMessage `json:"code"`
+		Message       json.RawMessage `json:"message"`
+		CorrelationID json.RawMessage `json:"correlationId"`
+		Correlation   json.RawMessage `json:"correlation_id"`
+	}
+	var f fault
+	var outer, inner object
+	if json.Unmarshal([]byte(body), &outer) == nil {
+		_ = json.Unmarshal(outer.Error, &inner) // a string there leaves inner empty
+		f = fault{
+			code:          firstOf(text(outer.Error), firstOf(text(inner.Code), text(outer.Code))),
+			message:       firstOf(text(outer.Description), firstOf(text(outer.Message), text(inner.Message))),
+			correlationID: firstOf(text(outer.CorrelationID), firstOf(text(outer.Correlation), text(inner.CorrelationID))),
+		}
+	}
+	if f == (fault{}) {
+		f.message = body
+	}
+	if f.correlationID == "" {
+		f.correlationID = firstOf(header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
+	}
+	return fault{code: oneLine(f.code), message: oneLine(f.message), correlationID: oneLine(f.correlationID)}
+}
+
+// jwtLike finds what may be a token, also one cut in the middle.
+var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
+
+const redacted = "REDACTED"
+
+// redact removes from text what must not be shown: the secret of the request, should something echo it, and whatever
+// looks like a token. A text that has a field for a token is not shown at all.
+func redact(text, secret string) string {
+	if secret != "" {
+		text = strings.ReplaceAll(text, secret, redacted)
+		if quoted, err := json.Marshal(secret); err == nil {
+			text = strings.ReplaceAll(text, string(quoted[1:len(quoted)-1]), redacted)
+		}
+	}
+	if strings.Contains(strings.ToLower(text), "access_token") {
+		return redacted
+	}
+	return jwtLike.ReplaceAllString(text, redacted)
+}

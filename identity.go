@@ -1,0 +1,202 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// Credential authenticates as the managed identity of the place that the process runs in. Make one with
+// [NewCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no Close, and leaves no
+// goroutine behind but a renewal under way.
+type Credential struct {
+	view   view
+	sender *sender
+	tokens *cache
+}
+
+var _ azcore.TokenCredential = (*Credential)(nil)
+
+// NewCredential makes a credential for the host that this process runs on, see [Detect]. nil options mean the defaults:
+// the detected host and its default identity. It sends nothing and starts nothing; what is wrong with the options or with
+// the host's variables is an error here, one that names the field or the variable.
+//
+// # Defaults of CredentialOptions.Retry
+//
+// An acquisition may take 75 s on IMDS and 30 s elsewhere, all tries together; each try 40 s and 20 s; waits between tries
+// are random up to 1 s (elsewhere 500 ms) doubling to 10 s (5 s). While nothing has ever answered as IMDS would, it ends
+// after 5 s with [ErrUnavailable]. TryTimeout, RetryDelay, MaxRetryDelay, StatusCodes and ShouldRetry replace those values;
+// StatusCodes and ShouldRetry are asked about failures only, never about a token. A positive MaxRetries limits the tries,
+// and extends the time to what that many can take, up to an hour; a negative one means a single try.
+func NewCredential(options *CredentialOptions) (*Credential, error) {
+	return newCredential(options, processEnvironment())
+}
+
+func newCredential(options *CredentialOptions, env environment) (*Credential, error) {
+	if options == nil {
+		options = &CredentialOptions{}
+	}
+	shared := processRealm
+	if options.Transport != nil {
+		shared = newRealm()
+	}
+	return newCredentialIn(shared, options, env)
+}
+
+func newCredentialIn(shared *realm, options *CredentialOptions, env environment) (*Credential, error) {
+	if err := validateID(options.ID); err != nil {
+		return nil, err
+	}
+	detection := detect(env)
+	if options.Host != "" {
+		var err error
+		if detection, err = choose(options.Host, env); err != nil {
+			return nil, err
+		}
+	}
+	src, err := newSource(detection, env, options.ID)
+	if err != nil {
+		return nil, err
+	}
+	snd, err := newSender(src, options, shared.node(src))
+	if err != nil {
+		return nil, err
+	}
+	return &Credential{view: view{identity: cacheKey(src)}, sender: snd, tokens: shared.tokens}, nil
+}
+
+// cacheKey is by what tokens of one identity are kept together. IDs are the same in any case.
+func cacheKey(src source) string {
+	id := src.identity()
+	if id == nil {
+		return string(src.host()) + "\n" + src.endpoint() + "\n\n"
+	}
+	return string(src.host()) + "\n" + src.endpoint() + "\n" + idKind(id) + " " + strings.ToLower(normalID(id.String())) + "\n"
+}
+
+const defaultSuffix = "/.default"
+
+// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
+//
+// A held token is returned at once, without a request and without an allocation, until it really ends; from half of its
+// life on it is renewed in the background. Only without a valid token does GetToken block, until ctx ends and at most for
+// the time that [NewCredential] documents; in the last 5 minutes of a long-lived token it may wait up to 2 s for the
+// renewal. RefreshOn says when the renewal is due. TenantID and EnableCAE don't matter to a managed identity. Claims make
+// it ask the host anew, at most once in 30 s for a resource; the host may repeat itself from a cache of its own.
+//
+// Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one identity and resource share
+// one request; a caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.
+func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if len(options.Scopes) == 1 && options.Claims == "" {
+		if h := c.view.fresh(strings.TrimSuffix(options.Scopes[0], defaultSuffix)); h != nil {
+			return h.token, nil
+		}
+	}
+	return c.getToken(ctx, options)
+}
+
+// getToken is GetToken without a hit.
+func (c *Credential) getToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	switch {
+	case c.sender == nil:
+		return azcore.AccessToken{}, errors.New("identity: GetToken: this Credential was not made by NewCredential")
+	case ctx == nil:
+		return azcore.AccessToken{}, errors.New("identity: GetToken: nil Context")
+	case len(options.Scopes) != 1:
+		return azcore.AccessToken{}, fmt.Errorf("identity: GetToken: %d scopes: a managed identity's token is for exactly one, such as https://vault.azure.net/.default", len(options.Scopes))
+	}
+	resource := strings.TrimSuffix(options.Scopes[0], defaultSuffix)
+	if err := validateResource(resource); err != nil {
+		return azcore.AccessToken{}, err
+	}
+	token, err := c.tokens.get(ctx, &c.view, resource, options.Claims != "", c.sender)
+	if err != nil {
+		return azcore.AccessToken{}, c.ownError(err, resource)
+	}
+	return token, nil
+}
+
+// maxResourceLength is far above any App ID URI; it bounds the cache's keys.
+const maxResourceLength = 2048
+
+func validateResource(resource string) error {
+	switch {
+	case resource == "":
+		return errors.New("identity: GetToken: empty scope: want one such as https://vault.azure.net/.default")
+	case len(resource) > maxResourceLength:
+		return fmt.Errorf("identity: GetToken: scope of %d characters, at most %d are allowed", len(resource), maxResourceLength)
+	case strings.ContainsFunc(resource, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar }):
+		return fmt.Errorf("identity: GetToken: scope %q contains a blank or a control character, or is not UTF-8", resource)
+	}
+	return nil
+}
+
+// ownError makes one caller's own copy of a shared error, and completes it.
+func (c *Credential) ownError(err error, resource string) error {
+	e, ok := err.(*AuthenticationError)
+	if !ok {
+		return err
+	}
+	e = e.forCaller()
+	src := c.sender.source
+	e.Host, e.Endpoint, e.ID, e.Resource = src.host(), src.endpoint(), src.identity(), resource
+	return e
+}
+
+// Host returns the host whose endpoint the credential asks: the detected one, or CredentialOptions.Host.
+func (c *Credential) Host() Host {
+	if c.sender == nil {
+		return ""
+	}
+	return c.sender.source.host()
+}
+
+// readyPoll is how often Ready looks again. It costs no request while a cool-down lasts, and that is at least as long.
+const readyPoll = 500 * time.Millisecond
+
+// Ready returns nil once a valid token is held for each of the scopes, without a request when that is so already. It
+// waits through start-up and unavailability, and has no limit of its own: it blocks until ctx ends, and then returns the
+// last failure, in which errors.Is finds ctx.Err(). What waiting can't mend, such as [ErrIdentityNotFound] or an empty
+// scope, it returns at once. It is safe for concurrent use, and meant for start-up and for readiness probes.
+func (c *Credential) Ready(ctx context.Context, scopes ...string) error {
+	if len(scopes) == 0 {
+		return errors.New("identity: Ready: no scope: want at least one such as https://vault.azure.net/.default")
+	}
+	for _, scope := range scopes {
+		if err := c.ready(ctx, scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Credential) ready(ctx context.Context, scope string) error {
+	var last *AuthenticationError
+	for {
+		_, err := c.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		e, ok := errors.AsType[*AuthenticationError](err)
+		switch {
+		case !ok || !e.transient: // nil, too
+			return err
+		case ctx.Err() != nil && last == nil:
+			return err
+		case ctx.Err() != nil:
+			last.cause = errors.Join(ctx.Err(), last.cause)
+			last.what = strings.TrimLeft(last.what+"; not ready when the context ended: "+ctx.Err().Error(), "; ")
+			return last
+		}
+		last = e
+		timer := time.NewTimer(readyPoll)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}

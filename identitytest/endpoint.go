@@ -1,0 +1,211 @@
+package identitytest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// defaultLifetime is what Microsoft states for managed identity tokens; it can't be configured on a real host.
+const defaultLifetime = 24 * time.Hour
+
+// Options says how a fake endpoint differs from the default one. Constructors copy it: later changes have no effect.
+type Options struct {
+	// Identities are those of the fake host. The zero fields of each are filled in, see [Identity].
+	// None means one system-assigned identity. At most one may be system-assigned, and no two may share an ID.
+	Identities []Identity
+
+	// Lifetime is how long a new token is valid, counted from the moment of its issue. Zero means 24 hours, as on
+	// Azure. The wire format has whole seconds, so the end is rounded down. A negative value panics.
+	Lifetime time.Duration
+
+	// HostCache makes the endpoint answer with the same token for the same identity and resource until that token
+	// has ended, as real hosts do: asking again doesn't bring a longer life. Without it each answer has a new token.
+	HostCache bool
+
+	// RateLimit makes the endpoint answer 429 to a request beyond 20 in any second, or beyond 5 at once (which
+	// includes the time that a [Response] spends in its Delay). These are the limits of IMDS, per virtual machine.
+	// A refused request doesn't count toward either limit, and takes no scripted answer.
+	RateLimit bool
+}
+
+// Endpoint is a fake managed identity endpoint. It is a transport (see [Endpoint.Do]), an [http.Handler], and a server
+// of its own (see [Endpoint.Start]); all three share its script, its rate limit, its cache and its record of requests.
+// All methods are safe for concurrent use.
+type Endpoint struct {
+	host       host
+	nonce      string     // the first element of the path, and this endpoint's alone
+	identities []Identity // filled in; never changes
+	issuer     *issuer
+
+	mu       sync.Mutex // guards all below; not held while an answer is delayed or sent
+	script   script
+	limit    *limiter // nil without Options.RateLimit
+	requests []received
+	started  bool
+}
+
+// host is what distinguishes one kind of endpoint from another.
+type host interface {
+	// path is the path of the token endpoint, in lower case.
+	path() string
+	// env returns the variables by which the host is found at base, as "NAME=value".
+	env(base string) []string
+	// answer is the host's usual answer to a request for a token.
+	answer(e *Endpoint, r *http.Request) answer
+	// failure is the host's answer of that status, whatever the request was.
+	failure(status int) answer
+}
+
+// answer is one response, before it is sent in memory or over a connection.
+type answer struct {
+	status int // 0: none is sent, err is what happens instead
+	header http.Header
+	body   string
+	err    error // comes after body
+}
+
+// received is a request as it came in. It never changes.
+type received struct {
+	request *http.Request // without its body
+	body    []byte
+}
+
+func newEndpoint(options *Options, host host, hostID string) *Endpoint {
+	var o Options
+	if options != nil {
+		o = *options
+	}
+	if o.Lifetime < 0 {
+		panic(fmt.Sprintf("identitytest: Options.Lifetime: negative duration %v", o.Lifetime))
+	}
+	if o.Lifetime == 0 {
+		o.Lifetime = defaultLifetime
+	}
+	e := &Endpoint{
+		host:       host,
+		nonce:      randomHex(4),
+		identities: fill(o.Identities, hostID),
+		issuer:     newIssuer(o.Lifetime, o.HostCache, hostID),
+	}
+	if o.RateLimit {
+		e.limit = new(limiter)
+	}
+	return e
+}
+
+// Identities returns the identities of the endpoint, with the values that were filled in.
+func (e *Endpoint) Identities() []Identity { return slices.Clone(e.identities) }
+
+// Requests returns all requests received so far, in the order of their arrival, including those that were refused,
+// throttled or met by a scripted failure. They are copies: reading their bodies or changing them affects nothing.
+// Whichever way a request came, its URL is absolute, its Host is set, and its context is [context.Background].
+func (e *Endpoint) Requests() []*http.Request {
+	e.mu.Lock()
+	all := slices.Clone(e.requests)
+	e.mu.Unlock()
+
+	requests := make([]*http.Request, len(all))
+	for i, got := range all {
+		requests[i] = got.request.Clone(context.Background())
+		requests[i].Body = io.NopCloser(bytes.NewReader(got.body))
+	}
+	return requests
+}
+
+// handle records r and returns the answer to it, after the delay that the script asks for.
+// Its error says that r ended before that.
+func (e *Endpoint) handle(r *http.Request) (answer, error) {
+	got, err := receive(r)
+	if err != nil {
+		return answer{}, err
+	}
+	response, admitted := e.next(got)
+	if !admitted {
+		return e.host.failure(http.StatusTooManyRequests), nil
+	}
+	defer e.leave()
+	if err := pause(r.Context(), response.Delay); err != nil {
+		return answer{}, err
+	}
+	return response.answer(e, got.request), nil
+}
+
+// next is all that must happen in the order of arrival: the record, the rate limit, the script.
+func (e *Endpoint) next(got received) (response Response, admitted bool) {
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.requests = append(e.requests, got)
+	if e.limit != nil && !e.limit.enter(now) {
+		return Response{}, false
+	}
+	return e.script.take(now), true
+}
+
+func (e *Endpoint) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.limit != nil {
+		e.limit.leave()
+	}
+}
+
+// receive copies r, and brings the forms that a client and a server give a request into one.
+func receive(r *http.Request) (received, error) {
+	var body []byte
+	if r.Body != nil {
+		var err error
+		body, err = io.ReadAll(r.Body)
+		_ = r.Body.Close() // a transport closes it, even if reading failed
+		if err != nil {
+			return received{}, err
+		}
+	}
+	request := r.Clone(context.Background())
+	request.Body, request.GetBody = http.NoBody, nil
+	request.ContentLength = int64(len(body))
+	request.RequestURI = ""
+	if request.Method == "" {
+		request.Method = http.MethodGet
+	}
+	if request.Header == nil {
+		request.Header = make(http.Header)
+	}
+	if request.Host == "" {
+		request.Host = request.URL.Host
+	}
+	if request.URL.Host == "" {
+		request.URL.Scheme, request.URL.Host = "http", request.Host
+		if r.TLS != nil {
+			request.URL.Scheme = "https"
+		}
+	}
+	return received{request, body}, nil
+}
+
+// atTokenPath reports whether r is for the token endpoint, with or without the nonce that Env puts in front.
+func (e *Endpoint) atTokenPath(r *http.Request) bool {
+	return strings.EqualFold(strings.TrimPrefix(r.URL.Path, "/"+e.nonce), e.host.path())
+}
+
+// pause waits for d or for the end of ctx, whose error it returns.
+func pause(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,127 @@
+package identity
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// imds is the Instance Metadata Service of virtual machines, scale sets, AKS and Batch nodes, Container Instances and
+// Spring Apps.
+//
+// https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
+type imds struct {
+	url *url.URL
+	id  ID
+}
+
+const (
+	imdsBase = "http://169.254.169.254"
+	imdsPath = "/metadata/identity/oauth2/token"
+)
+
+// imdsEndpoint is the token endpoint: at the fixed address, or where AZURE_POD_IDENTITY_AUTHORITY_HOST moves it.
+func imdsEndpoint(env environment) (string, error) {
+	base := env.getenv(envAuthority)
+	if base == "" {
+		return imdsBase + imdsPath, nil
+	}
+	u, err := parseEndpoint(envAuthority, base)
+	if err != nil {
+		return "", err
+	}
+	path := strings.TrimRight(u.Path, "/")
+	if !strings.HasSuffix(strings.ToLower(path), imdsPath) {
+		path += imdsPath
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}).String(), nil
+}
+
+func newIMDS(env environment, id ID) (source, error) {
+	endpoint, err := imdsEndpoint(env)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	return &imds{url: u, id: id}, nil
+}
+
+func (s *imds) host() Host       { return HostIMDS }
+func (s *imds) endpoint() string { return s.url.String() }
+func (s *imds) identity() ID     { return s.id }
+
+// request asks for a token. Container Instances know the resource ID as msi_res_id only.
+func (s *imds) request(resource string) (request, error) {
+	query := url.Values{"api-version": {"2018-02-01"}, "resource": {resource}}
+	switch id := s.id.(type) {
+	case ClientID:
+		query.Set("client_id", string(id))
+	case ObjectID:
+		query.Set("object_id", string(id))
+	case ResourceID:
+		query.Set("msi_res_id", string(id))
+	}
+	u := *s.url
+	u.RawQuery = query.Encode()
+	return request{method: http.MethodGet, url: &u, header: http.Header{"Metadata": {"true"}}}, nil
+}
+
+// recognises tells IMDS from whatever else may answer at its address: Docker Desktop's proxy with a 403, a gateway with
+// a 404 page, a captive portal with a 200. IMDS names itself in the Server header, or sends a JSON object with an error
+// or a token; its look-alikes (the workload identity proxy, test doubles) do the latter.
+func (s *imds) recognises(a answer) bool {
+	if strings.HasPrefix(a.header.Get("Server"), "IMDS/") {
+		return true
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(bytes.TrimSpace(a.body), &fields) != nil {
+		return false
+	}
+	return fields["error"] != nil || fields["access_token"] != nil
+}
+
+// notAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
+func (s *imds) notAssigned(status int, f fault) bool {
+	return status == http.StatusBadRequest && f.code == "invalid_request" && !f.fromEntra()
+}
+
+func (s *imds) hint(status int, f fault) string {
+	switch {
+	case s.notAssigned(status, f) && s.id != nil:
+		return "is " + describeID(s.id) + " assigned to this VM?"
+	case s.notAssigned(status, f):
+		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one"
+	case status == http.StatusTooManyRequests:
+		return "IMDS serves 20 token requests a second and 5 at once per VM: what else on this VM asks it?"
+	case status == http.StatusNotFound || status == http.StatusGone:
+		return "IMDS is being updated, or the identity was assigned a moment ago: this passes within a few minutes"
+	}
+	return ""
+}
+
+// rules: the budget covers the 70 seconds within which IMDS promises to be back from an update (410), and leaves 5 for
+// the last try. IMDS asks for at least a second between a 5xx and the next try. Nothing that answers within 5 s before
+// anything ever did means that there is no IMDS. 40 s per try: IMDS answers a cold request from Entra within seconds,
+// but a node under load has been seen to take half a minute.
+//
+// https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
+func (s *imds) rules() rules {
+	return rules{
+		budget:      75 * time.Second,
+		unanswered:  5 * time.Second,
+		unavailable: true,
+		tryTimeout:  40 * time.Second,
+		delay:       time.Second,
+		maxDelay:    10 * time.Second,
+		serverDelay: time.Second,
+		retries: func(status int) bool {
+			return status == http.StatusNotFound || status == http.StatusGone || retriesAnywhere(status)
+		},
+	}
+}

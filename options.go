@@ -1,0 +1,132 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"unicode"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+)
+
+// CredentialOptions are the optional settings of [NewCredential]. The zero value is ready to use: it means the
+// host that is detected and the identity that this host uses by default. NewCredential copies the options; changing
+// them afterwards has no effect.
+type CredentialOptions struct {
+	// ClientOptions configures the requests to the host's token endpoint.
+	//
+	//   - Transport: nil means a client that uses no proxy, follows no redirect and keeps no connection open. A
+	//     Transport of one's own is used as given, with one exception: an *http.Client without a CheckRedirect function
+	//     is copied and follows no redirect, because a redirect would carry the host's secret header elsewhere.
+	//     A credential with a Transport has a token cache of its own; all others share one cache per process.
+	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the defaults. Only one layer
+	//     retries. MaxRetries counts on top of the time budget: 0 means as many as the budget allows, less than zero
+	//     means none.
+	//   - PerCallPolicies run once per acquisition, PerRetryPolicies at each try.
+	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests below it.
+	//   - Logging: IncludeBody is ignored, and neither the host's secret header nor Authorization can be allowed,
+	//     because a log is no place for a token.
+	//   - Cloud, APIVersion and InsecureAllowCredentialWithHTTP have no meaning for a managed identity and are ignored.
+	azcore.ClientOptions
+
+	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it nil for the
+	// host's default, the system-assigned identity. An empty or blank ID is an error, never the system-assigned
+	// identity. Hosts without a system-assigned identity may hand out the only user-assigned one when ID is nil.
+	ID ID
+
+	// Host overrides the detection. "" means the host that [Detect] reports.
+	Host Host
+
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn), without any secret. nil is silent.
+	Logger *slog.Logger
+}
+
+// ID names a user-assigned managed identity. It is one of [ClientID], [ObjectID] and [ResourceID].
+type ID interface {
+	fmt.Stringer
+	isID()
+}
+
+// ClientID is the client (application) ID of a user-assigned identity, a GUID. Azure shows it as "Client ID".
+type ClientID string
+
+// ObjectID is the object (principal) ID of a user-assigned identity, a GUID. Azure shows it as "Object (principal) ID".
+type ObjectID string
+
+// ResourceID is the Azure Resource Manager ID of a user-assigned identity, such as
+// "/subscriptions/…/resourcegroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/…".
+type ResourceID string
+
+func (ClientID) isID()   {}
+func (ObjectID) isID()   {}
+func (ResourceID) isID() {}
+
+// String returns the ID as it was given.
+func (id ClientID) String() string { return string(id) }
+
+// String returns the ID as it was given.
+func (id ObjectID) String() string { return string(id) }
+
+// String returns the ID as it was given.
+func (id ResourceID) String() string { return string(id) }
+
+// idKind names the kind of an ID in messages: "client ID".
+func idKind(id ID) string {
+	switch id.(type) {
+	case ClientID:
+		return "client ID"
+	case ObjectID:
+		return "object ID"
+	case ResourceID:
+		return "resource ID"
+	}
+	return ""
+}
+
+// describeID says which identity a request asks for.
+func describeID(id ID) string {
+	if id == nil {
+		return "the host's default identity"
+	}
+	return idKind(id) + " " + id.String()
+}
+
+// maxIDLength bounds what is repeated in URLs, cache keys and errors. Resource Manager allows 90 characters for a
+// resource group and 128 for an identity's name, so that real resource IDs stay below 400.
+const maxIDLength = 1024
+
+// validateID refuses what can't be an identity. A typo must never select the system-assigned identity silently.
+func validateID(id ID) error {
+	if id == nil {
+		return nil
+	}
+	const field = "identity: CredentialOptions.ID: "
+	var kind string
+	switch id.(type) {
+	case ClientID:
+		kind = "ClientID"
+	case ObjectID:
+		kind = "ObjectID"
+	case ResourceID:
+		kind = "ResourceID"
+	default: // a pointer to one of the three also has their methods
+		return fmt.Errorf("%s%T: give a ClientID, ObjectID or ResourceID by value", field, id)
+	}
+	value := id.String()
+	switch {
+	case strings.TrimSpace(value) == "":
+		return errors.New(field + "empty " + kind + ": leave ID nil to ask for the system-assigned identity")
+	case len(value) > maxIDLength:
+		return fmt.Errorf("%s%s of %d characters, at most %d are allowed", field, kind, len(value), maxIDLength)
+	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
+		return fmt.Errorf("%s%s %q contains a control character or is not UTF-8", field, kind, value)
+	case strings.TrimSpace(value) != value:
+		return fmt.Errorf("%s%s %q begins or ends with white space", field, kind, value)
+	case kind != "ResourceID" && strings.Contains(value, "/"):
+		return fmt.Errorf("%s%s %q looks like a resource ID: use ResourceID", field, kind, value)
+	case kind == "ResourceID" && !strings.HasPrefix(value, "/"):
+		return fmt.Errorf("%sResourceID %q: want /subscriptions/…/userAssignedIdentities/…", field, value)
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/cenkalti/backoff/v4"
+)
+
+// rules say when a host is asked again. The budgets are times, not counts: what matters to a caller is how long it waits.
+type rules struct {
+	budget      time.Duration         // for one acquisition, all tries and waits together
+	unanswered  time.Duration         // the same while nothing has ever answered as the host would
+	unavailable bool                  // is that ErrUnavailable, or was the endpoint named and should be there?
+	tryTimeout  time.Duration         // for one try, without the wait for a place
+	delay       time.Duration         // the first wait's upper end; it doubles
+	maxDelay    time.Duration         // the upper end's limit
+	serverDelay time.Duration         // least wait after a 5xx
+	retries     func(status int) bool // statuses worth another try
+
+	maxTries    int                              // 0: as many as the budget allows
+	shouldRetry func(*http.Response, error) bool // the user's; decides alone
+	statusCodes []int                            // the user's; not nil: replaces retries
+}
+
+// retriesAnywhere are the statuses that any host's endpoint is asked again after. Status 0 or 600 and above is no HTTP
+// status at all: something broke in between.
+func retriesAnywhere(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500 || status <= 0
+}
+
+// lastTry is how long before the end of the budget the last try starts, so that it can be answered.
+const lastTry = 5 * time.Second
+
+// with applies the user's options on top of a host's rules, field by field.
+func (r rules) with(o policy.RetryOptions) (rules, error) {
+	const field = "identity: CredentialOptions.Retry."
+	if o.TryTimeout < 0 {
+		return r, errors.New(field + "TryTimeout: negative: leave it 0 for the default")
+	}
+	for _, status := range o.StatusCodes {
+		if status < 100 || status > 999 {
+			return r, fmt.Errorf("%sStatusCodes: %d is not an HTTP status", field, status)
+		}
+	}
+	if o.TryTimeout > 0 {
+		r.tryTimeout = o.TryTimeout
+		r.budget = max(r.budget, min(o.TryTimeout, longestBudget)+lastTry)
+	}
+	switch {
+	case o.RetryDelay < 0:
+		r.delay, r.serverDelay = 0, 0
+	case o.RetryDelay > 0:
+		r.delay, r.serverDelay = o.RetryDelay, 0
+	}
+	switch {
+	case o.MaxRetryDelay < 0:
+		r.maxDelay = math.MaxInt64
+	case o.MaxRetryDelay > 0:
+		r.maxDelay = o.MaxRetryDelay
+	}
+	r.delay = min(r.delay, r.maxDelay)
+	r.shouldRetry = o.ShouldRetry
+	r.statusCodes = slices.Clone(o.StatusCodes)
+	if o.StatusCodes != nil && r.statusCodes == nil {
+		r.statusCodes = []int{}
+	}
+	switch {
+	case o.MaxRetries < 0:
+		r.maxTries = 1
+	case o.MaxRetries == 0 && o.RetryDelay < 0: // without waits, a time budget alone would be a flood
+		r.maxTries = 1 + azcoreRetries
+	case o.MaxRetries > 0:
+		r.maxTries = int(o.MaxRetries) + 1
+		r.budget = max(r.budget, r.longest())
+	}
+	return r, nil
+}
+
+const (
+	// longestBudget is where an acquisition ends whatever the options ask for.
+	longestBudget = time.Hour
+	// azcoreRetries is what policy.RetryOptions documents as the default of MaxRetries.
+	azcoreRetries = 3
+)
+
+// longest is how long maxTries tries can take. A user who asks for many tries gets the time for them, up to longestBudget.
+func (r rules) longest() time.Duration {
+	try := min(r.tryTimeout, longestBudget)
+	total, wait := try+lastTry, min(r.delay, longestBudget)
+	for i := 1; i < r.maxTries && total < longestBudget; i++ {
+		total += wait + r.serverDelay + try
+		wait = min(wait*2, r.maxDelay, longestBudget)
+	}
+	return min(total, longestBudget)
+}
+
+// retryPolicy stands in the pipeline where azcore's own would: below PerCallPolicies, above PerRetryPolicies.
+type retryPolicy struct{}
+
+func (retryPolicy) Do(req *policy.Request) (*http.Response, error) {
+	var t *trial
+	if !req.OperationValue(&t) {
+		return req.Next()
+	}
+	return t.run(req)
+}
+
+// trial is one acquisition: its tries and what became of them.
+type trial struct {
+	sender   *sender
+	resource string
+	start    time.Time
+	report   func(error)
+
+	attempts int
+	last     *failure // kept here, because backoff drops it when the context ends
+	grant    grant
+	granted  bool
+}
+
+// run tries until there is a token, a final failure, or no time left.
+func (t *trial) run(req *policy.Request) (*http.Response, error) {
+	ctx := req.Raw().Context()
+	operation := func() (*http.Response, error) {
+		resp, f := t.send(req, t.tryTimeout())
+		if f == nil {
+			return resp, nil
+		}
+		t.last = f
+		if t.report != nil {
+			f.Attempts, f.Elapsed = t.attempts, time.Since(t.start)
+			t.report(f.forCaller()) // a copy: final changes this one later
+		}
+		if !t.again(f) {
+			return nil, backoff.Permanent(f)
+		}
+		return nil, f
+	}
+	var b backoff.BackOff = &schedule{trial: t}
+	if n := t.sender.rules.maxTries; n > 0 {
+		b = backoff.WithMaxRetries(b, uint64(n-1))
+	}
+	return backoff.RetryWithData(operation, backoff.WithContext(b, ctx))
+}
+
+// unanswered reports whether nothing has answered yet as the host would, at this endpoint, in this process.
+func (t *trial) unanswered() bool {
+	return (t.last == nil || t.last.silent) && !t.sender.node.answered.Load()
+}
+
+// tryTimeout is the rules', but not longer than the time that is left to a place where nothing answers. The first try
+// gets the full time, because a real host can be slow.
+func (t *trial) tryTimeout() time.Duration {
+	r := t.sender.rules
+	if t.last != nil && t.unanswered() {
+		return min(r.tryTimeout, max(r.unanswered-time.Since(t.start), 100*time.Millisecond))
+	}
+	return r.tryTimeout
+}
+
+// again decides whether a failure is worth another try, in azcore's order: what says of itself that it is final, then the
+// user's function, then statuses.
+func (t *trial) again(f *failure) bool {
+	r := t.sender.rules
+	switch {
+	case f.final:
+		return false
+	case r.shouldRetry != nil && f.response != nil:
+		return r.shouldRetry(f.forCaller().RawResponse, nil)
+	case r.shouldRetry != nil:
+		return r.shouldRetry(nil, f.forCaller())
+	case f.status < 0:
+		return true
+	case r.statusCodes != nil:
+		return slices.Contains(r.statusCodes, f.status)
+	case f.silent: // the status is something else's and says nothing
+		return true
+	}
+	return r.retries(f.status)
+}
+
+// schedule is the wait before each next try: exponential, with full jitter applied after the cap, so that the processes
+// of a node never retry in step. It never outlasts the budget: the last wait is cut so that one more try fits.
+type schedule struct {
+	trial    *trial
+	interval *backoff.ExponentialBackOff
+}
+
+// Reset implements backoff.BackOff. backoff calls it before the first try.
+func (s *schedule) Reset() {
+	r := s.trial.sender.rules
+	s.interval = backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(r.delay),
+		backoff.WithMaxInterval(r.maxDelay),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(0), // its jitter would come before the cap
+		backoff.WithMaxElapsedTime(0),      // its default gives up after 15 minutes; our budgets do that
+	)
+}
+
+// NextBackOff implements backoff.BackOff.
+func (s *schedule) NextBackOff() time.Duration {
+	t, r, f := s.trial, s.trial.sender.rules, s.trial.last
+	wait := jitter(s.interval.NextBackOff())
+	if f.status >= 500 {
+		wait += r.serverDelay
+	}
+	// Retry-After is a minimum. All who were throttled got the same one, so that the jitter goes on top of it.
+	if f.retryAfter > 0 {
+		wait += f.retryAfter
+	}
+	elapsed := time.Since(t.start)
+	latest := r.budget - min(lastTry, r.budget/2) + jitter(min(lastTry, r.budget/2)/2)
+	if t.unanswered() && r.unanswered < r.budget {
+		latest = r.unanswered * 4 / 5
+	}
+	switch {
+	case elapsed >= latest, f.retryAfter > latest-elapsed:
+		return backoff.Stop
+	case wait > latest-elapsed:
+		return latest - elapsed
+	}
+	return wait
+}
+
+// jitter is a uniformly distributed time from 0 to limit.
+func jitter(limit time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
+	return rand.N(limit)
+}
+
+// maxRetryAfter bounds what a host can ask for. A date seen through a wrong clock must not silence us for hours.
+const maxRetryAfter = 5 * time.Minute
+
+// retryAfter reads the three headers that hosts and gateways use, most precise first; 0 if there is none.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	for _, h := range []struct {
+		name string
+		unit time.Duration
+	}{{"Retry-After-Ms", time.Millisecond}, {"X-Ms-Retry-After-Ms", time.Millisecond}, {"Retry-After", time.Second}} {
+		value := strings.TrimSpace(header.Get(h.name))
+		if value == "" {
+			continue
+		}
+		if n, err := strconv.ParseUint(value, 10, 64); err == nil {
+			if n > uint64(maxRetryAfter/h.unit) {
+				return maxRetryAfter
+			}
+			if n > 0 {
+				return time.Duration(n) * h.unit
+			}
+			continue
+		} else if errors.Is(err, strconv.ErrRange) {
+			return maxRetryAfter
+		}
+		if h.unit == time.Second {
+			if at, err := http.ParseTime(value); err == nil && at.After(now) {
+				return min(at.Sub(now), maxRetryAfter)
+			}
+		}
+	}
+	return 0
+}

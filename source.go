@@ -1,0 +1,276 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"golang.org/x/sync/semaphore"
+)
+
+// source is what is particular to a host. A host is one small file that implements it; sending, reading, retrying and
+// caching stand once, for all of them.
+type source interface {
+	host() Host
+	endpoint() string                         // for messages and cache keys: no query, no secret
+	identity() ID                             // nil for the host's default
+	request(resource string) (request, error) // what to send; read anew for each try, because hosts rotate secrets
+	recognises(a answer) bool                 // is this the host's own answer, or that of something in its place?
+	notAssigned(status int, f fault) bool     // does it refuse the identity?
+	hint(status int, f fault) string          // what to check after an answer that is an error; "" for nothing in particular
+	rules() rules                             // when to try again
+}
+
+// request is one token request, as plain data that a test can compare.
+type request struct {
+	method string
+	url    *url.URL
+	header http.Header
+	secret string // the part of header that must not be seen anywhere; "" for none
+}
+
+// answer is one response, wholly read.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	raw    *http.Response
+}
+
+// validateSecret refuses what can't be sent in a header, without repeating it.
+func validateSecret(variable, value string) error {
+	switch {
+	case value == "":
+		return errors.New("identity: " + variable + ": is empty")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return errors.New("identity: " + variable + ": contains a control character")
+	}
+	return nil
+}
+
+// node is what one process knows of one endpoint, whichever credential asks it.
+type node struct {
+	slots    *semaphore.Weighted
+	answered atomic.Bool // it has answered as the host would, so that silence is now a fault and not another place
+}
+
+// maxConcurrent requests go to one endpoint at once. IMDS answers 429 past 5 on a VM:
+// https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
+const maxConcurrent = 5
+
+// realm is what credentials share: tokens, and what is known of endpoints.
+type realm struct {
+	tokens *cache
+	mu     sync.Mutex
+	nodes  map[string]*node // by host and endpoint; a process sees one or two
+}
+
+func newRealm() *realm {
+	return &realm{tokens: newCache(), nodes: map[string]*node{}}
+}
+
+// processRealm is the one global variable: fifty clients that each made a credential of one identity shall send one
+// request, and the VM's limit of 5 at once holds for the process. Credentials with a Transport of their own stay out
+// of it, so that tests never see each other's tokens.
+var processRealm = newRealm()
+
+func (r *realm) node(s source) *node {
+	key := string(s.host()) + " " + s.endpoint()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.nodes[key]
+	if n == nil {
+		n = &node{slots: semaphore.NewWeighted(maxConcurrent)}
+		r.nodes[key] = n
+	}
+	return n
+}
+
+// sender acquires tokens from a source: it is the only way a request is sent, an answer read and a failure judged.
+type sender struct {
+	source  source
+	node    *node
+	rules   rules
+	log     *slog.Logger
+	options policy.ClientOptions
+	// client is built by the first request: many services make a credential per request, and a warm cache needs none.
+	client func() (*azcore.Client, error)
+}
+
+// Module name and version, as azcore's User-Agent and tracing show them.
+const (
+	moduleName = "github.com/keyless-go/identity"
+	version    = "v0.1.0"
+)
+
+func newSender(src source, options *CredentialOptions, n *node) (*sender, error) {
+	r, err := src.rules().with(options.Retry)
+	if err != nil {
+		return nil, err
+	}
+	s := &sender{source: src, node: n, rules: r, log: options.Logger, options: pipelineOptions(options.ClientOptions)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.client = sync.OnceValues(func() (*azcore.Client, error) {
+		return azcore.NewClient(moduleName, version, runtime.PipelineOptions{
+			PerRetry: []policy.Policy{retryPolicy{}},
+			Tracing:  runtime.TracingOptions{Namespace: "Microsoft.Entra"},
+		}, &s.options)
+	})
+	return s, nil
+}
+
+// logger implements acquirer.
+func (s *sender) logger() *slog.Logger {
+	log := s.log.With("host", string(s.source.host()), "endpoint", s.source.endpoint())
+	if id := s.source.identity(); id != nil {
+		log = log.With("identity", describeID(id))
+	}
+	return log
+}
+
+// acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent. It blocks for the
+// budget at most (IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise). report receives the
+// failure of each try.
+func (s *sender) acquire(ctx context.Context, resource string, report func(error)) (g grant, err error) {
+	ctx, cancel := context.WithTimeout(ownValues{ctx}, s.rules.budget)
+	defer cancel()
+	client, err := s.client()
+	if err != nil {
+		return grant{}, err
+	}
+	ctx, end := runtime.StartSpan(ctx, "Credential.GetToken", client.Tracer(), nil)
+	defer func() { end(err) }()
+
+	t := &trial{sender: s, resource: resource, start: time.Now(), report: report}
+	first, err := s.source.request(resource)
+	if err != nil {
+		return grant{}, t.failure(err).AuthenticationError
+	}
+	req, err := runtime.NewRequest(ctx, first.method, first.url.String())
+	if err != nil {
+		return grant{}, t.failure(errors.New("can't make a request of the endpoint's URL")).AuthenticationError
+	}
+	first.apply(req)
+	req.SetOperationValue(t)
+	resp, err := client.Pipeline().Do(req)
+	if err == nil && resp != nil && !t.granted && t.last == nil { // a policy of the user's answered by itself
+		t.last = t.judge(resp, first.secret)
+	}
+	switch {
+	case t.granted:
+		return t.grant, nil
+	case t.last == nil && err == nil:
+		return grant{}, t.failure(errors.New("a policy in CredentialOptions returned neither a response nor an error")).AuthenticationError
+	case t.last == nil: // a policy of the user's refused before the first try
+		f := t.failure(errors.New("a policy in CredentialOptions failed: " + t.plain(err, first.secret)))
+		f.cause = t.cause(err, first.secret)
+		return grant{}, f.AuthenticationError
+	}
+	return grant{}, t.final()
+}
+
+// apply writes the host's headers into a pipeline's request.
+func (r request) apply(req *policy.Request) {
+	for name, values := range r.header {
+		req.Raw().Header[name] = values
+	}
+}
+
+// send is one try. The slot is held while the request is under way, not while waiting for the next one.
+func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response, *failure) {
+	s := t.sender
+	ctx := req.Raw().Context()
+	r, err := s.source.request(t.resource)
+	if err != nil {
+		return nil, t.failure(err)
+	}
+	if err := s.node.slots.Acquire(ctx, 1); err != nil {
+		if t.last != nil {
+			return nil, t.last // says more than that we had to wait
+		}
+		return nil, t.failure(errors.New("waited for one of the endpoint's " + fmt.Sprint(maxConcurrent) + " places until the time budget was spent"))
+	}
+	tryCtx, cancel := context.WithTimeout(ctx, timeout)
+	var connecting atomic.Bool
+	try := req.Clone(httptrace.WithClientTrace(tryCtx, &httptrace.ClientTrace{
+		GetConn: func(string) { connecting.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { connecting.Store(false) },
+	}))
+	if t.attempts > 0 && try.Raw().URL.String() != r.url.String() { // the platform moved the endpoint between two tries
+		try.Raw().URL = r.url
+		try.Raw().Host = ""
+	}
+	r.apply(try)
+	t.attempts++
+	resp, err := try.Next()
+	timedOut := tryCtx.Err() != nil && !connecting.Load() // slow; otherwise nobody is there
+	cancel()
+	s.node.slots.Release(1)
+	if err != nil {
+		return nil, t.silence(err, r.secret, timedOut, timeout)
+	}
+	return resp, t.judge(resp, r.secret)
+}
+
+// judge reads an answer: the token, or the failure that it is.
+func (t *trial) judge(resp *http.Response, secret string) *failure {
+	a := answer{status: resp.StatusCode, header: resp.Header, raw: resp}
+	body, err := runtime.Payload(resp)
+	if err != nil { // only a policy of the user's can have exchanged the body for one that breaks
+		return t.silence(err, secret, false, 0)
+	}
+	a.body = body
+	src := t.sender.source
+	ours := src.recognises(a)
+	if ours {
+		t.sender.node.answered.Store(true)
+	}
+	if a.status != http.StatusOK && a.status != http.StatusAccepted || !ours {
+		return t.refusal(a, secret, ours)
+	}
+	g, err := parseToken(a.body, time.Now())
+	if err != nil {
+		f := t.failure(err)
+		f.StatusCode = a.status
+		f.hint = "the answer of " + src.endpoint() + " is not a usable token response: if the expiry is off, check this machine's clock"
+		return f
+	}
+	if got := mismatch(src.identity(), g); got != "" {
+		f := t.failure(ErrIdentityMismatch)
+		f.StatusCode = a.status
+		f.reason, f.cause = ErrIdentityMismatch, nil
+		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + got + ": is the identity assigned, and does this host support selecting one?"
+		f.mismatch = got
+		return f
+	}
+	t.grant, t.granted = g, true
+	return nil
+}
+
+// ownValues hides azcore's context values from an acquisition. They belong to the operation of the caller that happened
+// to start it: retry options would multiply the tries, a captured response would hand the token to the caller's
+// variable, and the span state may not be used by two goroutines at once. All other values, such as a parent span or
+// a logger, stay.
+type ownValues struct{ context.Context }
+
+func (c ownValues) Value(key any) any {
+	if t := reflect.TypeOf(key); t != nil && strings.HasPrefix(t.PkgPath(), "github.com/Azure/azure-sdk-for-go/sdk/") {
+		return nil
+	}
+	return c.Context.Value(key)
+}

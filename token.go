@@ -1,0 +1,231 @@
+package identity
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// grant is a token as a host granted it.
+type grant struct {
+	token     string
+	expiresOn time.Time     // wall clock, UTC
+	refreshIn time.Duration // from the time of the answer; 0 if the host didn't say
+	echo      echo          // what the answer says of the identity beside the token
+}
+
+// echo holds the fields by which an answer names the identity it is for, "" where absent.
+type echo struct{ clientID, objectID, resourceID string }
+
+// tokenResponse is the union of the hosts' success bodies. Every field but the token is read leniently: hosts and
+// look-alikes send numbers as strings and strings as numbers, and a token that can be dated is never refused.
+type tokenResponse struct {
+	AccessToken json.RawMessage `json:"access_token"`
+	TokenType   json.RawMessage `json:"token_type"`
+	ExpiresOn   json.RawMessage `json:"expires_on"`
+	ExpiresIn   json.RawMessage `json:"expires_in"`
+	RefreshIn   json.RawMessage `json:"refresh_in"`
+	ClientID    json.RawMessage `json:"client_id"`
+	ObjectID    json.RawMessage `json:"object_id"`
+	PrincipalID json.RawMessage `json:"principal_id"`
+	MSIResID    json.RawMessage `json:"msi_res_id"`
+	MIResID     json.RawMessage `json:"mi_res_id"`
+}
+
+// parseToken reads a success body received at now. Errors never repeat a byte of it.
+func parseToken(body []byte, now time.Time) (grant, error) {
+	var r tokenResponse
+	if err := json.Unmarshal(body, &r); err != nil {
+		return grant{}, errors.New("the token response is not a JSON object")
+	}
+	g := grant{
+		token: text(r.AccessToken),
+		echo: echo{
+			clientID:   text(r.ClientID),
+			objectID:   firstOf(text(r.ObjectID), text(r.PrincipalID)),
+			resourceID: firstOf(text(r.MSIResID), text(r.MIResID)),
+		},
+	}
+	switch {
+	case strings.TrimSpace(g.token) == "" || bytes.HasPrefix(bytes.TrimSpace(r.AccessToken), []byte{'{'}):
+		return grant{}, errors.New("the token response has no access_token")
+	case strings.ContainsFunc(g.token, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
+		// It goes into an HTTP header, where such a character would be an injection.
+		return grant{}, errors.New("the access_token contains characters that no token has")
+	}
+	if kind := text(r.TokenType); kind != "" && !strings.EqualFold(kind, "Bearer") {
+		return grant{}, fmt.Errorf("token_type is %q, want Bearer", oneLine(kind))
+	}
+	expiresOn, ok := expiry(r, g.token, now)
+	if !ok {
+		return grant{}, errors.New("the token response does not say when the token expires: expires_on, expires_in and the token's exp are absent or unreadable")
+	}
+	g.expiresOn = expiresOn.UTC().Round(0) // Round(0): the wall clock decides, also after a suspend
+	if !g.expiresOn.After(now) {
+		return grant{}, fmt.Errorf("the token expired at %s, %v ago", g.expiresOn.Format(time.RFC3339), round(now.Sub(g.expiresOn)))
+	}
+	if s, ok := number(text(r.RefreshIn)); ok && s > 0 {
+		g.refreshIn = seconds(s)
+	}
+	return g, nil
+}
+
+// plausible is 2000-01-01 in Unix seconds, where the clock of testing/synctest begins: a smaller expires_on is no date.
+// MSAL for .NET draws the line a year later.
+const plausible = 946684800
+
+// expiry dates a token: expires_on, then expires_in, then the JWT's exp, then an expires_on too small to be a date,
+// which some hosts meant as seconds from now.
+func expiry(r tokenResponse, token string, now time.Time) (time.Time, bool) {
+	on := text(r.ExpiresOn)
+	relative, isNumber := number(on)
+	if isNumber && relative >= plausible {
+		return unix(relative), true
+	}
+	if t, ok := date(on); ok && !isNumber {
+		return t, true
+	}
+	if s, ok := number(text(r.ExpiresIn)); ok && s > 0 {
+		return now.Add(seconds(s)), true
+	}
+	if exp, ok := number(text(claimsOf(token).Exp)); ok && exp >= plausible {
+		return unix(exp), true
+	}
+	if isNumber && relative > 0 {
+		return now.Add(seconds(relative)), true
+	}
+	return time.Time{}, false
+}
+
+// dateLayouts are the dates that hosts have been seen to send. A fraction of a second is accepted in all of them.
+var dateLayouts = []string{
+	time.RFC3339,
+	"2006-01-02T15:04:05",
+	"1/2/2006 15:04:05 -07:00",
+	"1/2/2006 3:04:05 PM -07:00",
+	"2006-01-02 15:04:05 -07:00",
+	"2006-01-02 15:04:05Z07:00",
+	"1/2/2006 15:04:05",
+	"1/2/2006 3:04:05 PM",
+	"2006-01-02 15:04:05",
+}
+
+// date reads a date in words; without a zone it is UTC. "PM" behind an hour above 12 or of 0 is decoration on a 24-hour
+// clock, as in App Service's documentation.
+func date(s string) (time.Time, bool) {
+	fields := strings.Fields(strings.ToUpper(s))
+	s = strings.Join(fields, " ")
+	for i, f := range fields {
+		if (f != "AM" && f != "PM") || i == 0 {
+			continue
+		}
+		if hour, _, _ := strings.Cut(fields[i-1], ":"); hour == "0" || hour == "00" || hour > "12" && len(hour) == 2 {
+			s = strings.Join(append(fields[:i:i], fields[i+1:]...), " ")
+		}
+		break
+	}
+	for _, layout := range dateLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// text is a JSON string's content or a JSON number's digits, without surrounding blanks; "" for anything else.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return strings.TrimSpace(s)
+	}
+	var n json.Number
+	if json.Unmarshal(raw, &n) == nil {
+		return n.String()
+	}
+	return ""
+}
+
+// number reads decimal seconds, whole or not.
+func number(s string) (float64, bool) {
+	if strings.ContainsAny(s, "xXpPnN_") { // hexadecimal floats, "inf", "nan": ParseFloat takes them, no host sends them
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+// maxSeconds is a hundred years: whatever a host says beyond it is the same to us and can't overflow.
+const maxSeconds = 100 * 365 * 24 * 60 * 60
+
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s, maxSeconds) * float64(time.Second))
+}
+
+func unix(s float64) time.Time {
+	whole, fraction := math.Modf(min(s, 253402300799)) // the end of the year 9999
+	return time.Unix(int64(whole), int64(fraction*1e9))
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// jwtClaims are the claims that tell whose token it is. They are read without verifying the signature, which only the
+// resource can do: they serve to report and to notice a mistake, never to decide what somebody may do.
+type jwtClaims struct {
+	Exp   json.RawMessage `json:"exp"`
+	AppID json.RawMessage `json:"appid"`     // client ID in a v1 token
+	Azp   json.RawMessage `json:"azp"`       // client ID in a v2 token
+	OID   json.RawMessage `json:"oid"`       // object ID
+	MIRID json.RawMessage `json:"xms_mirid"` // resource ID
+}
+
+// claimsOf reads a JWT's claims. Some tokens are opaque: then there are none.
+func claimsOf(token string) (c jwtClaims) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return c
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil || json.Unmarshal(payload, &c) != nil {
+		return jwtClaims{}
+	}
+	return c
+}
+
+// mismatch compares the identity that was asked for with all that the answer and the token say of theirs. It returns
+// the identity that came back, or "" when nothing contradicts: silence is no contradiction.
+func mismatch(id ID, g grant) (got string) {
+	if id == nil {
+		return ""
+	}
+	claims := claimsOf(g.token)
+	var said []string
+	switch id.(type) {
+	case ClientID:
+		said = []string{g.echo.clientID, text(claims.AppID), text(claims.Azp)}
+	case ObjectID:
+		said = []string{g.echo.objectID, text(claims.OID)}
+	case ResourceID:
+		said = []string{g.echo.resourceID, text(claims.MIRID)}
+	}
+	want := normalID(id.String())
+	for _, s := range said {
+		if s != "" && !strings.EqualFold(normalID(s), want) {
+			return oneLine(s)
+		}
+	}
+	return ""
+}
+
+// normalID drops what may differ between two spellings of one ID, case aside.
+func normalID(s string) string { return strings.Trim(s, "/ ") }

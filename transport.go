@@ -1,0 +1,110 @@
+package identity
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// nodeClient asks node endpoints. No proxy: it would get the request or forge the answer, and Go's default exempts
+// loopback but not 169.254.169.254. No redirect: it would carry the secret header elsewhere. No connection is kept: there
+// is one request in half a day, and a pooled connection to an endpoint that has restarted fails the next one. A
+// connection on the same machine or from its hypervisor stands within milliseconds; a second is off Azure.
+var nodeClient = &http.Client{
+	CheckRedirect: refuseRedirect,
+	Transport: &http.Transport{
+		Proxy:                  nil,
+		DialContext:            (&net.Dialer{Timeout: time.Second}).DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+	},
+}
+
+// refuseRedirect hands the redirect itself to the caller, as an answer that is not the host's.
+func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// secretHeaders may never be shown by azcore's log, whatever the options allow.
+var secretHeaders = []string{"x-identity-header", "secret", "authorization"}
+
+// pipelineOptions turns the user's client options into those of our pipeline: one layer of retries, which is ours, and
+// nothing in a log that could be a token.
+func pipelineOptions(o policy.ClientOptions) policy.ClientOptions {
+	o.APIVersion = ""
+	o.Retry = policy.RetryOptions{MaxRetries: -1}
+	o.Logging.IncludeBody = false
+	o.Logging.AllowedHeaders = slices.DeleteFunc(slices.Clone(o.Logging.AllowedHeaders), func(name string) bool {
+		return slices.Contains(secretHeaders, strings.ToLower(strings.TrimSpace(name)))
+	})
+	o.Logging.AllowedQueryParams = append([]string{"resource", "client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id"}, o.Logging.AllowedQueryParams...)
+	o.PerCallPolicies = slices.Clone(o.PerCallPolicies)
+	o.PerRetryPolicies = slices.Clone(o.PerRetryPolicies)
+	switch transport := o.Transport.(type) {
+	case nil:
+		o.Transport = bounded{nodeClient}
+	case *http.Client:
+		if transport != nil && transport.CheckRedirect == nil {
+			own := *transport
+			own.CheckRedirect = refuseRedirect
+			transport = &own
+		}
+		o.Transport = bounded{transport}
+	default:
+		o.Transport = bounded{transport}
+	}
+	return o
+}
+
+// maxBody is ample: a token with all its claims stays below 10 KiB.
+const maxBody = 1 << 20
+
+// bounded reads answers wholly, and none larger than maxBody.
+type bounded struct{ next policy.Transporter }
+
+var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxBody)
+
+// bodyError means that the host began to answer and the body could not be had.
+type bodyError struct {
+	status int
+	err    error
+}
+
+func (e *bodyError) Error() string { return e.err.Error() }
+func (e *bodyError) Unwrap() error { return e.err }
+
+func (b bounded) Do(req *http.Request) (*http.Response, error) {
+	resp, err := b.next.Do(req)
+	switch {
+	case err != nil:
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		return nil, err
+	case resp == nil:
+		return nil, errors.New("the Transport returned neither a response nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	_ = resp.Body.Close() // everything that is needed has been read
+	switch {
+	case err != nil:
+		return nil, &bodyError{resp.StatusCode, fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), err)}
+	case len(body) > maxBody:
+		return nil, &bodyError{resp.StatusCode, errTooLarge}
+	}
+	if resp.Header == nil {
+		resp.Header = http.Header{}
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}

@@ -1,0 +1,66 @@
+package identity
+
+import (
+	"maps"
+	"sync/atomic"
+	"time"
+)
+
+// view is one credential's way into the cache: the tokens of its identity, found by resource without a lock and without
+// an allocation. go-cache's read lock costs more than the rest of a hit, and on many cores much more.
+type view struct {
+	identity string // what the store's keys begin with: host, endpoint and selector
+	index    atomic.Pointer[map[string]*entry]
+
+	// Guarded by cache.mu: what has come since index was made. index is copied only after as many look-ups have missed
+	// it as it has entries, so that adding n resources copies some 2n entries and not n².
+	pending map[string]*entry
+	misses  int
+}
+
+// fresh is the hit: one look-up, one reading of the clock, and one copy by the caller. It returns nil when there is more to
+// do than that.
+func (v *view) fresh(resource string) *held {
+	index := v.index.Load()
+	if index == nil {
+		return nil
+	}
+	e := (*index)[resource]
+	if e == nil {
+		return nil
+	}
+	h := e.held.Load()
+	if h == nil {
+		return nil
+	}
+	if now := time.Now(); now.Before(h.due) && now.Before(h.token.ExpiresOn) {
+		return h
+	}
+	return nil
+}
+
+// remember lets the next look-up find the entry in the index. key is the store's, whose memory is shared.
+func (v *view) remember(key string, e *entry) {
+	resource := key[len(v.identity):]
+	var index map[string]*entry
+	if p := v.index.Load(); p != nil {
+		index = *p
+	}
+	if index[resource] == e {
+		return
+	}
+	if v.pending == nil {
+		v.pending = map[string]*entry{}
+	}
+	v.pending[resource] = e
+	v.misses++
+	if v.misses <= len(index) {
+		return
+	}
+	merged := make(map[string]*entry, len(index)+len(v.pending))
+	maps.Copy(merged, index)
+	maps.Copy(merged, v.pending)
+	maps.DeleteFunc(merged, func(_ string, e *entry) bool { return e.held.Load() == nil }) // has left the store
+	v.index.Store(&merged)
+	v.pending, v.misses = nil, 0
+}
