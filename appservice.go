@@ -1,8 +1,8 @@
 package identity
 
 import (
+	"bytes"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -60,10 +60,10 @@ func (s *appService) request(resource string) (request, error) {
 	}, nil
 }
 
-// recognises: the endpoint was named by the platform, so that any refusal is believed. A success must be a JSON object,
-// or it is a page of something in between.
+// recognises: the endpoint was named by the platform, so that any refusal is believed. Anything else must be a JSON object
+// or name the service's web server, or it is a page of something in between.
 func (s *appService) recognises(a answer) bool {
-	return a.status >= 400 || strings.HasPrefix(strings.TrimSpace(string(a.body)), "{") && a.status < 300
+	return a.status >= 400 && a.status < 500 || a.header.Get("Server") == "Kestrel" || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte{'{'})
 }
 
 // notAssigned: a refusal that doesn't come from Entra is about the identity.

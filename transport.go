@@ -88,7 +88,7 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, err
+		return nil, withoutSecrets(err, req)
 	case resp == nil:
 		return nil, errors.New("the Transport returned neither a response nor an error")
 	case resp.Body == nil:
@@ -107,4 +107,16 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// withoutSecrets replaces an error whose text repeats a secret header: azcore's log and trace show it as it is.
+func withoutSecrets(err error, req *http.Request) error {
+	text := err.Error()
+	for _, name := range secretHeaders {
+		text = redact(text, req.Header.Get(name))
+	}
+	if text != err.Error() {
+		return errors.New(text)
+	}
+	return err
 }

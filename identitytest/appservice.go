@@ -23,21 +23,21 @@ var appServiceSelectors = map[string]property{
 	"mi_res_id":    byResourceID,
 }
 
-// NewAppService returns a fake of the endpoint of App Service, Functions, Logic Apps and Container Apps, api-version 2019-08-01. Nil
-// options means the defaults. It panics if options has no meaning: see [Options].
+// NewAppService returns a fake of the endpoint of App Service, Functions, Logic Apps and Container Apps, api-version
+// 2019-08-01. Nil options means the defaults. It panics if options has no meaning: see [Options].
 //
-// It refuses what that endpoint refuses, with its status and body: another method than GET, a wrong secret, a missing or repeated
-// query parameter, an unknown identity, two selectors. It also refuses the selectors of other hosts, such as msi_res_id. A request
-// without a selector means the system-assigned identity, and no other.
+// It refuses what that endpoint refuses, with its status and body: another method than GET, a wrong secret, a missing
+// or repeated query parameter, an unknown identity, two selectors. It also refuses the selectors of other hosts, such
+// as msi_res_id. A request without a selector means the system-assigned identity, and no other.
 //
-// A client learns the address and the secret from the environment, so set it from [Endpoint.Env], also when the Endpoint is its
-// transport; [Endpoint.Start] does that by itself.
+// A client learns the address and the secret from the environment, so set it from [Endpoint.Env], also when the
+// Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewAppService(options *Options) *Endpoint {
 	return newEndpoint(options, &appService{secret: randomGUID()}, resourceGroupID+"/providers/Microsoft.Web/sites/app-test")
 }
 
-// RotateSecret replaces the secret of an App Service endpoint, as the platform does at times. Requests with the old one are
-// refused from now on. If the endpoint is running by [Endpoint.Start], the variable IDENTITY_HEADER gets the new
+// RotateSecret replaces the secret of an App Service endpoint, as the platform does at times. Requests with the old one
+// are refused from now on. If the endpoint is running by [Endpoint.Start], the variable IDENTITY_HEADER gets the new
 // secret, and a client has to notice; otherwise [Endpoint.Env] returns it. It panics on an endpoint that has no secret.
 func (e *Endpoint) RotateSecret() {
 	h, ok := e.host.(*appService)

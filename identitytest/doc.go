@@ -14,7 +14,9 @@
 //
 // # Without touching the code under test
 //
-// Start listens on loopback and sets the environment variables by which any client, of any SDK, finds the endpoint:
+// Start listens on loopback and sets the environment variables by which clients find the endpoint. Those of App Service
+// are read by every Azure SDK; the one that moves IMDS is read by this module and most SDKs, though not by azidentity
+// for Go as of version 1.15:
 //
 //	endpoint := identitytest.NewAppService(nil)
 //	endpoint.Start(t)
@@ -27,8 +29,8 @@
 //
 // # A day in a millisecond
 //
-// The only clock is time.Now, and an Endpoint used as a transport has no goroutines, so it works in a testing/synctest bubble, where
-// time costs nothing:
+// The only clock is time.Now, and an Endpoint used as a transport has no goroutines, so it works in a testing/synctest
+// bubble, where time costs nothing:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		endpoint := identitytest.NewIMDS(nil)
@@ -40,7 +42,7 @@
 //
 // # Another process
 //
-// An Endpoint is an [net/http.Handler]. Serve it, and give the child process the variables by which to find it:
+// An Endpoint is also an HTTP handler. Serve it, and give the child process the variables by which to find it:
 //
 //	listener, err := net.Listen("tcp", "127.0.0.1:0")
 //	go http.Serve(listener, endpoint)
@@ -49,6 +51,7 @@
 //
 // # Tokens
 //
-// The tokens have the form and the claims of real ones (aud, iss, tid, oid, appid, xms_mirid, exp and so on), and each is
-// different. They can't be verified: the signature is none. Nothing that checks tokens will, or should, accept them.
+// The tokens have the form and the claims of real ones (aud, iss, tid, oid, appid, xms_mirid, exp and so on), and each
+// is different unless Options.HostCache is set. They can't be verified: the signature is none. Nothing that checks
+// tokens will, or should, accept them.
 package identitytest

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// hostVariables are all variables by which one host or another is recognised. AZURE_CLIENT_ID and AZURE_TENANT_ID aren't
-// among them: they choose an identity rather than a host, and code under test may well read them.
+// hostVariables are all variables by which one host or another is recognised. AZURE_CLIENT_ID and AZURE_TENANT_ID
+// aren't among them: they choose an identity rather than a host, and code under test may well read them.
 var hostVariables = [...]string{
 	"AZURE_FEDERATED_TOKEN_FILE",
 	"AZURE_POD_IDENTITY_AUTHORITY_HOST",
@@ -20,8 +20,8 @@ var hostVariables = [...]string{
 }
 
 // Env returns the environment variables by which a process finds the endpoint when it is served at baseURL, such as
-// "http://127.0.0.1:1234", as "NAME=value". The variables of all other kinds of host are among them, empty, so that those
-// which the process would inherit can't win. Append the result to [os.Environ] for [os/exec.Cmd.Env].
+// "http://127.0.0.1:1234", as "NAME=value". The variables of all other kinds of host are among them, empty, so that
+// those which the process would inherit can't win. Append the result to [os.Environ] for [os/exec.Cmd.Env].
 //
 //   - IMDS is found by AZURE_POD_IDENTITY_AUTHORITY_HOST, which clients put in the place of http://169.254.169.254.
 //   - App Service is found by IDENTITY_ENDPOINT, and IDENTITY_HEADER has the secret; after [Endpoint.RotateSecret],

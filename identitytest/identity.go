@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Identity is a managed identity of a fake host. A zero field gets a value when the endpoint is made: realistic, distinct, and
-// the same in every run. [Endpoint.Identities] returns them.
+// Identity is a managed identity of a fake host. A zero field gets a value when the endpoint is made: realistic,
+// distinct, and the same in every run. [Endpoint.Identities] returns them.
 type Identity struct {
 	ClientID string // the client or application ID, a GUID
 	ObjectID string // the object or principal ID, a GUID

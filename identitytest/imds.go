@@ -18,12 +18,13 @@ var imdsSelectors = map[string]property{
 }
 
 // NewIMDS returns a fake of the instance metadata service, the endpoint of virtual machines, scale sets, AKS nodes and
-// container instances, api-version 2018-02-01. Nil options means the defaults. It panics if options has no meaning: see [Options].
+// container instances, api-version 2018-02-01. Nil options means the defaults. It panics if options has no meaning: see
+// [Options].
 //
-// It refuses what IMDS refuses, with the status and the body of IMDS: another method than GET, a Metadata header other than
-// "true", an X-Forwarded-For header, a repeated or missing query parameter, an unknown identity, two selectors. It
-// also refuses the selectors of other hosts, such as mi_res_id, which not every IMDS takes. A request without a selector means the
-// system-assigned identity or, if there is none, the only user-assigned one.
+// It refuses what IMDS refuses, with the status and the body of IMDS: another method than GET, a Metadata header other
+// than "true", an X-Forwarded-For header, a repeated or missing query parameter, an unknown identity, two selectors. It
+// also refuses the selectors of other hosts, such as mi_res_id, which not every IMDS takes. A request without a
+// selector means the system-assigned identity or, if there is none, the only user-assigned one.
 func NewIMDS(options *Options) *Endpoint {
 	return newEndpoint(options, imds{}, resourceGroupID+"/providers/Microsoft.Compute/virtualMachines/vm-test")
 }

@@ -22,8 +22,8 @@ type Response struct {
 	Status int
 
 	// Header and Body, if either is set, are the answer exactly, as it comes from something that isn't the host: no
-	// header is added to it, save what the framing of HTTP needs; Content-Length follows from Body. An empty Header that
-	// isn't nil makes an answer without any header. Mind that a client may take such an answer for that of a
+	// header is added to it, save what the framing of HTTP needs; Content-Length follows from Body. An empty Header
+	// that isn't nil makes an answer without any header. Mind that a client may take such an answer for that of a
 	// stranger, so to send the host's own with Retry-After, say, repeat what it is recognised by:
 	//
 	//	Response{Status: 429, Header: http.Header{"Server": {"IMDS/150.870.65.1"}, "Retry-After": {"3"}}}
@@ -34,14 +34,14 @@ type Response struct {
 	// recorded and uses up the Response like any other. A negative value panics.
 	Delay time.Duration
 
-	// Err alone, without Status, Header and Body, is a connection error: Do returns it, and ServeHTTP closes the connection. With
-	// any of those, the answer is cut short: its headers arrive and all of Body (or half of the host's own body),
-	// then Do's body reader returns Err, or ServeHTTP closes the connection.
+	// Err alone, without Status, Header and Body, is a connection error: Do returns it, and ServeHTTP closes the
+	// connection. With any of those, the answer is cut short: its headers arrive and all of Body (or half of the host's
+	// own body), then Do's body reader returns Err, or ServeHTTP closes the connection.
 	Err error
 
 	// For, if not 0, makes this the answer to every request for that long, rather than to one request. The time begins
-	// when the Response comes to the head of the queue: at once if the queue is empty when it is enqueued, otherwise when
-	// the one before is used up or has ended. It may pass without any request. A negative value panics.
+	// when the Response comes to the head of the queue: at once if the queue is empty when it is enqueued, otherwise
+	// when the one before is used up or has ended. It may pass without any request. A negative value panics.
 	For time.Duration
 }
 

@@ -60,12 +60,13 @@ func reset(w http.ResponseWriter) {
 	_ = connection.Close()
 }
 
-// Start serves the endpoint on a free port of 127.0.0.1 and, by tb.Setenv, sets the environment variables by which a process
-// finds it, as [Endpoint.Env] lists them, so that code under test needs no change at all. When the test ends, the
-// variables get back their values and the server is stopped, with its connections and goroutines.
+// Start serves the endpoint on a free port of 127.0.0.1 and, by tb.Setenv, sets the environment variables by which a
+// process finds it, as [Endpoint.Env] lists them, so that code under test needs no change at all. When the test ends,
+// the variables get back their values and the server is stopped, with its connections and goroutines.
 //
-// It fails the test if it can't listen or if the endpoint is started already. Like tb.Setenv it can't be
-// used in parallel tests, and, as connections are of no use there, not in a testing/synctest bubble: see [Endpoint.Do] for both.
+// It fails the test if it can't listen or if the endpoint is started already. Like tb.Setenv it can't be used in
+// parallel tests, and, as connections are of no use there, not in a testing/synctest bubble: see [Endpoint.Do] for
+// both.
 func (e *Endpoint) Start(tb testing.TB) {
 	tb.Helper()
 	if !e.setStarted(true) {
