@@ -274,7 +274,7 @@ func (c *cache) fly(ctx context.Context, e *entry, key, resource string, a acqui
 		c.mu.Lock()
 		outcome := c.settle(e, key, f, g, err, time.Now())
 		c.mu.Unlock()
-		close(f.done)
+		defer close(f.done) // also if the user's slog.Handler panics
 		outcome.log(a.logger(), resource)
 	}()
 	g, err = a.acquire(ctx, resource, func(err error) { f.last.Store(&err) })

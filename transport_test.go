@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -356,7 +357,7 @@ func TestSlog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
 		take := func() string {
-			time.Sleep(time.Millisecond) // the log is written after the waiters are released
+			synctest.Wait() // a renewal logs in the background
 			defer log.Reset()
 			return log.String()
 		}
