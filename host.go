@@ -156,7 +156,8 @@ func detectArc(env environment) (string, string, bool) {
 	}
 	const endpoint = "http://localhost:40342/metadata/identity/oauth2/token"
 	for _, path := range arcAgentPaths(env) {
-		if env.exists(path) {
+		// A variable that somebody set to move IMDS says more than a file that a machine carries.
+		if !env.has(envAuthority) && env.exists(path) {
 			return endpoint, path + " exists", true
 		}
 	}

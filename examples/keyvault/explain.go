@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/keyless-go/identity"
+)
+
+// timeoutError means that the time of -timeout was up.
+type timeoutError struct{ error }
+
+func (e *timeoutError) Unwrap() error { return e.error }
+
+// explain tells in one line what went wrong. The SDK's errors have a dozen.
+func (c config) explain(err error) string {
+	// No token: the library says it in one line already.
+	if e, ok := errors.AsType[*identity.AuthenticationError](err); ok {
+		if c.vault == "" && errors.Is(err, identity.ErrIdentityNotFound) {
+			return e.Error() + " (-h lists the identities of the stand-ins)"
+		}
+		return e.Error()
+	}
+	// The vault refused.
+	if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.RawResponse != nil {
+		return refusal(e)
+	}
+	// There was no answer in time, or none at all.
+	if e, ok := errors.AsType[*timeoutError](err); ok {
+		if c.vault != "" {
+			return fmt.Sprintf("%s doesn't answer: gave up after %v (-timeout)", c.vault, c.timeout)
+		}
+		return oneLine(fmt.Sprintf("gave up after %v (-timeout): %v", c.timeout, e.error))
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok && c.vault != "" {
+		return oneLine(c.vault + " can't be reached: " + e.Err.Error())
+	}
+	return oneLine(err.Error())
+}
+
+// refusal is the vault's error body, {"error":{"code":"…","message":"…"}}, in one line.
+func refusal(e *azcore.ResponseError) string {
+	var body struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if raw, err := runtime.Payload(e.RawResponse); err == nil {
+		_ = json.Unmarshal(raw, &body) // whatever isn't the vault's own has no message
+	}
+	line := fmt.Sprint(e.StatusCode, " ", http.StatusText(e.StatusCode))
+	if code := body.Error.Code; code != "" && code != http.StatusText(e.StatusCode) {
+		line += " " + code
+	}
+	if body.Error.Message != "" {
+		line += ": " + body.Error.Message
+	}
+	if r := e.RawResponse.Request; r != nil {
+		line = r.URL.Scheme + "://" + r.URL.Host + strings.TrimRight(r.URL.Path, "/") + " answers " + line
+	}
+	return oneLine(line)
+}
+
+// oneLine turns line breaks, other control characters and runs of blanks into single blanks.
+func oneLine(text string) string {
+	blank := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+	return strings.Join(strings.FieldsFunc(text, blank), " ")
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/keyless-go/identity"
+)
+
+const defaultTimeout = 30 * time.Second
+
+// config is what the command line asks for.
+type config struct {
+	host    string      // which stand-in
+	id      identity.ID // nil: the host's default identity
+	idKind  string      // in words
+	outage  bool
+	vault   string // a real vault; "": the stand-ins
+	secret  string
+	timeout time.Duration
+}
+
+// parse returns flag.ErrHelp for -h. The config is of use with any error.
+func parse(args []string) (config, error) {
+	c := config{}
+	flags := flag.NewFlagSet("keyvault", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // an error is one line, and run prints it
+	flags.Usage = func() {}
+	flags.StringVar(&c.host, "host", hostIMDS, "")
+	clientID := flags.String("client-id", "", "")
+	objectID := flags.String("object-id", "", "")
+	resourceID := flags.String("resource-id", "", "")
+	flags.BoolVar(&c.outage, "outage", false, "")
+	flags.StringVar(&c.vault, "vault", "", "")
+	flags.StringVar(&c.secret, "secret", "", "")
+	flags.DurationVar(&c.timeout, "timeout", defaultTimeout, "")
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+
+	// Whether a flag is given matters, not whether it is empty: an empty -client-id, of an unset shell variable, say, must
+	// not mean the default identity. The library refuses it.
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	ids := 0
+	for _, f := range []struct {
+		name, kind string
+		id         identity.ID
+	}{
+		{"client-id", "client ID", identity.ClientID(*clientID)},
+		{"object-id", "object ID", identity.ObjectID(*objectID)},
+		{"resource-id", "resource ID", identity.ResourceID(*resourceID)},
+	} {
+		if given[f.name] {
+			c.id, c.idKind = f.id, f.kind
+			ids++
+		}
+	}
+
+	switch {
+	case flags.NArg() > 0:
+		return c, fmt.Errorf("unexpected argument %q: -h lists the flags", flags.Arg(0))
+	case ids > 1:
+		return c, errors.New("-client-id, -object-id and -resource-id exclude each other: give one of them")
+	case c.timeout <= 0:
+		return c, fmt.Errorf("-timeout %v: want a time above zero, such as 30s", c.timeout)
+	case given["vault"] != given["secret"]:
+		return c, errors.New("-vault and -secret go together: give both for a real vault, none for the stand-ins")
+	case given["vault"] && (given["host"] || given["outage"]):
+		return c, errors.New("-host and -outage are about the stand-ins: leave them out with -vault")
+	case given["vault"]:
+		return c.checked()
+	case c.host != hostIMDS && c.host != hostAppService:
+		return c, fmt.Errorf("-host %q: want %s or %s", c.host, hostIMDS, hostAppService)
+	}
+	return c, nil
+}
+
+// secretNames are those that Key Vault allows:
+// https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#objects-identifiers-and-versioning
+var secretNames = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
+
+// checked refuses what can't be a vault or a secret. http is refused, too: the SDK sends no token over it.
+func (c config) checked() (config, error) {
+	u, err := url.Parse(c.vault)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return c, fmt.Errorf("-vault %q: want the vault's URL, such as https://example.vault.azure.net", c.vault)
+	}
+	if !secretNames.MatchString(c.secret) {
+		return c, fmt.Errorf("-secret %q: want the secret's name, of letters, digits and hyphens", c.secret)
+	}
+	c.vault = "https://" + u.Host
+	return c, nil
+}
+
+const usageText = `Reads secrets from Azure Key Vault with a managed identity, and tells what happens.
+
+Usage:
+  keyvault [-host imds|appservice] [-outage] [identity]       no Azure needed: stand-ins on loopback
+  keyvault -vault URL -secret NAME [-timeout 30s] [identity]  on Azure, prints the secret's value
+
+Stand-ins:
+  -host NAME         what to stand in for: imds (a virtual machine, AKS) or appservice (App Service,
+                     Functions, Container Apps); default %s
+  -outage            then the identity endpoint fails, and the secrets are read again
+
+A real vault:
+  -vault URL         such as https://example.vault.azure.net
+  -secret NAME       which secret; the identity needs the role "Key Vault Secrets User"
+
+Both:
+  -client-id ID      use the user-assigned identity with this client ID
+  -object-id ID      or this object ID
+  -resource-id ID    or this resource ID; without any, the host's default identity
+  -timeout DURATION  give up after this time in all; default %v
+  -h                 this text
+
+The stand-ins have these identities, and you may select either:
+`
+
+func usage(out io.Writer) {
+	_, _ = fmt.Fprintf(out, usageText, hostIMDS, defaultTimeout)
+	endpoint, _ := newEndpoint(hostIMDS)
+	for _, id := range endpoint.Identities() {
+		_, _ = fmt.Fprintf(out, "  %s\n", kind(id))
+		_, _ = fmt.Fprintf(out, "    -client-id   %s\n", id.ClientID)
+		_, _ = fmt.Fprintf(out, "    -object-id   %s\n", id.ObjectID)
+		if !id.System { // a system-assigned identity has no resource of its own
+			_, _ = fmt.Fprintf(out, "    -resource-id %s\n", id.ResourceID)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// readOne reads a secret of a real vault.
+func readOne(ctx context.Context, out io.Writer, c config) error {
+	r, err := newReport(out, c, c.vault)
+	if err != nil {
+		return err
+	}
+	r.head()
+	// The client would try four times, 0.8 to 4 seconds apart: a mistyped name need not take that long.
+	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{
+		Retry: policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: time.Second},
+	}}
+	values, err := readSecrets(ctx, c.vault, c.id, options, c.secret)
+	if err != nil {
+		return err
+	}
+	r.line("Secret", "%s: %s", c.secret, values[c.secret])
+	return r.token(ctx)
+}
+
+// outageTime is far longer than this program runs.
+const outageTime = 12 * time.Hour
+
+// readTen reads ten secrets from the stand-ins, with two clients.
+func readTen(ctx context.Context, out io.Writer, c config) error {
+	s, err := startStandIns(c.host)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	r, err := newReport(out, c, s.vault.url())
+	if err != nil {
+		return err
+	}
+	r.text("Stand-ins on loopback take the place of Azure. To read from a real vault: -vault and -secret, see -h.\n")
+	r.head()
+
+	// The only thing that differs from a real vault: where its name leads to, and whose certificates are trusted.
+	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{Transport: s.vault.client}}
+	before := map[string]string{}
+	for i, names := range [][]string{secretsInVault[:5], secretsInVault[5:]} {
+		values, err := readSecrets(ctx, s.vault.url(), c.id, options, names...)
+		if err != nil {
+			return err
+		}
+		r.text("")
+		r.line(fmt.Sprint("Client ", i+1), "has a credential of its own, and read %s", count(len(values), "secret"))
+		r.secrets(values)
+		maps.Copy(before, values)
+	}
+
+	r.text("")
+	if err := r.token(ctx); err != nil {
+		return err
+	}
+	r.counts(s)
+	if !c.outage {
+		return nil
+	}
+	return readInOutage(ctx, r, s, c, options, before)
+}
+
+// readInOutage takes the identity endpoint down and reads everything again, with a client and a credential that are new:
+// the clients so far hold the token themselves and wouldn't ask for it.
+func readInOutage(
+	ctx context.Context, r *report, s *standIns, c config, options *azsecrets.ClientOptions, before map[string]string,
+) error {
+	s.endpoint.Enqueue(identitytest.Response{Status: http.StatusServiceUnavailable, For: outageTime})
+	status, err := get(ctx, r.detection.Endpoint)
+	if err != nil {
+		return err
+	}
+	r.text("")
+	r.line("Outage", "the identity endpoint now answers %s, for %s", status, inWords(outageTime))
+
+	asked := len(s.endpoint.Requests())
+	values, err := readSecrets(ctx, s.vault.url(), c.id, options, secretsInVault...)
+	if err != nil {
+		return err
+	}
+	same := "all as before"
+	if !maps.Equal(values, before) {
+		same = "not all as before"
+	}
+	r.line("Client 3", "is new, has a new credential, and read %s, %s", count(len(values), "secret"), same)
+	asked = len(s.endpoint.Requests()) - asked
+	r.line("Requests", "%d to the identity endpoint since the outage began, not counting the one that showed it", asked)
+	return nil
+}
+
+// get tells what an endpoint answers.
+func get(ctx context.Context, endpoint string) (status string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	return resp.Status, resp.Body.Close()
+}
+
+// report prints what happens.
+type report struct {
+	out        io.Writer
+	detection  identity.Detection
+	credential *identity.Credential // to look at the token that the clients have used
+	identity   string
+	vault      string
+}
+
+func newReport(out io.Writer, c config, vault string) (*report, error) {
+	credential, err := identity.NewCredential(&identity.CredentialOptions{ID: c.id})
+	if err != nil {
+		return nil, err
+	}
+	id := "the host's default"
+	if c.id != nil {
+		id = c.idKind + " " + c.id.String()
+	}
+	return &report{out: out, detection: identity.Detect(), credential: credential, identity: id, vault: vault}, nil
+}
+
+func (r *report) text(text string) { _, _ = fmt.Fprintln(r.out, text) }
+
+func (r *report) line(label, format string, args ...any) {
+	_, _ = fmt.Fprintf(r.out, "%-10s%s\n", label, fmt.Sprintf(format, args...))
+}
+
+// head is what is known before anything is sent.
+func (r *report) head() {
+	r.line("Host", "%s, because %s", r.credential.Host(), r.detection.Reason)
+	r.line("Endpoint", "%s", r.detection.Endpoint)
+	r.line("Identity", "%s", r.identity)
+	r.line("Vault", "%s", r.vault)
+}
+
+func (r *report) secrets(values map[string]string) {
+	width := 0
+	for name := range values {
+		width = max(width, len(name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		r.line("", "%-*s  %s", width, name, values[name])
+	}
+}
+
+// token shows the token that the clients have used. It comes out of the process's cache: all credentials of one identity
+// share one.
+func (r *report) token(ctx context.Context) error {
+	scope := vaultScope(r.vault)
+	token, err := r.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+	if err != nil {
+		return err
+	}
+	r.line("Token", "for %s", strings.TrimSuffix(scope, "/.default"))
+	r.line("Expires", "%s", when(token.ExpiresOn))
+	r.line("Renewal", "%s, in the background, at the first use from then on", when(token.RefreshOn))
+	return nil
+}
+
+func when(t time.Time) string {
+	return t.UTC().Format("2006-01-02 15:04:05 MST") + ", in " + inWords(time.Until(t))
+}
+
+// vaultScope is what a token for the vault is for: https://vault.azure.net, or the same in another cloud. The client
+// learns it from the vault's challenge, and refuses one that doesn't match the vault's name.
+func vaultScope(vaultURL string) string {
+	domain := ""
+	if u, err := url.Parse(vaultURL); err == nil {
+		_, domain, _ = strings.Cut(u.Hostname(), ".")
+	}
+	return "https://" + domain + "/.default"
+}
+
+// counts is what the stand-ins have seen.
+func (r *report) counts(s *standIns) {
+	vault := s.vault.counted()
+	for _, id := range vault.readers {
+		r.line("Reader", "the %s identity, client ID %s, as the vault read in the token", kind(id), id.ClientID)
+	}
+	r.line("Requests", "%d to the identity endpoint, for %s", len(s.endpoint.Requests()), count(vault.reads, "secret"))
+	r.line("", "%d to the vault: %d to learn what a token must be for, %d with the token",
+		vault.requests, vault.challenges, vault.requests-vault.challenges)
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprint(n, " ", noun, "s")
+}
+
+// inWords is a duration for people: whole minutes are enough.
+func inWords(d time.Duration) string {
+	if d < time.Minute {
+		return d.Round(time.Second).String()
+	}
+	d = d.Round(time.Minute)
+	if d%time.Hour == 0 {
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d h %02d min", d/time.Hour, d%time.Hour/time.Minute)
+}
