@@ -1,0 +1,57 @@
+// Package identity lets a service on Azure call Azure without holding a secret: it turns the managed identity of the
+// place that the service runs in into an azcore.TokenCredential.
+//
+//	cred, err := identity.NewCredential(nil)
+//	if err != nil {
+//		return err
+//	}
+//	client, err := azsecrets.NewClient("https://example.vault.azure.net", cred, nil)
+//	if err != nil {
+//		return err
+//	}
+//	secret, err := client.GetSecret(ctx, "database-password", "", nil)
+//
+// A managed identity is a service principal that Azure makes and whose key nobody sees. A system-assigned one belongs to
+// one resource, which has at most one; it is the default. A user-assigned one is a resource of its own, of which a host can
+// have many; CredentialOptions.ID selects one by [ClientID], [ObjectID] or [ResourceID].
+//
+// # Hosts
+//
+// The host is detected by its environment variables, see [Detect]; an empty one counts as unset.
+//
+//   - App Service, Functions, Logic Apps and Container Apps, when IDENTITY_ENDPOINT and IDENTITY_HEADER are set. Both are
+//     read at every request, because the platform rotates them.
+//   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Container Instances, Spring Apps.
+//     AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
+//
+// Service Fabric, Azure Arc, Azure ML, legacy App Service and Cloud Shell are recognised but not supported yet:
+// [NewCredential] says so instead of asking the wrong endpoint. Requests to these endpoints use no proxy, follow no
+// redirect and keep no connection.
+//
+// # Caching and renewal
+//
+// A token is held until it really ends. From half of its life on (or when the host says, by refresh_in), give or take a
+// tenth, the next use renews it in the background and gets the held one at once. In the last 5 minutes of a token that lived
+// over 10, a caller waits up to 2 s for the renewal. A token that comes with a day to live thus covers an outage of half a
+// day without an error or a wait. When the host repeats itself from its own cache, it is asked again at half of what remains.
+//
+// All callers of one identity and resource share one request, across goroutines and across credentials; a caller that leaves
+// costs the others nothing. A process has at most 5 requests under way at one endpoint. After a failure the key cools down
+// (1 s to 10 s without a token, 5 s to 30 s with one, or the host's Retry-After), so that a flood of callers is a trickle at
+// the host. At most 10,000 tokens are held.
+//
+// Credentials with the default transport share one cache per process; one with a Transport of its own has its own.
+// There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
+//
+// # Errors
+//
+// A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came back, and what to check.
+// errors.Is tells the cases apart that programs act on: [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch],
+// [ErrThrottled], and the error of the caller's context. Passing failures are retried before anyone sees them, for up to 75 s
+// on IMDS and 30 s elsewhere; where nothing answers as IMDS would, the answer comes within 5 s. No error, log line or trace
+// holds a token or a secret. CredentialOptions.Logger receives what happens, by default nothing does.
+//
+// # Testing
+//
+// Package identitytest has fake endpoints for the tests of services that use this package.
+package identity
