@@ -41,6 +41,9 @@ func (s *appService) request(resource string) (request, error) {
 		return request{}, err
 	}
 	query := u.Query()
+	for _, name := range []string{"client_id", "principal_id", "object_id", "mi_res_id"} {
+		query.Del(name) // only the options select an identity
+	}
 	query.Set("api-version", "2019-08-01")
 	query.Set("resource", resource)
 	switch id := s.id.(type) {
@@ -66,9 +69,9 @@ func (s *appService) recognises(a answer) bool {
 	return a.status >= 400 && a.status < 500 || a.header.Get("Server") == "Kestrel" || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte{'{'})
 }
 
-// notAssigned: a refusal that doesn't come from Entra is about the identity.
+// notAssigned: a refusal of the service's that doesn't come from Entra is about the identity.
 func (s *appService) notAssigned(status int, f fault) bool {
-	return status == http.StatusBadRequest && !f.fromEntra()
+	return status == http.StatusBadRequest && f.structured && !f.fromEntra()
 }
 
 func (s *appService) hint(status int, f fault) string {

@@ -310,7 +310,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 			o.expires = before.token.ExpiresOn
 		}
 		if before != nil {
-			keep = max(keep, before.token.ExpiresOn.Sub(now)+keepExpired)
+			keep = max(keep, keepUntil(before, now))
 		}
 	} else {
 		e.failures, e.err, e.cooling = 0, nil, time.Time{}
@@ -319,7 +319,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		f.token = h.token
 		o.expires, o.next = h.token.ExpiresOn, h.token.RefreshOn
 		o.changed = before == nil || before.token.Token != g.token
-		keep = h.token.ExpiresOn.Sub(now) + keepExpired
+		keep = keepUntil(h, now)
 	}
 	c.store.Set(key, e, keep)
 	if now.Sub(c.swept) >= sweepEvery {
@@ -327,6 +327,12 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		c.store.DeleteExpired()
 	}
 	return o
+}
+
+// keepUntil is how long a token stays in the store. The limit keeps a host that dates a token to the year 9999 from
+// overflowing the sum, which go-cache would take for "for ever".
+func keepUntil(h *held, now time.Time) time.Duration {
+	return min(h.token.ExpiresOn.Sub(now), maxSeconds*time.Second) + keepExpired
 }
 
 // newHeld decides when a token is renewed: when the host said (refresh_in), otherwise at half of its remaining life, give

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
 // The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an Azure SDK client or
@@ -43,7 +45,7 @@ type AuthenticationError struct {
 	Resource      string         // the resource that the token is for: the scope without "/.default"
 	StatusCode    int            // HTTP status of the last answer, 0 if there was none
 	Code          string         // the host's error code, such as "invalid_request"
-	Message       string         // the host's description, one line, at most 300 characters
+	Message       string         // the host's description, one line, at most 300 bytes
 	CorrelationID string         // the host's ID of the failed request, for a support case
 	Attempts      int            // requests sent
 	Elapsed       time.Duration  // from the first request to giving up
@@ -95,7 +97,7 @@ func (e *AuthenticationError) Error() string {
 		b.WriteString(": ")
 		b.WriteString(e.hint)
 	}
-	return b.String()
+	return printable(b.String())
 }
 
 // Unwrap returns the sentinel and the cause, as far as there are any.
@@ -128,11 +130,15 @@ func (e *AuthenticationError) forCaller() *AuthenticationError {
 // leaveError is the error of a caller whose context ended while the request for its token went on.
 func leaveError(ctx context.Context, waited time.Duration, last error) *AuthenticationError {
 	e := &AuthenticationError{
-		what:      "gave up waiting after " + round(waited).String() + ": " + oneLine(context.Cause(ctx).Error()),
+		what:      "gave up waiting after " + round(waited).String() + ": " + ctx.Err().Error(),
 		cause:     ctx.Err(),
 		transient: true,
 	}
-	if cause := context.Cause(ctx); cause != ctx.Err() {
+	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as if it were the
+	// credential's; even its Error method may not be called by several goroutines.
+	var response *azcore.ResponseError
+	if cause := context.Cause(ctx); cause != ctx.Err() && !errors.As(cause, &response) {
+		e.what += ", because " + oneLine(cause.Error())
 		e.cause = errors.Join(ctx.Err(), cause)
 	}
 	if last != nil {
@@ -144,17 +150,23 @@ func leaveError(ctx context.Context, waited time.Duration, last error) *Authenti
 // maxMessage bounds what is quoted of a host's answer: the first lines of an HTML page are enough to know it.
 const maxMessage = 300
 
-// oneLine makes text fit for a one-line message: control characters and runs of white space become one blank.
-func oneLine(text string) string {
+// printable makes one line of text: what can't be printed and runs of white space become one blank.
+func printable(text string) string {
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
+		if unprintable(r) {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(text, "?"))
-	text = strings.Join(strings.Fields(text), " ")
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// oneLine makes one line of at most maxMessage bytes.
+func oneLine(text string) string {
+	const more = "…"
+	text = printable(text)
 	if len(text) > maxMessage {
-		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
+		text = strings.ToValidUTF8(text[:maxMessage-len(more)], "") + more
 	}
 	return text
 }

@@ -28,7 +28,7 @@ func (t *trial) failure(err error) *failure {
 	return &failure{
 		AuthenticationError: &AuthenticationError{
 			Host:     t.sender.source.host(),
-			Endpoint: t.sender.source.endpoint(),
+			Endpoint: t.endpoint,
 			ID:       t.sender.source.identity(),
 			Resource: t.resource,
 			what:     strings.TrimPrefix(err.Error(), "identity: "),
@@ -42,7 +42,7 @@ func (t *trial) failure(err error) *failure {
 func (t *trial) silence(err error, secret string, timedOut bool, timeout time.Duration) *failure {
 	var body *bodyError
 	var nonRetriable interface{ NonRetriable() }
-	f := t.failure(errors.New("no answer from " + t.sender.source.endpoint() + ": " + t.plain(err, secret)))
+	f := t.failure(errors.New("no answer from " + t.endpoint + ": " + t.plain(err, secret)))
 	f.final = errors.As(err, &nonRetriable) // azcore's way for a policy to say so
 	f.cause = t.cause(err, secret)
 	switch {
@@ -51,7 +51,7 @@ func (t *trial) silence(err error, secret string, timedOut bool, timeout time.Du
 		f.what = t.plain(err, secret)
 		f.final = f.final || errors.Is(err, errTooLarge)
 	case timedOut:
-		f.what = "no answer from " + t.sender.source.endpoint() + " within " + round(timeout).String()
+		f.what = "no answer from " + t.endpoint + " within " + round(timeout).String()
 		f.silent = t.last != nil && t.last.silent // slow, unless this place has only been silent so far
 	default:
 		f.silent = true
@@ -68,11 +68,11 @@ func (t *trial) refusal(a answer, secret string, ours bool) *failure {
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
 		body = redact(string(a.body), secret)
 	}
-	fa := parseFault(a.header, body)
+	fa := parseFault(a.header, body).each(func(text string) string { return redact(text, secret) }) // again: it may have been escaped
 	f := t.failure(errors.New(""))
 	f.final, f.transient = false, true
 	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
-	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, redact(fa.correlationID, secret)
+	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
 	f.retryAfter = retryAfter(a.header, time.Now())
 	f.response = a.raw
 	f.body = []byte(body)
@@ -128,9 +128,9 @@ func (t *trial) final() *AuthenticationError {
 	switch {
 	case t.unanswered() && t.sender.rules.unavailable && !t.last.final:
 		e.reason = ErrUnavailable
-		e.hint = "nothing at " + src.endpoint() + " is " + src.host().String() + ": is this an Azure VM, and may this process reach that address?"
+		e.hint = "nothing at " + t.endpoint + " is " + src.host().String() + ": is this an Azure VM, and may this process reach that address?"
 	case t.unanswered() && !t.last.final:
-		e.hint = "is the token endpoint of " + src.host().String() + " at " + src.endpoint() + " up, and is that where " + envEndpoint + " should point?"
+		e.hint = "is the token endpoint of " + src.host().String() + " at " + t.endpoint + " up, and is that where " + envEndpoint + " should point?"
 	}
 	return e
 }
@@ -141,7 +141,7 @@ func (t *trial) plain(err error, secret string) string {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return redact(oneLine(err.Error()), secret)
+	return oneLine(redact(err.Error(), secret))
 }
 
 // cause is what an error may unwrap to. A deadline of our own must not look like the caller's, an HTTP error not like the

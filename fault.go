@@ -2,13 +2,25 @@ package identity
 
 import (
 	"encoding/json"
+	"html"
 	"net/http"
+	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
 // fault is what a host says of a failure, whichever of the hosts' shapes it came in.
-type fault struct{ code, message, correlationID string }
+type fault struct {
+	code, message, correlationID string
+	structured                   bool // it was one of the hosts' shapes, not text
+}
+
+// each applies a function to each of the texts.
+func (f fault) each(change func(string) string) fault {
+	f.code, f.message, f.correlationID = change(f.code), change(f.message), change(f.correlationID)
+	return f
+}
 
 // fromEntra reports whether the failure was Entra's and not the host's: then it has an AADSTS number.
 func (f fault) fromEntra() bool { return strings.Contains(f.message, "AADSTS") }
@@ -39,19 +51,38 @@ func parseFault(header http.Header, body string) fault {
 			correlationID: firstOf(text(outer.CorrelationID), firstOf(text(outer.Correlation), text(inner.CorrelationID))),
 		}
 	}
-	if f == (fault{}) {
+	if f.structured = f != (fault{}); !f.structured {
 		f.message = body
 	}
 	if f.correlationID == "" {
 		f.correlationID = firstOf(header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
 	}
-	return fault{code: oneLine(f.code), message: oneLine(f.message), correlationID: oneLine(f.correlationID)}
+	return f.each(oneLine)
 }
 
 // jwtLike finds what may be a token, also one cut in the middle.
 var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
 
 const redacted = "REDACTED"
+
+var jsonEscape = regexp.MustCompile(`\\(u[0-9A-Fa-f]{4}|["\\/])`)
+
+// unescapeJSON undoes the escapes of a JSON string, wherever in the text they are.
+func unescapeJSON(text string) string {
+	return jsonEscape.ReplaceAllStringFunc(text, func(escape string) string {
+		if r, _, _, err := strconv.UnquoteChar(strings.Replace(escape, `\/`, `/`, 1), '"'); err == nil {
+			return string(r)
+		}
+		return escape
+	})
+}
+
+func unescapeURL(text string) string {
+	if plain, err := url.QueryUnescape(text); err == nil {
+		return plain
+	}
+	return text
+}
 
 // redact removes from text what must not be shown: the secret of the request, should something echo it, and whatever
 // looks like a token. A text that has a field for a token is not shown at all.
@@ -60,6 +91,11 @@ func redact(text, secret string) string {
 		text = strings.ReplaceAll(text, secret, redacted)
 		if quoted, err := json.Marshal(secret); err == nil {
 			text = strings.ReplaceAll(text, string(quoted[1:len(quoted)-1]), redacted)
+		}
+		for _, decode := range []func(string) string{html.UnescapeString, unescapeJSON, unescapeURL} {
+			if strings.Contains(decode(text), secret) {
+				return redacted
+			}
 		}
 	}
 	if strings.Contains(strings.ToLower(text), "access_token") {

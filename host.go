@@ -191,6 +191,8 @@ func detectIMDS(env environment) (string, string, bool) {
 	switch {
 	case env.has(envAuthority):
 		return endpoint, envAuthority + " is set and no other host's variables are", true
+	case env.has(envEndpoint):
+		return endpoint, envEndpoint + " is set but " + envHeader + " is not, so that no host but IMDS is left", true
 	case env.has(envHeader): // Container Instances set half of Service Fabric's variables
 		return endpoint, envHeader + " is set but " + envEndpoint + " is not, as on Container Instances, which use IMDS", true
 	}
@@ -233,6 +235,9 @@ func parseEndpoint(variable, value string) (*url.URL, error) {
 func displayURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
+		return ""
+	}
+	if strings.Contains(u.Path, "@") { // user info with an unescaped slash: what follows is a piece of a password
 		return ""
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -131,7 +130,7 @@ func validateResource(resource string) error {
 		return errors.New("identity: GetToken: empty scope: want one such as https://vault.azure.net/.default")
 	case len(resource) > maxResourceLength:
 		return fmt.Errorf("identity: GetToken: scope of %d characters, at most %d are allowed", len(resource), maxResourceLength)
-	case strings.ContainsFunc(resource, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar }):
+	case strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || unprintable(r) }):
 		return fmt.Errorf("identity: GetToken: scope %q contains a blank or a control character, or is not UTF-8", resource)
 	}
 	return nil
@@ -144,8 +143,10 @@ func (c *Credential) ownError(err error, resource string) error {
 		return err
 	}
 	e = e.forCaller()
-	src := c.sender.source
-	e.Host, e.Endpoint, e.ID, e.Resource = src.host(), src.endpoint(), src.identity(), resource
+	if e.Host == "" { // the cache's, which knows no hosts
+		src := c.sender.source
+		e.Host, e.Endpoint, e.ID, e.Resource = src.host(), src.endpoint(), src.identity(), resource
+	}
 	return e
 }
 

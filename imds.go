@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,7 +15,7 @@ import (
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 type imds struct {
-	url *url.URL
+	url string
 	id  ID
 }
 
@@ -33,6 +34,9 @@ func imdsEndpoint(env environment) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if u.RawQuery != "" {
+		return "", errors.New("identity: " + envAuthority + ": contains a query: want a URL such as http://127.0.0.1:8080")
+	}
 	path := strings.TrimRight(u.Path, "/")
 	if !strings.HasSuffix(strings.ToLower(path), imdsPath) {
 		path += imdsPath
@@ -45,15 +49,11 @@ func newIMDS(env environment, id ID) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return nil, err
-	}
-	return &imds{url: u, id: id}, nil
+	return &imds{url: endpoint, id: id}, nil
 }
 
 func (s *imds) host() Host       { return HostIMDS }
-func (s *imds) endpoint() string { return s.url.String() }
+func (s *imds) endpoint() string { return s.url }
 func (s *imds) identity() ID     { return s.id }
 
 // request asks for a token. Container Instances know the resource ID as msi_res_id only.
@@ -67,9 +67,12 @@ func (s *imds) request(resource string) (request, error) {
 	case ResourceID:
 		query.Set("msi_res_id", string(id))
 	}
-	u := *s.url
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return request{}, err
+	}
 	u.RawQuery = query.Encode()
-	return request{method: http.MethodGet, url: &u, header: http.Header{"Metadata": {"true"}}}, nil
+	return request{method: http.MethodGet, url: u, header: http.Header{"Metadata": {"true"}}}, nil
 }
 
 // recognises tells IMDS from whatever else may answer at its address: Docker Desktop's proxy with a 403, a gateway with
@@ -83,7 +86,7 @@ func (s *imds) recognises(a answer) bool {
 	if json.Unmarshal(bytes.TrimSpace(a.body), &fields) != nil {
 		return false
 	}
-	return fields["error"] != nil || fields["access_token"] != nil
+	return isSet(fields["error"]) || isSet(fields["access_token"])
 }
 
 // notAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.

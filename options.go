@@ -119,7 +119,7 @@ func validateID(id ID) error {
 		return errors.New(field + "empty " + kind + ": leave ID nil to ask for the system-assigned identity")
 	case len(value) > maxIDLength:
 		return fmt.Errorf("%s%s of %d characters, at most %d are allowed", field, kind, len(value), maxIDLength)
-	case strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
+	case strings.ContainsFunc(value, unprintable):
 		return fmt.Errorf("%s%s %q contains a control character or is not UTF-8", field, kind, value)
 	case strings.TrimSpace(value) != value:
 		return fmt.Errorf("%s%s %q begins or ends with white space", field, kind, value)
@@ -130,3 +130,6 @@ func validateID(id ID) error {
 	}
 	return nil
 }
+
+// unprintable are the characters that have no place in an ID, a scope or a one-line message.
+func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }

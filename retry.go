@@ -26,9 +26,10 @@ type rules struct {
 	serverDelay time.Duration         // least wait after a 5xx
 	retries     func(status int) bool // statuses worth another try
 
-	maxTries    int                              // 0: as many as the budget allows
-	shouldRetry func(*http.Response, error) bool // the user's; decides alone
-	statusCodes []int                            // the user's; not nil: replaces retries
+	maxRetryAfter time.Duration                    // the user's: a longer Retry-After ends the acquisition, as in azcore; 0 is none
+	maxTries      int                              // 0: as many as the budget allows
+	shouldRetry   func(*http.Response, error) bool // the user's; decides alone
+	statusCodes   []int                            // the user's; not nil: replaces retries
 }
 
 // retriesAnywhere are the statuses that any host's endpoint is asked again after. Status 0 or 600 and above is no HTTP
@@ -53,7 +54,7 @@ func (r rules) with(o policy.RetryOptions) (rules, error) {
 	}
 	if o.TryTimeout > 0 {
 		r.tryTimeout = o.TryTimeout
-		r.budget = max(r.budget, min(o.TryTimeout, longestBudget)+lastTry)
+		r.budget = max(r.budget, min(o.TryTimeout, longestBudget-lastTry)+lastTry)
 	}
 	switch {
 	case o.RetryDelay < 0:
@@ -65,7 +66,7 @@ func (r rules) with(o policy.RetryOptions) (rules, error) {
 	case o.MaxRetryDelay < 0:
 		r.maxDelay = math.MaxInt64
 	case o.MaxRetryDelay > 0:
-		r.maxDelay = o.MaxRetryDelay
+		r.maxDelay, r.maxRetryAfter = o.MaxRetryDelay, o.MaxRetryDelay
 	}
 	r.delay = min(r.delay, r.maxDelay)
 	r.shouldRetry = o.ShouldRetry
@@ -79,7 +80,7 @@ func (r rules) with(o policy.RetryOptions) (rules, error) {
 	case o.MaxRetries == 0 && o.RetryDelay < 0: // without waits, a time budget alone would be a flood
 		r.maxTries = 1 + azcoreRetries
 	case o.MaxRetries > 0:
-		r.maxTries = int(o.MaxRetries) + 1
+		r.maxTries = int(min(o.MaxRetries, math.MaxInt32-1)) + 1
 		r.budget = max(r.budget, r.longest())
 	}
 	return r, nil
@@ -94,13 +95,17 @@ const (
 
 // longest is how long maxTries tries can take. A user who asks for many tries gets the time for them, up to longestBudget.
 func (r rules) longest() time.Duration {
-	try := min(r.tryTimeout, longestBudget)
-	total, wait := try+lastTry, min(r.delay, longestBudget)
-	for i := 1; i < r.maxTries && total < longestBudget; i++ {
-		total += wait + r.serverDelay + try
-		wait = min(wait*2, r.maxDelay, longestBudget)
+	total, wait := r.tryTimeout.Seconds()+lastTry.Seconds(), r.delay.Seconds()
+	for left := r.maxTries - 1; left > 0 && total < longestBudget.Seconds(); left-- {
+		each := wait + r.serverDelay.Seconds() + r.tryTimeout.Seconds()
+		if wait == min(wait*2, r.maxDelay.Seconds()) { // it grows no more
+			total += float64(left) * each
+			break
+		}
+		total += each
+		wait = min(wait*2, r.maxDelay.Seconds())
 	}
-	return min(total, longestBudget)
+	return time.Duration(min(total, longestBudget.Seconds()) * float64(time.Second))
 }
 
 // retryPolicy stands in the pipeline where azcore's own would: below PerCallPolicies, above PerRetryPolicies.
@@ -118,6 +123,8 @@ func (retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 type trial struct {
 	sender   *sender
 	resource string
+	endpoint string // the one asked last: App Service's can move
+	firstURL string // as the pipeline's request was made; a policy of the user's may have changed it there
 	start    time.Time
 	report   func(error)
 
@@ -193,11 +200,14 @@ func (t *trial) again(f *failure) bool {
 type schedule struct {
 	trial    *trial
 	interval *backoff.ExponentialBackOff
+	lastTry  time.Duration // when the last try starts, if the waits don't end before: jittered, too
 }
 
 // Reset implements backoff.BackOff. backoff calls it before the first try.
 func (s *schedule) Reset() {
 	r := s.trial.sender.rules
+	reserve := min(lastTry, r.budget/2)
+	s.lastTry = r.budget - reserve + jitter(reserve/2)
 	s.interval = backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(r.delay),
 		backoff.WithMaxInterval(r.maxDelay),
@@ -219,12 +229,12 @@ func (s *schedule) NextBackOff() time.Duration {
 		wait += f.retryAfter
 	}
 	elapsed := time.Since(t.start)
-	latest := r.budget - min(lastTry, r.budget/2) + jitter(min(lastTry, r.budget/2)/2)
+	latest := s.lastTry
 	if t.unanswered() && r.unanswered < r.budget {
 		latest = r.unanswered * 4 / 5
 	}
 	switch {
-	case elapsed >= latest, f.retryAfter > latest-elapsed:
+	case elapsed >= latest, f.retryAfter > latest-elapsed, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
 		return backoff.Stop
 	case wait > latest-elapsed:
 		return latest - elapsed

@@ -243,6 +243,8 @@ func TestRetryOptions(t *testing.T) {
 		{"RetryDelay -1, MaxRetries", policy.RetryOptions{RetryDelay: -1, MaxRetries: 10}, throttled, 11, 11, 0, 0},
 		{"RetryDelay, MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Millisecond, MaxRetryDelay: 100 * time.Millisecond, MaxRetries: 100}, throttled, 101, 101, time.Second, 10 * time.Second},
 		{"MaxRetryDelay -1", policy.RetryOptions{MaxRetryDelay: -1, MaxRetries: 9}, throttled, 10, 10, 30 * time.Second, 600 * time.Second},
+		{"MaxRetryDelay below Retry-After", policy.RetryOptions{MaxRetryDelay: 2 * time.Second}, always(429, imdsError, "Retry-After", "3"), 1, 1, 0, 0},
+		{"MaxRetryDelay above Retry-After", policy.RetryOptions{MaxRetryDelay: 3 * time.Second, MaxRetries: 1}, always(429, imdsError, "Retry-After", "3"), 2, 2, 3 * time.Second, 5 * time.Second},
 		{"StatusCodes without it", policy.RetryOptions{StatusCodes: []int{418}}, throttled, 1, 1, 0, 0},
 		{"StatusCodes with it", policy.RetryOptions{StatusCodes: []int{418}, MaxRetries: 2}, always(418, imdsError), 3, 3, 0, 3 * time.Second},
 		{"no StatusCodes", policy.RetryOptions{StatusCodes: []int{}}, throttled, 1, 1, 0, 0},

@@ -121,6 +121,9 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 	if err != nil {
 		return nil, err
 	}
+	if client, ok := options.Transport.(*http.Client); ok && client == nil {
+		return nil, errors.New("identity: CredentialOptions.Transport: nil *http.Client: leave Transport nil for the default")
+	}
 	s := &sender{source: src, node: n, rules: r, log: options.Logger, options: pipelineOptions(options.ClientOptions)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -156,12 +159,13 @@ func (s *sender) acquire(ctx context.Context, resource string, report func(error
 	ctx, end := runtime.StartSpan(ctx, "Credential.GetToken", client.Tracer(), nil)
 	defer func() { end(err) }()
 
-	t := &trial{sender: s, resource: resource, start: time.Now(), report: report}
+	t := &trial{sender: s, resource: resource, endpoint: s.source.endpoint(), start: time.Now(), report: report}
 	first, err := s.source.request(resource)
 	if err != nil {
 		return grant{}, t.failure(err).AuthenticationError
 	}
-	req, err := runtime.NewRequest(ctx, first.method, first.url.String())
+	t.firstURL = first.url.String()
+	req, err := runtime.NewRequest(ctx, first.method, t.firstURL)
 	if err != nil {
 		return grant{}, t.failure(errors.New("can't make a request of the endpoint's URL")).AuthenticationError
 	}
@@ -199,6 +203,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 	if err != nil {
 		return nil, t.failure(err)
 	}
+	t.endpoint = displayURL(r.url.String())
 	if err := s.node.slots.Acquire(ctx, 1); err != nil {
 		if t.last != nil {
 			return nil, t.last // says more than that we had to wait
@@ -211,7 +216,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		GetConn: func(string) { connecting.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { connecting.Store(false) },
 	}))
-	if t.attempts > 0 && try.Raw().URL.String() != r.url.String() { // the platform moved the endpoint between two tries
+	if r.url.String() != t.firstURL { // the platform has moved the endpoint since
 		try.Raw().URL = r.url
 		try.Raw().Host = ""
 	}
@@ -247,7 +252,7 @@ func (t *trial) judge(resp *http.Response, secret string) *failure {
 	if err != nil {
 		f := t.failure(err)
 		f.StatusCode = a.status
-		f.hint = "the answer of " + src.endpoint() + " is not a usable token response: if the expiry is off, check this machine's clock"
+		f.hint = "the answer of " + t.endpoint + " is not a usable token response: if the expiry is off, check this machine's clock"
 		return f
 	}
 	if got := mismatch(src.identity(), g); got != "" {

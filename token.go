@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -44,23 +43,22 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return grant{}, errors.New("the token response is not a JSON object")
 	}
-	g := grant{
-		token: text(r.AccessToken),
-		echo: echo{
-			clientID:   text(r.ClientID),
-			objectID:   firstOf(text(r.ObjectID), text(r.PrincipalID)),
-			resourceID: firstOf(text(r.MSIResID), text(r.MIResID)),
-		},
+	var g grant
+	_ = json.Unmarshal(r.AccessToken, &g.token) // anything but a string leaves it empty
+	g.echo = echo{
+		clientID:   text(r.ClientID),
+		objectID:   firstOf(text(r.ObjectID), text(r.PrincipalID)),
+		resourceID: firstOf(text(r.MSIResID), text(r.MIResID)),
 	}
 	switch {
-	case strings.TrimSpace(g.token) == "" || bytes.HasPrefix(bytes.TrimSpace(r.AccessToken), []byte{'{'}):
+	case strings.TrimSpace(g.token) == "":
 		return grant{}, errors.New("the token response has no access_token")
 	case strings.ContainsFunc(g.token, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
 		// It goes into an HTTP header, where such a character would be an injection.
 		return grant{}, errors.New("the access_token contains characters that no token has")
 	}
 	if kind := text(r.TokenType); kind != "" && !strings.EqualFold(kind, "Bearer") {
-		return grant{}, fmt.Errorf("token_type is %q, want Bearer", oneLine(kind))
+		return grant{}, fmt.Errorf("token_type is %q, want Bearer", oneLine(redact(kind, g.token)))
 	}
 	expiresOn, ok := expiry(r, g.token, now)
 	if !ok {
@@ -88,7 +86,7 @@ func expiry(r tokenResponse, token string, now time.Time) (time.Time, bool) {
 	if isNumber && relative >= plausible {
 		return unix(relative), true
 	}
-	if t, ok := date(on); ok && !isNumber {
+	if t, ok := date(on); ok && t.Unix() >= plausible { // not .NET's DateTime.MinValue
 		return t, true
 	}
 	if s, ok := number(text(r.ExpiresIn)); ok && s > 0 {
@@ -172,6 +170,9 @@ func unix(s float64) time.Time {
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
 
+// isSet reports whether a field is there and not null.
+func isSet(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+
 func firstOf(a, b string) string {
 	if a != "" {
 		return a
@@ -221,7 +222,7 @@ func mismatch(id ID, g grant) (got string) {
 	want := normalID(id.String())
 	for _, s := range said {
 		if s != "" && !strings.EqualFold(normalID(s), want) {
-			return oneLine(s)
+			return oneLine(redact(s, g.token))
 		}
 	}
 	return ""

@@ -52,7 +52,7 @@ func pipelineOptions(o policy.ClientOptions) policy.ClientOptions {
 	case nil:
 		o.Transport = bounded{nodeClient}
 	case *http.Client:
-		if transport != nil && transport.CheckRedirect == nil {
+		if transport.CheckRedirect == nil {
 			own := *transport
 			own.CheckRedirect = refuseRedirect
 			transport = &own

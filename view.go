@@ -46,7 +46,11 @@ func (v *view) remember(key string, e *entry) {
 	if p := v.index.Load(); p != nil {
 		index = *p
 	}
-	if index[resource] == e {
+	switch {
+	case index[resource] == e:
+		return
+	case len(index) == 0:
+		v.index.Store(&map[string]*entry{resource: e})
 		return
 	}
 	if v.pending == nil {

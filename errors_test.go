@@ -1,0 +1,326 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	const vault = "https://vault.azure.net"
+	for _, tt := range []struct {
+		name string
+		err  AuthenticationError
+		want string
+	}{
+		{"refused", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 400, Code: "invalid_request", Message: "Identity not found", Attempts: 1, Elapsed: 12 * time.Millisecond, hint: "is client ID " + guid + " assigned to this VM?"},
+			`identity: IMDS: 400 invalid_request "Identity not found" (token for ` + vault + `, 1 attempt, 12ms): is client ID ` + guid + ` assigned to this VM?`},
+		{"several attempts and a correlation ID", AuthenticationError{Host: HostAppService, Resource: vault, StatusCode: 500, Message: "oops", CorrelationID: "c", Attempts: 3, Elapsed: 1234567890},
+			`identity: App Service: 500 "oops" (token for ` + vault + `, 3 attempts, 1.2s, correlation ID c)`},
+		{"status only", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 503, Attempts: 2, Elapsed: 75*time.Second + 400*time.Millisecond},
+			`identity: IMDS: 503 (token for ` + vault + `, 2 attempts, 1m15s)`},
+		{"no answer", AuthenticationError{Host: HostIMDS, Resource: vault, Attempts: 1, Elapsed: 1500 * time.Nanosecond, what: "no answer from http://x: connection refused"},
+			`identity: IMDS: no answer from http://x: connection refused (token for ` + vault + `, 1 attempt, 2µs)`},
+		{"status and what", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 200, Attempts: 1, what: "not an answer of IMDS"},
+			`identity: IMDS: 200: not an answer of IMDS (token for ` + vault + `, 1 attempt, 0s)`},
+		{"nothing sent", AuthenticationError{Host: HostAppService, Resource: vault, what: "IDENTITY_HEADER: is empty"},
+			`identity: App Service: IDENTITY_HEADER: is empty (token for ` + vault + `)`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.err.Error(); got != tt.want {
+				t.Errorf("\n got %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+const nasty = "a\r\nb\x00c\x1b[31m\u0085d\u2028e\u2029f\xff\"g\t"
+
+// checkOneLine fails the test if a terminal or a log would show more than one line.
+func checkOneLine(tb testing.TB, text string) {
+	tb.Helper()
+	if strings.ContainsAny(text, "\r\n\v\f\x00\x1b\u0085\u2028\u2029") || !utf8.ValidString(text) {
+		tb.Errorf("not one line of UTF-8: %q", text)
+	}
+}
+
+func TestErrorIsOneLine(t *testing.T) {
+	escaped := `a\r\nb\u0000c\u001b[31m\u0085d\u2028e\u2029f\"g\t`
+	for _, tt := range []struct {
+		name  string
+		reply transportFunc
+	}{
+		{"text", always(500, nasty)},
+		{"IMDS's shape", always(500, `{"error":"`+escaped+`","error_description":"`+escaped+`","correlation_id":"`+escaped+`"}`)},
+		{"App Service's shape", always(500, `{"statusCode":500,"message":"`+escaped+`","correlationId":"`+escaped+`"}`)},
+		{"headers", always(500, "", "X-Correlation-Id", nasty, "Location", nasty, "Server", "IMDS/"+nasty)},
+		{"token type", always(200, `{"access_token":"t","expires_in":1,"token_type":"`+escaped+`"}`)},
+		{"identity", always(200, `{"access_token":"t","expires_in":60,"client_id":"`+escaped+`","mi_res_id":"/x"}`)},
+		{"transport's error", func(*http.Request) (*http.Response, error) { return nil, errors.New(nasty) }},
+		{"azcore's error of many lines", func(*http.Request) (*http.Response, error) {
+			return nil, &azcore.ResponseError{StatusCode: 404, ErrorCode: nasty}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				for _, env := range []environment{nowhere(), appServiceAt()} {
+					_, err := token(t.Context(), credentialAt(t, env, tt.reply, func(o *CredentialOptions) {
+						o.ID = ClientID(guid)
+						o.Retry.MaxRetries = -1
+					}))
+					if err == nil {
+						t.Fatal("got a token, want an error")
+					}
+					checkOneLine(t, err.Error())
+					if len(err.Error()) > 2000 {
+						t.Errorf("error has %d bytes", len(err.Error()))
+					}
+				}
+			})
+		})
+	}
+	t.Run("fields set by hand", func(t *testing.T) { // a fake in a user's test makes them so
+		t.Parallel()
+		checkOneLine(t, (&AuthenticationError{Host: nasty, Resource: nasty, StatusCode: 1, Code: nasty, Message: nasty, CorrelationID: nasty, Attempts: 1}).Error())
+	})
+	t.Run("cause of the caller's context", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(errors.New(nasty))
+			_, err := token(ctx, onIMDS(t, always(500, "")))
+			if err == nil {
+				t.Fatal("got a token, want an error")
+			}
+			checkOneLine(t, err.Error())
+		})
+	})
+	t.Run("zero value", func(t *testing.T) {
+		t.Parallel()
+		checkOneLine(t, (&AuthenticationError{}).Error())
+	})
+}
+
+func TestErrorUnwraps(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	for _, reason := range []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled, nil} {
+		for _, cause := range []error{cause, nil} {
+			e := &AuthenticationError{reason: reason, cause: cause}
+			wrapped := fmt.Errorf("outer: %w", errors.Join(errors.New("another"), e))
+			for _, sentinel := range []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled, cause} {
+				if sentinel == nil {
+					continue
+				}
+				want := sentinel == reason || sentinel == cause
+				if got := errors.Is(wrapped, sentinel); got != want {
+					t.Errorf("reason %v, cause %v: errors.Is(%v) is %v, want %v", reason, cause, sentinel, got, want)
+				}
+			}
+			if errors.Is(e, nil) {
+				t.Error("errors.Is finds nil")
+			}
+			for _, u := range e.Unwrap() {
+				if u == nil {
+					t.Error("Unwrap returns a nil error")
+				}
+			}
+		}
+	}
+	var nonRetriable interface{ NonRetriable() }
+	if !errors.As(fmt.Errorf("%w", &AuthenticationError{}), &nonRetriable) {
+		t.Error("azcore's retry policy would ask again")
+	}
+	(&AuthenticationError{}).NonRetriable()
+}
+
+// TestErrorNeverUnwrapsToResponseError: a 404 of the host must not look like the missing blob of the call.
+func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
+	blob := func() error { return &azcore.ResponseError{StatusCode: 404, ErrorCode: "BlobNotFound"} }
+	check := func(t *testing.T, err error) {
+		t.Helper()
+		var re *azcore.ResponseError
+		switch {
+		case err == nil:
+			t.Fatal("got a token, want an error")
+		case errors.As(err, &re):
+			t.Errorf("error unwraps to an azcore.ResponseError of status %d: %v", re.StatusCode, err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		reply  transportFunc
+		policy policy.Policy
+	}{
+		{"404 of the host", always(404, imdsError), nil},
+		{"400 of the host", always(400, imdsError), nil},
+		{"from the Transport", func(*http.Request) (*http.Response, error) { return nil, blob() }, nil},
+		{"wrapped by the Transport", func(*http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("x: %w", errors.Join(io.EOF, blob()))
+		}, nil},
+		{"from a policy", always(500, ""), policyFunc(func(*policy.Request) (*http.Response, error) { return nil, blob() })},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				for _, perCall := range []bool{true, false} {
+					_, err := token(t.Context(), onIMDS(t, tt.reply, func(o *CredentialOptions) {
+						o.Retry.MaxRetries = -1
+						switch {
+						case tt.policy == nil:
+						case perCall:
+							o.PerCallPolicies = []policy.Policy{tt.policy}
+						default:
+							o.PerRetryPolicies = []policy.Policy{tt.policy}
+						}
+					}))
+					check(t, err)
+				}
+			})
+		})
+	}
+	// errgroup.WithContext cancels the context of all with the error of the first: a blob that is missing for one
+	// goroutine is no answer to the token that another waits for.
+	t.Run("cause of the caller's context", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ep := identitytest.NewIMDS(nil)
+			ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Second, func() { cancel(blob()) })
+			_, err := token(ctx, onIMDS(t, ep))
+			check(t, err)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("errors.Is(context.Canceled) is false: %v", err)
+			}
+		})
+	})
+}
+
+// TestLeavingTogether: an azcore.ResponseError writes to itself in Error, so that two goroutines may not ask it for its
+// text at once, and all who share a context are told of its end at once.
+func TestLeavingTogether(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
+		cred := onIMDS(t, ep)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				if _, err := token(ctx, cred); !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v, want context.Canceled", err)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		cancel(&azcore.ResponseError{StatusCode: 404, ErrorCode: "BlobNotFound"})
+		all.Wait()
+	})
+}
+
+func TestLeaving(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		ep.Enqueue(identitytest.Response{Status: 503}, identitytest.Response{Delay: 20 * time.Second})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("shutting down"))
+		defer cancel()
+		_, err := token(ctx, onIMDS(t, ep))
+		wantErrorText(t, err, "identity: IMDS: gave up waiting after 10s: context deadline exceeded, because shutting down (token for https://vault.azure.net)", "so far the host answered: IMDS: 503")
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("errors.Is(context.DeadlineExceeded) is false: %v", err)
+		}
+		var e *AuthenticationError
+		if !errors.As(err, &e) || e.Host != HostIMDS || e.Endpoint == "" || e.Resource != "https://vault.azure.net" {
+			t.Errorf("fields are off: %+v", e)
+		}
+	})
+}
+
+// TestForCaller: each caller reads a body of its own.
+func TestForCaller(t *testing.T) {
+	t.Parallel()
+	const body = "the whole body"
+	shared := &AuthenticationError{Host: HostIMDS, reason: ErrThrottled, body: []byte(body), RawResponse: &http.Response{
+		StatusCode: 429, Header: http.Header{"A": {"1"}}, Body: io.NopCloser(strings.NewReader(body)),
+	}}
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			own := shared.forCaller()
+			got, err := io.ReadAll(own.RawResponse.Body)
+			if err != nil || string(got) != body {
+				t.Errorf("caller %d read %q, %v", i, got, err)
+			}
+			if own.RawResponse.Header.Get("A") != "1" {
+				t.Errorf("caller %d found a header that another changed", i)
+			}
+			own.RawResponse.Header.Set("A", "2")
+			own.RawResponse.StatusCode = 0
+			own.Message = fmt.Sprint(i)
+			own.Attempts++
+			if !errors.Is(own, ErrThrottled) {
+				t.Errorf("caller %d lost the sentinel", i)
+			}
+		})
+	}
+	all.Wait()
+	if shared.RawResponse.StatusCode != 429 || shared.RawResponse.Header.Get("A") != "1" || shared.Message != "" || shared.Attempts != 0 {
+		t.Errorf("a caller changed the shared error: %+v", shared)
+	}
+	if own := (&AuthenticationError{Code: "c"}).forCaller(); own.RawResponse != nil || own.Code != "c" {
+		t.Errorf("without a response: %+v", own)
+	}
+}
+
+// TestWaitersHaveTheirOwnErrors: the same through GetToken, with all callers waiting for one flight.
+func TestWaitersHaveTheirOwnErrors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		ep.Enqueue(identitytest.Response{Status: 400, Delay: time.Second, Body: imdsError})
+		cred := onIMDS(t, ep)
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				_, err := token(context.Background(), cred)
+				var e *AuthenticationError
+				if !errors.As(err, &e) {
+					t.Errorf("got %v, want an AuthenticationError", err)
+					return
+				}
+				got, err := io.ReadAll(e.RawResponse.Body)
+				if err != nil || string(got) != imdsError {
+					t.Errorf("read %q, %v", got, err)
+				}
+				e.RawResponse.Header.Set("A", "1")
+				e.Message = ""
+			})
+		}
+		all.Wait()
+		if n := len(ep.Requests()); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+}
+
+func TestRound(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1: "0s", 1500: "2µs", 1500 * time.Microsecond: "2ms", 1234 * time.Millisecond: "1.2s", 75400 * time.Millisecond: "1m15s",
+		time.Second: "1s", time.Minute: "1m0s", 90 * time.Minute: "1h30m0s", -time.Second: "-1s",
+	} {
+		if got := round(d).String(); got != want {
+			t.Errorf("round(%v) is %s, want %s", d, got, want)
+		}
+	}
+}

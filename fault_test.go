@@ -1,0 +1,231 @@
+package identity
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseFault(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body string
+		header     []string
+		want       fault
+	}{
+		{"IMDS", `{"error":"invalid_request","error_description":"Identity not found"}`, nil, fault{"invalid_request", "Identity not found", "", true}},
+		{"Entra", `{"error":"invalid_resource","error_description":"AADSTS500011: no","error_codes":[500011],"correlation_id":"c"}`, nil, fault{"invalid_resource", "AADSTS500011: no", "c", true}},
+		{"App Service", `{"statusCode":400,"message":"m","correlationId":"c"}`, nil, fault{"", "m", "c", true}},
+		{"nested", `{"error":{"code":"BadRequest","message":"m","correlationId":"c"}}`, nil, fault{"BadRequest", "m", "c", true}},
+		{"nested with an inner error", `{"error":{"code":"BadRequest","message":"m","innererror":{"code":"x"}}}`, nil, fault{"BadRequest", "m", "", true}},
+		{"nested without code", `{"error":{"message":"m"}}`, nil, fault{"", "m", "", true}},
+		{"flat code", `{"code":"c","message":"m"}`, nil, fault{"c", "m", "", true}},
+		{"code as a number", `{"error":{"code":42,"message":"m"}}`, nil, fault{"42", "m", "", true}},
+		{"error as a number", `{"error":42}`, nil, fault{"42", "", "", true}},
+		{"error only", `{"error":"e"}`, nil, fault{"e", "", "", true}},
+		{"description only", `{"error_description":"d"}`, nil, fault{"", "d", "", true}},
+		{"message null", `{"error":"e","error_description":null,"message":"m"}`, nil, fault{"e", "m", "", true}},
+		{"wrong types", `{"error":["e"],"error_description":{},"correlationId":true}`, nil, fault{"", `{"error":["e"],"error_description":{},"correlationId":true}`, "", false}},
+		{"none of the fields", `{"a":1}`, nil, fault{"", `{"a":1}`, "", false}},
+		{"empty object", `{}`, nil, fault{"", "{}", "", false}},
+		{"empty", ``, nil, fault{}},
+		{"blank", " \r\n ", nil, fault{}},
+		{"text", "Required metadata header not specified or not correct", nil, fault{"", "Required metadata header not specified or not correct", "", false}},
+		{"HTML", "<html>\n\t<body>no</body>\n</html>\n", nil, fault{"", "<html> <body>no</body> </html>", "", false}},
+		{"truncated JSON", `{"error":"inv`, nil, fault{"", `{"error":"inv`, "", false}},
+		{"array", `["error"]`, nil, fault{"", `["error"]`, "", false}},
+		{"null", `null`, nil, fault{"", "null", "", false}},
+		{"line feeds in every field", `{"error":"a\nb","error_description":"c\r\nd","correlationId":"e\tf"}`, nil, fault{"a b", "c d", "e f", true}},
+		{"correlation ID in App Service's header", ``, []string{"X-CORRELATION-ID", "c"}, fault{"", "", "c", false}},
+		{"correlation ID in Azure's header", `{"error":"e"}`, []string{"x-ms-request-id", "c"}, fault{"e", "", "c", true}},
+		{"correlation ID in both", `{"correlationId":"body","message":"m"}`, []string{"X-CORRELATION-ID", "header"}, fault{"", "m", "body", true}},
+		{"nasty correlation ID", ``, []string{"X-CORRELATION-ID", "a\r\nb"}, fault{"", "", "a b", false}},
+		{"not UTF-8", "a\xffb", nil, fault{"", "a?b", "", false}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{}
+			for i := 0; i+1 < len(tt.header); i += 2 {
+				header.Add(tt.header[i], tt.header[i+1])
+			}
+			if diff := cmp.Diff(tt.want, parseFault(header, tt.body), cmp.AllowUnexported(fault{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFaultFromEntra(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]bool{"AADSTS500011: no such resource": true, "text (AADSTS7000215)": true, "Identity not found": false, "": false} {
+		if got := (fault{message: message}).fromEntra(); got != want {
+			t.Errorf("fromEntra(%q) is %v, want %v", message, got, want)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	const secret = `s3<cr>&"et\`
+	quoted, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, text, secret, want string }{
+		{"nothing to hide", "Identity not found", secret, "Identity not found"},
+		{"no secret", "Identity not found", "", "Identity not found"},
+		{"empty", "", secret, ""},
+		{"the secret", "you sent " + secret + ".", secret, "you sent REDACTED."},
+		{"the secret twice", secret + secret, secret, "REDACTEDREDACTED"},
+		{"the secret as JSON", `{"sent":` + string(quoted) + `}`, secret, `{"sent":"REDACTED"}`},
+		{"the secret as JSON, capitals in escapes", `{"sent":"s3\u003Ccr\u003E\u0026\u0022et\\"}`, secret, "REDACTED"},
+		{"a JWT", "token " + jwtOf(`{"appid":"a"}`) + " refused", "", "token REDACTED refused"},
+		{"the head of a JWT", "token eyJhbGciOiJSUzI1NiIs", "", "token REDACTED"},
+		{"a JWT in JSON", `{"t":"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhIjoxfQ.c2ln"}`, "", `{"t":"REDACTED"}`},
+		{"a word that begins alike", "eyJolly", "", "eyJolly"},
+		{"a field for a token", `{"access_token":"opaque","error":"x"}`, "", "REDACTED"},
+		{"such a field in capitals", `{"ACCESS_TOKEN":"opaque"}`, "", "REDACTED"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := redact(tt.text, tt.secret); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestEscapedSecretIsNotDecoded: Kestrel's JSON escapes +, & and < as \u002B, \u0026 and \u003C. Decoding the message must
+// not bring back what was redacted, nor may RawResponse hold it.
+func TestEscapedSecretIsNotDecoded(t *testing.T) {
+	for _, tt := range []struct{ name, secret, escaped string }{
+		{"base64", "c2VjcmV0+dmFsdWU=", `c2VjcmV0\u002BdmFsdWU=`},
+		{"slash", "c2VjcmV0/dmFsdWU=", `c2VjcmV0\/dmFsdWU=`},
+		{"capitals", "c2VjcmV0<dmFsdWU=", `c2VjcmV0\u003CdmFsdWU=`},
+		{"all of it", "abcd", `\u0061\u0062\u0063\u0064`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				env := environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost/msi/token", "IDENTITY_HEADER": tt.secret})
+				body := fmt.Sprintf(`{"statusCode":403,"message":"bad header %[1]s","correlationId":"%[1]s","code":"%[1]s"}`, tt.escaped)
+				e, _ := mustFail(t, credentialAt(t, env, always(403, body)))
+				for where, text := range map[string]string{"Error()": e.Error(), "Message": e.Message, "Code": e.Code, "CorrelationID": e.CorrelationID} {
+					if strings.Contains(text, tt.secret) {
+						t.Errorf("%s shows the secret: %q", where, text)
+					}
+				}
+				raw, err := io.ReadAll(e.RawResponse.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var decoded struct{ Message string }
+				if json.Unmarshal(raw, &decoded) == nil && strings.Contains(decoded.Message, tt.secret) {
+					t.Errorf("RawResponse's body shows the secret to whoever decodes it: %s", raw)
+				}
+			})
+		})
+	}
+}
+
+// TestErrorsAreRedactedBeforeTheyAreCut: cutting first would leave the head of a secret.
+func TestErrorsAreRedactedBeforeTheyAreCut(t *testing.T) {
+	for _, tt := range []struct{ name, secret, text string }{
+		{"at the limit", "0123456789abcdef", strings.Repeat("x", 292) + "0123456789abcdef"},
+		{"blanks within", "0123456789  abcdef", "failed: 0123456789  abcdef"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				env := environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost/msi/token", "IDENTITY_HEADER": tt.secret})
+				e, _ := mustFail(t, credentialAt(t, env, always(500, ""), func(o *CredentialOptions) {
+					o.Retry.MaxRetries = -1
+					o.PerRetryPolicies = []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { return nil, errors.New(tt.text) })}
+				}))
+				if strings.Contains(e.Error(), "0123") {
+					t.Errorf("error shows a part of the secret: %v", e)
+				}
+			})
+		})
+	}
+}
+
+// TestLongMessageWithASecretAtTheCut: the same for the host's own words.
+func TestLongMessageWithASecretAtTheCut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		body := `{"statusCode":403,"message":"` + strings.Repeat("x", 295) + `the-secret"}`
+		e, _ := mustFail(t, credentialAt(t, appServiceAt(), always(403, body)))
+		if strings.Contains(e.Message, "the-s") {
+			t.Errorf("message shows a part of the secret: %q", e.Message)
+		}
+	})
+}
+
+func TestOneLine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, in, want string }{
+		{"plain", "plain text", "plain text"},
+		{"empty", "", ""},
+		{"around", "  a \n", "a"},
+		{"line ends", "a\r\nb\nc\rd", "a b c d"},
+		{"other line ends", "a\vb\fc\u0085d\u2028e\u2029f", "a b c d e f"},
+		{"runs", "a \t\n  b", "a b"},
+		{"NUL and DEL", "a\x00b\x7fc", "a b c"},
+		{"terminal escapes", "a\x1b[31mb", "a [31mb"},
+		{"8-bit terminal escapes", "a\u009b31mb", "a 31mb"},
+		{"not UTF-8", "a\xff\xfeb", "a?b"},
+		{"beyond ASCII", "größe – 世界", "größe – 世界"},
+		{"at the limit", strings.Repeat("a", 300), strings.Repeat("a", 300)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := oneLine(tt.in); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("far over the limit", func(t *testing.T) {
+		t.Parallel()
+		for shift := range 4 { // the cut falls into the middle of a character
+			got := oneLine(strings.Repeat("a", shift) + strings.Repeat("世", 1<<18))
+			if n := utf8.RuneCountInString(got); n > 300 || !strings.HasSuffix(got, "世…") || !utf8.ValidString(got) {
+				t.Errorf("%d characters, documented are at most 300: %q", n, got)
+			}
+		}
+		if n := len(oneLine(strings.Repeat("a", 1<<20))); n > 300 {
+			t.Errorf("%d characters, documented are at most 300", n)
+		}
+	})
+}
+
+func FuzzParseFault(f *testing.F) {
+	f.Add(imdsError, "")
+	f.Add(appServiceError, "c")
+	f.Add(`{"error":{"code":"c","message":"m\u2028\u0085"}}`, "a\r\nb")
+	f.Add("<html>\xff\n", "\x00")
+	f.Add(strings.Repeat("世", 200), strings.Repeat("a", 1000))
+	f.Fuzz(func(t *testing.T, body, header string) {
+		got := parseFault(http.Header{"X-Correlation-Id": {header}}, body)
+		for name, s := range map[string]string{"code": got.code, "message": got.message, "correlation ID": got.correlationID} {
+			if !utf8.ValidString(s) || len(s) > maxMessage+len("…") {
+				t.Errorf("%s is not UTF-8 or has %d bytes: %q", name, len(s), s)
+			}
+			if strings.ContainsFunc(s, func(r rune) bool {
+				return r == '\u2028' || r == '\u2029' || r == '\u0085' || unicode.IsControl(r) && r < 0x80
+			}) {
+				t.Errorf("%s is not one line: %q", name, s)
+			}
+		}
+		const secret = "QJX7canaryVBK2"
+		if !strings.Contains(redacted, body) && strings.Contains(redact(body+secret+body, secret), secret) {
+			t.Errorf("redact leaves the secret in %q", body)
+		}
+	})
+}

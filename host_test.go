@@ -1,0 +1,501 @@
+package identity
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wantErrorText checks that there is an error, that it is one line, and that it has all of want in it.
+func wantErrorText(tb testing.TB, err error, want ...string) {
+	tb.Helper()
+	if err == nil {
+		tb.Errorf("no error, want one with %q", want)
+		return
+	}
+	for _, w := range append([]string{"identity: "}, want...) {
+		if !strings.Contains(err.Error(), w) {
+			tb.Errorf("error is %q, want %q in it", err, w)
+		}
+	}
+	if strings.ContainsAny(err.Error(), "\r\n\u2028\u2029\u0085") {
+		tb.Errorf("error is not one line: %q", err)
+	}
+}
+
+// The columns of the truth table, and what each is set to. The last is the Arc agent's program.
+var (
+	detectionColumns = []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET", "himds"}
+	detectionValues  = map[string]string{
+		"IDENTITY_ENDPOINT":          "https://localhost:2377/metadata/identity/oauth2/token",
+		"IDENTITY_HEADER":            canary + "-header",
+		"IDENTITY_SERVER_THUMBPRINT": "0123456789ABCDEF",
+		"IMDS_ENDPOINT":              "http://localhost:40342",
+		"MSI_ENDPOINT":               "http://127.0.0.1:41001/MSI/token/",
+		"MSI_SECRET":                 canary + "-secret",
+	}
+)
+
+// detectionTable: 1 is set, 0 is unset or empty, - is either. Each of the 128 combinations is in exactly one row.
+var detectionTable = []struct {
+	row      string // in the order of detectionColumns
+	host     Host
+	endpoint string
+}{
+	{"111----", "servicefabric", "https://localhost:2377/metadata/identity/oauth2/token"},
+	{"110----", "appservice", "https://localhost:2377/metadata/identity/oauth2/token"},
+	{"10--11-", "machinelearning", "http://127.0.0.1:41001/MSI/token/"},
+	{"10--10-", "cloudshell", "http://127.0.0.1:41001/MSI/token/"},
+	{"10-10--", "arc", "https://localhost:2377/metadata/identity/oauth2/token"},
+	{"10-00-1", "arc", "http://localhost:40342/metadata/identity/oauth2/token"},
+	{"10-00-0", "imds", "http://169.254.169.254/metadata/identity/oauth2/token"},
+	{"0---11-", "machinelearning", "http://127.0.0.1:41001/MSI/token/"},
+	{"0---10-", "cloudshell", "http://127.0.0.1:41001/MSI/token/"},
+	{"0---0-1", "arc", "http://localhost:40342/metadata/identity/oauth2/token"},
+	{"0---0-0", "imds", "http://169.254.169.254/metadata/identity/oauth2/token"},
+}
+
+// expectedDetection looks a combination up in the table.
+func expectedDetection(tb testing.TB, set func(column string) bool) (Host, string) {
+	tb.Helper()
+	var host Host
+	var endpoint string
+	rows := 0
+	for _, r := range detectionTable {
+		if len(r.row) != len(detectionColumns) {
+			tb.Fatalf("row %q has %d columns", r.row, len(r.row))
+		}
+		match := true
+		for i, column := range detectionColumns {
+			match = match && (r.row[i] == '-' || (r.row[i] == '1') == set(column))
+		}
+		if match {
+			host, endpoint = r.host, r.endpoint
+			rows++
+		}
+	}
+	if rows != 1 {
+		tb.Fatalf("%d rows of the table match, want 1: the table is wrong", rows)
+	}
+	return host, endpoint
+}
+
+func TestDetectTruthTable(t *testing.T) {
+	t.Parallel()
+	for bits := range 1 << len(detectionColumns) {
+		set := func(column string) bool { return bits>>slices.Index(detectionColumns, column)&1 == 1 }
+		variables, names := map[string]string{}, []string{}
+		for i, column := range detectionColumns[:len(detectionColumns)-1] {
+			switch {
+			case set(column):
+				variables[column] = detectionValues[column]
+				names = append(names, column)
+			case (bits+i)%2 == 0: // the others are empty rather than unset
+				variables[column] = ""
+			}
+		}
+		name := fmt.Sprint(names, " himds=", set("himds"))
+		env := environmentOf(variables)
+		env.exists = func(path string) bool { return set("himds") && path == "/opt/azcmagent/bin/himds" }
+
+		host, endpoint := expectedDetection(t, set)
+		got := detect(env)
+		if got.Host != host || got.Endpoint != endpoint {
+			t.Errorf("%s: got %s at %s, want %s at %s", name, got.Host, got.Endpoint, host, endpoint)
+		}
+		if got.Reason == "" || strings.Contains(fmt.Sprintf("%+v", got), canary) {
+			t.Errorf("%s: reason is empty or has a secret: %+v", name, got)
+		}
+
+		cred, err := newCredential(&CredentialOptions{}, env)
+		switch host {
+		case HostIMDS, HostAppService:
+			if err != nil {
+				t.Errorf("%s: newCredential: %v", name, err)
+			} else if cred.Host() != host {
+				t.Errorf("%s: Credential.Host() is %s, want %s", name, cred.Host(), host)
+			}
+		default:
+			human := map[Host]string{"servicefabric": "Service Fabric", "machinelearning": "Azure ML", "cloudshell": "Cloud Shell", "arc": "Azure Arc"}[host]
+			wantErrorText(t, err, human, "not supported", "CredentialOptions.Host")
+			if err != nil && strings.Contains(err.Error(), canary) {
+				t.Errorf("%s: error has a secret: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestReasonIsTrue: the reason must not deny variables that are set: half a set is what a person reads the reason for.
+func TestReasonIsTrue(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		set  []string
+		want []string // in the reason
+	}{
+		{"App Service", []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}, []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}},
+		{"Service Fabric", []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"}, []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"}},
+		{"Container Apps' double set", []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT", "MSI_SECRET"}, []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}},
+		{"Container Instances' half set", []string{"IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"}, []string{"IDENTITY_HEADER", "IDENTITY_ENDPOINT is not"}},
+		{"Azure ML", []string{"MSI_ENDPOINT", "MSI_SECRET"}, []string{"MSI_ENDPOINT", "MSI_SECRET"}},
+		{"Cloud Shell", []string{"MSI_ENDPOINT"}, []string{"MSI_ENDPOINT", "MSI_SECRET is not"}},
+		{"Arc", []string{"IDENTITY_ENDPOINT", "IMDS_ENDPOINT"}, []string{"IDENTITY_ENDPOINT", "IMDS_ENDPOINT"}},
+		{"nothing", nil, []string{"no other host's variables"}},
+		{"the endpoint alone", []string{"IDENTITY_ENDPOINT"}, []string{"IDENTITY_ENDPOINT"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			variables := map[string]string{}
+			for _, name := range tt.set {
+				variables[name] = detectionValues[name]
+			}
+			got := detect(environmentOf(variables)).Reason
+			for _, w := range tt.want {
+				if !strings.Contains(got, w) {
+					t.Errorf("reason is %q, want %q in it", got, w)
+				}
+			}
+			if len(tt.set) > 0 && strings.HasPrefix(got, "no other host's variables") {
+				t.Errorf("reason is %q, but %v are set", got, tt.set)
+			}
+		})
+	}
+}
+
+func TestDetectArcAgent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, goos, file string
+		variables        map[string]string
+		want             Host
+	}{
+		{"Linux", "linux", "/opt/azcmagent/bin/himds", nil, "arc"},
+		{"Linux, its name on Windows", "linux", "/opt/azcmagent/bin/himds.exe", nil, "imds"},
+		{"Windows, Program Files", "windows", filepath.Join(`C:\Program Files`, "AzureConnectedMachineAgent", "himds.exe"), map[string]string{"ProgramFiles": `C:\Program Files`}, "arc"},
+		{"Windows, ProgramData", "windows", filepath.Join(`C:\ProgramData`, "AzureConnectedMachineAgent", "himds.exe"), map[string]string{"ProgramData": `C:\ProgramData`}, "arc"},
+		{"Windows, both set, the second has it", "windows", filepath.Join(`C:\ProgramData`, "AzureConnectedMachineAgent", "himds.exe"), map[string]string{"ProgramFiles": `C:\Program Files`, "ProgramData": `C:\ProgramData`}, "arc"},
+		{"Windows, neither variable", "windows", filepath.Join("AzureConnectedMachineAgent", "himds.exe"), nil, "imds"},
+		{"Windows, Linux's path", "windows", "/opt/azcmagent/bin/himds", map[string]string{"ProgramFiles": `C:\Program Files`}, "imds"},
+		{"macOS", "darwin", "/opt/azcmagent/bin/himds", nil, "imds"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := environmentOf(tt.variables)
+			env.goos = tt.goos
+			env.exists = func(path string) bool { return path == tt.file }
+			if got := detect(env); got.Host != tt.want {
+				t.Errorf("got %+v, want %s", got, tt.want)
+			}
+			env.exists = func(string) bool { return false }
+			if got := detect(env); got.Host != HostIMDS {
+				t.Errorf("without the file: got %+v, want imds", got)
+			}
+		})
+	}
+}
+
+// TestDetectProcess: Detect looks at this process, wherever the test runs.
+func TestDetectProcess(t *testing.T) {
+	t.Parallel()
+	want, _ := expectedDetection(t, func(column string) bool {
+		if column == "himds" {
+			_, err := os.Stat("/opt/azcmagent/bin/himds")
+			return runtime.GOOS == "linux" && err == nil
+		}
+		return os.Getenv(column) != ""
+	})
+	got := Detect()
+	if runtime.GOOS == "linux" && got.Host != want {
+		t.Errorf("Detect() is %+v, want %s", got, want)
+	}
+	if got.Host == "" || got.Reason == "" {
+		t.Errorf("Detect() says nothing: %+v", got)
+	}
+	cred, err := NewCredential(nil)
+	switch {
+	case err != nil:
+		wantErrorText(t, err)
+	case cred.Host() != got.Host:
+		t.Errorf("NewCredential's host is %s, Detect's %s", cred.Host(), got.Host)
+	}
+}
+
+func TestEndpointDisplay(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, in, want string }{
+		{"plain", "http://localhost:4141/msi/token", "http://localhost:4141/msi/token"},
+		{"user info", "http://user:pa55word@localhost:4141/msi/token", "http://localhost:4141/msi/token"},
+		{"user name only", "http://pa55word@localhost/msi/token", "http://localhost/msi/token"},
+		{"query and fragment", "http://localhost/msi/token?key=pa55word#pa55word", "http://localhost/msi/token"},
+		{"no scheme", "user:pa55word@localhost", ""},
+		{"not a URL", "http://[pa55word", ""},
+		{"control character", "http://localhost/\npa55word", ""},
+		{"opaque", "http:pa55word", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for variable, env := range map[string]environment{
+				"IDENTITY_ENDPOINT":                 environmentOf(map[string]string{"IDENTITY_ENDPOINT": tt.in, "IDENTITY_HEADER": "h"}),
+				"MSI_ENDPOINT":                      environmentOf(map[string]string{"MSI_ENDPOINT": tt.in}),
+				"AZURE_POD_IDENTITY_AUTHORITY_HOST": environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": tt.in}),
+			} {
+				got := detect(env)
+				if strings.Contains(fmt.Sprintf("%+v", got), "pa55word") {
+					t.Errorf("%s: Detection shows the password: %+v", variable, got)
+				}
+				if variable != "AZURE_POD_IDENTITY_AUTHORITY_HOST" && got.Endpoint != tt.want {
+					t.Errorf("%s: Endpoint is %q, want %q", variable, got.Endpoint, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestHostOption(t *testing.T) {
+	t.Parallel()
+	app := map[string]string{"IDENTITY_ENDPOINT": "http://localhost:4141/msi/token", "IDENTITY_HEADER": "h"}
+	for _, tt := range []struct {
+		name      string
+		host      Host
+		variables map[string]string
+		want      Host
+		wantError []string
+	}{
+		{"none given, nothing set", "", nil, "imds", nil},
+		{"none given, App Service", "", app, "appservice", nil},
+		{"IMDS on App Service", HostIMDS, app, "imds", nil},
+		{"App Service where it is", HostAppService, app, "appservice", nil},
+		{"App Service where it isn't", HostAppService, nil, "", []string{"IDENTITY_ENDPOINT", "empty"}},
+		{"App Service without the header", HostAppService, map[string]string{"IDENTITY_ENDPOINT": "http://localhost/msi/token"}, "", []string{"IDENTITY_HEADER", "empty"}},
+		{"App Service on Service Fabric", HostAppService, map[string]string{"IDENTITY_ENDPOINT": "http://localhost/", "IDENTITY_HEADER": "h", "IDENTITY_SERVER_THUMBPRINT": "t"}, "appservice", nil},
+		{"IMDS on Cloud Shell", HostIMDS, map[string]string{"MSI_ENDPOINT": "http://localhost/"}, "imds", nil},
+		{"unknown", "moon", nil, "", []string{"CredentialOptions.Host", `"moon"`, `"imds"`, `"appservice"`}},
+		{"wrong case", "IMDS", nil, "", []string{"CredentialOptions.Host", `"IMDS"`}},
+		{"blank", " ", nil, "", []string{"CredentialOptions.Host", `" "`}},
+		{"nasty", "a\nb", nil, "", []string{"CredentialOptions.Host"}},
+		{"not supported yet", "arc", nil, "", []string{"Azure Arc", "not supported"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cred, err := newCredential(&CredentialOptions{Host: tt.host}, environmentOf(tt.variables))
+			if tt.wantError != nil {
+				wantErrorText(t, err, tt.wantError...)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := cred.Host(); got != tt.want {
+				t.Errorf("Host() is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestMalformedEndpoints(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, value string }{
+		{"other scheme", "ftp://localhost/"},
+		{"file", "file:///etc/passwd"},
+		{"no scheme", "localhost:4141/msi/token"},
+		{"no scheme, IP address", "127.0.0.1:4141/msi/token"},
+		{"no scheme, slashes", "//localhost/msi/token"},
+		{"a path", "/msi/token"},
+		{"a word", "pa55word"},
+		{"user info", "http://user:pa55word@localhost/"},
+		{"user name", "http://pa55word@localhost/"},
+		{"empty user info", "http://@localhost/"},
+		{"no host", "http:///msi/token"},
+		{"no host but a port", "http://:4141/msi/token"},
+		{"opaque", "http:localhost"},
+		{"scheme only", "http://"},
+		{"blank", " "},
+		{"blank around", " http://localhost/ "},
+		{"blank inside", "http://local host/"},
+		{"blank in the path", "http://localhost/msi token"},
+		{"no-break space", "http://localhost/\u00a0"},
+		{"line feed", "http://localhost/\n"},
+		{"header injection", "http://localhost/\r\nX-Evil: pa55word"},
+		{"NUL", "http://localhost/\x00"},
+		{"port 0", "http://localhost:0/"},
+		{"port 65536", "http://localhost:65536/"},
+		{"port overflow", "http://localhost:99999999999999999999/"},
+		{"port of letters", "http://localhost:http/"},
+		{"negative port", "http://localhost:-1/"},
+		{"fragment", "http://localhost/#pa55word"},
+		{"bad escape", "http://localhost/%zz"},
+		{"bad escape in the host", "http://%zz/"},
+		{"open bracket", "http://[::1/"},
+		{"user info that breaks parsing", "http://user:pa55word\x7f@localhost/"},
+		{"user info with a bad escape", "http://user:pa55word%zz@localhost/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for variable, variables := range map[string]map[string]string{
+				"IDENTITY_ENDPOINT":                 {"IDENTITY_ENDPOINT": tt.value, "IDENTITY_HEADER": canary},
+				"AZURE_POD_IDENTITY_AUTHORITY_HOST": {"AZURE_POD_IDENTITY_AUTHORITY_HOST": tt.value},
+			} {
+				_, err := newCredential(nil, environmentOf(variables))
+				wantErrorText(t, err, "identity: "+variable+": ")
+				if err != nil && (strings.Contains(err.Error(), "pa55word") || strings.Contains(err.Error(), canary)) {
+					t.Errorf("error repeats a secret: %v", err)
+				}
+			}
+		})
+	}
+	t.Run("empty, and App Service demanded", func(t *testing.T) {
+		t.Parallel()
+		_, err := newCredential(&CredentialOptions{Host: HostAppService}, environmentOf(map[string]string{"IDENTITY_HEADER": "h"}))
+		wantErrorText(t, err, "identity: IDENTITY_ENDPOINT: is empty")
+	})
+	t.Run("the other host's variable doesn't matter", func(t *testing.T) {
+		t.Parallel()
+		_, err := newCredential(nil, environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost/", "IDENTITY_HEADER": "h", "AZURE_POD_IDENTITY_AUTHORITY_HOST": "nonsense"}))
+		if err != nil {
+			t.Errorf("App Service fails because of a variable of IMDS: %v", err)
+		}
+	})
+}
+
+func TestSecretHeaderVariable(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, value string }{
+		{"line feed", "pa55word\n"},
+		{"injection", "pa55word\r\nX-Evil: 1"},
+		{"NUL", "pa55word\x00"},
+		{"DEL", "pa55word\x7f"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := newCredential(nil, environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost/", "IDENTITY_HEADER": tt.value}))
+			wantErrorText(t, err, "identity: IDENTITY_HEADER: ")
+			if err != nil && strings.Contains(err.Error(), "pa55word") {
+				t.Errorf("error repeats the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestAuthorityHost(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, value, want string }{
+		{"unset", "", "http://169.254.169.254/metadata/identity/oauth2/token"},
+		{"host", "http://127.0.0.1:4321", "http://127.0.0.1:4321/metadata/identity/oauth2/token"},
+		{"https", "https://imds.example", "https://imds.example/metadata/identity/oauth2/token"},
+		{"scheme in capitals", "HTTP://imds.example", "http://imds.example/metadata/identity/oauth2/token"},
+		{"IPv6", "http://[::1]:4321", "http://[::1]:4321/metadata/identity/oauth2/token"},
+		{"trailing slash", "http://127.0.0.1:4321/", "http://127.0.0.1:4321/metadata/identity/oauth2/token"},
+		{"trailing slashes", "http://127.0.0.1:4321//", "http://127.0.0.1:4321/metadata/identity/oauth2/token"},
+		{"prefix", "http://127.0.0.1:4321/abc", "http://127.0.0.1:4321/abc/metadata/identity/oauth2/token"},
+		{"prefix and slash", "http://127.0.0.1:4321/abc/", "http://127.0.0.1:4321/abc/metadata/identity/oauth2/token"},
+		{"full path", "http://127.0.0.1:4321/metadata/identity/oauth2/token", "http://127.0.0.1:4321/metadata/identity/oauth2/token"},
+		{"full path and slash", "http://127.0.0.1:4321/metadata/identity/oauth2/token/", "http://127.0.0.1:4321/metadata/identity/oauth2/token"},
+		{"full path in another case", "http://127.0.0.1:4321/Metadata/Identity/OAuth2/Token", "http://127.0.0.1:4321/Metadata/Identity/OAuth2/Token"},
+		{"full path behind a prefix", "http://127.0.0.1:4321/abc/metadata/identity/oauth2/token", "http://127.0.0.1:4321/abc/metadata/identity/oauth2/token"},
+		{"nearly the full path", "http://127.0.0.1:4321/metadata", "http://127.0.0.1:4321/metadata/metadata/identity/oauth2/token"},
+		{"nearly the full path, no slash", "http://127.0.0.1:4321/xmetadata/identity/oauth2/token", "http://127.0.0.1:4321/xmetadata/identity/oauth2/token/metadata/identity/oauth2/token"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": tt.value})
+			d := detect(env)
+			if d.Host != HostIMDS || d.Endpoint != tt.want {
+				t.Errorf("got %+v, want imds at %s", d, tt.want)
+			}
+			if named := strings.Contains(d.Reason, "AZURE_POD_IDENTITY_AUTHORITY_HOST"); named != (tt.value != "") {
+				t.Errorf("reason is %q", d.Reason)
+			}
+			cred, err := newCredential(nil, env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := cred.sender.source.request("r")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := "http" + strings.TrimPrefix(strings.Split(r.url.String(), "?")[0], "http"); got != tt.want {
+				t.Errorf("request goes to %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestHostNames(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[Host]string{
+		HostIMDS: "IMDS", HostAppService: "App Service", "servicefabric": "Service Fabric", "cloudshell": "Cloud Shell",
+		"arc": "Azure Arc", "machinelearning": "Azure ML or legacy App Service", "moon": "moon", "": "",
+	} {
+		if got := host.String(); got != want {
+			t.Errorf("Host(%q).String() is %q, want %q", string(host), got, want)
+		}
+	}
+}
+
+func FuzzDetect(f *testing.F) {
+	const local = "http://localhost:4141/msi/token"
+	f.Add("", "", "", "", "", "", "", "")
+	f.Add(local, "1", "", "", "", "", "", "imds")
+	f.Add(local, "1", "1", "", "", "", "", "")
+	f.Add(local, "", "", "http://localhost:40342", "", "", "", "appservice")
+	f.Add("", "", "", "", local, "1", "", "moon")
+	f.Add("http://user:password@h:99/%2e?q#f", "\r\n", "", "", "", "", "", "")
+	f.Add("", "", "", "", "", "", "http://u@[::1%25lo]:1/a//", "")
+	f.Add("", "", "", "", "", "", "//[::%25\xae]", "")
+	f.Fuzz(func(t *testing.T, endpoint, header, thumbprint, imds, msi, secret, authority, host string) {
+		const mark = "QJX7canaryVBK2"
+		for _, s := range []string{endpoint, thumbprint, imds, msi, authority, host} {
+			if strings.Contains(s, mark) {
+				t.Skip()
+			}
+		}
+		if header != "" {
+			header = mark + header
+		}
+		if secret != "" {
+			secret = mark + secret
+		}
+		env := environmentOf(map[string]string{
+			envEndpoint: endpoint, envHeader: header, envThumbprint: thumbprint, envIMDS: imds, envMSI: msi, envMSISecret: secret, envAuthority: authority,
+		})
+		d := detect(env)
+		if d.Reason == "" || !slices.ContainsFunc(detectionTable, func(r struct {
+			row      string
+			host     Host
+			endpoint string
+		}) bool {
+			return r.host == d.Host
+		}) {
+			t.Errorf("detected %+v", d)
+		}
+		if text := fmt.Sprintf("%+v", d); strings.Contains(text, mark) || strings.ContainsAny(text, "\r\n") {
+			t.Errorf("detection shows a secret or breaks the line: %q", text)
+		}
+		if u, err := url.Parse(d.Endpoint); err == nil && (u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+			t.Errorf("endpoint %q shows more than an address", d.Endpoint)
+		}
+		cred, err := newCredential(&CredentialOptions{ClientOptions: optionsWith(always(500, "")), Host: Host(host)}, env)
+		if err != nil {
+			wantErrorText(t, err)
+			if strings.Contains(err.Error(), mark) {
+				t.Errorf("error shows a secret: %v", err)
+			}
+			return
+		}
+		if want := d.Host; host == "" && cred.Host() != want || host != "" && cred.Host() != Host(host) {
+			t.Errorf("credential's host is %q, detected %q, asked for %q", cred.Host(), want, host)
+		}
+		r, err := cred.sender.source.request("https://vault.azure.net")
+		if err != nil {
+			t.Fatalf("constructor passed what the request refuses: %v", err)
+		}
+		if r.url.Host == "" || r.url.User != nil || r.url.Query().Get("resource") != "https://vault.azure.net" {
+			t.Errorf("request goes to %q", r.url)
+		}
+	})
+}

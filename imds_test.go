@@ -1,0 +1,331 @@
+package identity
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var updateGolden = flag.Bool("update-golden", false, "rewrite testdata/*/*.golden from the requests that are sent")
+
+// wireFormat is a request as the golden files show it. User-Agent depends on the machine.
+func wireFormat(r *http.Request, secret string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", r.Method, r.URL)
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		for _, value := range r.Header[name] {
+			if secret != "" && value == secret {
+				value = "REDACTED"
+			}
+			if name != "User-Agent" {
+				fmt.Fprintf(&b, "%s: %s\n", name, value)
+			}
+		}
+	}
+	return b.String()
+}
+
+// compareGolden compares with a file of testdata, or writes it.
+func compareGolden(tb testing.TB, name, got string) {
+	tb.Helper()
+	path := filepath.Join("testdata", name)
+	if *updateGolden {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			tb.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.ReplaceAll(string(want), "\r\n", "\n"), got); diff != "" {
+		tb.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// sampleOf is a sampled answer's body.
+func sampleOf(tb testing.TB, name string) string {
+	tb.Helper()
+	body, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(body)
+}
+
+// sentBy is the one request that a credential sends for the vault's token.
+func sentBy(tb testing.TB, env environment, id ID) *http.Request {
+	tb.Helper()
+	var sent []*http.Request
+	cred := credentialAt(tb, env, transportFunc(func(r *http.Request) (*http.Response, error) {
+		sent = append(sent, r)
+		return respond(200, grantBody("opaque", time.Hour)), nil
+	}), func(o *CredentialOptions) { o.ID = id })
+	mustToken(tb, cred)
+	if len(sent) != 1 {
+		tb.Fatalf("%d requests, want 1", len(sent))
+	}
+	r := sent[0]
+	if r.Body != nil && r.Body != http.NoBody || r.ContentLength > 0 {
+		tb.Error("the request has a body")
+	}
+	if r.Host != "" && r.Host != r.URL.Host {
+		tb.Errorf("the request's Host is %q, its URL's %q", r.Host, r.URL.Host)
+	}
+	return r
+}
+
+// selectorNames are the parameters that choose an identity on one host or another: what a request does not need must be
+// absent.
+var selectorNames = []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id", "bypass_cache", "authority"}
+
+// checkQuery compares a request's query with one written by hand.
+func checkQuery(tb testing.TB, r *http.Request, want url.Values) {
+	tb.Helper()
+	got, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		tb.Errorf("query (-want +got):\n%s", diff)
+	}
+	for _, name := range selectorNames {
+		if got.Has(name) != want.Has(name) {
+			tb.Errorf("query %s: has %s = %v, want %v", r.URL.RawQuery, name, got.Has(name), want.Has(name))
+		}
+	}
+}
+
+func TestIMDSRequests(t *testing.T) {
+	t.Parallel()
+	const vault = "https://vault.azure.net"
+	for _, tt := range []struct {
+		name string
+		id   ID
+		want url.Values // by hand: what the golden file says must be this
+	}{
+		{"system", nil, url.Values{"api-version": {"2018-02-01"}, "resource": {vault}}},
+		{"client-id", ClientID(guid), url.Values{"api-version": {"2018-02-01"}, "resource": {vault}, "client_id": {guid}}},
+		{"object-id", ObjectID(guid), url.Values{"api-version": {"2018-02-01"}, "resource": {vault}, "object_id": {guid}}},
+		{"resource-id", ResourceID(identityID), url.Values{"api-version": {"2018-02-01"}, "resource": {vault}, "msi_res_id": {identityID}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := sentBy(t, nowhere(), tt.id)
+			checkQuery(t, r, tt.want)
+			if r.Method != "GET" || r.URL.Scheme+"://"+r.URL.Host+r.URL.Path != "http://169.254.169.254/metadata/identity/oauth2/token" {
+				t.Errorf("request is %s %s", r.Method, r.URL)
+			}
+			if diff := cmp.Diff([]string{"true"}, r.Header["Metadata"]); diff != "" {
+				t.Errorf("Metadata header (-want +got):\n%s", diff)
+			}
+			if r.Header.Get("X-Forwarded-For") != "" {
+				t.Error("IMDS refuses X-Forwarded-For")
+			}
+			compareGolden(t, "imds/"+tt.name+".golden", wireFormat(r, ""))
+		})
+	}
+	t.Run("moved", func(t *testing.T) {
+		t.Parallel()
+		r := sentBy(t, environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:4321/abc/"}), nil)
+		compareGolden(t, "imds/moved.golden", wireFormat(r, ""))
+		if got, want := r.URL.String(), "http://127.0.0.1:4321/abc/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
+// TestIMDSRequestIsPure: a request changes nothing of the source, nor of another request.
+func TestIMDSRequestIsPure(t *testing.T) {
+	t.Parallel()
+	src, err := newIMDS(nowhere(), ClientID(guid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := src.request("https://a")
+	first.header.Set("Metadata", "false")
+	first.url.Host = "elsewhere"
+	second, _ := src.request("https://b")
+	if second.header.Get("Metadata") != "true" || second.url.Host != "169.254.169.254" || second.url.Query().Get("resource") != "https://b" {
+		t.Errorf("second request is %s %v", second.url, second.header)
+	}
+	if got := src.endpoint(); got != "http://169.254.169.254/metadata/identity/oauth2/token" {
+		t.Errorf("endpoint is %s", got)
+	}
+}
+
+func TestIMDSRecognises(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, server, body string
+		status             int
+		want               bool
+	}{
+		{"a token", "", `{"access_token":"t"}`, 200, true},
+		{"a token behind blanks", "", "\r\n {\"access_token\":\"t\"}\n", 200, true},
+		{"an error", "", `{"error":"invalid_request","error_description":"Identity not found"}`, 400, true},
+		{"an error of an unknown status", "", `{"error":"x"}`, 599, true},
+		{"an error as an object", "", `{"error":{"code":"x"}}`, 400, true},
+		{"the header alone", "IMDS/150.870.65.1854", "", 500, true},
+		{"the header with HTML", "IMDS/150.870.65.1854", "<html>", 500, true},
+		{"broken JSON under the header", "IMDS/150.870.65.1854", `{"access_tok`, 200, true},
+		{"empty", "", "", 200, false},
+		{"blank", "", " \n", 200, false},
+		{"HTML 200", "", "<html>Sign in</html>", 200, false},
+		{"Docker Desktop", "", "connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.", 403, false},
+		{"gateway 404", "nginx", "<html><h1>404</h1></html>", 404, false},
+		{"proxy 502", "squid/5.7", "<html>Bad Gateway</html>", 502, false},
+		{"broken JSON", "", `{"access_tok`, 200, false},
+		{"array", "", `["error","access_token"]`, 200, false},
+		{"string", "", `"error access_token"`, 200, false},
+		{"null", "", `null`, 200, false},
+		{"number", "", `42`, 200, false},
+		{"another object", "", `{"message":"error"}`, 404, false},
+		{"error is null", "", `{"error":null,"path":"/"}`, 404, false},
+		{"the name in a field below", "", `{"result":{"access_token":"t"}}`, 200, false},
+		{"the name in a value", "", `{"x":"error access_token"}`, 200, false},
+		{"another server that mentions it", "not-IMDS/1", "", 200, false},
+		{"a server named like it", "IMDSX/1", "", 200, false},
+		{"EC2", "EC2ws", "<?xml version=\"1.0\"?><html>404 - Not Found</html>", 404, false},
+		{"Google's", "Metadata Server for VM", "<!DOCTYPE html><title>Error 404</title>", 404, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := answer{status: tt.status, header: http.Header{}, body: []byte(tt.body)}
+			if tt.server != "" {
+				a.header.Set("Server", tt.server)
+			}
+			if got := (&imds{}).recognises(a); got != tt.want {
+				t.Errorf("recognised: %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// refusal is a sampled answer and what must become of it.
+type refusal struct {
+	name     string
+	status   int
+	body     string // a file of testdata if it ends in .json
+	header   []string
+	id       ID
+	text     string // the whole error
+	sentinel error
+	code     string
+	message  string
+	id2      string // the correlation ID
+}
+
+func (tt refusal) run(t *testing.T, env environment) {
+	bubble(t, func(t *testing.T) {
+		body := tt.body
+		if strings.HasSuffix(body, ".json") {
+			body = sampleOf(t, body)
+		}
+		e, _ := mustFail(t, credentialAt(t, env, always(tt.status, body, tt.header...), func(o *CredentialOptions) {
+			o.ID = tt.id
+			o.Retry.MaxRetries = -1
+		}))
+		if diff := cmp.Diff(tt.text, e.Error()); diff != "" {
+			t.Errorf("error (-want +got):\n%s", diff)
+		}
+		for _, sentinel := range []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled} {
+			if got, want := errors.Is(e, sentinel), sentinel == tt.sentinel; got != want {
+				t.Errorf("errors.Is(%q) is %v, want %v", sentinel, got, want)
+			}
+		}
+		type fields struct {
+			Status, Attempts     int
+			Code, Message, CorID string
+			ID                   ID
+		}
+		want := fields{tt.status, 1, tt.code, tt.message, tt.id2, tt.id}
+		if diff := cmp.Diff(want, fields{e.StatusCode, e.Attempts, e.Code, e.Message, e.CorrelationID, e.ID}); diff != "" {
+			t.Errorf("fields (-want +got):\n%s", diff)
+		}
+		if e.RawResponse == nil || e.RawResponse.StatusCode != tt.status {
+			t.Errorf("RawResponse is %+v", e.RawResponse)
+		}
+	})
+}
+
+func TestIMDSRefusals(t *testing.T) {
+	t.Parallel()
+	const (
+		rest     = " (token for https://vault.azure.net, 1 attempt, 0s)"
+		aadsts   = "AADSTS500011: The resource principal named https://nope.example was not found in the tenant named Contoso. Trace ID: 6b7ff1c4-1111-4222-8333-944455556666 Correlation ID: 0a1b2c3d-1111-4222-8333-944455556666 Timestamp: 2026-01-02 03:04:05Z"
+		cor      = "0a1b2c3d-1111-4222-8333-944455556666"
+		restCor  = " (token for https://vault.azure.net, 1 attempt, 0s, correlation ID " + cor + ")"
+		multiple = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
+		nobody   = ": nothing at http://169.254.169.254/metadata/identity/oauth2/token is IMDS: is this an Azure VM, and may this process reach that address?"
+		docker   = "connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable host."
+		updating = ": IMDS is being updated, or the identity was assigned a moment ago: this passes within a few minutes"
+		entra    = ": Entra refused: is the scope a resource of this tenant and cloud?"
+	)
+	imdsServer := []string{"Server", "IMDS/150.870.65.1854", "Content-Type", "application/json; charset=utf-8"}
+	for _, tt := range []refusal{
+		{"client ID not assigned", 400, "imds/identity-not-found.json", imdsServer, ClientID(guid),
+			`identity: IMDS: 400 invalid_request "Identity not found"` + rest + ": is client ID " + guid + " assigned to this VM?", ErrIdentityNotFound, "invalid_request", "Identity not found", ""},
+		{"object ID not assigned", 400, "imds/identity-not-found.json", imdsServer, ObjectID(guid),
+			`identity: IMDS: 400 invalid_request "Identity not found"` + rest + ": is object ID " + guid + " assigned to this VM?", ErrIdentityNotFound, "invalid_request", "Identity not found", ""},
+		{"resource ID not assigned", 400, "imds/identity-not-found.json", nil, ResourceID(identityID),
+			`identity: IMDS: 400 invalid_request "Identity not found"` + rest + ": is resource ID " + identityID + " assigned to this VM?", ErrIdentityNotFound, "invalid_request", "Identity not found", ""},
+		{"system-assigned identity off", 400, "imds/identity-not-found.json", imdsServer, nil,
+			`identity: IMDS: 400 invalid_request "Identity not found"` + rest + ": is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one", ErrIdentityNotFound, "invalid_request", "Identity not found", ""},
+		{"several identities, none chosen", 400, "imds/multiple-identities.json", imdsServer, nil,
+			`identity: IMDS: 400 invalid_request "` + multiple + `"` + rest + ": is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one", ErrIdentityNotFound, "invalid_request", multiple, ""},
+		{"resource unknown", 400, "imds/resource-unknown.json", imdsServer, ClientID(guid),
+			`identity: IMDS: 400 invalid_resource "` + aadsts + `"` + restCor + entra, nil, "invalid_resource", aadsts, cor},
+		{"resource unknown, codes as text", 400, "imds/resource-unknown-codes-as-text.json", imdsServer, nil,
+			`identity: IMDS: 400 invalid_resource "` + aadsts + `"` + restCor + entra, nil, "invalid_resource", aadsts, cor},
+		{"another code for a missing header", 400, "imds/metadata-missing-102.json", imdsServer, ClientID(guid),
+			`identity: IMDS: 400 bad_request_102 "Required metadata header not specified"` + rest, nil, "bad_request_102", "Required metadata header not specified", ""},
+		{"being updated", 404, "imds/not-found.json", imdsServer, nil,
+			`identity: IMDS: 404 not_found "IMDS is being updated"` + rest + updating, nil, "not_found", "IMDS is being updated", ""},
+		{"gone, no body", 410, "", imdsServer, nil,
+			`identity: IMDS: 410` + rest + updating, nil, "", "", ""},
+		{"method not allowed", 405, "imds/method-not-allowed.json", imdsServer, nil,
+			`identity: IMDS: 405 method_not_allowed "Method not allowed"` + rest, nil, "method_not_allowed", "Method not allowed", ""},
+		{"throttled", 429, "imds/throttled.json", imdsServer, nil,
+			`identity: IMDS: 429 too_many_requests "Too many requests"` + rest + ": IMDS serves 20 token requests a second and 5 at once per VM: what else on this VM asks it?", ErrThrottled, "too_many_requests", "Too many requests", ""},
+		{"server error", 500, "imds/server-error.json", imdsServer, nil,
+			`identity: IMDS: 500 server_error "Failed to retrieve a token"` + rest, nil, "server_error", "Failed to retrieve a token", ""},
+		{"other path's error", 400, "imds/other-path.json", imdsServer, ClientID(guid),
+			`identity: IMDS: 400 Bad request. api-version was not specified in the request` + rest, nil, "Bad request. api-version was not specified in the request", "", ""},
+		{"a message that quotes", 403, `{"error":"access_denied","error_description":"He said \"no\"\r\n\tand left"}`, nil, nil,
+			`identity: IMDS: 403 access_denied "He said \"no\" and left"` + rest, nil, "access_denied", `He said "no" and left`, ""},
+		{"Docker Desktop", 403, docker, nil, ClientID(guid),
+			`identity: IMDS: 403 "` + docker + `": not an answer of IMDS` + rest + nobody, ErrUnavailable, "", docker, ""},
+		{"a gateway", 404, "<html>\n<body>\n<h1>Not Found</h1></body></html>", nil, nil,
+			`identity: IMDS: 404 "<html> <body> <h1>Not Found</h1></body></html>": not an answer of IMDS` + rest + nobody, ErrUnavailable, "", "<html> <body> <h1>Not Found</h1></body></html>", ""},
+		{"a portal's success", 200, "<html>Sign in</html>", nil, nil,
+			`identity: IMDS: 200: not an answer of IMDS` + rest + nobody, ErrUnavailable, "", "", ""},
+		{"a redirect", 307, "", []string{"Location", "http://portal.example/"}, nil,
+			`identity: IMDS: 307: not an answer of IMDS but a redirect, which is not followed` + rest + nobody, ErrUnavailable, "", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, nowhere()) })
+	}
+}
+
+// TestIMDSWithoutItsHeader: the one refusal that IMDS words as it words a missing identity, and whose code
+// does not tell, is a request without its header. What is reported must at least show IMDS's words.
+func TestIMDSWithoutItsHeader(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e, _ := mustFail(t, onIMDS(t, always(400, sampleOf(t, "imds/metadata-missing.json"))))
+		if e.Code != "invalid_request" || e.Message != "Required metadata header not specified" || e.Attempts != 1 {
+			t.Errorf("got %v", e)
+		}
+	})
+}
