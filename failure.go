@@ -16,11 +16,9 @@ import (
 // failure is a try that brought no token.
 type failure struct {
 	*AuthenticationError
-	final    bool   // another try can't help
-	silent   bool   // nothing answered as the host would
-	mismatch string // the identity that came back instead
-	status   int    // of the answer, -1 for none; AuthenticationError.StatusCode is 0 then
-	response *http.Response
+	final  bool // another try can't help
+	silent bool // nothing answered as the host would
+	status int  // by which to decide on another try; -1 where it says nothing
 }
 
 // failure makes a failed try of an error of ours. It is final.
@@ -74,7 +72,6 @@ func (t *trial) refusal(a answer, secret string, ours bool) *failure {
 	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
 	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
 	f.retryAfter = retryAfter(a.header, time.Now())
-	f.response = a.raw
 	f.body = []byte(body)
 	f.RawResponse = rawResponse(a, body, secret)
 	f.hint = src.hint(a.status, fa)
@@ -91,7 +88,7 @@ func (t *trial) refusal(a answer, secret string, ours bool) *failure {
 	case src.notAssigned(a.status, fa):
 		f.reason = ErrIdentityNotFound
 	}
-	if ours && !src.rules().retries(a.status) {
+	if ours && !t.sender.rules.retries(a.status) {
 		f.transient = false
 	}
 	if f.hint == "" && fa.fromEntra() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -323,4 +324,55 @@ func TestHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRun count
 	if n := testing.AllocsPerRun(1000, func() { _, _ = cred.GetToken(ctx, options) }); n != 0 {
 		t.Errorf("a hit allocates %v times, want 0", n)
 	}
+}
+
+// TestSlotsOfAbortedTries: a Transport that ends its goroutine gives its place back.
+func TestSlotsOfAbortedTries(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		abort := true
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			if abort {
+				runtime.Goexit()
+			}
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		for _, scope := range scopesOf(2 * maxConcurrent) {
+			_, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+		}
+		abort = false
+		mustToken(t, cred)
+	})
+}
+
+// TestHalfAnAnswerIsTriedAgain: also when the connection itself reports no error.
+func TestHalfAnAnswerIsTriedAgain(t *testing.T) {
+	for _, env := range []environment{nowhere(), appServiceAt()} {
+		t.Run(detect(env).Host.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				n := 0
+				mustToken(t, credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
+					if n++; n < 3 {
+						return respond(200, `{"access_token":"t`, "Server", "IMDS/1"), nil
+					}
+					return respond(200, grantBody("t", time.Hour)), nil
+				})))
+			})
+		})
+	}
+}
+
+// TestReadyWaitsForAFreshToken: a host that repeats an expired token will have another one soon.
+func TestReadyWaitsForAFreshToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		time.Sleep(time.Hour)
+		ep.Enqueue(identitytest.Response{Body: grantBody("t", -time.Minute), For: time.Minute})
+		cred := onIMDS(t, ep)
+		if e, took := mustFail(t, cred); took != 0 || e.StatusCode != 200 || !strings.Contains(e.Error(), "the token expired at") {
+			t.Errorf("got %v after %v, want an error about the expired token at once", e, took)
+		}
+		if err := cred.Ready(t.Context(), vaultScope); err != nil {
+			t.Error(err)
+		}
+	})
 }

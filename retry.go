@@ -181,7 +181,7 @@ func (t *trial) again(f *failure) bool {
 	switch {
 	case f.final:
 		return false
-	case r.shouldRetry != nil && f.response != nil:
+	case r.shouldRetry != nil && f.RawResponse != nil:
 		return r.shouldRetry(f.forCaller().RawResponse, nil)
 	case r.shouldRetry != nil:
 		return r.shouldRetry(nil, f.forCaller())

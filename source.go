@@ -146,9 +146,9 @@ func (s *sender) logger() *slog.Logger {
 	return log
 }
 
-// acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent. It blocks for the
-// budget at most (IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise). report receives the
-// failure of each try.
+// acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent,
+// which is the longest it blocks: IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise. report
+// receives the failure of each try.
 func (s *sender) acquire(ctx context.Context, resource string, report func(error)) (g grant, err error) {
 	ctx, cancel := context.WithTimeout(ownValues{ctx}, s.rules.budget)
 	defer cancel()
@@ -210,7 +210,9 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		}
 		return nil, t.failure(errors.New("waited for one of the endpoint's " + fmt.Sprint(maxConcurrent) + " places until the time budget was spent"))
 	}
+	defer s.node.slots.Release(1) // deferred, because a Transport may end this goroutine
 	tryCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel() // the body has been read
 	var connecting atomic.Bool
 	try := req.Clone(httptrace.WithClientTrace(tryCtx, &httptrace.ClientTrace{
 		GetConn: func(string) { connecting.Store(true) },
@@ -223,10 +225,8 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 	r.apply(try)
 	t.attempts++
 	resp, err := try.Next()
-	timedOut := tryCtx.Err() != nil && !connecting.Load() // slow; otherwise nobody is there
-	cancel()
-	s.node.slots.Release(1)
 	if err != nil {
+		timedOut := tryCtx.Err() != nil && !connecting.Load() // slow; otherwise nobody is there
 		return nil, t.silence(err, r.secret, timedOut, timeout)
 	}
 	return resp, t.judge(resp, r.secret)
@@ -252,15 +252,21 @@ func (t *trial) judge(resp *http.Response, secret string) *failure {
 	if err != nil {
 		f := t.failure(err)
 		f.StatusCode = a.status
-		f.hint = "the answer of " + t.endpoint + " is not a usable token response: if the expiry is off, check this machine's clock"
+		f.hint = "the answer of " + t.endpoint + " is no usable token response"
+		switch {
+		case errors.Is(err, errNotJSON): // cut short on its way, most likely
+			f.final, f.transient = false, true
+		case errors.Is(err, errExpired): // the host will have another one
+			f.transient = true
+			f.hint = "is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+		}
 		return f
 	}
 	if got := mismatch(src.identity(), g); got != "" {
 		f := t.failure(ErrIdentityMismatch)
 		f.StatusCode = a.status
-		f.reason, f.cause = ErrIdentityMismatch, nil
+		f.reason = ErrIdentityMismatch
 		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + got + ": is the identity assigned, and does this host support selecting one?"
-		f.mismatch = got
 		return f
 	}
 	t.grant, t.granted = g, true

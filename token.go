@@ -37,11 +37,16 @@ type tokenResponse struct {
 	MIResID     json.RawMessage `json:"mi_res_id"`
 }
 
+var (
+	errNotJSON = errors.New("the token response is not a JSON object")
+	errExpired = errors.New("the token expired")
+)
+
 // parseToken reads a success body received at now. Errors never repeat a byte of it.
 func parseToken(body []byte, now time.Time) (grant, error) {
 	var r tokenResponse
 	if err := json.Unmarshal(body, &r); err != nil {
-		return grant{}, errors.New("the token response is not a JSON object")
+		return grant{}, errNotJSON
 	}
 	var g grant
 	_ = json.Unmarshal(r.AccessToken, &g.token) // anything but a string leaves it empty
@@ -66,7 +71,7 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 	}
 	g.expiresOn = expiresOn.UTC().Round(0) // Round(0): the wall clock decides, also after a suspend
 	if !g.expiresOn.After(now) {
-		return grant{}, fmt.Errorf("the token expired at %s, %v ago", g.expiresOn.Format(time.RFC3339), round(now.Sub(g.expiresOn)))
+		return grant{}, fmt.Errorf("%w at %s, %v ago", errExpired, g.expiresOn.Format(time.RFC3339), round(now.Sub(g.expiresOn)))
 	}
 	if s, ok := number(text(r.RefreshIn)); ok && s > 0 {
 		g.refreshIn = seconds(s)
