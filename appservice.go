@@ -80,6 +80,8 @@ func (s *appService) hint(status int, f fault) string {
 		return "is " + describeID(s.id) + " assigned to this app?"
 	case s.notAssigned(status, f):
 		return "is the system-assigned identity of this app switched on? Set CredentialOptions.ID to choose a user-assigned one"
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		return "does " + envEndpoint + " name this app's token endpoint?"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return "the endpoint refused " + envHeader + ": was the variable changed or inherited from another app?"
 	}

@@ -319,10 +319,11 @@ func TestAppServiceRefusals(t *testing.T) {
 		{"server error", 500, "appservice/server-error.json", kestrel, nil,
 			`identity: App Service: 500 "An unexpected error occured while fetching the AAD Token."` + restCor, nil, "", "An unexpected error occured while fetching the AAD Token.", cor},
 		{"Container Apps refuses the header", 403, "", nil, nil,
-			`identity: App Service: 403` + rest + header, nil, "", "", ""},
+			`identity: App Service: 403: without a word, from http://localhost:4141/msi/token` + rest + header, nil, "", "", ""},
 		{"401", 401, `{"statusCode":401,"message":"Unauthorized","correlationId":"` + cor + `"}`, nil, nil,
 			`identity: App Service: 401 "Unauthorized"` + restCor + header, nil, "", "Unauthorized", cor},
-		{"POST refused", 405, "", nil, nil, `identity: App Service: 405` + rest, nil, "", "", ""},
+		{"POST refused", 405, "", nil, nil,
+			`identity: App Service: 405: without a word, from http://localhost:4141/msi/token` + rest + ": does IDENTITY_ENDPOINT name this app's token endpoint?", nil, "", "", ""},
 		{"throttled", 429, `{"statusCode":429,"message":"slow down"}`, kestrel, nil,
 			`identity: App Service: 429 "slow down"` + restCor, ErrThrottled, "", "slow down", cor},
 	} {

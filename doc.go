@@ -32,12 +32,12 @@
 //
 // A token is held until it really ends. From half of its life on (or when the host says, by refresh_in), give or take a
 // tenth, the next use renews it in the background and gets the held one at once. In the last 5 minutes of a token that lived
-// over 10, a caller waits up to 2 s for the renewal. A token that comes with a day to live thus covers an outage of half a
-// day without an error or a wait. When the host repeats itself from its own cache, it is asked again at half of what remains.
+// over 10, a caller waits up to 2 s for the renewal. A token that comes with a day to live thus covers an outage of about half
+// a day without an error. When the host repeats itself from its own cache, it is asked again at half of what remains.
 //
 // All callers of one identity and resource share one request, across goroutines and across credentials; a caller that leaves
 // costs the others nothing. A process has at most 5 requests under way at one endpoint. After a failure the key cools down
-// (1 s to 10 s without a token, 5 s to 30 s with one, or the host's Retry-After), so that a flood of callers is a trickle at
+// (for up to 1 s, doubling to 10 s; with a token held 5 s, doubling to 30 s; or for the host's Retry-After), so that a flood of callers is a trickle at
 // the host. At most 10,000 tokens are held.
 //
 // Credentials with the default transport share one cache per process; one with a Transport of its own has its own.
@@ -48,7 +48,7 @@
 // A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came back, and what to check.
 // errors.Is tells the cases apart that programs act on: [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch],
 // [ErrThrottled], and the error of the caller's context. Passing failures are retried before anyone sees them, for up to 75 s
-// on IMDS and 30 s elsewhere; where nothing answers as IMDS would, the answer comes within 5 s. No error, log line or trace
+// on IMDS and 30 s elsewhere; where nothing can be reached, or something else than IMDS answers, for 5 s. No error, log line or trace
 // holds a token or a secret. CredentialOptions.Logger receives what happens, by default nothing does.
 //
 // # Testing

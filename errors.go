@@ -27,7 +27,8 @@ var (
 	// is thrown away.
 	ErrIdentityMismatch = errors.New("the host returned a token of another identity")
 
-	// ErrThrottled means that the host kept answering 429 until the time budget was spent.
+	// ErrThrottled means that the host still answered 429 when the time budget, or CredentialOptions.Retry.MaxRetries, was
+	// spent, or asked for a longer silence than that leaves.
 	ErrThrottled = errors.New("the host is throttling token requests")
 )
 

@@ -88,6 +88,9 @@ func (t *trial) refusal(a answer, secret string, ours bool) *failure {
 	case src.notAssigned(a.status, fa):
 		f.reason = ErrIdentityNotFound
 	}
+	if ours && !success && fa.code == "" && fa.message == "" {
+		f.what = "without a word, from " + t.endpoint
+	}
 	if ours && !t.sender.rules.retries(a.status) {
 		f.transient = false
 	}

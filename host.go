@@ -84,6 +84,7 @@ const (
 	envMSI        = "MSI_ENDPOINT"
 	envMSISecret  = "MSI_SECRET"
 	envAuthority  = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
+	envTokenFile  = "AZURE_FEDERATED_TOKEN_FILE"
 )
 
 // detectors are tried in order; the first that recognises its host decides. The order is MSAL's: a host whose
@@ -127,12 +128,15 @@ func detect(env environment) Detection {
 	panic("identity: unreachable: the last detector takes every environment")
 }
 
+// chosen is the reason when nothing was detected.
+const chosen = "CredentialOptions.Host says so"
+
 // choose is detection when the user named the host.
 func choose(host Host, env environment) (Detection, error) {
 	for _, d := range detectors {
 		if d.host == host {
 			endpoint, _, _ := d.detect(env)
-			return Detection{Host: host, Endpoint: displayURL(endpoint), Reason: "CredentialOptions.Host says so"}, nil
+			return Detection{Host: host, Endpoint: displayURL(endpoint), Reason: chosen}, nil
 		}
 	}
 	return Detection{}, fmt.Errorf("identity: CredentialOptions.Host: unknown host %q: want %q, %q or \"\" to detect it", string(host), string(HostIMDS), string(HostAppService))
@@ -145,6 +149,9 @@ func newSource(d Detection, env environment, id ID) (source, error) {
 		return newIMDS(env, id)
 	case HostAppService:
 		return newAppService(env, id)
+	}
+	if d.Reason == chosen {
+		return nil, fmt.Errorf("identity: %s is not supported yet", d.Host)
 	}
 	return nil, fmt.Errorf("identity: this is %s (%s), which is not supported yet: set CredentialOptions.Host if that is wrong", d.Host, d.Reason)
 }
@@ -188,22 +195,37 @@ func detectIMDS(env environment) (string, string, bool) {
 	if err != nil {
 		endpoint = env.getenv(envAuthority)
 	}
-	switch {
-	case env.has(envAuthority):
-		return endpoint, envAuthority + " is set and no other host's variables are", true
-	case env.has(envEndpoint):
-		return endpoint, envEndpoint + " is set but " + envHeader + " is not, so that no host but IMDS is left", true
-	case env.has(envHeader): // Container Instances set half of Service Fabric's variables
-		return endpoint, envHeader + " is set but " + envEndpoint + " is not, as on Container Instances, which use IMDS", true
+	reason := "no other host's variables are set"
+	var alone []string
+	for _, name := range []string{envEndpoint, envHeader, envThumbprint, envIMDS, envMSISecret} {
+		if env.has(name) {
+			alone = append(alone, name)
+		}
 	}
-	return endpoint, "no other host's variables are set", true
+	switch {
+	case len(alone) > 0 && !env.has(envEndpoint) && env.has(envHeader): // half of Service Fabric's variables
+		reason = envEndpoint + " is not set, only " + strings.Join(alone, " and ") + ", as on Container Instances, which use IMDS"
+	case len(alone) > 0:
+		reason = "no other host has just " + strings.Join(alone, " and ")
+	}
+	if env.has(envAuthority) {
+		reason = envAuthority + " is set, and " + reason
+	}
+	if env.has(envTokenFile) {
+		reason += "; " + envTokenFile + " is set, but workload identity is not supported yet"
+	}
+	return endpoint, reason, true
 }
 
 // parseEndpoint checks a URL that came out of an environment variable. Errors name the variable and don't repeat the
 // value, which may contain a password.
 func parseEndpoint(variable, value string) (*url.URL, error) {
+	example := "http://localhost:4141/msi/token"
+	if variable == envAuthority {
+		example = "http://127.0.0.1:8080"
+	}
 	fail := func(why string) (*url.URL, error) {
-		return nil, errors.New("identity: " + variable + ": " + why + ": want a URL such as http://localhost:4141/msi/token")
+		return nil, errors.New("identity: " + variable + ": " + why + ": want a URL such as " + example)
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
 		return fail("contains a blank or a control character")

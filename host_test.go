@@ -351,7 +351,7 @@ func TestMalformedEndpoints(t *testing.T) {
 	t.Run("empty, and App Service demanded", func(t *testing.T) {
 		t.Parallel()
 		_, err := newCredential(&CredentialOptions{Host: HostAppService}, environmentOf(map[string]string{"IDENTITY_HEADER": "h"}))
-		wantErrorText(t, err, "identity: IDENTITY_ENDPOINT: is empty")
+		wantErrorText(t, err, "identity: CredentialOptions.Host is \"appservice\": IDENTITY_ENDPOINT: is empty")
 	})
 	t.Run("the other host's variable doesn't matter", func(t *testing.T) {
 		t.Parallel()

@@ -29,10 +29,14 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // # Defaults of CredentialOptions.Retry
 //
 // An acquisition may take 75 s on IMDS and 30 s elsewhere, all tries together; each try 40 s and 20 s; waits between tries
-// are random up to 1 s (elsewhere 500 ms) doubling to 10 s (5 s). While nothing has ever answered as IMDS would, it ends
-// after 5 s with [ErrUnavailable]. TryTimeout, RetryDelay, MaxRetryDelay, StatusCodes and ShouldRetry replace those values;
-// StatusCodes and ShouldRetry are asked about failures only, never about a token. A positive MaxRetries limits the tries,
-// and extends the time to what that many can take, up to an hour; a negative one means a single try.
+// are random up to 1 s (elsewhere 500 ms) doubling to 10 s (5 s), on top of Retry-After, and of 1 s after a 5xx of IMDS.
+// Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable].
+// An address that accepts connections and then says nothing is given the full time: a slow IMDS looks like that.
+//
+// TryTimeout, RetryDelay, MaxRetryDelay, StatusCodes and ShouldRetry replace those values; StatusCodes and ShouldRetry are
+// asked about failures only, never about a token; a Retry-After beyond MaxRetryDelay ends the tries. A positive MaxRetries
+// limits the tries and extends the time to what that many can take, as does a TryTimeout beyond it, up to an hour; a
+// negative one means a single try. RetryDelay less than zero means no waits, and then three retries by default.
 func NewCredential(options *CredentialOptions) (*Credential, error) {
 	return newCredential(options, processEnvironment())
 }
@@ -60,6 +64,9 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 		}
 	}
 	src, err := newSource(detection, env, options.ID)
+	if err != nil && detection.Reason == chosen {
+		return nil, fmt.Errorf("identity: CredentialOptions.Host is %q: %s", string(options.Host), strings.TrimPrefix(err.Error(), "identity: "))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +94,8 @@ const defaultSuffix = "/.default"
 // life on it is renewed in the background. Only without a valid token does GetToken block, until ctx ends and at most for
 // the time that [NewCredential] documents; in the last 5 minutes of a long-lived token it may wait up to 2 s for the
 // renewal. RefreshOn says when the renewal is due. TenantID and EnableCAE don't matter to a managed identity. Claims make
-// it ask the host anew, at most once in 30 s for a resource; the host may repeat itself from a cache of its own.
+// it ask the host anew, at most once in 30 s for a resource, after a request that is under way already; the host may repeat
+// itself from a cache of its own.
 //
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one identity and resource share
 // one request; a caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.

@@ -295,7 +295,7 @@ func TestIMDSRefusals(t *testing.T) {
 		{"being updated", 404, "imds/not-found.json", imdsServer, nil,
 			`identity: IMDS: 404 not_found "IMDS is being updated"` + rest + updating, nil, "not_found", "IMDS is being updated", ""},
 		{"gone, no body", 410, "", imdsServer, nil,
-			`identity: IMDS: 410` + rest + updating, nil, "", "", ""},
+			`identity: IMDS: 410: without a word, from http://169.254.169.254/metadata/identity/oauth2/token` + rest + updating, nil, "", "", ""},
 		{"method not allowed", 405, "imds/method-not-allowed.json", imdsServer, nil,
 			`identity: IMDS: 405 method_not_allowed "Method not allowed"` + rest, nil, "method_not_allowed", "Method not allowed", ""},
 		{"throttled", 429, "imds/throttled.json", imdsServer, nil,

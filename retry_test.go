@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -385,4 +386,45 @@ func TestPoliciesThatDoNotSend(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPerCallPolicyMayChangeTheURL: at every try.
+func TestPerCallPolicyMayChangeTheURL(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var got []string
+		n := 0
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			got = append(got, r.URL.Query().Get("bypass_cache"))
+			if n++; n < 3 {
+				return respond(503, imdsError), nil
+			}
+			return respond(200, grantBody("t", time.Hour)), nil
+		}), func(o *CredentialOptions) {
+			o.PerCallPolicies = []policy.Policy{policyFunc(func(req *policy.Request) (*http.Response, error) {
+				req.Raw().URL.RawQuery += "&bypass_cache=true"
+				return req.Next()
+			})}
+		})
+		mustToken(t, cred)
+		if diff := cmp.Diff([]string{"true", "true", "true"}, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestTransportThatNeverConnects: a client of the user's, without a time limit of its own, at an address where packets vanish.
+func TestTransportThatNeverConnects(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		vanish := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			select {
+			case <-ctx.Done(): // http.Transport lets it go on for the sake of later requests
+			case <-time.After(time.Minute):
+			}
+			return nil, errors.New("i/o timeout")
+		}}}
+		e, took := mustFail(t, onIMDS(t, vanish))
+		if !errors.Is(e, ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) || errors.Is(e, context.Canceled) || took > 6*time.Second {
+			t.Errorf("got %v after %v, want ErrUnavailable within 6 s", e, took)
+		}
+	})
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
-	"golang.org/x/sync/semaphore"
 )
 
 // source is what is particular to a host. A host is one small file that implements it; sending, reading, retrying and
@@ -59,44 +58,6 @@ func validateSecret(variable, value string) error {
 		return errors.New("identity: " + variable + ": contains a control character")
 	}
 	return nil
-}
-
-// node is what one process knows of one endpoint, whichever credential asks it.
-type node struct {
-	slots    *semaphore.Weighted
-	answered atomic.Bool // it has answered as the host would, so that silence is now a fault and not another place
-}
-
-// maxConcurrent requests go to one endpoint at once. IMDS answers 429 past 5 on a VM:
-// https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
-const maxConcurrent = 5
-
-// realm is what credentials share: tokens, and what is known of endpoints.
-type realm struct {
-	tokens *cache
-	mu     sync.Mutex
-	nodes  map[string]*node // by host and endpoint; a process sees one or two
-}
-
-func newRealm() *realm {
-	return &realm{tokens: newCache(), nodes: map[string]*node{}}
-}
-
-// processRealm is the one global variable: fifty clients that each made a credential of one identity shall send one
-// request, and the VM's limit of 5 at once holds for the process. Credentials with a Transport of their own stay out
-// of it, so that tests never see each other's tokens.
-var processRealm = newRealm()
-
-func (r *realm) node(s source) *node {
-	key := string(s.host()) + " " + s.endpoint()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := r.nodes[key]
-	if n == nil {
-		n = &node{slots: semaphore.NewWeighted(maxConcurrent)}
-		r.nodes[key] = n
-	}
-	return n
 }
 
 // sender acquires tokens from a source: it is the only way a request is sent, an answer read and a failure judged.
@@ -218,6 +179,14 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		GetConn: func(string) { connecting.Store(true) },
 		GotConn: func(httptrace.GotConnInfo) { connecting.Store(false) },
 	}))
+	if left := s.rules.unanswered - time.Since(t.start); t.unanswered() && left < timeout {
+		// A Transport of the user's may try to connect for ever. One that has connected gets the full time.
+		defer time.AfterFunc(left, func() {
+			if connecting.Load() {
+				cancel()
+			}
+		}).Stop()
+	}
 	if r.url.String() != t.firstURL { // the platform has moved the endpoint since
 		try.Raw().URL = r.url
 		try.Raw().Host = ""

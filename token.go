@@ -83,12 +83,15 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 // MSAL for .NET draws the line a year later.
 const plausible = 946684800
 
+// latest is the end of the year 9999 in Unix seconds: a larger expires_on is no date either.
+const latest = 253402300799
+
 // expiry dates a token: expires_on, then expires_in, then the JWT's exp, then an expires_on too small to be a date,
 // which some hosts meant as seconds from now.
 func expiry(r tokenResponse, token string, now time.Time) (time.Time, bool) {
 	on := text(r.ExpiresOn)
 	relative, isNumber := number(on)
-	if isNumber && relative >= plausible {
+	if isNumber && relative >= plausible && relative <= latest {
 		return unix(relative), true
 	}
 	if t, ok := date(on); ok && t.Unix() >= plausible { // not .NET's DateTime.MinValue
@@ -100,10 +103,13 @@ func expiry(r tokenResponse, token string, now time.Time) (time.Time, bool) {
 	if exp, ok := number(text(claimsOf(token).Exp)); ok && exp >= plausible {
 		return unix(exp), true
 	}
-	if isNumber && relative > 0 {
-		return now.Add(seconds(relative)), true
+	switch {
+	case !isNumber || relative <= 0 || relative > latest*1000:
+		return time.Time{}, false
+	case relative > latest: // nobody sends milliseconds on purpose, but a year 50,000 is none either
+		return unix(relative / 1000), true
 	}
-	return time.Time{}, false
+	return now.Add(seconds(relative)), true
 }
 
 // dateLayouts are the dates that hosts have been seen to send. A fraction of a second is accepted in all of them.
@@ -171,7 +177,7 @@ func seconds(s float64) time.Duration {
 }
 
 func unix(s float64) time.Time {
-	whole, fraction := math.Modf(min(s, 253402300799)) // the end of the year 9999
+	whole, fraction := math.Modf(min(s, latest))
 	return time.Unix(int64(whole), int64(fraction*1e9))
 }
 

@@ -179,7 +179,7 @@ func TestHugeNumbers(t *testing.T) {
 
 // TestTokensThatNeverEnd: the store must stay bounded, and every entry find its way out of it, whatever a host says.
 func TestTokensThatNeverEnd(t *testing.T) {
-	for _, expiresOn := range []string{"32503680000", "1e300", `"9999-12-31T23:59:59Z"`} {
+	for _, expiresOn := range []string{"32503680000", "253402300799", `"9999-12-31T23:59:59Z"`} {
 		t.Run(expiresOn, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				cred := onIMDS(t, always(200, `{"access_token":"t","expires_on":`+expiresOn+`}`))
@@ -498,4 +498,28 @@ func FuzzClaims(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestMilliseconds: a date that is none yields to the other fields, and only alone it is read as what it must be.
+func TestMilliseconds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body string
+		want       time.Time
+	}{
+		{"with expires_in", `{"access_token":"t","expires_on":1893456000000,"expires_in":60}`, parsedAt.Add(time.Minute)},
+		{"with exp", `{"access_token":"` + jwtOf(`{"exp":1800000000}`) + `","expires_on":"1893456000000"}`, time.Unix(1800000000, 0)},
+		{"alone", `{"access_token":"t","expires_on":1893456000000}`, time.Unix(1893456000, 0)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g, err := parseToken([]byte(tt.body), parsedAt)
+			if err != nil || !g.expiresOn.Equal(tt.want) {
+				t.Errorf("ends at %v (%v), want %v", g.expiresOn, err, tt.want)
+			}
+		})
+	}
+	if _, err := parseToken([]byte(`{"access_token":"t","expires_on":1e300}`), parsedAt); err == nil {
+		t.Error("1e300 was taken for a date")
+	}
 }

@@ -12,9 +12,13 @@ type view struct {
 	identity string // what the store's keys begin with: host, endpoint and selector
 	index    atomic.Pointer[map[string]*entry]
 
-	// Guarded by cache.mu: what has come since index was made. index is copied only after as many look-ups have missed
-	// it as it has entries, so that adding n resources copies some 2n entries and not n².
-	pending map[string]*entry
+	recent *recent // a pointer, so that printing a Credential with %+v doesn't read it
+}
+
+// recent is what has come since the index was made, guarded by cache.mu. The index is copied only after as many look-ups
+// have missed it as it has entries, so that adding n resources copies some 2n entries and not n².
+type recent struct {
+	entries map[string]*entry
 	misses  int
 }
 
@@ -53,18 +57,18 @@ func (v *view) remember(key string, e *entry) {
 		v.index.Store(&map[string]*entry{resource: e})
 		return
 	}
-	if v.pending == nil {
-		v.pending = map[string]*entry{}
+	if v.recent == nil {
+		v.recent = &recent{entries: map[string]*entry{}}
 	}
-	v.pending[resource] = e
-	v.misses++
-	if v.misses <= len(index) {
+	v.recent.entries[resource] = e
+	v.recent.misses++
+	if v.recent.misses <= len(index) {
 		return
 	}
-	merged := make(map[string]*entry, len(index)+len(v.pending))
+	merged := make(map[string]*entry, len(index)+len(v.recent.entries))
 	maps.Copy(merged, index)
-	maps.Copy(merged, v.pending)
+	maps.Copy(merged, v.recent.entries)
 	maps.DeleteFunc(merged, func(_ string, e *entry) bool { return e.held.Load() == nil }) // has left the store
 	v.index.Store(&merged)
-	v.pending, v.misses = nil, 0
+	v.recent = nil
 }

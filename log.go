@@ -1,0 +1,40 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// outcome is what the log says of a flight.
+type outcome struct {
+	first   bool // no valid token was held
+	changed bool // the host gave a token other than the one held
+	expires time.Time
+	next    time.Time // renewal, or the earliest next try
+	err     error
+}
+
+func (o outcome) log(to *slog.Logger, resource string) {
+	ctx := context.Background()
+	attrs := []slog.Attr{slog.String("resource", resource)}
+	if !o.expires.IsZero() {
+		attrs = append(attrs, slog.Time("expires", o.expires))
+	}
+	switch {
+	case o.err != nil:
+		message := "token request failed"
+		if !o.first {
+			message = "token renewal failed, the held token stays in use"
+		}
+		if errors.Is(o.err, ErrIdentityMismatch) {
+			message = "token of another identity refused"
+		}
+		to.LogAttrs(ctx, slog.LevelWarn, message, append(attrs, slog.Time("next_try", o.next.Round(0).UTC()), slog.String("error", o.err.Error()))...)
+	case o.first:
+		to.LogAttrs(ctx, slog.LevelInfo, "token acquired", append(attrs, slog.Time("renewal", o.next))...)
+	default:
+		to.LogAttrs(ctx, slog.LevelDebug, "token renewed", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
+	}
+}

@@ -1,0 +1,46 @@
+package identity
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// node is what one process knows of one endpoint, whichever credential asks it.
+type node struct {
+	slots    *semaphore.Weighted
+	answered atomic.Bool // it has answered as the host would, so that silence is now a fault and not another place
+}
+
+// maxConcurrent requests go to one endpoint at once. IMDS answers 429 past 5 on a VM:
+// https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
+const maxConcurrent = 5
+
+// realm is what credentials share: tokens, and what is known of endpoints.
+type realm struct {
+	tokens *cache
+	mu     sync.Mutex
+	nodes  map[string]*node // by host and endpoint; a process sees one or two
+}
+
+func newRealm() *realm {
+	return &realm{tokens: newCache(), nodes: map[string]*node{}}
+}
+
+// processRealm is the one global variable: fifty clients that each made a credential of one identity shall send one
+// request, and the VM's limit of 5 at once holds for the process. Credentials with a Transport of their own stay out
+// of it, so that tests never see each other's tokens.
+var processRealm = newRealm()
+
+func (r *realm) node(s source) *node {
+	key := string(s.host()) + " " + s.endpoint()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.nodes[key]
+	if n == nil {
+		n = &node{slots: semaphore.NewWeighted(maxConcurrent)}
+		r.nodes[key] = n
+	}
+	return n
+}

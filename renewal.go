@@ -1,0 +1,85 @@
+package identity
+
+import (
+	"errors"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+)
+
+// held is a token with its times. It is replaced, never changed.
+type held struct {
+	token    azcore.AccessToken
+	due      time.Time // until then and until ExpiresOn a caller gets the token without looking any further
+	expiring time.Time // ExpiresOn less 5 minutes for a token that lived over 10 when it came; otherwise ExpiresOn
+}
+
+const (
+	// expiringWindow and longLived: azcore's clients also begin to press for a new token 5 minutes before the end. A
+	// token that lives 10 minutes or less spends its life near the end, and waiting would be the rule.
+	expiringWindow = 5 * time.Minute
+	longLived      = 10 * time.Minute
+	// expiringWait is what a caller pays for a token that outlives its own request.
+	expiringWait = 2 * time.Second
+
+	// minRenewal keeps a host that repeats its own cached token to its end from being asked ever faster.
+	minRenewal = 30 * time.Second
+	// claimsEvery: azcore, too, asks again at most every 30 s, and no host can do better than repeat itself.
+	claimsEvery = 30 * time.Second
+
+	// Cool-downs after failures: long enough that a flood of callers is a trickle at the host, short enough that a
+	// token is renewed within a minute of the host's recovery.
+	renewalCoolDown    = 5 * time.Second
+	maxRenewalCoolDown = 30 * time.Second
+	coldCoolDown       = time.Second
+	maxColdCoolDown    = 10 * time.Second
+)
+
+// keepUntil is how long a token stays in the store. The limit keeps a host that dates a token to the year 9999 from
+// overflowing the sum, which go-cache would take for "for ever".
+func keepUntil(h *held, now time.Time) time.Duration {
+	return min(h.token.ExpiresOn.Sub(now), maxSeconds*time.Second) + keepExpired
+}
+
+// newHeld decides when a token is renewed: when the host said (refresh_in), otherwise at half of its remaining life, give
+// or take a tenth, so that a fleet that started together does not renew together. An example: a token that comes with
+// 24 hours to live is renewed between 10 h 48 min and 13 h 12 min, and covers an outage of at least 10 h 48 min.
+func newHeld(g grant, before *held, now time.Time) *held {
+	life := g.expiresOn.Sub(now)
+	repeated := before != nil && before.token.Token == g.token
+	wait := life/2 - life/20 + jitter(life/10)
+	if g.refreshIn > 0 && g.refreshIn < life {
+		wait = max(g.refreshIn, min(minRenewal, life/2))
+	}
+	if repeated { // by the host's own cache: it will have another one nearer to the end, or only after it
+		wait = min(max(wait, minRenewal), life)
+	}
+	renewAt := now.Add(wait).Round(0).UTC()
+	h := &held{
+		token:    azcore.AccessToken{Token: g.token, ExpiresOn: g.expiresOn, RefreshOn: renewAt},
+		due:      renewAt,
+		expiring: g.expiresOn,
+	}
+	switch {
+	case repeated && before.token.ExpiresOn.Equal(g.expiresOn):
+		h.expiring = before.expiring
+	case life > longLived:
+		h.expiring = g.expiresOn.Add(-expiringWindow)
+	}
+	return h
+}
+
+// coolDown is how long a key is left alone after a failure: doubling with each in a row, jittered down to its half so that
+// processes part, and not shorter than the host's Retry-After.
+func coolDown(err error, failures int, valid bool) time.Duration {
+	wait, limit := coldCoolDown, maxColdCoolDown
+	if valid {
+		wait, limit = renewalCoolDown, maxRenewalCoolDown
+	}
+	wait = min(wait<<min(failures, 10), limit)
+	wait = wait/2 + jitter(wait/2)
+	if ae, ok := errors.AsType[*AuthenticationError](err); ok {
+		wait = max(wait, ae.retryAfter)
+	}
+	return wait
+}
