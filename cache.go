@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -28,13 +29,16 @@ type cache struct {
 	mu    sync.Mutex
 	store *gocache.Cache // identity and resource -> *entry. It is always used under mu, its own lock is never contended
 	swept time.Time
-	limit int
+	limit int // of keys
+	aloft int // keys with a flight
 }
 
 // acquirer asks a host for tokens.
 type acquirer interface {
 	// acquire blocks for a bounded time. report receives each failed try.
 	acquire(ctx context.Context, resource string, report func(error)) (grant, error)
+	// budget is how long acquire takes at the longest.
+	budget() time.Duration
 	// logger is where the cache says what became of it, with the attributes that identify the host and the identity.
 	logger() *slog.Logger
 }
@@ -44,12 +48,15 @@ type entry struct {
 	held atomic.Pointer[held] // the token; nil before the first and after the entry has left the store
 
 	// The rest is guarded by cache.mu.
+	stored   bool      // it is in the store
 	flight   *flight   // the request under way, nil if none
 	failures int       // in a row
 	cooling  time.Time // no request before this time (monotonic: a clock step must not stretch it)
 	err      error     // the last failure, which callers without a token get until then
+	granted  int       // tokens so far
 	forced   *flight   // the last flight that claims asked for
 	forcedAt time.Time // its start
+	forcedOn int       // granted at its start
 }
 
 // flight is one request for one key, with all who wait for it. It belongs to none of them.
@@ -67,6 +74,9 @@ const (
 	maxKeys = 10_000
 	// evictShare: one in a hundred leaves at once when it is full, so that sorting them costs little per key.
 	evictShare = 100
+	// maxAloft bounds the flights, of which each holds a goroutine and can't be dropped to make room. At IMDS's 20 requests a
+	// second they are ten times what can be served within the budget.
+	maxAloft = maxKeys / 10
 	// keepExpired is how long an expired token stays in the store, unused: a clock that was an hour fast and is set
 	// right again makes it valid again.
 	keepExpired = time.Hour
@@ -79,18 +89,29 @@ const (
 func newCache() *cache {
 	// No janitor: it would be a goroutine that only a finalizer stops.
 	c := &cache{store: gocache.New(gocache.NoExpiration, 0), swept: time.Now(), limit: maxKeys}
-	c.store.OnEvicted(func(_ string, e any) { e.(*entry).held.Store(nil) })
+	c.store.OnEvicted(func(_ string, x any) {
+		e := x.(*entry)
+		e.stored = false
+		e.held.Store(nil) // whoever has it in an index looks further
+	})
 	return c
 }
 
-// get returns a token for one key: from the store, or from a flight that it starts or joins. It blocks until ctx ends at
-// the longest. forced is a claims challenge: what the store holds was rejected by the resource.
+// get returns a token for one key: from the store, or from a flight that it starts or joins. It blocks until ctx ends, and
+// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. forced is a claims
+// challenge: what the store holds was rejected by the resource.
 func (c *cache) get(ctx context.Context, v *view, resource string, forced bool, a acquirer) (azcore.AccessToken, error) {
 	began := time.Now()
+	var overdue <-chan time.Time
 	for {
 		p := c.decide(ctx, v, resource, forced, a)
 		if p.flight == nil {
 			return p.token, p.err
+		}
+		if overdue == nil {
+			timer := time.NewTimer(a.budget() + overtime)
+			defer timer.Stop()
+			overdue = timer.C
 		}
 		var patience <-chan time.Time
 		if p.fallback != nil {
@@ -102,6 +123,8 @@ func (c *cache) get(ctx context.Context, v *view, resource string, forced bool, 
 		case <-p.flight.done:
 		case <-patience:
 		case <-ctx.Done():
+		case <-overdue:
+			return azcore.AccessToken{}, overdueError(time.Since(began), p.flight.lastTry())
 		}
 		select {
 		case <-p.flight.done:
@@ -143,12 +166,14 @@ func (c *cache) decide(ctx context.Context, v *view, resource string, forced boo
 	valid := h != nil && now.Before(h.token.ExpiresOn)
 	cooling := now.Before(e.cooling)
 	switch {
+	case (forced || !valid) && ctx.Err() != nil: // nobody would wait for it
+		return plan{err: leaveError(ctx, 0, e.err)}
 	case forced:
-		return c.force(ctx, e, key, resource, a, now, cooling)
+		return c.force(ctx, e, key, resource, a, now, valid, cooling)
 	case !valid && e.flight == nil && cooling:
 		return plan{err: e.err}
-	case !valid && e.flight == nil && ctx.Err() != nil: // nobody would wait for it
-		return plan{err: leaveError(ctx, 0, e.err)}
+	case !valid && e.flight == nil && c.aloft >= min(maxAloft, c.limit):
+		return plan{err: crowdError(c.aloft)}
 	case !valid:
 		return plan{flight: c.join(ctx, e, key, resource, a, now)}
 	}
@@ -157,12 +182,15 @@ func (c *cache) decide(ctx context.Context, v *view, resource string, forced boo
 	if now.Before(h.due) {
 		return plan{token: h.token}
 	}
-	if e.flight == nil && cooling {
+	if e.flight == nil && (cooling || c.aloft >= min(maxAloft, c.limit)) {
 		return plan{token: h.token}
+	}
+	if now.Before(h.expiring) {
+		ctx = context.Background() // nobody waits: the caller's values may be recycled by then
 	}
 	f := c.join(ctx, e, key, resource, a, now)
 	if now.Before(h.expiring) {
-		e.held.Store(&held{token: h.token, due: h.expiring, expiring: h.expiring})
+		e.held.Store(h.until(h.expiring))
 		return plan{token: h.token}
 	}
 	if waited := now.Sub(f.started); waited < expiringWait {
@@ -173,9 +201,14 @@ func (c *cache) decide(ctx context.Context, v *view, resource string, forced boo
 
 // force asks past the store, at most once in claimsEvery: whoever comes within that time gets what it brought. A flight
 // that was under way before is no answer to the challenge, so that it is waited for and followed by another.
-func (c *cache) force(ctx context.Context, e *entry, key, resource string, a acquirer, now time.Time, cooling bool) plan {
+func (c *cache) force(ctx context.Context, e *entry, key, resource string, a acquirer, now time.Time, valid, cooling bool) plan {
 	if f := e.forced; f != nil && now.Sub(e.forcedAt) < claimsEvery {
-		if e.flight == f || f.err != nil || now.Before(f.token.ExpiresOn) {
+		switch {
+		case e.flight == f:
+			return plan{flight: f}
+		case valid && e.granted > e.forcedOn: // it, or a later flight, brought what is held
+			return plan{token: e.held.Load().token}
+		case f.err != nil:
 			return plan{flight: f}
 		}
 	}
@@ -184,10 +217,10 @@ func (c *cache) force(ctx context.Context, e *entry, key, resource string, a acq
 		return plan{flight: e.flight, again: true}
 	case cooling:
 		return plan{err: e.err}
-	case ctx.Err() != nil:
-		return plan{err: leaveError(ctx, 0, e.err)}
+	case c.aloft >= min(maxAloft, c.limit):
+		return plan{err: crowdError(c.aloft)}
 	}
-	e.forced, e.forcedAt = c.join(ctx, e, key, resource, a, now), now
+	e.forced, e.forcedAt, e.forcedOn = c.join(ctx, e, key, resource, a, now), now, e.granted
 	return plan{flight: e.forced}
 }
 
@@ -196,7 +229,7 @@ func (c *cache) entry(key string) *entry {
 	if e, ok := c.store.Get(key); ok {
 		return e.(*entry)
 	}
-	c.makeRoom()
+	c.store.Delete(key) // if it is there it has expired, and replacing it would not tell OnEvicted
 	return &entry{}
 }
 
@@ -228,27 +261,37 @@ func (c *cache) makeRoom() {
 
 // join returns the key's flight, and starts it if there is none.
 func (c *cache) join(ctx context.Context, e *entry, key, resource string, a acquirer, now time.Time) *flight {
+	if e.flight != nil && now.Sub(e.flight.started) > a.budget()+overtime {
+		e.flight = nil // stuck in a Transport that ignores its context; if it ever returns, settle takes what it brings
+	}
 	if e.flight == nil {
-		e.flight = &flight{started: now, done: make(chan struct{})}
+		if !e.stored {
+			c.makeRoom()
+		}
+		c.aloft++
+		e.flight, e.stored = &flight{started: now, done: make(chan struct{})}, true
 		c.store.Set(key, e, gocache.NoExpiration)
 		go c.fly(context.WithoutCancel(ctx), e, key, resource, a, e.flight)
 	}
 	return e.flight
 }
 
-// errAborted is what waiters get when an acquisition never returned: a panic in a Transport goes on to end the process,
-// a runtime.Goexit (testing.T.FailNow in a fake) ends only its goroutine.
-var errAborted = errors.New("identity: the request for a token was aborted by the Transport or a policy in CredentialOptions")
+// errAborted is what waiters get when an acquisition never returned: a panic in the user's code is recovered as net/http
+// would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in a fake) ends only the flight's.
+var errAborted = errors.New("the request for a token was aborted by the Transport or a policy in CredentialOptions")
 
 // fly runs one flight to its end.
 func (c *cache) fly(ctx context.Context, e *entry, key, resource string, a acquirer, f *flight) {
 	var g grant
-	err := errAborted
+	var err error = &AuthenticationError{what: errAborted.Error(), cause: errAborted}
 	defer func() {
+		if p := recover(); p != nil {
+			err = &AuthenticationError{what: errAborted.Error() + ", which panicked: " + oneLine(redact(fmt.Sprint(p), "")), cause: errAborted}
+		}
 		c.mu.Lock()
 		outcome := c.settle(e, key, f, g, err, time.Now())
 		c.mu.Unlock()
-		defer close(f.done) // also if the user's slog.Handler panics
+		close(f.done) // before logging: a handler may be slow, or want a lock that the caller holds
 		outcome.log(a.logger(), resource)
 	}()
 	g, err = a.acquire(ctx, resource, func(err error) { f.last.Store(&err) })
@@ -263,7 +306,10 @@ func (f *flight) lastTry() error {
 
 // settle puts a flight's result into the entry. It is called under mu.
 func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now time.Time) outcome {
-	e.flight = nil
+	c.aloft--
+	if e.flight == f {
+		e.flight = nil
+	}
 	before := e.held.Load()
 	valid := before != nil && now.Before(before.token.ExpiresOn)
 	o := outcome{first: !valid, err: err}
@@ -280,7 +326,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 			if now.Before(before.token.RefreshOn) { // a failed challenge is no reason to renew earlier
 				due = before.token.RefreshOn
 			}
-			e.held.Store(&held{token: before.token, due: due, expiring: before.expiring})
+			e.held.Store(before.until(due))
 			o.expires = before.token.ExpiresOn
 		}
 		if before != nil {
@@ -288,6 +334,10 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		}
 	} else {
 		e.failures, e.err, e.cooling = 0, nil, time.Time{}
+		e.granted++
+		if valid && f != e.forced && g.expiresOn.Before(before.token.ExpiresOn) {
+			g.token, g.expiresOn, g.refreshIn = before.token.Token, before.token.ExpiresOn, 0 // the one that lasts longer stays
+		}
 		h := newHeld(g, before, now)
 		e.held.Store(h)
 		f.token = h.token
@@ -295,7 +345,9 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		o.changed = before == nil || before.token.Token != g.token
 		keep = keepUntil(h, now)
 	}
-	c.store.Set(key, e, keep)
+	if e.flight == nil {
+		c.store.Set(key, e, keep)
+	}
 	if now.Sub(c.swept) >= sweepEvery {
 		c.swept = now
 		c.store.DeleteExpired()

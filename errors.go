@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +49,7 @@ type AuthenticationError struct {
 	CorrelationID string         // the host's ID of the failed request, for a support case
 	Attempts      int            // requests sent
 	Elapsed       time.Duration  // from the first request to giving up
-	RawResponse   *http.Response // the last answer if it was an error, with a readable body and without its Request; nil otherwise
+	RawResponse   *http.Response // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
 
 	reason     error         // one of the sentinels above, or nil
 	cause      error         // what the transport or the caller's context said, or nil
@@ -58,7 +57,7 @@ type AuthenticationError struct {
 	hint       string        // what to check
 	transient  bool          // worth asking again: Ready waits
 	retryAfter time.Duration // the host's wish, 0 if none
-	body       []byte        // RawResponse's body
+	body       string        // RawResponse's body
 }
 
 // Error returns the error in one line.
@@ -122,7 +121,7 @@ func (e *AuthenticationError) forCaller() *AuthenticationError {
 	if e.RawResponse != nil {
 		raw := *e.RawResponse
 		raw.Header = raw.Header.Clone()
-		raw.Body = io.NopCloser(bytes.NewReader(e.body))
+		raw.Body = io.NopCloser(strings.NewReader(e.body))
 		own.RawResponse = &raw
 	}
 	return &own
@@ -146,6 +145,21 @@ func leaveError(ctx context.Context, waited time.Duration, last error) *Authenti
 		e.hint = "so far the host answered: " + strings.TrimPrefix(last.Error(), "identity: ")
 	}
 	return e
+}
+
+// overdueError is the error of a caller who has waited for the whole budget: for a flight that began with options that allow
+// it more, for two flights in a row, or for a Transport that ignores its context.
+func overdueError(waited time.Duration, last error) *AuthenticationError {
+	e := &AuthenticationError{what: "no token after " + round(waited).String() + ", the request goes on", transient: true}
+	if last != nil {
+		e.hint = "so far the host answered: " + strings.TrimPrefix(last.Error(), "identity: ")
+	}
+	return e
+}
+
+// crowdError is the error of a caller whose resource would need one request too many.
+func crowdError(n int) *AuthenticationError {
+	return &AuthenticationError{what: fmt.Sprintf("%d other resources are waiting for a token of the host already", n), transient: true}
 }
 
 // maxMessage bounds what is quoted of a host's answer: the first lines of an HTML page are enough to know it.

@@ -251,7 +251,7 @@ func TestLeaving(t *testing.T) {
 func TestForCaller(t *testing.T) {
 	t.Parallel()
 	const body = "the whole body"
-	shared := &AuthenticationError{Host: HostIMDS, reason: ErrThrottled, body: []byte(body), RawResponse: &http.Response{
+	shared := &AuthenticationError{Host: HostIMDS, reason: ErrThrottled, body: body, RawResponse: &http.Response{
 		StatusCode: 429, Header: http.Header{"A": {"1"}}, Body: io.NopCloser(strings.NewReader(body)),
 	}}
 	var all sync.WaitGroup

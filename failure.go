@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -38,21 +37,28 @@ func (t *trial) failure(err error) *failure {
 
 // silence is a try without an answer.
 func (t *trial) silence(err error, secret string, timedOut bool, timeout time.Duration) *failure {
-	var body *bodyError
-	var nonRetriable interface{ NonRetriable() }
 	f := t.failure(errors.New("no answer from " + t.endpoint + ": " + t.plain(err, secret)))
+	var nonRetriable interface{ NonRetriable() }
 	f.final = errors.As(err, &nonRetriable) // azcore's way for a policy to say so
 	f.cause = t.cause(err, secret)
+	var body *bodyError
+	var transport *transportError
 	switch {
-	case errors.As(err, &body):
+	case errors.As(err, &body): // it began to answer: who?
 		f.StatusCode = body.status
 		f.what = t.plain(err, secret)
-		f.final = f.final || errors.Is(err, errTooLarge)
+		f.silent = !t.sender.source.recognises(answer{status: body.status, header: body.header})
+		f.final = f.final || !f.silent && errors.Is(err, errTooLarge)
+		if !f.silent {
+			t.sender.node.answered.Store(true)
+		}
 	case timedOut:
 		f.what = "no answer from " + t.endpoint + " within " + round(timeout).String()
 		f.silent = t.last != nil && t.last.silent // slow, unless this place has only been silent so far
-	default:
+	case errors.As(err, &transport):
 		f.silent = true
+	default: // says nothing of the endpoint
+		f.what = "a policy in CredentialOptions failed: " + t.plain(err, secret)
 	}
 	f.transient = !f.final
 	return f
@@ -71,9 +77,11 @@ func (t *trial) refusal(a answer, secret string, ours bool) *failure {
 	f.final, f.transient = false, true
 	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
 	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
-	f.retryAfter = retryAfter(a.header, time.Now())
-	f.body = []byte(body)
-	f.RawResponse = rawResponse(a, body, secret)
+	if ours { // a proxy's wish is none of the host's
+		f.retryAfter = retryAfter(a.header, time.Now())
+	}
+	f.body = body[:min(len(body), maxKeptBody)]
+	f.RawResponse = rawResponse(a, len(f.body), secret)
 	f.hint = src.hint(a.status, fa)
 	switch {
 	case !ours:
@@ -100,24 +108,33 @@ func (t *trial) refusal(a answer, secret string, ours bool) *failure {
 	return f
 }
 
-// rawResponse is what of an answer may be shown: not its request, which has the secret header.
-func rawResponse(a answer, body, secret string) *http.Response {
+// maxKeptBody bounds what an error keeps of an answer, since thousands of keys may hold one.
+const maxKeptBody = 16 << 10
+
+// rawResponse is what of an answer may be shown: its request without headers, of which one is secret. The body is added
+// for each caller.
+func rawResponse(a answer, length int, secret string) *http.Response {
 	header := http.Header{}
 	for name, values := range a.header {
 		for _, value := range values {
 			header.Add(name, redact(value, secret))
 		}
 	}
-	return &http.Response{
+	raw := &http.Response{
 		Status:        strconv.Itoa(a.status) + " " + http.StatusText(a.status),
 		StatusCode:    a.status,
 		Proto:         a.raw.Proto,
 		ProtoMajor:    a.raw.ProtoMajor,
 		ProtoMinor:    a.raw.ProtoMinor,
 		Header:        header,
-		Body:          io.NopCloser(strings.NewReader(body)),
-		ContentLength: int64(len(body)),
+		Body:          http.NoBody,
+		ContentLength: int64(length),
 	}
+	if a.raw.Request != nil && a.raw.Request.URL != nil {
+		u := *a.raw.Request.URL
+		raw.Request = &http.Request{Method: a.raw.Request.Method, URL: &u, Host: u.Host, Header: http.Header{}}
+	}
+	return raw
 }
 
 // final is the error of the whole acquisition, made of its last failure.
@@ -137,23 +154,29 @@ func (t *trial) final() *AuthenticationError {
 
 // plain is an error's text as it can be shown: one line, no URL with its query, no secret.
 func (t *trial) plain(err error, secret string) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return oneLine(redact(err.Error(), secret))
+	return oneLine(redact(bare(err).Error(), secret))
 }
 
 // cause is what an error may unwrap to. A deadline of our own must not look like the caller's, an HTTP error not like the
 // one of the caller's request, and a text that holds the secret must not come back through the chain.
 func (t *trial) cause(err error, secret string) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
+	err = bare(err)
 	var response *azcore.ResponseError
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || redact(err.Error(), secret) != err.Error() {
 		return nil
+	}
+	return err
+}
+
+// bare removes the wrapping that says nothing: net/http's, which repeats the URL, and our own mark.
+func bare(err error) error {
+	var marked *transportError
+	if errors.As(err, &marked) {
+		err = marked.error
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
 	}
 	return err
 }

@@ -45,11 +45,14 @@ func newCredential(options *CredentialOptions, env environment) (*Credential, er
 	if options == nil {
 		options = &CredentialOptions{}
 	}
-	shared := processRealm
 	if options.Transport != nil {
-		shared = newRealm()
+		return newCredentialIn(newRealm(), options, env)
 	}
-	return newCredentialIn(shared, options, env)
+	cred, err := newCredentialIn(processRealm, options, env)
+	if err == nil && len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {
+		cred.tokens = newCache() // what one credential's policies do to requests must not reach others
+	}
+	return cred, err
 }
 
 func newCredentialIn(shared *realm, options *CredentialOptions, env environment) (*Credential, error) {

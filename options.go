@@ -19,7 +19,8 @@ type CredentialOptions struct {
 	//   - Transport: nil means a client that uses no proxy, follows no redirect and keeps no connection open. A
 	//     Transport of one's own is used as given, with one exception: an *http.Client without a CheckRedirect function
 	//     is copied and follows no redirect, because a redirect would carry the host's secret header elsewhere.
-	//     A credential with a Transport has a token cache of its own; all others share one cache per process.
+	//     A credential with a Transport has a token cache, and a limit of 5 requests at once, of its own; all others share
+	//     one per process, but for the cache of those with policies.
 	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the defaults. Only one layer
 	//     retries. MaxRetries counts on top of the time budget: 0 means as many as the budget allows, less than zero
 	//     means none.

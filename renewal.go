@@ -14,6 +14,13 @@ type held struct {
 	expiring time.Time // ExpiresOn less 5 minutes for a token that lived over 10 when it came; otherwise ExpiresOn
 }
 
+// until is the same token with another due time.
+func (h *held) until(due time.Time) *held {
+	other := *h
+	other.due = due
+	return &other
+}
+
 const (
 	// expiringWindow and longLived: azcore's clients also begin to press for a new token 5 minutes before the end. A
 	// token that lives 10 minutes or less spends its life near the end, and waiting would be the rule.
@@ -21,6 +28,9 @@ const (
 	longLived      = 10 * time.Minute
 	// expiringWait is what a caller pays for a token that outlives its own request.
 	expiringWait = 2 * time.Second
+
+	// overtime is how much longer than its budget a flight may take before nobody waits for it any more.
+	overtime = time.Second
 
 	// minRenewal keeps a host that repeats its own cached token to its end from being asked ever faster.
 	minRenewal = 30 * time.Second

@@ -77,7 +77,7 @@ func (r rules) with(o policy.RetryOptions) (rules, error) {
 	switch {
 	case o.MaxRetries < 0:
 		r.maxTries = 1
-	case o.MaxRetries == 0 && o.RetryDelay < 0: // without waits, a time budget alone would be a flood
+	case o.MaxRetries == 0 && r.maxDelay < leastDelay || o.MaxRetries == 0 && o.RetryDelay < 0: // a time budget alone would be a flood
 		r.maxTries = 1 + azcoreRetries
 	case o.MaxRetries > 0:
 		r.maxTries = int(min(o.MaxRetries, math.MaxInt32-1)) + 1
@@ -89,6 +89,8 @@ func (r rules) with(o policy.RetryOptions) (rules, error) {
 const (
 	// longestBudget is where an acquisition ends whatever the options ask for.
 	longestBudget = time.Hour
+	// leastDelay: whose waits don't grow to this much gets azcoreRetries.
+	leastDelay = 100 * time.Millisecond
 	// azcoreRetries is what policy.RetryOptions documents as the default of MaxRetries.
 	azcoreRetries = 3
 )
@@ -129,7 +131,8 @@ type trial struct {
 	report   func(error)
 
 	attempts int
-	last     *failure // kept here, because backoff drops it when the context ends
+	tried    time.Duration // from start to the beginning of the last try
+	last     *failure      // kept here, because backoff drops it when the context ends
 	grant    grant
 	granted  bool
 }
@@ -220,26 +223,27 @@ func (s *schedule) Reset() {
 // NextBackOff implements backoff.BackOff.
 func (s *schedule) NextBackOff() time.Duration {
 	t, r, f := s.trial, s.trial.sender.rules, s.trial.last
-	wait := jitter(s.interval.NextBackOff())
+	wait, least := jitter(s.interval.NextBackOff()), f.retryAfter
 	if f.status >= 500 {
-		wait += r.serverDelay
+		least = max(least, r.serverDelay)
 	}
-	// Retry-After is a minimum. All who were throttled got the same one, so that the jitter goes on top of it.
-	if f.retryAfter > 0 {
-		wait += f.retryAfter
-	}
-	elapsed := time.Since(t.start)
+	wait += least // a minimum that all who failed together got alike, so that the jitter goes on top of it
 	latest := s.lastTry
 	if t.unanswered() && r.unanswered < r.budget {
 		latest = r.unanswered * 4 / 5
 	}
+	left := latest - time.Since(t.start)
 	switch {
-	case elapsed >= latest, f.retryAfter > latest-elapsed, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
+	case t.tried >= latest, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
 		return backoff.Stop
-	case wait > latest-elapsed:
-		return latest - elapsed
+	case wait <= left:
+		return wait
+	case f.status == http.StatusGone || least <= r.serverDelay: // IMDS is back after 70 s, whatever it said before
+		return max(left, min(least, r.serverDelay))
+	case least > left:
+		return backoff.Stop
 	}
-	return wait
+	return left
 }
 
 // jitter is a uniformly distributed time from 0 to limit.
@@ -275,6 +279,9 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 			return maxRetryAfter
 		}
 		if h.unit == time.Second {
+			if sent, err := http.ParseTime(header.Get("Date")); err == nil {
+				now = sent // by the host's own clock: ours may be wrong
+			}
 			if at, err := http.ParseTime(value); err == nil && at.After(now) {
 				return min(at.Sub(now), maxRetryAfter)
 			}

@@ -357,7 +357,10 @@ func TestPoliciesThatDoNotSend(t *testing.T) {
 		{"answer by themselves", func(*policy.Request) (*http.Response, error) { return respond(200, grantBody("t", time.Hour)), nil }, false, true, 0, ""},
 		{"refuse by themselves", func(*policy.Request) (*http.Response, error) { return respond(403, imdsError), nil }, false, false, 0, "403 some_error"},
 		{"return nothing", func(*policy.Request) (*http.Response, error) { return nil, nil }, false, false, 0, "neither a response nor an error"},
-		{"say that it is final", func(*policy.Request) (*http.Response, error) { return nil, nonRetriable{errors.New("no")} }, true, false, 1, "no answer from"},
+		{"say that it is final", func(*policy.Request) (*http.Response, error) { return nil, nonRetriable{errors.New("no")} }, true, false, 1, "a policy in CredentialOptions failed: no"},
+		{"return nothing at a try", func(*policy.Request) (*http.Response, error) { return nil, nil }, true, false, 1, "neither a response nor an error"},
+		{"drop the response", func(req *policy.Request) (*http.Response, error) { _, _ = req.Next(); return nil, nil }, true, false, 1, "neither a response nor an error"},
+		{"panic", func(*policy.Request) (*http.Response, error) { panic("oops") }, true, false, 0, "panicked: oops"},
 		{"return an SDK's error", func(*policy.Request) (*http.Response, error) {
 			return nil, &azcore.ResponseError{StatusCode: 404, ErrorCode: "BlobNotFound"}
 		}, false, false, 0, "a policy in CredentialOptions failed"},

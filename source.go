@@ -98,6 +98,9 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 	return s, nil
 }
 
+// budget implements acquirer.
+func (s *sender) budget() time.Duration { return s.rules.budget }
+
 // logger implements acquirer.
 func (s *sender) logger() *slog.Logger {
 	log := s.log.With("host", string(s.source.host()), "endpoint", s.source.endpoint())
@@ -151,27 +154,28 @@ func (s *sender) acquire(ctx context.Context, resource string, report func(error
 
 // apply writes the host's headers into a pipeline's request.
 func (r request) apply(req *policy.Request) {
+	if req.Raw().Header == nil { // a policy of the user's did that
+		req.Raw().Header = http.Header{}
+	}
 	for name, values := range r.header {
 		req.Raw().Header[name] = values
 	}
 }
 
-// send is one try. The slot is held while the request is under way, not while waiting for the next one.
+// send is one try. The place is held while the request is under way, not while waiting for the next one.
 func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response, *failure) {
 	s := t.sender
 	ctx := req.Raw().Context()
+	t.tried = time.Since(t.start)
+	if f := t.enter(ctx); f != nil {
+		return nil, f
+	}
+	defer s.node.slots.Release(1) // deferred, because a Transport may end this goroutine
 	r, err := s.source.request(t.resource)
 	if err != nil {
 		return nil, t.failure(err)
 	}
 	t.endpoint = displayURL(r.url.String())
-	if err := s.node.slots.Acquire(ctx, 1); err != nil {
-		if t.last != nil {
-			return nil, t.last // says more than that we had to wait
-		}
-		return nil, t.failure(errors.New("waited for one of the endpoint's " + fmt.Sprint(maxConcurrent) + " places until the time budget was spent"))
-	}
-	defer s.node.slots.Release(1) // deferred, because a Transport may end this goroutine
 	tryCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel() // the body has been read
 	var connecting atomic.Bool
@@ -194,11 +198,37 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 	r.apply(try)
 	t.attempts++
 	resp, err := try.Next()
-	if err != nil {
+	switch {
+	case err != nil:
 		timedOut := tryCtx.Err() != nil && !connecting.Load() // slow; otherwise nobody is there
 		return nil, t.silence(err, r.secret, timedOut, timeout)
+	case resp == nil:
+		return nil, t.failure(errors.New("a policy in CredentialOptions returned neither a response nor an error"))
 	}
 	return resp, t.judge(resp, r.secret)
+}
+
+// enter waits for one of the endpoint's places: at an endpoint that has never answered not longer than that would take to
+// find out.
+func (t *trial) enter(ctx context.Context) *failure {
+	n := t.sender.node
+	if t.unanswered() {
+		short, cancel := context.WithTimeout(ctx, max(t.sender.rules.unanswered-time.Since(t.start), 0))
+		err := n.slots.Acquire(short, 1)
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+	if t.unanswered() || n.slots.Acquire(ctx, 1) != nil {
+		if t.last != nil {
+			return t.last // says more than that we had to wait
+		}
+		f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v", maxConcurrent, t.endpoint, round(time.Since(t.start))))
+		f.final, f.transient, f.silent = false, true, t.unanswered()
+		return f
+	}
+	return nil
 }
 
 // judge reads an answer: the token, or the failure that it is.
@@ -242,14 +272,14 @@ func (t *trial) judge(resp *http.Response, secret string) *failure {
 	return nil
 }
 
-// ownValues hides azcore's context values from an acquisition. They belong to the operation of the caller that happened
+// ownValues hides azcore's context values, and httptrace's, from an acquisition. They belong to the operation of the caller that happened
 // to start it: retry options would multiply the tries, a captured response would hand the token to the caller's
-// variable, and the span state may not be used by two goroutines at once. All other values, such as a parent span or
-// a logger, stay.
+// variable, and the span state may not be used by two goroutines at once. The caller's httptrace hooks, too, would see the
+// secret header, and run after the caller has left. All other values, such as a parent span, stay.
 type ownValues struct{ context.Context }
 
 func (c ownValues) Value(key any) any {
-	if t := reflect.TypeOf(key); t != nil && strings.HasPrefix(t.PkgPath(), "github.com/Azure/azure-sdk-for-go/sdk/") {
+	if t := reflect.TypeOf(key); t != nil && (strings.HasPrefix(t.PkgPath(), "github.com/Azure/azure-sdk-for-go/sdk/") || t.PkgPath() == "net/http/httptrace") {
 		return nil
 	}
 	return c.Context.Value(key)

@@ -75,8 +75,14 @@ var errTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxBody)
 // bodyError means that the host began to answer and the body could not be had.
 type bodyError struct {
 	status int
+	header http.Header
 	err    error
 }
+
+// transportError marks what the Transport said, as opposed to a policy.
+type transportError struct{ error }
+
+func (e *transportError) Unwrap() error { return e.error }
 
 func (e *bodyError) Error() string { return e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
@@ -88,9 +94,9 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, withoutSecrets(err, req)
+		return nil, &transportError{withoutSecrets(err, req)}
 	case resp == nil:
-		return nil, errors.New("the Transport returned neither a response nor an error")
+		return nil, &transportError{errors.New("the Transport returned neither a response nor an error")}
 	case resp.Body == nil:
 		resp.Body = http.NoBody
 	}
@@ -98,9 +104,9 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	_ = resp.Body.Close() // everything that is needed has been read
 	switch {
 	case err != nil:
-		return nil, &bodyError{resp.StatusCode, fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), err)}
+		return nil, &bodyError{resp.StatusCode, resp.Header, fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), err)}
 	case len(body) > maxBody:
-		return nil, &bodyError{resp.StatusCode, errTooLarge}
+		return nil, &bodyError{resp.StatusCode, resp.Header, errTooLarge}
 	}
 	if resp.Header == nil {
 		resp.Header = http.Header{}

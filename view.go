@@ -16,11 +16,14 @@ type view struct {
 }
 
 // recent is what has come since the index was made, guarded by cache.mu. The index is copied only after as many look-ups
-// have missed it as it has entries, so that adding n resources copies some 2n entries and not n².
+// have missed it as it has entries, but at most mergeAfter.
 type recent struct {
 	entries map[string]*entry
 	misses  int
 }
+
+// mergeAfter is how many hits may take the slow way before the index is copied: of 10,000 entries in half a millisecond.
+const mergeAfter = 64
 
 // fresh is the hit: one look-up, one reading of the clock, and one copy by the caller. It returns nil when there is more to
 // do than that.
@@ -62,7 +65,7 @@ func (v *view) remember(key string, e *entry) {
 	}
 	v.recent.entries[resource] = e
 	v.recent.misses++
-	if v.recent.misses <= len(index) {
+	if v.recent.misses <= min(len(index), mergeAfter) {
 		return
 	}
 	merged := make(map[string]*entry, len(index)+len(v.recent.entries))
