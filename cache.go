@@ -74,9 +74,9 @@ const (
 	maxKeys = 10_000
 	// evictShare: one in a hundred leaves at once when it is full, so that sorting them costs little per key.
 	evictShare = 100
-	// maxAloft bounds the flights, of which each holds a goroutine and can't be dropped to make room. At IMDS's 20 requests a
-	// second they are ten times what can be served within the budget.
-	maxAloft = maxKeys / 10
+	// aloftShare: one in ten may have a flight, which holds a goroutine and can't be dropped to make room. A thousand of
+	// them are nearly what IMDS, at 20 requests a second, could serve within the budget.
+	aloftShare = 10
 	// keepExpired is how long an expired token stays in the store, unused: a clock that was an hour fast and is set
 	// right again makes it valid again.
 	keepExpired = time.Hour
@@ -172,7 +172,7 @@ func (c *cache) decide(ctx context.Context, v *view, resource string, forced boo
 		return c.force(ctx, e, key, resource, a, now, valid, cooling)
 	case !valid && e.flight == nil && cooling:
 		return plan{err: e.err}
-	case !valid && e.flight == nil && c.aloft >= min(maxAloft, c.limit):
+	case !valid && e.flight == nil && c.crowded():
 		return plan{err: crowdError(c.aloft)}
 	case !valid:
 		return plan{flight: c.join(ctx, e, key, resource, a, now)}
@@ -182,7 +182,7 @@ func (c *cache) decide(ctx context.Context, v *view, resource string, forced boo
 	if now.Before(h.due) {
 		return plan{token: h.token}
 	}
-	if e.flight == nil && (cooling || c.aloft >= min(maxAloft, c.limit)) {
+	if e.flight == nil && (cooling || c.crowded()) {
 		return plan{token: h.token}
 	}
 	if now.Before(h.expiring) {
@@ -217,7 +217,7 @@ func (c *cache) force(ctx context.Context, e *entry, key, resource string, a acq
 		return plan{flight: e.flight, again: true}
 	case cooling:
 		return plan{err: e.err}
-	case c.aloft >= min(maxAloft, c.limit):
+	case c.crowded():
 		return plan{err: crowdError(c.aloft)}
 	}
 	e.forced, e.forcedAt, e.forcedOn = c.join(ctx, e, key, resource, a, now), now, e.granted
@@ -275,6 +275,9 @@ func (c *cache) join(ctx context.Context, e *entry, key, resource string, a acqu
 	}
 	return e.flight
 }
+
+// crowded reports whether so many flights are under way that no other may start.
+func (c *cache) crowded() bool { return c.aloft >= max(c.limit/aloftShare, 1) }
 
 // errAborted is what waiters get when an acquisition never returned: a panic in the user's code is recovered as net/http
 // would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in a fake) ends only the flight's.

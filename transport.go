@@ -14,15 +14,17 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
+// nodeDialer: a connection on the same machine or from its hypervisor stands within milliseconds; a second is off Azure.
+var nodeDialer = &net.Dialer{Timeout: time.Second}
+
 // nodeClient asks node endpoints. No proxy: it would get the request or forge the answer, and Go's default exempts
 // loopback but not 169.254.169.254. No redirect: it would carry the secret header elsewhere. No connection is kept: there
-// is one request in half a day, and a pooled connection to an endpoint that has restarted fails the next one. A
-// connection on the same machine or from its hypervisor stands within milliseconds; a second is off Azure.
+// is one request in half a day, and a pooled connection to an endpoint that has restarted fails the next one.
 var nodeClient = &http.Client{
 	CheckRedirect: refuseRedirect,
 	Transport: &http.Transport{
 		Proxy:                  nil,
-		DialContext:            (&net.Dialer{Timeout: time.Second}).DialContext,
+		DialContext:            nodeDialer.DialContext,
 		TLSHandshakeTimeout:    5 * time.Second,
 		DisableKeepAlives:      true,
 		DisableCompression:     true,

@@ -1,0 +1,361 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// These tests are about what one caller, credential, key or Transport can do to the others.
+
+func TestAnothersOptionsDoNotProlongTheWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		patient := onIMDS(t, always(429, imdsError), func(o *CredentialOptions) { o.Retry.MaxRetries = 1000 })
+		usual := sameCache(t, patient, always(429, imdsError))
+		go func() { _, _ = token(t.Context(), patient) }()
+		synctest.Wait()
+		e, took := mustFail(t, usual)
+		if took > 76*time.Second || !strings.Contains(e.Error(), "no token after 1m16s") || !strings.Contains(e.Error(), "429") || e.Endpoint == "" {
+			t.Errorf("got %v after %v, want an error after 75 s that says what the host answered", e, took)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestPoliciesKeepTheirTokensToThemselves(t *testing.T) {
+	t.Parallel()
+	ep := identitytest.NewIMDS(nil)
+	env := served(t, ep)
+	odd, err := newCredential(&CredentialOptions{ClientOptions: azcore.ClientOptions{PerCallPolicies: []policy.Policy{
+		policyFunc(func(*policy.Request) (*http.Response, error) {
+			return respond(200, grantBody("made-up", time.Hour)), nil
+		}),
+	}}}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tk, err := token(t.Context(), odd); err != nil || tk.Token != "made-up" {
+		t.Fatalf("got %v, want the policy's token", err)
+	}
+	usual, err := newCredential(nil, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tk, err := token(t.Context(), usual); err != nil || tk.Token == "made-up" {
+		t.Errorf("got the token of another credential's policy, or %v", err)
+	}
+	if odd.sender.node != usual.sender.node {
+		t.Error("the two don't share the limit of requests at once to the endpoint")
+	}
+}
+
+func TestTransportThatIgnoresItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		slow := true
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			if slow {
+				slow = false
+				time.Sleep(3 * time.Hour)
+				return nil, errors.New("at last")
+			}
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		if e, took := mustFail(t, cred); took > 76*time.Second || errors.Is(e, context.DeadlineExceeded) {
+			t.Errorf("got %v after %v, want an error of our own after 75 s", e, took)
+		}
+		time.Sleep(time.Minute)
+		mustToken(t, cred) // by another flight
+		time.Sleep(3 * time.Hour)
+	})
+}
+
+func TestChallengeDuringASlowFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, always(503, imdsError))
+		go func() { _, _ = token(t.Context(), cred) }()
+		synctest.Wait()
+		start := time.Now()
+		if _, err := challenged(t.Context(), cred); err == nil || time.Since(start) > 76*time.Second {
+			t.Errorf("got %v after %v, want an error within 76 s", err, time.Since(start))
+		}
+	})
+}
+
+func TestFlightsAreBoundedAndPushNothingOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, ep)
+		cred.tokens.limit = 200
+		vault, _ := mustToken(t, cred)
+		ep.Enqueue(identitytest.Response{Delay: time.Hour, For: 10 * time.Minute})
+		before := runtime.NumGoroutine()
+		refused := 0
+		for _, scope := range scopesOf(2000) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+			cancel()
+			if err == nil {
+				t.Fatal("got a token from a host that hangs")
+			}
+			if !errors.Is(err, context.DeadlineExceeded) {
+				refused++
+				if !strings.Contains(err.Error(), "other resources are waiting") {
+					t.Fatalf("got %v", err)
+				}
+			}
+		}
+		if n := runtime.NumGoroutine() - before; n > 250 || refused == 0 {
+			t.Errorf("%d goroutines for callers that have left", n)
+		}
+		if n := cred.tokens.aloft; n > 20 {
+			t.Errorf("%d flights, want at most 20", n)
+		}
+		if tk, took := mustToken(t, cred); tk.Token != vault.Token || took != 0 {
+			t.Error("the valid token was pushed out by keys that have none")
+		}
+		time.Sleep(10 * time.Minute)
+		if n := cred.tokens.aloft; n != 0 {
+			t.Errorf("%d flights are counted after all have ended", n)
+		}
+	})
+}
+
+func TestErrorsKeepLittleOfABody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e, _ := mustFail(t, onIMDS(t, always(400, `{"error":"e","pad":"`+strings.Repeat("x", maxBody/2)+`"}`)))
+		body, err := io.ReadAll(e.RawResponse.Body)
+		if err != nil || len(body) != maxKeptBody || e.RawResponse.ContentLength != maxKeptBody {
+			t.Errorf("kept %d bytes (%v), want %d", len(body), err, maxKeptBody)
+		}
+	})
+}
+
+// lockingHandler wants a lock that the caller of GetToken holds.
+type lockingHandler struct {
+	slog.Handler
+	mu *sync.Mutex
+}
+
+func (h lockingHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.Handler.Handle(ctx, r)
+}
+func (h lockingHandler) WithAttrs(a []slog.Attr) slog.Handler {
+	return lockingHandler{h.Handler.WithAttrs(a), h.mu}
+}
+
+func TestLogHandlersDoNotHoldCallersUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var log bytes.Buffer
+		cred := onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) {
+			o.Logger = slog.New(lockingHandler{slog.NewTextHandler(&log, nil), &mu})
+		})
+		mu.Lock()
+		mustToken(t, cred)
+		mu.Unlock()
+		synctest.Wait()
+		if log.Len() == 0 {
+			t.Error("nothing was logged")
+		}
+	})
+}
+
+func TestRenewalNeverShortens(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		life := 24 * time.Hour
+		n := 0
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			n++
+			return respond(200, grantBody(fmt.Sprint("t", n), life)), nil
+		}))
+		first, _ := mustToken(t, cred)
+		time.Sleep(14 * time.Hour)
+		life = 2 * time.Second
+		mustToken(t, cred)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if tk, _ := mustToken(t, cred); tk.Token != first.Token || n != 2 {
+			t.Errorf("got %s after %d requests, want the token that lasts longer", tk.Token, n)
+		}
+		// A challenge is different: the longer-lived one was rejected.
+		life = time.Hour
+		if tk, err := challenged(t.Context(), cred); err != nil || tk.Token != "t3" {
+			t.Errorf("got %s (%v), want t3", tk.Token, err)
+		}
+		if tk, _ := mustToken(t, cred); tk.Token != "t3" {
+			t.Errorf("got %s after a challenge, want t3", tk.Token)
+		}
+	})
+}
+
+func TestBackgroundRenewalHasNoneOfTheCallersValues(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		type key struct{}
+		var values []any
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			values = append(values, r.Context().Value(key{}))
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		ctx := context.WithValue(t.Context(), key{}, "the caller's, which may be recycled once GetToken has returned")
+		for range 2 {
+			if _, err := token(ctx, cred); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(40 * time.Minute)
+		}
+		synctest.Wait()
+		if len(values) != 2 || values[0] == nil || values[1] != nil {
+			t.Errorf("values seen: %v, want the caller's in the first, none in the renewal", values)
+		}
+	})
+}
+
+func TestForeignRetryAfter(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		ep.Enqueue(identitytest.Response{Status: 503, Body: "<html>", Header: http.Header{"Retry-After": {"3600"}}})
+		mustToken(t, onIMDS(t, ep))
+	})
+}
+
+// TestGoneForSeventySeconds: IMDS promises to be back after 70 s, whatever it said before and however slowly it answers.
+func TestGoneForSeventySeconds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		header http.Header
+		delay  time.Duration
+	}{
+		{"plain", http.Header{"Server": {"IMDS/1"}}, 0},
+		{"slow", http.Header{"Server": {"IMDS/1"}}, time.Second},
+		{"Retry-After 10", http.Header{"Server": {"IMDS/1"}, "Retry-After": {"10"}}, 0},
+		{"Retry-After 20", http.Header{"Server": {"IMDS/1"}, "Retry-After": {"20"}}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				for range 50 {
+					ep := identitytest.NewIMDS(nil)
+					ep.Enqueue(identitytest.Response{Status: 410, Header: tt.header, Delay: tt.delay, For: 70 * time.Second})
+					mustToken(t, onIMDS(t, ep))
+				}
+			})
+		})
+	}
+}
+
+func TestPolicyThatFailsIsNotTheHost(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) {
+			o.PerRetryPolicies = []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { return nil, errors.New("the audit sink is full") })}
+		})
+		if e, _ := mustFail(t, cred); errors.Is(e, ErrUnavailable) || !strings.Contains(e.Error(), "a policy in CredentialOptions failed: the audit sink is full") {
+			t.Errorf("got %v, want the policy's failure, and not ErrUnavailable", e)
+		}
+	})
+}
+
+func TestForeignBodies(t *testing.T) {
+	for name, reply := range map[string]transportFunc{
+		"over 1 MiB": always(200, "<html>"+strings.Repeat(" ", maxBody)),
+		"cut short": func(*http.Request) (*http.Response, error) {
+			r := respond(200, "")
+			r.Body = io.NopCloser(io.MultiReader(strings.NewReader("<html>"), errReader{io.ErrUnexpectedEOF}))
+			return r, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				if e, took := mustFail(t, onIMDS(t, reply)); !errors.Is(e, ErrUnavailable) || took > 6*time.Second {
+					t.Errorf("got %v after %v, want ErrUnavailable within 6 s", e, took)
+				}
+			})
+		})
+	}
+}
+
+type errReader struct{ err error }
+
+func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+func TestManyResourcesOffAzure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return nil, &net.OpError{Op: "dial", Err: errors.New("i/o timeout")}
+		}))
+		start := time.Now()
+		var wg sync.WaitGroup
+		for _, scope := range scopesOf(500) {
+			wg.Go(func() {
+				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); !errors.Is(err, ErrUnavailable) {
+					t.Errorf("got %v, want ErrUnavailable", err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(start); took > 7*time.Second {
+			t.Errorf("500 resources took %v, want about 5 s", took)
+		}
+	})
+}
+
+func TestBusyHostIsWorthWaitingFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if strings.Contains(r.URL.RawQuery, "vault") {
+				return respond(200, grantBody("t", time.Hour)), nil
+			}
+			select {
+			case <-time.After(100 * time.Second):
+			case <-r.Context().Done():
+			}
+			return nil, r.Context().Err()
+		}))
+		cred.sender.node.answered.Store(true)
+		for _, scope := range scopesOf(20) {
+			go func() { _, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}) }()
+		}
+		synctest.Wait()
+		if err := cred.Ready(t.Context(), vaultScope); err != nil {
+			t.Errorf("Ready gave up on a busy host: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+	})
+}
+
+func TestEndedContextInACoolDown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, always(400, imdsError))
+		_, _ = mustFail(t, cred)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := token(ctx, cred); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "some_error") {
+			t.Errorf("got %v, want context.Canceled and what the host answered", err)
+		}
+	})
+}
+
+func TestRetryAfterByTheHostsClock(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	header := http.Header{"Date": {now.Add(time.Hour).Format(http.TimeFormat)}, "Retry-After": {now.Add(time.Hour + 3*time.Second).Format(http.TimeFormat)}}
+	if got := retryAfter(header, now); got != 3*time.Second {
+		t.Errorf("got %v, want 3s: our clock is an hour slow", got)
+	}
+}
