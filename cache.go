@@ -100,11 +100,11 @@ func newCache() *cache {
 // get returns a token for one key: from the store, or from a flight that it starts or joins. It blocks until ctx ends, and
 // for the acquirer's budget at the longest, whoever's flight it is and however long that may last. forced is a claims
 // challenge: what the store holds was rejected by the resource.
-func (c *cache) get(ctx context.Context, v *view, resource string, forced bool, a acquirer) (azcore.AccessToken, error) {
+func (c *cache) get(ctx context.Context, v *view, scope string, forced bool, a acquirer) (azcore.AccessToken, error) {
 	began := time.Now()
 	var overdue <-chan time.Time
 	for {
-		p := c.decide(ctx, v, resource, forced, a)
+		p := c.decide(ctx, v, scope, forced, a)
 		if p.flight == nil {
 			return p.token, p.err
 		}
@@ -156,11 +156,12 @@ type plan struct {
 }
 
 // decide is the table of states at the head of this file.
-func (c *cache) decide(ctx context.Context, v *view, resource string, forced bool, a acquirer) plan {
+func (c *cache) decide(ctx context.Context, v *view, scope string, forced bool, a acquirer) plan {
+	resource := resourceOf(scope)
+	key := v.identity + resource
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	key := v.identity + resource
 	e := c.entry(key)
 	h := e.held.Load()
 	valid := h != nil && now.Before(h.token.ExpiresOn)
@@ -178,7 +179,7 @@ func (c *cache) decide(ctx context.Context, v *view, resource string, forced boo
 		return plan{flight: c.join(ctx, e, key, resource, a, now)}
 	}
 
-	v.remember(key, e)
+	v.remember(scope, e)
 	if now.Before(h.due) {
 		return plan{token: h.token}
 	}

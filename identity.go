@@ -91,6 +91,9 @@ func cacheKey(src source) string {
 
 const defaultSuffix = "/.default"
 
+// resourceOf is what a scope is for: one "/.default" is taken off, a slash before it belongs to the resource.
+func resourceOf(scope string) string { return strings.TrimSuffix(scope, defaultSuffix) }
+
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
 // A held token is returned at once, without a request and without an allocation, until it really ends; from half of its
@@ -104,7 +107,7 @@ const defaultSuffix = "/.default"
 // one request; a caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.
 func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if len(options.Scopes) == 1 && options.Claims == "" {
-		if h := c.view.fresh(strings.TrimSuffix(options.Scopes[0], defaultSuffix)); h != nil {
+		if h := c.view.fresh(options.Scopes[0]); h != nil {
 			return h.token, nil
 		}
 	}
@@ -121,11 +124,12 @@ func (c *Credential) getToken(ctx context.Context, options policy.TokenRequestOp
 	case len(options.Scopes) != 1:
 		return azcore.AccessToken{}, fmt.Errorf("identity: GetToken: %d scopes: a managed identity's token is for exactly one, such as https://vault.azure.net/.default", len(options.Scopes))
 	}
-	resource := strings.TrimSuffix(options.Scopes[0], defaultSuffix)
+	scope := options.Scopes[0]
+	resource := resourceOf(scope)
 	if err := validateResource(resource); err != nil {
 		return azcore.AccessToken{}, err
 	}
-	token, err := c.tokens.get(ctx, &c.view, resource, options.Claims != "", c.sender)
+	token, err := c.tokens.get(ctx, &c.view, scope, options.Claims != "", c.sender)
 	if err != nil {
 		return azcore.AccessToken{}, c.ownError(err, resource)
 	}

@@ -2,12 +2,13 @@ package identity
 
 import (
 	"maps"
+	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// view is one credential's way into the cache: the tokens of its identity, found by resource without a lock and without
-// an allocation. go-cache's read lock costs more than the rest of a hit, and on many cores much more.
+// view is one credential's way into the cache: the tokens of its identity, found by scope without a lock and without an
+// allocation. go-cache's read lock costs more than the rest of a hit, and on many cores much more.
 type view struct {
 	identity string // what the store's keys begin with: host, endpoint and selector
 	index    atomic.Pointer[map[string]*entry]
@@ -27,12 +28,12 @@ const mergeAfter = 64
 
 // fresh is the hit: one look-up, one reading of the clock, and one copy by the caller. It returns nil when there is more to
 // do than that.
-func (v *view) fresh(resource string) *held {
+func (v *view) fresh(scope string) *held {
 	index := v.index.Load()
 	if index == nil {
 		return nil
 	}
-	e := (*index)[resource]
+	e := (*index)[scope]
 	if e == nil {
 		return nil
 	}
@@ -46,24 +47,23 @@ func (v *view) fresh(resource string) *held {
 	return nil
 }
 
-// remember lets the next look-up find the entry in the index. key is the store's, whose memory is shared.
-func (v *view) remember(key string, e *entry) {
-	resource := key[len(v.identity):]
+// remember lets the next look-up find the entry in the index. It is called under cache.mu.
+func (v *view) remember(scope string, e *entry) {
 	var index map[string]*entry
 	if p := v.index.Load(); p != nil {
 		index = *p
 	}
 	switch {
-	case index[resource] == e:
+	case index[scope] == e:
 		return
 	case len(index) == 0:
-		v.index.Store(&map[string]*entry{resource: e})
+		v.index.Store(&map[string]*entry{strings.Clone(scope): e})
 		return
 	}
 	if v.recent == nil {
 		v.recent = &recent{entries: map[string]*entry{}}
 	}
-	v.recent.entries[resource] = e
+	v.recent.entries[strings.Clone(scope)] = e // a clone: a scope may be a piece of a large text
 	v.recent.misses++
 	if v.recent.misses <= min(len(index), mergeAfter) {
 		return
