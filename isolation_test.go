@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,10 +67,9 @@ func TestPoliciesKeepTheirTokensToThemselves(t *testing.T) {
 
 func TestTransportThatIgnoresItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		slow := true
+		var asked atomic.Bool
 		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-			if slow {
-				slow = false
+			if !asked.Swap(true) {
 				time.Sleep(3 * time.Hour)
 				return nil, errors.New("at last")
 			}
@@ -122,17 +122,23 @@ func TestFlightsAreBoundedAndPushNothingOut(t *testing.T) {
 		if n := runtime.NumGoroutine() - before; n > 250 || refused == 0 {
 			t.Errorf("%d goroutines for callers that have left", n)
 		}
-		if n := cred.tokens.aloft; n > 20 {
+		if n := aloft(cred.tokens); n > 20 {
 			t.Errorf("%d flights, want at most 20", n)
 		}
 		if tk, took := mustToken(t, cred); tk.Token != vault.Token || took != 0 {
 			t.Error("the valid token was pushed out by keys that have none")
 		}
 		time.Sleep(10 * time.Minute)
-		if n := cred.tokens.aloft; n != 0 {
+		if n := aloft(cred.tokens); n != 0 {
 			t.Errorf("%d flights are counted after all have ended", n)
 		}
 	})
+}
+
+func aloft(c *cache) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.aloft
 }
 
 func TestErrorsKeepLittleOfABody(t *testing.T) {
