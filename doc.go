@@ -36,12 +36,13 @@
 // a day without an error. When the host repeats itself from its own cache, it is asked again at half of what remains.
 //
 // All callers of one identity and resource share one request, across goroutines and across credentials; a caller that leaves
-// costs the others nothing. A process has at most 5 requests under way at one endpoint. After a failure the key cools down
+// costs the others nothing, and nobody waits longer than 75 s (IMDS, 30 s elsewhere). A process has at most 5 requests under
+// way at one endpoint. After a failure the key cools down
 // (for up to 1 s, doubling to 10 s; with a token held 5 s, doubling to 30 s; or for the host's Retry-After), so that a flood of callers is a trickle at
 // the host. At most 10,000 tokens are held.
 //
-// Credentials with the default transport share one cache per process; one with a Transport of its own has its own.
-// There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
+// Credentials with the default transport share one cache per process; one with a Transport or policies of its own has its
+// own. There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
 //
 // # Errors
 //
