@@ -62,6 +62,7 @@ type entry struct {
 // flight is one request for one key, with all who wait for it. It belongs to none of them.
 type flight struct {
 	started time.Time
+	budget  time.Duration // of the credential that started it
 	done    chan struct{} // closed when token and err are set
 	token   azcore.AccessToken
 	err     error
@@ -262,7 +263,7 @@ func (c *cache) makeRoom() {
 
 // join returns the key's flight, and starts it if there is none.
 func (c *cache) join(ctx context.Context, e *entry, key, resource string, a acquirer, now time.Time) *flight {
-	if e.flight != nil && now.Sub(e.flight.started) > a.budget()+overtime {
+	if e.flight != nil && now.Sub(e.flight.started) > e.flight.budget+overtime {
 		e.flight = nil // stuck in a Transport that ignores its context; if it ever returns, settle takes what it brings
 	}
 	if e.flight == nil {
@@ -270,7 +271,7 @@ func (c *cache) join(ctx context.Context, e *entry, key, resource string, a acqu
 			c.makeRoom()
 		}
 		c.aloft++
-		e.flight, e.stored = &flight{started: now, done: make(chan struct{})}, true
+		e.flight, e.stored = &flight{started: now, budget: a.budget(), done: make(chan struct{})}, true
 		c.store.Set(key, e, gocache.NoExpiration)
 		go c.fly(context.WithoutCancel(ctx), e, key, resource, a, e.flight)
 	}

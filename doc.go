@@ -36,10 +36,9 @@
 // a day without an error. When the host repeats itself from its own cache, it is asked again at half of what remains.
 //
 // All callers of one identity and resource share one request, across goroutines and across credentials; a caller that leaves
-// costs the others nothing, and nobody waits longer than 75 s (IMDS, 30 s elsewhere). A process has at most 5 requests under
-// way at one endpoint. After a failure the key cools down
-// (for up to 1 s, doubling to 10 s; with a token held 5 s, doubling to 30 s; or for the host's Retry-After), so that a flood of callers is a trickle at
-// the host. At most 10,000 tokens are held.
+// costs the others nothing, and nobody waits longer than 76 s on IMDS, 31 s elsewhere. A process has at most 5 requests under
+// way at one endpoint. After a failure the key cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token
+// is held), or for the host's Retry-After, so that a flood of callers is a trickle at the host. At most 10,000 tokens are held.
 //
 // Credentials with the default transport share one cache per process; one with a Transport or policies of its own has its
 // own. There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
@@ -49,8 +48,8 @@
 // A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came back, and what to check.
 // errors.Is tells the cases apart that programs act on: [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch],
 // [ErrThrottled], and the error of the caller's context. Passing failures are retried before anyone sees them, for up to 75 s
-// on IMDS and 30 s elsewhere; where nothing can be reached, or something else than IMDS answers, for 5 s. No error, log line or trace
-// holds a token or a secret. CredentialOptions.Logger receives what happens, by default nothing does.
+// on IMDS and 30 s elsewhere; where nothing can be reached, or something else than IMDS answers, for 5 s. No error, log line
+// or trace holds a token or a secret. CredentialOptions.Logger receives what happens; by default nothing does.
 //
 // # Testing
 //
