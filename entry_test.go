@@ -42,7 +42,11 @@ func TestCoolDownIsMonotonic(t *testing.T) {
 			t.Errorf("cooling is %v, without a monotonic reading", cooling)
 		}
 	}
-	held := newHeld(grant{token: "t", expiresOn: time.Now().Add(time.Hour).Round(0)}, nil, time.Now())
+	g, err := parseToken([]byte(`{"access_token":"t","expires_in":3600}`), time.Now())
+	if err != nil || strings.Contains(g.expiresOn.String(), "m=") {
+		t.Errorf("ends at %v (%v): with a monotonic reading it would outlive a suspend", g.expiresOn, err)
+	}
+	held := newHeld(g, nil, time.Now())
 	if strings.Contains(held.due.String(), "m=") || strings.Contains(held.expiring.String(), "m=") {
 		t.Error("a renewal time has a monotonic reading: it would not move on while the machine is suspended")
 	}
