@@ -499,3 +499,13 @@ func FuzzDetect(f *testing.F) {
 		}
 	})
 }
+
+// TestMovedIMDSOnAnArcMachine: a variable that somebody set says more than a file that the machine carries.
+func TestMovedIMDSOnAnArcMachine(t *testing.T) {
+	t.Parallel()
+	env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:8080"})
+	env.exists = func(string) bool { return true }
+	if d := detect(env); d.Host != HostIMDS {
+		t.Errorf("got %v because %s, want IMDS", d.Host, d.Reason)
+	}
+}

@@ -31,7 +31,7 @@ func (o outcome) log(to *slog.Logger, resource string) {
 		if errors.Is(o.err, ErrIdentityMismatch) {
 			message = "token of another identity refused"
 		}
-		to.LogAttrs(ctx, slog.LevelWarn, message, append(attrs, slog.Time("next_try", o.next.Round(0).UTC()), slog.String("error", o.err.Error()))...)
+		to.LogAttrs(ctx, slog.LevelWarn, message, append(attrs, slog.Time("next_try", o.next.UTC()), slog.String("error", o.err.Error()))...)
 	case o.first:
 		to.LogAttrs(ctx, slog.LevelInfo, "token acquired", append(attrs, slog.Time("renewal", o.next))...)
 	default:

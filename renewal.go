@@ -64,7 +64,7 @@ func newHeld(g grant, before *held, now time.Time) *held {
 	if repeated { // by the host's own cache: it will have another one nearer to the end, or only after it
 		wait = min(max(wait, minRenewal), life)
 	}
-	renewAt := now.Add(wait).Round(0).UTC()
+	renewAt := now.Add(wait).UTC()
 	h := &held{
 		token:    azcore.AccessToken{Token: g.token, ExpiresOn: g.expiresOn, RefreshOn: renewAt},
 		due:      renewAt,

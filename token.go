@@ -69,7 +69,7 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 	if !ok {
 		return grant{}, errors.New("the token response does not say when the token expires: expires_on, expires_in and the token's exp are absent or unreadable")
 	}
-	g.expiresOn = expiresOn.UTC().Round(0) // Round(0): the wall clock decides, also after a suspend
+	g.expiresOn = expiresOn.UTC() // which also takes off the monotonic reading: the wall clock decides, also after a suspend
 	if !g.expiresOn.After(now) {
 		return grant{}, fmt.Errorf("%w at %s, %v ago", errExpired, g.expiresOn.Format(time.RFC3339), round(now.Sub(g.expiresOn)))
 	}
