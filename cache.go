@@ -3,8 +3,6 @@ package identity
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -59,16 +57,6 @@ type entry struct {
 	forcedOn int       // granted at its start
 }
 
-// flight is one request for one key, with all who wait for it. It belongs to none of them.
-type flight struct {
-	started time.Time
-	budget  time.Duration // of the credential that started it
-	done    chan struct{} // closed when token and err are set
-	token   azcore.AccessToken
-	err     error
-	last    atomic.Pointer[error] // the last failed try so far
-}
-
 const (
 	// maxKeys bounds the store: a service that asks for tokens of resources that its callers name must not grow for
 	// ever. 10,000 tokens of 2 KiB are 20 MB.
@@ -83,6 +71,8 @@ const (
 	keepExpired = time.Hour
 	// keepFailed is how long a key without a token is remembered beyond its cool-down, so that the next one is longer.
 	keepFailed = time.Minute
+	// withFlight is for how long a key with a flight stays.
+	withFlight = gocache.NoExpiration
 	// sweepEvery bounds how often the store is searched for what has expired.
 	sweepEvery = 10 * time.Minute
 )
@@ -259,103 +249,4 @@ func (c *cache) makeRoom() {
 	for _, e := range ends[:min(len(ends), excess+max(c.limit/evictShare, 1))] {
 		c.store.Delete(e.key)
 	}
-}
-
-// join returns the key's flight, and starts it if there is none.
-func (c *cache) join(ctx context.Context, e *entry, key, resource string, a acquirer, now time.Time) *flight {
-	if e.flight != nil && now.Sub(e.flight.started) > e.flight.budget+overtime {
-		e.flight = nil // stuck in a Transport that ignores its context; if it ever returns, settle takes what it brings
-	}
-	if e.flight == nil {
-		if !e.stored {
-			c.makeRoom()
-		}
-		c.aloft++
-		e.flight, e.stored = &flight{started: now, budget: a.budget(), done: make(chan struct{})}, true
-		c.store.Set(key, e, gocache.NoExpiration)
-		go c.fly(context.WithoutCancel(ctx), e, key, resource, a, e.flight)
-	}
-	return e.flight
-}
-
-// crowded reports whether so many flights are under way that no other may start.
-func (c *cache) crowded() bool { return c.aloft >= max(c.limit/aloftShare, 1) }
-
-// errAborted is what waiters get when an acquisition never returned: a panic in the user's code is recovered as net/http
-// would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in a fake) ends only the flight's.
-var errAborted = errors.New("the request for a token was aborted by the Transport or a policy in CredentialOptions")
-
-// fly runs one flight to its end.
-func (c *cache) fly(ctx context.Context, e *entry, key, resource string, a acquirer, f *flight) {
-	var g grant
-	var err error = &AuthenticationError{what: errAborted.Error(), cause: errAborted}
-	defer func() {
-		if p := recover(); p != nil {
-			err = &AuthenticationError{what: errAborted.Error() + ", which panicked: " + oneLine(redact(fmt.Sprint(p), "")), cause: errAborted}
-		}
-		c.mu.Lock()
-		outcome := c.settle(e, key, f, g, err, time.Now())
-		c.mu.Unlock()
-		close(f.done) // before logging: a handler may be slow, or want a lock that the caller holds
-		outcome.log(a.logger(), resource)
-	}()
-	g, err = a.acquire(ctx, resource, func(err error) { f.last.Store(&err) })
-}
-
-func (f *flight) lastTry() error {
-	if err := f.last.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// settle puts a flight's result into the entry. It is called under mu.
-func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now time.Time) outcome {
-	c.aloft--
-	if e.flight == f {
-		e.flight = nil
-	}
-	before := e.held.Load()
-	valid := before != nil && now.Before(before.token.ExpiresOn)
-	o := outcome{first: !valid, err: err}
-	var keep time.Duration
-	if err != nil {
-		f.err = err
-		wait := coolDown(err, e.failures, valid)
-		e.failures++
-		e.err, e.cooling = err, now.Add(wait)
-		o.next = e.cooling
-		keep = wait + keepFailed
-		if valid {
-			due := e.cooling
-			if now.Before(before.token.RefreshOn) { // a failed challenge is no reason to renew earlier
-				due = before.token.RefreshOn
-			}
-			e.held.Store(before.until(due))
-			o.expires = before.token.ExpiresOn
-		}
-		if before != nil {
-			keep = max(keep, keepUntil(before, now))
-		}
-	} else {
-		e.failures, e.err, e.cooling = 0, nil, time.Time{}
-		e.granted++
-		if valid && f != e.forced && g.expiresOn.Before(before.token.ExpiresOn) {
-			g.token, g.expiresOn, g.refreshIn = before.token.Token, before.token.ExpiresOn, 0 // the one that lasts longer stays
-		}
-		h := newHeld(g, before, now)
-		e.held.Store(h)
-		f.token = h.token
-		o.expires, o.next = h.token.ExpiresOn, h.token.RefreshOn
-		o.changed = before == nil || before.token.Token != g.token
-		keep = keepUntil(h, now)
-	}
-	if e.flight == nil {
-		c.store.Set(key, e, keep)
-	}
-	if now.Sub(c.swept) >= sweepEvery {
-		c.swept = now
-		c.store.DeleteExpired()
-	}
-	return o
 }

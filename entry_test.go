@@ -21,11 +21,15 @@ func TestCoolDownIsJittered(t *testing.T) {
 	t.Parallel()
 	seen := map[time.Duration]bool{}
 	for range 100 {
-		wait := coolDown(errors.New("x"), 3, true)
+		now := time.Now()
+		wait := coolDown(errors.New("x"), 3, &held{expiring: now.Add(time.Hour)}, now)
 		if wait < 15*time.Second || wait > 30*time.Second {
 			t.Errorf("cool-down is %v, want 15 to 30 s", wait)
 		}
 		seen[wait] = true
+		if wait := coolDown(errors.New("x"), 3, &held{expiring: now}, now); wait > 10*time.Second {
+			t.Errorf("cool-down is %v in the last minutes of a token, want at most 10 s", wait)
+		}
 	}
 	if len(seen) < 50 {
 		t.Errorf("100 cool-downs have %d values: processes would ask in step", len(seen))

@@ -85,13 +85,8 @@ func idKind(id ID) string {
 	return ""
 }
 
-// describeID says which identity a request asks for.
-func describeID(id ID) string {
-	if id == nil {
-		return "the host's default identity"
-	}
-	return idKind(id) + " " + id.String()
-}
+// describeID names a selected identity in messages: "client ID 1234…".
+func describeID(id ID) string { return idKind(id) + " " + id.String() }
 
 // maxIDLength bounds what is repeated in URLs, cache keys and errors. Resource Manager allows 90 characters for a
 // resource group and 128 for an identity's name, so that real resource IDs stay below 400.

@@ -80,11 +80,15 @@ func newHeld(g grant, before *held, now time.Time) *held {
 }
 
 // coolDown is how long a key is left alone after a failure: doubling with each in a row, jittered down to its half so that
-// processes part, and not shorter than the host's Retry-After.
-func coolDown(err error, failures int, valid bool) time.Duration {
+// processes part, and not shorter than the host's Retry-After. valid is the token that is held, or nil; near its end the
+// host is asked more often, so that one that recovers in the last minute is in time.
+func coolDown(err error, failures int, valid *held, now time.Time) time.Duration {
 	wait, limit := coldCoolDown, maxColdCoolDown
-	if valid {
-		wait, limit = renewalCoolDown, maxRenewalCoolDown
+	if valid != nil {
+		wait = renewalCoolDown
+		if now.Before(valid.expiring) {
+			limit = maxRenewalCoolDown
+		}
 	}
 	wait = min(wait<<min(failures, 10), limit)
 	wait = wait/2 + jitter(wait/2)

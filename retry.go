@@ -71,9 +71,6 @@ func (r rules) with(o policy.RetryOptions) (rules, error) {
 	r.delay = min(r.delay, r.maxDelay)
 	r.shouldRetry = o.ShouldRetry
 	r.statusCodes = slices.Clone(o.StatusCodes)
-	if o.StatusCodes != nil && r.statusCodes == nil {
-		r.statusCodes = []int{}
-	}
 	switch {
 	case o.MaxRetries < 0:
 		r.maxTries = 1

@@ -241,6 +241,7 @@ func TestRetryOptions(t *testing.T) {
 		{"TryTimeout by default", policy.RetryOptions{MaxRetries: -1}, hangs, 1, 1, 40 * time.Second, 40 * time.Second},
 		{"TryTimeout beyond the budget", policy.RetryOptions{TryTimeout: 5 * time.Minute, MaxRetries: -1}, hangs, 1, 1, 5 * time.Minute, 5 * time.Minute},
 		{"RetryDelay -1", policy.RetryOptions{RetryDelay: -1}, throttled, 4, 4, 0, 0},
+		{"waits of no length", policy.RetryOptions{RetryDelay: 1, MaxRetryDelay: 1}, throttled, 4, 4, 0, time.Millisecond},
 		{"RetryDelay -1, MaxRetries", policy.RetryOptions{RetryDelay: -1, MaxRetries: 10}, throttled, 11, 11, 0, 0},
 		{"RetryDelay, MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Millisecond, MaxRetryDelay: 100 * time.Millisecond, MaxRetries: 100}, throttled, 101, 101, time.Second, 10 * time.Second},
 		{"MaxRetryDelay -1", policy.RetryOptions{MaxRetryDelay: -1, MaxRetries: 9}, throttled, 10, 10, 30 * time.Second, 600 * time.Second},
