@@ -38,7 +38,8 @@
 // All callers of one identity and resource share one request, across goroutines and across credentials; a caller that leaves
 // costs the others nothing, and nobody waits longer than 76 s on IMDS, 31 s elsewhere. A process has at most 5 requests under
 // way at one endpoint. After a failure the key cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token
-// is held), or for the host's Retry-After, so that a flood of callers is a trickle at the host. At most 10,000 tokens are held.
+// is held, to 10 s in its last 5 minutes), or for the host's Retry-After, so that a flood of callers is a trickle at the host.
+// At most 10,000 tokens are held.
 //
 // Credentials with the default transport share one cache per process; one with a Transport or policies of its own has its
 // own. There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
