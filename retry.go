@@ -217,8 +217,16 @@ func (s *schedule) Reset() {
 	)
 }
 
-// NextBackOff implements backoff.BackOff.
+// NextBackOff implements backoff.BackOff. It never returns 0: a timer that is due already when it is waited for can crash
+// Go 1.26's race detector inside a testing/synctest bubble.
 func (s *schedule) NextBackOff() time.Duration {
+	if wait := s.next(); wait != 0 {
+		return wait
+	}
+	return time.Nanosecond
+}
+
+func (s *schedule) next() time.Duration {
 	t, r, f := s.trial, s.trial.sender.rules, s.trial.last
 	wait, least := jitter(s.interval.NextBackOff()), f.retryAfter
 	if f.status >= 500 {
