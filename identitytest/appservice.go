@@ -1,26 +1,20 @@
 package identitytest
 
 import (
-	"crypto/subtle"
 	"net/http"
-	"os"
 	"strconv"
-	"sync"
 	"time"
 )
 
-// appService is the endpoint of App Service and its kin:
+// appService is the endpoint of App Service and its kin, by the current protocol or by the legacy one:
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 type appService struct {
-	mu     sync.Mutex
-	secret string
-}
-
-var appServiceSelectors = map[string]property{
-	"client_id":    byClientID,
-	"principal_id": byObjectID,
-	"object_id":    byObjectID, // an alias of principal_id
-	"mi_res_id":    byResourceID,
+	*headerSecret
+	variable  string // that has the address
+	header    string // that has the secret
+	version   string // of the API
+	selectors map[string]property
+	body      func(Identity, token, string) map[string]string // of a success, for a resource
 }
 
 // NewAppService returns a fake of the endpoint of App Service, Functions, Logic Apps and Container Apps, api-version
@@ -33,55 +27,52 @@ var appServiceSelectors = map[string]property{
 // A client learns the address and the secret from the environment, so set it from [Endpoint.Env], also when the
 // Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewAppService(options *Options) *Endpoint {
-	return newEndpoint(options, &appService{secret: randomGUID()}, resourceGroupID+"/providers/Microsoft.Web/sites/app-test")
+	return newEndpoint(options, &appService{
+		headerSecret: newHeaderSecret("IDENTITY_HEADER"),
+		variable:     "IDENTITY_ENDPOINT",
+		header:       "X-IDENTITY-HEADER",
+		version:      "2019-08-01",
+		selectors: map[string]property{
+			"client_id":    byClientID,
+			"principal_id": byObjectID,
+			"object_id":    byObjectID, // an alias of principal_id
+			"mi_res_id":    byResourceID,
+		},
+		body: func(id Identity, t token, resource string) map[string]string {
+			return map[string]string{
+				"access_token": t.raw,
+				"client_id":    id.ClientID,
+				"expires_on":   strconv.FormatInt(t.expires, 10),
+				"not_before":   strconv.FormatInt(t.notBefore, 10),
+				"resource":     resource,
+				"token_type":   "Bearer",
+			}
+		},
+	}, appID)
 }
 
-// RotateSecret replaces the secret of an App Service endpoint, as the platform does at times. Requests with the old one
-// are refused from now on. If the endpoint is running by [Endpoint.Start], the variable IDENTITY_HEADER gets the new
-// secret, and a client has to notice; otherwise [Endpoint.Env] returns it. It panics on an endpoint that has no secret.
-func (e *Endpoint) RotateSecret() {
-	h, ok := e.host.(*appService)
-	if !ok {
-		panic("identitytest: RotateSecret: only App Service endpoints have a secret")
-	}
-	secret := randomGUID()
-	e.mu.Lock()
-	defer e.mu.Unlock() // so that two rotations can't leave one's secret here and the other's in the environment
-	h.mu.Lock()
-	h.secret = secret
-	h.mu.Unlock()
-	if e.started {
-		_ = os.Setenv("IDENTITY_HEADER", secret) // can't fail: Start has set it; the end of the test restores it
-	}
+const appServicePath = "/msi/token"
+
+var appID = resourceGroupID + "/providers/Microsoft.Web/sites/app-test"
+
+func (h *appService) env(_ *Endpoint, base string) []string {
+	return []string{h.variable + "=" + base + appServicePath, h.line()}
 }
 
-func (h *appService) currentSecret() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.secret
-}
-
-func (*appService) path() string { return "/msi/token" }
-
-func (h *appService) env(base string) []string {
-	return []string{"IDENTITY_ENDPOINT=" + base + h.path(), "IDENTITY_HEADER=" + h.currentSecret()}
-}
-
-func (h *appService) answer(e *Endpoint, r *http.Request) answer {
-	given := r.Header.Get("X-IDENTITY-HEADER")
+func (h *appService) answer(e *Endpoint, r received) answer {
 	switch {
-	case !e.atTokenPath(r):
+	case !e.isAt(r, appServicePath):
 		return h.failure(http.StatusNotFound)
 	case r.Method != http.MethodGet:
 		return h.failure(http.StatusMethodNotAllowed)
-	case subtle.ConstantTimeCompare([]byte(given), []byte(h.currentSecret())) == 0:
+	case !h.is(r.Header.Get(h.header)):
 		return h.failure(http.StatusForbidden)
 	}
-	query, selected, problem := parseQuery(r.URL.RawQuery, appServiceSelectors)
+	query, selected, problem := parseQuery(r.URL.RawQuery, h.selectors)
 	switch {
 	case problem != "":
 		return h.refuse(problem)
-	case query.Get("api-version") != "2019-08-01":
+	case query.Get("api-version") != h.version:
 		return h.refuse("The api-version is missing or not supported.")
 	case query.Get("resource") == "":
 		return h.refuse("The resource is missing.")
@@ -90,10 +81,12 @@ func (h *appService) answer(e *Endpoint, r *http.Request) answer {
 	if problem != "" {
 		return h.refuse(problem)
 	}
-	return h.success(e.issuer, id, query.Get("resource"))
+	resource := query.Get("resource")
+	t := e.issuer.issue(demand{id: id, resource: resource}, time.Now())
+	return h.json(http.StatusOK, randomGUID(), h.body(id, t, resource))
 }
 
-func (*appService) identity(identities []Identity, selected selector) (id Identity, problem string) {
+func (h *appService) identity(identities []Identity, selected selector) (id Identity, problem string) {
 	if selected.name == "" {
 		id, ok := systemAssigned(identities)
 		if !ok {
@@ -101,23 +94,11 @@ func (*appService) identity(identities []Identity, selected selector) (id Identi
 		}
 		return id, ""
 	}
-	id, ok := find(identities, appServiceSelectors[selected.name], selected.value)
+	id, ok := find(identities, h.selectors[selected.name], selected.value)
 	if !ok {
 		return Identity{}, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
 	}
 	return id, ""
-}
-
-func (h *appService) success(issuer *issuer, id Identity, resource string) answer {
-	t := issuer.issue(id, resource, time.Now())
-	return h.json(http.StatusOK, randomGUID(), map[string]string{
-		"access_token": t.raw,
-		"client_id":    id.ClientID,
-		"expires_on":   strconv.FormatInt(t.expires, 10),
-		"not_before":   strconv.FormatInt(t.notBefore, 10),
-		"resource":     resource,
-		"token_type":   "Bearer",
-	})
 }
 
 func (h *appService) failure(status int) answer {
@@ -128,7 +109,7 @@ func (h *appService) failure(status int) answer {
 		return h.problem(status, "An unexpected error occured while fetching the AAD Token.") // the host spells it so
 	}
 	if status < 400 || status == http.StatusForbidden { // a wrong secret isn't told why
-		return answer{status: status, header: h.header(randomGUID())}
+		return answer{status: status, header: h.kestrel(randomGUID())}
 	}
 	return h.problem(status, http.StatusText(status))
 }
@@ -145,12 +126,13 @@ func (h *appService) problem(status int, message string) answer {
 }
 
 func (h *appService) json(status int, correlationID string, body any) answer {
-	header := h.header(correlationID)
-	header.Set("Content-Type", "application/json; charset=utf-8")
+	header := h.kestrel(correlationID)
+	header.Set("Content-Type", jsonType)
 	return answer{status: status, header: header, body: string(marshal(body))}
 }
 
-func (*appService) header(correlationID string) http.Header {
+// kestrel are the headers of every answer.
+func (*appService) kestrel(correlationID string) http.Header {
 	header := make(http.Header)
 	header.Set("Server", "Kestrel")
 	header.Set("X-CORRELATION-ID", correlationID)

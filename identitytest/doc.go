@@ -2,15 +2,45 @@
 // net/http/httptest is to net/http. A fake refuses what the real endpoint refuses, with that endpoint's own status and
 // body, and can be told to fail, to be slow, to be down for half a day, or to send nonsense.
 //
+// # Hosts
+//
+//   - [NewIMDS]: virtual machines, scale sets, AKS nodes, container instances
+//   - [NewAppService]: App Service, Functions, Logic Apps, Container Apps; [NewAppService2017]: their legacy protocol
+//   - [NewServiceFabric]: Service Fabric, over TLS
+//   - [NewArc]: servers that are connected to Azure by Arc, with key files
+//   - [NewAzureML]: the compute of Azure Machine Learning
+//   - [NewCloudShell]: Cloud Shell
+//   - [NewWorkloadIdentity]: Entra, as pods in AKS use it, over TLS, with a token file
+//
 // # In memory
 //
-// An [Endpoint] is a transport. Nothing is sent, so tests can run in parallel:
+// An [Endpoint] is a transport. Nothing is sent, so tests of IMDS can run in parallel:
 //
 //	endpoint := identitytest.NewIMDS(nil)
 //	credential, err := identity.NewCredential(&identity.CredentialOptions{
 //		ClientOptions: azcore.ClientOptions{Transport: endpoint},
 //		Host:          identity.HostIMDS,
 //	})
+//
+// All other hosts are found by variables, also when the Endpoint is the transport, which is why such tests can't run in
+// parallel (see [testing.T.Setenv]). The base URL can be any; Service Fabric and workload identity want https:
+//
+//	endpoint := identitytest.NewAzureML(nil)
+//	for _, line := range endpoint.Env("http://localhost") {
+//		name, value, _ := strings.Cut(line, "=")
+//		t.Setenv(name, value)
+//	}
+//
+// A client that checks the certificate of its host, as this module's does on Service Fabric, wants a connection to check.
+// [Endpoint.Client] has one, in memory as well, which speaks TLS if the host does:
+//
+//	endpoint := identitytest.NewServiceFabric(nil)
+//	options := azcore.ClientOptions{Transport: endpoint.Client()}
+//
+// Azure Arc and workload identity have files besides, in a directory that the test provides. It can be any: a credential
+// that finds the endpoint by its variables looks for Arc's keys there, rather than where the agent has them.
+//
+//	endpoint := identitytest.NewArc(&identitytest.Options{Dir: t.TempDir()})
 //
 // # Without touching the code under test
 //
@@ -29,8 +59,8 @@
 //
 // # A day in a millisecond
 //
-// The only clock is time.Now, and an Endpoint used as a transport has no goroutines, so it works in a testing/synctest
-// bubble, where time costs nothing:
+// The only clock is time.Now, an Endpoint used as a transport has no goroutines, and those of its Client end with the
+// exchange, so that both work in a testing/synctest bubble, where time costs nothing:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		endpoint := identitytest.NewIMDS(nil)
@@ -51,6 +81,9 @@
 //	go http.Serve(listener, endpoint)
 //	command := exec.Command("./service")
 //	command.Env = append(os.Environ(), endpoint.Env("http://"+listener.Addr().String())...)
+//
+// A host with TLS wants [Endpoint.TLSConfig], and a URL with https. [Endpoint.Env] says what else another process needs
+// for Azure Arc and for workload identity.
 //
 // # Tokens
 //

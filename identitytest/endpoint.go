@@ -5,11 +5,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/keyless-go/identity/internal/seam"
 )
 
 // defaultLifetime is what Microsoft states for managed identity tokens; it can't be configured on a real host.
@@ -18,31 +23,45 @@ const defaultLifetime = 24 * time.Hour
 // Options says how a fake endpoint differs from the default one. Constructors copy it: later changes have no effect.
 type Options struct {
 	// Identities are those of the fake host. The zero fields of each are filled in, see [Identity].
-	// None means one system-assigned identity. At most one may be system-assigned, and no two may share an ID.
+	// None means one system-assigned identity, save with [NewWorkloadIdentity]. At most one may be system-assigned, and
+	// no two may share an ID.
 	Identities []Identity
 
 	// Lifetime is how long a new token is valid, counted from the moment of its issue. Zero means 24 hours, as on
-	// Azure. The wire format has whole seconds, so the end is rounded down. A negative value panics.
+	// Azure, and 1 hour with [NewWorkloadIdentity], as Entra has it for most clients. The wire format has whole seconds,
+	// so the end is rounded down. A negative value panics.
 	Lifetime time.Duration
 
 	// HostCache makes the endpoint answer with the same token for the same identity and resource until that token
 	// has ended, as real hosts do: asking again doesn't bring a longer life. Without it each answer has a new token.
+	// Service Fabric drops a token from its cache when a client says that it was refused. Entra has no such cache, so
+	// this makes no difference to [NewWorkloadIdentity].
 	HostCache bool
 
 	// RateLimit makes the endpoint answer 429 to a request beyond 20 in any second, or beyond 5 at once (which
 	// includes the time that a [Response] spends in its Delay). These are the limits of IMDS, per virtual machine.
 	// A refused request doesn't count toward either limit, and takes no scripted answer.
 	RateLimit bool
+
+	// Dir is the directory that [NewArc] writes its key files into and [NewWorkloadIdentity] its token file: as a rule
+	// t.TempDir(), and no two endpoints' the same. Those two panic if it is empty; the others ignore it. A relative path
+	// is made absolute when the endpoint is made.
+	Dir string
 }
 
-// Endpoint is a fake managed identity endpoint. It is a transport (see [Endpoint.Do]), an [http.Handler], and a server
-// of its own (see [Endpoint.Start]); all three share its script, its rate limit, its cache and its record of requests.
-// All methods are safe for concurrent use.
+// Endpoint is a fake managed identity endpoint. It is a transport (see [Endpoint.Do], and [Endpoint.Client] for one with
+// connections), an [http.Handler], and a server of its own (see [Endpoint.Start]); all of them share its script, its rate
+// limit, its cache and its record of requests. All methods are safe for concurrent use.
 type Endpoint struct {
-	host       host
-	nonce      string     // the first element of the path, and this endpoint's alone
-	identities []Identity // filled in; never changes
-	issuer     *issuer
+	host        host
+	nonce       string     // the first element of the path, and this endpoint's alone
+	identities  []Identity // filled in; never changes
+	issuer      *issuer
+	certificate *certificate // nil if the host has no TLS
+
+	// rotation is held by RotateSecret and nothing else, also while a file is written: two rotations come one after the
+	// other, and no request waits for either.
+	rotation sync.Mutex
 
 	mu       sync.Mutex // guards all below; not held while an answer is delayed or sent
 	script   script
@@ -53,12 +72,10 @@ type Endpoint struct {
 
 // host is what distinguishes one kind of endpoint from another.
 type host interface {
-	// path is the path of the token endpoint, in lower case.
-	path() string
 	// env returns the variables by which the host is found at base, as "NAME=value".
-	env(base string) []string
+	env(e *Endpoint, base string) []string
 	// answer is the host's usual answer to a request for a token.
-	answer(e *Endpoint, r *http.Request) answer
+	answer(e *Endpoint, r received) answer
 	// failure is the host's answer of that status, whatever the request was.
 	failure(status int) answer
 }
@@ -73,15 +90,12 @@ type answer struct {
 
 // received is a request as it came in. It never changes.
 type received struct {
-	request *http.Request // without its body
-	body    []byte
+	*http.Request // without its body
+	body          []byte
 }
 
 func newEndpoint(options *Options, host host, hostID string) *Endpoint {
-	var o Options
-	if options != nil {
-		o = *options
-	}
+	o := options.copied()
 	if o.Lifetime < 0 {
 		panic(fmt.Sprintf("identitytest: Options.Lifetime: negative duration %v", o.Lifetime))
 	}
@@ -100,6 +114,32 @@ func newEndpoint(options *Options, host host, hostID string) *Endpoint {
 	return e
 }
 
+// copied returns a copy, which for nil is the zero value.
+func (o *Options) copied() Options {
+	if o == nil {
+		return Options{}
+	}
+	return *o
+}
+
+// directory returns Options.Dir as an absolute path, to the constructor of that name, which can't do without.
+func (o *Options) directory(constructor string) string {
+	dir := o.copied().Dir
+	if dir == "" {
+		panic(fmt.Sprintf("identitytest: %s: Options.Dir is empty: set it to t.TempDir()", constructor))
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		panic(fmt.Sprintf("identitytest: %s: Options.Dir: %v", constructor, err))
+	}
+	return dir
+}
+
+// standIn makes p the place of whoever asks e, for as long as e is in use. Nothing in p may lead to e.
+func (e *Endpoint) standIn(p seam.Place) {
+	runtime.AddCleanup(e, func(unregister func()) { unregister() }, seam.Register(e.nonce, p))
+}
+
 // Identities returns the identities of the endpoint, with the values that were filled in.
 func (e *Endpoint) Identities() []Identity { return slices.Clone(e.identities) }
 
@@ -113,7 +153,7 @@ func (e *Endpoint) Requests() []*http.Request {
 
 	requests := make([]*http.Request, len(all))
 	for i, got := range all {
-		requests[i] = got.request.Clone(context.Background())
+		requests[i] = got.Clone(context.Background())
 		requests[i].Body = io.NopCloser(bytes.NewReader(got.body))
 	}
 	return requests
@@ -134,7 +174,7 @@ func (e *Endpoint) handle(r *http.Request) (answer, error) {
 	if err := pause(r.Context(), response.Delay); err != nil {
 		return answer{}, err
 	}
-	return response.answer(e, got.request), nil
+	return response.answer(e, got), nil
 }
 
 // next is all that must happen in the order of arrival: the record, the rate limit, the script.
@@ -190,9 +230,22 @@ func receive(r *http.Request) (received, error) {
 	return received{request, body}, nil
 }
 
-// atTokenPath reports whether r is for the token endpoint, with or without the nonce that Env puts in front.
-func (e *Endpoint) atTokenPath(r *http.Request) bool {
-	return strings.EqualFold(strings.TrimPrefix(r.URL.Path, "/"+e.nonce), e.host.path())
+// isAt reports whether r is for path, whatever the case of its letters, and with or without a slash at its end: MSAL for
+// JavaScript puts one there.
+func (e *Endpoint) isAt(r received, path string) bool {
+	return strings.EqualFold(strings.TrimSuffix(e.pathOf(r), "/"), path)
+}
+
+// pathOf is the path of r without the nonce that Env puts in front, if it is there.
+func (e *Endpoint) pathOf(r received) string { return strings.TrimPrefix(r.URL.Path, "/"+e.nonce) }
+
+// form is the body of r if its type says that it is a form.
+func (r received) form() (raw string, ok bool) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return "", false
+	}
+	return string(r.body), true
 }
 
 // pause waits for d or for the end of ctx, whose error it returns.

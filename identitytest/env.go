@@ -7,10 +7,13 @@ import (
 )
 
 // hostVariables are all variables by which one host or another is recognised. AZURE_CLIENT_ID and AZURE_TENANT_ID
-// aren't among them: they choose an identity rather than a host, and code under test may well read them.
+// aren't among them: they choose an identity rather than a host, and code under test may well read them. The endpoint
+// of workload identity sets both nevertheless, as the platform does.
 var hostVariables = [...]string{
 	"AZURE_FEDERATED_TOKEN_FILE",
 	"AZURE_POD_IDENTITY_AUTHORITY_HOST",
+	"DEFAULT_IDENTITY_CLIENT_ID",
+	"IDENTITY_API_VERSION",
 	"IDENTITY_ENDPOINT",
 	"IDENTITY_HEADER",
 	"IDENTITY_SERVER_THUMBPRINT",
@@ -21,21 +24,37 @@ var hostVariables = [...]string{
 
 // Env returns the environment variables by which a process finds the endpoint when it is served at baseURL, such as
 // "http://127.0.0.1:1234", as "NAME=value". The variables of all other kinds of host are among them, empty, so that
-// those which the process would inherit can't win. Append the result to [os.Environ] for [os/exec.Cmd.Env].
+// those which the process would inherit can't win. Append the result to [os.Environ] for [os/exec.Cmd.Env]. This module and
+// azidentity take an empty variable for an unset one. The SDKs for JavaScript and Python don't always: for them, leave out
+// what ends in "=", and what the process would inherit of those.
 //
 //   - IMDS is found by AZURE_POD_IDENTITY_AUTHORITY_HOST, which clients put in the place of http://169.254.169.254.
 //   - App Service is found by IDENTITY_ENDPOINT, and IDENTITY_HEADER has the secret; after [Endpoint.RotateSecret],
 //     the secret of an earlier Env is refused.
+//   - The legacy App Service and Azure ML are found by MSI_ENDPOINT, and MSI_SECRET has the secret, which can be rotated
+//     as well. Azure ML has the default identity in DEFAULT_IDENTITY_CLIENT_ID.
+//   - Cloud Shell is found by MSI_ENDPOINT alone.
+//   - Service Fabric is found by IDENTITY_ENDPOINT; IDENTITY_HEADER has the secret and IDENTITY_SERVER_THUMBPRINT the
+//     hash of the certificate, by which another process checks it. IDENTITY_API_VERSION has the version.
+//   - Azure Arc is found by IDENTITY_ENDPOINT and IMDS_ENDPOINT. A client reads a key from a file that the endpoint
+//     names, and only if it lies where the agent of Arc has its keys. A credential in this process looks in Options.Dir
+//     instead; a client in another process, or of another make, refuses unless that is the agent's directory.
+//   - Workload identity is found by AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID and
+//     AZURE_AUTHORITY_HOST. A credential in this process trusts the endpoint's certificate; any other must be told to,
+//     as by SSL_CERT_FILE: [Endpoint.TLSConfig] has it.
 //
 // The URL within has a random path element, so that two endpoints which the system gave the same port, one after the
 // other, never share a token in a cache. The endpoint answers with and without that element.
 //
-// Env panics if baseURL doesn't begin with http:// or https://.
+// Env panics if baseURL doesn't begin with http:// or https://, and for a host with TLS if it begins with http://.
 func (e *Endpoint) Env(baseURL string) []string {
 	if !strings.HasPrefix(baseURL, "http://") && !strings.HasPrefix(baseURL, "https://") {
 		panic(fmt.Sprintf("identitytest: Env: base URL %q doesn't begin with http:// or https://", baseURL))
 	}
-	lines := e.host.env(strings.TrimRight(baseURL, "/") + "/" + e.nonce)
+	if e.certificate != nil && !strings.HasPrefix(baseURL, "https://") {
+		panic(fmt.Sprintf("identitytest: Env: base URL %q doesn't begin with https://, and this host has TLS", baseURL))
+	}
+	lines := e.host.env(e, strings.TrimRight(baseURL, "/")+"/"+e.nonce)
 	set := variables(lines)
 	for _, name := range hostVariables {
 		if !slices.ContainsFunc(set, func(v variable) bool { return v.name == name }) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -167,4 +169,82 @@ func ExampleEndpoint_Do() {
 	defer response.Body.Close()
 	fmt.Println(response.Status, response.Header.Get("Content-Type"))
 	// Output: 400 Bad Request application/json; charset=utf-8
+}
+
+// A client with connections, which lead to the fake wherever they were meant to go.
+func ExampleEndpoint_Client() {
+	endpoint := identitytest.NewServiceFabric(nil)
+	response, err := endpoint.Client().Get("https://localhost:2377/metadata/identity/oauth2/token")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer response.Body.Close() // which is a refusal: the header Secret is missing
+	fmt.Println(response.Status, "over TLS:", response.TLS.HandshakeComplete)
+	// Output: 400 Bad Request over TLS: true
+}
+
+// setenv sets variables, as a test does by t.Setenv, and returns how to put them back.
+func setenv(lines []string) (restore func()) {
+	var undo []func()
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, "=")
+		old, was := os.LookupEnv(name)
+		_ = os.Setenv(name, value)
+		undo = append(undo, func() {
+			if _ = os.Unsetenv(name); was {
+				_ = os.Setenv(name, old)
+			}
+		})
+	}
+	return func() {
+		for _, f := range undo {
+			f()
+		}
+	}
+}
+
+// A credential knows Service Fabric by its certificate, and so wants a connection: the endpoint's Client has one, in
+// memory. The variables say where the host is, and which certificate it has. A test that can do without parallel ones has
+// all of that from endpoint.Start(t).
+func ExampleNewServiceFabric() {
+	endpoint := identitytest.NewServiceFabric(nil)
+	defer setenv(endpoint.Env("https://localhost:2377"))()
+
+	credential, err := identity.NewCredential(&identity.CredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: endpoint.Client()},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(service{credential}.readSecret(context.Background()))
+	// Output: the secret <nil>
+}
+
+// A pod whose token is replaced in its file: the next exchange must have the new one, as the old one is refused.
+func ExampleNewWorkloadIdentity() {
+	dir, err := os.MkdirTemp("", "") // in a test: t.TempDir()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	endpoint := identitytest.NewWorkloadIdentity(&identitytest.Options{Dir: dir})
+	defer setenv(endpoint.Env("https://login.microsoftonline.com"))()
+
+	credential, err := identity.NewCredential(&identity.CredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: endpoint},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(service{credential}.readSecret(context.Background()))
+	endpoint.RotateSecret() // the kubelet does it every 48 minutes
+	fmt.Println(credential.Ready(context.Background(), "https://storage.azure.com/.default"))
+	for _, r := range endpoint.Requests() {
+		fmt.Println(r.Method, r.FormValue("scope"))
+	}
+	// Output:
+	// the secret <nil>
+	// <nil>
+	// POST https://vault.azure.net/.default
+	// POST https://storage.azure.com/.default
 }

@@ -52,18 +52,19 @@ func fill(identities []Identity, hostID string) []Identity {
 			System:     id.System,
 		}
 	}
-	check(filled)
+	check(filled, hostID == "")
 	return filled
 }
 
-// check panics if a request could mean more than one of identities.
-func check(identities []Identity) {
+// check panics if a request could mean more than one of identities. Where a request says which tenant it means, an
+// application may be in several, with an object ID in each.
+func check(identities []Identity, tenants bool) {
 	for i, a := range identities {
 		for j, b := range identities[:i] {
 			switch {
 			case a.System && b.System:
 				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d are both system-assigned", j, i))
-			case strings.EqualFold(a.ClientID, b.ClientID):
+			case strings.EqualFold(a.ClientID, b.ClientID) && !(tenants && !strings.EqualFold(a.TenantID, b.TenantID)):
 				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ClientID %s", j, i, a.ClientID))
 			case strings.EqualFold(a.ObjectID, b.ObjectID):
 				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ObjectID %s", j, i, a.ObjectID))

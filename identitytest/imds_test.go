@@ -29,7 +29,7 @@ func TestIMDSRefuses(t *testing.T) {
 		{"forwarded", "GET", right, http.Header{"Metadata": {"true"}, "X-Forwarded-For": {""}}, 400, "invalid_request", "X-Forwarded-For"},
 		{"post", "POST", right, metadata, 405, "method_not_allowed", "Method Not Allowed"},
 		{"other path", "GET", "http://169.254.169.254/metadata/instance", metadata, 404, "not_found", "Not Found"},
-		{"slash at the end", "GET", path + "/", metadata, 404, "not_found", "Not Found"},
+		{"two slashes at the end", "GET", path + "//", metadata, 404, "not_found", "Not Found"},
 		{"nonce of another", "GET", "http://127.0.0.1/00000000/metadata/identity/oauth2/token", metadata, 404, "not_found", "Not Found"},
 		{"path of App Service", "GET", "http://169.254.169.254/msi/token", metadata, 404, "not_found", "Not Found"},
 		{"no api-version", "GET", path + "?resource=r", metadata, 400, "invalid_request", "'api-version' is missing"},
@@ -188,5 +188,15 @@ func TestIMDSFailures(t *testing.T) {
 		if diff := cmp.Diff(want, do(t, e, imdsRequest(t, ""))); diff != "" {
 			t.Errorf("Status %d (-want +got):\n%s", status, diff)
 		}
+	}
+}
+
+// MSAL for JavaScript puts a slash at the end where a variable has the address.
+func TestSlashAtTheEnd(t *testing.T) {
+	t.Parallel()
+	r := request(t, "GET", "http://169.254.169.254/metadata/identity/oauth2/token/?api-version=2018-02-01&resource=r", "")
+	r.Header.Set("Metadata", "true")
+	if got := do(t, NewIMDS(nil), r); got.Status != 200 {
+		t.Errorf("got %d %s, want 200", got.Status, got.Body)
 	}
 }

@@ -109,7 +109,7 @@ func (s *script) dropEnded(now time.Time) {
 }
 
 // answer is what r makes of a request.
-func (r Response) answer(e *Endpoint, request *http.Request) answer {
+func (r Response) answer(e *Endpoint, request received) answer {
 	own := r.Body == "" && r.Header == nil
 	var a answer
 	switch {

@@ -14,6 +14,7 @@ const (
 	byClientID property = iota
 	byObjectID
 	byResourceID
+	ignored // no property: the host takes a parameter of that name, and it selects nothing
 )
 
 // selector is the part of a query that selects an identity. The zero selector selects the default one.
@@ -22,18 +23,42 @@ type selector struct{ name, value string }
 // parseQuery returns the parameters of a token request and the selector among them, by the names that the host has for
 // selectors. A problem, if any, is for the host to put in its own kind of error.
 func parseQuery(raw string, names map[string]property) (query url.Values, selected selector, problem string) {
-	query, err := url.ParseQuery(raw)
+	return inQuery.selecting(raw, names)
+}
+
+// part is the part of a request that parameters are in, in the words of a problem with them.
+type part struct{ whole, parameter string }
+
+var (
+	inQuery = part{"query", "Query parameter"}
+	inForm  = part{"form", "Form parameter"}
+)
+
+// parse returns the parameters, none of which is given more than once.
+func (p part) parse(raw string) (parameters url.Values, problem string) {
+	parameters, err := url.ParseQuery(raw)
 	if err != nil {
-		return nil, selector{}, "Malformed query"
+		return nil, "Malformed " + p.whole
 	}
-	for name, values := range query {
+	for name, values := range parameters {
 		if len(values) > 1 {
-			return nil, selector{}, fmt.Sprintf("Query parameter %q is given more than once", name)
+			return nil, fmt.Sprintf("%s %q is given more than once", p.parameter, name)
 		}
-		if _, ok := names[name]; !ok {
-			if looksLikeSelector(name) {
-				return nil, selector{}, fmt.Sprintf("Query parameter %q is not supported", name)
-			}
+	}
+	return parameters, ""
+}
+
+func (p part) selecting(raw string, names map[string]property) (parameters url.Values, selected selector, problem string) {
+	parameters, problem = p.parse(raw)
+	if problem != "" {
+		return nil, selector{}, problem
+	}
+	for name, values := range parameters {
+		by, ok := names[name]
+		switch {
+		case !ok && looksLikeSelector(name):
+			return nil, selector{}, fmt.Sprintf("%s %q is not supported", p.parameter, name)
+		case !ok || by == ignored:
 			continue
 		}
 		if selected.name != "" {
@@ -41,7 +66,7 @@ func parseQuery(raw string, names map[string]property) (query url.Values, select
 		}
 		selected = selector{name, values[0]}
 	}
-	return query, selected, ""
+	return parameters, selected, ""
 }
 
 // looksLikeSelector recognises the spellings of other hosts and common slips. A host that ignored them would hand out
@@ -78,4 +103,12 @@ func systemAssigned(identities []Identity) (Identity, bool) {
 		return Identity{}, false
 	}
 	return identities[i], true
+}
+
+// systemOrFirst is the default of hosts where somebody else chose the identity.
+func systemOrFirst(identities []Identity) Identity {
+	if id, ok := systemAssigned(identities); ok {
+		return id
+	}
+	return identities[0]
 }

@@ -1,6 +1,7 @@
 package identitytest
 
 import (
+	"crypto/tls"
 	"io"
 	"maps"
 	"net"
@@ -15,7 +16,7 @@ var _ http.Handler = (*Endpoint)(nil)
 
 // ServeHTTP answers r over a connection, for an Endpoint that a server of your own serves; see [Endpoint.Env] for how
 // a process finds it there. It blocks as [Endpoint.Do] does. A scripted connection error closes the connection, with a
-// reset if it is plain TCP; an answer that is cut short ends with the connection before its Content-Length.
+// reset if it is TCP; an answer that is cut short ends with the connection before its Content-Length.
 // Only the fact of such an error goes over a connection, not its text.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := e.handle(r)
@@ -54,15 +55,19 @@ func reset(w http.ResponseWriter) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // HTTP/2, say: this ends the stream
 	}
-	if tcp, ok := connection.(*net.TCPConn); ok {
+	if secure, ok := connection.(*tls.Conn); ok {
+		connection = secure.NetConn() // a reset has no goodbye of TLS
+	}
+	if tcp, ok := connection.(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 	_ = connection.Close()
 }
 
-// Start serves the endpoint on a free port of 127.0.0.1 and, by tb.Setenv, sets the environment variables by which a
-// process finds it, as [Endpoint.Env] lists them, so that code under test needs no change at all. When the test ends,
-// the variables get back their values and the server is stopped, with its connections and goroutines.
+// Start serves the endpoint on a free port of 127.0.0.1, with TLS where the host has it, and, by tb.Setenv, sets the
+// environment variables by which a process finds it, as [Endpoint.Env] lists them, so that code under test needs no
+// change at all. When the test ends, the variables get back their values and the server is stopped, with its connections
+// and goroutines.
 //
 // It fails the test if it can't listen or if the endpoint is started already. Like tb.Setenv it can't be used in
 // parallel tests, and, as connections are of no use there, not in a testing/synctest bubble: see [Endpoint.Do] for
@@ -78,8 +83,13 @@ func (e *Endpoint) Start(tb testing.TB) {
 	if err != nil {
 		tb.Fatalf("identitytest: Start: %v", err)
 	}
+	base := "http://" + listener.Addr().String()
+	if config := e.TLSConfig(); config != nil {
+		base = "https://" + listener.Addr().String()
+		listener = tls.NewListener(listener, config)
+	}
 	tb.Cleanup(serve(listener, e))
-	for _, v := range variables(e.Env("http://" + listener.Addr().String())) {
+	for _, v := range variables(e.Env(base)) {
 		tb.Setenv(v.name, v.value)
 	}
 }

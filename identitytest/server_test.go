@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -119,21 +120,63 @@ func TestServeHTTPInformational(t *testing.T) {
 
 func TestEnv(t *testing.T) {
 	t.Parallel()
-	vm, app := NewIMDS(nil), NewAppService(nil)
+	vm, app, old, ml, shell := NewIMDS(nil), NewAppService(nil), NewAppService2017(nil), NewAzureML(nil), NewCloudShell(nil)
+	dir := t.TempDir()
+	fabric, machine, pod := NewServiceFabric(nil), NewArc(&Options{Dir: dir}), NewWorkloadIdentity(&Options{Dir: dir})
+	mlOfUsers := NewAzureML(&Options{Identities: []Identity{{ClientID: "first"}, {}}})
 	for _, test := range []struct {
-		name string
-		e    *Endpoint
-		set  map[string]string
+		name   string
+		e      *Endpoint
+		scheme string
+		set    map[string]string
 	}{
-		{"IMDS", vm, map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:1/" + vm.nonce}},
-		{"AppService", app, map[string]string{
+		{"IMDS", vm, "http", map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:1/" + vm.nonce}},
+		{"IMDS behind TLS", vm, "https", map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "https://127.0.0.1:1/" + vm.nonce}},
+		{"AppService", app, "http", map[string]string{
 			"IDENTITY_ENDPOINT": "http://127.0.0.1:1/" + app.nonce + "/msi/token",
 			"IDENTITY_HEADER":   app.host.(*appService).secret,
+		}},
+		{"AppService2017", old, "http", map[string]string{
+			"MSI_ENDPOINT": "http://127.0.0.1:1/" + old.nonce + "/msi/token",
+			"MSI_SECRET":   old.host.(*appService).secret,
+		}},
+		{"AzureML", ml, "http", map[string]string{
+			"MSI_ENDPOINT":               "http://127.0.0.1:1/" + ml.nonce + "/msi/token",
+			"MSI_SECRET":                 ml.host.(azureML).secret,
+			"DEFAULT_IDENTITY_CLIENT_ID": ml.Identities()[0].ClientID,
+		}},
+		{"AzureML with user-assigned identities", mlOfUsers, "http", map[string]string{
+			"MSI_ENDPOINT":               "http://127.0.0.1:1/" + mlOfUsers.nonce + "/msi/token",
+			"MSI_SECRET":                 mlOfUsers.host.(azureML).secret,
+			"DEFAULT_IDENTITY_CLIENT_ID": "first",
+		}},
+		{"CloudShell", shell, "http", map[string]string{"MSI_ENDPOINT": "http://127.0.0.1:1/" + shell.nonce + "/oauth2/token"}},
+		{"ServiceFabric", fabric, "https", map[string]string{
+			"IDENTITY_ENDPOINT":          "https://127.0.0.1:1/" + fabric.nonce + "/metadata/identity/oauth2/token",
+			"IDENTITY_HEADER":            fabric.host.(serviceFabric).secret,
+			"IDENTITY_SERVER_THUMBPRINT": fabric.certificate.thumbprint(),
+			"IDENTITY_API_VERSION":       "2019-07-01-preview",
+		}},
+		{"Arc", machine, "http", map[string]string{
+			"IDENTITY_ENDPOINT": "http://127.0.0.1:1/" + machine.nonce + "/metadata/identity/oauth2/token",
+			"IMDS_ENDPOINT":     "http://127.0.0.1:1/" + machine.nonce,
+		}},
+		{"WorkloadIdentity", pod, "https", map[string]string{
+			"AZURE_CLIENT_ID":            pod.Identities()[0].ClientID,
+			"AZURE_TENANT_ID":            pod.Identities()[0].TenantID,
+			"AZURE_FEDERATED_TOKEN_FILE": filepath.Join(dir, "azure-identity-token"),
+			"AZURE_AUTHORITY_HOST":       "https://127.0.0.1:1/" + pod.nonce + "/",
 		}},
 	} {
 		want := map[string]string{
 			"IDENTITY_ENDPOINT": "", "IDENTITY_HEADER": "", "IDENTITY_SERVER_THUMBPRINT": "", "IMDS_ENDPOINT": "",
 			"MSI_ENDPOINT": "", "MSI_SECRET": "", "AZURE_POD_IDENTITY_AUTHORITY_HOST": "", "AZURE_FEDERATED_TOKEN_FILE": "",
+			"IDENTITY_API_VERSION": "", "DEFAULT_IDENTITY_CLIENT_ID": "",
+		}
+		if test.e == pod {
+			for _, name := range []string{"TOKEN_PROXY", "CA_FILE", "CA_DATA", "SNI_NAME"} {
+				want["AZURE_KUBERNETES_"+name] = ""
+			}
 		}
 		for name, value := range test.set {
 			if value == "" {
@@ -141,7 +184,7 @@ func TestEnv(t *testing.T) {
 			}
 			want[name] = value
 		}
-		for _, base := range []string{"http://127.0.0.1:1", "http://127.0.0.1:1/"} {
+		for _, base := range []string{test.scheme + "://127.0.0.1:1", test.scheme + "://127.0.0.1:1/"} {
 			if diff := cmp.Diff(want, environment(test.e, base)); diff != "" {
 				t.Errorf("%s: Env(%q) (-want +got):\n%s", test.name, base, diff)
 			}
@@ -155,6 +198,9 @@ func TestEnv(t *testing.T) {
 	}
 	for _, base := range []string{"", "127.0.0.1:1", "ftp://127.0.0.1"} {
 		mustPanic(t, "Env: base URL", func() { vm.Env(base) })
+	}
+	for _, e := range []*Endpoint{fabric, pod} {
+		mustPanic(t, `Env: base URL "http://127.0.0.1" doesn't begin with https://`, func() { e.Env("http://127.0.0.1") })
 	}
 }
 

@@ -2,9 +2,12 @@ package identitytest
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -24,16 +27,34 @@ func (t token) expiresIn(now time.Time) int64 {
 	return int64(time.Unix(t.expires, 0).Sub(now) / time.Second)
 }
 
+// hasHash reports whether hash is the SHA-256 of the token, in hex.
+func (t token) hasHash(hash string) bool {
+	sum := sha256.Sum256([]byte(t.raw))
+	return strings.EqualFold(hash, hex.EncodeToString(sum[:]))
+}
+
 // issuer makes the tokens of one endpoint.
 type issuer struct {
 	lifetime time.Duration
 	hostID   string
+	adapt    func(*claims) // nil unless the host's tokens differ from those of a managed identity
 
 	mu   sync.Mutex
 	held map[holding]token // nil if the host has no cache
 }
 
-type holding struct{ clientID, resource string }
+// demand is what a token is asked for.
+type demand struct {
+	id       Identity
+	resource string
+	capable  bool   // the client knows what to do about a claims challenge (CP1), and the token says so
+	refused  string // the SHA-256, in hex, of a token which the cache is to forget; "" is none
+}
+
+type holding struct {
+	clientID, resource string
+	capable            bool
+}
 
 func newIssuer(lifetime time.Duration, cache bool, hostID string) *issuer {
 	i := &issuer{lifetime: lifetime, hostID: hostID}
@@ -43,15 +64,15 @@ func newIssuer(lifetime time.Duration, cache bool, hostID string) *issuer {
 	return i
 }
 
-// issue returns a token of id for resource, from the host's cache if it has one.
-func (i *issuer) issue(id Identity, resource string, now time.Time) token {
+// issue returns a token, from the host's cache if it has one.
+func (i *issuer) issue(d demand, now time.Time) token {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	key := holding{id.ClientID, resource}
-	if t, ok := i.held[key]; ok && now.Before(time.Unix(t.expires, 0)) {
+	key := holding{d.id.ClientID, d.resource, d.capable}
+	if t, ok := i.held[key]; ok && now.Before(time.Unix(t.expires, 0)) && !t.hasHash(d.refused) {
 		return t
 	}
-	t := i.sign(id, resource, now)
+	t := i.sign(d, now)
 	if i.held != nil {
 		i.held[key] = t
 	}
@@ -60,32 +81,34 @@ func (i *issuer) issue(id Identity, resource string, now time.Time) token {
 
 // claims are those of a version 1.0 access token of a managed identity.
 type claims struct {
-	Audience       string `json:"aud"`
-	Issuer         string `json:"iss"`
-	IssuedAt       int64  `json:"iat"`
-	NotBefore      int64  `json:"nbf"`
-	Expires        int64  `json:"exp"`
-	AppID          string `json:"appid"`
-	AppIDACR       string `json:"appidacr"` // "2": authenticated by a certificate
-	IDP            string `json:"idp"`
-	IDType         string `json:"idtyp"`
-	ObjectID       string `json:"oid"`
-	Subject        string `json:"sub"`
-	TenantID       string `json:"tid"`
-	UniqueID       string `json:"uti"`
-	Version        string `json:"ver"`
-	HostResourceID string `json:"xms_az_rid,omitempty"` // of the host, in a token of a user-assigned identity
-	ResourceID     string `json:"xms_mirid"`
+	Audience       string   `json:"aud"`
+	Issuer         string   `json:"iss"`
+	IssuedAt       int64    `json:"iat"`
+	NotBefore      int64    `json:"nbf"`
+	Expires        int64    `json:"exp"`
+	AppID          string   `json:"appid"`
+	AppIDACR       string   `json:"appidacr,omitempty"` // "2": authenticated by a certificate, or by an assertion
+	IDP            string   `json:"idp"`
+	IDType         string   `json:"idtyp"`
+	ObjectID       string   `json:"oid"`
+	Subject        string   `json:"sub"`
+	TenantID       string   `json:"tid"`
+	UniqueID       string   `json:"uti"`
+	Version        string   `json:"ver"`
+	HostResourceID string   `json:"xms_az_rid,omitempty"` // of the host, in a token of a user-assigned identity
+	Capabilities   []string `json:"xms_cc,omitempty"`     // of the client, as it stated them
+	ResourceID     string   `json:"xms_mirid,omitempty"`
 }
 
-// sign makes a new token, with what only looks like a signature.
-func (i *issuer) sign(id Identity, resource string, now time.Time) token {
+// sign makes a new token.
+func (i *issuer) sign(d demand, now time.Time) token {
+	id := d.id
 	uti := make([]byte, 16)
 	_, _ = rand.Read(uti)
 	authority := "https://sts.windows.net/" + id.TenantID + "/"
 	issued := now.Add(-backdate).Unix()
 	c := claims{
-		Audience: resource, Issuer: authority, IDP: authority,
+		Audience: d.resource, Issuer: authority, IDP: authority,
 		IssuedAt: issued, NotBefore: issued, Expires: now.Add(i.lifetime).Unix(),
 		AppID: id.ClientID, AppIDACR: "2", IDType: "app",
 		ObjectID: id.ObjectID, Subject: id.ObjectID, TenantID: id.TenantID, ResourceID: id.ResourceID,
@@ -94,10 +117,20 @@ func (i *issuer) sign(id Identity, resource string, now time.Time) token {
 	if !id.System {
 		c.HostResourceID = i.hostID
 	}
-	raw := encode([]byte(`{"typ":"JWT","alg":"RS256","kid":"identitytest"}`)) +
-		"." + encode(marshal(c)) +
+	if d.capable {
+		c.Capabilities = []string{"CP1"}
+	}
+	if i.adapt != nil {
+		i.adapt(&c)
+	}
+	return token{raw: jwt(c), expires: c.Expires, notBefore: c.NotBefore}
+}
+
+// jwt is a token with those claims and what only looks like a signature.
+func jwt(claims any) string {
+	return encode([]byte(`{"typ":"JWT","alg":"RS256","kid":"identitytest"}`)) +
+		"." + encode(marshal(claims)) +
 		"." + encode([]byte("identitytest: a fake token, signed by nobody"))
-	return token{raw: raw, expires: c.Expires, notBefore: c.NotBefore}
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

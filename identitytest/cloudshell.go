@@ -1,0 +1,97 @@
+package identitytest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// cloudShell is the endpoint of Azure Cloud Shell. No page of Microsoft's describes it; what is known comes from the
+// requests that MSAL sends and from https://github.com/Azure/CloudShell/issues, which has its answers.
+type cloudShell struct{}
+
+const cloudShellPath = "/oauth2/token"
+
+// cloudShellClientID is the application that the tokens in Cloud Shell are issued to.
+const cloudShellClientID = "b677c290-cf4b-4a8e-a60e-91ba650a4abe"
+
+// NewCloudShell returns a fake of the endpoint of Azure Cloud Shell. Nil options means the defaults. It panics if options
+// has no meaning: see [Options].
+//
+// It refuses another method than POST, a Metadata header other than "true", a body that isn't a form, a missing or
+// repeated resource, and every selector. The bodies are {"error": {"code", "message"}}; AudienceNotSupported is the real
+// endpoint's, which has a list of supported resources, and the other codes are a guess. Here every resource is supported
+// that isn't empty.
+//
+// The token is one of the signed-in user, not of a managed identity: it has the object ID and the tenant of the first
+// identity, the client ID of Cloud Shell, and no resource ID. Further identities have no meaning here.
+//
+// A client learns the address from the environment, so set it from [Endpoint.Env], also when the Endpoint is its
+// transport; [Endpoint.Start] does that by itself.
+func NewCloudShell(options *Options) *Endpoint {
+	e := newEndpoint(options, cloudShell{}, resourceGroupID+"/providers/Microsoft.Portal/consoles/default")
+	e.issuer.adapt = func(c *claims) {
+		c.AppID, c.AppIDACR, c.IDType = cloudShellClientID, "", "user"
+		c.HostResourceID, c.ResourceID = "", ""
+	}
+	return e
+}
+
+func (cloudShell) env(_ *Endpoint, base string) []string {
+	return []string{"MSI_ENDPOINT=" + base + cloudShellPath}
+}
+
+func (h cloudShell) answer(e *Endpoint, r received) answer {
+	switch {
+	case !e.isAt(r, cloudShellPath):
+		return h.failure(http.StatusNotFound)
+	case r.Method != http.MethodPost:
+		return h.failure(http.StatusMethodNotAllowed)
+	case !slices.Equal(r.Header.Values("Metadata"), []string{"true"}):
+		return h.refuse("Required metadata header not specified")
+	}
+	raw, ok := r.form()
+	if !ok {
+		return h.failure(http.StatusUnsupportedMediaType)
+	}
+	form, problem := h.parameters(r.URL.RawQuery, raw)
+	switch {
+	case problem != "":
+		return h.refuse(problem)
+	case form.Get("resource") == "":
+		return h.failure(http.StatusBadRequest)
+	}
+	now, resource := time.Now(), form.Get("resource")
+	t := e.issuer.issue(demand{id: e.identities[0], resource: resource}, now)
+	return jsonAnswer(http.StatusOK, map[string]string{
+		"access_token":  t.raw,
+		"expires_in":    strconv.FormatInt(t.expiresIn(now), 10),
+		"expires_on":    strconv.FormatInt(t.expires, 10),
+		"not_before":    strconv.FormatInt(t.notBefore, 10),
+		"refresh_token": "",
+		"resource":      resource,
+		"token_type":    "Bearer",
+	})
+}
+
+// parameters returns those of the form. A selector is none of them, and not in the query either.
+func (cloudShell) parameters(query, form string) (parameters url.Values, problem string) {
+	if _, _, problem := inQuery.selecting(query, nil); problem != "" {
+		return nil, problem
+	}
+	parameters, _, problem = inForm.selecting(form, nil)
+	return parameters, problem
+}
+
+func (cloudShell) failure(status int) answer {
+	if status == http.StatusBadRequest {
+		return codedError{Code: "AudienceNotSupported", Message: "Audience is not a supported MSI token audience."}.answer(status)
+	}
+	return codedFailure(status)
+}
+
+func (cloudShell) refuse(message string) answer {
+	return codedError{Code: "BadRequest", Message: message}.answer(http.StatusBadRequest)
+}
