@@ -1,72 +1,51 @@
 package identity
 
-import (
-	"bytes"
-	"net/http"
-	"time"
-)
+import "net/http"
 
-// appService is the token endpoint of App Service, Functions, Logic Apps and Container Apps.
+// HostAppService is App Service, Functions, Logic Apps and Container Apps, and Automation, which shares their protocol.
+const HostAppService Host = "appservice"
+
+// detectAppService: Container Apps sets MSI_ENDPOINT and MSI_SECRET beside these two, and is no Azure ML.
+func detectAppService(env environment) (endpoint, reason string, ok bool) {
+	return env.getenv(envEndpoint), envEndpoint + " and " + envHeader + " are set", env.has(envEndpoint, envHeader)
+}
+
+// appService is the token endpoint of App Service and its kin.
 //
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
-type appService struct {
-	env   environment
-	id    ID
-	first string // the endpoint at construction, by which tokens are kept
+type appService struct{ named }
+
+func newAppService(env environment, options *CredentialOptions) (source, error) {
+	s := &appService{named{is: HostAppService, env: env, id: options.ID}}
+	return s.checked(s)
 }
 
-func newAppService(env environment, id ID) (source, error) {
-	s := &appService{env: env, id: id}
-	r, err := s.request("")
-	if err != nil {
-		return nil, err
-	}
-	s.first = displayURL(r.url.String())
-	return s, nil
-}
-
-func (s *appService) host() Host       { return HostAppService }
-func (s *appService) endpoint() string { return s.first }
-func (s *appService) identity() ID     { return s.id }
-
-// request reads both variables anew, because the platform rotates them. Automation shares this protocol but wants
-// Metadata: true, which does no harm elsewhere.
-func (s *appService) request(resource string) (request, error) {
-	u, err := parseEndpoint(envEndpoint, s.env.getenv(envEndpoint))
+// request: Automation wants Metadata: true, which does no harm elsewhere.
+func (s *appService) request(a ask) (request, error) {
+	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, "http://localhost:4141/msi/token")
 	if err != nil {
 		return request{}, err
 	}
-	secret := s.env.getenv(envHeader)
-	if err := validateSecret(envHeader, secret); err != nil {
-		return request{}, err
-	}
-	query := u.Query()
-	for _, name := range []string{"client_id", "principal_id", "object_id", "mi_res_id"} {
-		query.Del(name) // only the options select an identity
-	}
-	query.Set("api-version", "2019-08-01")
-	query.Set("resource", resource)
+	selector, value := "", ""
 	switch id := s.id.(type) {
 	case ClientID:
-		query.Set("client_id", string(id))
+		selector, value = "client_id", string(id)
 	case ObjectID:
-		query.Set("principal_id", string(id))
+		selector, value = "principal_id", string(id)
 	case ResourceID:
-		query.Set("mi_res_id", string(id))
+		selector, value = "mi_res_id", string(id)
 	}
-	u.RawQuery = query.Encode()
 	return request{
 		method: http.MethodGet,
-		url:    u,
-		header: http.Header{"X-Identity-Header": {secret}, "Metadata": {"true"}},
+		url:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", a.resource),
+		header: header("X-IDENTITY-HEADER", secret, "Metadata", "true"),
 		secret: secret,
 	}, nil
 }
 
-// recognises: the endpoint was named by the platform, so that any refusal is believed. Anything else must be a JSON object
-// or name the service's web server, or it is a page of something in between.
+// recognises: the service's web server names itself, too.
 func (s *appService) recognises(a answer) bool {
-	return a.status >= 400 && a.status < 500 || a.header.Get("Server") == "Kestrel" || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte{'{'})
+	return s.named.recognises(a) || a.header.Get("Server") == "Kestrel"
 }
 
 // notAssigned: a refusal of the service's that doesn't come from Entra is about the identity.
@@ -74,8 +53,10 @@ func (s *appService) notAssigned(status int, f fault) bool {
 	return status == http.StatusBadRequest && f.structured && !f.fromEntra()
 }
 
-func (s *appService) hint(status int, f fault) string {
+func (s *appService) hint(_ ask, status int, f fault) string {
 	switch {
+	case status == noAnswer:
+		return s.silentHint(envEndpoint)
 	case s.notAssigned(status, f) && s.id != nil:
 		return "is " + describeID(s.id) + " assigned to this app?"
 	case s.notAssigned(status, f):
@@ -86,17 +67,4 @@ func (s *appService) hint(status int, f fault) string {
 		return "the endpoint refused " + envHeader + ": was the variable changed or inherited from another app?"
 	}
 	return ""
-}
-
-// rules: at start-up the endpoint may come up after the app, so that silence is retried for the whole budget, and then
-// is an error that names the endpoint: the variables say that it should be there.
-func (s *appService) rules() rules {
-	return rules{
-		budget:     30 * time.Second,
-		unanswered: 30 * time.Second,
-		tryTimeout: 20 * time.Second,
-		delay:      500 * time.Millisecond,
-		maxDelay:   5 * time.Second,
-		retries:    retriesAnywhere,
-	}
 }

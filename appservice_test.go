@@ -334,11 +334,11 @@ func TestAppServiceRefusals(t *testing.T) {
 func TestAppServiceSelectorsOfTheEndpointItself(t *testing.T) {
 	t.Parallel()
 	env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?client_id=a&principal_id=b&object_id=c&mi_res_id=d&keep=e", envHeader: "s"})
-	src, err := newAppService(env, nil)
+	src, err := newAppService(env, &CredentialOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := src.request("https://vault.azure.net")
+	r, err := src.request(ask{resource: "https://vault.azure.net"})
 	if err != nil {
 		t.Fatal(err)
 	}

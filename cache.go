@@ -34,11 +34,13 @@ type cache struct {
 // acquirer asks a host for tokens.
 type acquirer interface {
 	// acquire blocks for a bounded time. report receives each failed try.
-	acquire(ctx context.Context, resource string, report func(error)) (grant, error)
+	acquire(ctx context.Context, a ask, report func(error)) (grant, error)
 	// budget is how long acquire takes at the longest.
 	budget() time.Duration
 	// logger is where the cache says what became of it, with the attributes that identify the host and the identity.
 	logger() *slog.Logger
+	// heedsClaims reports whether a challenge changes what acquire brings. Otherwise the host's own cache decides.
+	heedsClaims() bool
 }
 
 // entry is all that is known of one key.
@@ -89,13 +91,14 @@ func newCache() *cache {
 }
 
 // get returns a token for one key: from the store, or from a flight that it starts or joins. It blocks until ctx ends, and
-// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. forced is a claims
-// challenge: what the store holds was rejected by the resource.
-func (c *cache) get(ctx context.Context, v *view, scope string, forced bool, a acquirer) (azcore.AccessToken, error) {
+// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. claims are those of a
+// challenge, "" for none: what the store holds was rejected by the resource.
+func (c *cache) get(ctx context.Context, v *view, scope, claims string, a acquirer) (azcore.AccessToken, error) {
 	began := time.Now()
+	w := ask{resource: resourceOf(scope), variant: v.variant, claims: claims}
 	var overdue <-chan time.Time
 	for {
-		p := c.decide(ctx, v, scope, forced, a)
+		p := c.decide(ctx, v, scope, &w, a)
 		if p.flight == nil {
 			return p.token, p.err
 		}
@@ -147,9 +150,8 @@ type plan struct {
 }
 
 // decide is the table of states at the head of this file.
-func (c *cache) decide(ctx context.Context, v *view, scope string, forced bool, a acquirer) plan {
-	resource := resourceOf(scope)
-	key := v.identity + resource
+func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, a acquirer) plan {
+	key, forced := v.identity+w.resource, w.claims != ""
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -157,17 +159,20 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, forced bool, 
 	h := e.held.Load()
 	valid := h != nil && now.Before(h.token.ExpiresOn)
 	cooling := now.Before(e.cooling)
+	if forced && valid && w.rejected == "" { // the first time around: a flight may bring another meanwhile
+		w.rejected = h.token.Token
+	}
 	switch {
 	case (forced || !valid) && ctx.Err() != nil: // nobody would wait for it
 		return plan{err: leaveError(ctx, 0, e.err)}
 	case forced:
-		return c.force(ctx, e, key, resource, a, now, valid, cooling)
+		return c.force(ctx, e, key, *w, a, now, valid, cooling)
 	case !valid && e.flight == nil && cooling:
 		return plan{err: e.err}
 	case !valid && e.flight == nil && c.crowded():
 		return plan{err: crowdError(c.aloft)}
 	case !valid:
-		return plan{flight: c.join(ctx, e, key, resource, a, now)}
+		return plan{flight: c.join(ctx, e, key, *w, a, now)}
 	}
 
 	v.remember(scope, e)
@@ -180,7 +185,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, forced bool, 
 	if now.Before(h.expiring) {
 		ctx = context.Background() // nobody waits: the caller's values may be recycled by then
 	}
-	f := c.join(ctx, e, key, resource, a, now)
+	f := c.join(ctx, e, key, *w, a, now)
 	if now.Before(h.expiring) {
 		e.held.Store(h.until(h.expiring))
 		return plan{token: h.token}
@@ -193,7 +198,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, forced bool, 
 
 // force asks past the store, at most once in claimsEvery: whoever comes within that time gets what it brought. A flight
 // that was under way before is no answer to the challenge, so that it is waited for and followed by another.
-func (c *cache) force(ctx context.Context, e *entry, key, resource string, a acquirer, now time.Time, valid, cooling bool) plan {
+func (c *cache) force(ctx context.Context, e *entry, key string, w ask, a acquirer, now time.Time, valid, cooling bool) plan {
 	if f := e.forced; f != nil && now.Sub(e.forcedAt) < claimsEvery {
 		switch {
 		case e.flight == f:
@@ -212,7 +217,7 @@ func (c *cache) force(ctx context.Context, e *entry, key, resource string, a acq
 	case c.crowded():
 		return plan{err: crowdError(c.aloft)}
 	}
-	e.forced, e.forcedAt, e.forcedOn = c.join(ctx, e, key, resource, a, now), now, e.granted
+	e.forced, e.forcedAt, e.forcedOn = c.join(ctx, e, key, w, a, now), now, e.granted
 	return plan{flight: e.forced}
 }
 

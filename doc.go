@@ -17,16 +17,23 @@
 //
 // # Hosts
 //
-// The host is detected by its environment variables, see [Detect]; an empty one counts as unset.
+// The host is detected by its environment variables, see [Detect]; an empty one counts as unset. The first of these is it:
 //
-//   - App Service, Functions, Logic Apps and Container Apps, when IDENTITY_ENDPOINT and IDENTITY_HEADER are set. Both are
-//     read at every request, because the platform rotates them.
+//   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID
+//     are set. The service account's token in that file is exchanged at Entra, and read anew each time.
+//   - Service Fabric: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set. The server's certificate
+//     must have that thumbprint. The application's manifest selects the identity.
+//   - App Service, Functions, Logic Apps, Container Apps and Automation: IDENTITY_ENDPOINT and IDENTITY_HEADER are set.
+//   - Azure ML and the legacy App Service: MSI_ENDPOINT and MSI_SECRET are set. They select by client ID only.
+//   - Cloud Shell: MSI_ENDPOINT is set. The token is the signed-in user's.
+//   - Azure Arc: IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or the agent is installed. The process must be allowed to read
+//     the agent's keys: a member of the group himds on Linux, of "Hybrid agent extension applications" on Windows.
 //   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Container Instances, Spring Apps.
 //     AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
 //
-// Service Fabric, Azure Arc, Azure ML, legacy App Service and Cloud Shell are recognised but not supported yet:
-// [NewCredential] says so instead of asking the wrong endpoint. Requests to these endpoints use no proxy, follow no
-// redirect and keep no connection.
+// Variables that hold a secret or name an endpoint are read at every request, because platforms change them; those of IMDS
+// and of workload identity once, and the latter's token file at every request. Requests to all of these but Entra use no
+// proxy; none follows a redirect or keeps a connection. A selector that a host can't serve is an error of [NewCredential].
 //
 // # Caching and renewal
 //
@@ -37,7 +44,7 @@
 //
 // All callers of one identity and resource share one request, across goroutines and across credentials; a caller that leaves
 // costs the others nothing, and nobody waits longer than 76 s on IMDS, 31 s elsewhere. A process has at most 5 requests under
-// way at one endpoint. After a failure the key cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token
+// way at one endpoint, 50 at Entra. After a failure the key cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token
 // is held, to 10 s in its last 5 minutes), or for the host's Retry-After, so that a flood of callers is a trickle at the host.
 // At most 10,000 tokens are held.
 //
@@ -49,7 +56,9 @@
 // A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came back, and what to check.
 // errors.Is tells the cases apart that programs act on: [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch],
 // [ErrThrottled], and the error of the caller's context. Passing failures are retried before anyone sees them, for up to 75 s
-// on IMDS and 30 s elsewhere; where nothing can be reached, or something else than IMDS answers, for 5 s. No error, log line
+// on IMDS and 30 s elsewhere. Where nothing says which host this is, and nothing can be reached at IMDS's address or something
+// else answers there, it is 5 s, and [ErrUnavailable]; an endpoint that a variable names should be there, and its error says
+// what to check. No error, log line
 // or trace holds a token or a secret. CredentialOptions.Logger receives what happens; by default nothing does.
 //
 // # Testing

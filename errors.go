@@ -16,7 +16,8 @@ import (
 // a chain returns.
 var (
 	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop, another cloud, or
-	// a proxy or gateway in its place. Trying another kind of credential makes sense.
+	// a proxy or gateway in its place. Trying another kind of credential makes sense. An endpoint that a variable names
+	// and that doesn't answer is another error: it should be there.
 	ErrUnavailable = errors.New("no managed identity endpoint answers here")
 
 	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to it.
@@ -33,7 +34,7 @@ var (
 
 // AuthenticationError is what [Credential.GetToken] and [Credential.Ready] return when no token could be had. Its text
 // is one line: who was asked, what came back in the host's own words, how long that took, and what to check. Neither
-// the text nor a field holds a token or the host's secret header.
+// the text nor a field holds a token, the host's secret header, Azure Arc's key, or a service account's token.
 //
 // errors.Is finds [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled], and the error of the
 // caller's context. It never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like the missing blob
@@ -47,7 +48,7 @@ type AuthenticationError struct {
 	Code          string         // the host's error code, such as "invalid_request"
 	Message       string         // the host's description, one line, at most 300 bytes
 	CorrelationID string         // the host's ID of the failed request, for a support case
-	Attempts      int            // requests sent
+	Attempts      int            // requests sent; Azure Arc's challenge counts
 	Elapsed       time.Duration  // from the first request to giving up
 	RawResponse   *http.Response // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
 

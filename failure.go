@@ -27,8 +27,8 @@ func (t *trial) failure(err error) *failure {
 			Host:     t.sender.source.host(),
 			Endpoint: t.endpoint,
 			ID:       t.sender.source.identity(),
-			Resource: t.resource,
-			what:     strings.TrimPrefix(err.Error(), "identity: "),
+			Resource: t.ask.resource,
+			what:     conceal(strings.TrimPrefix(err.Error(), "identity: "), t.secrets...),
 		},
 		final:  true,
 		status: -1,
@@ -36,17 +36,17 @@ func (t *trial) failure(err error) *failure {
 }
 
 // silence is a try without an answer.
-func (t *trial) silence(err error, secret string, timedOut bool, timeout time.Duration) *failure {
-	f := t.failure(errors.New("no answer from " + t.endpoint + ": " + t.plain(err, secret)))
+func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failure {
+	f := t.failure(errors.New("no answer from " + t.endpoint + ": " + t.plain(err)))
 	var nonRetriable interface{ NonRetriable() }
 	f.final = errors.As(err, &nonRetriable) // azcore's way for a policy to say so
-	f.cause = t.cause(err, secret)
+	f.cause = t.cause(err)
 	var body *bodyError
 	var transport *transportError
 	switch {
 	case errors.As(err, &body): // it began to answer: who?
 		f.StatusCode = body.status
-		f.what = t.plain(err, secret)
+		f.what = t.plain(err)
 		f.silent = !t.sender.source.recognises(answer{status: body.status, header: body.header})
 		f.final = f.final || !f.silent && errors.Is(err, errTooLarge)
 		if !f.silent {
@@ -58,37 +58,42 @@ func (t *trial) silence(err error, secret string, timedOut bool, timeout time.Du
 	case errors.As(err, &transport):
 		f.silent = true
 	default: // says nothing of the endpoint
-		f.what = "a policy in CredentialOptions failed: " + t.plain(err, secret)
+		f.what = "a policy in CredentialOptions failed: " + t.plain(err)
 	}
 	f.transient = !f.final
 	return f
 }
 
 // refusal is an answer without a token.
-func (t *trial) refusal(a answer, secret string, ours bool) *failure {
+func (t *trial) refusal(a answer, ours bool) *failure {
 	src := t.sender.source
 	success := a.status >= 200 && a.status < 300
 	body := ""
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
-		body = redact(string(a.body), secret)
+		body = redact(string(a.body), t.secrets...)
 	}
-	fa := parseFault(a.header, body).each(func(text string) string { return redact(text, secret) }) // again: it may have been escaped
+	header := headerWithout(a.header, t.secrets)
+	fa := parseFault(header, body).each(func(text string) string { return redact(text, t.secrets...) }) // again: it may have been escaped
 	f := t.failure(errors.New(""))
 	f.final, f.transient = false, true
 	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
 	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
 	if ours { // a proxy's wish is none of the host's
 		f.retryAfter = retryAfter(a.header, time.Now())
+		if s, ok := src.(impatient); ok && f.retryAfter == 0 {
+			f.retryAfter = s.patience(a.status, body)
+		}
 	}
 	f.body = body[:min(len(body), maxKeptBody)]
-	f.RawResponse = rawResponse(a, len(f.body), secret)
-	f.hint = src.hint(a.status, fa)
+	f.RawResponse = rawResponse(a, header, len(f.body))
+	f.hint = src.hint(t.ask, a.status, fa)
 	switch {
+	case a.redirects() && ours:
+		f.what = "a redirect, which is not followed"
+	case a.redirects():
+		f.what = "not an answer of " + src.host().String() + " but a redirect, which is not followed"
 	case !ours:
 		f.what = "not an answer of " + src.host().String()
-		if location := a.header.Get("Location"); a.status >= 300 && a.status < 400 && location != "" {
-			f.what += " but a redirect, which is not followed"
-		}
 	case success:
 		f.what = "unexpected status"
 	case a.status == http.StatusTooManyRequests:
@@ -96,7 +101,7 @@ func (t *trial) refusal(a answer, secret string, ours bool) *failure {
 	case src.notAssigned(a.status, fa):
 		f.reason = ErrIdentityNotFound
 	}
-	if ours && !success && fa.code == "" && fa.message == "" {
+	if ours && !success && !a.redirects() && fa.code == "" && fa.message == "" {
 		f.what = "without a word, from " + t.endpoint
 	}
 	if ours && !t.sender.rules.retries(a.status) {
@@ -113,13 +118,7 @@ const maxKeptBody = 16 << 10
 
 // rawResponse is what of an answer may be shown: its request without headers, of which one is secret. The body is added
 // for each caller.
-func rawResponse(a answer, length int, secret string) *http.Response {
-	header := http.Header{}
-	for name, values := range a.header {
-		for _, value := range values {
-			header.Add(name, redact(value, secret))
-		}
-	}
+func rawResponse(a answer, header http.Header, length int) *http.Response {
 	raw := &http.Response{
 		Status:        strconv.Itoa(a.status) + " " + http.StatusText(a.status),
 		StatusCode:    a.status,
@@ -141,28 +140,26 @@ func rawResponse(a answer, length int, secret string) *http.Response {
 func (t *trial) final() *AuthenticationError {
 	e := t.last.AuthenticationError
 	e.Attempts, e.Elapsed = t.attempts, time.Since(t.start)
-	src := t.sender.source
-	switch {
-	case t.unanswered() && t.sender.rules.unavailable && !t.last.final:
-		e.reason = ErrUnavailable
-		e.hint = "nothing at " + t.endpoint + " is " + src.host().String() + ": is this an Azure VM, and may this process reach that address?"
-	case t.unanswered() && !t.last.final:
-		e.hint = "is the token endpoint of " + src.host().String() + " at " + t.endpoint + " up, and is that where " + envEndpoint + " should point?"
+	if t.unanswered() && !t.last.final {
+		e.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
+		if t.sender.rules.unavailable {
+			e.reason = ErrUnavailable
+		}
 	}
 	return e
 }
 
 // plain is an error's text as it can be shown: one line, no URL with its query, no secret.
-func (t *trial) plain(err error, secret string) string {
-	return oneLine(redact(bare(err).Error(), secret))
+func (t *trial) plain(err error) string {
+	return oneLine(redact(bare(err).Error(), t.secrets...))
 }
 
 // cause is what an error may unwrap to. A deadline of our own must not look like the caller's, an HTTP error not like the
 // one of the caller's request, and a text that holds the secret must not come back through the chain.
-func (t *trial) cause(err error, secret string) error {
+func (t *trial) cause(err error) error {
 	err = bare(err)
 	var response *azcore.ResponseError
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || redact(err.Error(), secret) != err.Error() {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || redact(err.Error(), t.secrets...) != err.Error() {
 		return nil
 	}
 	return err

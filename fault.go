@@ -1,15 +1,18 @@
 package identity
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 )
 
 // fault is what a host says of a failure, whichever of the hosts' shapes it came in.
 type fault struct {
 	code, message, correlationID string
-	structured                   bool // it was one of the hosts' shapes, not text
+	entra                        string // Entra's number for it, such as "AADSTS700016"; "" if it isn't Entra's
+	structured                   bool   // it was one of the hosts' shapes, not text
 }
 
 // each applies a function to each of the texts.
@@ -19,13 +22,19 @@ func (f fault) each(change func(string) string) fault {
 }
 
 // fromEntra reports whether the failure was Entra's and not the host's: then it has an AADSTS number.
-func (f fault) fromEntra() bool { return strings.Contains(f.message, "AADSTS") }
+func (f fault) fromEntra() bool { return f.entra != "" }
+
+var (
+	entraNumber = regexp.MustCompile(`AADSTS\d+`)
+	digits      = regexp.MustCompile(`\d+`) // [500011], or "[500011]"
+)
 
 // parseFault reads an error body:
 //
 //	{"error": "invalid_request", "error_description": "…", "correlation_id": "…"}   IMDS, Arc, Entra
 //	{"error": {"code": "…", "message": "…", "correlationId": "…"}}                  Service Fabric, Cloud Shell
 //	{"statusCode": 400, "message": "…", "correlationId": "…"}                       App Service
+//	{"ErrorCode": "…", "ExceptionMessage": "…", "CorrelationId": "…"}                legacy App Service
 //
 // and anything else as text.
 func parseFault(header http.Header, body string) fault {
@@ -36,22 +45,33 @@ func parseFault(header http.Header, body string) fault {
 		Message       json.RawMessage `json:"message"`
 		CorrelationID json.RawMessage `json:"correlationId"`
 		Correlation   json.RawMessage `json:"correlation_id"`
+		ErrorCode     json.RawMessage `json:"errorCode"`
+		Exception     json.RawMessage `json:"exceptionMessage"`
+		EntraNumbers  json.RawMessage `json:"error_codes"`
 	}
 	var f fault
 	var outer, inner object
 	if json.Unmarshal([]byte(body), &outer) == nil {
 		_ = json.Unmarshal(outer.Error, &inner) // a string there leaves inner empty
 		f = fault{
-			code:          firstOf(text(outer.Error), firstOf(text(inner.Code), text(outer.Code))),
-			message:       firstOf(text(outer.Description), firstOf(text(outer.Message), text(inner.Message))),
-			correlationID: firstOf(text(outer.CorrelationID), firstOf(text(outer.Correlation), text(inner.CorrelationID))),
+			code:          cmp.Or(text(outer.Error), text(inner.Code), text(outer.Code), text(outer.ErrorCode)),
+			message:       cmp.Or(text(outer.Description), text(outer.Message), text(inner.Message), text(outer.Exception)),
+			correlationID: cmp.Or(text(outer.CorrelationID), text(outer.Correlation), text(inner.CorrelationID)),
+		}
+		f.entra = entraNumber.FindString(f.message)
+		if n := digits.FindString(string(outer.EntraNumbers)); f.entra == "" && n != "" {
+			f.entra = "AADSTS" + n
+			f.message = strings.TrimSpace(f.entra + ": " + f.message)
+		}
+		if f.entra != "" { // what follows repeats IDs and the time
+			f.message, _, _ = strings.Cut(strings.TrimSpace(f.message), "\n")
+			f.message, _, _ = strings.Cut(f.message, " Trace ID:")
 		}
 	}
 	if f.structured = f != (fault{}); !f.structured {
 		f.message = body
+		f.entra = entraNumber.FindString(body)
 	}
-	if f.correlationID == "" {
-		f.correlationID = firstOf(header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
-	}
+	f.correlationID = cmp.Or(f.correlationID, header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
 	return f.each(oneLine)
 }

@@ -21,7 +21,7 @@ type flight struct {
 }
 
 // join returns the key's flight, and starts it if there is none.
-func (c *cache) join(ctx context.Context, e *entry, key, resource string, a acquirer, now time.Time) *flight {
+func (c *cache) join(ctx context.Context, e *entry, key string, w ask, a acquirer, now time.Time) *flight {
 	if e.flight != nil && now.Sub(e.flight.started) > e.flight.budget+overtime {
 		e.flight = nil // stuck in a Transport that ignores its context; if it ever returns, settle takes what it brings
 	}
@@ -32,7 +32,7 @@ func (c *cache) join(ctx context.Context, e *entry, key, resource string, a acqu
 		c.aloft++
 		e.flight, e.stored = &flight{started: now, budget: a.budget(), done: make(chan struct{})}, true
 		c.store.Set(key, e, withFlight)
-		go c.fly(context.WithoutCancel(ctx), e, key, resource, a, e.flight)
+		go c.fly(context.WithoutCancel(ctx), e, key, w, a, e.flight)
 	}
 	return e.flight
 }
@@ -44,21 +44,27 @@ func (c *cache) crowded() bool { return c.aloft >= max(c.limit/aloftShare, 1) }
 // would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in a fake) ends only the flight's.
 var errAborted = errors.New("the request for a token was aborted by the Transport or a policy in CredentialOptions")
 
+// panicError is the error of waiters after a panic.
+func panicError(p any, secrets ...string) error {
+	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + oneLine(redact(fmt.Sprint(p), secrets...)), cause: errAborted}
+}
+
 // fly runs one flight to its end.
-func (c *cache) fly(ctx context.Context, e *entry, key, resource string, a acquirer, f *flight) {
+func (c *cache) fly(ctx context.Context, e *entry, key string, w ask, a acquirer, f *flight) {
 	var g grant
 	var err error = &AuthenticationError{what: errAborted.Error(), cause: errAborted}
 	defer func() {
 		if p := recover(); p != nil {
-			err = &AuthenticationError{what: errAborted.Error() + ", which panicked: " + oneLine(redact(fmt.Sprint(p), "")), cause: errAborted}
+			err = panicError(p)
 		}
 		c.mu.Lock()
 		outcome := c.settle(e, key, f, g, err, time.Now())
 		c.mu.Unlock()
 		close(f.done) // before logging: a handler may be slow, or want a lock that the caller holds
-		outcome.log(a.logger(), resource)
+		outcome.challenged, outcome.heeded = w.claims != "", a.heedsClaims()
+		outcome.log(a.logger(), w.resource)
 	}()
-	g, err = a.acquire(ctx, resource, func(err error) { f.last.Store(&err) })
+	g, err = a.acquire(ctx, w, func(err error) { f.last.Store(&err) })
 }
 
 func (f *flight) lastTry() error {

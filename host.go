@@ -5,45 +5,45 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 )
 
-// Host is a place that Azure runs code in and that has a token endpoint of its own.
+// Host is a place that Azure runs code in, with its own way of handing out tokens. The constants are all there are.
 type Host string
 
-const (
-	// HostIMDS is the Instance Metadata Service: virtual machines, scale sets, AKS nodes, Batch nodes, Container
-	// Instances and Spring Apps.
-	HostIMDS Host = "imds"
-	// HostAppService is App Service, Functions, Logic Apps and Container Apps.
-	HostAppService Host = "appservice"
+// kind is all that detection knows of a host; the rest is in the host's own file.
+type kind struct {
+	host   Host
+	name   string                                                // in Azure's own terms, for messages
+	detect func(environment) (endpoint, reason string, ok bool)  // the endpoint as configured, and in words why
+	source func(environment, *CredentialOptions) (source, error) // what asks it; errors name the field or variable
+}
 
-	// Hosts that are recognised, so that nobody asks IMDS there by mistake, but not supported yet.
-	hostServiceFabric   Host = "servicefabric"
-	hostMachineLearning Host = "machinelearning"
-	hostCloudShell      Host = "cloudshell"
-	hostArc             Host = "arc"
-)
+// kinds are tried in order; the first that recognises its host decides. The order is MSAL's: a host whose variables are
+// a superset of another's comes first. Workload identity comes before them all, as in the credential chains of the Azure
+// SDKs: its variables are put into a pod on purpose. (A function, because a variable would depend on itself.)
+func kinds() [7]kind {
+	return [...]kind{
+		{HostWorkloadIdentity, "workload identity", detectWorkload, newWorkload},
+		{HostServiceFabric, "Service Fabric", detectServiceFabric, newServiceFabric},
+		{HostAppService, "App Service", detectAppService, newAppService},
+		{HostAzureML, "Azure ML or legacy App Service", detectAzureML, newAzureML},
+		{HostCloudShell, "Cloud Shell", detectCloudShell, newCloudShell},
+		{HostArc, "Azure Arc", detectArc, newArc},
+		{HostIMDS, "IMDS", detectIMDS, newIMDS},
+	}
+}
 
 // String returns the host's name in Azure's own terms, for messages.
 func (h Host) String() string {
-	switch h {
-	case HostIMDS:
-		return "IMDS"
-	case HostAppService:
-		return "App Service"
-	case hostServiceFabric:
-		return "Service Fabric"
-	case hostMachineLearning:
-		return "Azure ML or legacy App Service"
-	case hostCloudShell:
-		return "Cloud Shell"
-	case hostArc:
-		return "Azure Arc"
+	for _, k := range kinds() {
+		if k.host == h {
+			return k.name
+		}
 	}
 	return string(h)
 }
@@ -51,12 +51,12 @@ func (h Host) String() string {
 // Detection is what [Detect] concluded.
 type Detection struct {
 	Host     Host   // the host; IMDS when nothing says otherwise
-	Endpoint string // the token endpoint's URL, without query
+	Endpoint string // the token endpoint's URL, without query; "" if a variable that it comes from is malformed
 	Reason   string // what decided, in words: names of variables and files, never a value that is secret
 }
 
 // Detect tells which host this process runs on, as [NewCredential] sees it. It reads environment variables and looks
-// for one file; it sends nothing, so that it can't tell whether the endpoint answers: see [Credential.Ready].
+// for the Azure Arc agent's program; it sends nothing, so that it can't tell whether the endpoint answers: see [Credential.Ready].
 // A variable that is set to the empty string counts as unset. It is safe for concurrent use.
 func Detect() Detection { return detect(processEnvironment()) }
 
@@ -85,29 +85,9 @@ const (
 	envMSISecret  = "MSI_SECRET"
 	envAuthority  = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
 	envTokenFile  = "AZURE_FEDERATED_TOKEN_FILE"
+	envClientID   = "AZURE_CLIENT_ID"
+	envTenantID   = "AZURE_TENANT_ID"
 )
-
-// detectors are tried in order; the first that recognises its host decides. The order is MSAL's: a host whose
-// variables are a superset of another's comes first. Each returns the endpoint as configured and the reason in words.
-var detectors = []struct {
-	host   Host
-	detect func(environment) (endpoint, reason string, ok bool)
-}{
-	{hostServiceFabric, func(env environment) (string, string, bool) {
-		return env.getenv(envEndpoint), envEndpoint + ", " + envHeader + " and " + envThumbprint + " are set", env.has(envEndpoint, envHeader, envThumbprint)
-	}},
-	{HostAppService, func(env environment) (string, string, bool) {
-		return env.getenv(envEndpoint), envEndpoint + " and " + envHeader + " are set", env.has(envEndpoint, envHeader)
-	}},
-	{hostMachineLearning, func(env environment) (string, string, bool) {
-		return env.getenv(envMSI), envMSI + " and " + envMSISecret + " are set", env.has(envMSI, envMSISecret)
-	}},
-	{hostCloudShell, func(env environment) (string, string, bool) {
-		return env.getenv(envMSI), envMSI + " is set and " + envMSISecret + " is not", env.has(envMSI)
-	}},
-	{hostArc, detectArc},
-	{HostIMDS, detectIMDS},
-}
 
 // has reports whether all of the variables are set to something.
 func (env environment) has(names ...string) bool {
@@ -120,110 +100,77 @@ func (env environment) has(names ...string) bool {
 }
 
 func detect(env environment) Detection {
-	for _, d := range detectors {
-		if endpoint, reason, ok := d.detect(env); ok {
-			return Detection{Host: d.host, Endpoint: displayURL(endpoint), Reason: reason}
+	for _, k := range kinds() {
+		if endpoint, reason, ok := k.detect(env); ok {
+			return Detection{Host: k.host, Endpoint: displayURL(endpoint), Reason: reason}
 		}
 	}
-	panic("identity: unreachable: the last detector takes every environment")
+	panic("identity: unreachable: the last kind of host takes every environment")
 }
 
-// chosen is the reason when nothing was detected.
-const chosen = "CredentialOptions.Host says so"
-
-// choose is detection when the user named the host.
-func choose(host Host, env environment) (Detection, error) {
-	for _, d := range detectors {
-		if d.host == host {
-			endpoint, _, _ := d.detect(env)
-			return Detection{Host: host, Endpoint: displayURL(endpoint), Reason: chosen}, nil
+// newSource is where the host that was detected, or that the user named, becomes one that can be asked.
+func newSource(env environment, options *CredentialOptions) (source, error) {
+	want := options.Host
+	if want == "" {
+		want = detect(env).Host
+	}
+	for _, k := range kinds() {
+		if k.host != want {
+			continue
 		}
-	}
-	return Detection{}, fmt.Errorf("identity: CredentialOptions.Host: unknown host %q: want %q, %q or \"\" to detect it", string(host), string(HostIMDS), string(HostAppService))
-}
-
-// newSource is where a detected host becomes one that can be asked.
-func newSource(d Detection, env environment, id ID) (source, error) {
-	switch d.Host {
-	case HostIMDS:
-		return newIMDS(env, id)
-	case HostAppService:
-		return newAppService(env, id)
-	}
-	if d.Reason == chosen {
-		return nil, fmt.Errorf("identity: %s is not supported yet", d.Host)
-	}
-	return nil, fmt.Errorf("identity: this is %s (%s), which is not supported yet: set CredentialOptions.Host if that is wrong", d.Host, d.Reason)
-}
-
-// detectArc finds the Connected Machine agent by its variables, or by its program where a service has no variables.
-func detectArc(env environment) (string, string, bool) {
-	if env.has(envEndpoint, envIMDS) {
-		return env.getenv(envEndpoint), envEndpoint + " and " + envIMDS + " are set", true
-	}
-	const endpoint = "http://localhost:40342/metadata/identity/oauth2/token"
-	for _, path := range arcAgentPaths(env) {
-		// A variable that somebody set to move IMDS says more than a file that a machine carries.
-		if !env.has(envAuthority) && env.exists(path) {
-			return endpoint, path + " exists", true
+		src, err := k.source(env, options)
+		if err != nil && options.Host != "" {
+			return nil, fmt.Errorf("identity: CredentialOptions.Host is %q: %s", string(options.Host), strings.TrimPrefix(err.Error(), "identity: "))
 		}
+		return src, err
 	}
-	return endpoint, "", false
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, strconv.Quote(string(k.host)))
+	}
+	return nil, fmt.Errorf("identity: CredentialOptions.Host: unknown host %q: want one of %s, or \"\" to detect it", string(want), strings.Join(names, ", "))
 }
 
-// arcAgentPaths: the agent installs its program under Program Files; MSAL for Go looks under ProgramData instead.
-// Looking at both costs nothing.
-func arcAgentPaths(env environment) []string {
-	switch env.goos {
-	case "linux":
-		return []string{"/opt/azcmagent/bin/himds"}
-	case "windows":
-		var paths []string
-		for _, root := range []string{"ProgramFiles", "ProgramData"} {
-			if dir := env.getenv(root); dir != "" {
-				paths = append(paths, filepath.Join(dir, "AzureConnectedMachineAgent", "himds.exe"))
-			}
-		}
-		return paths
+// onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.
+func onlySelects(host Host, id ID, by string, allowed ...ID) error {
+	if id == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == idKind(id) }) {
+		return nil
+	}
+	return fmt.Errorf("identity: CredentialOptions.ID: %s can't select an identity by %s: %s", host, idKind(id), by)
+}
+
+// endpoint reads the URL that a variable names.
+func (env environment) endpoint(variable, example string) (*url.URL, error) {
+	return parseEndpoint(variable, env.getenv(variable), example)
+}
+
+// endpointAndSecret reads the URL and the secret that two variables hold.
+func (env environment) endpointAndSecret(variable, secretVariable, example string) (*url.URL, string, error) {
+	u, err := env.endpoint(variable, example)
+	if err != nil {
+		return nil, "", err
+	}
+	secret := env.getenv(secretVariable)
+	if err := validateSecret(secretVariable, secret); err != nil {
+		return nil, "", err
+	}
+	return u, secret, nil
+}
+
+// validateSecret refuses what can't be sent in a header, without repeating it.
+func validateSecret(variable, value string) error {
+	switch {
+	case value == "":
+		return errors.New("identity: " + variable + ": is empty")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return errors.New("identity: " + variable + ": contains a control character")
 	}
 	return nil
 }
 
-// detectIMDS takes whatever no other host claimed.
-func detectIMDS(env environment) (string, string, bool) {
-	endpoint, err := imdsEndpoint(env)
-	if err != nil {
-		endpoint = env.getenv(envAuthority)
-	}
-	reason := "no other host's variables are set"
-	var alone []string
-	for _, name := range []string{envEndpoint, envHeader, envThumbprint, envIMDS, envMSISecret} {
-		if env.has(name) {
-			alone = append(alone, name)
-		}
-	}
-	switch {
-	case len(alone) > 0 && !env.has(envEndpoint) && env.has(envHeader): // half of Service Fabric's variables
-		reason = envEndpoint + " is not set, only " + strings.Join(alone, " and ") + ", as on Container Instances, which use IMDS"
-	case len(alone) > 0:
-		reason = "no other host has just " + strings.Join(alone, " and ")
-	}
-	if env.has(envAuthority) {
-		reason = envAuthority + " is set, and " + reason
-	}
-	if env.has(envTokenFile) {
-		reason += "; " + envTokenFile + " is set, but workload identity is not supported yet"
-	}
-	return endpoint, reason, true
-}
-
 // parseEndpoint checks a URL that came out of an environment variable. Errors name the variable and don't repeat the
 // value, which may contain a password.
-func parseEndpoint(variable, value string) (*url.URL, error) {
-	example := "http://localhost:4141/msi/token"
-	if variable == envAuthority {
-		example = "http://127.0.0.1:8080"
-	}
+func parseEndpoint(variable, value, example string) (*url.URL, error) {
 	fail := func(why string) (*url.URL, error) {
 		return nil, errors.New("identity: " + variable + ": " + why + ": want a URL such as " + example)
 	}

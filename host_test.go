@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,34 +29,42 @@ func wantErrorText(tb testing.TB, err error, want ...string) {
 
 // The columns of the truth table, and what each is set to. The last is the Arc agent's program.
 var (
-	detectionColumns = []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET", "himds"}
-	detectionValues  = map[string]string{
+	detectionColumns = []string{
+		"AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID",
+		"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET", "himds",
+	}
+	detectionValues = map[string]string{
+		"AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token",
+		"AZURE_CLIENT_ID":            "11111111-1111-4111-8111-111111111111",
+		"AZURE_TENANT_ID":            "22222222-2222-4222-8222-222222222222",
 		"IDENTITY_ENDPOINT":          "https://localhost:2377/metadata/identity/oauth2/token",
 		"IDENTITY_HEADER":            canary + "-header",
-		"IDENTITY_SERVER_THUMBPRINT": "0123456789ABCDEF",
+		"IDENTITY_SERVER_THUMBPRINT": "0123456789ABCDEF0123456789abcdef01234567",
 		"IMDS_ENDPOINT":              "http://localhost:40342",
 		"MSI_ENDPOINT":               "http://127.0.0.1:41001/MSI/token/",
 		"MSI_SECRET":                 canary + "-secret",
 	}
 )
 
-// detectionTable: 1 is set, 0 is unset or empty, - is either. Each of the 128 combinations is in exactly one row.
+// detectionTable: 1 is set, 0 is unset or empty, - is either; "not" is anything but all three of workload identity's
+// variables. Each of the 1,024 combinations is in exactly one row.
 var detectionTable = []struct {
 	row      string // in the order of detectionColumns
 	host     Host
 	endpoint string
 }{
-	{"111----", "servicefabric", "https://localhost:2377/metadata/identity/oauth2/token"},
-	{"110----", "appservice", "https://localhost:2377/metadata/identity/oauth2/token"},
-	{"10--11-", "machinelearning", "http://127.0.0.1:41001/MSI/token/"},
-	{"10--10-", "cloudshell", "http://127.0.0.1:41001/MSI/token/"},
-	{"10-10--", "arc", "https://localhost:2377/metadata/identity/oauth2/token"},
-	{"10-00-1", "arc", "http://localhost:40342/metadata/identity/oauth2/token"},
-	{"10-00-0", "imds", "http://169.254.169.254/metadata/identity/oauth2/token"},
-	{"0---11-", "machinelearning", "http://127.0.0.1:41001/MSI/token/"},
-	{"0---10-", "cloudshell", "http://127.0.0.1:41001/MSI/token/"},
-	{"0---0-1", "arc", "http://localhost:40342/metadata/identity/oauth2/token"},
-	{"0---0-0", "imds", "http://169.254.169.254/metadata/identity/oauth2/token"},
+	{"111 ---- -- -", "workloadidentity", "https://login.microsoftonline.com/22222222-2222-4222-8222-222222222222/oauth2/v2.0/token"},
+	{"not 111- -- -", "servicefabric", "https://localhost:2377/metadata/identity/oauth2/token"},
+	{"not 110- -- -", "appservice", "https://localhost:2377/metadata/identity/oauth2/token"}, // with IMDS_ENDPOINT, too, and with Container Apps' MSI_ variables
+	{"not 10-- 11 -", "azureml", "http://127.0.0.1:41001/MSI/token/"},
+	{"not 10-- 10 -", "cloudshell", "http://127.0.0.1:41001/MSI/token/"},
+	{"not 10-1 0- -", "arc", "https://localhost:2377/metadata/identity/oauth2/token"},
+	{"not 10-0 0- 1", "arc", "http://127.0.0.1:40342/metadata/identity/oauth2/token"},
+	{"not 10-0 0- 0", "imds", "http://169.254.169.254/metadata/identity/oauth2/token"},
+	{"not 0--- 11 -", "azureml", "http://127.0.0.1:41001/MSI/token/"}, // Container Instances' half set is among these four
+	{"not 0--- 10 -", "cloudshell", "http://127.0.0.1:41001/MSI/token/"},
+	{"not 0--- 0- 1", "arc", "http://127.0.0.1:40342/metadata/identity/oauth2/token"},
+	{"not 0--- 0- 0", "imds", "http://169.254.169.254/metadata/identity/oauth2/token"},
 }
 
 // expectedDetection looks a combination up in the table.
@@ -67,12 +74,17 @@ func expectedDetection(tb testing.TB, set func(column string) bool) (Host, strin
 	var endpoint string
 	rows := 0
 	for _, r := range detectionTable {
-		if len(r.row) != len(detectionColumns) {
-			tb.Fatalf("row %q has %d columns", r.row, len(r.row))
+		row := strings.ReplaceAll(r.row, " ", "")
+		if len(row) != len(detectionColumns) {
+			tb.Fatalf("row %q has %d columns", r.row, len(row))
 		}
 		match := true
+		if rest, ok := strings.CutPrefix(row, "not"); ok {
+			match = !(set(detectionColumns[0]) && set(detectionColumns[1]) && set(detectionColumns[2]))
+			row = "---" + rest
+		}
 		for i, column := range detectionColumns {
-			match = match && (r.row[i] == '-' || (r.row[i] == '1') == set(column))
+			match = match && (row[i] == '-' || (row[i] == '1') == set(column))
 		}
 		if match {
 			host, endpoint = r.host, r.endpoint
@@ -85,48 +97,76 @@ func expectedDetection(tb testing.TB, set func(column string) bool) (Host, strin
 	return host, endpoint
 }
 
+// agents are the places where the Arc agent's program can be, on each system. On the last three there is none to be found.
+var agents = []struct {
+	goos  string
+	files []string
+	found bool
+}{
+	{"linux", []string{"/opt/azcmagent/bin/himds"}, true},
+	{"windows", []string{`C:\Program Files\AzureConnectedMachineAgent\himds.exe`}, true},
+	{"windows", []string{`C:\ProgramData\AzureConnectedMachineAgent\himds.exe`}, true},
+	{"windows", []string{`C:\Program Files\AzureConnectedMachineAgent\himds.exe`, `C:\ProgramData\AzureConnectedMachineAgent\himds.exe`}, true},
+	{"linux", nil, false},
+	{"windows", nil, false},
+	{"darwin", []string{"/opt/azcmagent/bin/himds", `C:\Program Files\AzureConnectedMachineAgent\himds.exe`}, false},
+}
+
+// TestDetectTruthTable walks through all combinations of the variables, each unset, empty or set, and of the files.
 func TestDetectTruthTable(t *testing.T) {
 	t.Parallel()
-	for bits := range 1 << len(detectionColumns) {
-		set := func(column string) bool { return bits>>slices.Index(detectionColumns, column)&1 == 1 }
-		variables, names := map[string]string{}, []string{}
-		for i, column := range detectionColumns[:len(detectionColumns)-1] {
-			switch {
-			case set(column):
-				variables[column] = detectionValues[column]
-				names = append(names, column)
-			case (bits+i)%2 == 0: // the others are empty rather than unset
-				variables[column] = ""
+	names := detectionColumns[:len(detectionColumns)-1]
+	combinations := 1
+	for range names {
+		combinations *= 3
+	}
+	for _, agent := range agents {
+		t.Run(fmt.Sprint(agent.goos, " ", len(agent.files)), func(t *testing.T) {
+			t.Parallel()
+			variables := map[string]string{}
+			env := environmentOf(variables)
+			env.goos = agent.goos
+			env.exists = func(path string) bool { return slices.Contains(agent.files, path) }
+			for combination := range combinations {
+				clear(variables)
+				variables["ProgramFiles"], variables["ProgramData"] = `C:\Program Files`, `C:\ProgramData`
+				empty := 0
+				for i, rest := 0, combination; i < len(names); i, rest = i+1, rest/3 {
+					switch rest % 3 {
+					case 1:
+						variables[names[i]] = ""
+						empty++
+					case 2:
+						variables[names[i]] = detectionValues[names[i]]
+					}
+				}
+				host, endpoint := expectedDetection(t, func(column string) bool {
+					if column == "himds" {
+						return agent.found
+					}
+					return variables[column] != ""
+				})
+				got := detect(env)
+				if got.Host != host || got.Endpoint != endpoint {
+					t.Fatalf("%v: got %s at %s, want %s at %s", variables, got.Host, got.Endpoint, host, endpoint)
+				}
+				if got.Reason == "" || strings.Contains(fmt.Sprintf("%+v", got), canary) {
+					t.Fatalf("%v: reason is empty or has a secret: %+v", variables, got)
+				}
+				if empty > 0 { // the same as unset, as we have just seen
+					continue
+				}
+				cred, err := newCredential(&CredentialOptions{}, env)
+				if err != nil {
+					wantErrorText(t, err, "Azure Arc's agent runs on Linux and Windows")
+					if host != HostArc || agent.goos != "darwin" || strings.Contains(err.Error(), canary) {
+						t.Fatalf("%v: newCredential: %v", variables, err)
+					}
+				} else if cred.Host() != host {
+					t.Fatalf("%v: Credential.Host() is %s, want %s", variables, cred.Host(), host)
+				}
 			}
-		}
-		name := fmt.Sprint(names, " himds=", set("himds"))
-		env := environmentOf(variables)
-		env.exists = func(path string) bool { return set("himds") && path == "/opt/azcmagent/bin/himds" }
-
-		host, endpoint := expectedDetection(t, set)
-		got := detect(env)
-		if got.Host != host || got.Endpoint != endpoint {
-			t.Errorf("%s: got %s at %s, want %s at %s", name, got.Host, got.Endpoint, host, endpoint)
-		}
-		if got.Reason == "" || strings.Contains(fmt.Sprintf("%+v", got), canary) {
-			t.Errorf("%s: reason is empty or has a secret: %+v", name, got)
-		}
-
-		cred, err := newCredential(&CredentialOptions{}, env)
-		switch host {
-		case HostIMDS, HostAppService:
-			if err != nil {
-				t.Errorf("%s: newCredential: %v", name, err)
-			} else if cred.Host() != host {
-				t.Errorf("%s: Credential.Host() is %s, want %s", name, cred.Host(), host)
-			}
-		default:
-			human := map[Host]string{"servicefabric": "Service Fabric", "machinelearning": "Azure ML", "cloudshell": "Cloud Shell", "arc": "Azure Arc"}[host]
-			wantErrorText(t, err, human, "not supported", "CredentialOptions.Host")
-			if err != nil && strings.Contains(err.Error(), canary) {
-				t.Errorf("%s: error has a secret: %v", name, err)
-			}
-		}
+		})
 	}
 }
 
@@ -145,6 +185,9 @@ func TestReasonIsTrue(t *testing.T) {
 		{"Azure ML", []string{"MSI_ENDPOINT", "MSI_SECRET"}, []string{"MSI_ENDPOINT", "MSI_SECRET"}},
 		{"Cloud Shell", []string{"MSI_ENDPOINT"}, []string{"MSI_ENDPOINT", "MSI_SECRET is not"}},
 		{"Arc", []string{"IDENTITY_ENDPOINT", "IMDS_ENDPOINT"}, []string{"IDENTITY_ENDPOINT", "IMDS_ENDPOINT"}},
+		{"workload identity", []string{"AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"}, []string{"AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"}},
+		{"half of workload identity", []string{"AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID"}, []string{"AZURE_FEDERATED_TOKEN_FILE", "AZURE_TENANT_ID is not"}},
+		{"the file alone", []string{"AZURE_FEDERATED_TOKEN_FILE"}, []string{"AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID and AZURE_TENANT_ID are not"}},
 		{"nothing", nil, []string{"no other host's variables"}},
 		{"the endpoint alone", []string{"IDENTITY_ENDPOINT"}, []string{"IDENTITY_ENDPOINT"}},
 	} {
@@ -176,10 +219,10 @@ func TestDetectArcAgent(t *testing.T) {
 	}{
 		{"Linux", "linux", "/opt/azcmagent/bin/himds", nil, "arc"},
 		{"Linux, its name on Windows", "linux", "/opt/azcmagent/bin/himds.exe", nil, "imds"},
-		{"Windows, Program Files", "windows", filepath.Join(`C:\Program Files`, "AzureConnectedMachineAgent", "himds.exe"), map[string]string{"ProgramFiles": `C:\Program Files`}, "arc"},
-		{"Windows, ProgramData", "windows", filepath.Join(`C:\ProgramData`, "AzureConnectedMachineAgent", "himds.exe"), map[string]string{"ProgramData": `C:\ProgramData`}, "arc"},
-		{"Windows, both set, the second has it", "windows", filepath.Join(`C:\ProgramData`, "AzureConnectedMachineAgent", "himds.exe"), map[string]string{"ProgramFiles": `C:\Program Files`, "ProgramData": `C:\ProgramData`}, "arc"},
-		{"Windows, neither variable", "windows", filepath.Join("AzureConnectedMachineAgent", "himds.exe"), nil, "imds"},
+		{"Windows, Program Files", "windows", `C:\Program Files\AzureConnectedMachineAgent\himds.exe`, map[string]string{"ProgramFiles": `C:\Program Files`}, "arc"},
+		{"Windows, ProgramData", "windows", `C:\ProgramData\AzureConnectedMachineAgent\himds.exe`, map[string]string{"ProgramData": `C:\ProgramData`}, "arc"},
+		{"Windows, both set, the second has it", "windows", `C:\ProgramData\AzureConnectedMachineAgent\himds.exe`, map[string]string{"ProgramFiles": `C:\Program Files`, "ProgramData": `C:\ProgramData`}, "arc"},
+		{"Windows, neither variable", "windows", `AzureConnectedMachineAgent\himds.exe`, nil, "imds"},
 		{"Windows, Linux's path", "windows", "/opt/azcmagent/bin/himds", map[string]string{"ProgramFiles": `C:\Program Files`}, "imds"},
 		{"macOS", "darwin", "/opt/azcmagent/bin/himds", nil, "imds"},
 	} {
@@ -274,11 +317,17 @@ func TestHostOption(t *testing.T) {
 		{"App Service without the header", HostAppService, map[string]string{"IDENTITY_ENDPOINT": "http://localhost/msi/token"}, "", []string{"IDENTITY_HEADER", "empty"}},
 		{"App Service on Service Fabric", HostAppService, map[string]string{"IDENTITY_ENDPOINT": "http://localhost/", "IDENTITY_HEADER": "h", "IDENTITY_SERVER_THUMBPRINT": "t"}, "appservice", nil},
 		{"IMDS on Cloud Shell", HostIMDS, map[string]string{"MSI_ENDPOINT": "http://localhost/"}, "imds", nil},
-		{"unknown", "moon", nil, "", []string{"CredentialOptions.Host", `"moon"`, `"imds"`, `"appservice"`}},
+		{"unknown", "moon", nil, "", []string{"CredentialOptions.Host", `"moon"`, `"imds"`, `"appservice"`, `"servicefabric"`, `"azureml"`, `"cloudshell"`, `"arc"`, `"workloadidentity"`}},
 		{"wrong case", "IMDS", nil, "", []string{"CredentialOptions.Host", `"IMDS"`}},
 		{"blank", " ", nil, "", []string{"CredentialOptions.Host", `" "`}},
 		{"nasty", "a\nb", nil, "", []string{"CredentialOptions.Host"}},
-		{"not supported yet", "arc", nil, "", []string{"Azure Arc", "not supported"}},
+		{"Arc where nothing says so", HostArc, nil, "arc", nil},
+		{"Azure ML where it isn't", HostAzureML, nil, "", []string{"MSI_ENDPOINT", "empty"}},
+		{"Azure ML without the secret", HostAzureML, map[string]string{"MSI_ENDPOINT": "http://localhost/msi/token"}, "", []string{"MSI_SECRET", "empty"}},
+		{"Cloud Shell where it isn't", HostCloudShell, nil, "", []string{"MSI_ENDPOINT", "empty"}},
+		{"Cloud Shell on Azure ML", HostCloudShell, map[string]string{"MSI_ENDPOINT": "http://localhost/msi/token", "MSI_SECRET": "s"}, "cloudshell", nil},
+		{"Service Fabric on App Service", HostServiceFabric, app, "", []string{"IDENTITY_SERVER_THUMBPRINT", "40 hexadecimal digits"}},
+		{"workload identity where it isn't", HostWorkloadIdentity, nil, "", []string{"AZURE_CLIENT_ID", "empty"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -414,7 +463,7 @@ func TestAuthorityHost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := cred.sender.source.request("r")
+			r, err := cred.sender.source.request(ask{resource: "r"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -429,7 +478,7 @@ func TestHostNames(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[Host]string{
 		HostIMDS: "IMDS", HostAppService: "App Service", "servicefabric": "Service Fabric", "cloudshell": "Cloud Shell",
-		"arc": "Azure Arc", "machinelearning": "Azure ML or legacy App Service", "moon": "moon", "": "",
+		"arc": "Azure Arc", "azureml": "Azure ML or legacy App Service", "workloadidentity": "workload identity", "moon": "moon", "": "",
 	} {
 		if got := host.String(); got != want {
 			t.Errorf("Host(%q).String() is %q, want %q", string(host), got, want)
@@ -490,7 +539,7 @@ func FuzzDetect(f *testing.F) {
 		if want := d.Host; host == "" && cred.Host() != want || host != "" && cred.Host() != Host(host) {
 			t.Errorf("credential's host is %q, detected %q, asked for %q", cred.Host(), want, host)
 		}
-		r, err := cred.sender.source.request("https://vault.azure.net")
+		r, err := cred.sender.source.request(ask{resource: "https://vault.azure.net"})
 		if err != nil {
 			t.Fatalf("constructor passed what the request refuses: %v", err)
 		}

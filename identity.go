@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 // [NewCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no Close, and leaves no
 // goroutine behind but a renewal under way.
 type Credential struct {
-	view   view
-	sender *sender
-	tokens *cache
+	view     view
+	variants *variants // in place of view, on hosts where a token depends on more than the resource; nil elsewhere
+	sender   *sender
+	tokens   *cache
 }
 
 var _ azcore.TokenCredential = (*Credential)(nil)
@@ -29,7 +31,8 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // # Defaults of CredentialOptions.Retry
 //
 // An acquisition may take 75 s on IMDS and 30 s elsewhere, all tries together; each try 40 s and 20 s; waits between tries
-// are random up to 1 s (elsewhere 500 ms) doubling to 10 s (5 s), on top of Retry-After, and of 1 s after a 5xx of IMDS.
+// are random up to 1 s (elsewhere 500 ms) doubling to 10 s (5 s; Service Fabric 1 s to 16 s), on top of Retry-After, and of
+// 1 s after a 5xx of IMDS.
 // Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable].
 // An address that accepts connections and then says nothing is given the full time: a slow IMDS looks like that.
 //
@@ -59,17 +62,14 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 	if err := validateID(options.ID); err != nil {
 		return nil, err
 	}
-	detection := detect(env)
-	if options.Host != "" {
-		var err error
-		if detection, err = choose(options.Host, env); err != nil {
-			return nil, err
+	for _, tenant := range options.AdditionallyAllowedTenants {
+		if tenant != anyTenant {
+			if err := validateTenant("CredentialOptions.AdditionallyAllowedTenants", tenant); err != nil {
+				return nil, err
+			}
 		}
 	}
-	src, err := newSource(detection, env, options.ID)
-	if err != nil && detection.Reason == chosen {
-		return nil, fmt.Errorf("identity: CredentialOptions.Host is %q: %s", string(options.Host), strings.TrimPrefix(err.Error(), "identity: "))
-	}
+	src, err := newSource(env, options)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,11 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 	if err != nil {
 		return nil, err
 	}
-	return &Credential{view: view{identity: cacheKey(src)}, sender: snd, tokens: shared.tokens}, nil
+	c := &Credential{view: view{identity: cacheKey(src)}, sender: snd, tokens: shared.tokens}
+	if ch, ok := src.(chooser); ok {
+		c.variants = &variants{source: ch, identity: c.view.identity}
+	}
+	return c, nil
 }
 
 // cacheKey is by what tokens of one identity are kept together. IDs are the same in any case.
@@ -89,6 +93,9 @@ func cacheKey(src source) string {
 	return string(src.host()) + "\n" + src.endpoint() + "\n" + idKind(id) + " " + strings.ToLower(normalID(id.String())) + "\n"
 }
 
+// key is what a variant adds to it.
+func (v variant) key() string { return v.tenant + "\n" + strconv.FormatBool(v.cae) + "\n" }
+
 const defaultSuffix = "/.default"
 
 // resourceOf is what a scope is for: one "/.default" is taken off, a slash before it belongs to the resource.
@@ -99,15 +106,22 @@ func resourceOf(scope string) string { return strings.TrimSuffix(scope, defaultS
 // A held token is returned at once, without a request and without an allocation, until it really ends; from half of its
 // life on it is renewed in the background. Only without a valid token does GetToken block, until ctx ends and at most for
 // the time that [NewCredential] documents; in the last 5 minutes of a long-lived token it may wait up to 2 s for the
-// renewal. RefreshOn says when the renewal is due. TenantID and EnableCAE don't matter to a managed identity. Claims make
-// it ask the host anew, at most once in 30 s for a resource, after a request that is under way already; the host may repeat
-// itself from a cache of its own.
+// renewal. RefreshOn says when the renewal is due. Claims make it ask the host anew, at most once in 30 s for a resource,
+// after a request that is under way already. Service Fabric is told which token was rejected, and workload identity repeats
+// the claims to Entra; other hosts take none, and may repeat themselves from a cache of their own. On those two hosts
+// EnableCAE, which Azure SDK clients set, gets tokens that can be challenged, and that are not those without it: set it to
+// share theirs; Ready does. TenantID matters to workload identity only: see
+// CredentialOptions.AdditionallyAllowedTenants.
 //
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one identity and resource share
 // one request; a caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.
 func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if len(options.Scopes) == 1 && options.Claims == "" {
-		if h := c.view.fresh(options.Scopes[0]); h != nil {
+		v := &c.view
+		if c.variants != nil {
+			v = c.variants.known(wishOf(options))
+		}
+		if h := v.fresh(options.Scopes[0]); h != nil {
 			return h.token, nil
 		}
 	}
@@ -129,7 +143,14 @@ func (c *Credential) getToken(ctx context.Context, options policy.TokenRequestOp
 	if err := validateResource(resource); err != nil {
 		return azcore.AccessToken{}, err
 	}
-	token, err := c.tokens.get(ctx, &c.view, scope, options.Claims != "", c.sender)
+	v := &c.view
+	if c.variants != nil {
+		var err error
+		if v, err = c.variants.view(options); err != nil {
+			return azcore.AccessToken{}, err
+		}
+	}
+	token, err := c.tokens.get(ctx, v, scope, options.Claims, c.sender)
 	if err != nil {
 		return azcore.AccessToken{}, c.ownError(err, resource)
 	}
@@ -195,7 +216,7 @@ func (c *Credential) Ready(ctx context.Context, scopes ...string) error {
 func (c *Credential) ready(ctx context.Context, scope string) error {
 	var last *AuthenticationError
 	for {
-		_, err := c.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		_, err := c.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true}) // as Azure SDK clients ask
 		e, ok := errors.AsType[*AuthenticationError](err)
 		switch {
 		case !ok || !e.transient: // nil, too

@@ -1,14 +1,58 @@
 package identity
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 )
+
+// HostIMDS is the Instance Metadata Service: virtual machines, scale sets, AKS nodes, Batch nodes, Container Instances and
+// Spring Apps.
+const HostIMDS Host = "imds"
+
+// detectIMDS takes whatever no other host claimed.
+func detectIMDS(env environment) (string, string, bool) {
+	endpoint, err := imdsEndpoint(env)
+	if err != nil {
+		endpoint = env.getenv(envAuthority)
+	}
+	reason := "no other host's variables are set"
+	var alone []string
+	for _, name := range []string{envEndpoint, envHeader, envThumbprint, envIMDS, envMSISecret} {
+		if env.has(name) {
+			alone = append(alone, name)
+		}
+	}
+	switch {
+	case len(alone) > 0 && !env.has(envEndpoint) && env.has(envHeader): // half of Service Fabric's variables
+		reason = envEndpoint + " is not set, only " + strings.Join(alone, " and ") + ", as on Container Instances, which use IMDS"
+	case len(alone) > 0:
+		reason = "no other host has just " + strings.Join(alone, " and ")
+	}
+	if env.has(envTokenFile) {
+		var missing []string
+		for _, name := range []string{envClientID, envTenantID} {
+			if !env.has(name) {
+				missing = append(missing, name)
+			}
+		}
+		verb := " is"
+		if len(missing) > 1 {
+			verb = " are"
+		}
+		half := envTokenFile + " is set, but " + strings.Join(missing, " and ") + verb + " not, which workload identity needs"
+		if len(alone) > 0 {
+			half = reason + "; " + half
+		}
+		reason = half
+	}
+	if env.has(envAuthority) {
+		reason = envAuthority + " is set, and " + reason
+	}
+	return endpoint, reason, true
+}
 
 // imds is the Instance Metadata Service of virtual machines, scale sets, AKS and Batch nodes, Container Instances and
 // Spring Apps.
@@ -30,7 +74,7 @@ func imdsEndpoint(env environment) (string, error) {
 	if base == "" {
 		return imdsBase + imdsPath, nil
 	}
-	u, err := parseEndpoint(envAuthority, base)
+	u, err := parseEndpoint(envAuthority, base, "http://127.0.0.1:8080")
 	if err != nil {
 		return "", err
 	}
@@ -44,12 +88,12 @@ func imdsEndpoint(env environment) (string, error) {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}).String(), nil
 }
 
-func newIMDS(env environment, id ID) (source, error) {
+func newIMDS(env environment, options *CredentialOptions) (source, error) {
 	endpoint, err := imdsEndpoint(env)
 	if err != nil {
 		return nil, err
 	}
-	return &imds{url: endpoint, id: id}, nil
+	return &imds{url: endpoint, id: options.ID}, nil
 }
 
 func (s *imds) host() Host       { return HostIMDS }
@@ -57,8 +101,8 @@ func (s *imds) endpoint() string { return s.url }
 func (s *imds) identity() ID     { return s.id }
 
 // request asks for a token. Container Instances know the resource ID as msi_res_id only.
-func (s *imds) request(resource string) (request, error) {
-	query := url.Values{"api-version": {"2018-02-01"}, "resource": {resource}}
+func (s *imds) request(a ask) (request, error) {
+	query := url.Values{"api-version": {"2018-02-01"}, "resource": {a.resource}}
 	switch id := s.id.(type) {
 	case ClientID:
 		query.Set("client_id", string(id))
@@ -82,11 +126,7 @@ func (s *imds) recognises(a answer) bool {
 	if strings.HasPrefix(a.header.Get("Server"), "IMDS/") {
 		return true
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(bytes.TrimSpace(a.body), &fields) != nil {
-		return false
-	}
-	return isSet(fields["error"]) || isSet(fields["access_token"])
+	return isOAuth(a.body)
 }
 
 // notAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
@@ -94,8 +134,10 @@ func (s *imds) notAssigned(status int, f fault) bool {
 	return status == http.StatusBadRequest && f.code == "invalid_request" && !f.fromEntra()
 }
 
-func (s *imds) hint(status int, f fault) string {
+func (s *imds) hint(_ ask, status int, f fault) string {
 	switch {
+	case status == noAnswer:
+		return "nothing at " + s.url + " is IMDS: is this an Azure VM, and may this process reach that address?"
 	case s.notAssigned(status, f) && s.id != nil:
 		return "is " + describeID(s.id) + " assigned to this VM?"
 	case s.notAssigned(status, f):

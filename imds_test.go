@@ -150,14 +150,14 @@ func TestIMDSRequests(t *testing.T) {
 // TestIMDSRequestIsPure: a request changes nothing of the source, nor of another request.
 func TestIMDSRequestIsPure(t *testing.T) {
 	t.Parallel()
-	src, err := newIMDS(nowhere(), ClientID(guid))
+	src, err := newIMDS(nowhere(), &CredentialOptions{ID: ClientID(guid)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, _ := src.request("https://a")
+	first, _ := src.request(ask{resource: "https://a"})
 	first.header.Set("Metadata", "false")
 	first.url.Host = "elsewhere"
-	second, _ := src.request("https://b")
+	second, _ := src.request(ask{resource: "https://b"})
 	if second.header.Get("Metadata") != "true" || second.url.Host != "169.254.169.254" || second.url.Query().Get("resource") != "https://b" {
 		t.Errorf("second request is %s %v", second.url, second.header)
 	}
@@ -265,7 +265,7 @@ func TestIMDSRefusals(t *testing.T) {
 	t.Parallel()
 	const (
 		rest     = " (token for https://vault.azure.net, 1 attempt, 0s)"
-		aadsts   = "AADSTS500011: The resource principal named https://nope.example was not found in the tenant named Contoso. Trace ID: 6b7ff1c4-1111-4222-8333-944455556666 Correlation ID: 0a1b2c3d-1111-4222-8333-944455556666 Timestamp: 2026-01-02 03:04:05Z"
+		aadsts   = "AADSTS500011: The resource principal named https://nope.example was not found in the tenant named Contoso."
 		cor      = "0a1b2c3d-1111-4222-8333-944455556666"
 		restCor  = " (token for https://vault.azure.net, 1 attempt, 0s, correlation ID " + cor + ")"
 		multiple = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"

@@ -14,6 +14,9 @@ type outcome struct {
 	expires time.Time
 	next    time.Time // renewal, or the earliest next try
 	err     error
+
+	challenged bool // claims asked for it
+	heeded     bool // and the host takes claims
 }
 
 func (o outcome) log(to *slog.Logger, resource string) {
@@ -32,6 +35,14 @@ func (o outcome) log(to *slog.Logger, resource string) {
 			message = "token of another identity refused"
 		}
 		to.LogAttrs(ctx, slog.LevelWarn, message, append(attrs, slog.Time("next_try", o.next.UTC()), slog.String("error", o.err.Error()))...)
+	case o.challenged && !o.heeded:
+		level := slog.LevelInfo
+		if !o.changed {
+			level = slog.LevelWarn
+		}
+		to.LogAttrs(ctx, level, "claims challenge: the host takes no claims, its own cache decides whether the token changes", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
+	case o.challenged:
+		to.LogAttrs(ctx, slog.LevelInfo, "token acquired after a claims challenge", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
 	case o.first:
 		to.LogAttrs(ctx, slog.LevelInfo, "token acquired", append(attrs, slog.Time("renewal", o.next))...)
 	default:

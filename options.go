@@ -16,11 +16,14 @@ import (
 type CredentialOptions struct {
 	// ClientOptions configures the requests to the host's token endpoint.
 	//
-	//   - Transport: nil means a client that uses no proxy, follows no redirect and keeps no connection open. A
-	//     Transport of one's own is used as given, with one exception: an *http.Client without a CheckRedirect function
-	//     is copied and follows no redirect, because a redirect would carry the host's secret header elsewhere.
-	//     A credential with a Transport has a token cache, and a limit of 5 requests at once, of its own; all others share
-	//     one per process, but for the cache of those with policies.
+	//   - Transport: nil means a client that uses no proxy, follows no redirect and keeps no connection open; for workload
+	//     identity, which asks across the internet, one that uses the system's proxy. A Transport of one's own is used as
+	//     given, with two exceptions. An *http.Client without a CheckRedirect function is copied and follows no redirect,
+	//     because a redirect would carry the host's secret header elsewhere. On Service Fabric it must be an *http.Client
+	//     whose Transport is nil or a plain *http.Transport: a copy is used that accepts only the certificate with the
+	//     thumbprint in IDENTITY_SERVER_THUMBPRINT, and follows no redirect. A credential with a Transport has a token cache,
+	//     and a limit of requests at once (5, and 50 to Entra), of its own; all others share one per process, but for the
+	//     cache of those with policies.
 	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the defaults. Only one layer
 	//     retries. MaxRetries counts on top of the time budget: 0 means as many as the budget allows, less than zero
 	//     means none.
@@ -28,16 +31,25 @@ type CredentialOptions struct {
 	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests below it.
 	//   - Logging: IncludeBody is ignored, and neither the host's secret header nor Authorization can be allowed,
 	//     because a log is no place for a token.
-	//   - Cloud, APIVersion and InsecureAllowCredentialWithHTTP have no meaning for a managed identity and are ignored.
+	//   - Cloud: its ActiveDirectoryAuthorityHost is where workload identity asks, before AZURE_AUTHORITY_HOST; elsewhere it
+	//     has no meaning, like APIVersion and InsecureAllowCredentialWithHTTP.
 	azcore.ClientOptions
 
-	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it nil for the
-	// host's default, the system-assigned identity. An empty or blank ID is an error, never the system-assigned
-	// identity. Hosts without a system-assigned identity may hand out the only user-assigned one when ID is nil.
+	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it nil for the host's
+	// default: the system-assigned identity, or for want of one, on IMDS, the only user-assigned one; on Azure ML the one of
+	// DEFAULT_IDENTITY_CLIENT_ID, with workload identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the
+	// default. Azure ML, legacy App Service and workload identity take a ClientID only; Service Fabric, whose applications'
+	// manifests decide, and Cloud Shell, whose token is the signed-in user's, take none: NewCredential refuses what the host
+	// can't serve.
 	ID ID
 
 	// Host overrides the detection. "" means the host that [Detect] reports.
 	Host Host
+
+	// AdditionallyAllowedTenants are the tenants, beside that of AZURE_TENANT_ID, for which workload identity may ask for a
+	// token when the TenantID of a request names one, as Key Vault's clients do for a vault of another tenant. "*" allows
+	// any. By default there is none, and such a request fails. Managed identities have one tenant: elsewhere TenantID has no meaning.
+	AdditionallyAllowedTenants []string
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn), without any secret. nil is silent.
 	Logger *slog.Logger
@@ -49,7 +61,8 @@ type ID interface {
 	isID()
 }
 
-// ClientID is the client (application) ID of a user-assigned identity, a GUID. Azure shows it as "Client ID".
+// ClientID is the client (application) ID of a user-assigned identity, a GUID. Azure shows it as "Client ID". For workload
+// identity it may also be an application's.
 type ClientID string
 
 // ObjectID is the object (principal) ID of a user-assigned identity, a GUID. Azure shows it as "Object (principal) ID".
@@ -123,6 +136,19 @@ func validateID(id ID) error {
 		return fmt.Errorf("%s%s %q looks like a resource ID: use ResourceID", field, kind, value)
 	case kind == "ResourceID" && !strings.HasPrefix(value, "/"):
 		return fmt.Errorf("%sResourceID %q: want /subscriptions/…/userAssignedIdentities/…", field, value)
+	}
+	return nil
+}
+
+// validateValue refuses what can't be an ID, a version or a name; field names where it comes from.
+func validateValue(field, value string) error {
+	switch {
+	case value == "":
+		return errors.New(field + "is empty")
+	case len(value) > maxIDLength:
+		return fmt.Errorf("%sis of %d characters, at most %d are allowed", field, len(value), maxIDLength)
+	case strings.ContainsFunc(value, func(r rune) bool { return r == ' ' || unprintable(r) }):
+		return errors.New(field + "contains a blank or a control character, or is not UTF-8")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 
@@ -9,11 +10,12 @@ import (
 
 // node is what one process knows of one endpoint, whichever credential asks it.
 type node struct {
+	limit    int64
 	slots    *semaphore.Weighted
 	answered atomic.Bool // it has answered as the host would, so that silence is now a fault and not another place
 }
 
-// maxConcurrent requests go to one endpoint at once. IMDS answers 429 past 5 on a VM:
+// maxConcurrent requests go to one node's endpoint at once. IMDS answers 429 past 5 on a VM:
 // https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
 const maxConcurrent = 5
 
@@ -39,7 +41,8 @@ func (r *realm) node(s source) *node {
 	defer r.mu.Unlock()
 	n := r.nodes[key]
 	if n == nil {
-		n = &node{slots: semaphore.NewWeighted(maxConcurrent)}
+		limit := cmp.Or(s.rules().concurrent, maxConcurrent)
+		n = &node{limit: limit, slots: semaphore.NewWeighted(limit)}
 		r.nodes[key] = n
 	}
 	return n

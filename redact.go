@@ -26,29 +26,58 @@ func unescapeJSON(text string) string {
 	})
 }
 
+var percentEscape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// unescapeURL undoes the escapes of a URL, wherever in the text they are, and whatever else is in it.
 func unescapeURL(text string) string {
-	if plain, err := url.QueryUnescape(text); err == nil {
+	return percentEscape.ReplaceAllStringFunc(text, func(escape string) string {
+		plain, _ := url.PathUnescape(escape) // which is one
 		return plain
-	}
-	return text
+	})
 }
 
-// redact removes from text what must not be shown: the secret of the request, should something echo it, and whatever
-// looks like a token. A text that has a field for a token is not shown at all.
-func redact(text, secret string) string {
-	if secret != "" {
-		text = strings.ReplaceAll(text, secret, redacted)
-		if quoted, err := json.Marshal(secret); err == nil {
-			text = strings.ReplaceAll(text, string(quoted[1:len(quoted)-1]), redacted)
-		}
-		for _, decode := range []func(string) string{html.UnescapeString, unescapeJSON, unescapeURL} {
-			if strings.Contains(decode(text), secret) {
-				return redacted
-			}
+// unescapeQuery undoes those of a query, where a plus sign is a blank.
+func unescapeQuery(text string) string { return unescapeURL(strings.ReplaceAll(text, "+", " ")) }
+
+// shows reports whether text has the secret in it, plain or under two layers of escapes.
+func shows(text, secret string, layers int) bool {
+	if strings.Contains(text, secret) {
+		return true
+	}
+	if layers == 0 {
+		return false
+	}
+	for _, decode := range []func(string) string{html.UnescapeString, unescapeJSON, unescapeURL, unescapeQuery} {
+		if plain := decode(text); plain != text && shows(plain, secret, layers-1) {
+			return true
 		}
 	}
+	return false
+}
+
+// redact removes from text what must not be shown: secrets, should something echo them, and whatever looks like a token.
+// A text that has a field for a token is not shown at all.
+func redact(text string, secrets ...string) string {
+	text = conceal(text, secrets...)
 	if strings.Contains(strings.ToLower(text), "access_token") {
 		return redacted
 	}
 	return jwtLike.ReplaceAllString(text, redacted)
+}
+
+// conceal is redact for texts of our own.
+func conceal(text string, secrets ...string) string {
+	for _, secret := range secrets {
+		if secret == "" {
+			continue
+		}
+		text = strings.ReplaceAll(text, secret, redacted)
+		if quoted, err := json.Marshal(secret); err == nil {
+			text = strings.ReplaceAll(text, string(quoted[1:len(quoted)-1]), redacted)
+		}
+		if shows(text, secret, 2) {
+			return redacted
+		}
+	}
+	return text
 }

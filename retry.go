@@ -25,6 +25,7 @@ type rules struct {
 	maxDelay    time.Duration         // the upper end's limit
 	serverDelay time.Duration         // least wait after a 5xx
 	retries     func(status int) bool // statuses worth another try
+	concurrent  int64                 // requests at once per process, 0 for maxConcurrent
 
 	maxRetryAfter time.Duration                    // the user's: a longer Retry-After ends the acquisition, as in azcore; 0 is none
 	maxTries      int                              // 0: as many as the budget allows
@@ -121,9 +122,10 @@ func (retryPolicy) Do(req *policy.Request) (*http.Response, error) {
 // trial is one acquisition: its tries and what became of them.
 type trial struct {
 	sender   *sender
-	resource string
-	endpoint string // the one asked last: App Service's can move
-	firstURL string // as the pipeline's request was made; a policy of the user's may have changed it there
+	ask      ask
+	endpoint string   // the one asked last: App Service's can move
+	firstURL string   // as the pipeline's request was made; a policy of the user's may have changed it there
+	secrets  []string // of all requests so far: a host may remember
 	start    time.Time
 	report   func(error)
 

@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -52,8 +54,8 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 	_ = json.Unmarshal(r.AccessToken, &g.token) // anything but a string leaves it empty
 	g.echo = echo{
 		clientID:   text(r.ClientID),
-		objectID:   firstOf(text(r.ObjectID), text(r.PrincipalID)),
-		resourceID: firstOf(text(r.MSIResID), text(r.MIResID)),
+		objectID:   cmp.Or(text(r.ObjectID), text(r.PrincipalID)),
+		resourceID: cmp.Or(text(r.MSIResID), text(r.MIResID)),
 	}
 	switch {
 	case strings.TrimSpace(g.token) == "":
@@ -184,11 +186,13 @@ func unix(s float64) time.Time {
 // isSet reports whether a field is there and not null.
 func isSet(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
+// isOAuth reports whether a body is a JSON object with a token or an error.
+func isOAuth(body []byte) bool {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(bytes.TrimSpace(body), &fields) != nil {
+		return false
 	}
-	return b
+	return isSet(fields["error"]) || isSet(fields["access_token"])
 }
 
 // jwtClaims are the claims that tell whose token it is. They are read without verifying the signature, which only the
@@ -216,12 +220,14 @@ func claimsOf(token string) (c jwtClaims) {
 
 // mismatch compares the identity that was asked for with all that the answer and the token say of theirs. It returns
 // the identity that came back, or "" when nothing contradicts: silence is no contradiction.
-func mismatch(id ID, g grant) (got string) {
+//
+// With mustEcho silence of the answer itself is one: older agents of Azure Arc ignore selectors.
+func mismatch(id ID, g grant, mustEcho bool) (got string) {
 	if id == nil {
 		return ""
 	}
 	claims := claimsOf(g.token)
-	var said []string
+	var said []string // the echo first
 	switch id.(type) {
 	case ClientID:
 		said = []string{g.echo.clientID, text(claims.AppID), text(claims.Azp)}
@@ -229,6 +235,9 @@ func mismatch(id ID, g grant) (got string) {
 		said = []string{g.echo.objectID, text(claims.OID)}
 	case ResourceID:
 		said = []string{g.echo.resourceID, text(claims.MIRID)}
+	}
+	if mustEcho && said[0] == "" {
+		return "an identity that the answer doesn't name"
 	}
 	want := normalID(id.String())
 	for _, s := range said {

@@ -387,7 +387,7 @@ func TestMismatch(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := mismatch(tt.id, grant{token: tt.token, echo: tt.echo}); got != tt.want {
+			if got := mismatch(tt.id, grant{token: tt.token, echo: tt.echo}, false); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -485,11 +485,11 @@ func FuzzClaims(f *testing.F) {
 			}
 		}
 		g := grant{token: token, echo: echo{echoed, echoed, echoed}}
-		if got := mismatch(nil, g); got != "" {
+		if got := mismatch(nil, g, false); got != "" {
 			t.Errorf("nobody asked, got %q", got)
 		}
 		for _, id := range []ID{ClientID(id), ObjectID(id), ResourceID(id)} {
-			got := mismatch(id, g)
+			got := mismatch(id, g, false)
 			if strings.ContainsAny(got, "\r\n") || len(got) > maxMessage+len("…") {
 				t.Errorf("%T: not one short line: %q", id, got)
 			}

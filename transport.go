@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,19 +39,22 @@ func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLa
 // secretHeaders may never be shown by azcore's log, whatever the options allow.
 var secretHeaders = []string{"x-identity-header", "secret", "authorization"}
 
+// shownParameters of a request's query are no secrets. Clipped, so that appending to them copies them.
+var shownParameters = slices.Clip(append([]string{"resource", "xms_cc"}, selectors...))
+
 // pipelineOptions turns the user's client options into those of our pipeline: one layer of retries, which is ours, and
 // nothing in a log that could be a token.
-func pipelineOptions(o policy.ClientOptions) policy.ClientOptions {
+func pipelineOptions(o policy.ClientOptions, transport policy.Transporter) policy.ClientOptions {
 	o.APIVersion = ""
 	o.Retry = policy.RetryOptions{MaxRetries: -1}
 	o.Logging.IncludeBody = false
 	o.Logging.AllowedHeaders = slices.DeleteFunc(slices.Clone(o.Logging.AllowedHeaders), func(name string) bool {
 		return slices.Contains(secretHeaders, strings.ToLower(strings.TrimSpace(name)))
 	})
-	o.Logging.AllowedQueryParams = append([]string{"resource", "client_id", "object_id", "principal_id", "msi_res_id", "mi_res_id"}, o.Logging.AllowedQueryParams...)
+	o.Logging.AllowedQueryParams = append(shownParameters, o.Logging.AllowedQueryParams...)
 	o.PerCallPolicies = slices.Clone(o.PerCallPolicies)
 	o.PerRetryPolicies = slices.Clone(o.PerRetryPolicies)
-	switch transport := o.Transport.(type) {
+	switch transport := transport.(type) {
 	case nil:
 		o.Transport = bounded{nodeClient}
 	case *http.Client:
@@ -90,13 +94,14 @@ func (e *bodyError) Error() string { return e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
 
 func (b bounded) Do(req *http.Request) (*http.Response, error) {
+	secrets := secretsOf(req)
 	resp, err := b.next.Do(req)
 	switch {
 	case err != nil:
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, &transportError{withoutSecrets(err, req)}
+		return nil, &transportError{errorWithout(err, secrets)}
 	case resp == nil:
 		return nil, &transportError{errors.New("the Transport returned neither a response nor an error")}
 	case resp.Body == nil:
@@ -106,24 +111,43 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	_ = resp.Body.Close() // everything that is needed has been read
 	switch {
 	case err != nil:
-		return nil, &bodyError{resp.StatusCode, resp.Header, fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), err)}
+		return nil, &bodyError{resp.StatusCode, headerWithout(resp.Header, secrets), fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), errorWithout(err, secrets))}
 	case len(body) > maxBody:
 		return nil, &bodyError{resp.StatusCode, resp.Header, errTooLarge}
 	}
-	if resp.Header == nil {
-		resp.Header = http.Header{}
-	}
+	resp.Header = headerWithout(resp.Header, secrets)
+	resp.Status = redact(resp.Status, secrets...)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 
-// withoutSecrets replaces an error whose text repeats a secret header: azcore's log and trace show it as it is.
-func withoutSecrets(err error, req *http.Request) error {
-	text := err.Error()
-	for _, name := range secretHeaders {
-		text = redact(text, req.Header.Get(name))
+// secretsKey is by what a try's context has the secrets so far, so that what comes back can be cleaned before azcore's log
+// and trace see it.
+type secretsKey struct{}
+
+func withSecrets(ctx context.Context, secrets []string) context.Context {
+	return context.WithValue(ctx, secretsKey{}, secrets)
+}
+
+func secretsOf(req *http.Request) []string {
+	secrets, _ := req.Context().Value(secretsKey{}).([]string)
+	return secrets
+}
+
+// headerWithout copies an answer's header without secrets, should the host repeat one there.
+func headerWithout(h http.Header, secrets []string) http.Header {
+	clean := make(http.Header, len(h))
+	for name, values := range h {
+		for _, value := range values {
+			clean.Add(name, redact(value, secrets...))
+		}
 	}
-	if text != err.Error() {
+	return clean
+}
+
+// errorWithout replaces an error whose text repeats a secret: azcore's log and trace show it as it is.
+func errorWithout(err error, secrets []string) error {
+	if text := redact(err.Error(), secrets...); text != err.Error() {
 		return errors.New(text)
 	}
 	return err

@@ -135,7 +135,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 func TestOwnCheckRedirectIsRespected(t *testing.T) {
 	t.Parallel()
 	own := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("own") }}
-	if got := pipelineOptions(policy.ClientOptions{Transport: own}).Transport.(bounded).next; got != policy.Transporter(own) {
+	if got := pipelineOptions(policy.ClientOptions{}, own).Transport.(bounded).next; got != policy.Transporter(own) {
 		t.Error("a client with a CheckRedirect of its own was replaced")
 	}
 }

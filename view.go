@@ -10,7 +10,8 @@ import (
 // view is one credential's way into the cache: the tokens of its identity, found by scope without a lock and without an
 // allocation. go-cache's read lock costs more than the rest of a hit, and on many cores much more.
 type view struct {
-	identity string // what the store's keys begin with: host, endpoint and selector
+	identity string // what the store's keys begin with: host, endpoint, selector and variant
+	variant  variant
 	index    atomic.Pointer[map[string]*entry]
 
 	recent *recent // a pointer, so that printing a Credential with %+v doesn't read it
@@ -29,6 +30,9 @@ const mergeAfter = 64
 // fresh is the hit: one look-up, one reading of the clock, and one copy by the caller. It returns nil when there is more to
 // do than that.
 func (v *view) fresh(scope string) *held {
+	if v == nil {
+		return nil
+	}
 	index := v.index.Load()
 	if index == nil {
 		return nil

@@ -1,0 +1,74 @@
+package identity
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// HostAzureML is Azure Machine Learning compute. The legacy App Service of api-version 2017-09-01 sets the same variables,
+// speaks the same protocol, and counts as this host.
+const HostAzureML Host = "azureml"
+
+func detectAzureML(env environment) (endpoint, reason string, ok bool) {
+	return env.getenv(envMSI), envMSI + " and " + envMSISecret + " are set", env.has(envMSI, envMSISecret)
+}
+
+// envDefaultClientID names the identity that Azure ML uses by default. Legacy App Service doesn't set it.
+const envDefaultClientID = "DEFAULT_IDENTITY_CLIENT_ID"
+
+// azureML is the token endpoint of Azure ML and legacy App Service.
+//
+// https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication
+// https://github.com/AzureAD/microsoft-authentication-library-for-go/blob/main/apps/managedidentity/azure_ml.go
+type azureML struct{ named }
+
+func newAzureML(env environment, options *CredentialOptions) (source, error) {
+	if err := onlySelects(HostAzureML, options.ID, "give a ClientID", ClientID("")); err != nil {
+		return nil, err
+	}
+	s := &azureML{named{is: HostAzureML, env: env, id: options.ID}}
+	return s.checked(s)
+}
+
+// request: an Azure ML endpoint is always told which identity. Without an ID it is the one that the platform named; where
+// it named none, as on legacy App Service, nothing is sent, since an empty client ID would not mean the system-assigned
+// identity there. Metadata: true is what the hybrid workers of Automation wanted beside the secret.
+func (s *azureML) request(a ask) (request, error) {
+	endpoint, secret, err := s.env.endpointAndSecret(envMSI, envMSISecret, "http://localhost:4141/msi/token")
+	if err != nil {
+		return request{}, err
+	}
+	clientID := s.env.getenv(envDefaultClientID)
+	if s.id != nil {
+		clientID = s.id.String()
+	} else if err := validateValue("identity: "+envDefaultClientID+": ", clientID); clientID != "" && err != nil {
+		return request{}, err
+	}
+	return request{
+		method: http.MethodGet,
+		url:    with(endpoint, "clientid", clientID, "api-version", "2017-09-01", "resource", a.resource),
+		header: header("Secret", secret, "Metadata", "true"),
+		secret: secret,
+	}, nil
+}
+
+// notAssigned: as on today's App Service. What Azure ML says is documented nowhere.
+func (s *azureML) notAssigned(status int, f fault) bool {
+	return status == http.StatusBadRequest && f.structured && !f.fromEntra()
+}
+
+func (s *azureML) hint(_ ask, status int, f fault) string {
+	switch {
+	case status == noAnswer:
+		return s.silentHint(envMSI)
+	case s.notAssigned(status, f) && s.id != nil:
+		return fmt.Sprintf("is %s assigned to this compute or app?", describeID(s.id))
+	case s.notAssigned(status, f):
+		return "has this compute or app a system-assigned identity? Set CredentialOptions.ID to a ClientID to choose a user-assigned one"
+	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
+		return "does " + envMSI + " name the token endpoint?"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return "the endpoint refused " + envMSISecret + ": was the variable changed or inherited from elsewhere?"
+	}
+	return ""
+}

@@ -1,0 +1,49 @@
+package identity
+
+import (
+	"net/http"
+	"net/url"
+)
+
+// HostCloudShell is Azure Cloud Shell. Its token is that of the signed-in user, who is no managed identity.
+const HostCloudShell Host = "cloudshell"
+
+func detectCloudShell(env environment) (endpoint, reason string, ok bool) {
+	return env.getenv(envMSI), envMSI + " is set and " + envMSISecret + " is not", env.has(envMSI)
+}
+
+// cloudShell is the token endpoint of Cloud Shell.
+//
+// https://learn.microsoft.com/azure/cloud-shell/msi-authorization
+type cloudShell struct{ named }
+
+func newCloudShell(env environment, options *CredentialOptions) (source, error) {
+	if err := onlySelects(HostCloudShell, options.ID, "its token is the signed-in user's: leave ID nil"); err != nil {
+		return nil, err
+	}
+	s := &cloudShell{named{is: HostCloudShell, env: env}}
+	return s.checked(s)
+}
+
+func (s *cloudShell) request(a ask) (request, error) {
+	endpoint, err := s.env.endpoint(envMSI, "http://localhost:50342/oauth2/token")
+	if err != nil {
+		return request{}, err
+	}
+	return request{
+		method: http.MethodPost,
+		url:    with(endpoint),
+		header: header("Metadata", "true"),
+		form:   url.Values{"resource": {a.resource}},
+	}, nil
+}
+
+func (s *cloudShell) hint(_ ask, status int, f fault) string {
+	switch {
+	case status == noAnswer:
+		return s.silentHint(envMSI)
+	case f.code == "AudienceNotSupported":
+		return "Cloud Shell has tokens for some resources only; az account get-access-token may have one for this"
+	}
+	return ""
+}

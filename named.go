@@ -1,0 +1,88 @@
+package identity
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// named is what the hosts have in common whose endpoint an environment variable names. Its methods are the defaults, which
+// a host's own replace. The variables are read for each request, because platforms move endpoints and rotate secrets.
+type named struct {
+	is    Host
+	env   environment
+	id    ID
+	first string // the endpoint at construction, by which tokens are kept
+}
+
+func (n *named) host() Host       { return n.is }
+func (n *named) endpoint() string { return n.first }
+func (n *named) identity() ID     { return n.id }
+
+// checked completes a new source by making a request of it, so that what is wrong with the variables is known at once.
+func (n *named) checked(s source) (source, error) {
+	r, err := s.request(ask{})
+	if err != nil {
+		return nil, err
+	}
+	n.first = displayURL(r.url.String())
+	return s, nil
+}
+
+// selectors are all the names by which one host or another is told an identity, and must not be from elsewhere.
+var selectors = []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id"}
+
+// with is an endpoint with a query of pairs. What the variable's own query has stays, but only the options select an
+// identity. An empty value is left out.
+func with(endpoint *url.URL, pairs ...string) *url.URL {
+	query := endpoint.Query()
+	for _, name := range selectors {
+		query.Del(name)
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if query.Del(pairs[i]); pairs[i+1] != "" {
+			query.Set(pairs[i], pairs[i+1])
+		}
+	}
+	u := *endpoint
+	u.RawQuery = query.Encode()
+	return &u
+}
+
+// recognises: the endpoint was named by the platform, so that any refusal is believed. Anything else must be a JSON
+// object, or it is a page of something in between.
+func (*named) recognises(a answer) bool {
+	return a.status >= 400 && a.status < 500 || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte{'{'})
+}
+
+// notAssigned: the host has one identity, or doesn't say.
+func (*named) notAssigned(int, fault) bool { return false }
+
+// rules: at start-up the endpoint may come up after the program, so that silence is retried for the whole budget, and
+// then is an error that names the endpoint: the variables say that it should be there. No status is retried but those that
+// pass everywhere: Microsoft documents none for these hosts.
+func (*named) rules() rules {
+	return rules{
+		budget:     30 * time.Second,
+		unanswered: 30 * time.Second,
+		tryTimeout: 20 * time.Second,
+		delay:      500 * time.Millisecond,
+		maxDelay:   5 * time.Second,
+		retries:    retriesAnywhere,
+	}
+}
+
+// silentHint is what to check when nothing has answered at an endpoint that a variable names.
+func (n *named) silentHint(variable string) string {
+	return "is the token endpoint of " + n.is.String() + " at " + n.first + " up, and is that where " + variable + " should point?"
+}
+
+// header makes a header of pairs.
+func header(pairs ...string) http.Header {
+	h := http.Header{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		h.Set(pairs[i], pairs[i+1])
+	}
+	return h
+}

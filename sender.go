@@ -1,0 +1,309 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptrace"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+)
+
+// sender acquires tokens from a source: it is the only way a request is sent, an answer read and a failure judged.
+type sender struct {
+	source  source
+	node    *node
+	rules   rules
+	log     *slog.Logger
+	options policy.ClientOptions
+	// client is built by the first request: many services make a credential per request, and a warm cache needs none.
+	client func() (*azcore.Client, error)
+}
+
+// Module name and version, as azcore's User-Agent and tracing show them.
+const (
+	moduleName = "github.com/keyless-go/identity"
+	version    = "v0.1.0"
+)
+
+func newSender(src source, options *CredentialOptions, n *node) (*sender, error) {
+	r, err := src.rules().with(options.Retry)
+	if err != nil {
+		return nil, err
+	}
+	if client, ok := options.Transport.(*http.Client); ok && client == nil {
+		return nil, errors.New("identity: CredentialOptions.Transport: nil *http.Client: leave Transport nil for the default")
+	}
+	transport := options.Transport
+	if c, ok := src.(connector); ok {
+		if transport, err = c.connect(transport); err != nil {
+			return nil, err
+		}
+	}
+	s := &sender{source: src, node: n, rules: r, log: options.Logger, options: pipelineOptions(options.ClientOptions, transport)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.client = sync.OnceValues(func() (*azcore.Client, error) {
+		return azcore.NewClient(moduleName, version, runtime.PipelineOptions{
+			PerRetry: []policy.Policy{retryPolicy{}},
+			Tracing:  runtime.TracingOptions{Namespace: "Microsoft.Entra"},
+		}, &s.options)
+	})
+	return s, nil
+}
+
+// budget implements acquirer.
+func (s *sender) budget() time.Duration { return s.rules.budget }
+
+// heedsClaims implements acquirer.
+func (s *sender) heedsClaims() bool {
+	_, ok := s.source.(chooser)
+	return ok
+}
+
+// logger implements acquirer.
+func (s *sender) logger() *slog.Logger {
+	log := s.log.With("host", string(s.source.host()), "endpoint", s.source.endpoint())
+	if id := s.source.identity(); id != nil {
+		log = log.With("identity", describeID(id))
+	}
+	return log
+}
+
+// acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent,
+// which is the longest it blocks: IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise. report
+// receives the failure of each try.
+func (s *sender) acquire(ctx context.Context, a ask, report func(error)) (g grant, err error) {
+	ctx, cancel := context.WithTimeout(ownValues{ctx}, s.rules.budget)
+	defer cancel()
+	client, err := s.client()
+	if err != nil {
+		return grant{}, err
+	}
+	ctx, end := runtime.StartSpan(ctx, "Credential.GetToken", client.Tracer(), nil)
+	defer func() { end(err) }()
+
+	t := &trial{sender: s, ask: a, endpoint: s.source.endpoint(), start: time.Now(), report: report}
+	defer func() {
+		if p := recover(); p != nil { // in the user's Transport or policy: net/http, too, would not let it end the program
+			g, err = grant{}, panicError(p, t.secrets...)
+		}
+	}()
+	first, err := s.source.request(a)
+	if err != nil {
+		return grant{}, t.failure(err).AuthenticationError
+	}
+	t.firstURL = first.url.String()
+	t.keep(first)
+	req, err := runtime.NewRequest(ctx, first.method, t.firstURL)
+	if err != nil {
+		return grant{}, t.failure(errors.New("can't make a request of the endpoint's URL")).AuthenticationError
+	}
+	if err := first.apply(req); err != nil {
+		return grant{}, t.failure(err).AuthenticationError
+	}
+	req.SetOperationValue(t)
+	resp, err := client.Pipeline().Do(req)
+	if err == nil && resp != nil && !t.granted && t.last == nil { // a policy of the user's answered by itself
+		got, f := t.read(resp)
+		if f == nil {
+			f = t.judge(got)
+		}
+		t.last = f
+	}
+	switch {
+	case t.granted:
+		return t.grant, nil
+	case t.last == nil && err == nil:
+		return grant{}, t.failure(errors.New("a policy in CredentialOptions returned neither a response nor an error")).AuthenticationError
+	case t.last == nil: // a policy of the user's refused before the first try
+		f := t.failure(errors.New("a policy in CredentialOptions failed: " + t.plain(err)))
+		f.cause = t.cause(err)
+		return grant{}, f.AuthenticationError
+	}
+	return grant{}, t.final()
+}
+
+// keep remembers the secret of a request, which is not to be shown from now on.
+func (t *trial) keep(r request) {
+	if r.secret != "" && !slices.Contains(t.secrets, r.secret) {
+		t.secrets = append(slices.Clip(t.secrets), r.secret)
+	}
+}
+
+// send is one try. The place is held while the request is under way, not while waiting for the next one.
+func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response, *failure) {
+	s := t.sender
+	ctx := req.Raw().Context()
+	t.tried = time.Since(t.start)
+	if f := t.enter(ctx); f != nil {
+		return nil, f
+	}
+	defer s.node.slots.Release(1) // deferred, because a Transport may end this goroutine
+	r, err := s.source.request(t.ask)
+	if err != nil {
+		return nil, t.failure(err)
+	}
+	tryCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel() // the body has been read
+	var connecting atomic.Bool
+	traced := httptrace.WithClientTrace(tryCtx, &httptrace.ClientTrace{
+		GetConn: func(string) { connecting.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { connecting.Store(false) },
+	})
+	if left := s.rules.unanswered - time.Since(t.start); t.unanswered() && left < timeout {
+		// A Transport of the user's may try to connect for ever. One that has connected gets the full time.
+		defer time.AfterFunc(left, func() {
+			if connecting.Load() {
+				cancel()
+			}
+		}).Stop()
+	}
+	for followed := false; ; followed = true {
+		t.endpoint = displayURL(r.url.String())
+		t.keep(r)
+		try := req.Clone(withSecrets(traced, t.secrets))
+		if r.url.String() != t.firstURL { // the platform has moved the endpoint since
+			try.Raw().URL = r.url
+			try.Raw().Host = ""
+		}
+		if err := r.apply(try); err != nil {
+			return nil, t.failure(err)
+		}
+		t.attempts++
+		resp, err := try.Next()
+		switch {
+		case err != nil:
+			timedOut := tryCtx.Err() != nil && !connecting.Load() // slow; otherwise nobody is there
+			return nil, t.silence(err, timedOut, timeout)
+		case resp == nil:
+			return nil, t.failure(errors.New("a policy in CredentialOptions returned neither a response nor an error"))
+		}
+		got, f := t.read(resp)
+		if f != nil {
+			return nil, f
+		}
+		if !followed {
+			next, again, f := t.follow(got)
+			if f != nil {
+				return nil, f
+			}
+			if again {
+				r = next
+				continue
+			}
+		}
+		return resp, t.judge(got)
+	}
+}
+
+// follow asks the source whether an answer is a reason to ask again at once.
+func (t *trial) follow(got answer) (next request, again bool, f *failure) {
+	src, ok := t.sender.source.(follower)
+	if !ok || !t.sender.source.recognises(got) {
+		return request{}, false, nil
+	}
+	next, again, err := src.follow(t.ask, got)
+	if err == nil {
+		return next, again, nil
+	}
+	t.sender.node.answered.Store(true)
+	f = t.failure(err)
+	f.StatusCode = got.status
+	if _, ok := errors.AsType[*passing](err); ok {
+		f.final, f.transient = false, true
+	}
+	return request{}, false, f
+}
+
+// enter waits for one of the endpoint's places: at an endpoint that has never answered not longer than that would take to
+// find out.
+func (t *trial) enter(ctx context.Context) *failure {
+	n := t.sender.node
+	if t.unanswered() {
+		short, cancel := context.WithTimeout(ctx, max(t.sender.rules.unanswered-time.Since(t.start), 0))
+		err := n.slots.Acquire(short, 1)
+		cancel()
+		if err == nil {
+			return nil
+		}
+	}
+	if t.unanswered() || n.slots.Acquire(ctx, 1) != nil {
+		if t.last != nil {
+			return t.last // says more than that we had to wait
+		}
+		f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v", n.limit, t.endpoint, round(time.Since(t.start))))
+		f.final, f.transient, f.silent = false, true, t.unanswered()
+		return f
+	}
+	return nil
+}
+
+// read takes an answer out of a response.
+func (t *trial) read(resp *http.Response) (answer, *failure) {
+	body, err := runtime.Payload(resp)
+	if err != nil { // only a policy of the user's can have exchanged the body for one that breaks
+		return answer{}, t.silence(err, false, 0)
+	}
+	return answer{status: resp.StatusCode, header: resp.Header, body: body, raw: resp}, nil
+}
+
+// judge finds the token in an answer, or the failure that it is.
+func (t *trial) judge(a answer) *failure {
+	src := t.sender.source
+	ours := src.recognises(a)
+	if ours {
+		t.sender.node.answered.Store(true)
+	}
+	if a.status != http.StatusOK && a.status != http.StatusAccepted || !ours {
+		return t.refusal(a, ours)
+	}
+	g, err := parseToken(a.body, time.Now())
+	if err != nil {
+		f := t.failure(err)
+		f.StatusCode = a.status
+		f.hint = "the answer of " + t.endpoint + " is no usable token response"
+		switch {
+		case errors.Is(err, errNotJSON): // cut short on its way, most likely
+			f.final, f.transient = false, true
+		case errors.Is(err, errExpired): // the host will have another one
+			f.transient = true
+			f.hint = "is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+		}
+		return f
+	}
+	_, mustEcho := src.(echoer)
+	if got := mismatch(src.identity(), g, mustEcho); got != "" {
+		f := t.failure(ErrIdentityMismatch)
+		f.StatusCode = a.status
+		f.reason = ErrIdentityMismatch
+		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + redact(got, t.secrets...) + ": is the identity assigned, and does this host support selecting one?"
+		return f
+	}
+	t.grant, t.granted = g, true
+	return nil
+}
+
+// ownValues hides azcore's context values, and httptrace's, from an acquisition. They belong to the operation of the caller that happened
+// to start it: retry options would multiply the tries, a captured response would hand the token to the caller's
+// variable, and the span state may not be used by two goroutines at once. The caller's httptrace hooks, too, would see the
+// secret header, and run after the caller has left. All other values, such as a parent span, stay.
+type ownValues struct{ context.Context }
+
+func (c ownValues) Value(key any) any {
+	if t := reflect.TypeOf(key); t != nil && (strings.HasPrefix(t.PkgPath(), "github.com/Azure/azure-sdk-for-go/sdk/") || t.PkgPath() == "net/http/httptrace") {
+		return nil
+	}
+	return c.Context.Value(key)
+}

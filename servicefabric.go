@@ -1,0 +1,167 @@
+package identity
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// HostServiceFabric is a Service Fabric cluster whose application has a managed identity.
+const HostServiceFabric Host = "servicefabric"
+
+// detectServiceFabric: Container Instances set the header and the thumbprint without an endpoint, and use IMDS.
+func detectServiceFabric(env environment) (endpoint, reason string, ok bool) {
+	return env.getenv(envEndpoint), envEndpoint + ", " + envHeader + " and " + envThumbprint + " are set", env.has(envEndpoint, envHeader, envThumbprint)
+}
+
+// envAPIVersion is what the runtime says that it speaks.
+const envAPIVersion = "IDENTITY_API_VERSION"
+
+// serviceFabric is the managed identity token service of a node of the cluster.
+//
+// https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
+type serviceFabric struct{ named }
+
+func newServiceFabric(env environment, options *CredentialOptions) (source, error) {
+	// The service ignores a selector and answers with the token of the identity that it knows.
+	if err := onlySelects(HostServiceFabric, options.ID, "the application's manifest assigns the identity, so leave ID nil"); err != nil {
+		return nil, err
+	}
+	s := &serviceFabric{named{is: HostServiceFabric, env: env}}
+	if _, err := s.thumbprint(); err != nil {
+		return nil, err
+	}
+	return s.checked(s)
+}
+
+// request: xms_cc tells that the caller understands claims challenges, and the hash of a rejected token gets past the
+// service's caches. Of the claims themselves the protocol has no room.
+//
+// https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/blob/main/docs/msiv1_token_revocation.md
+func (s *serviceFabric) request(a ask) (request, error) {
+	const example = "https://localhost:2377/metadata/identity/oauth2/token"
+	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, example)
+	if err != nil {
+		return request{}, err
+	}
+	if endpoint.Scheme != "https" {
+		return request{}, errors.New("identity: " + envEndpoint + ": is not https, which Service Fabric's is: want a URL such as " + example)
+	}
+	version := s.env.getenv(envAPIVersion)
+	if version == "" {
+		version = "2019-07-01-preview" // what every SDK sends, and all clusters take
+	} else if err := validateValue("identity: "+envAPIVersion+": ", version); err != nil {
+		return request{}, err
+	}
+	capabilities, hash := "", ""
+	if a.cae {
+		capabilities = "cp1"
+	}
+	if a.rejected != "" {
+		sum := sha256.Sum256([]byte(a.rejected))
+		hash = hex.EncodeToString(sum[:])
+	}
+	return request{
+		method: http.MethodGet,
+		url:    with(endpoint, "api-version", version, "resource", a.resource, "xms_cc", capabilities, "token_sha256_to_refresh", hash),
+		header: header("Secret", secret),
+		secret: secret,
+	}, nil
+}
+
+// choose implements chooser.
+func (s *serviceFabric) choose(options policy.TokenRequestOptions) (variant, error) {
+	return variant{cae: options.EnableCAE}, nil
+}
+
+// thumbprint is the SHA-1 of the service's certificate, in the spellings in which tools show one.
+func (s *serviceFabric) thumbprint() ([]byte, error) {
+	return parseThumbprint(s.env.getenv(envThumbprint))
+}
+
+func parseThumbprint(value string) ([]byte, error) {
+	digits := strings.Map(func(r rune) rune {
+		if r == ':' || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, value)
+	sum, err := hex.DecodeString(digits)
+	if err != nil || len(sum) != thumbprintSize {
+		return nil, errors.New("identity: " + envThumbprint + ": is no SHA-1 thumbprint of a certificate: want 40 hexadecimal digits")
+	}
+	return sum, nil
+}
+
+// connect implements connector: the certificate has no authority behind it, so that its thumbprint is all there is to
+// tell the service from another program on the node.
+func (s *serviceFabric) connect(own policy.Transporter) (policy.Transporter, error) {
+	return pin(own, s.thumbprint)
+}
+
+// recognises: whoever has the pinned certificate is the service.
+func (s *serviceFabric) recognises(answer) bool { return true }
+
+// notAssigned: 404 ManagedIdentityNotFound, which also means that the secret is unknown.
+func (s *serviceFabric) notAssigned(status int, f fault) bool {
+	return status == http.StatusNotFound && f.code == "ManagedIdentityNotFound"
+}
+
+func (s *serviceFabric) hint(_ ask, status int, f fault) string {
+	switch {
+	case status == noAnswer:
+		return s.silentHint(envEndpoint)
+	case s.notAssigned(status, f):
+		return "does the application's manifest assign a managed identity to this service, and is " + envHeader + " this process's own?"
+	case f.code == "SecretHeaderNotFound":
+		return "something between this process and Service Fabric removed the Secret header"
+	case f.code == "InternalServerError":
+		return "Service Fabric says this of a wrong resource, too: is the scope right, down to a slash at its end?"
+	case status == http.StatusTooManyRequests:
+		return "what else of this application asks for tokens?"
+	}
+	return ""
+}
+
+// rules: Microsoft's page wants 429 and 5xx retried after 1, 2, 4, 8 and 16 s, and a 404 never.
+func (s *serviceFabric) rules() rules {
+	r := s.named.rules()
+	r.delay, r.maxDelay = time.Second, 16*time.Second
+	return r
+}
+
+// retryAfterText finds "retry after 4s" in "The request was throttled locally; the service allows 30 requests per 10s;
+// retry after 4s." (https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5178), where no header
+// says it.
+var retryAfterText = regexp.MustCompile(`(?i)\bretry[ -]after:?\s+([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)([:0-9]?)`)
+
+// patience implements impatient. A text that isn't understood wholly is not understood.
+func (s *serviceFabric) patience(status int, body string) time.Duration {
+	found := retryAfterText.FindStringSubmatch(body)
+	if status != http.StatusTooManyRequests || found == nil || found[3] != "" {
+		return 0
+	}
+	var unit time.Duration
+	switch strings.ToLower(found[2]) {
+	case "ms", "msec", "millisecond", "milliseconds":
+		unit = time.Millisecond
+	case "", "s", "sec", "secs", "second", "seconds":
+		unit = time.Second
+	case "m", "min", "mins", "minute", "minutes":
+		unit = time.Minute
+	case "h", "hour", "hours":
+		unit = time.Hour
+	default:
+		return 0
+	}
+	n, _ := strconv.ParseFloat(found[1], 64) // digits; too many are infinite, which the bound takes care of
+	return time.Duration(min(n*float64(unit), float64(maxRetryAfter)))
+}

@@ -1,0 +1,341 @@
+package identity
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// HostWorkloadIdentity is a pod of AKS, or of another cluster, with Microsoft Entra Workload ID: its service account's
+// token is exchanged for a token of a user-assigned managed identity or an application that trusts the cluster.
+const HostWorkloadIdentity Host = "workloadidentity"
+
+const envAuthorityHost = "AZURE_AUTHORITY_HOST"
+
+func detectWorkload(env environment) (endpoint, reason string, ok bool) {
+	if !env.has(envTokenFile, envClientID, envTenantID) {
+		return "", "", false
+	}
+	s, err := newWorkload(env, &CredentialOptions{})
+	if err == nil {
+		endpoint = s.endpoint()
+	}
+	return endpoint, envTokenFile + ", " + envClientID + " and " + envTenantID + " are set", true
+}
+
+// workload exchanges a service account's token at Entra.
+//
+// https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential
+// https://azure.github.io/azure-workload-identity/docs/
+type workload struct {
+	clientID  ClientID
+	tenant    string
+	allowed   []string // other tenants
+	tokenFile string
+	authority *url.URL
+	binding   *identityBinding // nil for none
+}
+
+func newWorkload(env environment, options *CredentialOptions) (source, error) {
+	if err := onlySelects(HostWorkloadIdentity, options.ID, "give a ClientID, or leave ID nil for "+envClientID, ClientID("")); err != nil {
+		return nil, err
+	}
+	s := &workload{tenant: env.getenv(envTenantID), tokenFile: env.getenv(envTokenFile), allowed: slices.Clone(options.AdditionallyAllowedTenants)}
+	if id, ok := options.ID.(ClientID); ok {
+		s.clientID = id
+	} else if err := validateValue("identity: "+envClientID+": ", env.getenv(envClientID)); err != nil {
+		return nil, err
+	} else {
+		s.clientID = ClientID(env.getenv(envClientID))
+	}
+	if err := validateTenant(envTenantID, s.tenant); err != nil {
+		return nil, err
+	}
+	if s.tokenFile == "" {
+		return nil, errors.New("identity: " + envTokenFile + ": is empty: does the pod have the label azure.workload.identity/use: \"true\", and does its service account exist?")
+	}
+	var err error
+	if s.authority, err = workloadAuthority(env, options.Cloud); err != nil {
+		return nil, err
+	}
+	s.binding, err = newIdentityBinding(env)
+	return s, err
+}
+
+// workloadAuthority is where Entra is: as the options say, as the variable says, or in the public cloud.
+func workloadAuthority(env environment, options cloud.Configuration) (*url.URL, error) {
+	variable, value := "CredentialOptions.Cloud.ActiveDirectoryAuthorityHost", options.ActiveDirectoryAuthorityHost
+	if value == "" {
+		variable, value = envAuthorityHost, env.getenv(envAuthorityHost)
+	}
+	if value == "" {
+		value = cloud.AzurePublic.ActiveDirectoryAuthorityHost
+	}
+	return parseHTTPS(variable, value, cloud.AzurePublic.ActiveDirectoryAuthorityHost)
+}
+
+// parseHTTPS is parseEndpoint for what leaves the node.
+func parseHTTPS(variable, value, example string) (*url.URL, error) {
+	u, err := parseEndpoint(variable, value, example)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Scheme != "https":
+		return nil, errors.New("identity: " + variable + ": is not https: want a URL such as " + example)
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, errors.New("identity: " + variable + ": contains a query: want a URL such as " + example)
+	}
+	return u, nil
+}
+
+func tokenURL(authority *url.URL, tenant string) *url.URL {
+	return authority.JoinPath(tenant, "oauth2/v2.0/token")
+}
+
+// validateTenant: a tenant is a GUID or a domain name, and becomes an element of a path.
+func validateTenant(field, tenant string) error {
+	switch {
+	case tenant == "":
+		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
+	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.ContainsFunc(tenant, func(r rune) bool {
+		return r != '.' && r != '-' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	}):
+		return errors.New("identity: " + field + ": is no tenant: want a GUID or a domain name")
+	}
+	return nil
+}
+
+func (s *workload) host() Host   { return HostWorkloadIdentity }
+func (s *workload) identity() ID { return s.clientID }
+
+func (s *workload) endpoint() string { return s.url(s.tenant).String() }
+
+func (s *workload) url(tenant string) *url.URL {
+	u := tokenURL(s.authority, tenant)
+	if s.binding != nil {
+		u = s.binding.proxy.JoinPath(u.EscapedPath())
+	}
+	return u
+}
+
+// anyTenant in CredentialOptions.AdditionallyAllowedTenants allows all.
+const anyTenant = "*"
+
+// choose implements chooser. Key Vault's clients ask for the tenant that the vault names.
+func (s *workload) choose(options policy.TokenRequestOptions) (variant, error) {
+	v := variant{cae: options.EnableCAE}
+	if options.Claims != "" {
+		if _, err := withCapability(options.Claims); err != nil {
+			return v, err
+		}
+	}
+	if options.TenantID == "" || strings.EqualFold(options.TenantID, s.tenant) {
+		return v, nil
+	}
+	if err := validateTenant("GetToken: TenantID", options.TenantID); err != nil {
+		return v, err
+	}
+	v.tenant = strings.ToLower(options.TenantID)
+	if slices.ContainsFunc(s.allowed, func(t string) bool { return t == anyTenant || strings.EqualFold(t, v.tenant) }) {
+		return v, nil
+	}
+	return v, fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, the identity is of tenant %s: is the resource in the wrong tenant? If not, name it in CredentialOptions.AdditionallyAllowedTenants", options.TenantID, s.tenant)
+}
+
+// request reads the service account's token anew: the kubelet replaces it, and whoever holds an old one fails when it is
+// needed.
+func (s *workload) request(a ask) (request, error) {
+	assertion, err := readAssertion(s.tokenFile)
+	if err != nil {
+		return request{}, err
+	}
+	claims := a.claims
+	if a.cae {
+		if claims, err = withCapability(claims); err != nil {
+			return request{}, err
+		}
+	}
+	form := url.Values{
+		"client_id":             {string(s.clientID)},
+		"grant_type":            {"client_credentials"},
+		"scope":                 {a.resource + defaultSuffix},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+		"client_assertion":      {assertion},
+	}
+	if claims != "" {
+		form.Set("claims", claims)
+	}
+	return request{
+		method: http.MethodPost,
+		url:    s.url(cmp.Or(a.tenant, s.tenant)),
+		header: header("Accept", "application/json"),
+		form:   form,
+		secret: assertion,
+	}, nil
+}
+
+// maxAssertion is far above a service account's token, of about 1 KiB.
+const maxAssertion = 64 << 10
+
+// readAssertion reads the projected token. Errors never repeat a byte of it.
+func readAssertion(path string) (string, error) {
+	fail := func(why string) (string, error) {
+		return "", errors.New("identity: " + envTokenFile + ": " + path + ": " + why)
+	}
+	content, err := readFile(path, maxAssertion)
+	if err != nil {
+		return fail(err.Error())
+	}
+	assertion := strings.TrimSpace(string(content))
+	switch {
+	case assertion == "":
+		return fail("is empty")
+	case strings.ContainsFunc(assertion, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return fail("contains characters that no token has")
+	}
+	return assertion, nil
+}
+
+// readFile reads a file of limited size. Errors don't repeat the path.
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, bareFileError(err)
+	case !info.Mode().IsRegular(): // reading a pipe could take for ever
+		return nil, errors.New("is not a file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, bareFileError(err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, bareFileError(err)
+	case int64(len(content)) > limit:
+		return nil, fmt.Errorf("is larger than %d bytes", limit)
+	}
+	return content, nil
+}
+
+// bareFileError is what the system said, without the path.
+func bareFileError(err error) error {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return path.Err
+	}
+	return err
+}
+
+// withCapability adds to a challenge's claims that the caller understands challenges, which makes Entra issue tokens that
+// live for a day, and can be revoked.
+//
+// https://learn.microsoft.com/entra/identity-platform/claims-challenge
+func withCapability(claims string) (string, error) {
+	all := map[string]json.RawMessage{}
+	access := map[string]json.RawMessage{}
+	if claims != "" {
+		if err := json.Unmarshal([]byte(claims), &all); err != nil || all == nil {
+			return "", errors.New("identity: GetToken: Claims: is no JSON object")
+		}
+	}
+	if isSet(all["access_token"]) {
+		if err := json.Unmarshal(all["access_token"], &access); err != nil {
+			return "", errors.New("identity: GetToken: Claims: its access_token is no JSON object")
+		}
+	}
+	access["xms_cc"] = json.RawMessage(`{"values":["CP1"]}`)
+	inner, err := json.Marshal(access)
+	if err != nil {
+		return "", errors.New("identity: GetToken: Claims: can't be repeated as JSON")
+	}
+	all["access_token"] = inner
+	outer, err := json.Marshal(all)
+	if err != nil {
+		return "", errors.New("identity: GetToken: Claims: can't be repeated as JSON")
+	}
+	return string(outer), nil
+}
+
+// connect implements connector.
+func (s *workload) connect(own policy.Transporter) (policy.Transporter, error) {
+	if own != nil {
+		return own, nil
+	}
+	return s.internet(), nil
+}
+
+// follow implements follower: an assertion that has expired was replaced, most likely, since it was read.
+func (s *workload) follow(a ask, got answer) (request, bool, error) {
+	if got.status < 400 || got.status >= 500 || parseFault(got.header, string(got.body)).entra != "AADSTS700024" {
+		return request{}, false, nil
+	}
+	r, err := s.request(a)
+	return r, err == nil, err
+}
+
+// recognises: Entra answers with a JSON object that has a token or an error, but what stands before it may throttle or fail
+// without a word. Any page is of something in between.
+func (s *workload) recognises(a answer) bool {
+	silent := a.status == http.StatusTooManyRequests || a.status >= 500
+	return isOAuth(a.body) || silent && len(bytes.TrimSpace(a.body)) == 0
+}
+
+// notAssigned: the application isn't there, or doesn't trust this service account.
+//
+// https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+// https://azure.github.io/azure-workload-identity/docs/troubleshooting.html
+func (s *workload) notAssigned(status int, f fault) bool {
+	switch f.entra {
+	case "AADSTS700016", "AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213":
+		return status >= 400 && status < 500
+	}
+	return false
+}
+
+func (s *workload) hint(a ask, status int, f fault) string {
+	tenant, named := s.tenant, envTenantID
+	if a.tenant != "" {
+		tenant, named = a.tenant, "TenantID, which the resource asked for as "+a.tenant+","
+	}
+	if status == noAnswer && s.binding != nil {
+		return "may this pod reach the proxy that " + envTokenProxy + " names, and is its certificate of the authority in " + envCAFile + " or " + envCAData + "?"
+	}
+	if status == noAnswer {
+		return "may this pod reach " + s.url(tenant).String() + ", is HTTPS_PROXY right, and is that the cloud that " + envAuthorityHost + " should name?"
+	}
+	switch f.entra {
+	case "AADSTS700016":
+		return "is " + describeID(s.clientID) + " an identity of tenant " + tenant + "?"
+	case "AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213":
+		return "has " + describeID(s.clientID) + " a federated credential with exactly this cluster's issuer, this service account and the audience api://AzureADTokenExchange? A new one works after some minutes"
+	case "AADSTS700024":
+		return "the token in " + s.tokenFile + " has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+	case "AADSTS90002", "AADSTS900023":
+		return "does " + named + " name a tenant of the cloud of " + s.authority.Host + "?"
+	case "AADSTS500011":
+		return "is the scope a resource of this tenant and cloud?"
+	}
+	return ""
+}
+
+// rules: Entra is across the internet, and takes as many requests at once as there are tenants and resources.
+func (s *workload) rules() rules {
+	r := (*named)(nil).rules()
+	r.concurrent = 50
+	return r
+}
