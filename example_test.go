@@ -9,7 +9,10 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -23,6 +26,38 @@ func fake(identities ...identitytest.Identity) azcore.ClientOptions {
 	return azcore.ClientOptions{Transport: identitytest.NewIMDS(&identitytest.Options{Identities: identities})}
 }
 
+// standIn runs a fake host on loopback, and sets the environment variables by which it is found, as the real one does. It
+// returns how to put everything back. On Azure, leave it out.
+func standIn(newHost func(*identitytest.Options) *identitytest.Endpoint, identities ...identitytest.Identity) (leave func()) {
+	dir, err := os.MkdirTemp("", "identity-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	endpoint := newHost(&identitytest.Options{Identities: identities, Dir: dir})
+	server := httptest.NewUnstartedServer(endpoint)
+	if server.TLS = endpoint.TLSConfig(); server.TLS != nil {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	undo := []func(){func() { _ = os.RemoveAll(dir) }, server.Close}
+	for _, line := range endpoint.Env(server.URL) {
+		name, value, _ := strings.Cut(line, "=")
+		old, was := os.LookupEnv(name)
+		_ = os.Setenv(name, value)
+		undo = append(undo, func() {
+			if _ = os.Unsetenv(name); was {
+				_ = os.Setenv(name, old)
+			}
+		})
+	}
+	return func() {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}
+}
+
 // The system-assigned identity of the host, whichever host that is.
 func ExampleNewCredential() {
 	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: fake()}) // on Azure: NewCredential(nil)
@@ -32,6 +67,80 @@ func ExampleNewCredential() {
 	// Pass cred to any Azure SDK client: azsecrets.NewClient(vaultURL, cred, nil).
 	fmt.Println(cred.Host())
 	// Output: IMDS
+}
+
+// In a pod with workload identity the service account's token is exchanged at Entra for one of the identity that
+// AZURE_CLIENT_ID names, or of a ClientID in CredentialOptions.ID.
+func ExampleNewCredential_workloadIdentity() {
+	defer standIn(identitytest.NewWorkloadIdentity)() // leave out in a pod
+
+	cred, err := identity.NewCredential(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = cred.Ready(context.Background(), "https://vault.azure.net/.default")
+	fmt.Println(cred.Host(), err)
+	// Output: workload identity <nil>
+}
+
+// On Service Fabric the application's manifest assigns the identity, so that there is none to select.
+func ExampleNewCredential_serviceFabric() {
+	defer standIn(identitytest.NewServiceFabric)() // leave out on a cluster
+
+	cred, err := identity.NewCredential(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = cred.Ready(context.Background(), "https://vault.azure.net/.default")
+	fmt.Println(cred.Host(), err)
+
+	_, err = identity.NewCredential(&identity.CredentialOptions{ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12")})
+	fmt.Println(err)
+	// Output:
+	// Service Fabric <nil>
+	// identity: CredentialOptions.ID: Service Fabric can't select an identity by client ID: the application's manifest assigns the identity, so leave ID nil
+}
+
+// On the compute of Azure ML an identity is selected by its client ID, and by no other. Without one it is that of the
+// variable DEFAULT_IDENTITY_CLIENT_ID.
+func ExampleNewCredential_azureML() {
+	defer standIn(identitytest.NewAzureML, identitytest.Identity{ClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"})() // leave out on Azure ML
+
+	cred, err := identity.NewCredential(&identity.CredentialOptions{ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = cred.Ready(context.Background(), "https://vault.azure.net/.default")
+	fmt.Println(cred.Host(), err)
+	// Output: Azure ML or legacy App Service <nil>
+}
+
+// The legacy App Service, of before 2019, can't be told from Azure ML, and needn't be: it has the same variables and
+// selects by client ID, too. Without one it is the app's system-assigned identity.
+func ExampleNewCredential_legacyAppService() {
+	defer standIn(identitytest.NewAppService2017)() // leave out on App Service
+
+	cred, err := identity.NewCredential(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = cred.Ready(context.Background(), "https://vault.azure.net/.default")
+	fmt.Println(cred.Host(), err)
+	// Output: Azure ML or legacy App Service <nil>
+}
+
+// In Cloud Shell a token is the signed-in user's, so that there is no identity to select, and nothing to assign a role to
+// but the user.
+func ExampleNewCredential_cloudShell() {
+	defer standIn(identitytest.NewCloudShell)() // leave out in Cloud Shell
+
+	cred, err := identity.NewCredential(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = cred.Ready(context.Background(), "https://vault.azure.net/.default")
+	fmt.Println(cred.Host(), err)
+	// Output: Cloud Shell <nil>
 }
 
 // One of the host's user-assigned identities.
@@ -109,14 +218,13 @@ func ExampleCredential_Host() {
 	// Output: IMDS
 }
 
-// What would NewCredential do here?
+// What would NewCredential do here? Detection.Endpoint says where it would ask.
 func ExampleDetect() {
-	_ = os.Setenv("IDENTITY_ENDPOINT", "http://localhost:4141/msi/token")
-	_ = os.Setenv("IDENTITY_HEADER", "a secret")
-	defer func() { _, _ = os.Unsetenv("IDENTITY_ENDPOINT"), os.Unsetenv("IDENTITY_HEADER") }()
+	defer standIn(identitytest.NewAppService)() // leave out on App Service
+
 	d := identity.Detect()
-	fmt.Printf("%v at %s, because %s\n", d.Host, d.Endpoint, d.Reason)
-	// Output: App Service at http://localhost:4141/msi/token, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set
+	fmt.Printf("%v, because %s\n", d.Host, d.Reason)
+	// Output: App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set
 }
 
 // Tell the cases apart that a program can do something about.
@@ -166,4 +274,23 @@ func ExampleCredentialOptions() {
 	line, _ := bufio.NewReader(lines).ReadString('\n') // nobody waits for the log, so that it may come a little later
 	fmt.Print(line)
 	// Output: level=INFO msg="token acquired" host=imds endpoint=http://169.254.169.254/metadata/identity/oauth2/token resource=https://vault.azure.net
+}
+
+// A vault may be of another tenant than the pod's identity. Its clients then ask for a token of that tenant, and workload
+// identity refuses unless the tenant is one of AdditionallyAllowedTenants.
+func ExampleCredentialOptions_additionallyAllowedTenants() {
+	defer standIn(identitytest.NewWorkloadIdentity, identitytest.Identity{TenantID: "8f0e6d5a-3c1b-4e90-a1f2-6f1c2a520d8e"})() // leave out in a pod
+
+	cred, err := identity.NewCredential(&identity.CredentialOptions{
+		AdditionallyAllowedTenants: []string{"fabrikam.onmicrosoft.com"}, // or "*"
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = cred.GetToken(context.Background(), policy.TokenRequestOptions{
+		Scopes:   []string{"https://vault.azure.net/.default"},
+		TenantID: "contoso.onmicrosoft.com",
+	})
+	fmt.Println(err)
+	// Output: identity: GetToken: a token of tenant contoso.onmicrosoft.com was asked for, the identity is of tenant 8f0e6d5a-3c1b-4e90-a1f2-6f1c2a520d8e: is the resource in the wrong tenant? If not, name it in CredentialOptions.AdditionallyAllowedTenants
 }

@@ -17,7 +17,7 @@ const defaultTimeout = 30 * time.Second
 
 // config is what the command line asks for.
 type config struct {
-	host    string      // which stand-in
+	host    host        // which stand-in
 	id      identity.ID // nil: the host's default identity
 	idKind  string      // in words
 	outage  bool
@@ -32,7 +32,7 @@ func parse(args []string) (config, error) {
 	flags := flag.NewFlagSet("keyvault", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // an error is one line, and run prints it
 	flags.Usage = func() {}
-	flags.StringVar(&c.host, "host", hostIMDS, "")
+	hostName := flags.String("host", hostIMDS, "")
 	clientID := flags.String("client-id", "", "")
 	objectID := flags.String("object-id", "", "")
 	resourceID := flags.String("resource-id", "", "")
@@ -76,8 +76,10 @@ func parse(args []string) (config, error) {
 		return c, errors.New("-host and -outage are about the stand-ins: leave them out with -vault")
 	case given["vault"]:
 		return c.checked()
-	case c.host != hostIMDS && c.host != hostAppService:
-		return c, fmt.Errorf("-host %q: want %s or %s", c.host, hostIMDS, hostAppService)
+	}
+	var known bool
+	if c.host, known = findHost(*hostName); !known {
+		return c, fmt.Errorf("-host %q: want %s", *hostName, hostNames())
 	}
 	return c, nil
 }
@@ -103,13 +105,12 @@ func (c config) checked() (config, error) {
 const usageText = `Reads secrets from Azure Key Vault with a managed identity, and tells what happens.
 
 Usage:
-  keyvault [-host imds|appservice] [-outage] [identity]       no Azure needed: stand-ins on loopback
+  keyvault [-host NAME] [-outage] [identity]                  no Azure needed: stand-ins on loopback
   keyvault -vault URL -secret NAME [-timeout 30s] [identity]  on Azure, prints the secret's value
 
 Stand-ins:
-  -host NAME         what to stand in for: imds (a virtual machine, AKS) or appservice (App Service,
-                     Functions, Container Apps); default %s
-  -outage            then the identity endpoint fails, and the secrets are read again
+  -host NAME         what to stand in for, and how one of its identities is selected; default %s
+%s  -outage            then the identity endpoint fails, and the secrets are read again
 
 A real vault:
   -vault URL         such as https://example.vault.azure.net
@@ -122,13 +123,17 @@ Both:
   -timeout DURATION  give up after this time in all; default %v
   -h                 this text
 
-The stand-ins have these identities, and you may select either:
+The stand-ins have these identities; that for cloudshell has the signed-in user instead, that for
+workloadidentity only the user-assigned one:
 `
 
 func usage(out io.Writer) {
-	_, _ = fmt.Fprintf(out, usageText, hostIMDS, defaultTimeout)
-	endpoint, _ := newEndpoint(hostIMDS)
-	for _, id := range endpoint.Identities() {
+	var list strings.Builder
+	for _, h := range hosts {
+		fmt.Fprintf(&list, "                       %-16s  %s (%s)\n", h.name, h.what, h.selected)
+	}
+	_, _ = fmt.Fprintf(out, usageText, hostIMDS, list.String(), defaultTimeout)
+	for _, id := range hosts[0].endpoint("").Identities() {
 		_, _ = fmt.Fprintf(out, "  %s\n", kind(id))
 		_, _ = fmt.Fprintf(out, "    -client-id   %s\n", id.ClientID)
 		_, _ = fmt.Fprintf(out, "    -object-id   %s\n", id.ObjectID)

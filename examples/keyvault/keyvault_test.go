@@ -2,9 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,13 +20,21 @@ import (
 
 // None of these tests is parallel: run sets this process's environment variables for its stand-ins.
 
-// execute runs the program, and checks what holds for every run: the status agrees with what was printed, and an error is
-// one line.
+// execute runs the program, and checks what holds for every run: the status agrees with what was printed, an error is
+// one line, and nothing is left behind.
 func execute(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
+	return executeIn(t.Context(), t, want, args...)
+}
+
+func executeIn(ctx context.Context, t *testing.T, want int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	t.Setenv("TMP", temporary) // on Windows
 	environment := os.Environ()
 	var out, err bytes.Buffer
-	got := run(t.Context(), args, &out, &err)
+	got := run(ctx, args, &out, &err)
 	stdout, stderr = out.String(), err.String()
 	if got != want {
 		t.Fatalf("keyvault %q: exit status %d, want %d\nstdout: %s\nstderr: %s", args, got, want, stdout, stderr)
@@ -33,6 +47,9 @@ func execute(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	}
 	if after := os.Environ(); strings.Join(after, "\n") != strings.Join(environment, "\n") {
 		t.Errorf("keyvault %q: left the environment changed: %q, want %q", args, after, environment)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("keyvault %q: left temporary files: %v, %v, want none", args, left, err)
 	}
 	return stdout, stderr
 }
@@ -56,55 +73,154 @@ func wantField(t *testing.T, stdout, label, want string) {
 
 var printedSecret = regexp.MustCompile(`(?m)^ +([a-z-]+) +([A-Z2-7]{26})$`)
 
+const dayLong, hourLong = 24 * time.Hour, time.Hour // tokens, as real hosts issue them
+
 func TestStandIns(t *testing.T) {
+	system := "the system-assigned identity, client ID " + identities(t)[0].ClientID
 	for _, test := range []struct {
-		name   string
-		args   []string
-		host   string
-		outage bool
+		host     string
+		detected string // and why
+		endpoint string
+		identity string
+		lifetime time.Duration
+		reader   string
+		requests string
 	}{
-		{"default", nil, "IMDS, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set", false},
-		{"imds", []string{"-host", "imds"}, "IMDS, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set", false},
-		{"appservice", []string{"-host", "appservice"}, "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set", false},
-		{"outage", []string{"-outage"}, "IMDS", true},
-		{"appservice outage", []string{"-host", "appservice", "-outage"}, "App Service", true},
+		{"imds", "IMDS, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set",
+			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
+		{"appservice", "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set",
+			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
+		{"servicefabric", "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+			"https://127.0.0.1:", "the host's default, which the application's manifest names", dayLong, system, "1 to the identity endpoint"},
+		{"azureml", "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set",
+			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
+		{"appservice2017", "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set",
+			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
+		{"cloudshell", "Cloud Shell, because MSI_ENDPOINT is set and MSI_SECRET is not",
+			"http://127.0.0.1:", "the host's default, which is the signed-in user", dayLong,
+			"the signed-in user, object ID 0d1c2b3a-7e5f-4c68-9b0a-5e4d3c2b1a09", "1 to the identity endpoint"},
+		{"arc", "Azure Arc, because IDENTITY_ENDPOINT and IMDS_ENDPOINT are set",
+			"http://127.0.0.1:", "the host's default", dayLong, system,
+			"2 to the identity endpoint (1 to learn which key file to read, 1 with the key)"},
+		{"workloadidentity", "workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
+			"https://127.0.0.1:", "the host's default, which AZURE_CLIENT_ID names", hourLong,
+			"the user-assigned identity, client ID " + identities(t)[1].ClientID, "1 to the identity endpoint"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			stdout, _ := execute(t, 0, test.args...)
-			wantField(t, stdout, "Host", test.host)
-			wantField(t, stdout, "Endpoint", "http://127.0.0.1:")
-			wantField(t, stdout, "Identity", "the host's default")
-			wantField(t, stdout, "Vault", "https://example.vault.azure.net")
-			wantField(t, stdout, "Client 1", "read 5 secrets")
-			wantField(t, stdout, "Client 2", "read 5 secrets")
-			wantField(t, stdout, "Token", "for https://vault.azure.net")
-			wantField(t, stdout, "Reader", "the system-assigned identity, client ID "+identities(t)[0].ClientID)
-			wantField(t, stdout, "Requests", "1 to the identity endpoint, for 10 secrets")
-			if want := " 12 to the vault: 2 to learn what a token must be for, 10 with the token\n"; !strings.Contains(stdout, want) {
-				t.Errorf("stdout has no %q:\n%s", want, stdout)
+		for _, outage := range []bool{false, true} {
+			args := []string{"-host", test.host}
+			if outage {
+				args = append(args, "-outage")
 			}
-			wantTime(t, field(stdout, "Expires"), 24*time.Hour, time.Minute)
-			wantTime(t, field(stdout, "Renewal"), 12*time.Hour, 75*time.Minute)
+			t.Run(strings.Join(args, " "), func(t *testing.T) {
+				skipWithoutHost(t, test.host)
+				stdout, _ := execute(t, 0, args...)
+				wantField(t, stdout, "Host", test.detected)
+				wantField(t, stdout, "Endpoint", test.endpoint)
+				if got := field(stdout, "Identity"); got != test.identity {
+					t.Errorf("Identity: got %q, want %q", got, test.identity)
+				}
+				wantField(t, stdout, "Vault", "https://example.vault.azure.net")
+				wantField(t, stdout, "Client 1", "read 5 secrets")
+				wantField(t, stdout, "Client 2", "read 5 secrets")
+				wantField(t, stdout, "Token", "for https://vault.azure.net")
+				wantField(t, stdout, "Reader", test.reader+", as the vault read in the token")
+				wantField(t, stdout, "Requests", test.requests+", for 10 secrets")
+				if want := " 12 to the vault: 2 to learn what a token must be for, 10 with the token\n"; !strings.Contains(stdout, want) {
+					t.Errorf("stdout has no %q:\n%s", want, stdout)
+				}
+				wantTime(t, field(stdout, "Expires"), test.lifetime, time.Minute)
+				wantTime(t, field(stdout, "Renewal"), test.lifetime/2, test.lifetime/20+time.Minute) // give or take a tenth of the half
+				wantSecrets(t, stdout)
+				wantOutage(t, stdout, outage)
+			})
+		}
+	}
+}
 
-			values := map[string]string{}
-			for _, match := range printedSecret.FindAllStringSubmatch(stdout, -1) {
-				values[match[2]] = match[1]
-			}
-			if len(values) != 10 {
-				t.Errorf("%d distinct values printed, want 10:\n%s", len(values), stdout)
-			}
+// TestEveryHost keeps the flag, its help and these tests in step.
+func TestEveryHost(t *testing.T) {
+	stdout, _ := execute(t, 0, "-h")
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.name)
+		if want := "  " + h.name + "  "; !strings.Contains(stdout, want) {
+			t.Errorf("-h has no %q:\n%s", want, stdout)
+		}
+	}
+	want := "imds appservice servicefabric azureml appservice2017 cloudshell arc workloadidentity"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("hosts %q, want %q", got, want)
+	}
+}
 
-			start := strings.Index(stdout, "Outage ")
-			if (start >= 0) != test.outage {
-				t.Fatalf("an outage is told of: %t, want %t:\n%s", start >= 0, test.outage, stdout)
-			}
-			if test.outage {
-				after := stdout[start:]
-				wantField(t, after, "Outage", "the identity endpoint now answers 503 Service Unavailable, for 12 h")
-				wantField(t, after, "Client 3", "read 10 secrets, all as before")
-				wantField(t, after, "Requests", "0 to the identity endpoint since the outage began")
+// TestDefaultHost is the README's first command.
+func TestDefaultHost(t *testing.T) {
+	stdout, _ := execute(t, 0)
+	wantField(t, stdout, "Host", "IMDS")
+	wantSecrets(t, stdout)
+	wantOutage(t, stdout, false)
+	stdout, _ = execute(t, 0, "-outage")
+	wantField(t, stdout, "Host", "IMDS")
+	wantOutage(t, stdout, true)
+}
+
+// TestForeignHost runs where the variables of a real host are set: its endpoint must not be asked.
+func TestForeignHost(t *testing.T) {
+	asked := make(chan string, 100)
+	foreign := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Method + " " + r.URL.String() }))
+	t.Cleanup(foreign.Close)
+	for name, value := range map[string]string{
+		"IDENTITY_ENDPOINT": foreign.URL, "IDENTITY_HEADER": "secret", "IDENTITY_SERVER_THUMBPRINT": strings.Repeat("0", 40),
+		"IMDS_ENDPOINT": foreign.URL, "MSI_ENDPOINT": foreign.URL, "MSI_SECRET": "secret", "AZURE_POD_IDENTITY_AUTHORITY_HOST": foreign.URL,
+		"AZURE_FEDERATED_TOKEN_FILE": os.DevNull, "AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_AUTHORITY_HOST": foreign.URL,
+		"DEFAULT_IDENTITY_CLIENT_ID": "client", "AZURE_KUBERNETES_TOKEN_PROXY": foreign.URL,
+	} {
+		t.Setenv(name, value)
+	}
+	for _, h := range hosts {
+		t.Run(h.name, func(t *testing.T) {
+			skipWithoutHost(t, h.name)
+			stdout, _ := execute(t, 0, "-host", h.name, "-outage")
+			wantSecrets(t, stdout)
+			select {
+			case request := <-asked:
+				t.Errorf("the real host was asked: %s", request)
+			default:
 			}
 		})
+	}
+}
+
+// skipWithoutHost: the agent of Azure Arc is for two systems only, and the library refuses to look for it elsewhere.
+func skipWithoutHost(t *testing.T, host string) {
+	t.Helper()
+	if host == hostArc && runtime.GOOS != "linux" && runtime.GOOS != "windows" {
+		t.Skip("Azure Arc's agent runs on Linux and Windows only")
+	}
+}
+
+func wantSecrets(t *testing.T, stdout string) {
+	t.Helper()
+	values := map[string]string{}
+	for _, match := range printedSecret.FindAllStringSubmatch(stdout, -1) {
+		values[match[2]] = match[1]
+	}
+	if len(values) != 10 {
+		t.Errorf("%d distinct values printed, want 10:\n%s", len(values), stdout)
+	}
+}
+
+func wantOutage(t *testing.T, stdout string, want bool) {
+	t.Helper()
+	start := strings.Index(stdout, "Outage ")
+	if (start >= 0) != want {
+		t.Fatalf("an outage is told of: %t, want %t:\n%s", start >= 0, want, stdout)
+	}
+	if want {
+		after := stdout[start:]
+		wantField(t, after, "Outage", "the identity endpoint now answers 503 Service Unavailable, for 12 h")
+		wantField(t, after, "Client 3", "read 10 secrets, all as before")
+		wantField(t, after, "Requests", "0 to the identity endpoint since the outage began")
 	}
 }
 
@@ -123,33 +239,47 @@ func wantTime(t *testing.T, line string, in, within time.Duration) {
 	}
 }
 
+func standIn(t *testing.T, name string) *identitytest.Endpoint {
+	t.Helper()
+	h, ok := findHost(name)
+	if !ok {
+		t.Fatalf("there is no stand-in for host %q", name)
+	}
+	return h.endpoint(t.TempDir())
+}
+
 func identities(t *testing.T) []identitytest.Identity {
 	t.Helper()
-	endpoint, err := newEndpoint(hostIMDS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return endpoint.Identities()
+	return standIn(t, hostIMDS).Identities()
 }
 
 func TestSelectIdentity(t *testing.T) {
 	system, user := identities(t)[0], identities(t)[1]
-	for _, host := range []string{hostIMDS, hostAppService} {
-		for _, test := range []struct {
-			flag, value, identity, reader string
-		}{
-			{"-client-id", user.ClientID, "client ID ", "the user-assigned identity, client ID " + user.ClientID},
-			{"-client-id", strings.ToUpper(user.ClientID), "client ID ", "the user-assigned identity, client ID " + user.ClientID},
-			{"-object-id", user.ObjectID, "object ID ", "the user-assigned identity, client ID " + user.ClientID},
-			{"-resource-id", user.ResourceID, "resource ID ", "the user-assigned identity, client ID " + user.ClientID},
-			{"-client-id", system.ClientID, "client ID ", "the system-assigned identity, client ID " + system.ClientID},
-			{"-object-id", system.ObjectID, "object ID ", "the system-assigned identity, client ID " + system.ClientID},
-		} {
+	anyID := []string{hostIMDS, hostAppService, hostArc}
+	byClientID := slices.Concat(anyID, []string{hostAzureML, hostAppService2017})
+	for _, test := range []struct {
+		hosts                         []string
+		flag, value, identity, reader string
+	}{
+		{byClientID, "-client-id", user.ClientID, "client ID ", "the user-assigned identity, client ID " + user.ClientID},
+		{byClientID, "-client-id", strings.ToUpper(user.ClientID), "client ID ", "the user-assigned identity, client ID " + user.ClientID},
+		{byClientID, "-client-id", system.ClientID, "client ID ", "the system-assigned identity, client ID " + system.ClientID},
+		{anyID, "-object-id", user.ObjectID, "object ID ", "the user-assigned identity, client ID " + user.ClientID},
+		{anyID, "-object-id", system.ObjectID, "object ID ", "the system-assigned identity, client ID " + system.ClientID},
+		{anyID, "-resource-id", user.ResourceID, "resource ID ", "the user-assigned identity, client ID " + user.ClientID},
+		{[]string{hostWorkloadIdentity}, "-client-id", user.ClientID, "client ID ", "the user-assigned identity, client ID " + user.ClientID},
+	} {
+		for _, host := range test.hosts {
 			t.Run(host+" "+test.flag+" "+test.value, func(t *testing.T) {
+				skipWithoutHost(t, host)
 				stdout, _ := execute(t, 0, "-host", host, test.flag, test.value)
 				wantField(t, stdout, "Identity", test.identity+test.value)
 				wantField(t, stdout, "Reader", test.reader)
-				wantField(t, stdout, "Requests", "1 to the identity endpoint, for 10 secrets")
+				requests := "1 to the identity endpoint, for 10 secrets"
+				if host == hostArc {
+					requests = "2 to the identity endpoint (1 to learn which key file to read, 1 with the key), for 10 secrets"
+				}
+				wantField(t, stdout, "Requests", requests)
 			})
 		}
 	}
@@ -157,24 +287,69 @@ func TestSelectIdentity(t *testing.T) {
 
 func TestWrongIdentity(t *testing.T) {
 	const nobody = "00000000-0000-4000-8000-000000000000"
+	const onAppService = "No User Assigned or Delegated Managed Identity found"
 	for _, test := range []struct {
 		host, flag, id, want string
 	}{
 		{hostIMDS, "-client-id", nobody, `400 invalid_request "Identity not found"`},
 		{hostIMDS, "-object-id", nobody, `400 invalid_request "Identity not found"`},
 		{hostIMDS, "-resource-id", "/subscriptions/" + nobody, `400 invalid_request "Identity not found"`},
-		{hostAppService, "-client-id", nobody, "No User Assigned or Delegated Managed Identity found"},
-		{hostAppService, "-object-id", nobody, "No User Assigned or Delegated Managed Identity found"},
-		{hostAppService, "-resource-id", "/subscriptions/" + nobody, "No User Assigned or Delegated Managed Identity found"},
+		{hostAppService, "-client-id", nobody, onAppService},
+		{hostAppService, "-object-id", nobody, onAppService},
+		{hostAppService, "-resource-id", "/subscriptions/" + nobody, onAppService},
+		{hostAppService2017, "-client-id", nobody, onAppService},
+		{hostAzureML, "-client-id", nobody, "400 IdentityNotFound"},
+		{hostArc, "-client-id", nobody, "404 identity_not_found"},
+		{hostArc, "-object-id", nobody, "404 identity_not_found"},
+		{hostArc, "-resource-id", "/subscriptions/" + nobody, "404 identity_not_found"},
+		{hostWorkloadIdentity, "-client-id", nobody, `400 unauthorized_client "AADSTS700016: `},
+		{hostWorkloadIdentity, "-client-id", identities(t)[0].ClientID, `400 unauthorized_client "AADSTS700016: `}, // the others' system-assigned one
 	} {
 		t.Run(test.host+" "+test.flag, func(t *testing.T) {
+			skipWithoutHost(t, test.host)
 			_, stderr := execute(t, 1, "-host", test.host, test.flag, test.id)
-			for _, want := range []string{test.want, test.id, "1 attempt", "(-h lists the identities of the stand-ins)"} {
+			attempts := "1 attempt,"
+			if test.host == hostArc { // a challenge counts
+				attempts = "2 attempts,"
+			}
+			for _, want := range []string{test.want, test.id, attempts, "(-h lists the identities of the stand-ins)"} {
 				if !strings.Contains(stderr, want) {
 					t.Errorf("stderr %q has no %q", stderr, want)
 				}
 			}
 		})
+	}
+}
+
+// TestUnselectable: an ID that the host can't select by must not be ignored, or the wrong identity would read.
+func TestUnselectable(t *testing.T) {
+	user := identities(t)[1]
+	byClientID, byObjectID, byResourceID := []string{"-client-id", user.ClientID}, []string{"-object-id", user.ObjectID}, []string{"-resource-id", user.ResourceID}
+	for _, test := range []struct {
+		host  string
+		flags [][]string
+		want  string // what the library advises
+	}{
+		{hostServiceFabric, [][]string{byClientID, byObjectID, byResourceID}, "the application's manifest assigns the identity"},
+		{hostCloudShell, [][]string{byClientID, byObjectID, byResourceID}, "its token is the signed-in user's"},
+		{hostAzureML, [][]string{byObjectID, byResourceID}, "give a ClientID"},
+		{hostAppService2017, [][]string{byObjectID, byResourceID}, "give a ClientID"},
+		{hostWorkloadIdentity, [][]string{byObjectID, byResourceID}, "give a ClientID"},
+	} {
+		for _, flag := range test.flags {
+			t.Run(test.host+" "+flag[0], func(t *testing.T) {
+				stdout, stderr := execute(t, 1, "-host", test.host, flag[0], flag[1])
+				kind := strings.NewReplacer("-id", " ID", "-", "").Replace(flag[0])
+				for _, want := range []string{"identity: CredentialOptions.ID: ", "can't select an identity by " + kind, test.want} {
+					if !strings.Contains(stderr, want) {
+						t.Errorf("stderr %q has no %q", stderr, want)
+					}
+				}
+				if stdout != "" {
+					t.Errorf("stdout %q, want none", stdout)
+				}
+			})
+		}
 	}
 }
 
@@ -187,8 +362,10 @@ func TestBadFlags(t *testing.T) {
 	}{
 		{"unknown flag", []string{"-verbose"}, "-verbose"},
 		{"flag without value", []string{"-host"}, "-host"},
-		{"unknown host", []string{"-host", "gcp"}, `-host "gcp": want imds or appservice`},
+		{"unknown host", []string{"-host", "gcp"},
+			`-host "gcp": want imds, appservice, servicefabric, azureml, appservice2017, cloudshell, arc or workloadidentity`},
 		{"empty host", []string{"-host", ""}, `-host ""`},
+		{"host in capitals", []string{"-host", "IMDS"}, `-host "IMDS"`},
 		{"two IDs", []string{"-client-id", "a", "-object-id", "b"}, "exclude each other"},
 		{"three IDs", []string{"-client-id", "a", "-object-id", "b", "-resource-id", "/c"}, "exclude each other"},
 		{"an ID and an empty one", []string{"-client-id", "a", "-object-id", ""}, "exclude each other"},
@@ -203,6 +380,7 @@ func TestBadFlags(t *testing.T) {
 		{"negative time", []string{"-timeout", "-1s"}, "-timeout -1s"},
 		{"vault without secret", []string{"-vault", vault}, "-vault and -secret go together"},
 		{"secret without vault", []string{"-secret", "a"}, "-vault and -secret go together"},
+		{"vault and unknown host", []string{"-vault", vault, "-secret", "a", "-host", "gcp"}, "leave them out with -vault"},
 		{"vault and host", []string{"-vault", vault, "-secret", "a", "-host", "imds"}, "leave them out with -vault"},
 		{"vault and outage", []string{"-vault", vault, "-secret", "a", "-outage"}, "leave them out with -vault"},
 		{"empty vault", []string{"-vault", "", "-secret", "a"}, `-vault ""`},
@@ -255,6 +433,39 @@ func TestUnreachableVault(t *testing.T) {
 	_, stderr := execute(t, 1, "-vault", closed+"/", "-secret", "a")
 	if want := "keyvault: " + closed + " can't be reached: "; !strings.HasPrefix(stderr, want) {
 		t.Errorf("stderr %q, want it to begin with %q", stderr, want)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	for _, h := range hosts {
+		t.Run(h.name, func(t *testing.T) {
+			skipWithoutHost(t, h.name)
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			interrupt(errors.New("interrupt signal received"))
+			_, stderr := executeIn(ctx, t, 1, "-host", h.name)
+			if want := "keyvault: interrupt signal received\n"; stderr != want {
+				t.Errorf("stderr %q, want %q", stderr, want)
+			}
+		})
+	}
+}
+
+func TestInWords(t *testing.T) {
+	for _, test := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{0, "0s"},
+		{59*time.Second + 400*time.Millisecond, "59s"},
+		{time.Minute, "1 min"},
+		{29*time.Minute + 31*time.Second, "30 min"},
+		{59*time.Minute + 40*time.Second, "1 h"},
+		{12 * time.Hour, "12 h"},
+		{11*time.Hour + 5*time.Minute, "11 h 05 min"},
+	} {
+		if got := inWords(test.d); got != test.want {
+			t.Errorf("inWords(%v) = %q, want %q", test.d, got, test.want)
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/keyless-go/identity"
@@ -45,7 +47,10 @@ func readSecrets(
 }
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // or files would be left behind
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
 }
 
 // run is main with everything that it touches, but for the environment. It returns the exit status.
@@ -66,14 +71,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func (c config) run(ctx context.Context, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	read := readTen
 	if c.vault != "" {
 		read = readOne
 	}
-	err := read(ctx, out, c)
-	if err != nil && ctx.Err() != nil {
+	err := read(limited, out, c)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // Ctrl-C: what failed because of it says less
+		return context.Cause(ctx)
+	case limited.Err() != nil:
 		return &timeoutError{err}
 	}
 	return err

@@ -84,7 +84,7 @@ func readInOutage(
 	ctx context.Context, r *report, s *standIns, c config, options *azsecrets.ClientOptions, before map[string]string,
 ) error {
 	s.endpoint.Enqueue(identitytest.Response{Status: http.StatusServiceUnavailable, For: outageTime})
-	status, err := get(ctx, r.detection.Endpoint)
+	status, err := get(ctx, s.client, r.detection.Endpoint)
 	if err != nil {
 		return err
 	}
@@ -107,12 +107,12 @@ func readInOutage(
 }
 
 // get tells what an endpoint answers.
-func get(ctx context.Context, endpoint string) (status string, err error) {
+func get(ctx context.Context, client *http.Client, endpoint string) (status string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
 	if err != nil {
 		return "", err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -133,11 +133,25 @@ func newReport(out io.Writer, c config, vault string) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := "the host's default"
+	id := defaultOf(credential.Host())
 	if c.id != nil {
 		id = c.idKind + " " + c.id.String()
 	}
 	return &report{out: out, detection: identity.Detect(), credential: credential, identity: id, vault: vault}, nil
+}
+
+// defaultOf says which identity a host's default is, where that isn't for the host alone to say.
+func defaultOf(host identity.Host) string {
+	const text = "the host's default"
+	switch host {
+	case identity.HostServiceFabric:
+		return text + ", which the application's manifest names"
+	case identity.HostCloudShell:
+		return text + ", which is the signed-in user"
+	case identity.HostWorkloadIdentity:
+		return text + ", which AZURE_CLIENT_ID names"
+	}
+	return text
 }
 
 func (r *report) text(text string) { _, _ = fmt.Fprintln(r.out, text) }
@@ -168,7 +182,8 @@ func (r *report) secrets(values map[string]string) {
 // share one.
 func (r *report) token(ctx context.Context) error {
 	scope := vaultScope(r.vault)
-	token, err := r.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+	// EnableCAE, as the clients set it: some hosts have another token for those who don't understand claims challenges.
+	token, err := r.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
 	if err != nil {
 		return err
 	}
@@ -196,11 +211,26 @@ func vaultScope(vaultURL string) string {
 func (r *report) counts(s *standIns) {
 	vault := s.vault.counted()
 	for _, id := range vault.readers {
-		r.line("Reader", "the %s identity, client ID %s, as the vault read in the token", kind(id), id.ClientID)
+		r.line("Reader", "%s, as the vault read in the token", describe(id))
 	}
-	r.line("Requests", "%d to the identity endpoint, for %s", len(s.endpoint.Requests()), count(vault.reads, "secret"))
+	r.line("Requests", "%s, for %s", identityRequests(s.endpoint.Requests()), count(vault.reads, "secret"))
 	r.line("", "%d to the vault: %d to learn what a token must be for, %d with the token",
 		vault.requests, vault.challenges, vault.requests-vault.challenges)
+}
+
+// identityRequests counts them. Only Azure Arc's have an Authorization header: its first answer names a file, the content of
+// which makes the second request a proof of who asks.
+func identityRequests(requests []*http.Request) string {
+	text, proofs := fmt.Sprintf("%d to the identity endpoint", len(requests)), 0
+	for _, r := range requests {
+		if r.Header.Get("Authorization") != "" {
+			proofs++
+		}
+	}
+	if proofs > 0 {
+		text += fmt.Sprintf(" (%d to learn which key file to read, %d with the key)", len(requests)-proofs, proofs)
+	}
+	return text
 }
 
 func count(n int, noun string) string {
@@ -216,7 +246,10 @@ func inWords(d time.Duration) string {
 		return d.Round(time.Second).String()
 	}
 	d = d.Round(time.Minute)
-	if d%time.Hour == 0 {
+	switch {
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d%time.Hour == 0:
 		return fmt.Sprintf("%d h", d/time.Hour)
 	}
 	return fmt.Sprintf("%d h %02d min", d/time.Hour, d%time.Hour/time.Minute)

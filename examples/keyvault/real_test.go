@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/pem"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/keyless-go/identity/identitytest"
 )
 
 // TestMain lets a test run the program as a process of its own.
@@ -23,80 +26,142 @@ func TestMain(m *testing.M) {
 }
 
 // TestRealVault runs the program as on Azure: -vault and -secret, the client's own transport, no stand-in of the program's.
-// The way to the vault is a proxy of the test's, and the vault's certificate is the only one that the system trusts.
+// The way to the vault is a proxy of the test's, and the vault's certificate and that of the host, if it has one, are the
+// only ones that the system trusts. Azure Arc is missing: another process reads no key but in the agent's own directory.
 func TestRealVault(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SSL_CERT_FILE is for Linux")
 	}
-	v := startVault(t, "example.vault.azure.net")
-	endpoint, err := newEndpoint(hostAppService)
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := httptest.NewServer(endpoint)
-	t.Cleanup(host.Close)
-	proxy := httptest.NewServer(proxyTo(v))
-	t.Cleanup(proxy.Close)
-
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	environment := append(os.Environ(), endpoint.Env(host.URL)...)
-	environment = append(environment, "KEYVAULT_TEST_RUN_MAIN=1", "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=",
-		"SSL_CERT_FILE="+certificateFile(t, v), "SSL_CERT_DIR="+t.TempDir())
-
-	for _, test := range []struct {
-		name, secret string
-		stdout       []string
-		stderr       string
-	}{
-		{"secret", "database-password", []string{
-			"Host      App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set\n",
-			"Vault     https://example.vault.azure.net\n",
-			"Secret    database-password: a secret's value\n",
-			"Token     for https://vault.azure.net\n",
-			"Expires   ", "Renewal   ",
-		}, ""},
-		{"no such secret", "nothing", nil,
-			"keyvault: https://example.vault.azure.net/secrets/nothing answers 404 Not Found SecretNotFound: " +
-				"A secret with (name/id) nothing was not found in this key vault.\n"},
+	for _, test := range []struct{ host, detected, identity string }{
+		{hostIMDS, "IMDS, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set", "the host's default"},
+		{hostAppService, "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "the host's default"},
+		{hostServiceFabric, "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+			"the host's default, which the application's manifest names"},
+		{hostAzureML, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
+		{hostAppService2017, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
+		{hostCloudShell, "Cloud Shell, because MSI_ENDPOINT is set and MSI_SECRET is not", "the host's default, which is the signed-in user"},
+		{hostWorkloadIdentity, "workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
+			"the host's default, which AZURE_CLIENT_ID names"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			before := len(endpoint.Requests())
-			var stdout, stderr bytes.Buffer
-			command := exec.CommandContext(t.Context(), program, "-vault", "https://example.vault.azure.net/", "-secret", test.secret)
-			command.Env, command.Stdout, command.Stderr = environment, &stdout, &stderr
-			err := command.Run()
-			if (err != nil) != (test.stderr != "") || stderr.String() != test.stderr {
-				t.Errorf("%v, stderr %q, want %q", err, &stderr, test.stderr)
-			}
-			for _, want := range test.stdout {
-				if !strings.Contains(stdout.String(), want) {
-					t.Errorf("stdout has no %q:\n%s", want, &stdout)
+		t.Run(test.host, func(t *testing.T) {
+			endpoint := standIn(t, test.host)
+			host, _ := findHost(test.host)
+			v := startVaultFor(t, "example.vault.azure.net", host.readers(endpoint))
+			read := realProgram(t, v, endpoint)
+			stdout, stderr := read("database-password")
+			for _, want := range []string{
+				"Host      " + test.detected + "\n",
+				"Identity  " + test.identity + "\n",
+				"Vault     https://example.vault.azure.net\n",
+				"Secret    database-password: a secret's value\n",
+				"Token     for https://vault.azure.net\n",
+				"Expires   ", "Renewal   ",
+			} {
+				if !strings.Contains(stdout, want) {
+					t.Errorf("stdout has no %q:\n%s", want, stdout)
 				}
 			}
-			if got := len(endpoint.Requests()) - before; got != 1 {
-				t.Errorf("%d requests to the identity endpoint, want 1", got)
+			if stderr != "" {
+				t.Errorf("stderr %q, want none", stderr)
+			}
+			_, stderr = read("nothing")
+			if want := "keyvault: https://example.vault.azure.net/secrets/nothing answers 404 Not Found SecretNotFound: " +
+				"A secret with (name/id) nothing was not found in this key vault.\n"; stderr != want {
+				t.Errorf("stderr %q, want %q", stderr, want)
 			}
 		})
 	}
 }
 
-// certificateFile writes what the vault presents.
-func certificateFile(t *testing.T, v *vault) string {
+// TestCtrlC: the program ends in its own way, which is how it comes to remove files.
+func TestCtrlC(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process can't be sent an interrupt on Windows")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	var stdout, stderr bytes.Buffer
+	command := exec.CommandContext(t.Context(), program, "-vault", "https://"+silent.Addr().String(), "-secret", "a")
+	command.Env, command.Stdout, command.Stderr = append(os.Environ(), "KEYVAULT_TEST_RUN_MAIN=1"), &stdout, &stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	connection, err := silent.Accept() // so that it has come to wait for an answer
+	if err == nil {
+		defer connection.Close()
+		err = command.Process.Signal(os.Interrupt)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Wait()
+	if got := command.ProcessState.ExitCode(); got != 1 {
+		t.Errorf("exit status %d, want 1", got)
+	}
+	if want := "keyvault: interrupt signal received\n"; stderr.String() != want {
+		t.Errorf("stderr %q, want %q; stdout:\n%s", &stderr, want, &stdout)
+	}
+}
+
+// realProgram returns how to run the program as a process of its own, which sends one request to the endpoint.
+func realProgram(t *testing.T, v *vault, endpoint *identitytest.Endpoint) (read func(secret string) (stdout, stderr string)) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := httptest.NewUnstartedServer(endpoint)
+	trusted := certificateOf(t, v)
+	if config := endpoint.TLSConfig(); config != nil {
+		host.TLS = config
+		host.StartTLS()
+		trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: config.Certificates[0].Certificate[0]})...)
+	} else {
+		host.Start()
+	}
+	t.Cleanup(host.Close)
+	proxy := httptest.NewServer(proxyTo(v))
+	t.Cleanup(proxy.Close)
+	file := filepath.Join(t.TempDir(), "trusted.pem")
+	if err := os.WriteFile(file, trusted, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environment := append(os.Environ(), endpoint.Env(host.URL)...)
+	environment = append(environment, "KEYVAULT_TEST_RUN_MAIN=1", "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=",
+		"SSL_CERT_FILE="+file, "SSL_CERT_DIR="+t.TempDir())
+
+	return func(secret string) (string, string) {
+		t.Helper()
+		before := len(endpoint.Requests())
+		var stdout, stderr bytes.Buffer
+		command := exec.CommandContext(t.Context(), program, "-vault", "https://example.vault.azure.net/", "-secret", secret)
+		command.Env, command.Stdout, command.Stderr = environment, &stdout, &stderr
+		if err := command.Run(); (err != nil) != (stderr.Len() > 0) {
+			t.Errorf("%v, stderr %q, want an exit status other than 0 with it, and no other", err, &stderr)
+		}
+		if got := len(endpoint.Requests()) - before; got != 1 {
+			t.Errorf("%d requests to the identity endpoint, want 1", got)
+		}
+		return stdout.String(), stderr.String()
+	}
+}
+
+// certificateOf returns what the vault presents.
+func certificateOf(t *testing.T, v *vault) []byte {
 	t.Helper()
 	resp, err := v.client.Get(v.url())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	path := filepath.Join(t.TempDir(), "vault.pem")
-	block := &pem.Block{Type: "CERTIFICATE", Bytes: resp.TLS.PeerCertificates[0].Raw}
-	if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: resp.TLS.PeerCertificates[0].Raw})
 }
 
 // proxyTo is an HTTP proxy that knows the way to one vault.

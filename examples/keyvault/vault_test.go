@@ -32,7 +32,11 @@ func (b *bearer) GetToken(_ context.Context, options policy.TokenRequestOptions)
 
 func startVault(t *testing.T, name string) *vault {
 	t.Helper()
-	allowed := identities(t)
+	return startVaultFor(t, name, identities(t))
+}
+
+func startVaultFor(t *testing.T, name string, allowed []identitytest.Identity) *vault {
+	t.Helper()
 	v := newVault(name, allowed, map[string]string{"database-password": "a secret's value"})
 	if err := v.start(); err != nil {
 		t.Fatal(err)
@@ -136,6 +140,39 @@ func TestVaultChecksToken(t *testing.T) {
 			}
 			if reads := v.counted().reads; reads != 0 {
 				t.Errorf("the vault counted %d reads, want none", reads)
+			}
+		})
+	}
+}
+
+// TestVaultForUser: a user's token says which application asked for it, and any may.
+func TestVaultForUser(t *testing.T) {
+	t.Parallel()
+	user := identitytest.Identity{ObjectID: "00000000-0000-4000-8000-000000000003", TenantID: identities(t)[0].TenantID}
+	for _, test := range []struct {
+		name     string
+		objectID any
+		status   int
+	}{
+		{"the user", user.ObjectID, 200},
+		{"another", "00000000-0000-4000-8000-000000000004", 403},
+		{"nobody", nil, 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			v := startVaultFor(t, "example.vault.azure.net", []identitytest.Identity{user})
+			credential := &bearer{token: token(t, map[string]any{
+				"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": test.objectID, "appid": "00000000-0000-4000-8000-000000000005",
+			})}
+			_, err := getSecret(t, v, credential, "database-password")
+			status := 200
+			if refused, ok := errors.AsType[*azcore.ResponseError](err); ok {
+				status = refused.StatusCode
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if status != test.status {
+				t.Errorf("status %d, want %d", status, test.status)
 			}
 		})
 	}
