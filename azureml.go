@@ -27,6 +27,12 @@ func newAzureML(env environment, options *CredentialOptions) (source, error) {
 		return nil, err
 	}
 	s := &azureML{named{is: HostAzureML, env: env, id: options.ID}}
+	if clientID := env.getenv(envDefaultClientID); s.id == nil && clientID != "" {
+		if err := validateValue("identity: "+envDefaultClientID+": ", clientID); err != nil {
+			return nil, err
+		}
+		s.id = ClientID(clientID) // and another one's token is refused
+	}
 	return s.checked(s)
 }
 
@@ -38,11 +44,9 @@ func (s *azureML) request(a ask) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	clientID := s.env.getenv(envDefaultClientID)
+	clientID := ""
 	if s.id != nil {
 		clientID = s.id.String()
-	} else if err := validateValue("identity: "+envDefaultClientID+": ", clientID); clientID != "" && err != nil {
-		return request{}, err
 	}
 	return request{
 		method: http.MethodGet,

@@ -97,8 +97,8 @@ func (c *cache) get(ctx context.Context, v *view, scope, claims string, a acquir
 	began := time.Now()
 	w := ask{resource: resourceOf(scope), variant: v.variant, claims: claims}
 	var overdue <-chan time.Time
-	for {
-		p := c.decide(ctx, v, scope, &w, a)
+	for first := true; ; first = false {
+		p := c.decide(ctx, v, scope, &w, first, a)
 		if p.flight == nil {
 			return p.token, p.err
 		}
@@ -150,7 +150,7 @@ type plan struct {
 }
 
 // decide is the table of states at the head of this file.
-func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, a acquirer) plan {
+func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first bool, a acquirer) plan {
 	key, forced := v.identity+w.resource, w.claims != ""
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +159,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, a acq
 	h := e.held.Load()
 	valid := h != nil && now.Before(h.token.ExpiresOn)
 	cooling := now.Before(e.cooling)
-	if forced && valid && w.rejected == "" { // the first time around: a flight may bring another meanwhile
+	if forced && valid && first { // a flight may bring another meanwhile, which nobody has rejected
 		w.rejected = h.token.Token
 	}
 	switch {

@@ -68,12 +68,14 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 func (t *trial) refusal(a answer, ours bool) *failure {
 	src := t.sender.source
 	success := a.status >= 200 && a.status < 300
-	body := ""
-	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
-		body = redact(string(a.body), t.secrets...)
-	}
 	header := headerWithout(a.header, t.secrets)
-	fa := parseFault(header, body).each(func(text string) string { return redact(text, t.secrets...) }) // again: it may have been escaped
+	body, fa := "", parseFault(header, "")
+	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
+		body = conceal(string(a.body), t.secrets...)
+		// Each text by itself: one that names a token's field hides nothing else, and the escapes of JSON are gone.
+		fa = parseFault(header, body, func(text string) string { return redact(text, t.secrets...) })
+		body = redact(body)
+	}
 	f := t.failure(errors.New(""))
 	f.final, f.transient = false, true
 	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
@@ -140,11 +142,15 @@ func rawResponse(a answer, header http.Header, length int) *http.Response {
 func (t *trial) final() *AuthenticationError {
 	e := t.last.AuthenticationError
 	e.Attempts, e.Elapsed = t.attempts, time.Since(t.start)
-	if t.unanswered() && !t.last.final {
+	switch unavailable := t.sender.rules.unavailable; {
+	case t.last.final:
+	case t.unanswered():
 		e.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
-		if t.sender.rules.unavailable {
+		if unavailable {
 			e.reason = ErrUnavailable
 		}
+	case e.StatusCode == 0 && e.hint == "" && !unavailable: // it has answered before
+		e.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
 	}
 	return e
 }

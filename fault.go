@@ -37,7 +37,9 @@ var (
 //	{"ErrorCode": "…", "ExceptionMessage": "…", "CorrelationId": "…"}                legacy App Service
 //
 // and anything else as text.
-func parseFault(header http.Header, body string) fault {
+//
+// The texts are made clean before they are cut to one line.
+func parseFault(header http.Header, body string, clean ...func(string) string) fault {
 	type object struct {
 		Error         json.RawMessage `json:"error"`
 		Description   json.RawMessage `json:"error_description"`
@@ -73,5 +75,8 @@ func parseFault(header http.Header, body string) fault {
 		f.entra = entraNumber.FindString(body)
 	}
 	f.correlationID = cmp.Or(f.correlationID, header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
+	for _, c := range clean {
+		f = f.each(c)
+	}
 	return f.each(oneLine)
 }

@@ -162,6 +162,8 @@ func validateSecret(variable, value string) error {
 	switch {
 	case value == "":
 		return errors.New("identity: " + variable + ": is empty")
+	case strings.TrimSpace(value) == "": // net/http would send it as an empty one
+		return errors.New("identity: " + variable + ": is blank")
 	case strings.ContainsFunc(value, unicode.IsControl):
 		return errors.New("identity: " + variable + ": contains a control character")
 	}

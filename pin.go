@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
@@ -37,14 +38,18 @@ func pin(own policy.Transporter, thumbprint func() ([]byte, error)) (*http.Clien
 		return nil, fmt.Errorf("%s*http.Client over %T: the server's certificate has to be pinned, which needs an *http.Transport%s", field, client.Transport, instead)
 	case base == nil:
 		return nil, errors.New(field + "*http.Client over a nil *http.Transport" + instead)
+	}
+	// A clone, because its connections are not the other's, which were made without the check. And cloned before anything is
+	// read of it: net/http may be completing the other at its first use, and Clone waits for that.
+	transport := base.Clone()
+	config := transport.TLSClientConfig
+	switch {
 	//lint:ignore SA1019 DialTLS is deprecated, but would be used
 	case base.DialTLSContext != nil || base.DialTLS != nil:
 		return nil, errors.New(field + "its DialTLS would make connections without the pinned certificate" + instead)
-	case base.TLSClientConfig != nil && (base.TLSClientConfig.VerifyConnection != nil || base.TLSClientConfig.VerifyPeerCertificate != nil):
+	case config != nil && (config.VerifyConnection != nil || config.VerifyPeerCertificate != nil):
 		return nil, errors.New(field + "its TLSClientConfig verifies certificates by a function of its own, which the pinned one would replace" + instead)
 	}
-	transport := base.Clone() // its connections are not the other's: they were made without the check
-	config := transport.TLSClientConfig
 	if config == nil {
 		config = &tls.Config{}
 	}
@@ -53,7 +58,7 @@ func pin(own policy.Transporter, thumbprint func() ([]byte, error)) (*http.Clien
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		want, err := thumbprint()
 		if err != nil {
-			return &pinError{err.Error()}
+			return &pinError{strings.TrimPrefix(err.Error(), "identity: ")}
 		}
 		return checkPin(state, want)
 	}
@@ -67,9 +72,20 @@ func pin(own policy.Transporter, thumbprint func() ([]byte, error)) (*http.Clien
 	transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	transport.Protocols = new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)
+	transport.RegisterProtocol("http", refusePlain{}) // should a policy change the URL
 	client.Transport = transport
 	client.CheckRedirect = refuseRedirect // it would carry the secret to a server that nobody has pinned
 	return client, nil
+}
+
+// refusePlain is for requests that no certificate would protect.
+type refusePlain struct{}
+
+func (refusePlain) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return nil, &pinError{"a request over plain http, where no certificate can be checked, was not sent"}
 }
 
 // checkPin compares the thumbprint of the server's certificate.

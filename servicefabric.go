@@ -141,7 +141,7 @@ func (s *serviceFabric) rules() rules {
 // retryAfterText finds "retry after 4s" in "The request was throttled locally; the service allows 30 requests per 10s;
 // retry after 4s." (https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5178), where no header
 // says it.
-var retryAfterText = regexp.MustCompile(`(?i)\bretry[ -]after:?\s+([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)([:0-9]?)`)
+var retryAfterText = regexp.MustCompile(`(?i)\bretry[ -]after:?\s+([0-9]+(?:\.[0-9]+)?)[ \t]*([a-z]*)([:0-9]?)`)
 
 // patience implements impatient. A text that isn't understood wholly is not understood.
 func (s *serviceFabric) patience(status int, body string) time.Duration {

@@ -289,10 +289,10 @@ func (s *workload) follow(a ask, got answer) (request, bool, error) {
 }
 
 // recognises: Entra answers with a JSON object that has a token or an error, but what stands before it may throttle or fail
-// without a word. Any page is of something in between.
+// without a word, or with a page that has a request ID. Any other page is of something in between.
 func (s *workload) recognises(a answer) bool {
-	silent := a.status == http.StatusTooManyRequests || a.status >= 500
-	return isOAuth(a.body) || silent && len(bytes.TrimSpace(a.body)) == 0
+	failing := a.status == http.StatusTooManyRequests || a.status >= 500
+	return isOAuth(a.body) || failing && (len(bytes.TrimSpace(a.body)) == 0 || a.header.Get("X-Ms-Request-Id") != "")
 }
 
 // notAssigned: the application isn't there, or doesn't trust this service account.

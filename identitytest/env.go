@@ -43,6 +43,9 @@ var hostVariables = [...]string{
 //     AZURE_AUTHORITY_HOST. A credential in this process trusts the endpoint's certificate; any other must be told to,
 //     as by SSL_CERT_FILE: [Endpoint.TLSConfig] has it.
 //
+// A credential's trust in the endpoint's certificate, and its look into Options.Dir, end with the Endpoint: keep it in use for
+// as long, as a transport or a served handler does.
+//
 // The URL within has a random path element, so that two endpoints which the system gave the same port, one after the
 // other, never share a token in a cache. The endpoint answers with and without that element.
 //

@@ -1,0 +1,351 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// withoutClaims runs a test at each of the hosts that have no parameter for a claims challenge. They repeat the token of
+// their own cache until that ends, whatever a resource said of it.
+//
+// https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/blob/main/docs/msiv1_token_revocation.md
+func withoutClaims(t *testing.T, f func(t *testing.T, p place)) {
+	t.Helper()
+	ran := map[Host]bool{}
+	for _, p := range places {
+		switch p.host {
+		case HostIMDS, HostAppService, HostAzureML, HostCloudShell, HostArc:
+			ran[p.host] = true
+			t.Run(p.name, func(t *testing.T) { bubble(t, func(t *testing.T) { f(t, p) }) })
+		}
+	}
+	if len(ran) != 5 {
+		t.Errorf("ran on %v, want five hosts", ran)
+	}
+}
+
+// rejectedClaims is what azcore decodes from the WWW-Authenticate header of a resource.
+const rejectedClaims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"},"CLAIMSMARK":null}}`
+
+// challengedFor asks for a scope's token as azcore does after a challenge.
+func challengedFor(ctx context.Context, cred azcore.TokenCredential, scope, claims string) (azcore.AccessToken, error) {
+	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, Claims: claims, EnableCAE: true, TenantID: "33333333-2222-4333-8444-555555555555"})
+}
+
+// sentParts are all that a request says, but for Arc's key, which is another one each time.
+func sentParts(tb testing.TB, r *http.Request) string {
+	tb.Helper()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r = r.Clone(context.Background())
+	if r.Header.Get("Authorization") != "" {
+		r.Header.Set("Authorization", "Basic KEY")
+	}
+	return wireFormat(r, "") + r.UserAgent() + "\n" + string(body)
+}
+
+// TestClaimsAreNotSent: a challenge, EnableCAE and a tenant change nothing in the request.
+func TestClaimsAreNotSent(t *testing.T) {
+	withoutClaims(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t)
+		mustToken(t, cred)
+		if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil {
+			t.Fatal(err)
+		}
+		requests := s.ep.Requests()
+		if len(requests) != 2*s.steps {
+			t.Fatalf("%d requests, want %d", len(requests), 2*s.steps)
+		}
+		for i, r := range requests[s.steps:] {
+			got, want := sentParts(t, r), sentParts(t, requests[i])
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("step %d: the challenge changes the request (-plain +challenged):\n%s", i+1, diff)
+			}
+			for _, word := range []string{"claims", "xms_cc", "token_sha256_to_refresh", "bypass_cache", "cp1", "nbf", "CLAIMSMARK", "33333333"} {
+				if strings.Contains(strings.ToLower(got), strings.ToLower(word)) {
+					t.Errorf("step %d: %s is in the request:\n%s", i+1, word, got)
+				}
+			}
+		}
+	})
+}
+
+// record is a line of the log.
+type record struct {
+	Level, Msg, Resource string
+	Changed              *bool
+	Error                string
+}
+
+// logged are the lines of a JSON log, which it empties.
+func logged(tb testing.TB, log *bytes.Buffer) (records []record) {
+	tb.Helper()
+	synctest.Wait() // an acquisition logs after its callers have been served
+	decoder := json.NewDecoder(log)
+	for {
+		var r record
+		err := decoder.Decode(&r)
+		if err == io.EOF {
+			return records
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+		records = append(records, r)
+	}
+}
+
+const hostDecides = "claims challenge: the host takes no claims, its own cache decides whether the token changes"
+
+// TestClaimsInTheLog: a person who looks for why a resource keeps refusing finds that it is the host's cache.
+func TestClaimsInTheLog(t *testing.T) {
+	withoutClaims(t, func(t *testing.T, p place) {
+		for _, hostCache := range []bool{true, false} {
+			s := p.open(t, func(o *identitytest.Options) { o.HostCache = hostCache })
+			var log bytes.Buffer
+			cred := s.credential(t, once, func(o *CredentialOptions) {
+				o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
+			first, _ := mustToken(t, cred)
+			if got := logged(t, &log); len(got) != 1 || got[0].Msg != "token acquired" {
+				t.Fatalf("before the challenge: %+v", got)
+			}
+			for round := range 3 {
+				tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, want := logged(t, &log), "INFO"
+				if hostCache {
+					want = "WARN"
+				}
+				if len(got) != 1 || got[0].Level != want || got[0].Msg != hostDecides || got[0].Resource != "https://vault.azure.net" || got[0].Changed == nil || *got[0].Changed == hostCache {
+					t.Errorf("host cache %v, challenge %d: log is %+v, want one line at %s: %s", hostCache, round+1, got, want, hostDecides)
+				}
+				if (tk.Token == first.Token) != hostCache {
+					t.Errorf("host cache %v: the token changed: %v", hostCache, tk.Token != first.Token)
+				}
+				time.Sleep(31 * time.Second)
+			}
+			// The claims may name a person or a place: they are the caller's business.
+			if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if strings.Contains(log.String(), "CLAIMSMARK") || strings.Contains(log.String(), first.Token) {
+				t.Errorf("the log has the claims or the token: %s", log.String())
+			}
+			log.Reset()
+			// A failed one says that it failed, and that the token stays.
+			time.Sleep(31 * time.Second)
+			s.answer(s.own(503, s.problem("some_error", "some text")))
+			if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err == nil {
+				t.Error("a failed challenge brought a token")
+			}
+			if got := logged(t, &log); len(got) != 1 || got[0].Level != "WARN" || !strings.Contains(got[0].Msg, "the held token stays in use") || !strings.Contains(got[0].Error, "503") {
+				t.Errorf("failed challenge: log is %+v", got)
+			}
+		}
+	})
+}
+
+// TestClaimsWithoutAToken: a challenge may come to a process that has just started, from a token of another's.
+func TestClaimsWithoutAToken(t *testing.T) {
+	withoutClaims(t, func(t *testing.T, p place) {
+		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })
+		var log bytes.Buffer
+		cred := s.credential(t, func(o *CredentialOptions) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+		tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := logged(t, &log); len(got) != 1 || got[0].Level != "INFO" || got[0].Msg != hostDecides {
+			t.Errorf("log is %+v, want one line at INFO: nobody knows that the token was rejected", got)
+		}
+		plain, took := mustToken(t, cred)
+		if plain.Token != tk.Token || took != 0 || s.sent() != s.steps {
+			t.Errorf("the token isn't there for others: another %v, after %v and %d requests", plain.Token != tk.Token, took, s.sent())
+		}
+	})
+}
+
+// TestClaimsAreLimited: a resource that rejects every token would have its clients ask with each request. One request in
+// 30 s and key, however many ask, and whatever their claims say.
+func TestClaimsAreLimited(t *testing.T) {
+	const other = "https://management.azure.com/.default"
+	for _, hostCache := range []bool{true, false} {
+		t.Run(fmt.Sprint("host cache ", hostCache), func(t *testing.T) {
+			withoutClaims(t, func(t *testing.T, p place) {
+				s := p.open(t, func(o *identitytest.Options) { o.HostCache = hostCache })
+				cred := s.credential(t)
+				mustToken(t, cred)
+				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{other}}); err != nil {
+					t.Fatal(err)
+				}
+				before, start := len(s.times()), time.Now()
+				const minutes = 5
+				var wg sync.WaitGroup
+				for second := range minutes * 60 {
+					for i := range 50 { // at once
+						wg.Go(func() {
+							scope := vaultScope
+							if i%2 == 1 {
+								scope = other
+							}
+							if _, err := challengedFor(t.Context(), cred, scope, fmt.Sprintf(`{"access_token":{"caller":{"value":"%d-%d"}}}`, second, i)); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					wg.Wait()
+					time.Sleep(time.Second)
+				}
+				byScope := map[string][]time.Time{}
+				requests := s.ep.Requests()
+				for i, at := range s.times()[before:] { // those of one moment in any order
+					r := requests[before+i]
+					if s.steps > 1 && r.Header.Get("Authorization") == "" { // Arc's first step
+						continue
+					}
+					said := sentParts(t, r)
+					for _, resource := range []string{"vault.azure.net", "management.azure.com"} {
+						if strings.Contains(said, resource) {
+							byScope[resource] = append(byScope[resource], at)
+						}
+					}
+				}
+				for _, resource := range []string{"vault.azure.net", "management.azure.com"} {
+					at := byScope[resource]
+					if len(at) != 2*minutes {
+						t.Errorf("%s: %d requests in %d minutes, want %d", resource, len(at), minutes, 2*minutes)
+					}
+					for i := 1; i < len(at); i++ {
+						if gap := at[i].Sub(at[i-1]); gap < 30*time.Second {
+							t.Errorf("%s: the requests %v and %v after the start are only %v apart", resource, at[i-1].Sub(start), at[i].Sub(start), gap)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestClaimsAreLimitedDuringAnOutage: what fails isn't repeated more often than what succeeds.
+func TestClaimsAreLimitedDuringAnOutage(t *testing.T) {
+	withoutClaims(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t, once)
+		first, _ := mustToken(t, cred)
+		bad := s.own(403, s.problem("some_error", "some text"))
+		bad.For = time.Hour
+		s.answer(bad)
+		for range 1200 { // ten minutes
+			if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err == nil {
+				t.Fatal("a challenge that failed brought a token")
+			}
+			tk, took := mustToken(t, cred)
+			if tk.Token != first.Token || took != 0 {
+				t.Fatalf("callers without claims: another token %v, after %v", tk.Token != first.Token, took)
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		if tries := s.sent()/s.steps - 1; tries < 10 || tries > 20 {
+			t.Errorf("%d tries in ten minutes, want one in 30 s, and at least one in a minute", tries)
+		}
+	})
+}
+
+// TestClaimsDoNotDisturbOthers: while a challenge is under way, and after it has failed, whoever has no claims gets the
+// held token at once.
+func TestClaimsDoNotDisturbOthers(t *testing.T) {
+	withoutClaims(t, func(t *testing.T, p place) {
+		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })
+		cred := s.credential(t)
+		first, _ := mustToken(t, cred)
+		for range s.steps {
+			s.ep.Enqueue(identitytest.Response{Delay: 5 * time.Second})
+		}
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil || tk.Token != first.Token {
+					t.Errorf("challenge: another token %v, error %v", tk.Token != first.Token, err)
+				}
+			})
+		}
+		took := time.Duration(s.steps) * 5 * time.Second
+		start := time.Now()
+		for time.Since(start) < took {
+			if tk, waited := mustToken(t, cred); tk.Token != first.Token || waited != 0 {
+				t.Errorf("%v into the challenge: waited %v, another token %v", time.Since(start), waited, tk.Token != first.Token)
+			}
+			if err := cred.Ready(t.Context(), vaultScope); err != nil {
+				t.Errorf("%v into the challenge: not ready: %v", time.Since(start), err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		wg.Wait()
+		if s.sent() != 2*s.steps {
+			t.Errorf("%d requests, want %d", s.sent(), 2*s.steps)
+		}
+		// One that is left by its only caller goes on, and its end leaves the token as it was.
+		time.Sleep(time.Minute)
+		s.ep.Enqueue(identitytest.Response{Delay: 3 * time.Second})
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := challengedFor(short, cred, vaultScope, rejectedClaims); err == nil || short.Err() == nil {
+			t.Errorf("got %v, want the end of the context", err)
+		}
+		for range 10 {
+			if tk, waited := mustToken(t, cred); tk.Token != first.Token || waited != 0 {
+				t.Errorf("afterwards: waited %v, another token %v", waited, tk.Token != first.Token)
+			}
+			time.Sleep(time.Second)
+		}
+		if got := time.Until(first.ExpiresOn); got < 23*time.Hour {
+			t.Fatalf("the token ends in %v", got)
+		}
+	})
+}
+
+// TestUnchangedTokenKeepsItsRenewal: being asked again, the host's cache repeats the token. It must not be renewed later
+// for that than it would have been, nor every 30 s from then on.
+func TestUnchangedTokenKeepsItsRenewal(t *testing.T) {
+	withoutClaims(t, func(t *testing.T, p place) {
+		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })
+		cred := s.credential(t)
+		first, _ := mustToken(t, cred)
+		for range 100 {
+			tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tk.ExpiresOn.Equal(first.ExpiresOn) || tk.Token != first.Token {
+				t.Fatalf("the token's end moved from %v to %v", first.ExpiresOn, tk.ExpiresOn)
+			}
+			left, due := time.Until(tk.ExpiresOn), time.Until(tk.RefreshOn)
+			if due > left*56/100 || due < left*44/100 {
+				t.Fatalf("with %v left it is renewed in %v, want about half of it", left, due)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+	})
+}

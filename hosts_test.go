@@ -1,0 +1,1496 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// place is one host, by all that the tests of every host have to know of it. What goes over the wire is written by hand.
+type place struct {
+	name       string
+	host       Host
+	fake       func(*identitytest.Options) *identitytest.Endpoint
+	base       string                  // where it is, if only in memory
+	identities []identitytest.Identity // of the fake
+	pinned     bool                    // the credential checks the certificate by itself: only connections will do
+	steps      int                     // requests for one token
+	silence    [2]time.Duration        // how long nobody answers until there is an error, at least and at most
+	budget     [2]time.Duration        // the same for a host that keeps failing
+
+	method, path string
+	header       http.Header // SECRET stands for it
+	parameters   url.Values  // for the vault and the default identity; CLIENT and so on stand for the identity's
+	posts        bool        // the parameters are a form
+	client       string      // the parameter that selects by client ID, "" for none
+	object       string
+	resource     string
+
+	secret string // the variable that has it, "" for none
+	check  string // what the error says when nobody answers: a variable or a command that a person can look at
+
+	server  http.Header                       // what answers of the host are recognised by, beside the body
+	problem func(code, message string) string // the body of a failure
+	absent  identitytest.Response             // says that the identity isn't assigned
+}
+
+// Bodies of failures, in the hosts' four shapes.
+func oauthProblem(code, message string) string {
+	return fmt.Sprintf(`{"error":%q,"error_description":%q}`, code, message)
+}
+
+func appServiceProblem(code, message string) string {
+	return fmt.Sprintf(`{"statusCode":0,"message":%q,"correlationId":"c0ffee"}`, message)
+}
+
+func codedProblem(code, message string) string {
+	return fmt.Sprintf(`{"error":{"correlationId":"c0ffee","code":%q,"message":%q}}`, code, message)
+}
+
+func entraProblem(code, message string) string {
+	return fmt.Sprintf(`{"error":%q,"error_description":%q,"error_codes":[90000],"timestamp":"2026-01-01 00:00:00Z","trace_id":"t","correlation_id":"c0ffee"}`, code, "AADSTS90000: "+message)
+}
+
+var (
+	systemAndOne = []identitytest.Identity{{System: true}, {}}
+	onNode       = [2]time.Duration{20 * time.Second, 30 * time.Second}
+)
+
+const fakeTenant = "77777777-2222-4333-8444-555555555555"
+
+// places are all hosts there are.
+var places = []place{
+	{
+		name: "IMDS", host: HostIMDS, fake: identitytest.NewIMDS, base: "http://127.0.0.1:8080", identities: systemAndOne, steps: 1,
+		silence: [2]time.Duration{4 * time.Second, 5 * time.Second}, budget: [2]time.Duration{65 * time.Second, 75 * time.Second},
+		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Metadata": {"true"}},
+		parameters: url.Values{"api-version": {"2018-02-01"}, "resource": {"https://vault.azure.net"}},
+		client:     "client_id", object: "object_id", resource: "msi_res_id",
+		check: "is this an Azure VM", server: http.Header{"Server": {"IMDS/150.870.65.1854"}}, problem: oauthProblem,
+		absent: identitytest.Response{Status: 400, Body: `{"error":"invalid_request","error_description":"Identity not found"}`},
+	},
+	{
+		name: "App Service", host: HostAppService, fake: identitytest.NewAppService, base: "http://localhost:4141", identities: systemAndOne, steps: 1,
+		silence: onNode, budget: onNode,
+		method: "GET", path: "/msi/token", header: http.Header{"X-Identity-Header": {"SECRET"}, "Metadata": {"true"}},
+		parameters: url.Values{"api-version": {"2019-08-01"}, "resource": {"https://vault.azure.net"}},
+		client:     "client_id", object: "principal_id", resource: "mi_res_id",
+		secret: "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: appServiceProblem,
+		absent: identitytest.Response{Status: 400, Body: `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"c0ffee"}`},
+	},
+	{
+		name: "Service Fabric", host: HostServiceFabric, fake: identitytest.NewServiceFabric, base: "https://localhost:2377", identities: systemAndOne, pinned: true, steps: 1,
+		silence: onNode, budget: onNode,
+		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Secret": {"SECRET"}},
+		parameters: url.Values{"api-version": {"2019-07-01-preview"}, "resource": {"https://vault.azure.net"}},
+		secret:     "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: codedProblem,
+		absent: identitytest.Response{Status: 404, Body: `{"error":{"correlationId":"c0ffee","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`},
+	},
+	{
+		name: "Azure ML", host: HostAzureML, fake: identitytest.NewAzureML, base: "http://localhost:46808", identities: systemAndOne, steps: 1,
+		silence: onNode, budget: onNode,
+		method: "GET", path: "/msi/token", header: http.Header{"Secret": {"SECRET"}, "Metadata": {"true"}},
+		parameters: url.Values{"api-version": {"2017-09-01"}, "resource": {"https://vault.azure.net"}, "clientid": {"CLIENT"}},
+		client:     "clientid",
+		secret:     "MSI_SECRET", check: "MSI_ENDPOINT", problem: codedProblem,
+		absent: identitytest.Response{Status: 400, Body: `{"error":{"code":"IdentityNotFound","message":"none"}}`},
+	},
+	{
+		name: "legacy App Service", host: HostAzureML, fake: identitytest.NewAppService2017, base: "http://localhost:41001", identities: systemAndOne, steps: 1,
+		silence: onNode, budget: onNode,
+		method: "GET", path: "/msi/token", header: http.Header{"Secret": {"SECRET"}, "Metadata": {"true"}},
+		parameters: url.Values{"api-version": {"2017-09-01"}, "resource": {"https://vault.azure.net"}},
+		client:     "clientid",
+		secret:     "MSI_SECRET", check: "MSI_ENDPOINT", problem: appServiceProblem,
+		absent: identitytest.Response{Status: 400, Body: `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"c0ffee"}`},
+	},
+	{
+		name: "Cloud Shell", host: HostCloudShell, fake: identitytest.NewCloudShell, base: "http://localhost:50342", identities: systemAndOne, steps: 1,
+		silence: onNode, budget: onNode,
+		method: "POST", path: "/oauth2/token", posts: true,
+		header:     http.Header{"Metadata": {"true"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Content-Length": {"38"}},
+		parameters: url.Values{"resource": {"https://vault.azure.net"}},
+		check:      "MSI_ENDPOINT", problem: codedProblem,
+	},
+	{
+		name: "Azure Arc", host: HostArc, fake: identitytest.NewArc, base: "http://localhost:40342", identities: systemAndOne, steps: 2,
+		silence: onNode, budget: onNode,
+		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Metadata": {"true"}, "Authorization": {"Basic SECRET"}},
+		parameters: url.Values{"api-version": {"2020-06-01"}, "resource": {"https://vault.azure.net"}},
+		client:     "client_id", object: "object_id", resource: "msi_res_id",
+		check: "azcmagent show", problem: oauthProblem,
+		absent: identitytest.Response{Status: 404, Body: `{"error":"identity_not_found","error_description":"Identity not found"}`},
+	},
+	{
+		name: "workload identity", host: HostWorkloadIdentity, fake: identitytest.NewWorkloadIdentity, base: "https://login.microsoftonline.com", steps: 1,
+		identities: []identitytest.Identity{{TenantID: fakeTenant}, {TenantID: fakeTenant}},
+		silence:    onNode, budget: onNode,
+		method: "POST", path: "/" + fakeTenant + "/oauth2/v2.0/token", posts: true,
+		header: http.Header{"Accept": {"application/json"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Content-Length": {"LENGTH"}},
+		parameters: url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {"CLIENT"}, "scope": {"https://vault.azure.net/.default"},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {"SECRET"},
+		},
+		client: "client_id",
+		check:  "AZURE_AUTHORITY_HOST", problem: entraProblem,
+		absent: identitytest.Response{Status: 400, Body: `{"error":"unauthorized_client","error_description":"AADSTS700016: Application with identifier 'x' was not found in the directory 'y'. Trace ID: t Correlation ID: c0ffee Timestamp: z","error_codes":[700016],"correlation_id":"c0ffee"}`},
+	},
+}
+
+// everywhere runs a test at each of the places, on virtual time.
+func everywhere(t *testing.T, f func(t *testing.T, p place)) {
+	for _, p := range places {
+		t.Run(p.name, func(t *testing.T) { bubble(t, func(t *testing.T) { f(t, p) }) })
+	}
+}
+
+// everywhereNamed is everywhere in a subtest.
+func everywhereNamed(t *testing.T, name string, f func(t *testing.T, p place)) {
+	t.Run(name, func(t *testing.T) { everywhere(t, f) })
+}
+
+// site is a place at which a test has opened a fake. It counts the requests that come, by whatever way, and can be taken
+// off the network.
+type site struct {
+	place
+	ep  *identitytest.Endpoint
+	dir string // of the files
+	env environment
+
+	down atomic.Bool // connections are refused
+	mu   sync.Mutex  // guards the rest
+	at   []time.Time // when a request was sent, a refused connection included
+	late []late      // answers of Arc's second step
+}
+
+type late struct {
+	identitytest.Response
+	until time.Time // zero for one request
+}
+
+func (p place) open(tb testing.TB, adjust ...func(*identitytest.Options)) *site {
+	tb.Helper()
+	s := &site{place: p, dir: tb.TempDir()}
+	options := &identitytest.Options{Identities: p.identities, Lifetime: 24 * time.Hour, Dir: s.dir}
+	for _, f := range adjust {
+		f(options)
+	}
+	s.ep = p.fake(options)
+	s.env = environmentAt(s.ep, p.base)
+	return s
+}
+
+func (s *site) note() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = append(s.at, time.Now())
+}
+
+// sent is how many requests there were.
+func (s *site) sent() int { return len(s.times()) }
+
+func (s *site) times() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.at)
+}
+
+// refused is what a system says when nobody listens.
+func refused() error {
+	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+}
+
+// Do implements policy.Transporter.
+func (s *site) Do(r *http.Request) (*http.Response, error) {
+	s.note()
+	if s.down.Load() {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return nil, refused()
+	}
+	if s.host == HostArc && r.Header.Get("Authorization") != "" {
+		if answer, ok := s.take(); ok {
+			once := identitytest.NewIMDS(nil)
+			once.Enqueue(answer)
+			return once.Do(r)
+		}
+	}
+	return s.ep.Do(r)
+}
+
+// take is the next answer of Arc's second step that a test has asked for.
+func (s *site) take() (identitytest.Response, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.late) == 0 {
+		return identitytest.Response{}, false
+	}
+	first := s.late[0]
+	switch {
+	case first.until.IsZero():
+		s.late = s.late[1:]
+	case !time.Now().Before(first.until):
+		s.late = nil
+		return identitytest.Response{}, false
+	}
+	first.For = 0
+	return first.Response, true
+}
+
+// namesItsDefault reports whether the platform says which identity is the default, and so is asked for.
+func (s *site) namesItsDefault() bool {
+	return s.host == HostWorkloadIdentity || s.env.getenv("DEFAULT_IDENTITY_CLIENT_ID") != ""
+}
+
+// transport leads to the fake. Where the certificate is pinned that is a connection in memory.
+func (s *site) transport() policy.Transporter {
+	if !s.pinned {
+		return s
+	}
+	client := s.ep.Client()
+	transport := client.Transport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		s.note()
+		if s.down.Load() {
+			return nil, refused()
+		}
+		return dial(ctx, network, address)
+	}
+	return client
+}
+
+func (s *site) credential(tb testing.TB, adjust ...func(*CredentialOptions)) *Credential {
+	tb.Helper()
+	return credentialAt(tb, s.env, s.transport(), adjust...)
+}
+
+// answer makes the host answer so, in place of a token: on Arc at the second step.
+func (s *site) answer(responses ...identitytest.Response) {
+	if s.host != HostArc {
+		s.ep.Enqueue(responses...)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range responses {
+		l := late{Response: r}
+		if r.For > 0 {
+			l.until = time.Now().Add(r.For)
+		}
+		s.late = append(s.late, l)
+	}
+}
+
+// own is an answer that is recognised as the host's.
+func (s *site) own(status int, body string, header ...string) identitytest.Response {
+	h := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+	maps.Copy(h, s.server)
+	for i := 0; i+1 < len(header); i += 2 {
+		h.Add(header[i], header[i+1])
+	}
+	return identitytest.Response{Status: status, Body: body, Header: h}
+}
+
+// endpoint is the URL by which messages name the host.
+func (s *site) endpoint() string {
+	variable := map[Host]string{
+		HostIMDS: "AZURE_POD_IDENTITY_AUTHORITY_HOST", HostAppService: "IDENTITY_ENDPOINT", HostServiceFabric: "IDENTITY_ENDPOINT",
+		HostAzureML: "MSI_ENDPOINT", HostCloudShell: "MSI_ENDPOINT", HostArc: "IDENTITY_ENDPOINT", HostWorkloadIdentity: "AZURE_AUTHORITY_HOST",
+	}[s.host]
+	value := s.env.getenv(variable)
+	if s.host == HostIMDS || s.host == HostWorkloadIdentity {
+		return strings.TrimRight(value, "/") + s.path
+	}
+	return value
+}
+
+// selection is one way to ask for an identity.
+type selection struct {
+	name string
+	id   ID                    // nil for the default
+	want identitytest.Identity // whose token comes back
+	pick func(identitytest.Identity) ID
+}
+
+// selections are all that a place takes.
+func (s *site) selections() []selection {
+	all := s.ep.Identities()
+	list := []selection{{"default", nil, all[0], nil}}
+	for _, kind := range []struct {
+		name, parameter string
+		pick            func(identitytest.Identity) ID
+	}{
+		{"client ID", s.client, func(id identitytest.Identity) ID { return ClientID(id.ClientID) }},
+		{"object ID", s.object, func(id identitytest.Identity) ID { return ObjectID(id.ObjectID) }},
+		{"resource ID", s.resource, func(id identitytest.Identity) ID { return ResourceID(id.ResourceID) }},
+	} {
+		if kind.parameter != "" {
+			list = append(list, selection{kind.name, kind.pick(all[1]), all[1], kind.pick})
+		}
+	}
+	return list
+}
+
+// atSelections runs a test at each of the places with each of the ways to ask for an identity.
+func atSelections(t *testing.T, f func(t *testing.T, p place, name string)) {
+	for _, p := range places {
+		names := []string{"default"}
+		for name, parameter := range map[string]string{"client ID": p.client, "object ID": p.object, "resource ID": p.resource} {
+			if parameter != "" {
+				names = append(names, name)
+			}
+		}
+		t.Run(p.name, func(t *testing.T) {
+			for _, name := range names {
+				t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { f(t, p, name) }) })
+			}
+		})
+	}
+}
+
+func (s *site) selection(tb testing.TB, name string) selection {
+	tb.Helper()
+	for _, sel := range s.selections() {
+		if sel.name == name {
+			return sel
+		}
+	}
+	tb.Fatalf("%s has no selection by %s", s.name, name)
+	return selection{}
+}
+
+func withID(id ID) func(*CredentialOptions) { return func(o *CredentialOptions) { o.ID = id } }
+
+func once(o *CredentialOptions) { o.Retry.MaxRetries = -1 }
+
+// TestHostTokens: a token of the right identity, and a request as the host's page has it.
+func TestHostTokens(t *testing.T) {
+	atSelections(t, func(t *testing.T, p place, name string) {
+		s := p.open(t)
+		sel := s.selection(t, name)
+		secret := s.env.getenv(s.secret)
+		if s.host == HostWorkloadIdentity {
+			content, err := os.ReadFile(s.env.getenv("AZURE_FEDERATED_TOKEN_FILE"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			secret = string(content)
+		}
+		cred := s.credential(t, withID(sel.id))
+		tk, took := mustToken(t, cred)
+		if took != 0 {
+			t.Errorf("took %v", took)
+		}
+		claims := claimsOf(tk.Token)
+		if got := text(claims.OID); got != sel.want.ObjectID {
+			t.Errorf("the token is that of object ID %s, want %s", got, sel.want.ObjectID)
+		}
+		if got := time.Until(tk.ExpiresOn); got > 24*time.Hour || got < 24*time.Hour-time.Second {
+			t.Errorf("the token ends in %v, want 24h", got)
+		}
+		if got := time.Until(tk.RefreshOn); got < 10*time.Hour || got > 14*time.Hour {
+			t.Errorf("the token is renewed in %v, want at half of its life", got)
+		}
+
+		requests := s.ep.Requests()
+		if len(requests) != s.steps || s.sent() != s.steps {
+			t.Fatalf("%d requests arrived, %d were sent, want %d", len(requests), s.sent(), s.steps)
+		}
+		parameters := url.Values{}
+		for name, values := range s.parameters {
+			for _, value := range values {
+				parameters.Add(name, strings.NewReplacer("CLIENT", sel.want.ClientID, "SECRET", secret).Replace(value))
+			}
+		}
+		switch name {
+		case "client ID":
+			parameters.Set(s.client, sel.want.ClientID)
+		case "object ID":
+			parameters.Set(s.object, sel.want.ObjectID)
+		case "resource ID":
+			parameters.Set(s.resource, sel.want.ResourceID)
+		}
+		for step, r := range requests {
+			header := s.header.Clone()
+			if step+1 < s.steps {
+				header.Del("Authorization") // Arc's first request
+			}
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			query, form := parameters, ""
+			if s.posts {
+				query, form = url.Values{}, parameters.Encode()
+			}
+			if string(body) != form {
+				t.Errorf("step %d: body is %q, want %q", step+1, body, form)
+			}
+			checkQuery(t, r, query)
+			if r.Method != s.method || r.URL.Scheme+"://"+r.URL.Host+r.URL.Path != s.endpoint() {
+				t.Errorf("step %d: request is %s %s, want %s %s", step+1, r.Method, r.URL, s.method, s.endpoint())
+			}
+			if !strings.HasPrefix(r.URL.String(), s.base+"/") || !strings.HasSuffix(r.URL.Path, s.path) {
+				t.Errorf("step %d: request went to %s", step+1, r.URL)
+			}
+			for _, values := range header {
+				if values[0] == "Basic SECRET" {
+					if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Basic "); ok && len(key) >= 32 { // the fake has checked it
+						secret = key
+					}
+				}
+				values[0] = strings.NewReplacer("SECRET", secret, "LENGTH", fmt.Sprint(len(form))).Replace(values[0])
+			}
+			got := r.Header.Clone()
+			for _, name := range []string{"User-Agent", "Accept-Encoding", "Connection"} { // of net/http
+				got.Del(name)
+			}
+			if diff := cmp.Diff(header, got); diff != "" {
+				t.Errorf("step %d: header (-want +got):\n%s", step+1, diff)
+			}
+		}
+		mustToken(t, cred)
+		if s.sent() != s.steps {
+			t.Errorf("a hit sent a request")
+		}
+	})
+}
+
+// retryTable says after which status a host is asked again: "+" yes, "-" no. From each host's page and, where that says
+// nothing, from what all SDKs agree on: 408, 429 and 5xx pass, other refusals don't. IMDS says 404 and 410 while it
+// is being updated; Service Fabric forbids to repeat a 404.
+//
+//	https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
+//	https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code#error-handling
+var retryTable = map[string]string{
+	//                    400 401 403 404 405 408 410 418 429 500 502 503 504 599
+	"IMDS":               "-   -   -   +   -   +   +   -   +   +   +   +   +   +",
+	"App Service":        "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+	"Service Fabric":     "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+	"Azure ML":           "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+	"legacy App Service": "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+	"Cloud Shell":        "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+	"Azure Arc":          "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+	"workload identity":  "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+}
+
+var retryStatuses = []int{400, 401, 403, 404, 405, 408, 410, 418, 429, 500, 502, 503, 504, 599}
+
+func TestHostRetriesPerStatus(t *testing.T) {
+	for _, p := range places {
+		row := strings.Fields(retryTable[p.name])
+		if len(row) != len(retryStatuses) {
+			t.Fatalf("%s: %d columns, want %d", p.name, len(row), len(retryStatuses))
+		}
+		steps := []string{""}
+		if p.steps > 1 {
+			steps = []string{"", " in place of the challenge"}
+		}
+		for i, status := range retryStatuses {
+			for _, step := range steps {
+				t.Run(fmt.Sprint(p.name, " ", status, step), func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						s := p.open(t)
+						answer := s.own(status, s.problem("some_error", "some text"))
+						answer.For = time.Hour
+						perTry := s.steps
+						if step == "" {
+							s.answer(answer)
+						} else { // a 401 without WWW-Authenticate is no challenge either
+							s.ep.Enqueue(answer)
+							perTry = 1
+						}
+						cred := s.credential(t)
+						e, took := mustFail(t, cred)
+						if e.StatusCode != status {
+							t.Errorf("StatusCode is %d: %v", e.StatusCode, e)
+						}
+						if row[i] == "-" {
+							if s.sent() != perTry || took != 0 {
+								t.Errorf("%d requests in %v, want %d at once: %v", s.sent(), took, perTry, e)
+							}
+						} else if s.sent() < 4*perTry || took < s.budget[0] || took > s.budget[1] {
+							t.Errorf("%d requests in %v, want many in %v to %v: %v", s.sent(), took, s.budget[0], s.budget[1], e)
+						}
+						if e.Attempts != s.sent() || e.Elapsed != took {
+							t.Errorf("the error says %d attempts in %v, it were %d in %v", e.Attempts, e.Elapsed, s.sent(), took)
+						}
+						if got, want := errors.Is(e, ErrThrottled), status == 429; got != want {
+							t.Errorf("errors.Is(ErrThrottled) is %v, want %v", got, want)
+						}
+						if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityMismatch) {
+							t.Errorf("sentinels are off: %v", e)
+						}
+						// During the cool-down nobody asks: everybody gets that error.
+						before := s.sent()
+						if again, took := mustFail(t, cred); took != 0 || s.sent() != before || again.StatusCode != status {
+							t.Errorf("a second caller took %v and sent %d requests: %v", took, s.sent()-before, again)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestHostRecovers: the retries are for something.
+func TestHostRecovers(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		for _, status := range []int{408, 429, 500, 502, 503, 504} {
+			s := p.open(t)
+			answer := s.own(status, s.problem("some_error", "some text"))
+			answer.For = 10 * time.Second
+			s.answer(answer)
+			if _, took := mustToken(t, s.credential(t)); took < 10*time.Second || took > s.budget[1] {
+				t.Errorf("%d for 10 s: a token after %v", status, took)
+			}
+		}
+	})
+}
+
+func TestHostRetryAfter(t *testing.T) {
+	for _, status := range []int{408, 429, 500, 503} {
+		for _, header := range []string{"Retry-After", "Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
+			everywhereNamed(t, fmt.Sprint(status, " ", header), func(t *testing.T, p place) {
+				s := p.open(t)
+				value := "9"
+				if header != "Retry-After" {
+					value = "9000"
+				}
+				s.answer(s.own(status, s.problem("some_error", "some text"), header, value))
+				_, took := mustToken(t, s.credential(t))
+				if took < 9*time.Second || took > 12*time.Second {
+					t.Errorf("the next try came after %v, want 9 s and a little", took)
+				}
+				if got, want := s.sent(), 2*s.steps; got != want {
+					t.Errorf("%d requests, want %d", got, want)
+				}
+				if s.steps == 1 {
+					return
+				}
+				s = p.open(t) // in place of the challenge
+				s.ep.Enqueue(s.own(status, s.problem("some_error", "some text"), header, value))
+				if _, took := mustToken(t, s.credential(t)); took < 9*time.Second || took > 12*time.Second || s.sent() != 1+s.steps {
+					t.Errorf("the next challenge came after %v, with %d requests, want 9 s and a little, and %d", took, s.sent(), 1+s.steps)
+				}
+			})
+		}
+	}
+}
+
+// TestHostRetryAfterTheBudget: who is told to come back in five minutes doesn't wait for it, and nobody asks before.
+func TestHostRetryAfterTheBudget(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		s.answer(s.own(429, s.problem("some_error", "some text"), "Retry-After", "250"))
+		cred := s.credential(t)
+		e, took := mustFail(t, cred)
+		if !errors.Is(e, ErrThrottled) || took != 0 || s.sent() != s.steps {
+			t.Errorf("got %v after %v and %d requests, want ErrThrottled at once", e, took, s.sent())
+		}
+		start := time.Now()
+		for time.Since(start) < 245*time.Second {
+			if e, took := mustFail(t, cred); !errors.Is(e, ErrThrottled) || took != 0 {
+				t.Fatalf("%v later: got %v after %v", time.Since(start), e, took)
+			}
+			time.Sleep(7 * time.Second)
+		}
+		if s.sent() != s.steps {
+			t.Errorf("%d requests although the host asked for silence, want %d", s.sent(), s.steps)
+		}
+		time.Sleep(20 * time.Second)
+		mustToken(t, cred)
+	})
+}
+
+// TestHostRefusesConnections: from the start, it may not be that host at all; afterwards it is an outage.
+func TestHostRefusesConnections(t *testing.T) {
+	everywhereNamed(t, "from the start", func(t *testing.T, p place) {
+		s := p.open(t)
+		s.down.Store(true)
+		e, took := mustFail(t, s.credential(t))
+		if took < s.silence[0] || took > s.silence[1] || s.sent() < 3 {
+			t.Errorf("error after %v and %d tries, want many in %v to %v", took, s.sent(), s.silence[0], s.silence[1])
+		}
+		if got, want := errors.Is(e, ErrUnavailable), s.host == HostIMDS; got != want {
+			t.Errorf("errors.Is(ErrUnavailable) is %v, want %v: %v", got, want, e)
+		}
+		wantErrorText(t, e, "identity: "+s.host.String()+": ", s.endpoint(), "connection refused", s.check, " attempts, ")
+		if !errors.Is(e, syscall.ECONNREFUSED) {
+			t.Errorf("the cause can't be found: %v", e)
+		}
+		if e.StatusCode != 0 || e.RawResponse != nil || e.Attempts != s.sent() {
+			t.Errorf("fields are off: %+v", e)
+		}
+	})
+	everywhereNamed(t, "after a success", func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t)
+		if err := anotherToken(cred); err != nil {
+			t.Fatal(err)
+		}
+		s.down.Store(true)
+		e, took := mustFail(t, cred)
+		if took < s.budget[0] || took > s.budget[1] || errors.Is(e, ErrUnavailable) {
+			t.Errorf("got %v after %v, want it retried like a 5xx for %v to %v, and not ErrUnavailable", e, took, s.budget[0], s.budget[1])
+		}
+		wantErrorText(t, e, "identity: "+s.host.String()+": ", s.endpoint(), "connection refused")
+		if err := anotherToken(cred); err != nil {
+			t.Errorf("the token of another resource is lost: %v", err)
+		}
+		s.down.Store(false)
+		time.Sleep(time.Minute)
+		mustToken(t, cred)
+	})
+	everywhereNamed(t, "for ten seconds", func(t *testing.T, p place) {
+		s := p.open(t)
+		s.down.Store(true)
+		until := 10 * time.Second
+		if s.host == HostIMDS {
+			until = 3 * time.Second
+		}
+		time.AfterFunc(until, func() { s.down.Store(false) })
+		if _, took := mustToken(t, s.credential(t)); took < until || took > s.silence[1] {
+			t.Errorf("a token after %v", took)
+		}
+	})
+}
+
+// grantOf is a token of an identity, in no host's shape and every host's.
+func grantOf(id identitytest.Identity, opaque bool, echo ...string) string {
+	fields := map[string]string{"expires_in": "86400", "token_type": "Bearer"}
+	fields["access_token"] = "TOPSECRET-opaque"
+	if !opaque {
+		fields["access_token"] = jwtOf(fmt.Sprintf(`{"appid":%q,"oid":%q,"sub":%q,"xms_mirid":%q,"jti":"TOPSECRET"}`, id.ClientID, id.ObjectID, id.ObjectID, id.ResourceID))
+	}
+	for i := 0; i+1 < len(echo); i += 2 {
+		fields[echo[i]] = echo[i+1]
+	}
+	body, err := json.Marshal(fields)
+	if err != nil {
+		panic(err)
+	}
+	return string(body)
+}
+
+// TestHostReturnsAnotherIdentity: for every way to ask for one. The default identity is whatever the host says it is,
+// save with workload identity, where the pod says it.
+func TestHostReturnsAnotherIdentity(t *testing.T) {
+	atSelections(t, func(t *testing.T, p place, name string) {
+		another := identitytest.Identity{
+			ClientID: "99999999-2222-4333-8444-555555555555", ObjectID: "88888888-2222-4333-8444-555555555555",
+			ResourceID: "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/another",
+		}
+		s := p.open(t)
+		sel := s.selection(t, name)
+		echo := func(id identitytest.Identity) []string {
+			return []string{"client_id", id.ClientID, "object_id", id.ObjectID, "msi_res_id", id.ResourceID}
+		}
+		// Arc has to repeat what selects, or it hasn't understood.
+		repeat := []string(nil)
+		if s.host == HostArc {
+			repeat = echo(sel.want)
+		}
+		asked := sel.id
+		if asked == nil && s.namesItsDefault() {
+			asked = ClientID(sel.want.ClientID)
+		}
+		cases := map[string]string{
+			"token of another":                     grantOf(another, false, repeat...),
+			"token of the host's default":          grantOf(s.ep.Identities()[1-slices.Index(s.ep.Identities(), sel.want)], false, repeat...),
+			"opaque token, another named beside":   grantOf(another, true, echo(another)...),
+			"the right token, but another beside":  grantOf(sel.want, false, echo(another)...),
+			"another token, the right name beside": grantOf(another, false, echo(sel.want)...),
+		}
+		if s.host == HostArc && sel.id != nil {
+			cases["the right token, and nothing beside"] = grantOf(sel.want, false)
+			cases["opaque token, nothing beside"] = grantOf(sel.want, true)
+		}
+		for what, body := range cases {
+			s := p.open(t) // the certificate, the secret and the directory of its own
+			s.answer(s.own(200, body))
+			cred := s.credential(t, withID(sel.id))
+			if asked == nil {
+				if _, err := token(t.Context(), cred); err != nil {
+					t.Errorf("%s: %v, but nobody asked for an identity", what, err)
+				}
+				continue
+			}
+			e, took := mustFail(t, cred)
+			if !errors.Is(e, ErrIdentityMismatch) || errors.Is(e, ErrIdentityNotFound) || errors.Is(e, ErrUnavailable) {
+				t.Errorf("%s: got %v, want ErrIdentityMismatch", what, e)
+			}
+			if took != 0 || s.sent() != s.steps {
+				t.Errorf("%s: %d requests in %v, want %d at once", what, s.sent(), took, s.steps)
+			}
+			if e.ID != asked || e.RawResponse != nil || e.StatusCode != 200 {
+				t.Errorf("%s: fields are off: %+v", what, e)
+			}
+			wantErrorText(t, e, describeID(asked))
+			if strings.Contains(fmt.Sprintf("%v %+v", e, *e), "TOPSECRET") || strings.Contains(e.Error(), "eyJ") {
+				t.Errorf("%s: the token is shown: %v", what, e)
+			}
+			if _, took := mustFail(t, cred); took != 0 {
+				t.Errorf("%s: the next caller took %v", what, took)
+			}
+			time.Sleep(time.Minute)
+			tk, _ := mustToken(t, cred) // of the fake itself
+			if got := text(claimsOf(tk.Token).OID); got != sel.want.ObjectID || s.sent() != 2*s.steps {
+				t.Errorf("%s: later got the token of %s after %d requests, want that of %s after %d: the wrong one was kept", what, got, s.sent(), sel.want.ObjectID, 2*s.steps)
+			}
+		}
+	})
+}
+
+// TestHostRenewsWithAnotherIdentity: the held token stays.
+func TestHostRenewsWithAnotherIdentity(t *testing.T) {
+	atSelections(t, func(t *testing.T, p place, name string) {
+		s := p.open(t)
+		if name == "default" && !s.namesItsDefault() {
+			t.Skip("nobody asked for an identity")
+		}
+		sel := s.selection(t, name)
+		cred := s.credential(t, withID(sel.id))
+		first, _ := mustToken(t, cred)
+		other := s.own(200, grantOf(identitytest.Identity{ClientID: "x", ObjectID: "y", ResourceID: "/z"}, false))
+		other.For = 48 * time.Hour
+		s.answer(other)
+		time.Sleep(14 * time.Hour)
+		for range 50 {
+			if tk, took := mustToken(t, cred); tk.Token != first.Token || took != 0 {
+				t.Fatalf("another identity's token was handed out, or a caller waited %v", took)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if s.sent() == s.steps {
+			t.Fatal("no renewal was tried: this test sees nothing")
+		}
+		time.Sleep(11 * time.Hour)
+		if e, _ := mustFail(t, cred); !errors.Is(e, ErrIdentityMismatch) {
+			t.Errorf("after the end of the held token: got %v", e)
+		}
+	})
+}
+
+// TestHostOutage: twelve hours of it cost a service that had a token nothing.
+func TestHostOutage(t *testing.T) {
+	for _, how := range []string{"refused", "503", "silence", "403"} {
+		everywhereNamed(t, how, func(t *testing.T, p place) {
+			s := p.open(t)
+			cred := s.credential(t)
+			first, _ := mustToken(t, cred)
+			time.Sleep(10*time.Hour + 30*time.Minute) // it is renewed from 10 h 48 min on
+			const outage = 12 * time.Hour
+			bad := s.own(503, s.problem("some_error", "some text"))
+			switch how {
+			case "refused":
+				s.down.Store(true)
+				time.AfterFunc(outage, func() { s.down.Store(false) })
+			case "silence":
+				bad = identitytest.Response{Delay: time.Hour}
+			case "403":
+				bad.Status = 403
+			}
+			if how != "refused" {
+				bad.For = outage
+				s.answer(bad)
+			}
+			start := time.Now()
+			calls := func(end, pause time.Duration) {
+				for time.Since(start) < end {
+					tk, took := mustToken(t, cred)
+					if took != 0 || tk.Token != first.Token {
+						t.Fatalf("%v into the outage: waited %v, another token %v", time.Since(start), took, tk.Token != first.Token)
+					}
+					time.Sleep(pause)
+				}
+			}
+			calls(5*time.Hour, 37*time.Minute)
+			before, busy := s.sent(), time.Now()
+			calls(busy.Sub(start)+10*time.Minute, time.Second)
+			if tries := (s.sent() - before) / s.steps; tries < 8 || tries > 400 {
+				t.Errorf("%d tries in ten minutes with a call a second: want some, so as to notice that it is over, and no flood", tries)
+			}
+			calls(outage, 37*time.Minute)
+			// After it a renewal is there within two minutes.
+			var tk azcore.AccessToken
+			for range 12 {
+				tk, _ = mustToken(t, cred)
+				time.Sleep(10 * time.Second)
+			}
+			if tk.Token == first.Token {
+				t.Errorf("two minutes after the outage the old token is still there, which ends in %v", time.Until(first.ExpiresOn))
+			}
+		})
+	}
+}
+
+// TestHostThousandCallers: one acquisition, whatever the host.
+func TestHostThousandCallers(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		for range s.steps {
+			s.ep.Enqueue(identitytest.Response{Delay: time.Second})
+		}
+		cred := s.credential(t)
+		tokens := make([]string, 1000)
+		var wg sync.WaitGroup
+		for i := range tokens {
+			wg.Go(func() {
+				tk, err := token(t.Context(), cred)
+				if err != nil {
+					t.Error(err)
+				}
+				tokens[i] = tk.Token
+			})
+		}
+		wg.Wait()
+		if got := len(slices.Compact(tokens)); got != 1 {
+			t.Errorf("%d different tokens", got)
+		}
+		if s.sent() != s.steps || len(s.ep.Requests()) != s.steps {
+			t.Errorf("%d requests sent, %d arrived, want %d", s.sent(), len(s.ep.Requests()), s.steps)
+		}
+	})
+	everywhereNamed(t, "and nobody there", func(t *testing.T, p place) {
+		s := p.open(t)
+		s.down.Store(true)
+		cred := s.credential(t)
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				if _, err := token(t.Context(), cred); err == nil {
+					t.Error("a token from nowhere")
+				}
+			})
+		}
+		wg.Wait()
+		if s.sent() > 60 {
+			t.Errorf("%d requests, want those of one acquisition", s.sent())
+		}
+	})
+}
+
+// TestHostRedirects: one that was followed would carry the secret elsewhere. Over a connection, since it is net/http that
+// follows.
+func TestHostRedirects(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for _, body := range []string{"", "an object"} {
+			everywhereNamed(t, fmt.Sprint(status, " ", body), func(t *testing.T, p place) {
+				s := p.open(t)
+				content := body
+				if content != "" {
+					content = s.problem("some_error", "some text")
+				}
+				for step := range s.steps {
+					s := p.open(t)
+					for range step { // on Arc, the redirect comes in place of the challenge, or of the token
+						s.ep.Enqueue(identitytest.Response{})
+					}
+					s.ep.Enqueue(s.own(status, content, "Location", s.base+"/stolen?secret=TOPSECRET"))
+					e, took := mustFail(t, credentialAt(t, s.env, s.ep.Client(), once))
+					if e.StatusCode != status || took != 0 {
+						t.Errorf("got %v after %v, want an error with the status %d", e, took, status)
+					}
+					wantErrorText(t, e, "redirect", "not followed")
+					if strings.Contains(e.Error(), "TOPSECRET") {
+						t.Errorf("error repeats the address, which may have a secret: %v", e)
+					}
+					requests := s.ep.Requests()
+					if len(requests) != step+1 {
+						t.Errorf("%d requests, want %d", len(requests), step+1)
+					}
+					for _, r := range requests {
+						if r.URL.Path == "/stolen" {
+							t.Errorf("the redirect was followed, with %v", r.Header)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// wrongContents are answers with a status of success that have no token in them.
+var wrongContents = []struct {
+	name  string
+	reply identitytest.Response
+	again bool // it may be gone at the next try
+}{
+	{"an HTML page", identitytest.Response{Body: "<!doctype html><title>Sign in</title>", Header: http.Header{"Content-Type": {"text/html"}}}, true},
+	{"nothing", identitytest.Response{Status: 200, Header: http.Header{}}, true},
+	{"half an object", identitytest.Response{Body: `{"access_token":"TOPSECRET-and-mo`}, true},
+	{"an object cut after the token", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"`}, true},
+	{"cut short on its way", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`, Err: io.ErrUnexpectedEOF}, true},
+	{"an array", identitytest.Response{Body: `[{"access_token":"TOPSECRET","expires_in":"3600"}]`}, true},
+	{"a string", identitytest.Response{Body: `"TOPSECRET"`}, true},
+	{"two objects", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"}{}`}, true},
+	{"a token of 2 MiB", identitytest.Response{Body: `{"access_token":"TOPSECRET` + strings.Repeat("x", 2<<20) + `","expires_in":"3600"}`}, false},
+	{"an empty token", identitytest.Response{Body: `{"access_token":"","expires_in":"3600"}`}, false},
+	{"a blank token", identitytest.Response{Body: `{"access_token":" \t","expires_in":"3600"}`}, false},
+	{"a token of two lines", identitytest.Response{Body: `{"access_token":"TOPSECRET\r\nX-Evil: 1","expires_in":"3600"}`}, false},
+	{"a token that is a number", identitytest.Response{Body: `{"access_token":42,"expires_in":"3600"}`}, false},
+	{"a token without an end", identitytest.Response{Body: `{"access_token":"TOPSECRET"}`}, false},
+	{"a token that has ended", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_on":"946684800"}`}, false},
+	{"a token that ends now", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"0"}`}, false},
+	{"a token of another type", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600","token_type":"pop"}`}, false},
+	{"an error with status 200", identitytest.Response{Body: `{"error":"some_error","error_description":"some text"}`}, false},
+	{"status 204", identitytest.Response{Status: 204, Header: http.Header{"X-Any": {"1"}}}, false},
+	{"a token with status 201", identitytest.Response{Status: 201, Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, false},
+	{"a token with status 500", identitytest.Response{Status: 500, Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, true},
+	{"a token with status 403", identitytest.Response{Status: 403, Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, false},
+}
+
+// TestHostSendsSomethingElse: it is no token, nothing of it is shown, and a proxy's hiccup is over at the next try.
+func TestHostSendsSomethingElse(t *testing.T) {
+	for _, tt := range wrongContents {
+		everywhereNamed(t, tt.name, func(t *testing.T, p place) {
+			s := p.open(t)
+			for range 50 {
+				s.answer(tt.reply)
+			}
+			e, _ := mustFail(t, s.credential(t, once))
+			shown := fmt.Sprintf("%v %+v", e, *e)
+			if e.RawResponse != nil {
+				body, err := io.ReadAll(e.RawResponse.Body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				shown += string(body)
+			}
+			if strings.Contains(shown, "TOPSECRET") {
+				t.Errorf("the token is shown: %s", shown)
+			}
+			if len(e.Error()) > 1500 {
+				t.Errorf("an error of %d bytes", len(e.Error()))
+			}
+			if s.sent() != s.steps {
+				t.Errorf("%d requests, want %d", s.sent(), s.steps)
+			}
+		})
+		if !tt.again {
+			continue
+		}
+		everywhereNamed(t, tt.name+" once", func(t *testing.T, p place) {
+			s := p.open(t)
+			s.answer(tt.reply)
+			tk, _ := mustToken(t, s.credential(t))
+			if strings.Contains(tk.Token, "TOPSECRET") || s.sent() != 2*s.steps {
+				t.Errorf("%d requests, want %d; the token is the wrong one: %v", s.sent(), 2*s.steps, strings.Contains(tk.Token, "TOPSECRET"))
+			}
+		})
+	}
+}
+
+func TestHostReady(t *testing.T) {
+	const another = "https://another.example/.default"
+	everywhereNamed(t, "waits through start-up", func(t *testing.T, p place) {
+		s := p.open(t)
+		s.down.Store(true)
+		time.AfterFunc(5*time.Minute, func() { s.down.Store(false) })
+		cred := s.credential(t)
+		start := time.Now()
+		if err := cred.Ready(t.Context(), vaultScope, another); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took < 5*time.Minute || took > 5*time.Minute+25*time.Second {
+			t.Errorf("ready after %v, want soon after 5 minutes", took)
+		}
+		before := s.sent()
+		if err := cred.Ready(t.Context(), vaultScope, another); err != nil || s.sent() != before {
+			t.Errorf("warm: %v after %d requests", err, s.sent()-before)
+		}
+		s.down.Store(true)
+		time.Sleep(20 * time.Hour)
+		if err := cred.Ready(t.Context(), vaultScope, another); err != nil {
+			t.Errorf("with valid tokens in an outage: %v", err)
+		}
+	})
+	everywhereNamed(t, "waits through failures", func(t *testing.T, p place) {
+		s := p.open(t)
+		bad := s.own(503, s.problem("some_error", "some text"))
+		bad.For = 5 * time.Minute
+		s.answer(bad)
+		start := time.Now()
+		if err := s.credential(t).Ready(t.Context(), vaultScope); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took < 5*time.Minute || took > 5*time.Minute+25*time.Second {
+			t.Errorf("ready after %v, want soon after 5 minutes", took)
+		}
+	})
+	everywhereNamed(t, "ends with the context", func(t *testing.T, p place) {
+		s := p.open(t)
+		s.down.Store(true)
+		cred := s.credential(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+		defer cancel()
+		start := time.Now()
+		err := cred.Ready(ctx, vaultScope)
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 100*time.Second {
+			t.Errorf("got %v after %v", err, took)
+		}
+		wantErrorText(t, err, s.endpoint(), "connection refused")
+		if got, want := errors.Is(err, ErrUnavailable), s.host == HostIMDS; got != want {
+			t.Errorf("errors.Is(ErrUnavailable) is %v, want %v: %v", got, want, err)
+		}
+	})
+	everywhereNamed(t, "returns a refusal at once", func(t *testing.T, p place) {
+		s := p.open(t)
+		bad, want := s.absent, ErrIdentityNotFound
+		if bad.Status == 0 { // Cloud Shell has no identities
+			bad, want = s.own(400, s.problem("AudienceNotSupported", "some text")), nil
+		}
+		bad.For = time.Hour
+		s.answer(bad)
+		start := time.Now()
+		err := s.credential(t).Ready(t.Context(), vaultScope)
+		if err == nil || want != nil && !errors.Is(err, want) || time.Since(start) != 0 {
+			t.Errorf("got %v after %v, want %v at once", err, time.Since(start), want)
+		}
+	})
+	everywhereNamed(t, "of a bad scope", func(t *testing.T, p place) {
+		s := p.open(t)
+		if err := s.credential(t).Ready(t.Context(), vaultScope, ""); err == nil || s.sent() != s.steps {
+			t.Errorf("got %v after %d requests", err, s.sent())
+		}
+	})
+}
+
+// TestHostNamesItself: Host, Detect and errors agree on who is asked where.
+func TestHostNamesItself(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		d := detect(s.env)
+		if d.Host != s.host || d.Endpoint != s.endpoint() {
+			t.Errorf("detected %s at %s, want %s at %s", d.Host, d.Endpoint, s.host, s.endpoint())
+		}
+		if s.secret != "" && strings.Contains(fmt.Sprint(d), s.env.getenv(s.secret)) {
+			t.Errorf("detection shows the secret: %+v", d)
+		}
+		cred := s.credential(t)
+		if got := cred.Host(); got != s.host {
+			t.Errorf("Host() is %q, want %q", got, s.host)
+		}
+		s.answer(s.own(403, s.problem("some_error", "some text")))
+		refusal, _ := mustFail(t, cred)
+		time.Sleep(time.Minute)
+		s.down.Store(true)
+		silence, _ := mustFail(t, cred)
+		s.down.Store(false)
+		time.Sleep(time.Minute)
+		s.answer(s.own(200, `{"access_token":"t"}`))
+		noToken, _ := mustFail(t, cred)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := cred.GetToken(ended, policy.TokenRequestOptions{Scopes: []string{vaultScope}})
+		var left *AuthenticationError
+		if !errors.As(err, &left) || !errors.Is(err, context.Canceled) {
+			t.Fatalf("with an ended context: %v", err)
+		}
+		for what, e := range map[string]*AuthenticationError{"refusal": refusal, "silence": silence, "no token": noToken, "left": left} {
+			if e.Host != s.host || e.Endpoint != d.Endpoint || e.Resource != "https://vault.azure.net" {
+				t.Errorf("%s: error is of %s at %s for %s, want %s at %s", what, e.Host, e.Endpoint, e.Resource, s.host, d.Endpoint)
+			}
+		}
+		// The same host when it is demanded instead of detected.
+		if got := s.credential(t, func(o *CredentialOptions) { o.Host = s.host }).Host(); got != s.host {
+			t.Errorf("demanded %q, got %q", s.host, got)
+		}
+	})
+}
+
+// TestDetectNamesTheProxyOfAnIdentityBinding: where the variables lead requests, Detect and the error say so alike.
+func TestDetectNamesTheProxyOfAnIdentityBinding(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := places[len(places)-1].open(t)
+		env := s.env
+		env.getenv = func(name string) string {
+			if name == "AZURE_KUBERNETES_TOKEN_PROXY" {
+				return "https://10.0.0.1"
+			}
+			return s.env.getenv(name)
+		}
+		asked := ""
+		e, _ := mustFail(t, credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
+			asked = displayURL(r.URL.String())
+			return respond(400, s.problem("some_error", "some text")), nil
+		})))
+		if !strings.HasPrefix(asked, "https://10.0.0.1/") || e.Endpoint != asked {
+			t.Errorf("asked %s, the error says %s", asked, e.Endpoint)
+		}
+		if got := detect(env).Endpoint; got != asked {
+			t.Errorf("Detect says %s, asked is %s", got, asked)
+		}
+	})
+}
+
+// errorBody is one way in which a host says no.
+type errorBody struct {
+	place    string
+	name     string
+	status   int
+	body     string
+	header   []string // beside those that the host is recognised by; "-" alone for none of these either
+	code     string
+	message  string
+	id       string // the correlation ID
+	sentinel error
+	hint     string // a part of the error
+}
+
+const (
+	corID = "0a1b2c3d-1111-4222-8333-944455556666"
+	// entraTail follows each of Entra's descriptions, and says nothing that isn't elsewhere.
+	entraTail = ` Trace ID: 0a1b2c3d-2222-4222-8333-944455556666 Correlation ID: ` + corID + ` Timestamp: 2026-01-01 00:00:00Z`
+)
+
+// entraBody is Entra's error. newline ends the description's first line, which is how Entra did it for years.
+func entraBody(code string, number int, text, newline string) string {
+	tail := strings.ReplaceAll(entraTail, " Correlation", newline+"Correlation")
+	return fmt.Sprintf(`{"error":%q,"error_description":"AADSTS%d: %s%s%s","error_codes":[%d],"timestamp":"2026-01-01 00:00:00Z","trace_id":"0a1b2c3d-2222-4222-8333-944455556666","correlation_id":%q,"error_uri":"https://login.microsoftonline.com/error?code=%d"}`,
+		code, number, text, newline, tail, number, corID, number)
+}
+
+// errorBodies are all that are known, of each host.
+var errorBodies = []errorBody{
+	// https://github.com/Azure/azure-rest-api-specs, imds 2023-07-01
+	{"IMDS", "not assigned", 400, `{"error":"invalid_request","error_description":"Identity not found"}`, nil, "invalid_request", "Identity not found", "", ErrIdentityNotFound, "assigned identity"},
+	{"IMDS", "several", 400, `{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}`, nil, "invalid_request", "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request", "", ErrIdentityNotFound, "CredentialOptions.ID"},
+	{"IMDS", "header missing", 400, `{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, nil, "bad_request_102", "Required metadata header not specified", "", nil, ""},
+	{"IMDS", "resource unknown", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://x was not found in the tenant named y.\r\nTrace ID: t\r\nCorrelation ID: c","error_codes":[500011],"timestamp":"2026-01-01 00:00:00Z","trace_id":"t","correlation_id":"` + corID + `","error_uri":"https://x"}`, nil, "invalid_resource", "AADSTS500011: The resource principal named https://x was not found in the tenant named y.", corID, nil, "is the scope a resource"},
+	{"IMDS", "resource unknown, codes as text", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: unknown","error_codes":"[500011]","correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
+	{"IMDS", "resource unknown, number beside", 400, `{"error":"invalid_request","error_description":"unknown resource","error_codes":[500011]}`, nil, "invalid_request", "AADSTS500011: unknown resource", "", nil, "is the scope a resource"},
+	{"IMDS", "unauthorized_client", 400, `{"error":"unauthorized_client","error_description":"x"}`, nil, "unauthorized_client", "x", "", nil, ""},
+	{"IMDS", "access_denied", 403, `{"error":"access_denied","error_description":"x"}`, nil, "access_denied", "x", "", nil, ""},
+	{"IMDS", "unsupported_response_type", 400, `{"error":"unsupported_response_type","error_description":"x"}`, nil, "unsupported_response_type", "x", "", nil, ""},
+	{"IMDS", "invalid_scope", 400, `{"error":"invalid_scope","error_description":"x"}`, nil, "invalid_scope", "x", "", nil, ""},
+	{"IMDS", "server_error", 500, `{"error":"server_error","error_description":"x"}`, nil, "server_error", "x", "", nil, ""},
+	{"IMDS", "service_unavailable", 503, `{"error":"service_unavailable","error_description":"x"}`, nil, "service_unavailable", "x", "", nil, ""},
+	{"IMDS", "bad_request", 400, `{"error":"bad_request","error_description":"x"}`, nil, "bad_request", "x", "", nil, ""},
+	{"IMDS", "forbidden", 403, `{"error":"forbidden","error_description":"x"}`, nil, "forbidden", "x", "", nil, ""},
+	{"IMDS", "not_found", 404, `{"error":"not_found","error_description":"x"}`, nil, "not_found", "x", "", nil, "a few minutes"},
+	{"IMDS", "method_not_allowed", 405, `{"error":"method_not_allowed","error_description":"x"}`, nil, "method_not_allowed", "x", "", nil, ""},
+	{"IMDS", "gone", 410, ``, nil, "", "", "", nil, "a few minutes"},
+	{"IMDS", "too_many_requests", 429, `{"error":"too_many_requests","error_description":"x"}`, nil, "too_many_requests", "x", "", ErrThrottled, "20 token requests a second"},
+	{"IMDS", "another path's error", 400, `{"error":"Bad request. api-version was not specified in the request","newest-versions":["2021-02-01"]}`, nil, "Bad request. api-version was not specified in the request", "", "", nil, ""},
+	{"IMDS", "Docker Desktop", 403, "connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable host", []string{"-"}, "", "connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable host", "", ErrUnavailable, "is this an Azure VM"},
+	{"IMDS", "a gateway", 404, "<html>no</html>", []string{"-"}, "", "<html>no</html>", "", ErrUnavailable, "is this an Azure VM"},
+
+	{"App Service", "no identity", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "system-assigned"},
+	{"App Service", "requested identity", 400, `{"statusCode":400,"message":"Unable to load requested managed identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load requested managed identity.", corID, ErrIdentityNotFound, ""},
+	{"App Service", "not found", 400, `{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.","correlationId":"` + corID + `"}`, nil, "", "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.", corID, ErrIdentityNotFound, ""},
+	{"App Service", "server error", 500, `{"statusCode":500,"message":"An unexpected error occured while fetching the AAD Token.","correlationId":"` + corID + `"}`, nil, "", "An unexpected error occured while fetching the AAD Token.", corID, nil, ""},
+	{"App Service", "correlation ID in the header", 500, `{"statusCode":500,"message":"oops"}`, []string{"X-CORRELATION-ID", corID}, "", "oops", corID, nil, ""},
+	{"App Service", "nested", 400, `{"error":{"code":"BadRequest","message":"Unable to load requested managed identity."}}`, nil, "BadRequest", "Unable to load requested managed identity.", "", ErrIdentityNotFound, ""},
+	{"App Service", "Container Apps' 403", 403, ``, nil, "", "", "", nil, "IDENTITY_HEADER"},
+	{"App Service", "Container Apps' 405", 405, ``, nil, "", "", "", nil, "IDENTITY_ENDPOINT"},
+	{"App Service", "throttled", 429, `{"statusCode":429,"message":"slow down","correlationId":"` + corID + `"}`, nil, "", "slow down", corID, ErrThrottled, ""},
+
+	{"Azure ML", "nested", 400, `{"error":{"code":"IdentityNotFound","message":"none"}}`, nil, "IdentityNotFound", "none", "", ErrIdentityNotFound, "client ID"},
+	{"Azure ML", "text", 400, `no such identity`, nil, "", "no such identity", "", nil, ""},
+	{"Azure ML", "secret refused", 401, ``, nil, "", "", "", nil, "MSI_SECRET"},
+	{"legacy App Service", "no identity", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "ClientID"},
+	{"legacy App Service", "resource unknown", 400, `{"ExceptionMessage":"AADSTS500011: unknown\r\nTrace ID: t","ErrorCode":"invalid_resource","ServiceErrorCodes":["500011"],"StatusCode":400,"Message":null,"CorrelationId":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
+
+	{"Cloud Shell", "audience", 400, `{"error":{"code":"AudienceNotSupported","message":"Audience https://x is not a supported MSI token audience."}}`, nil, "AudienceNotSupported", "Audience https://x is not a supported MSI token audience.", "", nil, "az account get-access-token"},
+
+	// https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code#error-handling
+	{"Service Fabric", "secret missing", 400, `{"error":{"correlationId":"` + corID + `","code":"SecretHeaderNotFound","message":"Secret is not found in the request headers."}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", corID, nil, "Secret header"},
+	{"Service Fabric", "no identity", 404, `{"error":{"correlationId":"` + corID + `","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`, nil, "ManagedIdentityNotFound", "Managed identity not found for the specified application host.", corID, ErrIdentityNotFound, "manifest"},
+	{"Service Fabric", "resource missing", 400, `{"error":{"correlationId":"` + corID + `","code":"ArgumentNullOrEmpty","message":"The parameter 'resource' should not be null or empty string."}}`, nil, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string.", corID, nil, ""},
+	{"Service Fabric", "version", 400, `{"error":{"correlationId":"` + corID + `","code":"InvalidApiVersion","message":"The api-version '' is not supported. Supported version is '2019-07-01-preview'."}}`, nil, "InvalidApiVersion", "The api-version '' is not supported. Supported version is '2019-07-01-preview'.", corID, nil, ""},
+	{"Service Fabric", "server error", 500, `{"error":{"correlationId":"` + corID + `","code":"InternalServerError","message":"An error occurred."}}`, nil, "InternalServerError", "An error occurred.", corID, nil, "is the scope right"},
+	{"Service Fabric", "throttled", 429, `{"error":{"correlationId":"` + corID + `","code":"TooManyRequests","message":"x"}}`, nil, "TooManyRequests", "x", corID, ErrThrottled, ""},
+
+	{"Azure Arc", "not assigned", 404, `{"error":"identity_not_found","error_description":"x"}`, nil, "identity_not_found", "x", "", ErrIdentityNotFound, "azcmagent show"},
+	{"Azure Arc", "key refused", 401, `{"error":"unauthorized","error_description":"x"}`, nil, "unauthorized", "x", "", nil, "the key that it had just written"},
+	{"Azure Arc", "resource unknown", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: unknown\r\nTrace ID: t","error_codes":[500011],"correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
+	{"Azure Arc", "server error", 500, `{"error":"server_error","error_description":"x"}`, nil, "server_error", "x", "", nil, ""},
+	{"Azure Arc", "throttled", 429, `{"error":"too_many_requests","error_description":"x"}`, nil, "too_many_requests", "x", "", ErrThrottled, ""},
+
+	// https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+	{"workload identity", "no such application", 400, entraBody("unauthorized_client", 700016, "Application with identifier 'x' was not found in the directory 'y'.", ""), nil, "unauthorized_client", "AADSTS700016: Application with identifier 'x' was not found in the directory 'y'.", corID, ErrIdentityNotFound, "an identity of tenant " + fakeTenant},
+	{"workload identity", "no federated credential", 400, entraBody("invalid_request", 70021, "No matching federated identity record found for presented assertion.", ""), nil, "invalid_request", "AADSTS70021: No matching federated identity record found for presented assertion.", corID, ErrIdentityNotFound, "federated credential"},
+	{"workload identity", "issuer", 401, entraBody("invalid_client", 700211, "No matching federated identity record found for presented assertion issuer 'z'.", ""), nil, "invalid_client", "AADSTS700211: No matching federated identity record found for presented assertion issuer 'z'.", corID, ErrIdentityNotFound, "issuer"},
+	{"workload identity", "audience", 401, entraBody("invalid_client", 700212, "No matching federated identity record found for presented assertion audience 'z'.", ""), nil, "invalid_client", "AADSTS700212: No matching federated identity record found for presented assertion audience 'z'.", corID, ErrIdentityNotFound, "api://AzureADTokenExchange"},
+	{"workload identity", "subject", 401, entraBody("invalid_client", 700213, "No matching federated identity record found for presented assertion subject 'z'.", ""), nil, "invalid_client", "AADSTS700213: No matching federated identity record found for presented assertion subject 'z'.", corID, ErrIdentityNotFound, "this service account"},
+	{"workload identity", "no such tenant", 400, entraBody("invalid_request", 90002, "Tenant 'y' not found.", ""), nil, "invalid_request", "AADSTS90002: Tenant 'y' not found.", corID, nil, "AZURE_TENANT_ID"},
+	{"workload identity", "no such resource", 400, entraBody("invalid_resource", 500011, "The resource principal named z was not found.", ""), nil, "invalid_resource", "AADSTS500011: The resource principal named z was not found.", corID, nil, "is the scope a resource"},
+	{"workload identity", "several lines", 400, entraBody("invalid_scope", 70011, "The scope is not valid.", `\r\n`), nil, "invalid_scope", "AADSTS70011: The scope is not valid.", corID, nil, "is the scope a resource"},
+	{"workload identity", "throttled", 429, entraBody("temporarily_unavailable", 90055, "There are too many incoming requests.", ""), nil, "temporarily_unavailable", "AADSTS90055: There are too many incoming requests.", corID, ErrThrottled, ""},
+	{"workload identity", "passing", 503, entraBody("temporarily_unavailable", 90033, "A transient error has occurred. Please try again.", ""), nil, "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again.", corID, nil, ""},
+	{"workload identity", "numbers without a text", 400, `{"error":"invalid_client","error_codes":[700016],"correlation_id":"` + corID + `"}`, nil, "invalid_client", "AADSTS700016:", corID, ErrIdentityNotFound, "an identity of tenant"},
+	{"workload identity", "a proxy's page", 403, "<html>Blocked by policy</html>", []string{"-"}, "", "<html>Blocked by policy</html>", "", nil, "HTTPS_PROXY"},
+}
+
+// TestHostErrorBodies: what a host says, a program and a person can read.
+func TestHostErrorBodies(t *testing.T) {
+	for _, p := range places {
+		if !slices.ContainsFunc(errorBodies, func(b errorBody) bool { return b.place == p.name }) {
+			t.Errorf("no errors of %s", p.name)
+		}
+	}
+	for _, tt := range errorBodies {
+		i := slices.IndexFunc(places, func(p place) bool { return p.name == tt.place })
+		t.Run(tt.place+"/"+tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := places[i].open(t)
+				reply := s.own(tt.status, tt.body, tt.header...)
+				if slices.Equal(tt.header, []string{"-"}) {
+					reply.Header = http.Header{"Content-Type": {"text/plain"}}
+				}
+				s.answer(reply)
+				e, took := mustFail(t, s.credential(t, once))
+				type fields struct {
+					Status, Attempts, Sent int
+					Code, Message, CorID   string
+					Took                   time.Duration
+				}
+				want := fields{tt.status, s.steps, s.steps, tt.code, tt.message, tt.id, 0}
+				if diff := cmp.Diff(want, fields{e.StatusCode, e.Attempts, s.sent(), e.Code, e.Message, e.CorrelationID, took}); diff != "" {
+					t.Errorf("fields (-want +got):\n%s", diff)
+				}
+				for _, sentinel := range []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled} {
+					if got, want := errors.Is(e, sentinel), sentinel == tt.sentinel; got != want {
+						t.Errorf("errors.Is(%q) is %v, want %v: %v", sentinel, got, want, e)
+					}
+				}
+				said := []string{s.host.String(), fmt.Sprint(tt.status), tt.code, tt.id, tt.hint}
+				switch {
+				case tt.message != "":
+					said = append(said, fmt.Sprintf("%q", tt.message))
+				case tt.code == "":
+					said = append(said, s.endpoint())
+				}
+				wantErrorText(t, e, said...)
+				if e.RawResponse == nil || e.RawResponse.StatusCode != tt.status {
+					t.Fatalf("RawResponse is %+v", e.RawResponse)
+				}
+				if body, err := io.ReadAll(e.RawResponse.Body); err != nil || string(body) != tt.body {
+					t.Errorf("RawResponse's body is %q (%v), want %q", body, err, tt.body)
+				}
+				if r := e.RawResponse.Request; r == nil || r.URL.Host == "" || len(r.Header) != 0 {
+					t.Errorf("RawResponse.Request is %+v, want one with an address and without headers", r)
+				}
+				var response *azcore.ResponseError
+				if errors.As(e, &response) {
+					t.Error("it looks like the caller's own failed request")
+				}
+			})
+		})
+	}
+}
+
+// nastySecret has what encodings change.
+const nastySecret = canary + `&<"/+=%41' x`
+
+// secretive opens a place whose secret is nastySecret, whatever the fake thinks of it, and whose answers are reply's,
+// except for Arc's challenge. reply gets the request that has the secret.
+func secretive(t *testing.T, p place, reply func(r *http.Request) (*http.Response, error)) (environment, policy.Transporter) {
+	s := p.open(t)
+	variables := map[string]string{}
+	for _, line := range s.ep.Env(p.base) {
+		name, value, _ := strings.Cut(line, "=")
+		variables[name] = value
+	}
+	if p.secret != "" {
+		variables[p.secret] = nastySecret
+	}
+	file := filepath.Join(s.dir, "some.key")
+	switch p.host {
+	case HostArc:
+		if err := os.WriteFile(file, []byte(nastySecret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	case HostWorkloadIdentity:
+		// An assertion has no blank in it.
+		if err := os.WriteFile(variables["AZURE_FEDERATED_TOKEN_FILE"], []byte(strings.ReplaceAll(nastySecret, " ", "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := environmentOf(variables)
+	if p.pinned { // what reply says goes over a connection
+		resp, err := reply(&http.Request{Method: "GET", URL: &url.URL{Scheme: "https", Host: "localhost"}, Header: http.Header{"Secret": {nastySecret}}})
+		switch {
+		case err != nil:
+			client := s.ep.Client()
+			client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, err }
+			return env, client
+		default:
+			body, err := io.ReadAll(resp.Body)
+			s.ep.Enqueue(identitytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(body), Err: err})
+			return env, s.ep.Client()
+		}
+	}
+	return env, transportFunc(func(r *http.Request) (*http.Response, error) {
+		if p.host == HostArc && r.Header.Get("Authorization") == "" {
+			return respond(401, "", "WWW-Authenticate", "Basic realm="+file), nil
+		}
+		return reply(r)
+	})
+}
+
+// tellTale are answers that repeat a secret, or have a token where none belongs.
+func tellTale(p place) map[string]func(secret string, r *http.Request) (*http.Response, error) {
+	const accessToken = canary + "-token"
+	say := func(status int, body string, header ...string) func(string, *http.Request) (*http.Response, error) {
+		return func(secret string, _ *http.Request) (*http.Response, error) {
+			quoted, _ := json.Marshal(secret)
+			replace := strings.NewReplacer("JSON", string(quoted[1:len(quoted)-1]), "URL", url.QueryEscape(secret),
+				"HTML", strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&#34;", "'", "&#39;").Replace(secret), "RAW", secret)
+			pairs := slices.Clone(header)
+			for i := 1; i < len(pairs); i += 2 {
+				pairs[i] = replace.Replace(pairs[i])
+			}
+			return respond(status, replace.Replace(body), pairs...), nil
+		}
+	}
+	replies := map[string]func(string, *http.Request) (*http.Response, error){
+		"success":                    say(200, `{"access_token":"`+accessToken+`","expires_in":3600,"client_id":"mine"}`),
+		"identity of another":        say(200, `{"access_token":"`+accessToken+`","expires_in":3600,"client_id":"other"}`),
+		"token without a date":       say(200, `{"access_token":"`+accessToken+`"}`),
+		"token of another type":      say(200, `{"access_token":"`+accessToken+`","expires_in":60,"token_type":"pop"}`),
+		"broken token":               say(200, `{"access_token":"`+accessToken),
+		"token in a list":            say(200, `[{"access_token":"`+accessToken+`"}]`),
+		"token with a 500":           say(500, `{"access_token":"`+accessToken+`","message":"oops"}`),
+		"token with a 201":           say(201, `{"access_token":"`+accessToken+`","expires_in":60}`),
+		"JWT in a text":              say(400, p.problem("x", "bad token eyJhbGciOiJSUzI1NiIs."+canary+".x")),
+		"secret in a message":        say(400, p.problem("some_error", "you sent RAWx")), // replaced below: this is JSON
+		"secret in a code":           say(400, `{"error":"JSON","error_description":"x","correlation_id":"JSON","correlationId":"JSON"}`),
+		"secret in a coded error":    say(400, `{"error":{"code":"JSON","message":"you sent JSON","correlationId":"JSON"}}`),
+		"secret in legacy's error":   say(400, `{"ErrorCode":"JSON","ExceptionMessage":"you sent JSON","CorrelationId":"JSON"}`),
+		"secret with a 401":          say(401, `{"error":"x","error_description":"wrong secret JSON"}`, "WWW-Authenticate", "Basic RAW"),
+		"secret with a 429":          say(429, `{"error":"x","error_description":"wrong secret JSON"}`, "Retry-After", "RAW"),
+		"secret at the cut":          say(400, "x", "X-Correlation-Id", strings.Repeat("x", 285)+"RAW"),
+		"secret in a text":           say(400, "you sent RAW, didn't you"),
+		"secret in HTML":             say(502, "<html>you sent HTML", "Content-Type", "text/html", "X-Echo", "RAW", "X-Correlation-Id", "RAW"),
+		"secret in HTML as a 200":    say(200, "<html>you sent HTML", "Content-Type", "text/html", "X-Echo", "RAW"),
+		"secret in a redirect":       say(302, "", "Location", "http://elsewhere.example/?h=URL"),
+		"secret in a raw redirect":   say(307, "", "Location", "http://elsewhere.example/RAW"),
+		"secret in an address":       say(400, "client_assertion=URL&x=y"),
+		"secret as the token's kind": say(200, `{"access_token":"opaque","expires_in":60,"token_type":"JSON"}`),
+		"secret as another identity": say(200, `{"access_token":"opaque","expires_in":60,"client_id":"JSON"}`),
+		"secret as another's claim": func(secret string, _ *http.Request) (*http.Response, error) {
+			quoted, _ := json.Marshal(secret)
+			return respond(200, `{"access_token":"`+jwtOf(`{"appid":`+string(quoted)+`}`)+`","expires_in":60,"client_id":"mine"}`), nil
+		},
+		"secret in an error": func(secret string, _ *http.Request) (*http.Response, error) {
+			return nil, errors.New("can't send " + secret + " there")
+		},
+		"secret in a typed error": func(secret string, r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: errors.New(secret)}
+		},
+		"secret in half an answer": func(secret string, _ *http.Request) (*http.Response, error) {
+			resp := respond(400, "")
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("you sent "+secret), errReader{errors.New("lost after " + secret)}))
+			return resp, nil
+		},
+	}
+	replies["secret in a message"] = func(secret string, _ *http.Request) (*http.Response, error) {
+		return respond(400, p.problem("some_error", "you sent "+secret)), nil
+	}
+	return replies
+}
+
+// TestHostKeepsItsSecret: header, key, assertion and token are in no error, no log, no field and no print of anything,
+// even when the host itself repeats them.
+func TestHostKeepsItsSecret(t *testing.T) { // not parallel: azcore's log listener is the process's
+	var seen bytes.Buffer
+	var mu sync.Mutex
+	azlog.SetListener(func(_ azlog.Event, text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen.WriteString(text)
+	})
+	defer azlog.SetListener(nil)
+	for _, p := range places {
+		secret := nastySecret
+		if p.host == HostWorkloadIdentity {
+			secret = strings.ReplaceAll(nastySecret, " ", "")
+		}
+		for name, reply := range tellTale(p) {
+			if hasNone := p.secret == "" && p.host != HostArc && p.host != HostWorkloadIdentity; hasNone && strings.HasPrefix(name, "secret") {
+				continue
+			}
+			synctestRun(t, p.name+"/"+name, func(t *testing.T) {
+				mu.Lock()
+				seen.Reset()
+				mu.Unlock()
+				env, transport := secretive(t, p, func(r *http.Request) (*http.Response, error) { return reply(secret, r) })
+				var log bytes.Buffer
+				cred := credentialAt(t, env, transport, once, func(o *CredentialOptions) {
+					if p.client != "" {
+						o.ID = ClientID("mine")
+					}
+					o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+					o.Logging = policy.LogOptions{IncludeBody: true, AllowedHeaders: []string{"X-IDENTITY-HEADER", "Secret", "Authorization"}, AllowedQueryParams: []string{"client_assertion"}}
+				})
+				tk, err := token(t.Context(), cred)
+				synctest.Wait() // for the log
+				texts := map[string]string{
+					"error": fmt.Sprint(err), "%+v": fmt.Sprintf("%+v", err), "%#v": fmt.Sprintf("%#v", err), "slog": log.String(),
+					"credential": fmt.Sprintf("%v %+v %#v", cred, cred, cred),
+					"source":     fmt.Sprintf("%+v %#v", cred.sender.source, cred.sender.source), "detection": fmt.Sprintf("%+v", detect(env)),
+				}
+				mu.Lock()
+				texts["azcore's log"] = seen.String()
+				mu.Unlock()
+				var ae *AuthenticationError
+				switch {
+				case errors.As(err, &ae):
+					texts["fields"] = fmt.Sprintf("%+v", *ae)
+					for i, cause := range ae.Unwrap() {
+						texts[fmt.Sprint("cause ", i)] = fmt.Sprintf("%v %+v %#v", cause, cause, cause)
+					}
+					if ae.RawResponse != nil {
+						body, _ := io.ReadAll(ae.RawResponse.Body)
+						texts["RawResponse"] = fmt.Sprintf("%+v %s", ae.RawResponse, body)
+						if r := ae.RawResponse.Request; r != nil {
+							texts["RawResponse.Request"] = fmt.Sprintf("%s %+v", r.URL, *r)
+						}
+					}
+				case err != nil:
+					t.Errorf("got %T, want an AuthenticationError: %v", err, err)
+				case name != "success" && name != "identity of another" && name != "secret as another identity" && name != "secret as another's claim":
+					t.Errorf("got a token of %d bytes", len(tk.Token))
+				}
+				for where, text := range texts {
+					// What an encoding leaves of it begins alike.
+					if strings.Contains(text, canary) {
+						t.Errorf("%s shows a secret: %s", where, text)
+					}
+				}
+				if texts["azcore's log"] == "" || log.Len() == 0 {
+					t.Error("nothing was logged: this test sees nothing")
+				}
+			})
+		}
+	}
+}
