@@ -271,8 +271,12 @@ func arcKeyError(err error, goos string) error {
 		return errors.New(text + ": add the account that this process runs as to the local group \"Hybrid agent extension applications\", or run it as an administrator")
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New(text + ": add the user that this process runs as to the group himds (sudo usermod -aG himds USER), and start it anew")
-	case errors.Is(err, fs.ErrNotExist): // keys are short-lived: another challenge brings another
-		return &passing{errors.New(text)}
+	case errors.Is(err, fs.ErrNotExist):
+		directory := filepath.Dir(path.Path)
+		if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
+			return errors.New(text + ": there is no directory " + oneLine(directory) + ": if this is a container, mount the machine's there")
+		}
+		return &passing{errors.New(text)} // keys are short-lived: another challenge brings another
 	}
 	return errors.New(text)
 }

@@ -257,3 +257,27 @@ func TestCloudShellRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, shellEnvironment()) })
 	}
 }
+
+// TestBodyCanBeReadTwice: net/http asks for another copy of a body, when a redirect comes, while the first may still be on
+// its way.
+func TestBodyCanBeReadTwice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := credentialAt(t, environmentOf(map[string]string{"MSI_ENDPOINT": "http://localhost:50342/oauth2/token"}), transportFunc(func(r *http.Request) (*http.Response, error) {
+			half := make([]byte, 5)
+			if _, err := io.ReadFull(r.Body, half); err != nil {
+				return nil, err
+			}
+			again, err := r.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			whole, _ := io.ReadAll(again)
+			rest, _ := io.ReadAll(r.Body)
+			if got := string(half) + string(rest); got != string(whole) || got != "resource=https%3A%2F%2Fvault.azure.net" {
+				t.Errorf("the body is %q, its copy %q", got, whole)
+			}
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		mustToken(t, cred)
+	})
+}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -94,10 +95,12 @@ func (r request) apply(req *policy.Request) error {
 	if r.form == nil {
 		return nil
 	}
-	body := streaming.NopCloser(strings.NewReader(r.form.Encode()))
-	if err := req.SetBody(body, "application/x-www-form-urlencoded"); err != nil {
+	body := r.form.Encode()
+	if err := req.SetBody(streaming.NopCloser(strings.NewReader(body)), "application/x-www-form-urlencoded"); err != nil {
 		return errors.New("can't give the request a body")
 	}
+	// azcore's GetBody rewinds the one body. net/http calls it when a redirect comes, to which the body may still be on its way.
+	req.Raw().GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 	return nil
 }
 
