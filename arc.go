@@ -129,6 +129,11 @@ func (s *arc) follow(a ask, got answer) (request, bool, error) {
 	if err != nil {
 		return request{}, false, err
 	}
+	if s.env.goos == "windows" {
+		if err := checkArcDirectory(directory); err != nil {
+			return request{}, false, err
+		}
+	}
 	if err := checkArcKeyPath(realm, directory, s.env.goos); err != nil {
 		return request{}, false, err
 	}
@@ -179,6 +184,17 @@ func arcKeyDirectory(env environment) (string, error) {
 		return strings.TrimRight(root, `\/`) + `\AzureConnectedMachineAgent\Tokens`, nil
 	}
 	return "", errors.New("identity: Azure Arc's agent runs on Linux and Windows, not on " + env.goos)
+}
+
+// checkArcDirectory refuses a directory that leads elsewhere. On Windows, where there is no agent, any user can make one of its
+// name below ProgramData, let it be a junction to another's files, and answer in the agent's place.
+func checkArcDirectory(directory string) error {
+	for _, d := range []string{directory, filepath.Dir(directory)} {
+		if info, err := os.Lstat(d); err == nil && info.Mode().Type() != fs.ModeDir {
+			return errors.New("the challenge was not answered: " + d + " is a link or no directory, which Azure Arc's agent does not make: who did?")
+		}
+	}
+	return nil
 }
 
 // checkArcKeyPath lets pass what can only be a key file of the agent's: whoever answers in its place must not choose

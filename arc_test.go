@@ -2149,3 +2149,55 @@ func TestArcWithoutTheAgentsDirectory(t *testing.T) {
 		}
 	})
 }
+
+// TestArcDirectoryThatLeadsElsewhere: any user of Windows can make a directory below ProgramData.
+func TestArcDirectoryThatLeadsElsewhere(t *testing.T) {
+	t.Parallel()
+	real := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(real, "agent", "Tokens"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	links := t.TempDir()
+	for name, target := range map[string]string{"agent": filepath.Join(real, "agent"), "Tokens": filepath.Join(real, "agent", "Tokens")} {
+		if err := os.Symlink(target, filepath.Join(links, name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	file := filepath.Join(real, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, directory string
+		refused         bool
+	}{
+		{"plain", filepath.Join(real, "agent", "Tokens"), false},
+		{"not there", filepath.Join(real, "nothing", "Tokens"), false}, // which the key's own error says
+		{"a link", filepath.Join(links, "Tokens"), true},
+		{"below a link", filepath.Join(links, "agent", "Tokens"), true},
+		{"a file", file, true},
+	} {
+		if err := checkArcDirectory(tt.directory); (err != nil) != tt.refused {
+			t.Errorf("%s: got %v, want refused: %v", tt.name, err, tt.refused)
+		}
+	}
+	bubbleIn(t, "on Windows", func(t *testing.T) {
+		agent := newArcAgent(t)
+		key := agent.write(1)
+		agent.challenge = func(int) (*http.Response, error) { return challengeWith(key), nil }
+		moved := filepath.Join(real, "moved")
+		if err := os.Rename(agent.dir, moved); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(moved, agent.dir); err != nil {
+			t.Skip(err)
+		}
+		env := agent.env()
+		env.goos = "windows"
+		e, _ := mustFail(t, credentialAt(t, env, agent))
+		wantErrorText(t, e, "is a link or no directory")
+		if n := len(agent.requests()); n != 1 {
+			t.Errorf("%d requests, want 1: the key was sent", n)
+		}
+	})
+}

@@ -26,14 +26,16 @@
 //   - App Service, Functions, Logic Apps, Container Apps and Automation: IDENTITY_ENDPOINT and IDENTITY_HEADER are set.
 //   - Azure ML and the legacy App Service: MSI_ENDPOINT and MSI_SECRET are set. They select by client ID only.
 //   - Cloud Shell: MSI_ENDPOINT is set. The token is the signed-in user's.
-//   - Azure Arc: IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or the agent is installed. The process must be allowed to read
+//   - Azure Arc: IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or the agent's program himds is found, which is not looked for
+//     when AZURE_POD_IDENTITY_AUTHORITY_HOST is set. The process must be allowed to read
 //     the agent's keys: a member of the group himds on Linux, of "Hybrid agent extension applications" on Windows.
 //   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Container Instances, Spring Apps.
 //     AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
 //
 // Variables that hold a secret or name an endpoint are read at every request, because platforms change them; those of IMDS
-// and of workload identity once, and the latter's token file at every request. Requests to all of these but Entra use no
-// proxy; none follows a redirect or keeps a connection. A selector that a host can't serve is an error of [NewCredential].
+// and of workload identity once, and the latter's token file at every request. Requests to all of these but Entra, or AKS's
+// proxy in front of it, use no proxy; none follows a redirect or keeps a connection. A selector that a host can't serve is an
+// error of [NewCredential].
 //
 // # Caching and renewal
 //

@@ -2,10 +2,14 @@ package identity
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -323,4 +327,157 @@ func TestRound(t *testing.T) {
 			t.Errorf("round(%v) is %s, want %s", d, got, want)
 		}
 	}
+}
+
+// TestErrorsKeepLittle: thousands of keys may hold an error, and none a whole answer.
+func TestErrorsKeepLittle(t *testing.T) {
+	body := strings.Repeat("x", maxBody-1)
+	cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+		return respond(400, strings.Clone(body), "Server", "IMDS/1"), nil
+	}))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const keys = 64
+	for i := range keys {
+		if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprint("https://", i)}}); err == nil {
+			t.Fatal("got a token")
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > keys*maxBody/4 {
+		t.Errorf("%d errors keep %d bytes, of bodies of %d", keys, kept, maxBody)
+	}
+	runtime.KeepAlive(cred)
+}
+
+// TestRawResponseShowsNoForeignQuery: the endpoint's own query may be a key to it.
+func TestRawResponseShowsNoForeignQuery(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?code=" + canary, envHeader: "s"})
+		e, _ := mustFail(t, credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
+			resp := respond(400, `{"statusCode":400,"message":"no"}`)
+			resp.Request = r
+			return resp, nil
+		})))
+		if got, want := e.RawResponse.Request.URL.RawQuery, "api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net"; got != want {
+			t.Errorf("query is %s, want %s", got, want)
+		}
+	})
+}
+
+// TestStrangersAnswerGetsNoHintOfTheHosts: what IMDS means by a 404 says nothing of a proxy's.
+func TestStrangersAnswerGetsNoHintOfTheHosts(t *testing.T) {
+	for _, status := range []int{404, 429, 503} {
+		bubbleIn(t, fmt.Sprint(status), func(t *testing.T) {
+			n := 0
+			cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+				if n++; n == 1 {
+					return respond(200, grantBody("t", time.Hour)), nil
+				}
+				return respond(status, "<html>"), nil
+			}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
+			mustToken(t, cred)
+			err := anotherToken(cred)
+			wantErrorText(t, err, "not an answer of IMDS", "proxy or a gateway", "http://169.254.169.254/")
+			if strings.Contains(err.Error(), "passes within") || strings.Contains(err.Error(), "20 token requests") {
+				t.Errorf("a proxy's answer is explained as the host's: %v", err)
+			}
+		})
+	}
+}
+
+func bubbleIn(t *testing.T, name string, f func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) { bubble(t, f) })
+}
+
+// TestHalfAHostIsNamed: where half of another host's variables are set, IMDS was hardly meant.
+func TestHalfAHostIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		variables map[string]string
+		want      string
+	}{
+		{"workload identity without the client", map[string]string{envTokenFile: "/token", envTenantID: "t"}, "AZURE_CLIENT_ID is not"},
+		{"App Service without the header", map[string]string{envEndpoint: "http://localhost/"}, "IDENTITY_ENDPOINT"},
+		{"Container Instances", map[string]string{envHeader: "h", envThumbprint: "t"}, "Container Instances"},
+	} {
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			e, _ := mustFail(t, credentialAt(t, environmentOf(tt.variables), always(404, "<html>")))
+			wantErrorText(t, e, tt.want)
+			e, _ = mustFail(t, credentialAt(t, environmentOf(tt.variables), always(400, `{"error":"invalid_request","error_description":"Identity not found"}`), func(o *CredentialOptions) { o.ID = ClientID(guid) }))
+			wantErrorText(t, e, tt.want, "is client ID "+guid+" assigned")
+		})
+	}
+	bubbleIn(t, "nothing set", func(t *testing.T) {
+		e, _ := mustFail(t, onIMDS(t, always(404, "<html>")))
+		if strings.Contains(e.Error(), "was asked because") {
+			t.Errorf("there is no doubt: %v", e)
+		}
+	})
+}
+
+// TestSecretRotatedOnItsWay: a request that met the new secret with the old one is sent again, once and at once.
+func TestSecretRotatedOnItsWay(t *testing.T) {
+	bubbleIn(t, "once", func(t *testing.T) {
+		secret, sent := "first", []string{}
+		env := environmentOf(nil)
+		env.getenv = func(name string) string {
+			return map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: secret}[name]
+		}
+		cred := credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
+			sent = append(sent, r.Header.Get("X-Identity-Header"))
+			if secret == "first" {
+				secret = "second" // while the request is on its way
+				return respond(403, ""), nil
+			}
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		if _, took := mustToken(t, cred); took != 0 || !slices.Equal(sent, []string{"first", "second"}) {
+			t.Errorf("sent %v in %v, want the new secret at once", sent, took)
+		}
+	})
+	bubbleIn(t, "never rotated", func(t *testing.T) {
+		n := 0
+		cred := credentialAt(t, environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"}), transportFunc(func(*http.Request) (*http.Response, error) {
+			n++
+			return respond(403, ""), nil
+		}))
+		if mustFail(t, cred); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+	bubbleIn(t, "rotated each time", func(t *testing.T) {
+		n := 0
+		env := environmentOf(nil)
+		env.getenv = func(name string) string {
+			return map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: fmt.Sprint("s", n)}[name]
+		}
+		cred := credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
+			n++
+			return respond(403, ""), nil
+		}))
+		if mustFail(t, cred); n != 2 {
+			t.Errorf("%d requests, want 2: one more and no loop", n)
+		}
+	})
+}
+
+func TestCertificateAdvice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			err  error
+			want string
+		}{
+			{x509.UnknownAuthorityError{}, "ca-certificates"},
+			{x509.SystemRootsError{}, "ca-certificates"},
+			{x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, "clock right? It says 2000-01-01T"},
+		} {
+			e, _ := mustFail(t, credentialAt(t, inPod(t), transportFunc(func(*http.Request) (*http.Response, error) {
+				return nil, &tls.CertificateVerificationError{Err: tt.err}
+			}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
+			wantErrorText(t, e, tt.want, "HTTPS_PROXY")
+		}
+	})
 }

@@ -1,6 +1,3 @@
-// Azure Arc's agent runs on these two, and the library refuses to look for it elsewhere.
-//go:build linux || windows
-
 package identity_test
 
 import (

@@ -2,9 +2,11 @@ package identity
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +30,7 @@ func (t *trial) failure(err error) *failure {
 			Endpoint: t.endpoint,
 			ID:       t.sender.source.identity(),
 			Resource: t.ask.resource,
-			what:     conceal(strings.TrimPrefix(err.Error(), "identity: "), t.secrets...),
+			what:     jwtLike.ReplaceAllString(conceal(strings.TrimPrefix(err.Error(), "identity: "), t.secrets...), redacted),
 		},
 		final:  true,
 		status: -1,
@@ -57,11 +59,26 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 		f.silent = t.last != nil && t.last.silent // slow, unless this place has only been silent so far
 	case errors.As(err, &transport):
 		f.silent = true
+		f.what += certificateAdvice(err)
 	default: // says nothing of the endpoint
 		f.what = "a policy in CredentialOptions failed: " + t.plain(err)
 	}
 	f.transient = !f.final
 	return f
+}
+
+// certificateAdvice is what to check after a certificate was not accepted.
+func certificateAdvice(err error) string {
+	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, noRoots := errors.AsType[x509.SystemRootsError](err)
+	switch {
+	case unknown || noRoots:
+		return " (has this image its CA certificates, the package ca-certificates or SSL_CERT_FILE, or does a proxy intercept TLS?)"
+	case invalid.Reason == x509.Expired && invalid.Cert != nil:
+		return " (is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339) + ")"
+	}
+	return ""
 }
 
 // refusal is an answer without a token.
@@ -71,7 +88,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	header := headerWithout(a.header, t.secrets)
 	body, fa := "", parseFault(header, "")
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
-		body = conceal(string(a.body), t.secrets...)
+		body = conceal(string(a.body[:min(len(a.body), maxReadBody)]), t.secrets...)
 		// Each text by itself: one that names a token's field hides nothing else, and the escapes of JSON are gone.
 		fa = parseFault(header, body, func(text string) string { return redact(text, t.secrets...) })
 		body = redact(body)
@@ -86,16 +103,18 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 			f.retryAfter = s.patience(a.status, body)
 		}
 	}
-	f.body = body[:min(len(body), maxKeptBody)]
+	f.body = strings.Clone(body[:min(len(body), maxKeptBody)]) // the rest is let go
 	f.RawResponse = rawResponse(a, header, len(f.body))
-	f.hint = src.hint(t.ask, a.status, fa)
+	if f.hint = src.hint(t.ask, a.status, fa); !ours {
+		f.hint = "something answers in the place of " + src.host().String() + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
+	}
 	switch {
 	case a.redirects() && ours:
 		f.what = "a redirect, which is not followed"
 	case a.redirects():
-		f.what = "not an answer of " + src.host().String() + " but a redirect, which is not followed"
+		f.what = "not an answer of " + answerer(src) + " but a redirect, which is not followed"
 	case !ours:
-		f.what = "not an answer of " + src.host().String()
+		f.what = "not an answer of " + answerer(src)
 	case success:
 		f.what = "unexpected status"
 	case a.status == http.StatusTooManyRequests:
@@ -110,13 +129,36 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 		f.transient = false
 	}
 	if f.hint == "" && fa.fromEntra() {
-		f.hint = "Entra refused: is the scope a resource of this tenant and cloud?"
+		f.hint = entraHint(fa)
 	}
 	return f
 }
 
+// answerer is who should have answered.
+func answerer(src source) string {
+	if src.host() == HostWorkloadIdentity {
+		return "Entra"
+	}
+	return src.host().String()
+}
+
+// entraHint is what to check after a refusal of Entra's, if the host itself knows no better.
+//
+// https://learn.microsoft.com/entra/identity-platform/reference-error-codes
+func entraHint(f fault) string {
+	switch f.entra {
+	case "AADSTS500011", "AADSTS500014", "AADSTS70011", "AADSTS1002012":
+		return "Entra refused: is the scope a resource of this tenant and cloud?"
+	}
+	return "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(f.entra, "AADSTS") + " says what that means"
+}
+
 // maxKeptBody bounds what an error keeps of an answer, since thousands of keys may hold one.
 const maxKeptBody = 16 << 10
+
+// maxReadBody is as far as a refusal is looked into: looking for secrets in a megabyte of escapes takes seconds. It is larger
+// than maxKeptBody by more than the piece of a secret that the cut can leave at the end.
+const maxReadBody = 64 << 10
 
 // rawResponse is what of an answer may be shown: its request without headers, of which one is secret. The body is added
 // for each caller.
@@ -133,6 +175,13 @@ func rawResponse(a answer, header http.Header, length int) *http.Response {
 	}
 	if a.raw.Request != nil && a.raw.Request.URL != nil {
 		u := *a.raw.Request.URL
+		query := u.Query()
+		for name := range query {
+			if name != "api-version" && !slices.Contains(shownParameters, name) { // the endpoint's own may be a key
+				query.Del(name)
+			}
+		}
+		u.RawQuery = query.Encode()
 		raw.Request = &http.Request{Method: a.raw.Request.Method, URL: &u, Host: u.Host, Header: http.Header{}}
 	}
 	return raw

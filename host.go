@@ -25,9 +25,11 @@ type kind struct {
 
 // kinds are tried in order; the first that recognises its host decides. The order is MSAL's: a host whose variables are
 // a superset of another's comes first. Workload identity comes before them all, as in the credential chains of the Azure
-// SDKs: its variables are put into a pod on purpose. (A function, because a variable would depend on itself.)
-func kinds() [7]kind {
-	return [...]kind{
+// SDKs: its variables are put into a pod on purpose. It never changes. (Set here, because its functions use it.)
+var kinds []kind
+
+func init() {
+	kinds = []kind{
 		{HostWorkloadIdentity, "workload identity", detectWorkload, newWorkload},
 		{HostServiceFabric, "Service Fabric", detectServiceFabric, newServiceFabric},
 		{HostAppService, "App Service", detectAppService, newAppService},
@@ -40,7 +42,7 @@ func kinds() [7]kind {
 
 // String returns the host's name in Azure's own terms, for messages.
 func (h Host) String() string {
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		if k.host == h {
 			return k.name
 		}
@@ -100,7 +102,7 @@ func (env environment) has(names ...string) bool {
 }
 
 func detect(env environment) Detection {
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		if endpoint, reason, ok := k.detect(env); ok {
 			return Detection{Host: k.host, Endpoint: displayURL(endpoint), Reason: reason}
 		}
@@ -114,7 +116,7 @@ func newSource(env environment, options *CredentialOptions) (source, error) {
 	if want == "" {
 		want = detect(env).Host
 	}
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		if k.host != want {
 			continue
 		}
@@ -125,7 +127,7 @@ func newSource(env environment, options *CredentialOptions) (source, error) {
 		return src, err
 	}
 	var names []string
-	for _, k := range kinds() {
+	for _, k := range kinds {
 		names = append(names, strconv.Quote(string(k.host)))
 	}
 	return nil, fmt.Errorf("identity: CredentialOptions.Host: unknown host %q: want one of %s, or \"\" to detect it", string(want), strings.Join(names, ", "))
@@ -191,6 +193,8 @@ func parseEndpoint(variable, value, example string) (*url.URL, error) {
 		return fail("contains user info")
 	case u.Hostname() == "":
 		return fail("has no host")
+	case strings.Contains(u.EscapedPath(), "@"):
+		return fail("has an @ in its path")
 	case u.Fragment != "":
 		return fail("contains a fragment")
 	}
@@ -208,8 +212,8 @@ func displayURL(raw string) string {
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	if strings.Contains(u.Path, "@") { // user info with an unescaped slash: what follows is a piece of a password
+	if strings.Contains(u.EscapedPath(), "@") { // user info with an unescaped slash: what follows is a piece of a password
 		return ""
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }

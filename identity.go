@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -84,13 +86,19 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 	return c, nil
 }
 
-// cacheKey is by what tokens of one identity are kept together. IDs are the same in any case.
+// cacheKey is by what tokens of one identity are kept together. IDs are the same in any case; letters beyond ASCII, which the
+// name of a resource group may have, are not folded, because two of them can fold into one.
 func cacheKey(src source) string {
+	endpoint := src.endpoint()
+	if address := src.address(); address != endpoint { // what must not be shown, also by printing a Credential
+		sum := sha256.Sum256([]byte(address))
+		endpoint += " " + hex.EncodeToString(sum[:])
+	}
 	id := src.identity()
 	if id == nil {
-		return string(src.host()) + "\n" + src.endpoint() + "\n\n"
+		return string(src.host()) + "\n" + endpoint + "\n\n"
 	}
-	return string(src.host()) + "\n" + src.endpoint() + "\n" + idKind(id) + " " + strings.ToLower(normalID(id.String())) + "\n"
+	return string(src.host()) + "\n" + endpoint + "\n" + idKind(id) + " " + asciiLower(normalID(id.String())) + "\n"
 }
 
 // key is what a variant adds to it.

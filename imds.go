@@ -18,7 +18,20 @@ func detectIMDS(env environment) (string, string, bool) {
 	if err != nil {
 		endpoint = env.getenv(envAuthority)
 	}
-	reason := "no other host's variables are set"
+	reason := halfOfAHost(env)
+	if reason == "" {
+		reason = "no other host's variables are set"
+	}
+	if env.has(envAuthority) {
+		reason = envAuthority + " is set, and " + reason
+	}
+	return endpoint, reason, true
+}
+
+// halfOfAHost names variables that make a host only together with others: the likeliest reason for asking IMDS where there
+// is none. It is "" if there are none.
+func halfOfAHost(env environment) string {
+	reason := ""
 	var alone []string
 	for _, name := range []string{envEndpoint, envHeader, envThumbprint, envIMDS, envMSISecret} {
 		if env.has(name) {
@@ -48,10 +61,7 @@ func detectIMDS(env environment) (string, string, bool) {
 		}
 		reason = half
 	}
-	if env.has(envAuthority) {
-		reason = envAuthority + " is set, and " + reason
-	}
-	return endpoint, reason, true
+	return reason
 }
 
 // imds is the Instance Metadata Service of virtual machines, scale sets, AKS and Batch nodes, Container Instances and
@@ -59,8 +69,9 @@ func detectIMDS(env environment) (string, string, bool) {
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 type imds struct {
-	url string
-	id  ID
+	url  string
+	id   ID
+	half string // variables that make a host together with others, which are not there; "" for none
 }
 
 const (
@@ -81,11 +92,11 @@ func imdsEndpoint(env environment) (string, error) {
 	if u.RawQuery != "" {
 		return "", errors.New("identity: " + envAuthority + ": contains a query: want a URL such as http://127.0.0.1:8080")
 	}
-	path := strings.TrimRight(u.Path, "/")
+	path := strings.TrimRight(u.EscapedPath(), "/")
 	if !strings.HasSuffix(strings.ToLower(path), imdsPath) {
 		path += imdsPath
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}).String(), nil
+	return u.Scheme + "://" + u.Host + path, nil
 }
 
 func newIMDS(env environment, options *CredentialOptions) (source, error) {
@@ -93,11 +104,12 @@ func newIMDS(env environment, options *CredentialOptions) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &imds{url: endpoint, id: options.ID}, nil
+	return &imds{url: endpoint, id: options.ID, half: halfOfAHost(env)}, nil
 }
 
 func (s *imds) host() Host       { return HostIMDS }
-func (s *imds) endpoint() string { return s.url }
+func (s *imds) endpoint() string { return displayURL(s.url) }
+func (s *imds) address() string  { return s.url }
 func (s *imds) identity() ID     { return s.id }
 
 // request asks for a token. Container Instances know the resource ID as msi_res_id only.
@@ -129,6 +141,14 @@ func (s *imds) recognises(a answer) bool {
 	return isOAuth(a.body)
 }
 
+// doubt is added to hints where another host may be meant.
+func (s *imds) doubt() string {
+	if s.half == "" {
+		return ""
+	}
+	return " IMDS was asked because " + s.half
+}
+
 // notAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
 func (s *imds) notAssigned(status int, f fault) bool {
 	return status == http.StatusBadRequest && f.code == "invalid_request" && !f.fromEntra()
@@ -137,11 +157,11 @@ func (s *imds) notAssigned(status int, f fault) bool {
 func (s *imds) hint(_ ask, status int, f fault) string {
 	switch {
 	case status == noAnswer:
-		return "nothing at " + s.url + " is IMDS: is this an Azure VM, and may this process reach that address?"
+		return "nothing at " + s.endpoint() + " is IMDS: is this an Azure VM, and may this process reach that address?" + s.doubt()
 	case s.notAssigned(status, f) && s.id != nil:
-		return "is " + describeID(s.id) + " assigned to this VM?"
+		return "is " + describeID(s.id) + " assigned to this VM?" + s.doubt()
 	case s.notAssigned(status, f):
-		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one"
+		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one" + s.doubt()
 	case status == http.StatusTooManyRequests:
 		return "IMDS serves 20 token requests a second and 5 at once per VM: what else on this VM asks it?"
 	case status == http.StatusNotFound || status == http.StatusGone:

@@ -142,7 +142,7 @@ func (b *identityBinding) current() (*http.Client, error) {
 		err = b.trust(pem)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", envCAFile, b.caFile, err)
+		return nil, fmt.Errorf("%s: %s: %w", envCAFile, oneLine(redact(b.caFile)), err)
 	}
 	return b.client, nil
 }

@@ -365,3 +365,58 @@ func TestRetryAfterByTheHostsClock(t *testing.T) {
 		t.Errorf("got %v, want 3s: our clock is an hour slow", got)
 	}
 }
+
+// TestCacheKeysTellEndpointsApart: what can't be shown of an endpoint tells it from another one all the same.
+func TestCacheKeysTellEndpointsApart(t *testing.T) {
+	t.Parallel()
+	keys := map[string]string{}
+	for _, endpoint := range []string{
+		"http://localhost:4141/msi/token", "http://localhost:4142/msi/token", "http://localhost:4141/msi/token/",
+		"http://localhost:4141/msi/token?app=" + canary + "A", "http://localhost:4141/msi/token?app=" + canary + "B",
+		"http://localhost:4141/msi%2Ftoken", "http://localhost:4141/a%40b/msi/token", "http://localhost:4141/c%40b/msi/token",
+	} {
+		src, err := newAppService(environmentOf(map[string]string{envEndpoint: endpoint, envHeader: "s"}), &CredentialOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := cacheKey(src)
+		if other, ok := keys[key]; ok {
+			t.Errorf("%s and %s have one key", endpoint, other)
+		}
+		if keys[key] = endpoint; strings.Contains(key+src.endpoint(), canary) {
+			t.Errorf("the key or the endpoint shows a query: %q", key+src.endpoint())
+		}
+	}
+	for _, base := range []string{"http://127.0.0.1:1/a%2Fb", "http://127.0.0.1:1/a/b"} {
+		r, err := (&imds{url: must(imdsEndpoint(environmentOf(map[string]string{envAuthority: base})))(t)}).request(ask{})
+		if want := base + "/metadata/identity/oauth2/token"; err != nil || strings.Split(r.url.String(), "?")[0] != want {
+			t.Errorf("request goes to %v, %v, want %s", r.url, err, want)
+		}
+	}
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(tb testing.TB) T {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return v
+	}
+}
+
+// TestCacheKeysFoldASCIIOnly: the Kelvin sign is a k to Unicode, and another resource group to Azure.
+func TestCacheKeysFoldASCIIOnly(t *testing.T) {
+	t.Parallel()
+	key := func(group string) string {
+		return cacheKey(&imds{url: "http://x", id: ResourceID("/subscriptions/s/resourcegroups/" + group + "/providers/p/userAssignedIdentities/i")})
+	}
+	if key("K") != key("k") {
+		t.Error("two spellings of one group have two keys")
+	}
+	for _, other := range []string{"\u212a", "\u0130"} {
+		if key(other) == key("k") || key(other) == key("i") {
+			t.Errorf("%q has the key of another group", other)
+		}
+	}
+}

@@ -13,11 +13,13 @@ type named struct {
 	is    Host
 	env   environment
 	id    ID
-	first string // the endpoint at construction, by which tokens are kept
+	first string // the endpoint at construction, as it can be shown
+	whole string // the same with its own query
 }
 
 func (n *named) host() Host       { return n.is }
 func (n *named) endpoint() string { return n.first }
+func (n *named) address() string  { return n.whole }
 func (n *named) identity() ID     { return n.id }
 
 // checked completes a new source by making a request of it, so that what is wrong with the variables is known at once.
@@ -26,7 +28,7 @@ func (n *named) checked(s source) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.first = displayURL(r.url.String())
+	n.first, n.whole = displayURL(r.url.String()), r.url.String()
 	return s, nil
 }
 

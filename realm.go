@@ -36,7 +36,7 @@ func newRealm() *realm {
 var processRealm = newRealm()
 
 func (r *realm) node(s source) *node {
-	key := string(s.host()) + " " + s.endpoint()
+	key := string(s.host()) + " " + s.address()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := r.nodes[key]

@@ -32,6 +32,9 @@ const (
 	// overtime is how much longer than its budget a flight may take before nobody waits for it any more.
 	overtime = time.Second
 
+	// longestRenewal: Azure's tokens live for a day. One that claims more is asked after all the same.
+	longestRenewal = 24 * time.Hour
+
 	// minRenewal keeps a host that repeats its own cached token to its end from being asked ever faster.
 	minRenewal = 30 * time.Second
 	// claimsEvery: azcore, too, asks again at most every 30 s, and no host can do better than repeat itself.
@@ -61,6 +64,7 @@ func newHeld(g grant, before *held, now time.Time) *held {
 	if g.refreshIn > 0 && g.refreshIn < life {
 		wait = max(g.refreshIn, min(minRenewal, life/2))
 	}
+	wait = min(wait, longestRenewal)
 	if repeated { // by the host's own cache: it will have another one nearer to the end, or only after it
 		wait = min(max(wait, minRenewal), life)
 	}

@@ -195,7 +195,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 			return nil, f
 		}
 		if !followed {
-			next, again, f := t.follow(got)
+			next, again, f := t.follow(r, got)
 			if f != nil {
 				return nil, f
 			}
@@ -208,10 +208,18 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 	}
 }
 
-// follow asks the source whether an answer is a reason to ask again at once.
-func (t *trial) follow(got answer) (next request, again bool, f *failure) {
+// follow decides whether an answer is a reason to ask again at once: to the source, or because the secret has changed.
+func (t *trial) follow(sent request, got answer) (next request, again bool, f *failure) {
+	if !t.sender.source.recognises(got) {
+		return request{}, false, nil
+	}
+	if sent.secret != "" && got.status >= 400 && got.status < 500 { // perhaps of a secret that was rotated while it was on its way
+		if next, err := t.sender.source.request(t.ask); err == nil && next.secret != sent.secret {
+			return next, true, nil
+		}
+	}
 	src, ok := t.sender.source.(follower)
-	if !ok || !t.sender.source.recognises(got) {
+	if !ok {
 		return request{}, false, nil
 	}
 	next, again, err := src.follow(t.ask, got)

@@ -88,6 +88,9 @@ func (s *serviceFabric) thumbprint() ([]byte, error) {
 }
 
 func parseThumbprint(value string) ([]byte, error) {
+	if value == "" {
+		return nil, errors.New("identity: " + envThumbprint + ": is empty: want 40 hexadecimal digits")
+	}
 	digits := strings.Map(func(r rune) rune {
 		if r == ':' || unicode.IsSpace(r) {
 			return -1

@@ -16,7 +16,8 @@ import (
 // caching stand once, for all of them.
 type source interface {
 	host() Host
-	endpoint() string                       // for messages and cache keys: no query, no secret
+	endpoint() string                       // for messages: no query, no secret
+	address() string                        // the same in full, by which tokens are kept; not to be shown
 	identity() ID                           // nil for the host's default
 	request(a ask) (request, error)         // what to send; read anew for each try, because hosts rotate secrets
 	recognises(a answer) bool               // is this the host's own answer, or that of something in its place?

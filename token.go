@@ -71,6 +71,10 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 	if !ok {
 		return grant{}, errors.New("the token response does not say when the token expires: expires_on, expires_in and the token's exp are absent or unreadable")
 	}
+	// The token itself knows best when it ends. Only a later end than now counts, because test doubles repeat old tokens.
+	if exp, ok := number(text(claimsOf(g.token).Exp)); ok && exp >= plausible && unix(exp).After(now) && unix(exp).Before(expiresOn) {
+		expiresOn = unix(exp)
+	}
 	g.expiresOn = expiresOn.UTC() // which also takes off the monotonic reading: the wall clock decides, also after a suspend
 	if !g.expiresOn.After(now) {
 		return grant{}, fmt.Errorf("%w at %s, %v ago", errExpired, g.expiresOn.Format(time.RFC3339), round(now.Sub(g.expiresOn)))

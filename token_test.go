@@ -523,3 +523,37 @@ func TestMilliseconds(t *testing.T) {
 		t.Error("1e300 was taken for a date")
 	}
 }
+
+// TestTokenKnowsItsEndBest: an answer that dates it later than the token itself is wrong, and one that dates it to the end of
+// the calendar must not keep it for ever.
+func TestTokenKnowsItsEndBest(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_700_000_000, 0)
+	jwt := func(exp int64) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf(`{"exp":%d}`, exp))) + ".s"
+	}
+	for _, tt := range []struct {
+		name   string
+		token  string
+		dated  int64
+		expect int64
+	}{
+		{"alike", jwt(1_700_086_400), 1_700_086_400, 1_700_086_400},
+		{"answer earlier", jwt(1_700_086_400), 1_700_003_600, 1_700_003_600},
+		{"token earlier", jwt(1_700_003_600), 1_700_086_400, 1_700_003_600},
+		{"end of the calendar", jwt(1_700_003_600), 253402300799, 1_700_003_600},
+		{"an old token, as test doubles repeat", jwt(1_600_000_000), 1_700_086_400, 1_700_086_400},
+		{"opaque", "opaque", 1_700_086_400, 1_700_086_400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g, err := parseToken([]byte(fmt.Sprintf(`{"access_token":%q,"expires_on":"%d"}`, tt.token, tt.dated)), now)
+			if err != nil || g.expiresOn.Unix() != tt.expect {
+				t.Errorf("expires at %d, %v, want %d", g.expiresOn.Unix(), err, tt.expect)
+			}
+		})
+	}
+	if h := newHeld(grant{token: "opaque", expiresOn: time.Unix(253402300799, 0)}, nil, now); h.due.Sub(now) > 24*time.Hour {
+		t.Errorf("renewed after %v, want a day at most", h.due.Sub(now))
+	}
+}

@@ -64,7 +64,10 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	if err := validateTenant(envTenantID, s.tenant); err != nil {
 		return nil, err
 	}
-	if s.tokenFile == "" {
+	switch {
+	case jwtLike.MatchString(s.tokenFile):
+		return nil, errors.New("identity: " + envTokenFile + ": is a token, not the path of a file that has one")
+	case s.tokenFile == "":
 		return nil, errors.New("identity: " + envTokenFile + ": is empty: does the pod have the label azure.workload.identity/use: \"true\", and does its service account exist?")
 	}
 	var err error
@@ -121,7 +124,8 @@ func validateTenant(field, tenant string) error {
 func (s *workload) host() Host   { return HostWorkloadIdentity }
 func (s *workload) identity() ID { return s.clientID }
 
-func (s *workload) endpoint() string { return s.url(s.tenant).String() }
+func (s *workload) endpoint() string { return displayURL(s.address()) }
+func (s *workload) address() string  { return s.url(s.tenant).String() }
 
 func (s *workload) url(tenant string) *url.URL {
 	u := tokenURL(s.authority, tenant)
@@ -192,8 +196,11 @@ const maxAssertion = 64 << 10
 
 // readAssertion reads the projected token. Errors never repeat a byte of it.
 func readAssertion(path string) (string, error) {
+	if jwtLike.MatchString(path) {
+		return "", errors.New("identity: " + envTokenFile + ": is a token, not the path of a file that has one")
+	}
 	fail := func(why string) (string, error) {
-		return "", errors.New("identity: " + envTokenFile + ": " + path + ": " + why)
+		return "", errors.New("identity: " + envTokenFile + ": " + oneLine(path) + ": " + why + ": is the service account's token projected into this pod (label azure.workload.identity/use: \"true\")?")
 	}
 	content, err := readFile(path, maxAssertion)
 	if err != nil {
@@ -301,7 +308,7 @@ func (s *workload) recognises(a answer) bool {
 // https://azure.github.io/azure-workload-identity/docs/troubleshooting.html
 func (s *workload) notAssigned(status int, f fault) bool {
 	switch f.entra {
-	case "AADSTS700016", "AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213":
+	case "AADSTS700016", "AADSTS7000229", "AADSTS70021", "AADSTS70025", "AADSTS700211", "AADSTS700212", "AADSTS700213":
 		return status >= 400 && status < 500
 	}
 	return false
@@ -319,12 +326,14 @@ func (s *workload) hint(a ask, status int, f fault) string {
 		return "may this pod reach " + s.url(tenant).String() + ", is HTTPS_PROXY right, and is that the cloud that " + envAuthorityHost + " should name?"
 	}
 	switch f.entra {
-	case "AADSTS700016":
+	case "AADSTS700016", "AADSTS7000229":
 		return "is " + describeID(s.clientID) + " an identity of tenant " + tenant + "?"
-	case "AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213":
+	case "AADSTS50013", "AADSTS90061", "AADSTS501661":
+		return "can Entra read the discovery document and the keys of this cluster's issuer, and were the keys rotated a moment ago?"
+	case "AADSTS70021", "AADSTS70025", "AADSTS700211", "AADSTS700212", "AADSTS700213":
 		return "has " + describeID(s.clientID) + " a federated credential with exactly this cluster's issuer, this service account and the audience api://AzureADTokenExchange? A new one works after some minutes"
 	case "AADSTS700024":
-		return "the token in " + s.tokenFile + " has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+		return "the token in " + oneLine(redact(s.tokenFile)) + " has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
 	case "AADSTS90002", "AADSTS900023":
 		return "does " + named + " name a tenant of the cloud of " + s.authority.Host + "?"
 	case "AADSTS500011":

@@ -1461,6 +1461,9 @@ func TestWorkloadRefusals(t *testing.T) {
 		return refusal{name, status, "workload/" + file + ".json", nil, ClientID(podClient), text, sentinel, code, message, cor}
 	}
 	id := ClientID(podClient)
+	means := func(number string) string {
+		return ": Entra refused: https://login.microsoftonline.com/error?code=" + number + " says what that means"
+	}
 	for _, tt := range []refusal{
 		sampled("application unknown", 400, "application-unknown", "unauthorized_client", ErrIdentityNotFound, app),
 		sampled("no federated credential", 400, "no-federated-credential", "invalid_request", ErrIdentityNotFound, trust),
@@ -1471,9 +1474,9 @@ func TestWorkloadRefusals(t *testing.T) {
 		sampled("tenant malformed", 400, "tenant-malformed", "invalid_request", nil, cloudQ),
 		sampled("resource unknown", 400, "resource-unknown", "invalid_resource", nil, scopeQ),
 		sampled("scope invalid", 400, "scope-invalid", "invalid_scope", nil, entraQ),
-		sampled("conditional access", 403, "conditional-access", "access_denied", nil, entraQ),
-		sampled("throttled", 429, "throttled", "temporarily_unavailable", ErrThrottled, entraQ),
-		sampled("unavailable", 503, "unavailable", "temporarily_unavailable", nil, entraQ),
+		sampled("conditional access", 403, "conditional-access", "access_denied", nil, means("53003")),
+		sampled("throttled", 429, "throttled", "temporarily_unavailable", ErrThrottled, means("90055")),
+		sampled("unavailable", 503, "unavailable", "temporarily_unavailable", nil, means("90033")),
 		// What names the identity in an answer of 5xx is an outage of Entra's directory and no fact about the identity.
 		sampled("application unknown to a server that fails", 503, "application-unknown", "unauthorized_client", nil, app),
 		{"number in the list only", 400, `{"error":"unauthorized_client","error_description":"Application not found.","error_codes":[700016],"correlation_id":"` + cor + `"}`, nil, id,
@@ -1481,13 +1484,13 @@ func TestWorkloadRefusals(t *testing.T) {
 		{"no description", 400, `{"error":"invalid_request"}`, []string{"X-Ms-Request-Id", cor}, id,
 			`identity: workload identity: 400 invalid_request` + rest, nil, "invalid_request", "", cor},
 		{"a proxy's 403", 403, "<html>Forbidden</html>", []string{"Content-Type", "text/html"}, id,
-			`identity: workload identity: 403 "<html>Forbidden</html>": not an answer of workload identity` + restNot + nobody, nil, "", "<html>Forbidden</html>", ""},
+			`identity: workload identity: 403 "<html>Forbidden</html>": not an answer of Entra` + restNot + nobody, nil, "", "<html>Forbidden</html>", ""},
 		{"a proxy's 407", 407, "<html>Proxy Authentication Required</html>", nil, id,
-			`identity: workload identity: 407 "<html>Proxy Authentication Required</html>": not an answer of workload identity` + restNot + nobody, nil, "", "<html>Proxy Authentication Required</html>", ""},
+			`identity: workload identity: 407 "<html>Proxy Authentication Required</html>": not an answer of Entra` + restNot + nobody, nil, "", "<html>Proxy Authentication Required</html>", ""},
 		{"a portal's success", 200, "<html>Sign in</html>", nil, id,
-			`identity: workload identity: 200: not an answer of workload identity` + restNot + nobody, nil, "", "", ""},
+			`identity: workload identity: 200: not an answer of Entra` + restNot + nobody, nil, "", "", ""},
 		{"a redirect", 307, "", []string{"Location", "https://portal.example/"}, id,
-			`identity: workload identity: 307: not an answer of workload identity but a redirect, which is not followed` + restNot + nobody, nil, "", "", ""},
+			`identity: workload identity: 307: not an answer of Entra but a redirect, which is not followed` + restNot + nobody, nil, "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, inPod(t)) })
 	}
@@ -1957,5 +1960,19 @@ func TestWorkloadFakeRefuses(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestTokenInPlaceOfItsFile: the variable holds the token itself, by mistake, which is no path to be shown.
+func TestTokenInPlaceOfItsFile(t *testing.T) {
+	t.Parallel()
+	const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL29pZGMifQ.c2lnbmF0dXJl"
+	_, err := newCredential(nil, inPod(t, envTokenFile, jwt))
+	wantErrorText(t, err, "AZURE_FEDERATED_TOKEN_FILE", "is a token, not the path")
+	if strings.Contains(err.Error(), "eyJ") {
+		t.Errorf("the token is shown: %v", err)
+	}
+	if _, err := readAssertion(jwt); err == nil || strings.Contains(err.Error(), "eyJ") {
+		t.Errorf("got %v, want an error without the token", err)
 	}
 }

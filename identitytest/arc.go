@@ -36,7 +36,7 @@ var arcSelectors = map[string]property{
 // 401, and WWW-Authenticate names a key file, which only root and the group himds could read on a real server; the second request
 // has the content of that file: "Authorization: Basic", a blank, and the content as it is. A key is good for one
 // request, and its file is removed when it is presented. A wrong or used key is answered with the next challenge.
-// Files of keys that nobody presents stay until [Endpoint.RotateSecret], or until the test's directory is removed.
+// It works on every system, though the agent runs on Linux and Windows only. Files of keys that nobody presents stay until [Endpoint.RotateSecret], or until the test's directory is removed.
 //
 // A request without a selector means the system-assigned identity, and no other. An identity that the server doesn't
 // have, that one included, is answered 404 with the code identity_not_found, after the challenge. mi_res_id is ignored,
