@@ -20,7 +20,9 @@
 // The host is detected by its environment variables, see [Detect]; an empty one counts as unset. The first of these is it:
 //
 //   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID
-//     are set. The service account's token in that file is exchanged at Entra, and read anew each time.
+//     are set. The service account's token in that file is exchanged at Entra, and read anew each time. With AKS's
+//     identity bindings, AZURE_KUBERNETES_TOKEN_PROXY and its companions, the cluster's proxy is asked in Entra's place;
+//     azidentity does that only with an option.
 //   - Service Fabric: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set. The server's certificate
 //     must have that thumbprint. The application's manifest selects the identity.
 //   - App Service, Functions, Logic Apps, Container Apps and Automation: IDENTITY_ENDPOINT and IDENTITY_HEADER are set.

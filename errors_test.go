@@ -448,6 +448,22 @@ func TestSecretRotatedOnItsWay(t *testing.T) {
 			t.Errorf("%d requests, want 1", n)
 		}
 	})
+	bubbleIn(t, "throttled while it was rotated", func(t *testing.T) {
+		n := 0
+		env := environmentOf(nil)
+		env.getenv = func(name string) string {
+			return map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: fmt.Sprint("s", n)}[name]
+		}
+		cred := credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
+			if n++; n == 1 {
+				return respond(429, "{}", "Retry-After", "10"), nil
+			}
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		if _, took := mustToken(t, cred); took < 10*time.Second {
+			t.Errorf("asked again after %v, the host wanted 10 s", took)
+		}
+	})
 	bubbleIn(t, "rotated each time", func(t *testing.T) {
 		n := 0
 		env := environmentOf(nil)

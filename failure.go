@@ -128,7 +128,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	if ours && !t.sender.rules.retries(a.status) {
 		f.transient = false
 	}
-	if f.hint == "" && fa.fromEntra() {
+	if f.hint == "" && fa.fromEntra() && a.status >= 400 && a.status < 500 && a.status != http.StatusTooManyRequests {
 		f.hint = entraHint(fa)
 	}
 	return f

@@ -420,3 +420,27 @@ func TestCacheKeysFoldASCIIOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestNodesAreByEndpoint: the limit of requests at once is the endpoint's, whichever identity is asked for.
+func TestNodesAreByEndpoint(t *testing.T) {
+	t.Parallel()
+	for name, env := range map[string]environment{
+		"IMDS":        nowhere(),
+		"App Service": environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?own=1", envHeader: "s"}),
+		"Azure ML":    environmentOf(map[string]string{envMSI: "http://localhost:4141/msi/token", envMSISecret: "s"}),
+		"Arc":         environmentOf(map[string]string{envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token", envIMDS: "http://localhost:40342"}),
+	} {
+		r := newRealm()
+		var nodes []*node
+		for _, id := range []ID{nil, ClientID("a"), ClientID("b")} {
+			src, err := newSource(env, &CredentialOptions{ID: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			nodes = append(nodes, r.node(src))
+		}
+		if nodes[0] != nodes[1] || nodes[1] != nodes[2] {
+			t.Errorf("%s: identities of one endpoint have nodes of their own", name)
+		}
+	}
+}

@@ -14,7 +14,7 @@ type named struct {
 	env   environment
 	id    ID
 	first string // the endpoint at construction, as it can be shown
-	whole string // the same with its own query
+	whole string // the same with its own query, which isn't ours
 }
 
 func (n *named) host() Host       { return n.is }
@@ -28,7 +28,7 @@ func (n *named) checked(s source) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.first, n.whole = displayURL(r.url.String()), r.url.String()
+	n.first, n.whole = displayURL(r.url.String()), with(r.url, "api-version", "", "resource", "", "xms_cc", "").String()
 	return s, nil
 }
 

@@ -1070,3 +1070,40 @@ func TestPinUnderFIPS(t *testing.T) {
 		})
 	}
 }
+
+// TestPinnedTransportHasNoOtherWay: what could make a connection, or verify one, in another way is gone.
+func TestPinnedTransportHasNoOtherWay(t *testing.T) {
+	t.Parallel()
+	base := &http.Transport{
+		ForceAttemptHTTP2: true,
+		TLSNextProto:      map[string]func(string, *tls.Conn) http.RoundTripper{"h2": nil},
+		TLSClientConfig:   &tls.Config{NextProtos: []string{"h2"}, EncryptedClientHelloConfigList: []byte("x"), ClientSessionCache: tls.NewLRUClientSessionCache(1)},
+	}
+	client, err := pin(&http.Client{Transport: base}, func() ([]byte, error) { return make([]byte, 20), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := client.Transport.(*http.Transport)
+	c := got.TLSClientConfig
+	if got.ForceAttemptHTTP2 || got.TLSNextProto == nil || len(got.TLSNextProto) > 0 || got.Protocols.String() != "{HTTP1}" || !got.DisableKeepAlives {
+		t.Errorf("protocols: %+v", got)
+	}
+	if c.NextProtos != nil || c.EncryptedClientHelloConfigList != nil || c.ClientSessionCache != nil || c.VerifyConnection == nil || c.MinVersion < tls.VersionTLS12 {
+		t.Errorf("TLS: %+v", c)
+	}
+	if len(base.TLSNextProto) != 1 || !base.ForceAttemptHTTP2 || base.TLSClientConfig.NextProtos == nil {
+		t.Error("the user's transport was changed")
+	}
+}
+
+// TestPinIsComparedInConstantTime: a comparison that ends at the first difference can't be told from outside, so look inside.
+func TestPinIsComparedInConstantTime(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("pin.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(source); !strings.Contains(text, "subtle.ConstantTimeCompare(got[:], want) != 1") || strings.Contains(text, "bytes.Equal") {
+		t.Error("pin.go compares thumbprints in another way")
+	}
+}

@@ -213,7 +213,7 @@ func (t *trial) follow(sent request, got answer) (next request, again bool, f *f
 	if !t.sender.source.recognises(got) {
 		return request{}, false, nil
 	}
-	if sent.secret != "" && got.status >= 400 && got.status < 500 { // perhaps of a secret that was rotated while it was on its way
+	if sent.secret != "" && (got.status == http.StatusUnauthorized || got.status == http.StatusForbidden) { // perhaps it was rotated on its way
 		if next, err := t.sender.source.request(t.ask); err == nil && next.secret != sent.secret {
 			return next, true, nil
 		}

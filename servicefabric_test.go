@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -1209,5 +1210,16 @@ func TestServiceFabricNoSecretIsSeen(t *testing.T) { // not parallel: azcore's l
 				t.Errorf("nothing was logged (%d), traced (%d) or given to slog (%d): this test would see nothing", seen.Len(), spans.Len(), log.Len())
 			}
 		})
+	}
+}
+
+// TestServiceFabricLogOfParameters: what tells a reader of azcore's log that a challenge is answered is shown, the hash is not.
+func TestServiceFabricLogOfParameters(t *testing.T) {
+	t.Parallel()
+	shown := pipelineOptions(policy.ClientOptions{}, nil).Logging.AllowedQueryParams
+	for name, want := range map[string]bool{"xms_cc": true, "resource": true, "client_id": true, "token_sha256_to_refresh": false} {
+		if got := slices.Contains(shown, name); got != want {
+			t.Errorf("%s is shown: %v, want %v", name, got, want)
+		}
 	}
 }

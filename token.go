@@ -22,7 +22,7 @@ type grant struct {
 }
 
 // echo holds the fields by which an answer names the identity it is for, "" where absent.
-type echo struct{ clientID, objectID, resourceID string }
+type echo struct{ clientID, objectID, principalID, resourceID string }
 
 // tokenResponse is the union of the hosts' success bodies. Every field but the token is read leniently: hosts and
 // look-alikes send numbers as strings and strings as numbers, and a token that can be dated is never refused.
@@ -53,9 +53,10 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 	var g grant
 	_ = json.Unmarshal(r.AccessToken, &g.token) // anything but a string leaves it empty
 	g.echo = echo{
-		clientID:   text(r.ClientID),
-		objectID:   cmp.Or(text(r.ObjectID), text(r.PrincipalID)),
-		resourceID: cmp.Or(text(r.MSIResID), text(r.MIResID)),
+		clientID:    text(r.ClientID),
+		objectID:    text(r.ObjectID),
+		principalID: text(r.PrincipalID),
+		resourceID:  cmp.Or(text(r.MSIResID), text(r.MIResID)),
 	}
 	switch {
 	case strings.TrimSpace(g.token) == "":
@@ -236,7 +237,7 @@ func mismatch(id ID, g grant, mustEcho bool) (got string) {
 	case ClientID:
 		said = []string{g.echo.clientID, text(claims.AppID), text(claims.Azp)}
 	case ObjectID:
-		said = []string{g.echo.objectID, text(claims.OID)}
+		said = []string{g.echo.objectID, g.echo.principalID, text(claims.OID)}
 	case ResourceID:
 		said = []string{g.echo.resourceID, text(claims.MIRID)}
 	}

@@ -291,9 +291,9 @@ func TestAcceptedTokenResponses(t *testing.T) {
 		{"token type empty", `{"access_token":"t","expires_in":3600,"token_type":""}`, "t", echo{}},
 		{"all characters a token may have", `{"access_token":"aZ09-._~+/=!","expires_in":3600}`, "aZ09-._~+/=!", echo{}},
 		{"the last of two counts", `{"access_token":"a","access_token":"b","expires_in":3600}`, "b", echo{}},
-		{"IMDS", `{"access_token":"t","client_id":"c","expires_in":"86399","expires_on":"1700000000","ext_expires_in":"86399","not_before":"1483326245","resource":"https://vault.azure.net","token_type":"Bearer","refresh_token":"","object_id":"o","msi_res_id":"/r"}`, "t", echo{"c", "o", "/r"}},
+		{"IMDS", `{"access_token":"t","client_id":"c","expires_in":"86399","expires_on":"1700000000","ext_expires_in":"86399","not_before":"1483326245","resource":"https://vault.azure.net","token_type":"Bearer","refresh_token":"","object_id":"o","msi_res_id":"/r"}`, "t", echo{"c", "o", "", "/r"}},
 		{"App Service", `{"access_token":"t","client_id":"c","expires_on":"1700000000","not_before":"1483326245","resource":"https://vault.azure.net","token_type":"Bearer"}`, "t", echo{clientID: "c"}},
-		{"principal_id and mi_res_id", `{"access_token":"t","expires_in":3600,"principal_id":"o","mi_res_id":"/r"}`, "t", echo{"", "o", "/r"}},
+		{"principal_id and mi_res_id", `{"access_token":"t","expires_in":3600,"principal_id":"o","mi_res_id":"/r"}`, "t", echo{"", "", "o", "/r"}},
 		{"other fields of any type", `{"access_token":"t","expires_in":3600,"client_id":null,"object_id":[],"msi_res_id":{},"resource":1,"not_before":"","ext_expires_in":0}`, "t", echo{}},
 		{"a megabyte", `{"access_token":"` + strings.Repeat("t", 1000000) + `","expires_in":3600}`, strings.Repeat("t", 1000000), echo{}},
 	} {
@@ -484,7 +484,7 @@ func FuzzClaims(f *testing.F) {
 				t.Errorf("claim %q reads %q", raw, s)
 			}
 		}
-		g := grant{token: token, echo: echo{echoed, echoed, echoed}}
+		g := grant{token: token, echo: echo{echoed, echoed, "", echoed}}
 		if got := mismatch(nil, g, false); got != "" {
 			t.Errorf("nobody asked, got %q", got)
 		}

@@ -1475,8 +1475,8 @@ func TestWorkloadRefusals(t *testing.T) {
 		sampled("resource unknown", 400, "resource-unknown", "invalid_resource", nil, scopeQ),
 		sampled("scope invalid", 400, "scope-invalid", "invalid_scope", nil, entraQ),
 		sampled("conditional access", 403, "conditional-access", "access_denied", nil, means("53003")),
-		sampled("throttled", 429, "throttled", "temporarily_unavailable", ErrThrottled, means("90055")),
-		sampled("unavailable", 503, "unavailable", "temporarily_unavailable", nil, means("90033")),
+		sampled("throttled", 429, "throttled", "temporarily_unavailable", ErrThrottled, ""),
+		sampled("unavailable", 503, "unavailable", "temporarily_unavailable", nil, ""),
 		// What names the identity in an answer of 5xx is an outage of Entra's directory and no fact about the identity.
 		sampled("application unknown to a server that fails", 503, "application-unknown", "unauthorized_client", nil, app),
 		{"number in the list only", 400, `{"error":"unauthorized_client","error_description":"Application not found.","error_codes":[700016],"correlation_id":"` + cor + `"}`, nil, id,
@@ -1797,29 +1797,46 @@ func TestWorkloadPagesOf5xx(t *testing.T) {
 
 // TestWorkloadWithoutAWord: what stands before Entra may throttle or fail with an empty body, and its wish is heeded.
 func TestWorkloadWithoutAWord(t *testing.T) {
+	const page = "<html>Our services aren't available right now"
 	for _, status := range []int{429, 503} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			name, body, id string
+			heeded         bool
+		}{
+			{"empty", "", "", true},
+			{"blank", " \n", "", true},
+			{"empty, with a request ID", "", "r", true},
+			{"a page with a request ID", page, "r", true},
+			{"a page", page, "", false},
+		} {
+			bubbleIn(t, fmt.Sprint(status, " ", tt.name), func(t *testing.T) {
 				entra := &entraStub{reply: func(n int, _ tokenPost) *http.Response {
-					if n == 1 {
-						return respond(status, "", "Retry-After", "9", "X-Ms-Request-Id", "r")
+					switch {
+					case n > 1:
+						return nil
+					case tt.id == "":
+						return respond(status, tt.body, "Retry-After", "9")
 					}
-					return nil
+					return respond(status, tt.body, "Retry-After", "9", "X-Ms-Request-Id", tt.id)
 				}}
-				if _, took := mustToken(t, credentialAt(t, inPod(t), entra)); took < 9*time.Second || took > 10*time.Second {
-					t.Errorf("a token after %v, want it 9 s after the first try and not much later", took)
+				if _, took := mustToken(t, credentialAt(t, inPod(t), entra)); (took >= 9*time.Second) != tt.heeded || took > 10*time.Second {
+					t.Errorf("a token after %v, want Retry-After heeded: %v", took, tt.heeded)
 				}
 			})
-		})
+		}
 	}
-	t.Run("throttled to the end", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			e, _ := mustFail(t, credentialAt(t, inPod(t), always(429, "", "X-Ms-Request-Id", "r")))
-			if !errors.Is(e, ErrThrottled) || e.CorrelationID != "r" {
+	for _, id := range []string{"", "r"} {
+		bubbleIn(t, "throttled to the end "+id, func(t *testing.T) {
+			headers := []string{}
+			if id != "" {
+				headers = []string{"X-Ms-Request-Id", id}
+			}
+			e, _ := mustFail(t, credentialAt(t, inPod(t), always(429, "", headers...)))
+			if !errors.Is(e, ErrThrottled) || e.CorrelationID != id {
 				t.Errorf("got %v, want ErrThrottled with the request's ID", e)
 			}
 		})
-	})
+	}
 }
 
 // TestWorkloadRecovers: a proxy or a sidecar that comes up after the program.
