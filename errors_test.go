@@ -18,6 +18,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -496,4 +497,30 @@ func TestCertificateAdvice(t *testing.T) {
 			wantErrorText(t, e, tt.want, "HTTPS_PROXY")
 		}
 	})
+}
+
+// TestPanicOfATracer: before the request is made, too, a panic in the user's code is an error of the waiters.
+func TestPanicOfATracer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, always(200, "{}"), func(o *CredentialOptions) {
+			o.TracingProvider = tracing.NewProvider(func(string, string) tracing.Tracer {
+				return tracing.NewTracer(func(context.Context, string, *tracing.SpanOptions) (context.Context, tracing.Span) {
+					panic("no spans today")
+				}, nil)
+			}, nil)
+		})
+		e, _ := mustFail(t, cred)
+		wantErrorText(t, e, "panicked: no spans today")
+	})
+}
+
+func TestBlankSecrets(t *testing.T) {
+	t.Parallel()
+	for variable, env := range map[string]environment{
+		envHeader:    environmentOf(map[string]string{envEndpoint: "http://localhost/", envHeader: "  "}),
+		envMSISecret: environmentOf(map[string]string{envMSI: "http://localhost/", envMSISecret: "\t"}),
+	} {
+		_, err := newCredential(nil, env)
+		wantErrorText(t, err, variable, "is blank")
+	}
 }

@@ -279,6 +279,7 @@ func TestEndpointDisplay(t *testing.T) {
 		{"not a URL", "http://[pa55word", ""},
 		{"control character", "http://localhost/\npa55word", ""},
 		{"opaque", "http:pa55word", ""},
+		{"an @ in the path", "http://localhost/pa55word@x", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -377,6 +378,8 @@ func TestMalformedEndpoints(t *testing.T) {
 		{"port of letters", "http://localhost:http/"},
 		{"negative port", "http://localhost:-1/"},
 		{"fragment", "http://localhost/#pa55word"},
+		{"user info with a slash in the password", "http://user:1/pa55word@localhost/"},
+		{"an @ in the path", "http://localhost/pa55word@x"},
 		{"bad escape", "http://localhost/%zz"},
 		{"bad escape in the host", "http://%zz/"},
 		{"open bracket", "http://[::1/"},
