@@ -108,7 +108,7 @@ func newIMDS(env environment, options *CredentialOptions) (source, error) {
 }
 
 func (s *imds) host() Host       { return HostIMDS }
-func (s *imds) endpoint() string { return displayURL(s.url) }
+func (s *imds) endpoint() string { return s.url } // which has neither user info nor a query
 func (s *imds) address() string  { return s.url }
 func (s *imds) identity() ID     { return s.id }
 

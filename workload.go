@@ -47,6 +47,7 @@ type workload struct {
 	tokenFile string
 	authority *url.URL
 	binding   *identityBinding // nil for none
+	own       string           // the token endpoint of the identity's own tenant
 }
 
 func newWorkload(env environment, options *CredentialOptions) (source, error) {
@@ -74,8 +75,11 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	if s.authority, err = workloadAuthority(env, options.Cloud); err != nil {
 		return nil, err
 	}
-	s.binding, err = newIdentityBinding(env)
-	return s, err
+	if s.binding, err = newIdentityBinding(env); err != nil {
+		return nil, err
+	}
+	s.own = s.url(s.tenant).String()
+	return s, nil
 }
 
 // workloadAuthority is where Entra is: as the options say, as the variable says, or in the public cloud.
@@ -124,8 +128,8 @@ func validateTenant(field, tenant string) error {
 func (s *workload) host() Host   { return HostWorkloadIdentity }
 func (s *workload) identity() ID { return s.clientID }
 
-func (s *workload) endpoint() string { return displayURL(s.address()) }
-func (s *workload) address() string  { return s.url(s.tenant).String() }
+func (s *workload) endpoint() string { return s.own } // which has neither user info nor a query
+func (s *workload) address() string  { return s.own }
 
 func (s *workload) url(tenant string) *url.URL {
 	u := tokenURL(s.authority, tenant)
