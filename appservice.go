@@ -26,15 +26,7 @@ func (s *appService) request(a ask) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	selector, value := "", ""
-	switch id := s.id.(type) {
-	case ClientID:
-		selector, value = "client_id", string(id)
-	case ObjectID:
-		selector, value = "principal_id", string(id)
-	case ResourceID:
-		selector, value = "mi_res_id", string(id)
-	}
+	selector, value := selector(s.id, "client_id", "principal_id", "mi_res_id")
 	return request{
 		method: http.MethodGet,
 		url:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", a.resource),

@@ -92,15 +92,7 @@ func (s *arc) request(a ask) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	selector, value := "", ""
-	switch id := s.id.(type) {
-	case ClientID:
-		selector, value = "client_id", string(id)
-	case ObjectID:
-		selector, value = "object_id", string(id)
-	case ResourceID:
-		selector, value = "msi_res_id", string(id)
-	}
+	selector, value := selector(s.id, "client_id", "object_id", "msi_res_id")
 	return request{
 		method: http.MethodGet,
 		url:    with(endpoint, selector, value, "api-version", "2020-06-01", "resource", a.resource),
@@ -220,16 +212,6 @@ func checkArcKeyPath(path, directory, goos string) error {
 		return errors.New(refused + "its name is no file name")
 	}
 	return nil
-}
-
-// asciiLower folds no letters that a file system may tell apart.
-func asciiLower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, s)
 }
 
 // maxArcKey is the size beyond which no peer reads, either.

@@ -524,3 +524,18 @@ func TestBlankSecrets(t *testing.T) {
 		wantErrorText(t, err, variable, "is blank")
 	}
 }
+
+// TestStrangerInThePlaceOfEntra: whom a pod asks is Entra, and not itself.
+func TestStrangerInThePlaceOfEntra(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := 0
+		cred := credentialAt(t, inPod(t), transportFunc(func(*http.Request) (*http.Response, error) {
+			if n++; n == 1 {
+				return respond(200, grantBody("t", time.Hour)), nil
+			}
+			return respond(403, "<html>"), nil
+		}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
+		mustToken(t, cred)
+		wantErrorText(t, anotherToken(cred), "not an answer of Entra", "in the place of Entra")
+	})
+}

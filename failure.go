@@ -106,7 +106,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	f.body = strings.Clone(body[:min(len(body), maxKeptBody)]) // the rest is let go
 	f.RawResponse = rawResponse(a, header, len(f.body))
 	if f.hint = src.hint(t.ask, a.status, fa); !ours {
-		f.hint = "something answers in the place of " + src.host().String() + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
+		f.hint = "something answers in the place of " + answerer(src) + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
 	}
 	switch {
 	case a.redirects() && ours:

@@ -206,6 +206,20 @@ func parseEndpoint(variable, value, example string) (*url.URL, error) {
 	return u, nil
 }
 
+// parseHTTPS is parseEndpoint for what leaves the node.
+func parseHTTPS(variable, value, example string) (*url.URL, error) {
+	u, err := parseEndpoint(variable, value, example)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Scheme != "https":
+		return nil, errors.New("identity: " + variable + ": is not https: want a URL such as " + example)
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, errors.New("identity: " + variable + ": contains a query: want a URL such as " + example)
+	}
+	return u, nil
+}
+
 // displayURL is a URL that can be shown: without user info, query and fragment.
 func displayURL(raw string) string {
 	u, err := url.Parse(raw)

@@ -114,20 +114,12 @@ func (s *imds) identity() ID     { return s.id }
 
 // request asks for a token. Container Instances know the resource ID as msi_res_id only.
 func (s *imds) request(a ask) (request, error) {
-	query := url.Values{"api-version": {"2018-02-01"}, "resource": {a.resource}}
-	switch id := s.id.(type) {
-	case ClientID:
-		query.Set("client_id", string(id))
-	case ObjectID:
-		query.Set("object_id", string(id))
-	case ResourceID:
-		query.Set("msi_res_id", string(id))
-	}
-	u, err := url.Parse(s.url)
+	endpoint, err := url.Parse(s.url)
 	if err != nil {
 		return request{}, err
 	}
-	u.RawQuery = query.Encode()
+	selector, value := selector(s.id, "client_id", "object_id", "msi_res_id")
+	u := with(endpoint, selector, value, "api-version", "2018-02-01", "resource", a.resource)
 	return request{method: http.MethodGet, url: u, header: http.Header{"Metadata": {"true"}}}, nil
 }
 

@@ -1,19 +1,11 @@
 package identity
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"net/url"
-	"sync"
 	"time"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/keyless-go/identity/internal/seam"
 )
 
 // newInternetClient is for Entra: the proxy and the certificates of the system and TLS 1.2 or later, as azcore's own
@@ -34,115 +26,3 @@ func newInternetClient(roots *x509.CertPool, serverName string) *http.Client {
 }
 
 var internetClient = newInternetClient(nil, "")
-
-// internet is the default transport of workload identity.
-func (s *workload) internet() policy.Transporter {
-	if s.binding != nil {
-		return s.binding
-	}
-	if place, ok := seam.Lookup(s.authority.Path); ok {
-		return newInternetClient(place.RootCAs, "")
-	}
-	return internetClient
-}
-
-// identityBinding is AKS's proxy in front of Entra, by which many clusters share one identity. It speaks Entra's protocol
-// under the same path.
-//
-// https://learn.microsoft.com/azure/aks/identity-bindings-concepts
-type identityBinding struct {
-	proxy      *url.URL
-	serverName string // SNI, "" for the proxy's own host
-	caFile     string // "" for none; the cluster replaces its content
-
-	mu     sync.Mutex // guards the rest; not held while sending
-	caData []byte     // what the client was made with
-	client *http.Client
-}
-
-const (
-	envTokenProxy = "AZURE_KUBERNETES_TOKEN_PROXY"
-	envCAFile     = "AZURE_KUBERNETES_CA_FILE"
-	envCAData     = "AZURE_KUBERNETES_CA_DATA"
-	envSNIName    = "AZURE_KUBERNETES_SNI_NAME"
-)
-
-// newIdentityBinding returns nil where the variables name no proxy.
-func newIdentityBinding(env environment) (*identityBinding, error) {
-	if !env.has(envTokenProxy) {
-		for _, name := range []string{envCAFile, envCAData, envSNIName} {
-			if env.has(name) {
-				return nil, errors.New("identity: " + envTokenProxy + ": is empty, but " + name + " is set, which belongs to it")
-			}
-		}
-		return nil, nil
-	}
-	proxy, err := parseHTTPS(envTokenProxy, env.getenv(envTokenProxy), "https://10.0.0.1")
-	if err != nil {
-		return nil, err
-	}
-	if env.has(envCAFile, envCAData) {
-		return nil, errors.New("identity: " + envCAFile + ": is set, and so is " + envCAData + ": want one of the two")
-	}
-	b := &identityBinding{proxy: proxy, serverName: env.getenv(envSNIName), caFile: env.getenv(envCAFile)}
-	if b.serverName != "" {
-		if err := validateValue("identity: "+envSNIName+": ", b.serverName); err != nil {
-			return nil, err
-		}
-	}
-	switch {
-	case env.has(envCAData):
-		if err := b.trust([]byte(env.getenv(envCAData))); err != nil {
-			return nil, fmt.Errorf("identity: %s: %w", envCAData, err)
-		}
-	case b.caFile == "":
-		b.client = newInternetClient(nil, b.serverName)
-	}
-	return b, nil
-}
-
-// trust makes a client of certificates in PEM.
-func (b *identityBinding) trust(pem []byte) error {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
-		return errors.New("has no certificate in PEM")
-	}
-	b.caData, b.client = pem, newInternetClient(roots, b.serverName)
-	return nil
-}
-
-// Do implements policy.Transporter.
-func (b *identityBinding) Do(req *http.Request) (*http.Response, error) {
-	client, err := b.current()
-	if err != nil {
-		if req.Body != nil {
-			_ = req.Body.Close()
-		}
-		return nil, err
-	}
-	return client.Do(req)
-}
-
-// current is the client that trusts what the file says now. A file that is empty is being replaced: the old content is
-// good for as long.
-func (b *identityBinding) current() (*http.Client, error) {
-	if b.caFile == "" {
-		return b.client, nil
-	}
-	pem, err := readFile(b.caFile, maxBody)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case err != nil:
-	case b.client != nil && (len(pem) == 0 || bytes.Equal(pem, b.caData)):
-		return b.client, nil
-	case len(pem) == 0:
-		err = errors.New("is empty")
-	default:
-		err = b.trust(pem)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", envCAFile, oneLine(redact(b.caFile)), err)
-	}
-	return b.client, nil
-}

@@ -35,6 +35,20 @@ func (n *named) checked(s source) (source, error) {
 // selectors are all the names by which one host or another is told an identity, and must not be from elsewhere.
 var selectors = []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id"}
 
+// selector is the parameter that tells a host an identity, by the host's own names for the three kinds; both are "" for the
+// host's default.
+func selector(id ID, clientID, objectID, resourceID string) (name, value string) {
+	switch id := id.(type) {
+	case ClientID:
+		return clientID, string(id)
+	case ObjectID:
+		return objectID, string(id)
+	case ResourceID:
+		return resourceID, string(id)
+	}
+	return "", ""
+}
+
 // with is an endpoint with a query of pairs. What the variable's own query has stays, but only the options select an
 // identity. An empty value is left out.
 func with(endpoint *url.URL, pairs ...string) *url.URL {

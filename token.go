@@ -255,3 +255,13 @@ func mismatch(id ID, g grant, mustEcho bool) (got string) {
 
 // normalID drops what may differ between two spellings of one ID, case aside.
 func normalID(s string) string { return strings.Trim(s, "/ ") }
+
+// asciiLower folds no letters that a file system may tell apart.
+func asciiLower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}

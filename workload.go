@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/seam"
 )
 
 // HostWorkloadIdentity is a pod of AKS, or of another cluster, with Microsoft Entra Workload ID: its service account's
@@ -67,7 +66,7 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	}
 	switch {
 	case jwtLike.MatchString(s.tokenFile):
-		return nil, errors.New("identity: " + envTokenFile + ": is a token, not the path of a file that has one")
+		return nil, errTokenNotPath
 	case s.tokenFile == "":
 		return nil, errors.New("identity: " + envTokenFile + ": is empty: does the pod have the label azure.workload.identity/use: \"true\", and does its service account exist?")
 	}
@@ -92,20 +91,6 @@ func workloadAuthority(env environment, options cloud.Configuration) (*url.URL, 
 		value = cloud.AzurePublic.ActiveDirectoryAuthorityHost
 	}
 	return parseHTTPS(variable, value, cloud.AzurePublic.ActiveDirectoryAuthorityHost)
-}
-
-// parseHTTPS is parseEndpoint for what leaves the node.
-func parseHTTPS(variable, value, example string) (*url.URL, error) {
-	u, err := parseEndpoint(variable, value, example)
-	switch {
-	case err != nil:
-		return nil, err
-	case u.Scheme != "https":
-		return nil, errors.New("identity: " + variable + ": is not https: want a URL such as " + example)
-	case u.RawQuery != "" || u.ForceQuery:
-		return nil, errors.New("identity: " + variable + ": contains a query: want a URL such as " + example)
-	}
-	return u, nil
 }
 
 func tokenURL(authority *url.URL, tenant string) *url.URL {
@@ -195,63 +180,6 @@ func (s *workload) request(a ask) (request, error) {
 	}, nil
 }
 
-// maxAssertion is far above a service account's token, of about 1 KiB.
-const maxAssertion = 64 << 10
-
-// readAssertion reads the projected token. Errors never repeat a byte of it.
-func readAssertion(path string) (string, error) {
-	if jwtLike.MatchString(path) {
-		return "", errors.New("identity: " + envTokenFile + ": is a token, not the path of a file that has one")
-	}
-	fail := func(why string) (string, error) {
-		return "", errors.New("identity: " + envTokenFile + ": " + oneLine(path) + ": " + why + ": is the service account's token projected into this pod (label azure.workload.identity/use: \"true\")?")
-	}
-	content, err := readFile(path, maxAssertion)
-	if err != nil {
-		return fail(err.Error())
-	}
-	assertion := strings.TrimSpace(string(content))
-	switch {
-	case assertion == "":
-		return fail("is empty")
-	case strings.ContainsFunc(assertion, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return fail("contains characters that no token has")
-	}
-	return assertion, nil
-}
-
-// readFile reads a file of limited size. Errors don't repeat the path.
-func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, bareFileError(err)
-	case !info.Mode().IsRegular(): // reading a pipe could take for ever
-		return nil, errors.New("is not a file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, bareFileError(err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	switch {
-	case err != nil:
-		return nil, bareFileError(err)
-	case int64(len(content)) > limit:
-		return nil, fmt.Errorf("is larger than %d bytes", limit)
-	}
-	return content, nil
-}
-
-// bareFileError is what the system said, without the path.
-func bareFileError(err error) error {
-	if path, ok := errors.AsType[*os.PathError](err); ok {
-		return path.Err
-	}
-	return err
-}
-
 // withCapability adds to a challenge's claims that the caller understands challenges, which makes Entra issue tokens that
 // live for a day, and can be revoked.
 //
@@ -284,10 +212,15 @@ func withCapability(claims string) (string, error) {
 
 // connect implements connector.
 func (s *workload) connect(own policy.Transporter) (policy.Transporter, error) {
-	if own != nil {
+	switch place, fake := seam.Lookup(s.authority.Path); {
+	case own != nil:
 		return own, nil
+	case s.binding != nil:
+		return s.binding, nil
+	case fake:
+		return newInternetClient(place.RootCAs, ""), nil
 	}
-	return s.internet(), nil
+	return internetClient, nil
 }
 
 // follow implements follower: an assertion that has expired was replaced, most likely, since it was read.
