@@ -33,14 +33,16 @@ type cache struct {
 
 // acquirer asks a host for tokens.
 type acquirer interface {
-	// acquire blocks for a bounded time. report receives each failed try.
-	acquire(ctx context.Context, a ask, report func(error)) (grant, error)
+	// acquire blocks for a bounded time, and keeps the tally meanwhile.
+	acquire(ctx context.Context, a ask, t *tally) (grant, error)
 	// budget is how long acquire takes at the longest.
 	budget() time.Duration
 	// logger is where the cache says what became of it, with the attributes that identify the host and the identity.
 	logger() *slog.Logger
 	// heedsClaims reports whether a challenge changes what acquire brings. Otherwise the host's own cache decides.
 	heedsClaims() bool
+	// sign makes an error of the cache's one of who was asked.
+	sign(*AuthenticationError)
 }
 
 // entry is all that is known of one key.
@@ -53,10 +55,21 @@ type entry struct {
 	failures int       // in a row
 	cooling  time.Time // no request before this time (monotonic: a clock step must not stretch it)
 	err      error     // the last failure, which callers without a token get until then
-	granted  int       // tokens so far
-	forced   *flight   // the last flight that claims asked for
-	forcedAt time.Time // its start
-	forcedOn int       // granted at its start
+
+	challenged, refreshed forcing // the last flight that claims asked for, and that Refresh did
+
+	granted, failed     int    // tokens so far, and flights without one
+	requests, throttled int64  // of all flights that have ended: to the host, and its answers of 429
+	lastErr             string // the last failure, also after a success
+	lastErrAt           time.Time
+}
+
+// forcing is a flight that was to go past the store.
+type forcing struct {
+	flight *flight
+	at     time.Time // its start
+	on     int       // granted at its start
+	before string    // the token that was held then
 }
 
 const (
@@ -90,17 +103,23 @@ func newCache() *cache {
 	return c
 }
 
+// result is what a caller gets.
+type result struct {
+	token   azcore.AccessToken
+	changed bool // it is another than the one held before the flight that brought it
+}
+
 // get returns a token for one key: from the store, or from a flight that it starts or joins. It blocks until ctx ends, and
-// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. claims are those of a
-// challenge, "" for none: what the store holds was rejected by the resource.
-func (c *cache) get(ctx context.Context, v *view, scope, claims string, a acquirer) (azcore.AccessToken, error) {
+// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. w says what is wrong with
+// what the store holds, if anything; the rest of it is the view's and the scope's.
+func (c *cache) get(ctx context.Context, v *view, scope string, w ask, a acquirer) (result, error) {
 	began := time.Now()
-	w := ask{resource: resourceOf(scope), variant: v.variant, claims: claims}
+	w.resource, w.variant = resourceOf(scope), v.variant
 	var overdue <-chan time.Time
 	for first := true; ; first = false {
 		p := c.decide(ctx, v, scope, &w, first, a)
 		if p.flight == nil {
-			return p.token, p.err
+			return p.result, p.err
 		}
 		if overdue == nil {
 			timer := time.NewTimer(a.budget() + overtime)
@@ -118,7 +137,7 @@ func (c *cache) get(ctx context.Context, v *view, scope, claims string, a acquir
 		case <-patience:
 		case <-ctx.Done():
 		case <-overdue:
-			return azcore.AccessToken{}, overdueError(time.Since(began), p.flight.lastTry())
+			return result{}, overdueError(time.Since(began), p.flight.tally.lastTry())
 		}
 		select {
 		case <-p.flight.done:
@@ -126,22 +145,22 @@ func (c *cache) get(ctx context.Context, v *view, scope, claims string, a acquir
 			case p.again:
 				continue
 			case p.flight.err == nil || p.fallback == nil:
-				return p.flight.token, p.flight.err
+				return p.flight.result, p.flight.err
 			}
 		default:
 		}
 		if p.fallback != nil && time.Now().Before(p.fallback.token.ExpiresOn) {
-			return p.fallback.token, nil
+			return result{token: p.fallback.token}, nil
 		}
 		if ctx.Err() != nil {
-			return azcore.AccessToken{}, leaveError(ctx, time.Since(began), p.flight.lastTry())
+			return result{}, leaveError(ctx, time.Since(began), p.flight.tally.lastTry())
 		}
 	}
 }
 
 // plan is what a caller is to do: take the token or the error, or wait for the flight.
 type plan struct {
-	token    azcore.AccessToken
+	result
 	err      error
 	flight   *flight
 	fallback *held         // valid now: what the caller gets when patience ends before the flight, or the flight fails
@@ -151,7 +170,7 @@ type plan struct {
 
 // decide is the table of states at the head of this file.
 func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first bool, a acquirer) plan {
-	key, forced := v.identity+w.resource, w.claims != ""
+	key, forced := v.identity+w.resource, w.forced()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -159,7 +178,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	h := e.held.Load()
 	valid := h != nil && now.Before(h.token.ExpiresOn)
 	cooling := now.Before(e.cooling)
-	if forced && valid && first { // a flight may bring another meanwhile, which nobody has rejected
+	if w.claims != "" && valid && first { // a flight may bring another meanwhile, which nobody has rejected
 		w.rejected = h.token.Token
 	}
 	switch {
@@ -177,10 +196,10 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 
 	v.remember(scope, e)
 	if now.Before(h.due) {
-		return plan{token: h.token}
+		return plan{result: result{token: h.token}}
 	}
 	if e.flight == nil && (cooling || c.crowded()) {
-		return plan{token: h.token}
+		return plan{result: result{token: h.token}}
 	}
 	if now.Before(h.expiring) {
 		ctx = context.Background() // nobody waits: the caller's values may be recycled by then
@@ -188,23 +207,28 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	f := c.join(ctx, e, key, *w, a, now)
 	if now.Before(h.expiring) {
 		e.held.Store(h.until(h.expiring))
-		return plan{token: h.token}
+		return plan{result: result{token: h.token}}
 	}
 	if waited := now.Sub(f.started); waited < expiringWait {
 		return plan{flight: f, fallback: h, patience: expiringWait - waited}
 	}
-	return plan{token: h.token} // those who came first have waited long enough
+	return plan{result: result{token: h.token}} // those who came first have waited long enough
 }
 
 // force asks past the store, at most once in claimsEvery: whoever comes within that time gets what it brought. A flight
-// that was under way before is no answer to the challenge, so that it is waited for and followed by another.
+// that was under way before is no answer, so that it is waited for and followed by another.
 func (c *cache) force(ctx context.Context, e *entry, key string, w ask, a acquirer, now time.Time, valid, cooling bool) plan {
-	if f := e.forced; f != nil && now.Sub(e.forcedAt) < claimsEvery {
+	last := &e.challenged
+	if w.claims == "" {
+		last = &e.refreshed
+	}
+	if f := last.flight; f != nil && now.Sub(last.at) < claimsEvery {
 		switch {
 		case e.flight == f:
 			return plan{flight: f}
-		case valid && e.granted > e.forcedOn: // it, or a later flight, brought what is held
-			return plan{token: e.held.Load().token}
+		case valid && e.granted > last.on: // it, or a later flight, brought what is held
+			token := e.held.Load().token
+			return plan{result: result{token, token.Token != last.before}}
 		case f.err != nil:
 			return plan{flight: f}
 		}
@@ -217,8 +241,11 @@ func (c *cache) force(ctx context.Context, e *entry, key string, w ask, a acquir
 	case c.crowded():
 		return plan{err: crowdError(c.aloft)}
 	}
-	e.forced, e.forcedAt, e.forcedOn = c.join(ctx, e, key, w, a, now), now, e.granted
-	return plan{flight: e.forced}
+	*last = forcing{flight: c.join(ctx, e, key, w, a, now), at: now, on: e.granted}
+	if h := e.held.Load(); h != nil {
+		last.before = h.token.Token
+	}
+	return plan{flight: last.flight}
 }
 
 // entry finds a key's entry, or makes one that a flight will put into the store.

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ type AuthenticationError struct {
 	Elapsed       time.Duration  // from the first request to giving up
 	RawResponse   *http.Response // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
 
+	tool       string        // who was asked where that is no host: "Azure CLI"
 	reason     error         // one of the sentinels above, or nil
 	cause      error         // what the transport or the caller's context said, or nil
 	what       string        // what happened, where the host's words don't say it
@@ -65,7 +67,7 @@ type AuthenticationError struct {
 func (e *AuthenticationError) Error() string {
 	var b strings.Builder
 	b.WriteString("identity: ")
-	b.WriteString(e.Host.String())
+	b.WriteString(cmp.Or(e.tool, e.Host.String()))
 	b.WriteString(": ")
 	var words []string
 	if e.StatusCode != 0 {

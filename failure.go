@@ -119,6 +119,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 		f.what = "unexpected status"
 	case a.status == http.StatusTooManyRequests:
 		f.reason = ErrThrottled
+		t.tally.throttled.Add(1)
 	case src.notAssigned(a.status, fa):
 		f.reason = ErrIdentityNotFound
 	}

@@ -6,18 +6,38 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
 // flight is one request for one key, with all who wait for it. It belongs to none of them.
 type flight struct {
 	started time.Time
 	budget  time.Duration // of the credential that started it
-	done    chan struct{} // closed when token and err are set
-	token   azcore.AccessToken
+	forced  bool          // past the store
+	done    chan struct{} // closed when result and err are set
+	result  result
 	err     error
-	last    atomic.Pointer[error] // the last failed try so far
+	tally   tally
+}
+
+// tally is what an acquisition has done so far.
+type tally struct {
+	requests, throttled atomic.Int64              // requests to the host, and its answers of 429
+	last                atomic.Pointer[failedTry] // nil if none has failed
+}
+
+type failedTry struct {
+	err error
+	at  time.Time
+}
+
+// failed notes a failed try.
+func (t *tally) failed(err error) { t.last.Store(&failedTry{err, time.Now()}) }
+
+func (t *tally) lastTry() error {
+	if last := t.last.Load(); last != nil {
+		return last.err
+	}
+	return nil
 }
 
 // join returns the key's flight, and starts it if there is none.
@@ -30,7 +50,7 @@ func (c *cache) join(ctx context.Context, e *entry, key string, w ask, a acquire
 			c.makeRoom()
 		}
 		c.aloft++
-		e.flight, e.stored = &flight{started: now, budget: a.budget(), done: make(chan struct{})}, true
+		e.flight, e.stored = &flight{started: now, budget: a.budget(), forced: w.forced(), done: make(chan struct{})}, true
 		c.store.Set(key, e, withFlight)
 		go c.fly(context.WithoutCancel(ctx), e, key, w, a, e.flight)
 	}
@@ -57,26 +77,22 @@ func (c *cache) fly(ctx context.Context, e *entry, key string, w ask, a acquirer
 		if p := recover(); p != nil {
 			err = panicError(p)
 		}
+		complete(err, a, w.resource)
 		c.mu.Lock()
 		outcome := c.settle(e, key, f, g, err, time.Now())
 		c.mu.Unlock()
 		close(f.done) // before logging: a handler may be slow, or want a lock that the caller holds
-		outcome.challenged, outcome.heeded = w.claims != "", a.heedsClaims()
+		outcome.challenged, outcome.refreshed, outcome.heeded = w.claims != "", w.anew, a.heedsClaims()
 		outcome.log(a.logger(), w.resource)
 	}()
-	g, err = a.acquire(ctx, w, func(err error) { f.last.Store(&err) })
-}
-
-func (f *flight) lastTry() error {
-	if err := f.last.Load(); err != nil {
-		return *err
-	}
-	return nil
+	g, err = a.acquire(ctx, w, &f.tally)
 }
 
 // settle puts a flight's result into the entry. It is called under mu.
 func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now time.Time) outcome {
 	c.aloft--
+	e.requests += f.tally.requests.Load()
+	e.throttled += f.tally.throttled.Load()
 	if e.flight == f {
 		e.flight = nil
 	}
@@ -91,7 +107,9 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		f.err = err
 		wait := coolDown(err, e.failures, valid, now)
 		e.failures++
+		e.failed++
 		e.err, e.cooling = err, now.Add(wait)
+		e.lastErr, e.lastErrAt = err.Error(), now
 		o.next = e.cooling
 		keep = wait + keepFailed
 		if valid != nil {
@@ -108,14 +126,14 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	} else {
 		e.failures, e.err, e.cooling = 0, nil, time.Time{}
 		e.granted++
-		if valid != nil && f != e.forced && g.expiresOn.Before(before.token.ExpiresOn) {
+		if valid != nil && !f.forced && g.expiresOn.Before(before.token.ExpiresOn) {
 			g.token, g.expiresOn, g.refreshIn = before.token.Token, before.token.ExpiresOn, 0 // the one that lasts longer stays
 		}
 		h := newHeld(g, before, now)
 		e.held.Store(h)
-		f.token = h.token
-		o.expires, o.next = h.token.ExpiresOn, h.token.RefreshOn
 		o.changed = before == nil || before.token.Token != g.token
+		f.result = result{h.token, o.changed}
+		o.expires, o.next = h.token.ExpiresOn, h.token.RefreshOn
 		keep = keepUntil(h, now)
 	}
 	if e.flight == nil {

@@ -55,12 +55,21 @@ type Detection struct {
 	Host     Host   // the host; IMDS when nothing says otherwise
 	Endpoint string // the token endpoint's URL, without query; "" if a variable that it comes from is malformed
 	Reason   string // what decided, in words: names of variables and files, never a value that is secret
+
+	// Evidence is everything that was looked at, set or not: the variables by which hosts are recognised and asked, then
+	// the files. No value in it is secret.
+	Evidence []Evidence
 }
 
 // Detect tells which host this process runs on, as [NewCredential] sees it. It reads environment variables and looks
 // for the Azure Arc agent's program; it sends nothing, so that it can't tell whether the endpoint answers: see [Credential.Ready].
 // A variable that is set to the empty string counts as unset. It is safe for concurrent use.
-func Detect() Detection { return detect(processEnvironment()) }
+func Detect() Detection {
+	env := processEnvironment()
+	d := detect(env)
+	d.Evidence = evidence(env)
+	return d
+}
 
 // environment is all that detection looks at.
 type environment struct {
@@ -110,11 +119,12 @@ func detect(env environment) Detection {
 	panic("identity: unreachable: the last kind of host takes every environment")
 }
 
-// newSource is where the host that was detected, or that the user named, becomes one that can be asked.
-func newSource(env environment, options *CredentialOptions) (source, error) {
-	want := options.Host
+// newSource is where the host that was detected, or that the user named, becomes one that can be asked. It says why that one.
+func newSource(env environment, options *CredentialOptions) (src source, reason string, err error) {
+	want, reason := options.Host, "CredentialOptions.Host names it"
 	if want == "" {
-		want = detect(env).Host
+		d := detect(env)
+		want, reason = d.Host, d.Reason
 	}
 	for _, k := range kinds {
 		if k.host != want {
@@ -122,15 +132,15 @@ func newSource(env environment, options *CredentialOptions) (source, error) {
 		}
 		src, err := k.source(env, options)
 		if err != nil && options.Host != "" {
-			return nil, fmt.Errorf("identity: CredentialOptions.Host is %q: %s", string(options.Host), strings.TrimPrefix(err.Error(), "identity: "))
+			return nil, "", fmt.Errorf("identity: CredentialOptions.Host is %q: %s", string(options.Host), strings.TrimPrefix(err.Error(), "identity: "))
 		}
-		return src, err
+		return src, reason, err
 	}
 	var names []string
 	for _, k := range kinds {
 		names = append(names, strconv.Quote(string(k.host)))
 	}
-	return nil, fmt.Errorf("identity: CredentialOptions.Host: unknown host %q: want one of %s, or \"\" to detect it", string(want), strings.Join(names, ", "))
+	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %q: want one of %s, or \"\" to detect it", string(want), strings.Join(names, ", "))
 }
 
 // onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.

@@ -4,11 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -18,10 +14,9 @@ import (
 // [NewCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no Close, and leaves no
 // goroutine behind but a renewal under way.
 type Credential struct {
-	view     view
-	variants *variants // in place of view, on hosts where a token depends on more than the resource; nil elsewhere
-	sender   *sender
-	tokens   *cache
+	keeper
+	sender *sender
+	reason string // why this host
 }
 
 var _ azcore.TokenCredential = (*Credential)(nil)
@@ -71,7 +66,7 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 			}
 		}
 	}
-	src, err := newSource(env, options)
+	src, reason, err := newSource(env, options)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +74,7 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 	if err != nil {
 		return nil, err
 	}
-	c := &Credential{view: view{identity: cacheKey(src)}, sender: snd, tokens: shared.tokens}
+	c := &Credential{keeper{view: view{identity: cacheKey(src)}, tokens: shared.tokens, acquirer: snd}, snd, reason}
 	if ch, ok := src.(chooser); ok {
 		c.variants = &variants{source: ch, identity: c.view.identity}
 	}
@@ -104,11 +99,6 @@ func cacheKey(src source) string {
 // key is what a variant adds to it.
 func (v variant) key() string { return v.tenant + "\n" + strconv.FormatBool(v.cae) + "\n" }
 
-const defaultSuffix = "/.default"
-
-// resourceOf is what a scope is for: one "/.default" is taken off, a slash before it belongs to the resource.
-func resourceOf(scope string) string { return strings.TrimSuffix(scope, defaultSuffix) }
-
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
 // A held token is returned at once, without a request and without an allocation, until it really ends; from half of its
@@ -124,74 +114,10 @@ func resourceOf(scope string) string { return strings.TrimSuffix(scope, defaultS
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one identity and resource share
 // one request; a caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.
 func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if len(options.Scopes) == 1 && options.Claims == "" {
-		v := &c.view
-		if c.variants != nil {
-			v = c.variants.known(wishOf(options))
-		}
-		if h := v.fresh(options.Scopes[0]); h != nil {
-			return h.token, nil
-		}
+	if h := c.hit(&options); h != nil {
+		return h.token, nil
 	}
-	return c.getToken(ctx, options)
-}
-
-// getToken is GetToken without a hit.
-func (c *Credential) getToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	switch {
-	case c.sender == nil:
-		return azcore.AccessToken{}, errors.New("identity: GetToken: this Credential was not made by NewCredential")
-	case ctx == nil:
-		return azcore.AccessToken{}, errors.New("identity: GetToken: nil Context")
-	case len(options.Scopes) != 1:
-		return azcore.AccessToken{}, fmt.Errorf("identity: GetToken: %d scopes: a managed identity's token is for exactly one, such as https://vault.azure.net/.default", len(options.Scopes))
-	}
-	scope := options.Scopes[0]
-	resource := resourceOf(scope)
-	if err := validateResource(resource); err != nil {
-		return azcore.AccessToken{}, err
-	}
-	v := &c.view
-	if c.variants != nil {
-		var err error
-		if v, err = c.variants.view(options); err != nil {
-			return azcore.AccessToken{}, err
-		}
-	}
-	token, err := c.tokens.get(ctx, v, scope, options.Claims, c.sender)
-	if err != nil {
-		return azcore.AccessToken{}, c.ownError(err, resource)
-	}
-	return token, nil
-}
-
-// maxResourceLength is far above any App ID URI; it bounds the cache's keys.
-const maxResourceLength = 2048
-
-func validateResource(resource string) error {
-	switch {
-	case resource == "":
-		return errors.New("identity: GetToken: empty scope: want one such as https://vault.azure.net/.default")
-	case len(resource) > maxResourceLength:
-		return fmt.Errorf("identity: GetToken: scope of %d characters, at most %d are allowed", len(resource), maxResourceLength)
-	case strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || unprintable(r) }):
-		return fmt.Errorf("identity: GetToken: scope %q contains a blank or a control character, or is not UTF-8", resource)
-	}
-	return nil
-}
-
-// ownError makes one caller's own copy of a shared error, and completes it.
-func (c *Credential) ownError(err error, resource string) error {
-	e, ok := err.(*AuthenticationError)
-	if !ok {
-		return err
-	}
-	e = e.forCaller()
-	if e.Host == "" { // the cache's, which knows no hosts
-		src := c.sender.source
-		e.Host, e.Endpoint, e.ID, e.Resource = src.host(), src.endpoint(), src.identity(), resource
-	}
-	return e
+	return c.miss(ctx, options)
 }
 
 // Host returns the host whose endpoint the credential asks: the detected one, or CredentialOptions.Host.
@@ -200,48 +126,4 @@ func (c *Credential) Host() Host {
 		return ""
 	}
 	return c.sender.source.host()
-}
-
-// readyPoll is how often Ready looks again. It costs no request while a cool-down lasts, and that is at least as long.
-const readyPoll = 500 * time.Millisecond
-
-// Ready returns nil once a valid token is held for each of the scopes, without a request when that is so already. It
-// waits through start-up and unavailability, and has no limit of its own: it blocks until ctx ends, and then returns the
-// last failure, in which errors.Is finds ctx.Err(). What waiting can't mend, such as [ErrIdentityNotFound] or an empty
-// scope, it returns at once. It is safe for concurrent use, and meant for start-up and for readiness probes.
-func (c *Credential) Ready(ctx context.Context, scopes ...string) error {
-	if len(scopes) == 0 {
-		return errors.New("identity: Ready: no scope: want at least one such as https://vault.azure.net/.default")
-	}
-	for _, scope := range scopes {
-		if err := c.ready(ctx, scope); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Credential) ready(ctx context.Context, scope string) error {
-	var last *AuthenticationError
-	for {
-		_, err := c.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true}) // as Azure SDK clients ask
-		e, ok := errors.AsType[*AuthenticationError](err)
-		switch {
-		case !ok || !e.transient: // nil, too
-			return err
-		case ctx.Err() != nil && last == nil:
-			return err
-		case ctx.Err() != nil:
-			last.cause = errors.Join(ctx.Err(), last.cause)
-			last.what = strings.TrimLeft(last.what+"; not ready when the context ended: "+ctx.Err().Error(), "; ")
-			return last
-		}
-		last = e
-		timer := time.NewTimer(readyPoll)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-	}
 }

@@ -433,7 +433,7 @@ func TestNodesAreByEndpoint(t *testing.T) {
 		r := newRealm()
 		var nodes []*node
 		for _, id := range []ID{nil, ClientID("a"), ClientID("b")} {
-			src, err := newSource(env, &CredentialOptions{ID: id})
+			src, _, err := newSource(env, &CredentialOptions{ID: id})
 			if err != nil {
 				t.Fatal(err)
 			}

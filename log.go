@@ -15,6 +15,7 @@ type outcome struct {
 	next    time.Time // renewal, or the earliest next try
 	err     error
 
+	refreshed  bool // Refresh asked for it
 	challenged bool // claims asked for it
 	heeded     bool // and the host takes claims
 }
@@ -43,6 +44,11 @@ func (o outcome) log(to *slog.Logger, resource string) {
 		to.LogAttrs(ctx, level, "claims challenge: the host takes no claims, its own cache decides whether the token changes", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
 	case o.challenged:
 		to.LogAttrs(ctx, slog.LevelInfo, "token acquired after a claims challenge", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
+	case o.refreshed && o.changed:
+		to.LogAttrs(ctx, slog.LevelInfo, "token refreshed", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", true))...)
+	case o.refreshed: // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq: about a day
+		to.LogAttrs(ctx, slog.LevelInfo, "the host repeated the held token from its own cache, which ends with the token at the latest",
+			append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", false), slog.Time("host_cache_ends", o.expires))...)
 	case o.first:
 		to.LogAttrs(ctx, slog.LevelInfo, "token acquired", append(attrs, slog.Time("renewal", o.next))...)
 	default:

@@ -127,7 +127,7 @@ type trial struct {
 	firstURL string   // as the pipeline's request was made; a policy of the user's may have changed it there
 	secrets  []string // of all requests so far: a host may remember
 	start    time.Time
-	report   func(error)
+	tally    *tally
 
 	attempts int
 	tried    time.Duration // from start to the beginning of the last try
@@ -145,10 +145,8 @@ func (t *trial) run(req *policy.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		t.last = f
-		if t.report != nil {
-			f.Attempts, f.Elapsed = t.attempts, time.Since(t.start)
-			t.report(f.forCaller()) // a copy: final changes this one later
-		}
+		f.Attempts, f.Elapsed = t.attempts, time.Since(t.start)
+		t.tally.failed(f.forCaller()) // a copy: final changes this one later
 		if !t.again(f) {
 			return nil, backoff.Permanent(f)
 		}

@@ -72,6 +72,11 @@ func (s *sender) heedsClaims() bool {
 	return ok
 }
 
+// sign implements acquirer.
+func (s *sender) sign(e *AuthenticationError) {
+	e.Host, e.Endpoint, e.ID = s.source.host(), s.source.endpoint(), s.source.identity()
+}
+
 // logger implements acquirer.
 func (s *sender) logger() *slog.Logger {
 	log := s.log.With("host", string(s.source.host()), "endpoint", s.source.endpoint())
@@ -82,9 +87,8 @@ func (s *sender) logger() *slog.Logger {
 }
 
 // acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent,
-// which is the longest it blocks: IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise. report
-// receives the failure of each try.
-func (s *sender) acquire(ctx context.Context, a ask, report func(error)) (g grant, err error) {
+// which is the longest it blocks: IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise.
+func (s *sender) acquire(ctx context.Context, a ask, counts *tally) (g grant, err error) {
 	ctx, cancel := context.WithTimeout(ownValues{ctx}, s.rules.budget)
 	defer cancel()
 	client, err := s.client()
@@ -94,7 +98,7 @@ func (s *sender) acquire(ctx context.Context, a ask, report func(error)) (g gran
 	ctx, end := runtime.StartSpan(ctx, "Credential.GetToken", client.Tracer(), nil)
 	defer func() { end(err) }()
 
-	t := &trial{sender: s, ask: a, endpoint: s.source.endpoint(), start: time.Now(), report: report}
+	t := &trial{sender: s, ask: a, endpoint: s.source.endpoint(), start: time.Now(), tally: counts}
 	defer func() {
 		if p := recover(); p != nil { // in the user's Transport or policy: net/http, too, would not let it end the program
 			g, err = grant{}, panicError(p, t.secrets...)
@@ -182,6 +186,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 			return nil, t.failure(err)
 		}
 		t.attempts++
+		t.tally.requests.Add(1)
 		resp, err := try.Next()
 		switch {
 		case err != nil:

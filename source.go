@@ -57,7 +57,11 @@ type ask struct {
 	variant
 	claims   string // of a challenge, "" for none
 	rejected string // the token that was held when the challenge came, "" for none
+	anew     bool   // whatever the store holds
 }
+
+// forced reports whether what the store holds is no answer.
+func (a ask) forced() bool { return a.claims != "" || a.anew }
 
 // variant tells the tokens for one identity and resource apart, at a chooser.
 type variant struct {

@@ -1,0 +1,56 @@
+package identity
+
+// Evidence is a variable or a file that says which host this is, or how to ask it.
+type Evidence struct {
+	Name     string `json:"name"`               // of the variable, or the file's path
+	File     bool   `json:"file,omitempty"`     // it is a file
+	Set      bool   `json:"set"`                // the variable is set to something, the file exists
+	Value    string `json:"value,omitempty"`    // of the variable, without what may be a secret; an endpoint's without user info and query
+	Withheld bool   `json:"withheld,omitempty"` // it has a value that isn't shown: a secret, a certificate, a malformed URL
+}
+
+// consulted are all variables that the hosts' files read, in the order in which a reader looks for them.
+var consulted = []struct {
+	name string
+	show func(string) string // "" for what must not be seen
+}{
+	{envTokenFile, showText},
+	{envClientID, showText},
+	{envTenantID, showText},
+	{envAuthorityHost, displayURL},
+	{envTokenProxy, displayURL},
+	{envCAFile, showText},
+	{envCAData, showNothing}, // no secret, but long
+	{envSNIName, showText},
+	{envEndpoint, displayURL},
+	{envHeader, showNothing},
+	{envThumbprint, showText},
+	{envAPIVersion, showText},
+	{envIMDS, displayURL},
+	{envMSI, displayURL},
+	{envMSISecret, showNothing},
+	{envDefaultClientID, showText},
+	{envAuthority, displayURL},
+}
+
+// showText: somebody may have put a token into any of them.
+func showText(value string) string { return oneLine(redact(value)) }
+
+func showNothing(string) string { return "" }
+
+// evidence looks at everything that any host is recognised by or asked with, whichever it is.
+func evidence(env environment) []Evidence {
+	var list []Evidence
+	for _, c := range consulted {
+		e := Evidence{Name: c.name}
+		if value := env.getenv(c.name); value != "" {
+			e.Set, e.Value = true, c.show(value)
+			e.Withheld = e.Value == ""
+		}
+		list = append(list, e)
+	}
+	for _, path := range arcAgentPaths(env) {
+		list = append(list, Evidence{Name: path, File: true, Set: env.exists(path)})
+	}
+	return list
+}

@@ -1,0 +1,73 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// readyPoll is how often Ready looks again. It costs no request while a cool-down lasts, and that is at least as long.
+const readyPoll = 500 * time.Millisecond
+
+// Ready returns nil once a valid token is held for each of the scopes, without a request when that is so already. It
+// waits through start-up and unavailability, and has no limit of its own: it blocks until ctx ends, and then returns the
+// last failure, in which errors.Is finds ctx.Err(). What waiting can't mend, such as [ErrIdentityNotFound] or an empty
+// scope, it returns at once. It is safe for concurrent use, and meant for start-up and for readiness probes.
+func (c *Credential) Ready(ctx context.Context, scopes ...string) error {
+	return ready(ctx, c, scopes)
+}
+
+// ready is Ready for any credential of this package.
+func ready(ctx context.Context, cred azcore.TokenCredential, scopes []string) error {
+	if len(scopes) == 0 {
+		return errors.New("identity: Ready: no scope: want at least one such as https://vault.azure.net/.default")
+	}
+	for _, scope := range scopes {
+		if err := readyFor(ctx, cred, scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) error {
+	var last passingError
+	for {
+		_, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true}) // as Azure SDK clients ask
+		e, ok := errors.AsType[passingError](err)
+		switch {
+		case !ok || !e.passes(): // nil, too
+			return err
+		case ctx.Err() != nil && last == nil:
+			return err
+		case ctx.Err() != nil:
+			return last.unready(ctx.Err())
+		}
+		last = e
+		timer := time.NewTimer(readyPoll)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+// passingError is an error that may be worth asking again after.
+type passingError interface {
+	error
+	passes() bool              // is it?
+	unready(cause error) error // the same for who waited for it to pass until cause ended that
+}
+
+func (e *AuthenticationError) passes() bool { return e.transient }
+
+func (e *AuthenticationError) unready(cause error) error {
+	e.cause = errors.Join(cause, e.cause)
+	e.what = strings.TrimLeft(e.what+"; not ready when the context ended: "+cause.Error(), "; ")
+	return e
+}
