@@ -17,8 +17,9 @@ import (
 // a chain returns.
 var (
 	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop, another cloud, or
-	// a proxy or gateway in its place. Trying another kind of credential makes sense. An endpoint that a variable names
-	// and that doesn't answer is another error: it should be there.
+	// a proxy or gateway in its place; or, of a developer's tool, that it isn't installed or nobody is logged in. Trying
+	// another kind of credential makes sense, which is what a [Chain] does. An endpoint that a variable names and that doesn't
+	// answer is another error: it should be there.
 	ErrUnavailable = errors.New("no managed identity endpoint answers here")
 
 	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to it.
@@ -33,7 +34,7 @@ var (
 	ErrThrottled = errors.New("the host is throttling token requests")
 )
 
-// AuthenticationError is what [Credential.GetToken] and [Credential.Ready] return when no token could be had. Its text
+// AuthenticationError is what GetToken, and the other methods that want a token, return when none could be had. Its text
 // is one line: who was asked, what came back in the host's own words, how long that took, and what to check. Neither
 // the text nor a field holds a token, the host's secret header, Azure Arc's key, or a service account's token.
 //
@@ -41,7 +42,7 @@ var (
 // caller's context. It never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like the missing blob
 // of the call that needed the token.
 type AuthenticationError struct {
-	Host          Host           // the host that was asked
+	Host          Host           // the host that was asked, "" for a developer's tool
 	Endpoint      string         // its token endpoint, without query
 	ID            ID             // the identity that was asked for; nil means the host's default
 	Resource      string         // the resource that the token is for: the scope without "/.default"

@@ -76,6 +76,7 @@ type environment struct {
 	getenv func(string) string
 	exists func(path string) bool
 	goos   string
+	run    runner // developers' tools
 }
 
 func processEnvironment() environment {
@@ -83,6 +84,7 @@ func processEnvironment() environment {
 		getenv: os.Getenv,
 		exists: func(path string) bool { _, err := os.Stat(path); return err == nil },
 		goos:   runtime.GOOS,
+		run:    runProcess,
 	}
 }
 

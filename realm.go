@@ -24,13 +24,14 @@ type realm struct {
 	tokens *cache
 	mu     sync.Mutex
 	nodes  map[string]*node // by host and endpoint; a process sees one or two
+	tools  map[string]chan struct{}
 }
 
 func newRealm() *realm {
-	return &realm{tokens: newCache(), nodes: map[string]*node{}}
+	return &realm{tokens: newCache(), nodes: map[string]*node{}, tools: map[string]chan struct{}{}}
 }
 
-// processRealm is the one global variable: fifty clients that each made a credential of one identity shall send one
+// processRealm is the one global variable that changes: fifty clients that each made a credential of one identity shall send one
 // request, and the VM's limit of 5 at once holds for the process. Credentials with a Transport of their own stay out
 // of it, so that tests never see each other's tokens.
 var processRealm = newRealm()
@@ -46,4 +47,14 @@ func (r *realm) node(s source) *node {
 		r.nodes[key] = n
 	}
 	return n
+}
+
+// tool is what has room for the one run of a developer's tool at a time.
+func (r *realm) tool(program string) chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tools[program] == nil {
+		r.tools[program] = make(chan struct{}, 1)
+	}
+	return r.tools[program]
 }

@@ -75,7 +75,7 @@ func newHeld(g grant, before *held, now time.Time) *held {
 		expiring: g.expiresOn,
 	}
 	switch {
-	case repeated && before.token.ExpiresOn.Equal(g.expiresOn):
+	case repeated && before.token.ExpiresOn.Equal(g.expiresOn) && !before.expiring.IsZero(): // zero after doubt
 		h.expiring = before.expiring
 	case life > longLived:
 		h.expiring = g.expiresOn.Add(-expiringWindow)

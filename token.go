@@ -58,32 +58,47 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 		principalID: text(r.PrincipalID),
 		resourceID:  cmp.Or(text(r.MSIResID), text(r.MIResID)),
 	}
-	switch {
-	case strings.TrimSpace(g.token) == "":
-		return grant{}, errors.New("the token response has no access_token")
-	case strings.ContainsFunc(g.token, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
-		// It goes into an HTTP header, where such a character would be an injection.
-		return grant{}, errors.New("the access_token contains characters that no token has")
-	}
-	if kind := text(r.TokenType); kind != "" && !strings.EqualFold(kind, "Bearer") {
-		return grant{}, fmt.Errorf("token_type is %q, want Bearer", oneLine(redact(kind, g.token)))
+	if err := checkToken(g.token, text(r.TokenType), "access_token"); err != nil {
+		return grant{}, err
 	}
 	expiresOn, ok := expiry(r, g.token, now)
 	if !ok {
 		return grant{}, errors.New("the token response does not say when the token expires: expires_on, expires_in and the token's exp are absent or unreadable")
 	}
-	// The token itself knows best when it ends. Only a later end than now counts, because test doubles repeat old tokens.
-	if exp, ok := number(text(claimsOf(g.token).Exp)); ok && exp >= plausible && unix(exp).After(now) && unix(exp).Before(expiresOn) {
-		expiresOn = unix(exp)
-	}
-	g.expiresOn = expiresOn.UTC() // which also takes off the monotonic reading: the wall clock decides, also after a suspend
-	if !g.expiresOn.After(now) {
-		return grant{}, fmt.Errorf("%w at %s, %v ago", errExpired, g.expiresOn.Format(time.RFC3339), round(now.Sub(g.expiresOn)))
+	if err := g.until(expiresOn, now); err != nil {
+		return grant{}, err
 	}
 	if s, ok := number(text(r.RefreshIn)); ok && s > 0 {
 		g.refreshIn = seconds(s)
 	}
 	return g, nil
+}
+
+// checkToken refuses what can't be a bearer token; field is where it was.
+func checkToken(token, kind, field string) error {
+	switch {
+	case strings.TrimSpace(token) == "":
+		return errors.New("the token response has no " + field)
+	case strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f }):
+		// It goes into an HTTP header, where such a character would be an injection.
+		return errors.New("the " + field + " contains characters that no token has")
+	case kind != "" && !strings.EqualFold(kind, "Bearer"):
+		return fmt.Errorf("token_type is %q, want Bearer", oneLine(redact(kind, token)))
+	}
+	return nil
+}
+
+// until sets the end of a token, which must be later than now.
+func (g *grant) until(end, now time.Time) error {
+	// The token itself knows best when it ends. Only a later end than now counts, because test doubles repeat old tokens.
+	if exp, ok := number(text(claimsOf(g.token).Exp)); ok && exp >= plausible && unix(exp).After(now) && unix(exp).Before(end) {
+		end = unix(exp)
+	}
+	g.expiresOn = end.UTC() // which also takes off the monotonic reading: the wall clock decides, also after a suspend
+	if !g.expiresOn.After(now) {
+		return fmt.Errorf("%w at %s, %v ago", errExpired, g.expiresOn.Format(time.RFC3339), round(now.Sub(g.expiresOn)))
+	}
+	return nil
 }
 
 // plausible is 2000-01-01 in Unix seconds, where the clock of testing/synctest begins: a smaller expires_on is no date.

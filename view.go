@@ -51,6 +51,19 @@ func (v *view) fresh(scope string) *held {
 	return nil
 }
 
+// doubt makes the next use of a held token that a resource has refused wait for another, for a moment: the token itself is
+// not lost, since other requests may do with it.
+func (c *cache) doubt(v *view, scope string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entry(v.identity + resourceOf(scope))
+	if h := e.held.Load(); h != nil {
+		doubted := *h
+		doubted.due, doubted.expiring = time.Time{}, time.Time{}
+		e.held.Store(&doubted)
+	}
+}
+
 // remember lets the next look-up find the entry in the index. It is called under cache.mu.
 func (v *view) remember(scope string, e *entry) {
 	var index map[string]*entry

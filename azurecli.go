@@ -1,0 +1,185 @@
+package identity
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// AzureCLICredentialOptions are the optional settings of [NewAzureCLICredential]. The zero value is ready to use.
+type AzureCLICredentialOptions struct {
+	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that az has selected, or the one that
+	// a resource asks for, as Key Vault's clients do.
+	TenantID string
+
+	// Subscription is the ID or the name of the subscription whose account and tenant are used, other than the one that az has
+	// selected. It excludes TenantID, because az takes one of the two.
+	Subscription string
+
+	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without a
+	// TenantID any is allowed.
+	AdditionallyAllowedTenants []string
+
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn), without any secret. nil is silent.
+	Logger *slog.Logger
+}
+
+// AzureCLICredential authenticates as the developer who is logged in with the Azure CLI, az. It is for laptops: on Azure use
+// [NewCredential], for both [NewDefaultCredential]. It is safe for concurrent use.
+type AzureCLICredential struct{ keeper }
+
+var _ azcore.TokenCredential = (*AzureCLICredential)(nil)
+
+// NewAzureCLICredential makes a credential of the Azure CLI's login. nil options mean the account that az has selected. It runs
+// nothing; what is wrong with the options is an error here, one that names the field.
+func NewAzureCLICredential(options *AzureCLICredentialOptions) (*AzureCLICredential, error) {
+	return newAzureCLI(processRealm, options, processEnvironment())
+}
+
+func newAzureCLI(shared *realm, options *AzureCLICredentialOptions, env environment) (*AzureCLICredential, error) {
+	if options == nil {
+		options = &AzureCLICredentialOptions{}
+	}
+	c := &AzureCLICredential{}
+	err := newCLI(&c.keeper, shared, env, &cli{
+		tool:         azureCLI,
+		options:      "AzureCLICredentialOptions",
+		home:         options.TenantID,
+		subscription: options.Subscription,
+		allowed:      options.AdditionallyAllowedTenants,
+		log:          options.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
+//
+// Without a held token it runs `az account get-access-token`, once for all callers, and only one at a time in this process, so
+// that it blocks for a second or two, at most 10 s and for the runs before, and until ctx ends. Tokens are held and renewed
+// as those of [Credential.GetToken]. az is found on PATH and not run by a shell, save on Windows, where it is a script; what
+// is passed to it has only letters, digits and . _ : / -.
+//
+// A claims challenge, as for a second factor, can't be met without the developer: the error has the command to run, and the
+// token that was refused is asked for anew at the next use. An az that is not installed, and one that nobody is logged in
+// with, are errors in which errors.Is finds [ErrUnavailable].
+//
+// https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
+func (c *AzureCLICredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if h := c.hit(&options); h != nil {
+		return h.token, nil
+	}
+	if options.Claims != "" {
+		return azcore.AccessToken{}, c.challenged(ctx, options)
+	}
+	return c.miss(ctx, options)
+}
+
+// challenged answers a claims challenge.
+func (c *AzureCLICredential) challenged(ctx context.Context, options policy.TokenRequestOptions) error {
+	v, scope, err := c.check("GetToken", ctx, options)
+	if err != nil {
+		return err
+	}
+	c.tokens.doubt(v, scope)
+	s := c.acquirer.(*cli)
+	command := s.login
+	if tenant := cmp.Or(v.variant.tenant, s.home); tenant != "" {
+		command += " " + s.tenant + " " + tenant
+	}
+	return &AuthenticationError{
+		tool:     s.name,
+		Resource: resourceOf(scope),
+		what:     "the resource wants more of the login than there is, such as a second factor",
+		hint:     "run " + command + " --claims-challenge " + base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
+	}
+}
+
+// azureCLI is az.
+var azureCLI = &tool{
+	name:    "Azure CLI",
+	program: "az",
+	install: "https://learn.microsoft.com/cli/azure/install-azure-cli",
+	login:   "az login",
+	tenant:  "--tenant",
+	// --resource and not --scope, which old versions don't know. With a subscription az refuses a tenant:
+	// https://github.com/Azure/azure-cli/issues/32755
+	arguments: func(s *cli, a ask) []string {
+		arguments := []string{"account", "get-access-token", "-o", "json", "--resource", a.resource}
+		tenant := cmp.Or(a.tenant, s.home)
+		switch {
+		case s.subscription != "":
+			arguments = append(arguments, "--subscription", s.subscription)
+		case tenant != "":
+			arguments = append(arguments, "--tenant", tenant)
+		}
+		return arguments
+	},
+	parse:     parseAzureCLI,
+	complaint: strings.TrimSpace,
+	// After a wipe of its cache az knows the account and has no token of it. Python's identity looks for the same commands.
+	loggedOut: func(complaint string) bool {
+		return strings.Contains(complaint, "az login") || strings.Contains(complaint, "az account set") ||
+			strings.Contains(complaint, "Can't find token from MSAL cache")
+	},
+}
+
+// parseAzureCLI reads what `az account get-access-token -o json` prints.
+func parseAzureCLI(stdout []byte, now time.Time) (printed, error) {
+	var out struct {
+		AccessToken string          `json:"accessToken"`
+		TokenType   json.RawMessage `json:"tokenType"`
+		ExpiresUnix json.RawMessage `json:"expires_on"` // since 2.54.0
+		ExpiresOn   json.RawMessage `json:"expiresOn"`  // local time, without a zone
+		Tenant      json.RawMessage `json:"tenant"`
+	}
+	if err := json.Unmarshal(stdout, &out); err != nil {
+		return printed{}, errors.New("az printed no JSON object with a token")
+	}
+	if err := checkToken(out.AccessToken, text(out.TokenType), "accessToken"); err != nil {
+		return printed{}, err
+	}
+	got := printed{grant: grant{token: out.AccessToken}, tenant: text(out.Tenant)}
+	end, ok := azureCLIEnd(text(out.ExpiresUnix), text(out.ExpiresOn), got.token)
+	if !ok {
+		return printed{}, errors.New("az doesn't say when the token expires: expires_on, expiresOn and the token's exp are absent or unreadable")
+	}
+	err := got.until(end, now)
+	return got, err
+}
+
+// azureCLIEnd dates a token: by the Unix time, then by the local time, then by the token itself: az as a managed identity has
+// printed "N/A".
+func azureCLIEnd(unixTime, local, token string) (time.Time, bool) {
+	if n, ok := number(unixTime); ok && n >= plausible && n <= latest {
+		return unix(n), true
+	}
+	if t, err := time.ParseInLocation("2006-01-02 15:04:05.999999", local, time.Local); err == nil {
+		return firstOf(t), true
+	}
+	if exp, ok := number(text(claimsOf(token).Exp)); ok && exp >= plausible && exp <= latest {
+		return unix(exp), true
+	}
+	return time.Time{}, false
+}
+
+// firstOf is the earlier of two times that a local clock shows alike, when it is put back at the end of summer time. Lord Howe's
+// is put back by half an hour.
+func firstOf(t time.Time) time.Time {
+	for _, step := range []time.Duration{time.Hour, 30 * time.Minute} {
+		if earlier := t.Add(-step); earlier.Format(time.DateTime) == t.Format(time.DateTime) {
+			return earlier
+		}
+	}
+	return t
+}
