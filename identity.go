@@ -48,11 +48,7 @@ func newCredential(options *CredentialOptions, env environment) (*Credential, er
 	if options.Transport != nil {
 		return newCredentialIn(newRealm(), options, env)
 	}
-	cred, err := newCredentialIn(processRealm, options, env)
-	if err == nil && len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {
-		cred.tokens = newCache() // what one credential's policies do to requests must not reach others
-	}
-	return cred, err
+	return newCredentialIn(processRealm, options, env)
 }
 
 func newCredentialIn(shared *realm, options *CredentialOptions, env environment) (*Credential, error) {
@@ -75,6 +71,9 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 		return nil, err
 	}
 	c := &Credential{keeper{view: view{identity: cacheKey(src)}, tokens: shared.tokens, acquirer: snd}, snd, reason}
+	if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {
+		c.tokens = newCache() // what one credential's policies do to requests must not reach others
+	}
 	if ch, ok := src.(chooser); ok {
 		c.variants = &variants{source: ch, identity: c.view.identity}
 	}

@@ -12,7 +12,8 @@ import (
 type node struct {
 	limit    int64
 	slots    *semaphore.Weighted
-	answered atomic.Bool // it has answered as the host would, so that silence is now a fault and not another place
+	answered atomic.Bool             // it has answered as the host would, so that silence is now a fault and not another place
+	absent   atomic.Pointer[absence] // nothing has answered lately
 }
 
 // maxConcurrent requests go to one node's endpoint at once. IMDS answers 429 past 5 on a VM:
@@ -25,6 +26,7 @@ type realm struct {
 	mu     sync.Mutex
 	nodes  map[string]*node // by host and endpoint; a process sees one or two
 	tools  map[string]chan struct{}
+	azure  atomic.Pointer[string] // why this is Azure, once something has said so; it never changes after that
 }
 
 func newRealm() *realm {
@@ -57,4 +59,10 @@ func (r *realm) tool(program string) chan struct{} {
 		r.tools[program] = make(chan struct{}, 1)
 	}
 	return r.tools[program]
+}
+
+// seen notes what says that this is Azure, and returns what said so first.
+func (r *realm) seen(why string) string {
+	r.azure.CompareAndSwap(nil, &why)
+	return *r.azure.Load()
 }

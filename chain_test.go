@@ -1,0 +1,564 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// sourceFunc is a function as a source of a chain.
+type sourceFunc func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error)
+
+func (f sourceFunc) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return f(ctx, o)
+}
+
+// scripted is a source that says what it is told to, and counts how often it is asked.
+type scripted struct {
+	name string
+	mu   sync.Mutex
+	err  error
+	took time.Duration
+	asks atomic.Int64
+}
+
+func (s *scripted) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *scripted) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	s.asks.Add(1)
+	s.mu.Lock()
+	err, took := s.err, s.took
+	s.mu.Unlock()
+	timer := time.NewTimer(took)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return azcore.AccessToken{}, ctx.Err()
+	}
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	return azcore.AccessToken{Token: s.name, ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+var (
+	errAway   = fmt.Errorf("away: %w", ErrUnavailable)
+	errBroken = errors.New("broken")
+)
+
+func mustChain(tb testing.TB, options *ChainOptions, sources ...azcore.TokenCredential) *Chain {
+	tb.Helper()
+	chain, err := NewChain(sources, options)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return chain
+}
+
+// wantFrom fails the test if the token isn't of that source.
+func wantFrom(tb testing.TB, cred azcore.TokenCredential, source string) {
+	tb.Helper()
+	if tk, err := token(tb.Context(), cred); err != nil || tk.Token != source {
+		tb.Errorf("got the token %q, error %v, want that of %s", tk.Token, err, source)
+	}
+}
+
+func TestNewChainRefuses(t *testing.T) {
+	t.Parallel()
+	var none *AzureCLICredential
+	for _, tt := range []struct {
+		name    string
+		sources []azcore.TokenCredential
+		want    string
+	}{
+		{"no sources", nil, "identity: NewChain: no sources"},
+		{"nil", []azcore.TokenCredential{&scripted{}, nil}, "identity: NewChain: sources[1] is nil"},
+		{"nil pointer", []azcore.TokenCredential{none}, "identity: NewChain: sources[0] is nil"},
+	} {
+		if _, err := NewChain(tt.sources, nil); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: error is %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if _, err := (&Chain{}).GetToken(t.Context(), policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "NewChain") {
+		t.Errorf("zero Chain: error is %v", err)
+	}
+	if _, err := mustChain(t, nil, &scripted{}).GetToken(nil, policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "nil Context") { //nolint:staticcheck // on purpose
+		t.Errorf("nil Context: error is %v", err)
+	}
+}
+
+func TestChainOrder(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		errs       []error
+		continueOn func(error) bool
+		want       string // the source, "" for an error
+		asked      []int64
+		is, isNot  error
+	}{
+		{"the first", []error{nil, nil}, nil, "0", []int64{1, 0}, nil, nil},
+		{"the second", []error{errAway, nil, nil}, nil, "1", []int64{1, 1, 0}, nil, nil},
+		{"stops", []error{errAway, errBroken, nil}, nil, "", []int64{1, 1, 0}, errBroken, ErrUnavailable},
+		{"stops at once", []error{ErrIdentityNotFound, nil}, nil, "", []int64{1, 0}, ErrIdentityNotFound, ErrUnavailable},
+		{"all away", []error{errAway, errAway}, nil, "", []int64{1, 1}, ErrUnavailable, errBroken},
+		{"the user's word", []error{errBroken, nil}, func(err error) bool { return errors.Is(err, errBroken) }, "1", []int64{1, 1}, nil, nil},
+		{"not the user's word", []error{ErrThrottled, nil}, func(err error) bool { return errors.Is(err, errBroken) }, "", []int64{1, 0}, ErrThrottled, ErrUnavailable},
+		{"ours beside the user's", []error{errAway, nil}, func(error) bool { return false }, "1", []int64{1, 1}, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var sources []azcore.TokenCredential
+				for i, err := range tt.errs {
+					sources = append(sources, &scripted{name: fmt.Sprint(i), err: err})
+				}
+				tk, err := token(t.Context(), mustChain(t, &ChainOptions{ContinueOn: tt.continueOn}, sources...))
+				if tk.Token != tt.want || (err == nil) != (tt.want != "") {
+					t.Errorf("got the token %q, error %v, want %q", tk.Token, err, tt.want)
+				}
+				for i, want := range tt.asked {
+					if got := sources[i].(*scripted).asks.Load(); got != want {
+						t.Errorf("source %d was asked %d times, want %d", i, got, want)
+					}
+				}
+				if err == nil {
+					return
+				}
+				if !errors.Is(err, tt.is) || errors.Is(err, tt.isNot) {
+					t.Errorf("error is %v, want %v in it and not %v", err, tt.is, tt.isNot)
+				}
+				if lines := strings.Split(err.Error(), "\n\t"); len(lines) != 1+len(sources) {
+					t.Errorf("error has %d lines, want one and one for each of %d sources:\n%v", len(lines), len(sources), err)
+				}
+				var nonRetriable interface{ NonRetriable() }
+				if !errors.As(err, &nonRetriable) {
+					t.Error("azcore would ask again")
+				}
+			})
+		})
+	}
+}
+
+// TestChainError is what is read at night.
+func TestChainError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		silent := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return respond(404, "<html>gateway</html>"), nil }))
+		unassigned := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("11111111-2222-3333-4444-555555555555") })
+		chain := mustChain(t, nil, silent, unassigned, &scripted{})
+		_, err := token(t.Context(), chain)
+		want := []string{
+			"identity: chain: no token for https://vault.azure.net: managed identity failed",
+			`managed identity: IMDS: 404 "<html>gateway</html>": not an answer of IMDS (token for https://vault.azure.net, `,
+			`managed identity: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net, 1 attempt, `,
+			"identity.scripted: not asked: the next source is for when one is unavailable, not for when one fails",
+		}
+		lines := strings.Split(err.Error(), "\n\t")
+		if len(lines) != len(want) {
+			t.Fatalf("got %d lines, want %d:\n%v", len(lines), len(want), err)
+		}
+		for i := range want {
+			if !strings.HasPrefix(lines[i], want[i]) {
+				t.Errorf("line %d is %q, want %q", i, lines[i], want[i])
+			}
+		}
+		ae, ok := errors.AsType[*AuthenticationError](err)
+		if !ok || ae.StatusCode != 400 || !errors.Is(err, ErrIdentityNotFound) || errors.Is(err, ErrUnavailable) {
+			t.Errorf("errors.As finds %v, want the 400 that ended it", ae)
+		}
+	})
+}
+
+// TestChainErrorHidesResponses: a 404 of a credential's must not look like the missing blob of the call that needed the token.
+func TestChainErrorHidesResponses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		foreign := errors.Join(errBroken, &azcore.ResponseError{StatusCode: 404, RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})
+		for _, continueOn := range []func(error) bool{nil, func(error) bool { return true }} {
+			_, err := token(t.Context(), mustChain(t, &ChainOptions{ContinueOn: continueOn}, &scripted{err: foreign}))
+			if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
+				t.Error("errors.As finds the credential's *azcore.ResponseError")
+			}
+			if _, ok := errors.AsType[*AuthenticationError](err); !ok || !errors.Is(err, errBroken) {
+				t.Error("the rest of the error is lost")
+			}
+		}
+	})
+}
+
+func TestChainErrorOfOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const canary = "eyJhbGciOiJub25lIn0.canary"
+		for _, text := range []string{"two\nlines " + strings.Repeat("long ", 1000), "Bearer " + canary, `{"accessToken":"` + canary + `"}`} {
+			_, err := token(t.Context(), mustChain(t, nil, &scripted{err: errors.New(text)}))
+			if lines := strings.Split(err.Error(), "\n"); len(lines) != 2 || len(lines[1]) > 1100 || strings.Contains(err.Error(), "canary") {
+				t.Errorf("error is %q, want a line of moderate length for the source, and no token", err)
+			}
+		}
+	})
+}
+
+// TestChainErrorIsEachCallersOwn: two callers of one pass may read the body of one answer.
+func TestChainErrorIsEachCallersOwn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("11111111-2222-3333-4444-555555555555") })
+		chain := mustChain(t, nil, &scripted{err: errAway}, cred)
+		outer := mustChain(t, nil, chain)
+		bodies := make(chan string, 10)
+		for range cap(bodies) {
+			go func() {
+				_, err := token(t.Context(), outer)
+				ae, ok := errors.AsType[*AuthenticationError](err)
+				if !ok {
+					bodies <- fmt.Sprint("no AuthenticationError: ", err)
+					return
+				}
+				body, _ := azruntime.Payload(ae.RawResponse)
+				bodies <- string(body)
+			}()
+		}
+		for range cap(bodies) {
+			if body := <-bodies; !strings.Contains(body, "Identity not found") {
+				t.Errorf("a caller read %q", body)
+			}
+		}
+	})
+}
+
+func TestChainRemembers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b, c := &scripted{name: "a", err: errAway}, &scripted{name: "b"}, &scripted{name: "c"}
+		chain := mustChain(t, nil, a, b, c)
+		for range 100 {
+			wantFrom(t, chain, "b")
+		}
+		if n := a.asks.Load(); n != 1 {
+			t.Errorf("the source before was asked %d times, want once", n)
+		}
+		b.set(errBroken)
+		if _, err := token(t.Context(), chain); !errors.Is(err, errBroken) || c.asks.Load() > 0 {
+			t.Errorf("a failure of the source in use: %v, and the next was asked %d times", err, c.asks.Load())
+		}
+		b.set(nil)
+		wantFrom(t, chain, "b") // still in use
+		before := a.asks.Load()
+		b.set(errAway)
+		asked := b.asks.Load()
+		wantFrom(t, chain, "c")
+		if b.asks.Load() != asked+1 || a.asks.Load() != before+1 {
+			t.Errorf("when the source in use is unavailable it was asked %d times and the first %d times, want each once", b.asks.Load()-asked, a.asks.Load()-before)
+		}
+	})
+}
+
+// TestChainLooksBack: a source that was unreachable is asked again in the background, and used from its first success.
+func TestChainLooksBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b"}
+		chain := mustChain(t, nil, a, b)
+		wantFrom(t, chain, "b")
+		start := time.Now()
+		slow := 0
+		for time.Since(start) < 10*time.Minute {
+			began := time.Now()
+			wantFrom(t, chain, "b")
+			if time.Since(began) > 0 {
+				slow++
+			}
+			time.Sleep(time.Second)
+		}
+		if n := a.asks.Load(); n < 9 || n > 11 {
+			t.Errorf("the source before was asked %d times in 10 minutes, want once a minute", n)
+		}
+		if slow > 0 {
+			t.Errorf("%d callers waited for that", slow)
+		}
+		a.set(nil)
+		time.Sleep(time.Minute)
+		wantFrom(t, chain, "b") // this starts the look
+		time.Sleep(5*time.Second + 1)
+		wantFrom(t, chain, "a")
+		n := b.asks.Load()
+		b.set(errBroken)
+		time.Sleep(time.Hour)
+		wantFrom(t, chain, "a")
+		if b.asks.Load() != n {
+			t.Error("the later source is asked although an earlier one is in use")
+		}
+	})
+}
+
+// TestChainKeepsWhatWorks: a source before the one in use that has become reachable and fails is not used.
+func TestChainKeepsWhatWorks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		logged := &lines{}
+		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(logged, nil))}, a, b)
+		wantFrom(t, chain, "b")
+		a.set(errBroken)
+		time.Sleep(2 * time.Minute)
+		wantFrom(t, chain, "b")
+		synctest.Wait()
+		wantFrom(t, chain, "b")
+		if !strings.Contains(logged.String(), "level=WARN") || !strings.Contains(logged.String(), "broken") {
+			t.Errorf("the log doesn't say so: %s", logged)
+		}
+	})
+}
+
+// TestChainTokenIsAskedForAgain: an Azure SDK client keeps a token until RefreshOn, and would not come to know of a better
+// source before.
+func TestChainTokenIsAskedForAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+		chain := mustChain(t, nil, a, b)
+		for range 2 { // of a pass, and of the source in use
+			if tk, _ := mustToken(t, chain); time.Until(tk.RefreshOn) != time.Minute {
+				t.Errorf("RefreshOn is in %v, want in a minute", time.Until(tk.RefreshOn))
+			}
+		}
+		var authorization string
+		client := azruntime.NewPipeline("test", "v0", azruntime.PipelineOptions{
+			PerRetry: []policy.Policy{azruntime.NewBearerTokenPolicy(chain, []string{vaultScope}, nil)},
+		}, &policy.ClientOptions{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+			authorization = r.Header.Get("Authorization")
+			return respond(200, ""), nil
+		})})
+		call := func() {
+			req, err := azruntime.NewRequest(t.Context(), http.MethodGet, "https://example.com")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.Do(req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		call()
+		a.set(nil)
+		start := time.Now()
+		for authorization != "Bearer a" && time.Since(start) < time.Hour {
+			time.Sleep(time.Second)
+			call()
+		}
+		if took := time.Since(start); took > 3*time.Minute {
+			t.Errorf("the client uses the first source's token after %v", took)
+		}
+		if tk, _ := mustToken(t, chain); time.Until(tk.RefreshOn) > 0 {
+			t.Errorf("RefreshOn of the first source was set, to %v", tk.RefreshOn)
+		}
+	})
+}
+
+func TestChainPassIsShared(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := &scripted{name: "a", err: errAway, took: time.Second}, &scripted{name: "b", took: time.Second}
+		chain := mustChain(t, nil, a, b)
+		var wrong atomic.Int64
+		var all sync.WaitGroup
+		for i := range 1000 {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if i%10 == 0 {
+					ctx, cancel = context.WithTimeout(t.Context(), 1500*time.Millisecond)
+					defer cancel()
+				}
+				start := time.Now()
+				tk, err := token(ctx, chain)
+				took := time.Since(start)
+				switch {
+				case i%10 == 0 && (!errors.Is(err, context.DeadlineExceeded) || took != 1500*time.Millisecond):
+					wrong.Add(1)
+				case i%10 != 0 && (err != nil || tk.Token != "b" || took != 2*time.Second):
+					wrong.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if wrong.Load() > 0 || a.asks.Load() != 1 || b.asks.Load() != 1 {
+			t.Errorf("%d of 1000 callers got something else; the sources were asked %d and %d times, want once each", wrong.Load(), a.asks.Load(), b.asks.Load())
+		}
+	})
+}
+
+// TestChainPassesDiffer: who wants something else doesn't get another's token, nor wait for it.
+func TestChainPassesDiffer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var mu sync.Mutex
+		asked := map[string]int{}
+		chain := mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			name := fmt.Sprint(o.Scopes, o.Claims, o.TenantID, o.EnableCAE)
+			mu.Lock()
+			asked[name]++
+			mu.Unlock()
+			time.Sleep(time.Second)
+			return azcore.AccessToken{Token: name, ExpiresOn: time.Now().Add(time.Hour)}, nil
+		}))
+		var all sync.WaitGroup
+		wanted := []policy.TokenRequestOptions{
+			{Scopes: []string{"a"}}, {Scopes: []string{"b"}}, {Scopes: []string{"a", "b"}},
+			{Scopes: []string{"a"}, Claims: "{}"}, {Scopes: []string{"a"}, TenantID: "t"}, {Scopes: []string{"a"}, EnableCAE: true},
+		}
+		start := time.Now()
+		for _, o := range slices.Concat(wanted, wanted) {
+			all.Go(func() {
+				tk, err := chain.GetToken(t.Context(), o)
+				if want := fmt.Sprint(o.Scopes, o.Claims, o.TenantID, o.EnableCAE); err != nil || tk.Token != want {
+					t.Errorf("got %q, error %v, want %q", tk.Token, err, want)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(start); took != time.Second || len(asked) != len(wanted) {
+			t.Errorf("took %v for %d kinds, want 1 s for %d", took, len(asked), len(wanted))
+		}
+		for name, n := range asked {
+			if n != 1 {
+				t.Errorf("%s was asked for %d times", name, n)
+			}
+		}
+	})
+}
+
+// TestChainPassEndsWithItsCallers: nobody waits, nobody is asked.
+func TestChainPassEndsWithItsCallers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := &scripted{name: "a", err: errAway, took: time.Hour}, &scripted{name: "b"}
+		chain := mustChain(t, nil, a, b)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := token(ctx, chain)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer yet") || !strings.Contains(err.Error(), "not asked yet") {
+			t.Errorf("error is %v", err)
+		}
+		synctest.Wait()
+		if b.asks.Load() > 0 || len(chain.passes) > 0 {
+			t.Errorf("the pass went on without anybody: %d", b.asks.Load())
+		}
+		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) || a.asks.Load() != 1 {
+			t.Errorf("with a context that has ended: %v, and %d asks", err, a.asks.Load())
+		}
+		a.took = 0
+		wantFrom(t, chain, "b")
+		b.took = time.Hour // the source in use, directly
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) {
+			t.Errorf("error is %v", err)
+		}
+		if s := chain.Status(); s.InUse == "" || s.Sources[1].LastError != "" {
+			t.Errorf("a caller that left is taken for a failure: %+v", s)
+		}
+	})
+}
+
+// TestChainSurvivesItsSources that panic or end their goroutine.
+func TestChainSurvivesItsSources(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for name, f := range map[string]func(){"panic": func() { panic("canary: eyJhbGciOiJub25lIn0.canary") }, "Goexit": runtime.Goexit} {
+			chain := mustChain(t, nil, sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+				f()
+				return azcore.AccessToken{}, nil
+			}), &scripted{})
+			_, err := token(t.Context(), chain)
+			if !errors.Is(err, errAborted) || strings.Contains(err.Error(), "eyJ") {
+				t.Errorf("%s: error is %v", name, err)
+			}
+		}
+	})
+}
+
+func TestChainReady(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b", err: errAway}
+		chain := mustChain(t, nil, a, b)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := chain.Ready(ctx, vaultScope); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "not ready") {
+			t.Errorf("error is %v", err)
+		}
+		go func() {
+			time.Sleep(20 * time.Second)
+			b.set(nil)
+		}()
+		start := time.Now()
+		if err := chain.Ready(t.Context(), vaultScope); err != nil || time.Since(start) > 21*time.Second {
+			t.Errorf("got %v after %v, want nil soon after 20 s", err, time.Since(start))
+		}
+		b.set(errBroken)
+		if err := chain.Ready(t.Context(), vaultScope); !errors.Is(err, errBroken) {
+			t.Errorf("error is %v", err)
+		}
+		if err := chain.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "no scope") {
+			t.Errorf("no scope: %v", err)
+		}
+	})
+}
+
+func TestChainStatus(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, errBroken }))
+		b := &scripted{name: "b"}
+		chain := mustChain(t, nil, cred, b)
+		if s := chain.Status(); s.InUse != "" || len(s.Sources) != 2 || s.Sources[0].LastError != "" || s.Azure != "" {
+			t.Errorf("at first: %+v", s)
+		}
+		wantFrom(t, chain, "b")
+		s := chain.Status()
+		if s.InUse != "identity.scripted" || !strings.Contains(s.Sources[0].LastError, "IMDS: no answer") || s.Sources[0].LastErrorOn.IsZero() ||
+			s.Sources[0].Credential == nil || s.Sources[0].Credential.Host != HostIMDS || len(s.Sources[0].Credential.Resources) != 1 || s.Sources[1].Credential != nil {
+			t.Errorf("later: %+v", s)
+		}
+	})
+}
+
+// TestChainHitDoesNotAllocate: a chain in front of a Credential costs a hit nothing.
+func TestChainHitDoesNotAllocate(t *testing.T) {
+	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS, ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain := mustChain(t, nil, cred)
+	options := policy.TokenRequestOptions{Scopes: []string{vaultScope}}
+	mustToken(t, chain)
+	if n := testing.AllocsPerRun(100, func() { _, _ = chain.GetToken(context.Background(), options) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// lines is a log.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,46 @@
+package identity
+
+import "time"
+
+// ChainStatus is what became of a chain's sources, at one moment. It is meant for logs and health pages, can be marshaled as
+// JSON, and has no secret in it.
+type ChainStatus struct {
+	InUse   string         `json:"inUse"`           // the source that last brought a token, "" for none yet
+	Azure   string         `json:"azure,omitempty"` // of NewDefaultCredential: what says that this is Azure, so that the developer's sources are barred
+	Sources []SourceStatus `json:"sources"`         // in order
+}
+
+// SourceStatus is what became of one of them.
+type SourceStatus struct {
+	Name        string    `json:"name"`
+	LastError   string    `json:"lastError,omitempty"`  // the last failure, also if it was overcome since
+	LastErrorOn time.Time `json:"lastErrorOn,omitzero"` // when that was
+	Credential  *Status   `json:"credential,omitempty"` // of a Credential; nil for others
+}
+
+// Status tells which source is in use, and why others are not. It sends nothing. It is safe for concurrent use.
+func (c *Chain) Status() ChainStatus {
+	s := ChainStatus{Sources: make([]SourceStatus, len(c.links))}
+	if n := c.inUse.Load(); n > 0 {
+		s.InUse = c.links[n-1].name
+	}
+	for i := range c.links {
+		l := &c.links[i]
+		source := SourceStatus{Name: l.name}
+		if why := c.bar(i); why != "" {
+			s.Azure = why
+		}
+		c.mu.Lock()
+		last, at := l.last, l.lastAt
+		c.mu.Unlock()
+		if last != nil {
+			source.LastError, source.LastErrorOn = c.reason(attempt{i, last}), at.UTC().Round(0)
+		}
+		if cred, ok := l.source.(interface{ Status() Status }); ok {
+			status := cred.Status()
+			source.Credential = &status
+		}
+		s.Sources[i] = source
+	}
+	return s
+}

@@ -1,0 +1,269 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// DefaultCredentialOptions are the optional settings of [NewDefaultCredential]. The zero value is ready to use.
+type DefaultCredentialOptions struct {
+	// ClientOptions configures the requests of the managed or workload identity, see [CredentialOptions].
+	azcore.ClientOptions
+
+	// ID selects a user-assigned identity, see [CredentialOptions]; on a laptop it has no meaning. nil means that of the variable
+	// AZURE_CLIENT_ID, if it is set to something, or else the host's default.
+	ID ID
+
+	// TenantID is the tenant of the developer's tokens; "" means the one that the tool has selected. A managed identity has one
+	// tenant, and workload identity that of AZURE_TENANT_ID.
+	TenantID string
+
+	// AdditionallyAllowedTenants are further tenants that a resource may ask for, of workload identity and of a developer whose
+	// TenantID is set. "*" allows any.
+	AdditionallyAllowedTenants []string
+
+	// Logger receives which source is in use and why (Info), and what the sources log, without any secret. nil is silent.
+	Logger *slog.Logger
+}
+
+const envTokenCredentials = "AZURE_TOKEN_CREDENTIALS"
+
+// selections are the values of AZURE_TOKEN_CREDENTIALS, by azidentity's names, in any case. "" is unset.
+var selections = []struct {
+	value                    string
+	workload, managed        bool
+	azureCLI, azureDeveloper bool
+}{
+	{"", true, true, true, true},
+	{"prod", true, true, false, false},
+	{"dev", false, false, true, true},
+	{"WorkloadIdentityCredential", true, false, false, false},
+	{"ManagedIdentityCredential", false, true, false, false},
+	{"AzureCLICredential", false, false, true, false},
+	{"AzureDeveloperCLICredential", false, false, false, true},
+}
+
+// NewDefaultCredential makes the credential for a program that runs on Azure with its managed or workload identity, and on a
+// laptop with the login of its developer: a [Chain] of the identity of the host that [Detect] reports, the Azure CLI and the
+// Azure Developer CLI. nil options mean the defaults. It sends nothing and runs nothing.
+//
+// The developer is asked only where nothing says that this is Azure: no host's variable is set, the agent of Azure Arc is not
+// installed, and IMDS has never answered. Once something says so the developer's credentials are barred, for the life of the
+// process (of the Chain, if ClientOptions has a Transport), and the log says why. Where nothing does, GetToken gives IMDS 1 s
+// to answer, and not again within a minute; it goes on asking in the background, and its first answer ends the developer's
+// part.
+//
+// AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as in the Azure SDKs: "prod" is
+// the host's identity alone, "dev" the developer's credentials alone, on Azure, too; WorkloadIdentityCredential,
+// ManagedIdentityCredential, AzureCLICredential and AzureDeveloperCLICredential are each of them. Any other value is an error.
+// Both variables count as unset when they are empty.
+func NewDefaultCredential(options *DefaultCredentialOptions) (*Chain, error) {
+	return newDefaultCredential(processRealm, options, processEnvironment())
+}
+
+// newDefaultCredential takes the developer's tokens from shared, and those of the host, too, but for a Transport of its own.
+func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env environment) (*Chain, error) {
+	if options == nil {
+		options = &DefaultCredentialOptions{}
+	}
+	value := strings.TrimSpace(env.getenv(envTokenCredentials))
+	var valid []string
+	for _, s := range selections {
+		if strings.EqualFold(s.value, value) {
+			var links []link
+			var barred func() string
+			if s.workload || s.managed {
+				alone := !s.azureCLI && !s.azureDeveloper
+				host, err := newHostLink(shared, options, env, s.workload, s.managed, alone)
+				if err != nil {
+					return nil, err
+				}
+				links = append(links, host)
+				if step, ok := host.source.(*hostStep); ok {
+					barred = step.evidence
+				}
+			}
+			return addDevelopers(shared, options, env, links, barred, s.azureCLI, s.azureDeveloper)
+		}
+		if s.value != "" {
+			valid = append(valid, s.value)
+		}
+	}
+	return nil, fmt.Errorf("identity: %s: %q is none of %s", envTokenCredentials, oneLine(redact(value)), strings.Join(valid, ", "))
+}
+
+// addDevelopers completes the chain.
+func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environment, links []link, barred func() string, withCLI, withDeveloperCLI bool) (*Chain, error) {
+	if withCLI {
+		cred, err := newAzureCLI(shared, &AzureCLICredentialOptions{
+			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
+		}, env)
+		if err != nil {
+			return nil, ownField(err, "AzureCLICredentialOptions")
+		}
+		cred.acquirer.(*cli).options = "DefaultCredentialOptions"
+		links = append(links, link{name: azureCLI.name, source: cred, barred: barred})
+	}
+	if withDeveloperCLI {
+		cred, err := newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{
+			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
+		}, env)
+		if err != nil {
+			return nil, ownField(err, "AzureDeveloperCLICredentialOptions")
+		}
+		cred.acquirer.(*cli).options = "DefaultCredentialOptions"
+		links = append(links, link{name: azureDeveloperCLI.name, source: cred, barred: barred})
+	}
+	chain := newChain("default credential", links, nil, options.Logger)
+	for i := range links {
+		_ = chain.bar(i) // so that the log says at once what is known at once
+	}
+	return chain, nil
+}
+
+// ownField makes an error about another constructor's options one about these.
+func ownField(err error, theirs string) error {
+	return errors.New(strings.ReplaceAll(err.Error(), theirs, "DefaultCredentialOptions"))
+}
+
+// newHostLink makes the link of the host's identity. Alone it is a Credential as any other.
+func newHostLink(shared *realm, options *DefaultCredentialOptions, env environment, workload, managed, alone bool) (link, error) {
+	o := &CredentialOptions{
+		ClientOptions: options.ClientOptions, ID: options.ID,
+		AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
+	}
+	variable := ""
+	if id := env.getenv(envClientID); o.ID == nil && id != "" {
+		o.ID, variable = ClientID(id), envClientID
+	}
+	switch {
+	case !managed:
+		o.Host = HostWorkloadIdentity
+	case !workload:
+		env = env.without(envTokenFile)
+	}
+	if options.Transport != nil {
+		shared = newRealm()
+	}
+	cred, err := newCredentialIn(shared, o, env)
+	switch {
+	case err != nil && variable != "" && strings.HasPrefix(err.Error(), "identity: CredentialOptions.ID: "):
+		return link{}, errors.New(strings.ReplaceAll(err.Error(), "CredentialOptions.ID", variable))
+	case err != nil:
+		theirs := fmt.Sprintf("CredentialOptions.Host is %q", string(o.Host))
+		return link{}, ownField(errors.New(strings.Replace(err.Error(), theirs, envTokenCredentials+" is WorkloadIdentityCredential", 1)), "CredentialOptions")
+	case alone:
+		return link{name: sourceName(cred), source: cred}, nil
+	}
+	step := &hostStep{cred: cred, realm: shared}
+	if why := env.azure(); why != "" {
+		shared.seen(why)
+	}
+	return link{name: sourceName(cred), source: step}, nil
+}
+
+// without is an environment in which a variable is not set.
+func (env environment) without(name string) environment {
+	getenv := env.getenv
+	env.getenv = func(n string) string {
+		if n == name {
+			return ""
+		}
+		return getenv(n)
+	}
+	return env
+}
+
+// azure is what in the environment says that this is Azure; "" if nothing does. AZURE_POD_IDENTITY_AUTHORITY_HOST says that
+// there is an IMDS, somewhere else, and half of a host's variables that there is a host.
+func (env environment) azure() string {
+	d := detect(env)
+	if d.Host != HostIMDS || env.has(envAuthority) || halfOfAHost(env) != "" {
+		return d.Reason
+	}
+	return ""
+}
+
+// hostStep is the host's identity before the developer's in a chain. As long as nothing says that this is Azure it is given a
+// second, once a minute; and the Credential itself as soon as something does.
+type hostStep struct {
+	cred  *Credential
+	realm *realm
+}
+
+const (
+	// stepWait: an IMDS that is there answers within milliseconds, if only with an error. The peers' probes wait as long.
+	stepWait = time.Second
+	// stepAgain: who works without Azure pays that once a minute at most.
+	stepAgain = time.Minute
+)
+
+// absence is that nothing answered at an endpoint.
+type absence struct {
+	until time.Time
+	err   *AuthenticationError
+}
+
+// evidence says why this is Azure, "" if nothing says so.
+func (s *hostStep) evidence() string {
+	if why := s.realm.azure.Load(); why != nil {
+		return *why
+	}
+	if s.cred.sender.node.answered.Load() {
+		return s.realm.seen(s.cred.Host().String() + " has answered at " + s.cred.sender.source.endpoint())
+	}
+	return ""
+}
+
+// GetToken is the Credential's, with less patience where nothing says that this is Azure.
+func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if s.evidence() != "" {
+		return s.cred.GetToken(ctx, options)
+	}
+	node := s.cred.sender.node
+	if a := node.absent.Load(); a != nil && time.Now().Before(a.until) && ctx.Err() == nil {
+		return azcore.AccessToken{}, s.unavailable(a.err, options)
+	}
+	began := time.Now()
+	short, cancel := context.WithTimeout(ctx, stepWait)
+	defer cancel()
+	token, err := s.cred.GetToken(short, options)
+	e, ok := errors.AsType[*AuthenticationError](err)
+	switch {
+	case !ok || ctx.Err() != nil: // nil, too
+		return token, err
+	case s.evidence() != "": // it has begun to answer
+		return s.cred.GetToken(ctx, options)
+	case short.Err() == nil && !errors.Is(err, ErrUnavailable): // a policy in the options, say
+		return token, err
+	}
+	if !errors.Is(err, ErrUnavailable) { // a second has passed, and the request goes on
+		e.what, e.cause, e.reason = "no answer within "+stepWait.String()+", and nothing else says that this is Azure", nil, ErrUnavailable
+	}
+	node.absent.Store(&absence{began.Add(stepAgain), e.forCaller()})
+	return azcore.AccessToken{}, e
+}
+
+// unavailable is the error of a second without an answer, for who didn't wait for it.
+func (s *hostStep) unavailable(e *AuthenticationError, options policy.TokenRequestOptions) error {
+	scope := ""
+	if len(options.Scopes) == 1 {
+		scope = options.Scopes[0]
+	}
+	if err := validateResource("GetToken", resourceOf(scope)); err != nil {
+		return err
+	}
+	own := e.forCaller()
+	own.ID, own.Resource = s.cred.sender.source.identity(), resourceOf(scope)
+	return own
+}
+
+// Status is the Credential's.
+func (s *hostStep) Status() Status { return s.cred.Status() }

@@ -1,0 +1,592 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// laptop is a place where az is logged in, or as said otherwise.
+type laptop struct {
+	variables map[string]string
+	az, azd   error         // nil: logged in
+	took      time.Duration // of a run
+	runs      atomic.Int64
+	log       lines
+	shared    *realm // of developers' tokens
+}
+
+const developersToken = "the-developers-token"
+
+var errNotLoggedIn = &exitError{1, "ERROR: Please run 'az login' to setup account."}
+
+func (l *laptop) environment() environment {
+	env := environmentOf(l.variables)
+	env.run = func(ctx context.Context, program string, _ []string) ([]byte, error) {
+		l.runs.Add(1)
+		timer := time.NewTimer(l.took)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		end := time.Now().Add(time.Hour)
+		switch {
+		case program == "az" && l.az == nil:
+			return fmt.Appendf(nil, `{"accessToken":%q,"expires_on":%d,"tokenType":"Bearer"}`, developersToken, end.Unix()), nil
+		case program == "az":
+			return nil, l.az
+		case l.azd == nil:
+			return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, developersToken+"-azd", end.UTC().Format(time.RFC3339)), nil
+		}
+		return nil, l.azd
+	}
+	return env
+}
+
+// credential is the default one there, with transport in IMDS's place.
+func (l *laptop) credential(tb testing.TB, transport policy.Transporter) *Chain {
+	tb.Helper()
+	if l.shared == nil {
+		l.shared = newRealm()
+	}
+	if l.azd == nil {
+		l.azd = errNotOnPath
+	}
+	chain, err := newDefaultCredential(l.shared, &DefaultCredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: transport},
+		Logger:        slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}, l.environment())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return chain
+}
+
+// notIMDS is what answers, or doesn't, where there is no IMDS.
+var notIMDS = map[string]transportFunc{
+	"gateway's 404": func(*http.Request) (*http.Response, error) {
+		return respond(404, "<html><title>404 Not Found</title></html>", "Content-Type", "text/html", "Server", "nginx"), nil
+	},
+	"Docker's 403": func(*http.Request) (*http.Response, error) {
+		return respond(403, "connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network."), nil
+	},
+	"captive portal": func(*http.Request) (*http.Response, error) { return respond(200, "<html>Welcome</html>"), nil },
+	"redirect": func(*http.Request) (*http.Response, error) {
+		return respond(302, "", "Location", "https://portal.example/"), nil
+	},
+	"another cloud": func(*http.Request) (*http.Response, error) { return respond(404, `{"message":"not found"}`), nil },
+	"dead address": func(r *http.Request) (*http.Response, error) { // as the dialer's own limit has it
+		select {
+		case <-time.After(time.Second):
+			return nil, errors.New("dial tcp 169.254.169.254:80: i/o timeout")
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	},
+	"refused": func(*http.Request) (*http.Response, error) {
+		return nil, errors.New("dial tcp 169.254.169.254:80: connect: connection refused")
+	},
+	"silence": func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	},
+}
+
+func TestDefaultOffAzure(t *testing.T) {
+	for name, transport := range notIMDS {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{took: 100 * time.Millisecond}
+				chain := l.credential(t, transport)
+				ask := func(scope string, limit time.Duration) {
+					t.Helper()
+					start := time.Now()
+					tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+					if took := time.Since(start); err != nil || tk.Token != developersToken || took > limit {
+						t.Errorf("%s: got the token %q, error %v, after %v, want the developer's within %v", scope, tk.Token, err, took, limit)
+					}
+				}
+				ask(vaultScope, 1200*time.Millisecond)
+				ask(vaultScope, 0)
+				for i := range 10 {
+					ask(fmt.Sprintf("https://%d.example/.default", i), 100*time.Millisecond)
+				}
+				// Another chain of this process, as a service has it that makes one for each request.
+				other := l.credential(t, transport)
+				if tk, _ := mustToken(t, other); tk.Token != developersToken {
+					t.Errorf("another chain got %q", tk.Token)
+				}
+				for range 60 { // for an hour
+					time.Sleep(time.Minute)
+					if tk, took := mustToken(t, chain); tk.Token != developersToken || took > 2*time.Second {
+						t.Fatalf("got %q after %v", tk.Token, took)
+					}
+				}
+				if s := chain.Status(); s.InUse != "Azure CLI" || s.Azure != "" {
+					t.Errorf("status is %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestDefaultWithoutAnything: the second is paid once a minute, also when nobody is logged in; and the error says it all.
+func TestDefaultWithoutAnything(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{az: errNotLoggedIn}
+		chain := l.credential(t, notIMDS["dead address"])
+		_, err := token(t.Context(), chain)
+		want := []string{
+			"identity: default credential: no token for https://vault.azure.net: no source is available",
+			"managed identity: IMDS: ",
+			"Azure CLI: ", "run az login",
+			"Azure Developer CLI: azd is not installed, or not on PATH (token for https://vault.azure.net, 1 attempt, 0s): install it from ",
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("error is\n%v\nwithout %q", err, w)
+			}
+		}
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "\n") != 3 {
+			t.Errorf("error is %v, want ErrUnavailable in four lines, and no deadline of ours", err)
+		}
+		start := time.Now()
+		_, err = token(t.Context(), chain)
+		if took := time.Since(start); err == nil || took > 0 {
+			t.Errorf("a later call took %v (%v)", took, err)
+		}
+		l.az = nil // the developer logs in
+		time.Sleep(11 * time.Second)
+		if tk, took := mustToken(t, chain); tk.Token != developersToken || took > 0 {
+			t.Errorf("got %q after %v, want the developer's token at once", tk.Token, took)
+		}
+	})
+}
+
+// slowAtFirst is an IMDS whose first byte takes a while, or that isn't there for one.
+type slowAtFirst struct {
+	ep    *identitytest.Endpoint
+	delay time.Duration // of each answer
+	until time.Time     // refuses connections before
+}
+
+func (s *slowAtFirst) Do(r *http.Request) (*http.Response, error) {
+	if time.Now().Before(s.until) {
+		return nil, errors.New("connection refused")
+	}
+	select {
+	case <-time.After(s.delay):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	return s.ep.Do(r)
+}
+
+// TestDefaultSlowIMDS: as long as nothing says that this is Azure the developer's token is used; the managed identity from its
+// first answer on, and then never the developer's again.
+func TestDefaultSlowIMDS(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		imds func() *slowAtFirst
+		by   time.Duration // when the managed identity is in use
+	}{
+		{"answers after 3 s", func() *slowAtFirst { return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second} }, 3 * time.Second},
+		{"answers after 20 s", func() *slowAtFirst { return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 20 * time.Second} }, 20 * time.Second},
+		{"is there after 3 s", func() *slowAtFirst {
+			return &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(3 * time.Second)}
+		}, 5 * time.Second},
+		{"is there after 90 s", func() *slowAtFirst {
+			return &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(90 * time.Second)}
+		}, 3 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{}
+				chain := l.credential(t, tt.imds())
+				start := time.Now()
+				if tk, took := mustToken(t, chain); tk.Token != developersToken || took != time.Second {
+					t.Errorf("got %q after %v, want the developer's token after 1 s", tk.Token, took)
+				}
+				var changed time.Duration
+				for time.Since(start) < time.Hour {
+					tk, _ := mustToken(t, chain)
+					developer := strings.HasPrefix(tk.Token, developersToken)
+					switch {
+					case !developer && changed == 0:
+						changed = time.Since(start)
+					case developer && changed > 0:
+						t.Fatalf("the developer's token again after %v", time.Since(start))
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				if changed == 0 || changed > tt.by+200*time.Millisecond {
+					t.Errorf("the managed identity was used after %v, want %v", changed, tt.by)
+				}
+				if log := l.log.String(); !strings.Contains(log, "level=WARN msg=\"this is Azure: the developer's credentials are not used from now on\" because=\"IMDS has answered at http") {
+					t.Errorf("the log doesn't say why:\n%s", log)
+				}
+				runs := l.runs.Load()
+				time.Sleep(30 * time.Hour)
+				mustToken(t, chain)
+				if l.runs.Load() != runs {
+					t.Error("az was run after the managed identity's first answer")
+				}
+			})
+		})
+	}
+}
+
+// TestDefaultAnswersWhileToolRuns: the developer's token that comes a moment after the proof is thrown away.
+func TestDefaultAnswersWhileToolRuns(t *testing.T) {
+	for name, az := range map[string]error{"with a token": nil, "with an error": &exitError{1, "ERROR: broken"}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{took: 5 * time.Second, az: az}
+				chain := l.credential(t, &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second})
+				if tk, took := mustToken(t, chain); strings.HasPrefix(tk.Token, developersToken) || took != 6*time.Second {
+					t.Errorf("got %q after %v, want the managed identity's after az has ended", tk.Token, took)
+				}
+			})
+		})
+	}
+}
+
+// TestDefaultStaysItself: one transient failure, or a day of them, doesn't change who the program is.
+func TestDefaultStaysItself(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{}
+		ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: time.Hour})
+		chain := l.credential(t, ep)
+		first, _ := mustToken(t, chain)
+		ep.Enqueue(identitytest.Response{Err: errors.New("connection refused"), For: 12 * time.Hour})
+		time.Sleep(10 * time.Minute)
+		if tk, _ := mustToken(t, chain); tk.Token != first.Token {
+			t.Error("a failed renewal changed the token")
+		}
+		time.Sleep(time.Hour)
+		for range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			tk, err := token(ctx, chain)
+			cancel()
+			if err == nil || errors.Is(err, ErrUnavailable) {
+				t.Fatalf("during the outage: got %q, error %v, want one that isn't ErrUnavailable", tk.Token, err)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+		time.Sleep(12 * time.Hour)
+		if tk, _ := mustToken(t, chain); strings.HasPrefix(tk.Token, developersToken) || l.runs.Load() > 0 {
+			t.Errorf("after the outage: got %q, and %d runs of az", tk.Token, l.runs.Load())
+		}
+	})
+}
+
+// TestDefaultWithEvidence: whatever says that this is Azure bars the developer, also while nothing answers.
+func TestDefaultWithEvidence(t *testing.T) {
+	refused := notIMDS["refused"]
+	for name, variables := range map[string]map[string]string{
+		"App Service":         {envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"},
+		"Azure ML":            {envMSI: "http://localhost:4141/msi/token", envMSISecret: "s"},
+		"Cloud Shell":         {envMSI: "http://localhost:50342/oauth2/token"},
+		"Arc":                 {envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token", envIMDS: "http://localhost:40342"},
+		"Container Instances": {envHeader: "s", envThumbprint: "t"},
+		"moved IMDS":          {envAuthority: "http://127.0.0.1:1"},
+		"half of a pod":       {envTokenFile: "/var/run/secrets/azure/tokens/azure-identity-token"},
+		"half of App Service": {envEndpoint: "http://localhost:4141/msi/token"},
+		"half of Azure ML":    {envMSISecret: "s"},
+		"half of Arc":         {envIMDS: "http://localhost:40342"},
+		"workload identity":   {envTokenFile: "/no/such/file", envClientID: "c", envTenantID: "t"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{variables: variables}
+				chain := l.credential(t, refused)
+				if !strings.Contains(l.log.String(), "this is Azure: the developer's credentials are not used") {
+					t.Errorf("the log doesn't say at once that this is Azure: %s", l.log.String())
+				}
+				_, err := token(t.Context(), chain)
+				if err == nil || l.runs.Load() > 0 || !strings.Contains(err.Error(), "Azure CLI: not asked") {
+					t.Errorf("error is %v, and %d runs of az, want an error and none", err, l.runs.Load())
+				}
+				// The variables are gone: what was seen stays seen, also for a later chain that shares the realm.
+			})
+		})
+	}
+	for name, transport := range map[string]transportFunc{
+		"no identity": func(*http.Request) (*http.Response, error) { return respond(400, imdsError), nil },
+		"throttling":  func(*http.Request) (*http.Response, error) { return respond(429, `{"error":"too_many_requests"}`), nil },
+		"failing": func(*http.Request) (*http.Response, error) {
+			return respond(500, "", "Server", "IMDS/150.870.65.1"), nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{}
+				chain := l.credential(t, transport)
+				_, err := token(t.Context(), chain)
+				if err == nil || l.runs.Load() > 0 {
+					t.Fatalf("error is %v, and %d runs of az, want an error and none", err, l.runs.Load())
+				}
+				want := "Azure CLI: not asked: the next source is for when one is unavailable"
+				if !strings.Contains(err.Error(), want) || errors.Is(err, ErrUnavailable) {
+					t.Errorf("error is %v, want %q in it", err, want)
+				}
+			})
+		})
+	}
+}
+
+// TestDefaultEvidenceIsForLife of the process: a chain that is made later knows it, too.
+func TestDefaultEvidenceIsForLife(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := newRealm()
+		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}, shared: shared}
+		env := l.environment()
+		if _, err := newDefaultCredential(shared, nil, env); err != nil {
+			t.Fatal(err)
+		}
+		l.variables = nil // the variable is unset
+		chain, err := newDefaultCredential(shared, &DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, environmentOf(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := chain.Status().Azure; !strings.Contains(why, envAuthority) {
+			t.Errorf("a later chain doesn't know: %q", why)
+		}
+		if !strings.Contains(l.log.String(), envAuthority) {
+			t.Errorf("the log doesn't say why: %s", l.log.String())
+		}
+	})
+}
+
+// TestDefaultEvidenceOfOthers: what any Credential of the process has seen of IMDS counts.
+func TestDefaultEvidenceOfOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := newRealm()
+		ep := identitytest.NewIMDS(nil)
+		o := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: ep}}
+		cred, err := newCredentialIn(shared, o, nowhere())
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustToken(t, cred)
+		chain, err := newDefaultCredential(shared, nil, nowhere()) // with the default transport, so that it is in the realm; it asks nothing here
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := chain.Status().Azure; !strings.Contains(why, "IMDS has answered") {
+			t.Errorf("status says %q", why)
+		}
+	})
+}
+
+func TestDefaultThousandCallers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		transport policy.Transporter
+		want      string
+		runs      int64
+	}{
+		"laptop": {notIMDS["gateway's 404"], developersToken, 1},
+		"Azure":  {identitytest.NewIMDS(&identitytest.Options{RateLimit: true}), "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{took: time.Second}
+				chain := l.credential(t, tt.transport)
+				var wrong atomic.Int64
+				var all sync.WaitGroup
+				start := time.Now()
+				for range 1000 {
+					all.Go(func() {
+						tk, err := token(t.Context(), chain)
+						if err != nil || (tk.Token == developersToken) != (tt.want == developersToken) || time.Since(start) > 2200*time.Millisecond {
+							wrong.Add(1)
+						}
+					})
+				}
+				all.Wait()
+				if wrong.Load() > 0 || l.runs.Load() != tt.runs {
+					t.Errorf("%d of 1000 callers got something else; %d runs of az, want %d", wrong.Load(), l.runs.Load(), tt.runs)
+				}
+			})
+		})
+	}
+}
+
+func TestDefaultSelection(t *testing.T) {
+	t.Parallel()
+	workload := map[string]string{envTokenFile: "/file", envClientID: "c", envTenantID: "t"}
+	for _, tt := range []struct {
+		name      string
+		value     string
+		variables map[string]string
+		want      []string // the sources
+		fails     string
+	}{
+		{"unset", "", nil, []string{"managed identity", "Azure CLI", "Azure Developer CLI"}, ""},
+		{"blank", " ", nil, []string{"managed identity", "Azure CLI", "Azure Developer CLI"}, ""},
+		{"in a pod", "", workload, []string{"workload identity", "Azure CLI", "Azure Developer CLI"}, ""},
+		{"prod", "prod", nil, []string{"managed identity"}, ""},
+		{"prod in a pod", "prod", workload, []string{"workload identity"}, ""},
+		{"dev", "dev", workload, []string{"Azure CLI", "Azure Developer CLI"}, ""},
+		{"in capitals", "DEV", nil, []string{"Azure CLI", "Azure Developer CLI"}, ""},
+		{"az", "AzureCLICredential", nil, []string{"Azure CLI"}, ""},
+		{"az, in JavaScript's spelling", "azureclicredential", nil, []string{"Azure CLI"}, ""},
+		{"azd", "AzureDeveloperCLICredential", nil, []string{"Azure Developer CLI"}, ""},
+		{"managed", "ManagedIdentityCredential", nil, []string{"managed identity"}, ""},
+		{"managed in a pod", "ManagedIdentityCredential", workload, []string{"managed identity"}, ""},
+		{"workload", "WorkloadIdentityCredential", workload, []string{"workload identity"}, ""},
+		{"workload without", "WorkloadIdentityCredential", nil, nil, "identity: AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential: AZURE_"},
+		{"unknown", "EnvironmentCredential", nil, nil,
+			`identity: AZURE_TOKEN_CREDENTIALS: "EnvironmentCredential" is none of prod, dev, WorkloadIdentityCredential, ManagedIdentityCredential, AzureCLICredential, AzureDeveloperCLICredential`},
+		{"a token by mistake", "eyJhbGciOiJub25lIn0.canary", nil, nil, `identity: AZURE_TOKEN_CREDENTIALS: "REDACTED" is none of`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			variables := map[string]string{envTokenCredentials: tt.value}
+			for name, value := range tt.variables {
+				variables[name] = value
+			}
+			chain, err := newDefaultCredential(newRealm(), nil, environmentOf(variables))
+			if tt.fails != "" {
+				if err == nil || !strings.HasPrefix(err.Error(), tt.fails) {
+					t.Errorf("error is %v, want %q", err, tt.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, s := range chain.Status().Sources {
+				got = append(got, s.Name)
+			}
+			if strings.Join(got, ", ") != strings.Join(tt.want, ", ") {
+				t.Errorf("sources are %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestDefaultSelectedAlone is as patient as any Credential, and who asks for the developer gets the developer, on Azure, too.
+func TestDefaultSelectedAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{variables: map[string]string{envTokenCredentials: "prod"}}
+		if tk, took := mustToken(t, l.credential(t, &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 20 * time.Second})); took != 20*time.Second || tk.Token == developersToken {
+			t.Errorf("prod: got %q after %v, want the managed identity's after 20 s", tk.Token, took)
+		}
+		l = &laptop{variables: map[string]string{envTokenCredentials: "dev", envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"}}
+		if tk, took := mustToken(t, l.credential(t, identitytest.NewAppService(nil))); tk.Token != developersToken || took > 0 {
+			t.Errorf("dev on App Service: got %q after %v, want the developer's at once", tk.Token, took)
+		}
+	})
+}
+
+func TestDefaultIdentity(t *testing.T) {
+	t.Parallel()
+	fabric := map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token", envHeader: "s", envThumbprint: strings.Repeat("a", 40)}
+	for _, tt := range []struct {
+		name      string
+		variables map[string]string
+		id        ID
+		want      string // in Status, or the beginning of an error
+	}{
+		{"unset", nil, nil, ""},
+		{"empty", map[string]string{envClientID: ""}, nil, ""},
+		{"the variable's", map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"}, nil, "client ID b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
+		{"the option's", map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"}, ObjectID("o"), "object ID o"},
+		{"blank", map[string]string{envClientID: " "}, nil, "identity: AZURE_CLIENT_ID: empty ClientID"},
+		{"impossible", map[string]string{envClientID: "/subscriptions/s"}, nil, "identity: AZURE_CLIENT_ID: ClientID"},
+		{"where none can be selected", merged(fabric, map[string]string{envClientID: "c"}), nil, "identity: AZURE_CLIENT_ID: Service Fabric can't select"},
+		{"an option where none can be selected", fabric, ClientID("c"), "identity: DefaultCredentialOptions.ID: Service Fabric can't select"},
+		{"an impossible option", nil, ClientID(""), "identity: DefaultCredentialOptions.ID: empty ClientID"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ID: tt.id}, environmentOf(tt.variables))
+			if err != nil {
+				if tt.want == "" || !strings.HasPrefix(err.Error(), tt.want) {
+					t.Errorf("error is %v, want %q", err, tt.want)
+				}
+				return
+			}
+			if got := chain.Status().Sources[0].Credential.Identity; got != tt.want {
+				t.Errorf("identity is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func merged(maps ...map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, m := range maps {
+		for name, value := range m {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+func TestDefaultOptionsAreNamed(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[string]*DefaultCredentialOptions{
+		"identity: DefaultCredentialOptions.TenantID: ":                   {TenantID: "a/b"},
+		"identity: DefaultCredentialOptions.AdditionallyAllowedTenants: ": {AdditionallyAllowedTenants: []string{"a b"}},
+		"identity: DefaultCredentialOptions.Retry.TryTimeout: ":           {ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{TryTimeout: -1}}},
+	} {
+		if _, err := newDefaultCredential(newRealm(), o, nowhere()); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+}
+
+// TestDefaultCanary: the developer's token, the host's secret and its token are in nothing that is printed.
+func TestDefaultCanary(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const secret = "canary-header"
+		for name, variables := range map[string]map[string]string{
+			"laptop": nil, "IMDS": nil,
+			"App Service": {envEndpoint: "http://localhost:4141/msi/token?code=" + secret, envHeader: secret},
+		} {
+			var token string
+			l := &laptop{variables: variables, az: &exitError{1, "ERROR: broken " + `{"accessToken": "` + developersToken + `"}`}}
+			var transport policy.Transporter = transportFunc(func(r *http.Request) (*http.Response, error) {
+				if token = "eyJhbGciOiJub25lIn0.canarycanary.canary"; name == "laptop" {
+					return respond(404, "<html>"+token), nil
+				}
+				return respond(503, `{"error":"x","message":"`+secret+` `+token+`","error_description":"`+token+`"}`), nil
+			})
+			chain := l.credential(t, transport)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}})
+			cancel()
+			if err == nil {
+				t.Fatalf("%s: no error", name)
+			}
+			synctest.Wait()
+			for what, text := range map[string]string{
+				"error": fmt.Sprintf("%v %+v", err, err), "log": l.log.String(),
+				"status": fmt.Sprintf("%+v", chain.Status()), "chain": fmt.Sprintf("%+v", chain.Status().Sources),
+			} {
+				for _, canary := range []string{secret, "canarycanary", developersToken} {
+					if strings.Contains(text, canary) {
+						t.Errorf("%s: %s shows %s: %s", name, what, canary, text)
+					}
+				}
+			}
+		}
+	})
+}
