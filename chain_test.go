@@ -439,34 +439,47 @@ func TestChainPassesDiffer(t *testing.T) {
 	})
 }
 
-// TestChainPassEndsWithItsCallers: nobody waits, nobody is asked.
-func TestChainPassEndsWithItsCallers(t *testing.T) {
+// TestChainPassGoesOn without its callers, so that those who have less time than it takes get a token in the end.
+func TestChainPassGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		a, b := &scripted{name: "a", err: errAway, took: time.Hour}, &scripted{name: "b"}
+		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b", took: 5 * time.Second}
 		chain := mustChain(t, nil, a, b)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := token(ctx, chain)
+		impatient := func() (azcore.AccessToken, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return token(ctx, chain)
+		}
+		_, err := impatient()
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer yet") || !strings.Contains(err.Error(), "not asked yet") {
 			t.Errorf("error is %v", err)
 		}
-		synctest.Wait()
-		if b.asks.Load() > 0 || len(chain.passes) > 0 {
-			t.Errorf("the pass went on without anybody: %d", b.asks.Load())
+		time.Sleep(5 * time.Second)
+		if _, err := impatient(); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "away") || errors.Is(err, ErrUnavailable) {
+			t.Errorf("later the error is %v", err)
 		}
-		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) || a.asks.Load() != 1 {
-			t.Errorf("with a context that has ended: %v, and %d asks", err, a.asks.Load())
+		time.Sleep(5 * time.Second)
+		if n := a.asks.Load(); n != 1 || chain.Status().InUse == "" || len(chain.passes) > 0 {
+			t.Errorf("the first source was asked %d times, and %d passes are left", n, len(chain.passes))
 		}
-		a.took = 0
-		wantFrom(t, chain, "b")
-		b.took = time.Hour // the source in use, directly
-		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) {
-			t.Errorf("error is %v", err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		asks := b.asks.Load()
+		if _, err := token(ctx, mustChain(t, nil, b)); !errors.Is(err, context.Canceled) || b.asks.Load() != asks {
+			t.Errorf("with a context that has ended: %v", err)
 		}
-		if s := chain.Status(); s.InUse == "" || s.Sources[1].LastError != "" {
-			t.Errorf("a caller that left is taken for a failure: %+v", s)
+		if _, err := impatient(); !errors.Is(err, context.DeadlineExceeded) || chain.Status().Sources[1].LastError != "" { // the source in use, directly
+			t.Errorf("error is %v; and a caller that left is taken for a failure: %+v", err, chain.Status())
+		}
+	})
+}
+
+// TestChainPassIsBounded: a source of somebody else's may never answer.
+func TestChainPassIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		start := time.Now()
+		_, err := token(t.Context(), mustChain(t, nil, &scripted{took: time.Hour}))
+		if took := time.Since(start); took != 3*time.Minute || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 3m0s") {
+			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's deadline", err, took)
 		}
 	})
 }

@@ -2,22 +2,28 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// pass is one walk along a chain's sources, for all who want the same. It ends when nobody waits for it any more.
+// pass is one walk along a chain's sources, for all who want the same. It belongs to none of them: it goes on when they leave,
+// so that whoever comes next finds what it found.
 type pass struct {
-	cancel  context.CancelFunc
-	done    chan struct{} // closed when token and err are set
-	token   azcore.AccessToken
-	err     *chainError
-	waiting int       // guarded by Chain.mu
-	failed  []attempt // so far; guarded by Chain.mu
+	done   chan struct{} // closed when token and err are set
+	token  azcore.AccessToken
+	err    *chainError
+	failed []attempt // so far; guarded by Chain.mu
 }
+
+// passBudget is where a pass ends that a source doesn't let go on: twice what the slowest of the peers was seen to take.
+const passBudget = 3 * time.Minute
+
+var errPassBudget = errors.New("no answer within " + passBudget.String())
 
 // passKey is what callers have in common who share a pass.
 type passKey struct {
@@ -41,26 +47,17 @@ func (c *Chain) join(ctx context.Context, options policy.TokenRequestOptions, kn
 	c.mu.Lock()
 	p := c.passes[key]
 	if p == nil {
-		own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		p = &pass{cancel: cancel, done: make(chan struct{})}
+		p = &pass{done: make(chan struct{})}
 		c.passes[key] = p
 		options.Scopes = slices.Clone(options.Scopes)
-		go c.run(own, p, key, options, known)
+		go c.run(context.WithoutCancel(ctx), p, key, options, known)
 	}
-	p.waiting++
 	c.mu.Unlock()
 
 	select {
 	case <-p.done:
 	case <-ctx.Done():
 	}
-	c.mu.Lock()
-	if p.waiting--; p.waiting == 0 {
-		p.cancel()
-		c.forget(key, p)
-	}
-	failed := slices.Clone(p.failed)
-	c.mu.Unlock()
 	select {
 	case <-p.done:
 		if p.err != nil {
@@ -68,28 +65,25 @@ func (c *Chain) join(ctx context.Context, options policy.TokenRequestOptions, kn
 		}
 		return p.token, nil
 	default:
-		return azcore.AccessToken{}, c.failure(options, failed, ctx.Err())
 	}
-}
-
-// forget lets the next caller start another pass. It is called under mu.
-func (c *Chain) forget(key passKey, p *pass) {
-	if c.passes[key] == p {
-		delete(c.passes, key)
-	}
+	c.mu.Lock()
+	failed := slices.Clone(p.failed)
+	c.mu.Unlock()
+	return azcore.AccessToken{}, c.failure(options, failed, ctx.Err())
 }
 
 func (c *Chain) run(ctx context.Context, p *pass, key passKey, options policy.TokenRequestOptions, known attempt) {
+	ctx, cancel := context.WithTimeout(ctx, passBudget)
+	defer cancel()
 	ended := false
 	defer func() {
 		if !ended { // a source has ended this goroutine
 			p.err = c.failure(options, p.failed, errAborted)
 		}
 		c.mu.Lock()
-		c.forget(key, p)
+		delete(c.passes, key)
 		c.mu.Unlock()
 		close(p.done)
-		p.cancel()
 	}()
 	p.token, p.err = c.walk(ctx, p, options, known)
 	ended = true
@@ -108,8 +102,8 @@ func (c *Chain) walk(ctx context.Context, p *pass, options policy.TokenRequestOp
 			token, err = c.ask(ctx, i, options)
 		}
 		switch {
-		case ctx.Err() != nil: // nobody waits
-			return azcore.AccessToken{}, c.failure(options, p.failed, ctx.Err())
+		case err != nil && ctx.Err() != nil:
+			return azcore.AccessToken{}, c.failure(options, p.failed, errPassBudget)
 		case c.bar(i) != "": // it has turned out meanwhile that this is Azure: from the start, without the developer
 			c.mu.Lock()
 			p.failed = nil
