@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/standins"
 )
 
 const defaultTimeout = 30 * time.Second
 
 // config is what the command line asks for.
 type config struct {
-	host    host        // which stand-in
-	id      identity.ID // nil: the host's default identity
-	idKind  string      // in words
+	host    standins.Host // which stand-in
+	id      identity.ID   // nil: the host's default identity
+	idKind  string        // in words
 	outage  bool
 	vault   string // a real vault; "": the stand-ins
 	secret  string
@@ -32,7 +33,7 @@ func parse(args []string) (config, error) {
 	flags := flag.NewFlagSet("keyvault", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // an error is one line, and run prints it
 	flags.Usage = func() {}
-	hostName := flags.String("host", hostIMDS, "")
+	hostName := flags.String("host", standins.IMDS, "")
 	clientID := flags.String("client-id", "", "")
 	objectID := flags.String("object-id", "", "")
 	resourceID := flags.String("resource-id", "", "")
@@ -78,8 +79,8 @@ func parse(args []string) (config, error) {
 		return c.checked()
 	}
 	var known bool
-	if c.host, known = findHost(*hostName); !known {
-		return c, fmt.Errorf("-host %q: want %s", *hostName, hostNames())
+	if c.host, known = standins.Find(*hostName); !known {
+		return c, fmt.Errorf("-host %q: want %s", *hostName, standins.Names())
 	}
 	return c, nil
 }
@@ -123,22 +124,9 @@ Both:
   -timeout DURATION  give up after this time in all; default %v
   -h                 this text
 
-The stand-ins have these identities; that for cloudshell has the signed-in user instead, that for
-workloadidentity only the user-assigned one:
 `
 
 func usage(out io.Writer) {
-	var list strings.Builder
-	for _, h := range hosts {
-		fmt.Fprintf(&list, "                       %-16s  %s (%s)\n", h.name, h.what, h.selected)
-	}
-	_, _ = fmt.Fprintf(out, usageText, hostIMDS, list.String(), defaultTimeout)
-	for _, id := range hosts[0].endpoint("").Identities() {
-		_, _ = fmt.Fprintf(out, "  %s\n", kind(id))
-		_, _ = fmt.Fprintf(out, "    -client-id   %s\n", id.ClientID)
-		_, _ = fmt.Fprintf(out, "    -object-id   %s\n", id.ObjectID)
-		if !id.System { // a system-assigned identity has no resource of its own
-			_, _ = fmt.Fprintf(out, "    -resource-id %s\n", id.ResourceID)
-		}
-	}
+	_, _ = fmt.Fprintf(out, usageText, standins.IMDS, standins.HostList(), defaultTimeout)
+	standins.WriteIdentities(out)
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -141,9 +142,9 @@ func TestStandIns(t *testing.T) {
 func TestEveryHost(t *testing.T) {
 	stdout, _ := execute(t, 0, "-h")
 	var names []string
-	for _, h := range hosts {
-		names = append(names, h.name)
-		if want := "  " + h.name + "  "; !strings.Contains(stdout, want) {
+	for _, h := range standins.Hosts() {
+		names = append(names, h.Name)
+		if want := "  " + h.Name + "  "; !strings.Contains(stdout, want) {
 			t.Errorf("-h has no %q:\n%s", want, stdout)
 		}
 	}
@@ -177,10 +178,10 @@ func TestForeignHost(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	for _, h := range hosts {
-		t.Run(h.name, func(t *testing.T) {
-			skipWithoutHost(t, h.name)
-			stdout, _ := execute(t, 0, "-host", h.name, "-outage")
+	for _, h := range standins.Hosts() {
+		t.Run(h.Name, func(t *testing.T) {
+			skipWithoutHost(t, h.Name)
+			stdout, _ := execute(t, 0, "-host", h.Name, "-outage")
 			wantSecrets(t, stdout)
 			select {
 			case request := <-asked:
@@ -194,7 +195,7 @@ func TestForeignHost(t *testing.T) {
 // skipWithoutHost: the agent of Azure Arc is for two systems only, and the library refuses to look for it elsewhere.
 func skipWithoutHost(t *testing.T, host string) {
 	t.Helper()
-	if host == hostArc && runtime.GOOS != "linux" && runtime.GOOS != "windows" {
+	if host == standins.Arc && runtime.GOOS != "linux" && runtime.GOOS != "windows" {
 		t.Skip("Azure Arc's agent runs on Linux and Windows only")
 	}
 }
@@ -241,22 +242,22 @@ func wantTime(t *testing.T, line string, in, within time.Duration) {
 
 func standIn(t *testing.T, name string) *identitytest.Endpoint {
 	t.Helper()
-	h, ok := findHost(name)
+	h, ok := standins.Find(name)
 	if !ok {
 		t.Fatalf("there is no stand-in for host %q", name)
 	}
-	return h.endpoint(t.TempDir())
+	return h.Endpoint(t.TempDir())
 }
 
 func identities(t *testing.T) []identitytest.Identity {
 	t.Helper()
-	return standIn(t, hostIMDS).Identities()
+	return standIn(t, standins.IMDS).Identities()
 }
 
 func TestSelectIdentity(t *testing.T) {
 	system, user := identities(t)[0], identities(t)[1]
-	anyID := []string{hostIMDS, hostAppService, hostArc}
-	byClientID := slices.Concat(anyID, []string{hostAzureML, hostAppService2017})
+	anyID := []string{standins.IMDS, standins.AppService, standins.Arc}
+	byClientID := slices.Concat(anyID, []string{standins.AzureML, standins.AppService2017})
 	for _, test := range []struct {
 		hosts                         []string
 		flag, value, identity, reader string
@@ -267,7 +268,7 @@ func TestSelectIdentity(t *testing.T) {
 		{anyID, "-object-id", user.ObjectID, "object ID ", "the user-assigned identity, client ID " + user.ClientID},
 		{anyID, "-object-id", system.ObjectID, "object ID ", "the system-assigned identity, client ID " + system.ClientID},
 		{anyID, "-resource-id", user.ResourceID, "resource ID ", "the user-assigned identity, client ID " + user.ClientID},
-		{[]string{hostWorkloadIdentity}, "-client-id", user.ClientID, "client ID ", "the user-assigned identity, client ID " + user.ClientID},
+		{[]string{standins.WorkloadIdentity}, "-client-id", user.ClientID, "client ID ", "the user-assigned identity, client ID " + user.ClientID},
 	} {
 		for _, host := range test.hosts {
 			t.Run(host+" "+test.flag+" "+test.value, func(t *testing.T) {
@@ -276,7 +277,7 @@ func TestSelectIdentity(t *testing.T) {
 				wantField(t, stdout, "Identity", test.identity+test.value)
 				wantField(t, stdout, "Reader", test.reader)
 				requests := "1 to the identity endpoint, for 10 secrets"
-				if host == hostArc {
+				if host == standins.Arc {
 					requests = "2 to the identity endpoint (1 to learn which key file to read, 1 with the key), for 10 secrets"
 				}
 				wantField(t, stdout, "Requests", requests)
@@ -291,25 +292,25 @@ func TestWrongIdentity(t *testing.T) {
 	for _, test := range []struct {
 		host, flag, id, want string
 	}{
-		{hostIMDS, "-client-id", nobody, `400 invalid_request "Identity not found"`},
-		{hostIMDS, "-object-id", nobody, `400 invalid_request "Identity not found"`},
-		{hostIMDS, "-resource-id", "/subscriptions/" + nobody, `400 invalid_request "Identity not found"`},
-		{hostAppService, "-client-id", nobody, onAppService},
-		{hostAppService, "-object-id", nobody, onAppService},
-		{hostAppService, "-resource-id", "/subscriptions/" + nobody, onAppService},
-		{hostAppService2017, "-client-id", nobody, onAppService},
-		{hostAzureML, "-client-id", nobody, "400 IdentityNotFound"},
-		{hostArc, "-client-id", nobody, "404 identity_not_found"},
-		{hostArc, "-object-id", nobody, "404 identity_not_found"},
-		{hostArc, "-resource-id", "/subscriptions/" + nobody, "404 identity_not_found"},
-		{hostWorkloadIdentity, "-client-id", nobody, `400 unauthorized_client "AADSTS700016: `},
-		{hostWorkloadIdentity, "-client-id", identities(t)[0].ClientID, `400 unauthorized_client "AADSTS700016: `}, // the others' system-assigned one
+		{standins.IMDS, "-client-id", nobody, `400 invalid_request "Identity not found"`},
+		{standins.IMDS, "-object-id", nobody, `400 invalid_request "Identity not found"`},
+		{standins.IMDS, "-resource-id", "/subscriptions/" + nobody, `400 invalid_request "Identity not found"`},
+		{standins.AppService, "-client-id", nobody, onAppService},
+		{standins.AppService, "-object-id", nobody, onAppService},
+		{standins.AppService, "-resource-id", "/subscriptions/" + nobody, onAppService},
+		{standins.AppService2017, "-client-id", nobody, onAppService},
+		{standins.AzureML, "-client-id", nobody, "400 IdentityNotFound"},
+		{standins.Arc, "-client-id", nobody, "404 identity_not_found"},
+		{standins.Arc, "-object-id", nobody, "404 identity_not_found"},
+		{standins.Arc, "-resource-id", "/subscriptions/" + nobody, "404 identity_not_found"},
+		{standins.WorkloadIdentity, "-client-id", nobody, `400 unauthorized_client "AADSTS700016: `},
+		{standins.WorkloadIdentity, "-client-id", identities(t)[0].ClientID, `400 unauthorized_client "AADSTS700016: `}, // the others' system-assigned one
 	} {
 		t.Run(test.host+" "+test.flag, func(t *testing.T) {
 			skipWithoutHost(t, test.host)
 			_, stderr := execute(t, 1, "-host", test.host, test.flag, test.id)
 			attempts := "1 attempt,"
-			if test.host == hostArc { // a challenge counts
+			if test.host == standins.Arc { // a challenge counts
 				attempts = "2 attempts,"
 			}
 			for _, want := range []string{test.want, test.id, attempts, "(-h lists the identities of the stand-ins)"} {
@@ -330,11 +331,11 @@ func TestUnselectable(t *testing.T) {
 		flags [][]string
 		want  string // what the library advises
 	}{
-		{hostServiceFabric, [][]string{byClientID, byObjectID, byResourceID}, "the application's manifest assigns the identity"},
-		{hostCloudShell, [][]string{byClientID, byObjectID, byResourceID}, "its token is the signed-in user's"},
-		{hostAzureML, [][]string{byObjectID, byResourceID}, "give a ClientID"},
-		{hostAppService2017, [][]string{byObjectID, byResourceID}, "give a ClientID"},
-		{hostWorkloadIdentity, [][]string{byObjectID, byResourceID}, "give a ClientID"},
+		{standins.ServiceFabric, [][]string{byClientID, byObjectID, byResourceID}, "the application's manifest assigns the identity"},
+		{standins.CloudShell, [][]string{byClientID, byObjectID, byResourceID}, "its token is the signed-in user's"},
+		{standins.AzureML, [][]string{byObjectID, byResourceID}, "give a ClientID"},
+		{standins.AppService2017, [][]string{byObjectID, byResourceID}, "give a ClientID"},
+		{standins.WorkloadIdentity, [][]string{byObjectID, byResourceID}, "give a ClientID"},
 	} {
 		for _, flag := range test.flags {
 			t.Run(test.host+" "+flag[0], func(t *testing.T) {
@@ -437,12 +438,12 @@ func TestUnreachableVault(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	for _, h := range hosts {
-		t.Run(h.name, func(t *testing.T) {
-			skipWithoutHost(t, h.name)
+	for _, h := range standins.Hosts() {
+		t.Run(h.Name, func(t *testing.T) {
+			skipWithoutHost(t, h.Name)
 			ctx, interrupt := context.WithCancelCause(t.Context())
 			interrupt(errors.New("interrupt signal received"))
-			_, stderr := executeIn(ctx, t, 1, "-host", h.name)
+			_, stderr := executeIn(ctx, t, 1, "-host", h.Name)
 			if want := "keyvault: interrupt signal received\n"; stderr != want {
 				t.Errorf("stderr %q, want %q", stderr, want)
 			}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -33,20 +34,20 @@ func TestRealVault(t *testing.T) {
 		t.Skip("SSL_CERT_FILE is for Linux")
 	}
 	for _, test := range []struct{ host, detected, identity string }{
-		{hostIMDS, "IMDS, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set", "the host's default"},
-		{hostAppService, "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "the host's default"},
-		{hostServiceFabric, "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+		{standins.IMDS, "IMDS, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set", "the host's default"},
+		{standins.AppService, "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "the host's default"},
+		{standins.ServiceFabric, "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
 			"the host's default, which the application's manifest names"},
-		{hostAzureML, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
-		{hostAppService2017, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
-		{hostCloudShell, "Cloud Shell, because MSI_ENDPOINT is set and MSI_SECRET is not", "the host's default, which is the signed-in user"},
-		{hostWorkloadIdentity, "workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
+		{standins.AzureML, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
+		{standins.AppService2017, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
+		{standins.CloudShell, "Cloud Shell, because MSI_ENDPOINT is set and MSI_SECRET is not", "the host's default, which is the signed-in user"},
+		{standins.WorkloadIdentity, "workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
 			"the host's default, which AZURE_CLIENT_ID names"},
 	} {
 		t.Run(test.host, func(t *testing.T) {
 			endpoint := standIn(t, test.host)
-			host, _ := findHost(test.host)
-			v := startVaultFor(t, "example.vault.azure.net", host.readers(endpoint))
+			host, _ := standins.Find(test.host)
+			v := startVaultFor(t, "example.vault.azure.net", readers(host, endpoint))
 			read := realProgram(t, v, endpoint)
 			stdout, stderr := read("database-password")
 			for _, want := range []string{

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -71,7 +72,7 @@ func (v *vault) start() error {
 		TLSClientConfig: &tls.Config{RootCAs: trusted},
 	}
 	v.client = &http.Client{Transport: transport}
-	stop := serve(tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}}), v)
+	stop := standins.Serve(tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}}), v)
 	v.stop = func() {
 		transport.CloseIdleConnections()
 		stop()
