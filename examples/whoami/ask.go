@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity"
+)
+
+// retries are few, because somebody waits: with the library's own, which a service should have, an endpoint that is down
+// takes 30 s to find out, and a host that throttles 75 s. What passes within seconds is overcome nevertheless.
+var retries = policy.RetryOptions{MaxRetries: 2}
+
+// ask gets a token and enters what became of that.
+func (c config) ask(ctx context.Context, r *report) {
+	options := &identity.CredentialOptions{ID: c.id}
+	options.Retry = retries
+	credential, err := identity.NewCredential(options)
+	if err != nil {
+		r.Error = refusal(err)
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	start := time.Now()
+	// EnableCAE, as Azure SDK clients set it: some hosts have another token for those who don't understand claims challenges.
+	got, err := credential.GetToken(limited, policy.TokenRequestOptions{Scopes: []string{c.scope}, EnableCAE: true})
+	r.ElapsedMS = milliseconds(time.Since(start))
+	for _, resource := range credential.Status().Resources {
+		r.Requests += resource.Requests // of the one resource that this process asks for
+	}
+	if err != nil {
+		r.fail(c, err)
+		return
+	}
+	r.Answers = true
+	r.read(got)
+}
+
+func (r *report) fail(c config, err error) {
+	e, ok := errors.AsType[*identity.AuthenticationError](err)
+	if !ok { // about an argument: nothing was asked
+		r.Error = refusal(err)
+		return
+	}
+	r.Status = e.StatusCode
+	r.Answers = e.StatusCode != 0 && !errors.Is(err, identity.ErrUnavailable) // what isn't IMDS may answer at its address
+	r.Error = c.explain(e, r)
+}
+
+// read takes from the token what may be told.
+func (r *report) read(got azcore.AccessToken) {
+	r.Token = &token{For: strings.TrimSuffix(r.Asked.Scope, "/.default"), ExpiresOn: got.ExpiresOn.UTC().Truncate(time.Second)}
+	claims, ok := readClaims(got.Token)
+	if !ok {
+		r.Token.Opaque = true
+		return
+	}
+	r.Identity = claims.principal(r.Host)
+	if audience := claims.text("aud"); audience != "" {
+		r.Token.For = audience
+	}
+}
+
+// milliseconds with three digits after the point: a hit on loopback takes less than one.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(time.Microsecond)) / float64(time.Millisecond)
+}
