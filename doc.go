@@ -55,6 +55,15 @@
 // Credentials with the default transport share one cache per process; one with a Transport or policies of its own has its
 // own. There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
 //
+// [Credential.Refresh] asks the host although a token is held, [Credential.Status] tells what is held and what went wrong, and
+// [Credential.Ready] is for start-up and readiness probes.
+//
+// # On Azure and on a laptop
+//
+// [NewDefaultCredential] is the managed or workload identity on Azure, and on a laptop the developer who is logged in with the
+// Azure CLI or the Azure Developer CLI; never the developer on Azure. [NewChain] tries any credentials in order, and goes on only
+// from one that is unavailable. [NewAzureCLICredential] and [NewAzureDeveloperCLICredential] are the developer's alone.
+//
 // # Errors
 //
 // A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came back, and what to check.
