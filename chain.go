@@ -253,5 +253,5 @@ func (c *Chain) ask(ctx context.Context, i int, options policy.TokenRequestOptio
 }
 
 // Ready is as [Credential.Ready]: nil once a token is held for each of the scopes, by whichever source. It waits while all
-// sources are unavailable, until ctx ends.
+// sources are unavailable, and so needs a ctx that ends: a laptop on which nobody logs in is never ready.
 func (c *Chain) Ready(ctx context.Context, scopes ...string) error { return ready(ctx, c, scopes) }
