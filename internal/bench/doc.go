@@ -2,4 +2,4 @@
 // module of its own, so that the peers never reach a user's go.sum.
 //
 //	go -C internal/bench test -v -bench .
-package bench
+package main

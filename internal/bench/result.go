@@ -1,0 +1,52 @@
+package main
+
+import "context"
+
+// measurement is one section of docs/performance.md: it measures, and judges what it measured.
+type measurement struct {
+	name    string                                                                   // for progress and for choosing it by flag
+	measure func(ctx context.Context, short bool, say func(string)) (section, error) // say tells of progress
+}
+
+// section is what a measurement brought.
+type section struct {
+	title    string
+	text     []string // paragraphs: what was measured and how
+	tables   []table
+	charts   []chart
+	verdicts []verdict
+}
+
+// table is one of Markdown's.
+type table struct {
+	caption string
+	head    []string
+	rows    [][]string
+}
+
+// verdict is a figure beside its bound.
+type verdict struct {
+	what  string
+	got   float64
+	bound float64 // got must not be above it
+	unit  string  // "x" for a ratio
+	why   string  // why that bound, or why that is the floor
+}
+
+func (v verdict) holds() bool { return v.got <= v.bound }
+
+// chart becomes a picture beside docs/performance.md.
+type chart struct {
+	file       string // such as storm.svg
+	title, alt string
+	x, y       string // what the axes show, with units
+	logX, logY bool
+	series     []series
+}
+
+// series is a line of a chart.
+type series struct {
+	name string
+	x, y []float64
+	dash bool // for limits and ideals
+}
