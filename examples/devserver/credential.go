@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity"
+)
+
+// The values of -credential.
+const (
+	credentialCLI     = "azurecli"
+	credentialAZD     = "azd"
+	credentialDefault = "default"
+)
+
+// checkCredential refuses what the library would refuse, too, in the flags' names.
+func (c config) checkCredential() error {
+	switch {
+	case c.credential != credentialCLI && c.credential != credentialAZD && c.credential != credentialDefault:
+		return fmt.Errorf("-credential %q: want azurecli, azd or default", c.credential)
+	case c.tenant != "" && c.credential == credentialDefault:
+		return errors.New("-tenant is for -credential azurecli or azd")
+	case c.subscription != "" && c.credential != credentialCLI:
+		return errors.New("-subscription is for -credential azurecli")
+	case c.subscription != "" && c.tenant != "":
+		return errors.New("-subscription and -tenant exclude each other: a subscription has one tenant")
+	}
+	return nil
+}
+
+// whose says it in words.
+func (c config) whose() string {
+	switch c.credential {
+	case credentialAZD:
+		return "the user of the Azure Developer CLI"
+	case credentialDefault:
+		return "the library's default chain"
+	}
+	return "the user of the Azure CLI"
+}
+
+// newCredential sends and runs nothing.
+func (c config) newCredential() (azcore.TokenCredential, error) {
+	if c.credential == credentialAZD {
+		return identity.NewAzureDeveloperCLICredential(&identity.AzureDeveloperCLICredentialOptions{TenantID: c.tenant})
+	}
+	return identity.NewAzureCLICredential(&identity.AzureCLICredentialOptions{TenantID: c.tenant, Subscription: c.subscription})
+}

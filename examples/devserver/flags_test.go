@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// TestNotLoopback: without -allow-remote nothing is bound that others could reach.
+func TestNotLoopback(t *testing.T) {
+	t.Parallel()
+	for _, address := range []string{"0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[2001:db8::1]:0", "[::ffff:192.0.2.1]:0", "[fe80::1%lo]:0", "172.17.0.1:16925"} {
+		fails(t, "is not loopback", "-listen", address)
+		c, err := parse([]string{"-listen", address, "-allow-remote"})
+		if err != nil || !c.remote() || len(c.protocols) != 1 || c.protocols[0].name != appService.name {
+			t.Errorf("%s with -allow-remote: %+v, %v, want App Service alone", address, c, err)
+		}
+	}
+	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:0", "[::1]:0", "localhost:0", "LOCALHOST:80", "[::ffff:127.0.0.1]:0"} {
+		c, err := parse([]string{"-listen", address})
+		if err != nil || c.remote() || len(c.protocols) != 2 {
+			t.Errorf("%s: %+v, %v, want it to be loopback with both protocols", address, c, err)
+		}
+	}
+}
+
+// TestRemoteStartUp: the name that programs are given, and what the log warns of. Nothing is bound.
+func TestRemoteStartUp(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		base string
+		risk string
+	}{
+		{[]string{"-listen", "172.17.0.1:80", "-allow-remote"}, "http://172.17.0.1:16925", "has the secret"},
+		{[]string{"-listen", "[2001:db8::1]:80", "-allow-remote"}, "http://[2001:db8::1]:16925", "has the secret"},
+		{[]string{"-listen", "0.0.0.0:80", "-allow-remote"}, "http://host.docker.internal:16925", "has the secret"},
+		{[]string{"-listen", "0.0.0.0:80", "-allow-remote", "-host-name", "laptop.test", "-protocols", "imds,appservice"}, "http://laptop.test:16925", "whoever can reach the port gets your tokens"},
+	} {
+		c, err := parse(test.args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := startUp{config: c, address: "192.0.2.1:16925", secret: secret}
+		if got := s.variables()[0]; got != "IDENTITY_ENDPOINT="+test.base+"/msi/token" {
+			t.Errorf("%q: %s, want it at %s", test.args, got, test.base)
+		}
+		if got := s.remoteRisk(); !strings.Contains(got, test.risk) {
+			t.Errorf("%q: warns %q, want %q in it", test.args, got, test.risk)
+		}
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		want string
+		args []string
+	}{
+		{"-verbose", []string{"-verbose"}},
+		{`unexpected argument "az"`, []string{"az"}},
+		{"-listen is empty", []string{"-listen", ""}},
+		{"-host-name is empty", []string{"-host-name="}},
+		{"-env is empty", []string{"-env="}},
+		{"-tenant is empty", []string{"-tenant", ""}},
+		{"-protocols is empty", []string{"-protocols", ""}},
+		{"want an address and a port", []string{"-listen", ":16925"}},
+		{"want an address and a port", []string{"-listen", "127.0.0.1"}},
+		{"want an address and a port", []string{"-listen", "laptop.test:80"}},
+		{"want an address and a port", []string{"-listen", "localhost"}},
+		{"want an address and a port", []string{"-listen", "127.0.0.1:http"}},
+		{"want an address and a port", []string{"-listen", "127.0.0.1:65536"}},
+		{`-protocols "arc"`, []string{"-protocols", "arc"}},
+		{`-protocols "imds,"`, []string{"-protocols", "imds,"}},
+		{`-host-name "http://a"`, []string{"-host-name", "http://a"}},
+		{"want a client ID", []string{"-accept-id", ""}},
+		{`-credential "gcloud": want azurecli, azd or default`, []string{"-credential", "gcloud"}},
+		{"-subscription is for", []string{"-credential", "azd", "-subscription", "s"}},
+		{"-tenant is for", []string{"-credential", "default", "-tenant", "t"}},
+		{"exclude each other", []string{"-subscription", "s", "-tenant", "t"}},
+	} {
+		fails(t, test.want, test.args...)
+	}
+}
+
+// TestCredentials: each value of the flag makes one, without running anything.
+func TestCredentials(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for _, args := range [][]string{
+		nil, {"-tenant", "a.example"}, {"-subscription", "s"}, {"-credential", "azd"}, {"-credential", "azd", "-tenant", "a.example"}, {"-credential", "default"},
+	} {
+		c, err := parse(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if credential, err := c.newCredential(); err != nil || credential == nil {
+			t.Errorf("%q: %v, %v", args, credential, err)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"-h"}, &stdout, &stderr, config.newCredential); status != 0 || stderr.Len() > 0 {
+		t.Errorf("status %d, stderr %q", status, &stderr)
+	}
+	for _, want := range []string{
+		"-credential", "-tenant", "-subscription", "-accept-id", "-listen", "-protocols", "-host-name", "-env", "-allow-remote", "-h ",
+		defaultListen, dockerHost,
+	} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("-h has no %q:\n%s", want, &stdout)
+		}
+	}
+}
