@@ -29,7 +29,11 @@ func TestMain(m *testing.M) {
 			}
 		}
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if peerDir != "" {
+		_ = os.RemoveAll(peerDir)
+	}
+	os.Exit(status)
 }
 
 // withoutAgent skips what needs a machine without the agent of Azure Arc, which is seen before IMDS.

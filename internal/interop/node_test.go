@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -170,21 +171,13 @@ func install(t *testing.T) func(*testing.T, []asked) []answered {
 	if err != nil {
 		t.Skip("there is no node on PATH")
 	}
-	npm, err := exec.LookPath("npm")
-	if err != nil {
+	if _, err := exec.LookPath("npm"); err != nil {
 		t.Skip("there is no npm on PATH")
 	}
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "token.js"} {
-		content, err := os.ReadFile(filepath.Join("node", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	dir, err := installed()
+	if err != nil {
+		t.Fatal(err)
 	}
-	run(t, 3*time.Minute, dir, inherited, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
 
 	return func(t *testing.T, asks []asked) (answers []answered) {
 		t.Helper()
@@ -207,19 +200,49 @@ func install(t *testing.T) func(*testing.T, []asked) []answered {
 	}
 }
 
+// peerDir is where the peer is, once a test has asked for it. TestMain removes it.
+var peerDir string
+
+// installed gets the peer, once for all tests.
+var installed = sync.OnceValues(func() (dir string, err error) {
+	if peerDir, err = os.MkdirTemp("", "interop-"); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"package.json", "package-lock.json", "token.js"} {
+		content, err := os.ReadFile(filepath.Join("node", name))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(peerDir, name), content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	_, err = execute(ctx, peerDir, inherited, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
+	return peerDir, err
+})
+
 // run runs a program to its end, for which it has limit.
 func run(t *testing.T, limit time.Duration, dir string, environment []string, program string, arguments ...string) (stdout []byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
+	stdout, err := execute(ctx, dir, environment, program, arguments...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stdout
+}
+
+func execute(ctx context.Context, dir string, environment []string, program string, arguments ...string) (stdout []byte, err error) {
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Dir, command.Env = dir, environment
 	command.WaitDelay = 5 * time.Second // its own children may hold the pipes
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
-	stdout, err := command.Output()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s%s", program, arguments, err, stdout, stderr.Bytes())
+	if stdout, err = command.Output(); err != nil {
+		return nil, fmt.Errorf("%s %v: %w\n%s%s", program, arguments, err, stdout, stderr.Bytes())
 	}
-	return stdout
+	return stdout, nil
 }
