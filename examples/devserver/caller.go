@@ -31,7 +31,7 @@ func (h *handler) stranger(r *http.Request) string {
 	if r.URL.IsAbs() {
 		return "this request is for a proxy, and devserver is none: ask without one (NO_PROXY=" + h.hostOf(r) + ")"
 	}
-	if !h.isKnown(hostname(r.Host)) {
+	if !isKnown(hostname(r.Host), h.hostName) {
 		// A name of somebody else's that leads to this machine is how a web page would come around the browser's rules.
 		return "unknown name in the header Host: start devserver with -host-name and that name if it is this machine's"
 	}
@@ -40,18 +40,19 @@ func (h *handler) stranger(r *http.Request) string {
 
 // hostOf is the name of this machine to give as advice: the request's own if it is a known one.
 func (h *handler) hostOf(r *http.Request) string {
-	if name := hostname(r.Host); h.isKnown(name) {
+	if name := hostname(r.Host); isKnown(name, h.hostName) {
 		return name
 	}
 	return dockerHost
 }
 
-// isKnown: an address is no name that could be made to lead elsewhere.
-func (h *handler) isKnown(name string) bool {
+// isKnown reports whether a name is this machine's: one of the usual, or the own one that -host-name gives it. An address is no
+// name that could be made to lead elsewhere.
+func isKnown(name, own string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
 	}
-	return slices.ContainsFunc(append([]string{h.hostName}, usualHosts...), func(known string) bool {
+	return slices.ContainsFunc(append([]string{own}, usualHosts...), func(known string) bool {
 		return known != "" && strings.EqualFold(name, known)
 	})
 }

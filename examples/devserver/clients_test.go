@@ -13,17 +13,24 @@ import (
 	"github.com/keyless-go/identity"
 )
 
+// withoutHosts takes away the variables by which a host is found, so that the machine's own don't decide.
+func withoutHosts(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{
+		"AZURE_FEDERATED_TOKEN_FILE", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER",
+		"IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET",
+		"AZURE_TOKEN_CREDENTIALS", "AZURE_CLIENT_ID",
+	} {
+		t.Setenv(name, "")
+	}
+}
+
 // start serves the handler on loopback, and sets the variables by which programs find it, and no others.
 func (f fixture) start(t *testing.T, p protocol) {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	for _, name := range []string{
-		"AZURE_FEDERATED_TOKEN_FILE", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER",
-		"IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET",
-	} {
-		t.Setenv(name, "")
-	}
+	withoutHosts(t)
 	address := strings.TrimPrefix(server.URL, "http://")
 	lines := startUp{config: config{protocols: []protocol{p}, hostName: "127.0.0.1"}, address: address, secret: f.secret}.variables()
 	for _, line := range lines {

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity"
@@ -20,14 +22,20 @@ func (c config) checkCredential() error {
 	switch {
 	case c.credential != credentialCLI && c.credential != credentialAZD && c.credential != credentialDefault:
 		return fmt.Errorf("-credential %q: want azurecli, azd or default", c.credential)
-	case c.tenant != "" && c.credential == credentialDefault:
-		return errors.New("-tenant is for -credential azurecli or azd")
 	case c.subscription != "" && c.credential != credentialCLI:
 		return errors.New("-subscription is for -credential azurecli")
 	case c.subscription != "" && c.tenant != "":
 		return errors.New("-subscription and -tenant exclude each other: a subscription has one tenant")
+	case c.credential == credentialDefault && c.isItself(identity.Detect().Endpoint):
+		return errors.New("this shell has devserver's own variables, so that it would ask itself: unset IDENTITY_ENDPOINT and AZURE_POD_IDENTITY_AUTHORITY_HOST")
 	}
 	return nil
+}
+
+// isItself reports whether an endpoint that was detected is where this program is about to listen.
+func (c config) isItself(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	return err == nil && u.Port() == strconv.Itoa(int(c.listen.Port())) && isKnown(u.Hostname(), c.hostName)
 }
 
 // whose says it in words.
@@ -43,7 +51,10 @@ func (c config) whose() string {
 
 // newCredential sends and runs nothing.
 func (c config) newCredential() (azcore.TokenCredential, error) {
-	if c.credential == credentialAZD {
+	switch c.credential {
+	case credentialDefault:
+		return identity.NewDefaultCredential(&identity.DefaultCredentialOptions{TenantID: c.tenant})
+	case credentialAZD:
 		return identity.NewAzureDeveloperCLICredential(&identity.AzureDeveloperCLICredentialOptions{TenantID: c.tenant})
 	}
 	return identity.NewAzureCLICredential(&identity.AzureCLICredentialOptions{TenantID: c.tenant, Subscription: c.subscription})

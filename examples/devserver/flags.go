@@ -96,8 +96,9 @@ Usage:
   devserver [flags]
 
 Whose tokens:
-  -credential NAME    azurecli (default), azd or default, the library's chain for developers
-  -tenant ID          of this tenant, for azurecli and azd
+  -credential NAME    azurecli (default), azd, or default: the library's chain of this machine's own identity,
+                      if it has one, the Azure CLI and azd
+  -tenant ID          the developer's tokens of this tenant
   -subscription NAME  of this subscription's tenant and user, for azurecli
   -accept-id ID       also for programs that ask for the identity with this client ID, object ID or
                       resource ID; can be given more than once. Others are refused

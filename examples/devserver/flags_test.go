@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -45,8 +46,15 @@ func TestRemoteStartUp(t *testing.T) {
 		if got := s.variables()[0]; got != "IDENTITY_ENDPOINT="+test.base+"/msi/token" {
 			t.Errorf("%q: %s, want it at %s", test.args, got, test.base)
 		}
-		if got := s.remoteRisk(); !strings.Contains(got, test.risk) {
-			t.Errorf("%q: warns %q, want %q in it", test.args, got, test.risk)
+		var out, logged bytes.Buffer
+		if err := s.announce(&out, slog.New(slog.NewTextHandler(&logged, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if got := logged.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, test.risk) {
+			t.Errorf("%q: logged %q, want a warning with %q in it", test.args, got, test.risk)
+		}
+		if !strings.Contains(out.String(), "  docker run -e IDENTITY_ENDPOINT="+test.base) {
+			t.Errorf("%q: printed\n%s", test.args, &out)
 		}
 	}
 }
@@ -76,7 +84,7 @@ func TestBadFlags(t *testing.T) {
 		{"want a client ID", []string{"-accept-id", ""}},
 		{`-credential "gcloud": want azurecli, azd or default`, []string{"-credential", "gcloud"}},
 		{"-subscription is for", []string{"-credential", "azd", "-subscription", "s"}},
-		{"-tenant is for", []string{"-credential", "default", "-tenant", "t"}},
+		{"-subscription is for", []string{"-credential", "default", "-subscription", "s"}},
 		{"exclude each other", []string{"-subscription", "s", "-tenant", "t"}},
 	} {
 		fails(t, test.want, test.args...)
@@ -85,9 +93,11 @@ func TestBadFlags(t *testing.T) {
 
 // TestCredentials: each value of the flag makes one, without running anything.
 func TestCredentials(t *testing.T) {
+	withoutHosts(t)
 	t.Setenv("PATH", t.TempDir())
 	for _, args := range [][]string{
 		nil, {"-tenant", "a.example"}, {"-subscription", "s"}, {"-credential", "azd"}, {"-credential", "azd", "-tenant", "a.example"}, {"-credential", "default"},
+		{"-credential", "default", "-tenant", "a.example"},
 	} {
 		c, err := parse(args)
 		if err != nil {
@@ -95,6 +105,28 @@ func TestCredentials(t *testing.T) {
 		}
 		if credential, err := c.newCredential(); err != nil || credential == nil {
 			t.Errorf("%q: %v, %v", args, credential, err)
+		}
+	}
+}
+
+// TestItself: a chain that looks for an identity endpoint must not find this one.
+func TestItself(t *testing.T) {
+	withoutHosts(t)
+	t.Setenv("IDENTITY_HEADER", "of an earlier run")
+	for endpoint, itself := range map[string]bool{
+		"http://127.0.0.1:16925/msi/token":            true,
+		"http://host.docker.internal:16925/msi/token": true,
+		"http://laptop.test:16925/msi/token":          true,
+		"http://other.test:16925/msi/token":           false,
+		"http://127.0.0.1:4141/msi/token":             false,
+	} {
+		t.Setenv("IDENTITY_ENDPOINT", endpoint)
+		_, err := parse([]string{"-credential", "default", "-host-name", "laptop.test"})
+		if (err != nil) != itself || err != nil && !strings.Contains(err.Error(), "ask itself") {
+			t.Errorf("%s: got %v, want an error: %t", endpoint, err, itself)
+		}
+		if _, err := parse([]string{"-host-name", "laptop.test"}); err != nil {
+			t.Errorf("%s: got %v for the Azure CLI, which doesn't look", endpoint, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -213,5 +214,11 @@ func TestReflected(t *testing.T) {
 		if text := fmt.Sprint(body) + f.logged.String(); strings.Contains(text, sent) {
 			t.Errorf("a token came back: %s", text)
 		}
+	}
+	r := good(imds)
+	set("resource", sent)(r)
+	f.ServeHTTP(httptest.NewRecorder(), r) // whose answer has the resource as it was sent
+	if strings.Contains(f.logged.String(), sent) || !strings.Contains(f.logged.String(), "resource=REDACTED") {
+		t.Errorf("logged %s, want the resource without a token in it", f.logged)
 	}
 }

@@ -74,11 +74,8 @@ func (c config) run(ctx context.Context, out io.Writer, log *slog.Logger, newCre
 		}
 		defer func() { _ = os.Remove(c.envFile) }()
 	}
-	if err := s.print(out); err != nil {
+	if err := s.announce(out, log); err != nil {
 		return err
-	}
-	if c.remote() {
-		log.Warn("this address is not loopback: " + s.remoteRisk())
 	}
 	return serve(ctx, listener, h)
 }

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
@@ -22,7 +23,6 @@ import (
 type running struct {
 	printed string            // until it was ready
 	values  map[string]string // of the variables that it printed
-	file    string            // of -env
 	log     *bytes.Buffer     // for after the end
 	stop    func() (status int)
 }
@@ -197,7 +197,9 @@ func TestEnvFileOfOthers(t *testing.T) {
 func fails(t *testing.T, want string, args ...string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), args, &stdout, &stderr, func(config) (azcore.TokenCredential, error) { return &developer{}, nil })
+	limited, cancel := context.WithTimeout(t.Context(), 10*time.Second) // or a program that should have failed would run on
+	defer cancel()
+	status := run(limited, args, &stdout, &stderr, func(config) (azcore.TokenCredential, error) { return &developer{}, nil })
 	line, ok := strings.CutSuffix(stderr.String(), "\n")
 	if status != 1 || !ok || !strings.HasPrefix(line, "devserver: ") || strings.Contains(line, "\n") || !strings.Contains(line, want) || stdout.Len() > 0 {
 		t.Errorf("devserver %q: status %d, stderr %q, stdout %q; want 1 and one line with %q", args, status, &stderr, &stdout, want)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -43,7 +44,8 @@ func (s startUp) variables() (lines []string) {
 	return lines
 }
 
-func (s startUp) print(out io.Writer) error {
+// announce prints what to set, and warns of an address that others can reach.
+func (s startUp) announce(out io.Writer, log *slog.Logger) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Tokens of %s at http://%s until Ctrl-C\n\n", s.whose(), s.address)
 	run := "docker run "
@@ -76,6 +78,9 @@ func (s startUp) print(out io.Writer) error {
 	}
 	if s.has(imds) && !s.remote() {
 		b.WriteString("\nIMDS's protocol has no secret: every user and every program of this machine can get a token of\nyours. -protocols appservice leaves it out.\n")
+	}
+	if s.remote() {
+		log.Warn("this address is not loopback: " + s.remoteRisk())
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
