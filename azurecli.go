@@ -24,8 +24,8 @@ type AzureCLICredentialOptions struct {
 	// selected. It excludes TenantID, because az takes one of the two.
 	Subscription string
 
-	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without a
-	// TenantID any is allowed.
+	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without
+	// both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn), without any secret. nil is silent.
@@ -174,9 +174,9 @@ func azureCLIEnd(unixTime, local, token string) (time.Time, bool) {
 }
 
 // firstOf is the earlier of two times that a local clock shows alike, when it is put back at the end of summer time. Lord Howe's
-// is put back by half an hour.
+// is put back by half an hour, the one at Troll in Antarctica by two.
 func firstOf(t time.Time) time.Time {
-	for _, step := range []time.Duration{time.Hour, 30 * time.Minute} {
+	for _, step := range []time.Duration{2 * time.Hour, time.Hour, 30 * time.Minute} {
 		if earlier := t.Add(-step); earlier.Format(time.DateTime) == t.Format(time.DateTime) {
 			return earlier
 		}

@@ -21,8 +21,8 @@ type AzureDeveloperCLICredentialOptions struct {
 	// a resource asks for, as Key Vault's clients do.
 	TenantID string
 
-	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without a
-	// TenantID any is allowed.
+	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without
+	// both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn), without any secret. nil is silent.

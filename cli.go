@@ -107,10 +107,10 @@ func (s *cli) choose(options policy.TokenRequestOptions) (variant, error) {
 		return variant{}, err
 	}
 	tenant := strings.ToLower(options.TenantID)
-	if s.home == "" || slices.ContainsFunc(s.allowed, func(t string) bool { return t == anyTenant || strings.EqualFold(t, tenant) }) {
+	if s.home == "" && len(s.allowed) == 0 || slices.ContainsFunc(s.allowed, func(t string) bool { return t == anyTenant || strings.EqualFold(t, tenant) }) {
 		return variant{tenant: tenant}, nil
 	}
-	return variant{}, fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, %s.TenantID is %s: is the resource in the wrong tenant? If not, name it in %s.AdditionallyAllowedTenants",
+	return variant{}, fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, %s.TenantID is %q: is the resource in the wrong tenant? If not, name it in %s.AdditionallyAllowedTenants",
 		options.TenantID, s.options, s.home, s.options)
 }
 
@@ -185,13 +185,14 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error) {
 		login += " " + s.tenant + " " + tenant
 	}
 	switch {
-	case errors.Is(err, errNotOnPath), exited && exit.code == 127: // az's script can't find its Python
+	case errors.Is(err, errNotOnPath), exited && exit.noSuchProgram(): // az's script can't find its Python
 		e.reason, e.transient = ErrUnavailable, true
 		e.what = s.program + " is not installed, or not on PATH"
 		e.hint = "install it from " + s.install + " and run " + s.login
 		return
 	case errors.Is(err, context.DeadlineExceeded):
 		e.what, e.transient = fmt.Sprintf("%s did not answer within %v and was ended", s.program, toolTimeout), true
+		a.claims = "" // the caller's business
 		e.hint = "does " + strings.Join(append([]string{s.program}, s.arguments(s, a)...), " ") + " work in a terminal?"
 		return
 	case !exited:

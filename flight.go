@@ -101,6 +101,9 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	if before != nil && !now.Before(before.token.ExpiresOn) {
 		valid = nil
 	}
+	if last := f.tally.last.Load(); last != nil { // perhaps overcome
+		e.lastErr, e.lastErrAt = last.err.Error(), last.at
+	}
 	o := outcome{first: valid == nil, err: err}
 	var keep time.Duration
 	if err != nil {
@@ -114,7 +117,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		keep = wait + keepFailed
 		if valid != nil {
 			due := e.cooling
-			if now.Before(before.token.RefreshOn) { // a failed challenge is no reason to renew earlier
+			if now.Before(before.token.RefreshOn) && !before.doubted() { // a failed challenge is no reason to renew earlier
 				due = before.token.RefreshOn
 			}
 			e.held.Store(before.until(due))
@@ -126,7 +129,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	} else {
 		e.failures, e.err, e.cooling = 0, nil, time.Time{}
 		e.granted++
-		if valid != nil && !f.forced && g.expiresOn.Before(before.token.ExpiresOn) {
+		if valid != nil && !valid.doubted() && !f.forced && g.expiresOn.Before(before.token.ExpiresOn) {
 			g.token, g.expiresOn, g.refreshIn = before.token.Token, before.token.ExpiresOn, 0 // the one that lasts longer stays
 		}
 		h := newHeld(g, before, now)

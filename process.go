@@ -25,6 +25,12 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
+// noSuchProgram reports whether a script ended because there is no program of a name in it, as the shells of Unix say it, and
+// that of Windows, which may forget its number when the script goes on.
+func (e *exitError) noSuchProgram() bool {
+	return e.code == 127 || e.code == 9009 || strings.Contains(e.stderr, "' is not recognized")
+}
+
 const (
 	// maxOutput of a program is kept, and maxComplaint of its standard error; the rest is read and thrown away.
 	maxOutput    = maxBody

@@ -21,6 +21,9 @@ func (h *held) until(due time.Time) *held {
 	return &other
 }
 
+// doubted reports whether a resource has refused the token: see cache.doubt.
+func (h *held) doubted() bool { return h.expiring.IsZero() }
+
 const (
 	// expiringWindow and longLived: azcore's clients also begin to press for a new token 5 minutes before the end. A
 	// token that lives 10 minutes or less spends its life near the end, and waiting would be the rule.
@@ -75,7 +78,7 @@ func newHeld(g grant, before *held, now time.Time) *held {
 		expiring: g.expiresOn,
 	}
 	switch {
-	case repeated && before.token.ExpiresOn.Equal(g.expiresOn) && !before.expiring.IsZero(): // zero after doubt
+	case repeated && before.token.ExpiresOn.Equal(g.expiresOn) && !before.doubted():
 		h.expiring = before.expiring
 	case life > longLived:
 		h.expiring = g.expiresOn.Add(-expiringWindow)

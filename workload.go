@@ -97,12 +97,12 @@ func tokenURL(authority *url.URL, tenant string) *url.URL {
 	return authority.JoinPath(tenant, "oauth2/v2.0/token")
 }
 
-// validateTenant: a tenant is a GUID or a domain name, and becomes an element of a path.
+// validateTenant: a tenant is a GUID or a domain name, and becomes an element of a path, or a word behind an option.
 func validateTenant(field, tenant string) error {
 	switch {
 	case tenant == "":
 		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
-	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.ContainsFunc(tenant, func(r rune) bool {
+	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), strings.ContainsFunc(tenant, func(r rune) bool {
 		return r != '.' && r != '-' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 	}):
 		return errors.New("identity: " + field + ": is no tenant: want a GUID or a domain name")

@@ -1,0 +1,398 @@
+package identity
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	_ "time/tzdata" // zones by name, wherever the tests run
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+)
+
+func azureCLIOf(tb testing.TB, tool *fakeTool, options AzureCLICredentialOptions) *AzureCLICredential {
+	tb.Helper()
+	cred, err := newAzureCLI(newRealm(), &options, tool.env())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cred
+}
+
+func TestAzureCLIArguments(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		options AzureCLICredentialOptions
+		scope   string
+		tenant  string // of the request
+		want    []string
+	}{
+		{"plain", AzureCLICredentialOptions{}, vaultScope, "", nil},
+		{"no suffix", AzureCLICredentialOptions{}, "https://vault.azure.net", "", nil},
+		{"tenant", AzureCLICredentialOptions{TenantID: "Contoso.example"}, vaultScope, "", []string{"--tenant", "contoso.example"}},
+		{"tenant of the request", AzureCLICredentialOptions{}, vaultScope, otherTenant, []string{"--tenant", otherTenant}},
+		{"allowed tenant of the request", AzureCLICredentialOptions{TenantID: homeTenant, AdditionallyAllowedTenants: []string{"*"}}, vaultScope, otherTenant, []string{"--tenant", otherTenant}},
+		{"subscription", AzureCLICredentialOptions{Subscription: "My Sub"}, vaultScope, "", []string{"--subscription", "My Sub"}},
+		{"subscription and tenant of the request", AzureCLICredentialOptions{Subscription: "s"}, vaultScope, homeTenant, []string{"--subscription", "s"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tool := granting(azGrants)
+			cred := azureCLIOf(t, tool, tt.options)
+			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{tt.scope}, TenantID: tt.tenant, EnableCAE: true}); err != nil {
+				t.Fatal(err)
+			}
+			want := [][]string{append([]string{"account", "get-access-token", "-o", "json", "--resource", "https://vault.azure.net"}, tt.want...)}
+			if diff := cmp.Diff(want, tool.runs); diff != "" {
+				t.Errorf("arguments (-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("double slash", func(t *testing.T) {
+		t.Parallel()
+		tool := granting(azGrants)
+		if _, err := azureCLIOf(t, tool, AzureCLICredentialOptions{}).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://x.example//.default"}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := tool.runs[0][5]; got != "https://x.example/" {
+			t.Errorf("resource is %q, want its slash kept", got)
+		}
+	})
+}
+
+func TestAzureCLIOutput(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	end := now.Add(time.Hour)
+	local := end.In(time.Local).Format("2006-01-02 15:04:05.000000")
+	jwt := jwtOf(fmt.Sprintf(`{"exp":%d}`, end.Unix()))
+	early := jwtOf(fmt.Sprintf(`{"exp":%d}`, end.Add(-time.Minute).Unix()))
+	for _, tt := range []struct {
+		name, out string
+		end       time.Time
+		err       string
+	}{
+		{"2.54 and later", fmt.Sprintf(`{"accessToken":"t","expiresOn":"2001-01-01 00:00:00.000000","expires_on":%d,"subscription":"s","tenant":"T","tokenType":"Bearer"}`, end.Unix()), end, ""},
+		{"before 2.54", fmt.Sprintf(`{"accessToken":"t","expiresOn":%q,"subscription":"s","tenant":"T","tokenType":"Bearer"}`, local), end, ""},
+		{"without fractions", fmt.Sprintf(`{"accessToken":"t","expiresOn":%q}`, end.In(time.Local).Format(time.DateTime)), end, ""},
+		{"a fraction", fmt.Sprintf(`{"accessToken":"t","expiresOn":%q}`, end.In(time.Local).Format(time.DateTime)+".25"), end.Add(250 * time.Millisecond), ""},
+		{"tenant-only account", fmt.Sprintf(`{"accessToken":"t","expires_on":%d,"tenant":"T","tokenType":"Bearer"}`, end.Unix()), end, ""},
+		{"numbers as strings", fmt.Sprintf(`{"accessToken":"t","expires_on":"%d"}`, end.Unix()), end, ""},
+		{"zero, and the local time", fmt.Sprintf(`{"accessToken":"t","expires_on":0,"expiresOn":%q}`, local), end, ""},
+		{"N/A, and the token's own", `{"accessToken":"` + jwt + `","expiresOn":"N/A"}`, end, ""},
+		{"null, and the token's own", `{"accessToken":"` + jwt + `","expiresOn":null,"expires_on":null}`, end, ""},
+		{"none, and the token's own", `{"accessToken":"` + jwt + `"}`, end, ""},
+		{"the token's own is earlier", fmt.Sprintf(`{"accessToken":%q,"expires_on":%d}`, early, end.Unix()), end.Add(-time.Minute), ""},
+		{"the token's own is later", fmt.Sprintf(`{"accessToken":%q,"expires_on":%d}`, jwt, end.Add(-time.Minute).Unix()), end.Add(-time.Minute), ""},
+		{"blanks and unknown fields", fmt.Sprintf("\r\n {\"x\":[1], \"accessToken\" : \"t\", \"expires_on\" : %d}\r\n", end.Unix()), end, ""},
+		{"numbers where texts are", fmt.Sprintf(`{"accessToken":"t","expires_on":%d,"tenant":7,"tokenType":null,"subscription":{}}`, end.Unix()), end, ""},
+
+		{"N/A and an opaque token", `{"accessToken":"t","expiresOn":"N/A"}`, end, "doesn't say when the token expires"},
+		{"another date", `{"accessToken":"t","expiresOn":"03/04/2026"}`, end, "doesn't say when the token expires"},
+		{"too small a number", `{"accessToken":"t","expires_on":3600}`, end, "doesn't say when the token expires"},
+		{"too large a number", `{"accessToken":"t","expires_on":253402300800}`, end, "doesn't say when the token expires"},
+		{"expired", fmt.Sprintf(`{"accessToken":"t","expires_on":%d}`, now.Unix()), end, "the token expired"},
+		{"long expired", fmt.Sprintf(`{"accessToken":"t","expires_on":%d}`, now.Add(-time.Hour).Unix()), end, "1h0m0s ago"},
+		{"nothing", "", end, "no JSON object"},
+		{"garbage", "WARNING: hello\n", end, "no JSON object"},
+		{"HTML", "<html><body>Sign in</body></html>", end, "no JSON object"},
+		{"cut", `{"accessToken":"t","expires_on":1`, end, "no JSON object"},
+		{"a list", `["t"]`, end, "no JSON object"},
+		{"null", `null`, end, "no accessToken"},
+		{"no token", fmt.Sprintf(`{"expires_on":%d}`, end.Unix()), end, "no accessToken"},
+		{"empty token", fmt.Sprintf(`{"accessToken":"","expires_on":%d}`, end.Unix()), end, "no accessToken"},
+		{"blank token", fmt.Sprintf(`{"accessToken":" ","expires_on":%d}`, end.Unix()), end, "no accessToken"},
+		{"a number as token", fmt.Sprintf(`{"accessToken":1,"expires_on":%d}`, end.Unix()), end, "no JSON object"},
+		{"a token with a line break", fmt.Sprintf(`{"accessToken":"t\r\nX-Evil: 1","expires_on":%d}`, end.Unix()), end, "characters that no token has"},
+		{"a token with a blank", fmt.Sprintf(`{"accessToken":"t t","expires_on":%d}`, end.Unix()), end, "characters that no token has"},
+		{"another type", fmt.Sprintf(`{"accessToken":"t","expires_on":%d,"tokenType":"pop"}`, end.Unix()), end, `token_type is "pop"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := parseAzureCLI([]byte(tt.out), now)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "Evil") {
+					t.Errorf("error is %v, want one with %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil || !got.expiresOn.Equal(tt.end) || got.expiresOn.Location() != time.UTC || got.token == "" {
+				t.Errorf("ends at %v, error %v, want %v", got.expiresOn, err, tt.end)
+			}
+		})
+	}
+	if got, err := parseAzureCLI(azSays("t", time.Hour), time.Now()); err != nil || got.tenant != homeTenant || got.token != "t" {
+		t.Errorf("got %v, error %v, want the token t of tenant %s", got.tenant, err, homeTenant)
+	}
+}
+
+// TestFirstOf: when the clock is put back, a local time says two times; the earlier is the safe one.
+func TestFirstOf(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ zone, local, want string }{
+		{"Europe/Berlin", "2026-10-25 02:30:00.123456", "2026-10-25T00:30:00Z"},
+		{"Europe/Berlin", "2026-10-25 01:59:59", "2026-10-24T23:59:59Z"},
+		{"Europe/Berlin", "2026-10-25 03:00:00", "2026-10-25T02:00:00Z"},
+		{"Europe/Berlin", "2026-07-01 12:00:00", "2026-07-01T10:00:00Z"},
+		{"America/New_York", "2026-11-01 01:15:00", "2026-11-01T05:15:00Z"},
+		{"America/New_York", "2026-11-01 02:15:00", "2026-11-01T07:15:00Z"},
+		{"Australia/Lord_Howe", "2026-04-05 01:45:00", "2026-04-04T14:45:00Z"},
+		{"Australia/Lord_Howe", "2026-04-05 01:15:00", "2026-04-04T14:15:00Z"},
+		{"Antarctica/Troll", "2026-10-25 02:30:00", "2026-10-25T00:30:00Z"},
+		{"Antarctica/Troll", "2026-10-25 01:30:00", "2026-10-24T23:30:00Z"},
+		{"UTC", "2026-10-25 02:30:00", "2026-10-25T02:30:00Z"},
+		{"Asia/Kolkata", "2026-10-25 02:30:00", "2026-10-24T21:00:00Z"},
+	} {
+		zone, err := time.LoadLocation(tt.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err := time.ParseInLocation("2006-01-02 15:04:05.999999", tt.local, zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := firstOf(at).UTC().Truncate(time.Second).Format(time.RFC3339); got != tt.want {
+			t.Errorf("%s in %s is %s, want %s", tt.local, tt.zone, got, tt.want)
+		}
+	}
+}
+
+func TestAzureCLIFailures(t *testing.T) {
+	t.Parallel()
+	const expired = `ERROR: AADSTS700082: The refresh token has expired due to inactivity. The token was issued on 2026-01-01 and was inactive for 90.00:00:00.
+Trace ID: t Correlation ID: c Timestamp: z
+Interactive authentication is needed. Please run:
+az logout
+az login --tenant "x" --scope "https://vault.azure.net/.default"`
+	checkToolFailures(t, developers[0], []toolFailure{
+		{"not installed", errNotOnPath, true, true, "", []string{"az is not installed, or not on PATH", "https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
+		{"exit status 127", &exitError{127, "az: python3: not found"}, true, true, "", []string{"az is not installed"}},
+		{"Windows without Python", &exitError{9009, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
+		{"the same, by its text", &exitError{1, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
+		{"not logged in", &exitError{1, "ERROR: Please run 'az login' to setup account.\r\n"}, true, true, "", []string{"nobody is logged in", "run az login", "Please run 'az login' to setup account."}},
+		{"no subscription", &exitError{1, "ERROR: No subscription found. Run 'az account set' to select a subscription."}, true, true, "", []string{"nobody is logged in", "az account set"}},
+		{"wiped cache", &exitError{1, "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\n"}, true, true, "", []string{"nobody is logged in", "run az login"}},
+		{"expired session", &exitError{1, expired}, false, false, "AADSTS700082", []string{"AADSTS700082", "has expired due to inactivity", "error?code=700082", "run az login"}},
+		{"interaction wanted", &exitError{1, "ERROR: AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication\nInteractive authentication is needed. Please run: az login --scope https://vault.azure.net/.default"}, false, false, "AADSTS50076", []string{"AADSTS50076", "error?code=50076"}},
+		{"unknown subscription", &exitError{1, "ERROR: Subscription 'x' not found. Check the spelling and casing and try again."}, false, false, "", []string{"Subscription 'x' not found"}},
+		{"without a word", &exitError{2, " \n"}, false, false, "", []string{"az ended with exit status 2 and without a word"}},
+		{"killed by a signal", &exitError{-1, ""}, false, false, "", []string{"without a word"}},
+		{"another system's error", errors.New("fork/exec /usr/bin/az: exec format error"), false, false, "", []string{"can't run az: fork/exec /usr/bin/az: exec format error"}},
+		{"many lines and escapes", &exitError{1, nasty}, false, false, "", nil},
+		{"a book", &exitError{1, strings.Repeat("complaint ", 10000)}, false, false, "", []string{"complaint complaint"}},
+	})
+}
+
+// TestAzureCLIsOwnTenantInHints: the command in a hint is the one that helps.
+func TestAzureCLIsOwnTenantInHints(t *testing.T) {
+	t.Parallel()
+	for _, d := range developers {
+		tool := &fakeTool{answer: func(int) ([]byte, error) {
+			return nil, &exitError{1, "ERROR: not logged in, run 'az login'"}
+		}}
+		cred := d.credentialIn(t, newRealm(), tool.env(), homeTenant, "*")
+		_, err := token(t.Context(), cred)
+		wantErrorText(t, err, "run "+d.login+" "+d.option+" "+homeTenant)
+		_, err = ofTenant(cred, otherTenant)
+		wantErrorText(t, err, "run "+d.login+" "+d.option+" "+otherTenant)
+	}
+}
+
+func TestAzureCLISubscriptionsTenant(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, asked, printed string
+		subscription         string
+		refused              bool
+	}{
+		{"the same", homeTenant, homeTenant, "s", false},
+		{"the same in another case", homeTenant, strings.ToUpper(homeTenant), "s", false},
+		{"another", otherTenant, homeTenant, "s", true},
+		{"asked for by name", "contoso.example", homeTenant, "s", false},
+		{"not printed", otherTenant, "", "s", false},
+		{"none asked for", "", homeTenant, "s", false},
+		{"without subscription az knows", otherTenant, homeTenant, "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tool := &fakeTool{answer: func(int) ([]byte, error) { return azSays("t", time.Hour, "tenant", tt.printed), nil }}
+			_, err := ofTenant(azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: tt.subscription}), tt.asked)
+			if !tt.refused {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantErrorText(t, err, homeTenant, otherTenant, `subscription "s"`, "another subscription")
+			if errors.Is(err, ErrUnavailable) {
+				t.Error("it is ErrUnavailable")
+			}
+		})
+	}
+}
+
+const secondFactor = "the resource wants more of the login than there is"
+
+func TestAzureCLIClaims(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options AzureCLICredentialOptions
+		tenant  string
+		want    string
+	}{
+		{"plain", AzureCLICredentialOptions{}, "", "az login --claims-challenge "},
+		{"tenant", AzureCLICredentialOptions{TenantID: homeTenant}, "", "az login --tenant " + homeTenant + " --claims-challenge "},
+		{"tenant of the request", AzureCLICredentialOptions{}, otherTenant, "az login --tenant " + otherTenant + " --claims-challenge "},
+		{"both", AzureCLICredentialOptions{TenantID: homeTenant, AdditionallyAllowedTenants: []string{"*"}}, otherTenant, "az login --tenant " + otherTenant + " --claims-challenge "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tool := granting(azGrants)
+				cred := azureCLIOf(t, tool, tt.options)
+				_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tt.tenant, Claims: rejectedClaims})
+				wantErrorText(t, err, "Azure CLI: "+secondFactor, "https://vault.azure.net", "run "+tt.want+base64.StdEncoding.EncodeToString([]byte(rejectedClaims))+" and try again")
+				if e, ok := errors.AsType[*AuthenticationError](err); !ok || e.transient || errors.Is(err, ErrUnavailable) || e.Attempts != 0 {
+					t.Errorf("got %#v, want a definite *AuthenticationError", err)
+				}
+				if tool.count() != 0 {
+					t.Errorf("az ran: %q", tool.runs)
+				}
+			})
+		})
+	}
+	t.Run("long claims", func(t *testing.T) {
+		t.Parallel()
+		claims := `{"x":"` + strings.Repeat("~", 4000) + `"}`
+		_, err := azureCLIOf(t, granting(azGrants), AzureCLICredentialOptions{}).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+		wantErrorText(t, err, base64.StdEncoding.EncodeToString([]byte(claims))+" and")
+	})
+}
+
+// rejects is a resource that has refused the held token.
+func rejects(tb testing.TB, cred *AzureCLICredential) {
+	tb.Helper()
+	_, err := cred.GetToken(tb.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims})
+	wantErrorText(tb, err, secondFactor)
+}
+
+// TestAzureCLIAfterAChallenge: the developer logs in again, and the next use has the new token, whatever its life.
+func TestAzureCLIAfterAChallenge(t *testing.T) {
+	for _, life := range []time.Duration{2 * time.Hour, 20 * time.Minute} {
+		t.Run(life.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tool := &fakeTool{takes: time.Second, answer: func(n int) ([]byte, error) {
+					if n == 1 {
+						return azSays("token-1", time.Hour), nil
+					}
+					return azSays(fmt.Sprint("token-", n), life), nil
+				}}
+				cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
+				other, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				tool.answer = func(n int) ([]byte, error) { // the first for the vault
+					if n == 2 {
+						return azSays("token-2", time.Hour), nil
+					}
+					return azSays(fmt.Sprint("token-", n), life), nil
+				}
+				mustToken(t, cred)
+				rejects(t, cred)
+				if tk, took := mustToken(t, cred); tk.Token != "token-3" || took != time.Second {
+					t.Errorf("got %s after %v, want token-3 after 1s", tk.Token, took)
+				}
+				if tk, took := mustToken(t, cred); tk.Token != "token-3" || took != 0 {
+					t.Errorf("then got %s after %v, want token-3 at once", tk.Token, took)
+				}
+				if tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil || tk.Token != other.Token {
+					t.Errorf("another resource's: got %v, error %v, want %v", tk.Token, err, other.Token)
+				}
+				if tool.count() != 3 {
+					t.Errorf("az ran %d times, want 3", tool.count())
+				}
+			})
+		})
+	}
+}
+
+// TestAzureCLIFailsAfterAChallenge: the refused token may do for other requests, and az is asked again.
+func TestAzureCLIFailsAfterAChallenge(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tool := granting(azGrants)
+		cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
+		mustToken(t, cred)
+		rejects(t, cred)
+		works := tool.answer
+		tool.answer = func(int) ([]byte, error) { return nil, &exitError{1, "ERROR: AADSTS50076: more"} }
+		for range 600 { // a minute
+			if tk, _ := mustToken(t, cred); tk.Token != "token-1" {
+				t.Fatalf("got %s, want the held token", tk.Token)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := tool.count() - 1; n < 4 || n > 20 {
+			t.Errorf("az ran %d times in a minute, want again and again, with cool-downs", n)
+		}
+		tool.answer = works // the developer has logged in
+		time.Sleep(30 * time.Second)
+		if tk, _ := mustToken(t, cred); tk.Token == "token-1" {
+			t.Error("half a minute after the login the refused token is still handed out")
+		}
+		n := tool.count()
+		mustToken(t, cred)
+		synctest.Wait()
+		if tool.count() != n {
+			t.Error("az runs for a token that nobody has refused")
+		}
+	})
+	t.Run("slow", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			tool := granting(azGrants)
+			cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
+			mustToken(t, cred)
+			rejects(t, cred)
+			tool.takes = 5 * time.Second
+			if tk, took := mustToken(t, cred); tk.Token != "token-1" || took != expiringWait {
+				t.Errorf("got %s after %v, want the held token after %v", tk.Token, took, expiringWait)
+			}
+			time.Sleep(4 * time.Second)
+			if tk, took := mustToken(t, cred); tk.Token != "token-2" || took != 0 {
+				t.Errorf("got %s after %v, want token-2 at once", tk.Token, took)
+			}
+		})
+	})
+	t.Run("nothing held", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			tool := granting(azGrants)
+			cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
+			rejects(t, cred)
+			if n := cred.tokens.store.ItemCount(); n != 0 {
+				t.Errorf("%d keys are held for a challenge", n)
+			}
+			mustToken(t, cred)
+		})
+	})
+	t.Run("the same token again", func(t *testing.T) { // az has a cache of its own
+		bubble(t, func(t *testing.T) {
+			end := time.Now().Add(time.Hour)
+			tool := &fakeTool{answer: func(int) ([]byte, error) { return azSays("t", time.Until(end)), nil }}
+			cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
+			first, _ := mustToken(t, cred)
+			for range 5 {
+				rejects(t, cred)
+				mustToken(t, cred)
+				time.Sleep(time.Minute)
+			}
+			tk, _ := mustToken(t, cred)
+			if !tk.ExpiresOn.Equal(first.ExpiresOn) || tool.count() != 6 {
+				t.Errorf("ends at %v, %d runs, want %v and 6", tk.ExpiresOn, tool.count(), first.ExpiresOn)
+			}
+		})
+	})
+}

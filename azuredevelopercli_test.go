@@ -1,0 +1,192 @@
+package identity
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+)
+
+func azdOf(tb testing.TB, tool *fakeTool, options AzureDeveloperCLICredentialOptions) *AzureDeveloperCLICredential {
+	tb.Helper()
+	cred, err := newAzureDeveloperCLI(newRealm(), &options, tool.env())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cred
+}
+
+func TestAzureDeveloperCLIArguments(t *testing.T) {
+	t.Parallel()
+	encoded := base64.StdEncoding.EncodeToString([]byte(rejectedClaims))
+	for _, tt := range []struct {
+		name           string
+		options        AzureDeveloperCLICredentialOptions
+		scope          string
+		tenant, claims string
+		want           []string
+	}{
+		{"plain", AzureDeveloperCLICredentialOptions{}, vaultScope, "", "", nil},
+		{"no suffix", AzureDeveloperCLICredentialOptions{}, "https://vault.azure.net", "", "", nil},
+		{"tenant", AzureDeveloperCLICredentialOptions{TenantID: homeTenant}, vaultScope, "", "", []string{"--tenant-id", homeTenant}},
+		{"tenant of the request", AzureDeveloperCLICredentialOptions{}, vaultScope, otherTenant, "", []string{"--tenant-id", otherTenant}},
+		{"claims", AzureDeveloperCLICredentialOptions{}, vaultScope, "", rejectedClaims, []string{"--claims", encoded}},
+		{"all", AzureDeveloperCLICredentialOptions{TenantID: homeTenant, AdditionallyAllowedTenants: []string{otherTenant}}, vaultScope, otherTenant, rejectedClaims, []string{"--tenant-id", otherTenant, "--claims", encoded}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tool := granting(azdSays)
+			if _, err := azdOf(t, tool, tt.options).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{tt.scope}, TenantID: tt.tenant, Claims: tt.claims}); err != nil {
+				t.Fatal(err)
+			}
+			want := [][]string{append([]string{"auth", "token", "-o", "json", "--no-prompt", "--scope", vaultScope}, tt.want...)}
+			if diff := cmp.Diff(want, tool.runs); diff != "" {
+				t.Errorf("arguments (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAzureDeveloperCLIOutput(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	end := now.Add(time.Hour)
+	for _, tt := range []struct{ name, out, err string }{
+		{"UTC", `{"token":"t","expiresOn":"2026-03-04T06:06:07Z"}`, ""},
+		{"another zone", `{"token":"t","expiresOn":"2026-03-04T08:06:07+02:00"}`, ""},
+		{"the token's own is earlier", fmt.Sprintf(`{"token":%q,"expiresOn":"2026-03-04T07:06:07Z"}`, jwtOf(fmt.Sprintf(`{"exp":%d}`, end.Unix()))), ""},
+		{"expired", `{"token":"t","expiresOn":"2026-03-04T05:06:07Z"}`, "the token expired"},
+		{"no date", `{"token":"t"}`, "doesn't say when the token expires"},
+		{"a number", `{"token":"t","expiresOn":1772604367}`, "doesn't say when the token expires"},
+		{"no token", `{"expiresOn":"2026-03-04T06:06:07Z"}`, "no token"},
+		{"a line break", `{"token":"t\nX-Evil: 1","expiresOn":"2026-03-04T06:06:07Z"}`, "characters that no token has"},
+		{"nothing", "", "no JSON object"},
+		{"garbage", "WARNING: your version of azd is out of date", "no JSON object"},
+		{"HTML", "<html>", "no JSON object"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := parseAzureDeveloperCLI([]byte(tt.out), now)
+			switch {
+			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "Evil")):
+				t.Errorf("error is %v, want one with %q", err, tt.err)
+			case tt.err == "" && (err != nil || !got.expiresOn.Equal(end) || got.token == ""):
+				t.Errorf("ends at %v, error %v, want %v", got.expiresOn, err, end)
+			}
+		})
+	}
+}
+
+// What azd prints with -o json, before 1.23.7 and since.
+func azdMessage(text string) string {
+	return fmt.Sprintf(`{"type":"consoleMessage","timestamp":"2026-04-14T22:02:36.154700776Z","data":{"message":%q}}`+"\n", text)
+}
+
+func azdError(text string) string {
+	return fmt.Sprintf(`{"error":%q,"message":"Authentication with Azure failed.","suggestion":"Run 'azd auth login' to sign in again."}`+"\n", text)
+}
+
+func TestAzureDeveloperCLIFailures(t *testing.T) {
+	t.Parallel()
+	const refused = "fetching token: AADSTS90002: Tenant 'x' not found"
+	checkToolFailures(t, developers[1], []toolFailure{
+		{"not installed", errNotOnPath, true, true, "", []string{"azd is not installed, or not on PATH", "install-azd", "azd auth login"}},
+		{"not logged in", &exitError{1, azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")}, true, true, "", []string{"nobody is logged in", "run azd auth login", "ERROR: not logged in"}},
+		{"not logged in, since 1.23.7", &exitError{1, azdMessage("\n") + azdError("Not logged in")}, true, true, "", []string{"nobody is logged in"}},
+		{"old shape", &exitError{1, azdMessage("\nERROR: "+refused+"\n\n") + azdMessage("Suggestion: reauthentication required")}, false, false, "AADSTS90002", []string{`"ERROR: ` + refused + `"`, "error?code=90002"}},
+		{"new shape", &exitError{1, azdError(refused)}, false, false, "AADSTS90002", []string{`"` + refused + `"`, "azd auth login"}},
+		{"new shape behind an empty message", &exitError{1, azdMessage("\n") + azdError(refused)}, false, false, "AADSTS90002", []string{`"` + refused + `"`}},
+		{"new shape behind another message", &exitError{1, azdMessage("updating") + azdError(refused)}, false, false, "AADSTS90002", []string{`"` + refused + `"`}},
+		{"reauthentication", &exitError{1, azdError("fetching token: reauthentication required, run `azd auth login` to sign in")}, false, false, "", []string{"reauthentication required, run `azd auth login`"}},
+		{"text", &exitError{1, "panic: oh\nno"}, false, false, "", []string{`"panic: oh no"`}},
+		{"without a word", &exitError{1, ""}, false, false, "", []string{"azd ended with exit status 1 and without a word"}},
+		{"no project", &exitError{1, azdError("no project exists; to create a new project, run `azd init`")}, false, false, "", []string{"no project exists"}},
+	})
+}
+
+func withClaims(ctx context.Context, cred *AzureDeveloperCLICredential, claims string) (string, error) {
+	tk, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+	return tk.Token, err
+}
+
+func TestAzureDeveloperCLIClaims(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tool := granting(azdSays)
+		cred := azdOf(t, tool, AzureDeveloperCLICredentialOptions{})
+		mustToken(t, cred)
+		for second := range 29 {
+			if tk, err := withClaims(t.Context(), cred, fmt.Sprintf(`{"x":%d}`, second)); err != nil || tk != "token-2" {
+				t.Fatalf("after %d s: got %s, error %v, want token-2", second, tk, err)
+			}
+			time.Sleep(time.Second)
+		}
+		if tk, _ := mustToken(t, cred); tk.Token != "token-2" {
+			t.Errorf("without claims: got %s, want token-2", tk.Token)
+		}
+		time.Sleep(2 * time.Second)
+		if tk, err := withClaims(t.Context(), cred, rejectedClaims); err != nil || tk != "token-3" {
+			t.Errorf("after 31 s: got %s, error %v, want token-3", tk, err)
+		}
+	})
+}
+
+func TestAzureDeveloperCLIFailedClaims(t *testing.T) {
+	for _, tt := range []struct {
+		name, stderr string
+		err          error
+		want         []string
+	}{
+		{"a second factor", azdError("fetching token: AADSTS50076: you must use multi-factor authentication"), nil, []string{secondFactor, "run azd auth login --tenant-id " + homeTenant + " and try again", "AADSTS50076"}},
+		{"reauthentication", azdError("reauthentication required"), nil, []string{secondFactor, "run azd auth login --tenant-id " + homeTenant}},
+		{"an old azd", "Error: unknown flag: --claims", nil, []string{secondFactor, "update azd", "1.18.1"}},
+		{"not installed", "", errNotOnPath, []string{"not installed"}},
+		{"hangs", "", context.DeadlineExceeded, []string{"did not answer"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tool := granting(azdSays)
+				cred := azdOf(t, tool, AzureDeveloperCLICredentialOptions{TenantID: homeTenant})
+				mustToken(t, cred)
+				tool.answer = func(int) ([]byte, error) {
+					if tt.err != nil {
+						return nil, tt.err
+					}
+					return nil, &exitError{1, tt.stderr}
+				}
+				var wg sync.WaitGroup
+				for range 20 {
+					wg.Go(func() {
+						_, err := withClaims(t.Context(), cred, rejectedClaims)
+						wantErrorText(t, err, tt.want...)
+						if encoded := base64.StdEncoding.EncodeToString([]byte(rejectedClaims)); strings.Contains(fmt.Sprint(err), encoded) {
+							t.Errorf("the claims are in the error, which is logged: %v", err)
+						}
+						if errors.Is(err, ErrUnavailable) != (tt.err == errNotOnPath) {
+							t.Errorf("ErrUnavailable: %v", err)
+						}
+					})
+				}
+				wg.Wait()
+				for range 29 {
+					time.Sleep(time.Second)
+					if _, err := withClaims(t.Context(), cred, rejectedClaims); err == nil {
+						t.Error("claims that failed brought a token")
+					}
+					if tk, _ := mustToken(t, cred); tk.Token != "token-1" {
+						t.Errorf("without claims: got %s, want the held token", tk.Token)
+					}
+				}
+				if tool.count() != 2 {
+					t.Errorf("azd ran %d times in 30 s, want twice in all", tool.count())
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,694 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	homeTenant = "11111111-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+	armScope   = "https://management.azure.com/.default"
+)
+
+// fakeTool is a developer's tool as a function, with a note of its runs.
+type fakeTool struct {
+	answer func(n int) ([]byte, error) // to the n-th run, from 1
+	takes  time.Duration
+
+	mu        sync.Mutex
+	runs      [][]string // arguments
+	at        []time.Time
+	now, most int // under way at once
+}
+
+func (f *fakeTool) run(ctx context.Context, _ string, arguments []string) ([]byte, error) {
+	f.mu.Lock()
+	f.runs, f.at = append(f.runs, slices.Clone(arguments)), append(f.at, time.Now())
+	n := len(f.runs)
+	f.now++
+	f.most = max(f.most, f.now)
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.now--
+		f.mu.Unlock()
+	}()
+	if f.takes > 0 {
+		select {
+		case <-time.After(f.takes):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return f.answer(n)
+}
+
+func (f *fakeTool) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.runs)
+}
+
+// env is an environment with the tool, and pairs of variables.
+func (f *fakeTool) env(pairs ...string) environment {
+	variables := map[string]string{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		variables[pairs[i]] = pairs[i+1]
+	}
+	env := environmentOf(variables)
+	env.run = f.run
+	return env
+}
+
+// azSays is what az prints of a token, with other fields behind it.
+func azSays(token string, life time.Duration, more ...any) []byte {
+	fields := map[string]any{"accessToken": token, "expires_on": time.Now().Add(life).Unix(), "tokenType": "Bearer", "subscription": "s", "tenant": homeTenant}
+	for i := 0; i+1 < len(more); i += 2 {
+		fields[more[i].(string)] = more[i+1]
+	}
+	out, err := json.Marshal(fields)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// azdSays is what azd prints of one.
+func azdSays(token string, life time.Duration) []byte {
+	return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, token, time.Now().Add(life).UTC().Format(time.RFC3339))
+}
+
+// granting is a tool that grants tokens named after the run: "token 1" can't be one, so "token-1".
+func granting(says func(string, time.Duration) []byte) *fakeTool {
+	return &fakeTool{answer: func(n int) ([]byte, error) { return says(fmt.Sprint("token-", n), time.Hour), nil }}
+}
+
+func azGrants(token string, life time.Duration) []byte { return azSays(token, life) }
+
+// developer is one of the two credentials, with its tool.
+type developer struct {
+	name, program string
+	says          func(string, time.Duration) []byte
+	login, option string // what logs in, and its option for a tenant
+	options       string
+	make          func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error)
+}
+
+var developers = []developer{
+	{"az", "az", azGrants, "az login", "--tenant", "AzureCLICredentialOptions",
+		func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
+			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
+		}},
+	{"azd", "azd", azdSays, "azd auth login", "--tenant-id", "AzureDeveloperCLICredentialOptions",
+		func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
+			return newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
+		}},
+}
+
+func (d developer) credential(tb testing.TB, tool *fakeTool) azcore.TokenCredential {
+	tb.Helper()
+	return d.credentialIn(tb, newRealm(), tool.env(), "")
+}
+
+func (d developer) credentialIn(tb testing.TB, shared *realm, env environment, tenant string, allowed ...string) azcore.TokenCredential {
+	tb.Helper()
+	cred, err := d.make(shared, env, tenant, allowed, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cred
+}
+
+// withDevelopers runs a test with each of the tools, on virtual time.
+func withDevelopers(t *testing.T, f func(t *testing.T, d developer)) {
+	t.Helper()
+	for _, d := range developers {
+		t.Run(d.name, func(t *testing.T) { bubble(t, func(t *testing.T) { f(t, d) }) })
+	}
+}
+
+// ofTenant asks for the vault's token as Key Vault's client does.
+func ofTenant(cred azcore.TokenCredential, tenant string) (azcore.AccessToken, error) {
+	return cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tenant, EnableCAE: true})
+}
+
+func TestToolRunsOnceForAll(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool := granting(d.says)
+		tool.takes = time.Second
+		shared := newRealm()
+		creds := []azcore.TokenCredential{d.credentialIn(t, shared, tool.env(), ""), d.credentialIn(t, shared, tool.env(), "")}
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				if tk, took := mustToken(t, creds[i%2]); tk.Token != "token-1" || took != time.Second {
+					t.Errorf("got %s after %v, want token-1 after 1s", tk.Token, took)
+				}
+			})
+		}
+		wg.Wait()
+		for i := range 100 {
+			if _, took := mustToken(t, creds[i%2]); took != 0 {
+				t.Errorf("a held token took %v", took)
+			}
+		}
+		// Whether a client understands challenges makes no difference to the tools.
+		if tk, err := creds[0].GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}); err != nil || tk.Token != "token-1" {
+			t.Errorf("with CAE: got %v, error %v", tk.Token, err)
+		}
+		if tool.count() != 1 {
+			t.Fatalf("%s ran %d times, want once", d.program, tool.count())
+		}
+		if tk, err := creds[0].GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil || tk.Token != "token-2" {
+			t.Errorf("another resource: got %q, error %v, want token-2", tk.Token, err)
+		}
+		if tk, err := ofTenant(creds[0], otherTenant); err != nil || tk.Token != "token-3" {
+			t.Errorf("another tenant: got %q, error %v, want token-3", tk.Token, err)
+		}
+		if tool.count() != 3 {
+			t.Errorf("%s ran %d times, want 3", d.program, tool.count())
+		}
+	})
+}
+
+func TestTokensAreSharedByOneLogin(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		pairs     []string // of the second's environment
+		first     AzureCLICredentialOptions
+		second    AzureCLICredentialOptions
+		wantShare bool
+	}{
+		{name: "the same", wantShare: true},
+		{name: "other allowed tenants", second: AzureCLICredentialOptions{AdditionallyAllowedTenants: []string{"*"}}, wantShare: true},
+		{name: "the same tenant in another case", first: AzureCLICredentialOptions{TenantID: homeTenant}, second: AzureCLICredentialOptions{TenantID: strings.ToUpper(homeTenant)}, wantShare: true},
+		{name: "another tenant", second: AzureCLICredentialOptions{TenantID: homeTenant}},
+		{name: "a subscription", second: AzureCLICredentialOptions{Subscription: "s"}},
+		{name: "another subscription", first: AzureCLICredentialOptions{Subscription: "s"}, second: AzureCLICredentialOptions{Subscription: "S2"}},
+		{name: "another AZURE_CONFIG_DIR", pairs: []string{"AZURE_CONFIG_DIR", "/home/b"}},
+		{name: "another AZD_CONFIG_DIR", pairs: []string{"AZD_CONFIG_DIR", "/home/b"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tool, shared := granting(azGrants), newRealm()
+				first, err := newAzureCLI(shared, &tt.first, tool.env())
+				if err != nil {
+					t.Fatal(err)
+				}
+				second, err := newAzureCLI(shared, &tt.second, tool.env(tt.pairs...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				a, _ := mustToken(t, first)
+				b, _ := mustToken(t, second)
+				if shared := a.Token == b.Token; shared != tt.wantShare {
+					t.Errorf("they share a token: %v, want %v", shared, tt.wantShare)
+				}
+			})
+		})
+	}
+	t.Run("az and azd", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			shared := newRealm()
+			for i, d := range developers {
+				tool := &fakeTool{answer: func(int) ([]byte, error) { return d.says(fmt.Sprint("of-", d.name), time.Hour), nil }}
+				if tk, _ := mustToken(t, d.credentialIn(t, shared, tool.env(), "")); tk.Token != "of-"+developers[i].name {
+					t.Errorf("%s: got the token %s", d.name, tk.Token)
+				}
+			}
+		})
+	})
+}
+
+// TestOneRunAtATime: each run has the one token cache of the developer's in its hands.
+func TestOneRunAtATime(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool := granting(d.says)
+		tool.takes = 3 * time.Second
+		shared := newRealm()
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 10 {
+			cred := d.credentialIn(t, shared, tool.env("AZURE_CONFIG_DIR", fmt.Sprint("/", i%3)), "") // whatever the login
+			wg.Go(func() {
+				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scopesOf(10)[i]}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(start); tool.most != 1 || took != 30*time.Second {
+			t.Errorf("%d at once, 10 runs of 3 s took %v, want one at a time", tool.most, took)
+		}
+	})
+	t.Run("az beside azd", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			shared, start := newRealm(), time.Now()
+			var wg sync.WaitGroup
+			for _, d := range developers {
+				tool := granting(d.says)
+				tool.takes = 3 * time.Second
+				cred := d.credentialIn(t, shared, tool.env(), "")
+				wg.Go(func() { mustToken(t, cred) })
+			}
+			wg.Wait()
+			if took := time.Since(start); took != 3*time.Second {
+				t.Errorf("took %v, want 3s: one waits for the other", took)
+			}
+		})
+	})
+}
+
+func TestHangingTool(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool := granting(d.says)
+		tool.takes = time.Hour
+		cred := d.credential(t, tool)
+		e, took := mustFail(t, cred)
+		if took != 10*time.Second || errors.Is(e, ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) || !e.transient {
+			t.Errorf("got %v after %v, want a passing error after 10s that is none of the caller's context", e, took)
+		}
+		wantErrorText(t, e, d.program+" did not answer within 10s", "in a terminal", "https://vault.azure.net", "1 attempt, 10s")
+	})
+}
+
+// TestQueueOfHangingRuns: whoever waits for others gets an error within a minute.
+func TestQueueOfHangingRuns(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool := granting(d.says)
+		tool.takes = time.Hour
+		cred := d.credential(t, tool)
+		start := time.Now()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		waited := 0
+		for _, scope := range scopesOf(12) {
+			wg.Go(func() {
+				_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+				took := time.Since(start)
+				if err == nil || took > time.Minute || took%(10*time.Second) != 0 {
+					t.Errorf("got %v after %v, want an error within a minute", err, took)
+				}
+				if err != nil && strings.Contains(err.Error(), "waited for other runs of "+d.program) {
+					mu.Lock()
+					waited++
+					mu.Unlock()
+					if e := err.(*AuthenticationError); took != 50*time.Second || e.Attempts != 0 || !e.transient {
+						t.Errorf("it gave up waiting after %v, %d attempts, want a passing error after 50s: %v", took, e.Attempts, err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if ran := tool.count(); waited < 6 || waited > 7 || ran+waited != 12 {
+			t.Errorf("%d of 12 ran and %d waited in vain, want 5 and 7 or 6 and 6", ran, waited)
+		}
+	})
+}
+
+func TestToolsTokenIsRenewed(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool := granting(d.says)
+		tool.takes = 2 * time.Second
+		cred := d.credential(t, tool)
+		first, _ := mustToken(t, cred)
+		if left := time.Until(first.RefreshOn); left < 26*time.Minute || left > 34*time.Minute {
+			t.Errorf("renewed in %v, want at half of an hour", left)
+		}
+		time.Sleep(time.Until(first.RefreshOn) + time.Second)
+		if tk, took := mustToken(t, cred); tk.Token != first.Token || took != 0 {
+			t.Errorf("during the renewal: got %s after %v, want the held token at once", tk.Token, took)
+		}
+		time.Sleep(3 * time.Second)
+		if tk, took := mustToken(t, cred); tk.Token != "token-2" || took != 0 {
+			t.Errorf("after the renewal: got %s after %v, want token-2", tk.Token, took)
+		}
+		// With a failing tool the token is served to its end.
+		tool.answer = func(int) ([]byte, error) { return nil, &exitError{1, "no"} }
+		end := time.Now().Add(59 * time.Minute)
+		for time.Now().Before(end) {
+			if tk, took := mustToken(t, cred); tk.Token != "token-2" || took > expiringWait {
+				t.Fatalf("got %s after %v", tk.Token, took)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		time.Sleep(2 * time.Minute)
+		mustFail(t, cred)
+	})
+}
+
+func TestFailingToolIsLeftAlone(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool := &fakeTool{answer: func(int) ([]byte, error) { return nil, errNotOnPath }}
+		cred := d.credential(t, tool)
+		for range 6000 { // ten minutes
+			if e, _ := mustFail(t, cred); !errors.Is(e, ErrUnavailable) {
+				t.Fatalf("got %v, want ErrUnavailable", e)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := tool.count(); n < 60 || n > 130 {
+			t.Errorf("it ran %d times in ten minutes, want once in 5 to 10 s", n)
+		}
+		for i := 1; i < len(tool.at); i++ {
+			if gap := tool.at[i].Sub(tool.at[i-1]); gap < 500*time.Millisecond || i > 5 && gap < 5*time.Second {
+				t.Errorf("run %d is only %v after the one before", i+1, gap)
+			}
+		}
+	})
+}
+
+func TestToolsTenants(t *testing.T) {
+	for _, d := range developers {
+		for _, tt := range []struct {
+			name    string
+			home    string
+			allowed []string
+			ask     string
+			want    string // the option's value; "" for none
+			err     string
+		}{
+			{"none anywhere", "", nil, "", "", ""},
+			{"the options'", homeTenant, nil, "", homeTenant, ""},
+			{"the options', asked for, too", homeTenant, nil, strings.ToUpper(homeTenant), homeTenant, ""},
+			{"the resource's, where none is named", "", nil, otherTenant, otherTenant, ""},
+			{"a domain", "", nil, "Contoso.OnMicrosoft.com", "contoso.onmicrosoft.com", ""},
+			{"another", homeTenant, nil, otherTenant, "", "AdditionallyAllowedTenants"},
+			{"another, allowed", homeTenant, []string{"x.example", strings.ToUpper(otherTenant)}, otherTenant, otherTenant, ""},
+			{"another, all allowed", homeTenant, []string{"*"}, otherTenant, otherTenant, ""},
+			{"another than those allowed", homeTenant, []string{"x.example"}, otherTenant, "", "AdditionallyAllowedTenants"},
+			{"no home, another than those allowed", "", []string{homeTenant}, otherTenant, "", "AdditionallyAllowedTenants"},
+			{"no home, one of those allowed", "", []string{otherTenant}, otherTenant, otherTenant, ""},
+			{"no home, all allowed", "", []string{"*"}, otherTenant, otherTenant, ""},
+			{"an option", "", nil, "--debug", "", "TenantID"},
+			{"a command", "", nil, "a;reboot", "", "TenantID"},
+			{"quotes", "", nil, `a"b`, "", "TenantID"},
+			{"a blank", "", nil, "a b", "", "TenantID"},
+			{"a line break", "", nil, "a\nb", "", "TenantID"},
+			{"not ASCII", "", nil, "tenänt", "", "TenantID"},
+			{"a star", "", nil, "*", "", "TenantID"},
+		} {
+			t.Run(d.name+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				tool := granting(d.says)
+				cred := d.credentialIn(t, newRealm(), tool.env(), tt.home, tt.allowed...)
+				_, err := ofTenant(cred, tt.ask)
+				if tt.err != "" {
+					wantErrorText(t, err, tt.err)
+					if tool.count() != 0 {
+						t.Errorf("it ran all the same: %q", tool.runs)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := ""
+				for i, argument := range tool.runs[0] {
+					if argument == d.option {
+						got = tool.runs[0][i+1]
+					}
+				}
+				if got != tt.want {
+					t.Errorf("%q: tenant %q, want %q", tool.runs[0], got, tt.want)
+				}
+			})
+		}
+	}
+}
+
+// nastyWords mean more to a shell, or to the tool, than themselves.
+var nastyWords = []string{
+	"-x", "--debug", "a;b", "a&b", "a|b", "a`b`", "a$b", "$(b)", "a>b", "a<b", `a"b`, "a'b", `a\b`, "a^b", "%PATH%", "a!b", "a*b", "a?b", "a(b", "a)b", "a{b", "a[b",
+	"a#b", "a~b", "a,b", "a=b", "a+b", "a@b", "a\nb", "a\rb", "a\tb", "a\x00b", "a\u00a0b", "ä", "a\u2028b", "a\xffb",
+}
+
+func TestToolsScopes(t *testing.T) {
+	t.Parallel()
+	for _, d := range developers {
+		tool := granting(d.says)
+		cred := d.credential(t, tool)
+		for _, word := range append([]string{"", "/.default", " ", "a b", " a", strings.Repeat("a", 3000)}, nastyWords...) {
+			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{word}})
+			wantErrorText(t, err, "GetToken", "scope")
+		}
+		for _, scopes := range [][]string{nil, {vaultScope, armScope}} {
+			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: scopes})
+			wantErrorText(t, err, "exactly one")
+		}
+		var none context.Context
+		_, err := cred.GetToken(none, policy.TokenRequestOptions{Scopes: []string{vaultScope}})
+		wantErrorText(t, err, "nil Context")
+		if tool.count() != 0 {
+			t.Errorf("%s ran for what was refused: %q", d.name, tool.runs)
+		}
+		for _, scope := range []string{"api://0-1_2.x/.default", "https://a.b:443//.default", "00000000-0000-0000-0000-000000000000"} {
+			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
+				t.Errorf("%s: %v", scope, err)
+			}
+		}
+	}
+	for name, cred := range map[string]azcore.TokenCredential{"az": &AzureCLICredential{}, "azd": &AzureDeveloperCLICredential{}} {
+		for _, claims := range []string{"", rejectedClaims} {
+			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+			if wantErrorText(t, err, "was not made by"); err == nil {
+				t.Errorf("%s: the zero value gave a token", name)
+			}
+		}
+	}
+}
+
+func TestToolsOptions(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 2000)
+	for _, d := range developers {
+		for _, word := range append([]string{" ", "a b", "a/b", "a:b", "a_b", ".", long, "*"}, nastyWords...) {
+			_, err := d.make(newRealm(), nowhere(), word, nil, nil)
+			wantErrorText(t, err, d.options+".TenantID")
+			if word == "*" {
+				continue
+			}
+			_, err = d.make(newRealm(), nowhere(), homeTenant, []string{otherTenant, word}, nil)
+			wantErrorText(t, err, d.options+".AdditionallyAllowedTenants")
+		}
+		_, err := d.make(newRealm(), nowhere(), homeTenant, []string{""}, nil)
+		wantErrorText(t, err, d.options+".AdditionallyAllowedTenants")
+	}
+	for _, word := range append([]string{" ", " a", "a ", "- a", " -a", long}, nastyWords...) {
+		_, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: word}, nowhere())
+		wantErrorText(t, err, "AzureCLICredentialOptions.Subscription")
+	}
+	_, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: "s", TenantID: homeTenant}, nowhere())
+	wantErrorText(t, err, "AzureCLICredentialOptions", "Subscription and TenantID")
+	for _, word := range []string{homeTenant, "My Subscription", "my-sub_1.0", "a"} {
+		if _, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: word}, nowhere()); err != nil {
+			t.Errorf("subscription %q: %v", word, err)
+		}
+	}
+	if _, err := NewAzureCLICredential(nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := NewAzureDeveloperCLICredential(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestToolsOptionsAreCopied: changing them afterwards has no effect.
+func TestToolsOptionsAreCopied(t *testing.T) {
+	t.Parallel()
+	for _, d := range developers {
+		allowed := []string{otherTenant}
+		cred, err := d.make(newRealm(), granting(d.says).env(), homeTenant, allowed, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allowed[0] = "x.example"
+		if _, err := ofTenant(cred, otherTenant); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// failures are what the tools' failures mean, and what is said of them.
+type toolFailure struct {
+	name        string
+	err         error
+	unavailable bool
+	transient   bool
+	code        string
+	want        []string
+}
+
+func checkToolFailure(t *testing.T, e *AuthenticationError, tt toolFailure) {
+	t.Helper()
+	wantErrorText(t, e, append([]string{"https://vault.azure.net", "1 attempt"}, tt.want...)...)
+	if got := errors.Is(e, ErrUnavailable); got != tt.unavailable {
+		t.Errorf("ErrUnavailable: %v, want %v: %v", got, tt.unavailable, e)
+	}
+	if e.transient != tt.transient {
+		t.Errorf("passing: %v, want %v: %v", e.transient, tt.transient, e)
+	}
+	if e.Code != tt.code || e.Host != "" || e.Resource != "https://vault.azure.net" || e.Attempts != 1 || e.StatusCode != 0 {
+		t.Errorf("fields are %+v, want code %q", *e, tt.code)
+	}
+	checkOneLine(t, e.Error())
+}
+
+func checkToolFailures(t *testing.T, d developer, table []toolFailure) {
+	t.Helper()
+	for _, tt := range table {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tool := &fakeTool{answer: func(int) ([]byte, error) { return []byte(canary), tt.err }}
+			e, _ := mustFail(t, d.credential(t, tool))
+			checkToolFailure(t, e, tt)
+			if strings.Contains(fmt.Sprintf("%v %+v %#v %+v", e, e, e, *e), canary) {
+				t.Errorf("the error shows standard output: %+v", *e)
+			}
+		})
+	}
+}
+
+// TestToolsSecrets: a token is nowhere but in what GetToken returns.
+func TestToolsSecrets(t *testing.T) {
+	jwt := jwtOf(`{"oid":"` + canary + `"}`)
+	for _, secret := range []string{jwt, canary + "-opaque"} {
+		withDevelopers(t, func(t *testing.T, d developer) {
+			time.Sleep(time.Hour) // no time before the bubble's beginning is a date
+			var log bytes.Buffer
+			answers := []func() ([]byte, error){
+				func() ([]byte, error) { return d.says(secret, time.Hour), nil },
+				func() ([]byte, error) { return d.says(secret, -time.Second), nil },
+				func() ([]byte, error) { return d.says(secret+"\r\nX-Evil: 1", time.Hour), nil },
+				func() ([]byte, error) { return append(d.says(secret, time.Hour), '}'), nil },
+				func() ([]byte, error) { return fmt.Appendf(nil, `{"accessToken":%q,"token":%[1]q}`, secret), nil },
+				func() ([]byte, error) { return fmt.Appendf(nil, `[%q]`, secret), nil },
+				func() ([]byte, error) { return []byte(secret), nil },
+				func() ([]byte, error) { return d.says(secret, time.Hour), &exitError{1, "boom"} },
+				func() ([]byte, error) { return d.says(secret, time.Hour), &exitError{1, ""} },
+				func() ([]byte, error) { return d.says(secret, time.Hour), context.DeadlineExceeded },
+				func() ([]byte, error) { return d.says(secret, time.Hour), errors.New("can't fork") },
+				func() ([]byte, error) {
+					return nil, &exitError{1, `DEBUG: response {"accessToken": "` + secret + `"} ERROR`}
+				},
+				func() ([]byte, error) {
+					return nil, &exitError{1, `{"error":"fetching: {\"access_token\":\"` + secret + `\"}"}`}
+				},
+			}
+			if secret == jwt {
+				answers = append(answers, func() ([]byte, error) { return nil, &exitError{1, "ERROR: bad token " + secret} },
+					func() ([]byte, error) { return nil, errors.New("fork " + secret) })
+			}
+			for i, answer := range answers {
+				cred, err := d.make(newRealm(), (&fakeTool{answer: func(int) ([]byte, error) { return answer() }}).env(), homeTenant, nil,
+					slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = token(t.Context(), cred)
+				if (err == nil) != (i == 0) {
+					t.Errorf("answer %d: error %v", i, err)
+				}
+				_, challenge := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims})
+				synctest.Wait()
+				for _, err := range []error{err, challenge} {
+					text := fmt.Sprintf("%v\n%+v\n%#v\n%+v\n%s", err, err, err, cred, log.String())
+					if e, ok := err.(*AuthenticationError); ok {
+						text += fmt.Sprintf("%+v\n%#v", *e, *e)
+					}
+					words := []string{canary, secret}
+					if secret == jwt { // a piece of it, as where a line was cut
+						words = append(words, strings.Split(jwt, ".")[1])
+					}
+					for _, word := range words {
+						if at := strings.Index(text, word); at >= 0 {
+							t.Errorf("answer %d: %s is shown: …%s…", i, word, text[max(at-200, 0):min(at+200, len(text))])
+						}
+					}
+				}
+			}
+			if log.Len() == 0 {
+				t.Error("nothing was logged")
+			}
+		})
+	}
+}
+
+func TestToolsLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log bytes.Buffer
+		logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		for _, tt := range []struct {
+			options AzureCLICredentialOptions
+			want    map[string]any
+		}{
+			{AzureCLICredentialOptions{Logger: logger}, map[string]any{"source": "Azure CLI"}},
+			{AzureCLICredentialOptions{Logger: logger, TenantID: homeTenant}, map[string]any{"source": "Azure CLI", "tenant": homeTenant}},
+			{AzureCLICredentialOptions{Logger: logger, Subscription: "My Sub"}, map[string]any{"source": "Azure CLI", "subscription": "My Sub"}},
+		} {
+			cred, err := newAzureCLI(newRealm(), &tt.options, granting(azGrants).env())
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustToken(t, cred)
+			synctest.Wait()
+			got := map[string]any{}
+			if err := json.Unmarshal(log.Bytes(), &got); err != nil {
+				t.Fatalf("%v in %s", err, log.String())
+			}
+			log.Reset()
+			if got["msg"] != "token acquired" || got["level"] != "INFO" || got["resource"] != "https://vault.azure.net" {
+				t.Errorf("logged %v", got)
+			}
+			for _, key := range []string{"source", "tenant", "subscription"} {
+				if got[key] != tt.want[key] {
+					t.Errorf("%s is %v, want %v", key, got[key], tt.want[key])
+				}
+			}
+		}
+	})
+}
+
+// TestToolsRunnerPanics: whatever happens in a run, the next one is not shut out.
+func TestToolsRunnerPanics(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tool := &fakeTool{answer: func(n int) ([]byte, error) {
+			if n == 1 {
+				panic("at the disco")
+			}
+			return azSays("t", time.Hour), nil
+		}}
+		cred := developers[0].credential(t, tool)
+		if _, err := token(t.Context(), cred); err == nil {
+			t.Error("got a token")
+		}
+		time.Sleep(time.Minute)
+		mustToken(t, cred)
+	})
+}
+
+func TestIsGUID(t *testing.T) {
+	t.Parallel()
+	got := map[string]bool{}
+	want := map[string]bool{homeTenant: true, strings.ToUpper(homeTenant): true, "": false, "contoso.example": false, homeTenant[1:]: false, homeTenant + "0": false, "g" + homeTenant[1:]: false, strings.Repeat("a", 36): false}
+	for s := range want {
+		got[s] = isGUID(s)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
