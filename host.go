@@ -232,7 +232,8 @@ func parseHTTPS(variable, value, example string) (*url.URL, error) {
 	return u, nil
 }
 
-// displayURL is a URL that can be shown: without user info, query and fragment.
+// displayURL is a URL that can be shown: without user info, query and fragment, and without what may be a token that
+// somebody has put there.
 func displayURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
@@ -241,5 +242,5 @@ func displayURL(raw string) string {
 	if strings.Contains(u.EscapedPath(), "@") { // user info with an unescaped slash: what follows is a piece of a password
 		return ""
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	return jwtLike.ReplaceAllString((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), redacted)
 }

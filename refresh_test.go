@@ -1,0 +1,499 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// mustRefresh refreshes the vault's token, and returns how long that took.
+func mustRefresh(tb testing.TB, cred *Credential) (tk azcore.AccessToken, changed bool, took time.Duration) {
+	tb.Helper()
+	start := time.Now()
+	tk, changed, err := cred.Refresh(context.Background(), vaultScope)
+	if err != nil {
+		tb.Fatalf("Refresh after %v: %v", time.Since(start), err)
+	}
+	return tk, changed, time.Since(start)
+}
+
+// asClients asks for the vault's token as Azure SDK clients do, on hosts where that makes a difference.
+func asClients(tb testing.TB, cred *Credential) azcore.AccessToken {
+	tb.Helper()
+	return askFor(tb, cred, policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true})
+}
+
+// repeats reports whether a fake with a cache repeats its token: Entra has none.
+func repeats(p place, hostCache bool) bool { return hostCache && p.host != HostWorkloadIdentity }
+
+// TestRefresh: past our cache, but not past the host's.
+func TestRefresh(t *testing.T) {
+	for _, hostCache := range []bool{true, false} {
+		everywhereNamed(t, fmt.Sprint("host cache ", hostCache), func(t *testing.T, p place) {
+			s := p.open(t, func(o *identitytest.Options) { o.HostCache = hostCache })
+			cred := s.credential(t)
+			first := asClients(t, cred)
+			time.Sleep(time.Minute)
+			got, changed, _ := mustRefresh(t, cred)
+			if changed == repeats(p, hostCache) || (got.Token != first.Token) != changed {
+				t.Errorf("changed is %v, another token %v, want %v", changed, got.Token != first.Token, !repeats(p, hostCache))
+			}
+			if s.sent() != 2*s.steps {
+				t.Errorf("%d requests, want %d", s.sent(), 2*s.steps)
+			}
+			if tk := asClients(t, cred); tk.Token != got.Token {
+				t.Error("clients don't get what Refresh got")
+			}
+			if !got.ExpiresOn.After(time.Now()) || !got.RefreshOn.After(time.Now()) || got.RefreshOn.After(got.ExpiresOn) {
+				t.Errorf("ends at %v, renewed at %v, now is %v", got.ExpiresOn, got.RefreshOn, time.Now())
+			}
+			// Within 30 s of the request there is none, and the answer is the same.
+			for range 29 {
+				tk, again, took := mustRefresh(t, cred)
+				if tk.Token != got.Token || again != changed || took != 0 {
+					t.Fatalf("again: another token %v, changed %v, after %v, want the same at once", tk.Token != got.Token, again, took)
+				}
+				time.Sleep(time.Second)
+			}
+			if s.sent() != 2*s.steps {
+				t.Errorf("%d requests within 30 s, want %d", s.sent(), 2*s.steps)
+			}
+			time.Sleep(2 * time.Second)
+			tk, changed, _ := mustRefresh(t, cred)
+			if s.sent() != 3*s.steps || changed == repeats(p, hostCache) || (tk.Token != got.Token) != changed {
+				t.Errorf("after 31 s: %d requests, changed %v, want %d and %v", s.sent(), changed, 3*s.steps, !repeats(p, hostCache))
+			}
+		})
+	}
+}
+
+func TestRefreshWithoutAToken(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })
+		cred := s.credential(t)
+		got, changed, _ := mustRefresh(t, cred)
+		if !changed {
+			t.Error("the first token is no change")
+		}
+		if tk := asClients(t, cred); tk.Token != got.Token || s.sent() != s.steps {
+			t.Errorf("clients get another token %v, %d requests, want the same and %d", tk.Token != got.Token, s.sent(), s.steps)
+		}
+	})
+}
+
+// TestRefreshOfAnExpiredToken within 30 s of the one before.
+func TestRefreshOfAnExpiredToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: 10 * time.Second})
+		cred := onIMDS(t, ep)
+		first, _, _ := mustRefresh(t, cred)
+		time.Sleep(11 * time.Second)
+		if tk, changed, _ := mustRefresh(t, cred); tk.Token == first.Token || !changed || !tk.ExpiresOn.After(time.Now()) {
+			t.Errorf("got a token that ends at %v, changed %v, want a new one", tk.ExpiresOn, changed)
+		}
+	})
+}
+
+// TestRefreshIsPerResource, and per identity.
+func TestRefreshIsPerResource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{System: true}, {ClientID: "one"}}})
+		cred := onIMDS(t, ep)
+		other := sameCache(t, cred, ep, func(o *CredentialOptions) { o.ID = ClientID("one") })
+		mustRefresh(t, cred)
+		mustRefresh(t, other)
+		if _, _, err := cred.Refresh(t.Context(), armScope); err != nil {
+			t.Error(err)
+		}
+		if n := len(ep.Requests()); n != 3 {
+			t.Errorf("%d requests for two resources and two identities, want 3", n)
+		}
+		if _, _, err := cred.Refresh(t.Context(), "https://vault.azure.net"); err != nil || len(ep.Requests()) != 3 {
+			t.Errorf("the same resource without suffix: error %v, %d requests", err, len(ep.Requests()))
+		}
+	})
+}
+
+func TestRefreshIsShared(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t)
+		first := asClients(t, cred)
+		before := s.sent()
+		for range s.steps {
+			s.ep.Enqueue(identitytest.Response{Delay: 3 * time.Second})
+		}
+		took := time.Duration(s.steps) * 3 * time.Second
+		var wg sync.WaitGroup
+		var tokens sync.Map
+		for range 100 {
+			wg.Go(func() {
+				tk, changed, waited := mustRefresh(t, cred)
+				if !changed || tk.Token == first.Token || waited != took {
+					t.Errorf("changed %v, the old token %v, after %v, want a new one after %v", changed, tk.Token == first.Token, waited, took)
+				}
+				tokens.Store(tk.Token, true)
+			})
+		}
+		synctest.Wait()
+		if tk := asClients(t, cred); tk.Token != first.Token { // at once, or the bubble's clock would have moved
+			t.Error("during the refresh others don't get the held token")
+		}
+		wg.Wait()
+		n := 0
+		tokens.Range(func(any, any) bool { n++; return true })
+		if n != 1 || s.sent()-before != s.steps {
+			t.Errorf("%d tokens of %d requests, want one of %d", n, s.sent()-before, s.steps)
+		}
+	})
+}
+
+// TestRefreshAfterAFlight: what was asked before the role was given is no answer.
+func TestRefreshAfterAFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, ep)
+		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second}, identitytest.Response{Delay: 5 * time.Second})
+		plain := make(chan string, 1)
+		go func() {
+			tk, _ := mustToken(t, cred)
+			plain <- tk.Token
+		}()
+		time.Sleep(time.Second)
+		tk, changed, took := mustRefresh(t, cred)
+		if before := <-plain; tk.Token == before || !changed || took != 14*time.Second {
+			t.Errorf("the earlier request's token %v, changed %v, after %v, want another after 9 + 5 s", tk.Token == before, changed, took)
+		}
+		if n := len(ep.Requests()); n != 2 {
+			t.Errorf("%d requests, want 2", n)
+		}
+	})
+}
+
+func TestRefreshersLeave(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, ep)
+		first, _ := mustToken(t, cred)
+		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
+		cause := errors.New("the caller's reason")
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 5 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i+1)*time.Second, cause)
+				defer cancel()
+				tk, changed, err := cred.Refresh(ctx, vaultScope)
+				if tk != (azcore.AccessToken{}) || changed || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cause) {
+					t.Errorf("got changed %v, error %v, want the end of the context", changed, err)
+				}
+				if took := time.Since(start); took != time.Duration(i+1)*time.Second {
+					t.Errorf("left after %v, want %d s", took, i+1)
+				}
+				wantErrorText(t, err, "IMDS", "https://vault.azure.net")
+			})
+		}
+		wg.Wait()
+		time.Sleep(6 * time.Second) // the request goes on, and its token is kept
+		tk, took := mustToken(t, cred)
+		if tk.Token == first.Token || took != 0 || len(ep.Requests()) != 2 {
+			t.Errorf("the old token %v after %v and %d requests, want the refreshed one at once", tk.Token == first.Token, took, len(ep.Requests()))
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		time.Sleep(time.Minute)
+		if _, _, err := cred.Refresh(ended, vaultScope); !errors.Is(err, context.Canceled) || len(ep.Requests()) != 2 {
+			t.Errorf("with an ended context: error %v, %d requests, want none more", err, len(ep.Requests()))
+		}
+	})
+}
+
+func TestFailedRefresh(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t, once)
+		first := asClients(t, cred)
+		before := s.sent()
+		s.answer(s.own(403, s.problem("some_error", "some text")))
+		for second := range 30 {
+			tk, changed, err := cred.Refresh(t.Context(), vaultScope)
+			if tk != (azcore.AccessToken{}) || changed {
+				t.Fatalf("after %d s: a failed refresh returned a token, or changed %v", second, changed)
+			}
+			wantErrorText(t, err, p.host.String(), "403", "some text", "https://vault.azure.net")
+			if held := asClients(t, cred); held.Token != first.Token {
+				t.Fatal("the held token was lost")
+			}
+			time.Sleep(time.Second)
+		}
+		if got := s.sent() - before; got != s.steps {
+			t.Errorf("%d requests in 30 s of failure, want %d", got, s.steps)
+		}
+		if tk, changed, _ := mustRefresh(t, cred); !changed || tk.Token == first.Token {
+			t.Errorf("after 30 s: changed %v", changed)
+		}
+	})
+}
+
+// TestRefreshDuringACoolDown: a host that asked for silence gets it.
+func TestRefreshDuringACoolDown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, ep, once)
+		first, _ := mustToken(t, cred)
+		time.Sleep(time.Until(first.RefreshOn))
+		ep.Enqueue(identitytest.Response{Status: 429, Header: map[string][]string{"Server": {"IMDS/1"}, "Retry-After": {"100"}}})
+		mustToken(t, cred)
+		synctest.Wait()
+		for range 99 {
+			if _, _, err := cred.Refresh(t.Context(), vaultScope); !errors.Is(err, ErrThrottled) {
+				t.Fatalf("got %v, want ErrThrottled", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := len(ep.Requests()); n != 2 {
+			t.Errorf("%d requests, want 2: the host wanted 100 s of silence", n)
+		}
+		time.Sleep(2 * time.Second)
+		mustRefresh(t, cred)
+	})
+}
+
+// TestRefreshAndClaims: each is counted by itself, and neither is answered by a request from before it.
+func TestRefreshAndClaims(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t)
+		mustRefresh(t, cred)
+		for range s.steps {
+			s.ep.Enqueue(identitytest.Response{Delay: 2 * time.Second})
+		}
+		time.Sleep(31 * time.Second)
+		before := s.sent()
+		took := time.Duration(s.steps) * 2 * time.Second
+		start := time.Now()
+		var refreshed string
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			tk, _, _ := mustRefresh(t, cred)
+			refreshed = tk.Token
+		})
+		synctest.Wait()
+		tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims, EnableCAE: true})
+		wg.Wait()
+		if err != nil || tk.Token == refreshed || time.Since(start) < took || s.sent()-before != 2*s.steps {
+			t.Errorf("challenge: error %v, the refresh's token %v, after %v and %d requests, want another after %v and %d",
+				err, tk.Token == refreshed, time.Since(start), s.sent()-before, took, 2*s.steps)
+		}
+		// Within 30 s of both, neither asks: the refresh has the later one's token.
+		got, changed, _ := mustRefresh(t, cred)
+		if got.Token != tk.Token || !changed || s.sent()-before != 2*s.steps {
+			t.Errorf("another token than the challenge's %v, changed %v, %d requests", got.Token != tk.Token, changed, s.sent()-before)
+		}
+		time.Sleep(31 * time.Second)
+		if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims, EnableCAE: true}); err != nil {
+			t.Error(err)
+		}
+		mustRefresh(t, cred)
+		if got := s.sent() - before; got != 4*s.steps {
+			t.Errorf("%d requests, want %d: a challenge is no refresh", got, 4*s.steps)
+		}
+	})
+}
+
+// TestRefreshIsNoChallenge: nothing in the request says so.
+func TestRefreshIsNoChallenge(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t)
+		asClients(t, cred)
+		mustRefresh(t, cred)
+		requests := s.ep.Requests()
+		if len(requests) != 2*s.steps {
+			t.Fatalf("%d requests, want %d", len(requests), 2*s.steps)
+		}
+		for i := range s.steps {
+			if plain, got := sentParts(t, requests[i]), sentParts(t, requests[s.steps+i]); got != plain {
+				t.Errorf("the request differs:\n%s\nwant\n%s", got, plain)
+			}
+		}
+	})
+}
+
+// TestRefreshOfClientsTokens: where CAE makes a difference, the tokens of Azure SDK clients are refreshed, and no others.
+func TestRefreshOfClientsTokens(t *testing.T) {
+	ran := 0
+	for _, p := range places {
+		if p.host != HostWorkloadIdentity && p.host != HostServiceFabric {
+			continue
+		}
+		ran++
+		t.Run(p.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				s := p.open(t)
+				cred := s.credential(t)
+				plain, _ := mustToken(t, cred)
+				clients := asClients(t, cred)
+				got, changed, _ := mustRefresh(t, cred)
+				if !changed || got.Token == clients.Token || asClients(t, cred).Token != got.Token {
+					t.Errorf("clients don't get the refreshed token, changed %v", changed)
+				}
+				if tk, _ := mustToken(t, cred); tk.Token != plain.Token {
+					t.Error("the token without CAE was refreshed")
+				}
+			})
+		})
+	}
+	if ran != 2 {
+		t.Errorf("ran on %d hosts, want 2", ran)
+	}
+}
+
+func TestRefreshArguments(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int64
+	cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+		sent.Add(1)
+		return nil, refused()
+	}))
+	for _, tt := range []struct {
+		name  string
+		cred  *Credential
+		ctx   context.Context
+		scope string
+		want  string
+	}{
+		{"zero value", &Credential{}, t.Context(), vaultScope, "not made by NewCredential"},
+		{"nil context", cred, nil, vaultScope, "nil Context"},
+		{"empty scope", cred, t.Context(), "", "empty scope"},
+		{"suffix only", cred, t.Context(), "/.default", "empty scope"},
+		{"blank", cred, t.Context(), "a b", "blank"},
+		{"line break", cred, t.Context(), "a\nb", "control character"},
+		{"long", cred, t.Context(), strings.Repeat("a", 3000), "3000 characters"},
+	} {
+		tk, changed, err := tt.cred.Refresh(tt.ctx, tt.scope)
+		if tk != (azcore.AccessToken{}) || changed {
+			t.Errorf("%s: returned a token, or changed %v", tt.name, changed)
+		}
+		wantErrorText(t, err, "Refresh", tt.want)
+	}
+	if sent.Load() != 0 {
+		t.Error("something was sent")
+	}
+}
+
+func TestRefreshLog(t *testing.T) {
+	for _, hostCache := range []bool{true, false} {
+		everywhereNamed(t, fmt.Sprint("host cache ", hostCache), func(t *testing.T, p place) {
+			s := p.open(t, func(o *identitytest.Options) { o.HostCache = hostCache })
+			var log bytes.Buffer
+			cred := s.credential(t, once, func(o *CredentialOptions) {
+				o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
+			first := asClients(t, cred)
+			synctest.Wait()
+			log.Reset()
+			tk, changed, _ := mustRefresh(t, cred)
+			synctest.Wait()
+			var got struct {
+				Level, Msg, Resource, Host string
+				Changed                    *bool
+				Ends                       time.Time `json:"host_cache_ends"`
+				Expires, Renewal           time.Time
+			}
+			if err := json.Unmarshal(log.Bytes(), &got); err != nil {
+				t.Fatalf("%v in %q, want one line", err, log.String())
+			}
+			want := "token refreshed"
+			if repeats(p, hostCache) {
+				want = "the host repeated the held token from its own cache, which ends with the token at the latest"
+			}
+			if got.Level != "INFO" || got.Msg != want || got.Resource != "https://vault.azure.net" || got.Host != string(p.host) || got.Changed == nil || *got.Changed != changed {
+				t.Errorf("logged %s, want %q", log.String(), want)
+			}
+			if !got.Expires.Equal(tk.ExpiresOn) || !got.Renewal.Equal(tk.RefreshOn) || got.Ends.IsZero() == repeats(p, hostCache) || !got.Ends.IsZero() && !got.Ends.Equal(tk.ExpiresOn) {
+				t.Errorf("logged %s, want the times of %v and %v", log.String(), tk.ExpiresOn, tk.RefreshOn)
+			}
+			time.Sleep(31 * time.Second)
+			s.answer(s.own(403, s.problem("some_error", "some text")))
+			_, _, err := cred.Refresh(t.Context(), vaultScope)
+			wantErrorText(t, err, "403")
+			synctest.Wait()
+			text := log.String() + fmt.Sprintf("%+v %#v", err, err)
+			if !strings.Contains(text, "the held token stays in use") {
+				t.Errorf("logged %s", text)
+			}
+			for _, secret := range []string{first.Token, tk.Token, s.env.getenv(s.secret)} {
+				if secret != "" && strings.Contains(text, secret) {
+					t.Errorf("a secret is in %s", text)
+				}
+			}
+		})
+	}
+}
+
+// TestRefreshKeepsTheRenewal: a host that repeats itself doesn't put the renewal off for ever.
+func TestRefreshKeepsTheRenewal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(&identitytest.Options{HostCache: true})
+		cred := onIMDS(t, ep)
+		first, _ := mustToken(t, cred)
+		for time.Until(first.ExpiresOn) > 10*time.Minute {
+			tk, changed, _ := mustRefresh(t, cred)
+			if changed || !tk.ExpiresOn.Equal(first.ExpiresOn) || !tk.RefreshOn.Before(first.ExpiresOn) {
+				t.Fatalf("changed %v, ends at %v, renewed at %v", changed, tk.ExpiresOn, tk.RefreshOn)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+	})
+}
+
+// TestRefreshTakesAShorterToken: a new token counts, also where it ends earlier.
+func TestRefreshTakesAShorterToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := 0
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			n++
+			return respond(200, grantBody(fmt.Sprint("token-", n), time.Duration(3-n)*time.Hour)), nil
+		}))
+		mustToken(t, cred)
+		if tk, changed, _ := mustRefresh(t, cred); tk.Token != "token-2" || !changed {
+			t.Errorf("got %s, changed %v, want token-2", tk.Token, changed)
+		}
+	})
+}
+
+// TestRefreshDuringAnOutage ends in the time that is documented.
+func TestRefreshDuringAnOutage(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		s := p.open(t)
+		cred := s.credential(t)
+		first := asClients(t, cred)
+		s.down.Store(true)
+		start := time.Now()
+		if _, _, err := cred.Refresh(t.Context(), vaultScope); err == nil || errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v, want an error that isn't ErrUnavailable", err)
+		}
+		if took := time.Since(start); took > p.budget[1]+overtime {
+			t.Errorf("took %v, want at most %v", took, p.budget[1])
+		}
+		s.down.Store(false)
+		if tk := asClients(t, cred); tk.Token != first.Token {
+			t.Error("the held token was lost")
+		}
+	})
+}
