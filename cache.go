@@ -234,7 +234,7 @@ func (c *cache) force(ctx context.Context, e *entry, key string, w ask, a acquir
 		}
 	}
 	switch {
-	case e.flight != nil:
+	case e.flight != nil && !e.flight.stuck(now):
 		return plan{flight: e.flight, again: true}
 	case cooling:
 		return plan{err: e.err}

@@ -692,3 +692,15 @@ func TestIsGUID(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+func TestToolHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRun counts the whole process
+	for _, d := range developers {
+		cred := d.credential(t, granting(d.says))
+		options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: otherTenant, EnableCAE: true}
+		askFor(t, cred, options)
+		ctx := context.Background()
+		if n := testing.AllocsPerRun(1000, func() { _, _ = cred.GetToken(ctx, options) }); n != 0 {
+			t.Errorf("%s: a hit allocates %v times", d.name, n)
+		}
+	}
+}

@@ -19,6 +19,9 @@ type flight struct {
 	tally   tally
 }
 
+// stuck reports whether it is in a Transport that ignores its context.
+func (f *flight) stuck(now time.Time) bool { return now.Sub(f.started) > f.budget+overtime }
+
 // tally is what an acquisition has done so far.
 type tally struct {
 	requests, throttled atomic.Int64              // requests to the host, and its answers of 429
@@ -42,8 +45,8 @@ func (t *tally) lastTry() error {
 
 // join returns the key's flight, and starts it if there is none.
 func (c *cache) join(ctx context.Context, e *entry, key string, w ask, a acquirer, now time.Time) *flight {
-	if e.flight != nil && now.Sub(e.flight.started) > e.flight.budget+overtime {
-		e.flight = nil // stuck in a Transport that ignores its context; if it ever returns, settle takes what it brings
+	if e.flight != nil && e.flight.stuck(now) {
+		e.flight = nil // if it ever returns, settle takes what it brings
 	}
 	if e.flight == nil {
 		if !e.stored {

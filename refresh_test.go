@@ -497,3 +497,26 @@ func TestRefreshDuringAnOutage(t *testing.T) {
 		}
 	})
 }
+
+// TestRefreshWithATransportThatIgnoresItsContext: what is stuck isn't waited for by everybody who comes after.
+func TestRefreshWithATransportThatIgnoresItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var asked atomic.Int64
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			if asked.Add(1) == 2 {
+				time.Sleep(3 * time.Hour)
+			}
+			return respond(200, grantBody(fmt.Sprint("token-", asked.Load()), 24*time.Hour)), nil
+		}))
+		mustToken(t, cred)
+		start := time.Now()
+		if _, _, err := cred.Refresh(t.Context(), vaultScope); err == nil || time.Since(start) > 76*time.Second {
+			t.Errorf("got %v after %v, want an error after 76 s", err, time.Since(start))
+		}
+		time.Sleep(time.Second)
+		if tk, changed, took := mustRefresh(t, cred); tk.Token != "token-3" || !changed || took != 0 {
+			t.Errorf("got %s, changed %v, after %v, want token-3 at once", tk.Token, changed, took)
+		}
+		time.Sleep(3 * time.Hour)
+	})
+}
