@@ -150,7 +150,7 @@ func parseAzureCLI(stdout []byte, now time.Time) (printed, error) {
 		return printed{}, err
 	}
 	got := printed{grant: grant{token: out.AccessToken}, tenant: text(out.Tenant)}
-	end, ok := azureCLIEnd(text(out.ExpiresUnix), text(out.ExpiresOn), got.token)
+	end, ok := azureCLIEnd(text(out.ExpiresUnix), text(out.ExpiresOn), got.token, time.Local)
 	if !ok {
 		return printed{}, errors.New("az doesn't say when the token expires: expires_on, expiresOn and the token's exp are absent or unreadable")
 	}
@@ -160,11 +160,11 @@ func parseAzureCLI(stdout []byte, now time.Time) (printed, error) {
 
 // azureCLIEnd dates a token: by the Unix time, then by the local time, then by the token itself: az as a managed identity has
 // printed "N/A".
-func azureCLIEnd(unixTime, local, token string) (time.Time, bool) {
+func azureCLIEnd(unixTime, local, token string, zone *time.Location) (time.Time, bool) {
 	if n, ok := number(unixTime); ok && n >= plausible && n <= latest {
 		return unix(n), true
 	}
-	if t, err := time.ParseInLocation("2006-01-02 15:04:05.999999", local, time.Local); err == nil {
+	if t, err := time.ParseInLocation("2006-01-02 15:04:05.999999", local, zone); err == nil {
 		return firstOf(t), true
 	}
 	if exp, ok := number(text(claimsOf(token).Exp)); ok && exp >= plausible && exp <= latest {

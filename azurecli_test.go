@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -131,8 +133,20 @@ func TestAzureCLIOutput(t *testing.T) {
 	}
 }
 
-// TestFirstOf: when the clock is put back, a local time says two times; the earlier is the safe one.
-func TestFirstOf(t *testing.T) {
+// TestAzureCLIOutputElsewhere: az's local time is that of this process, which is set by its start.
+func TestAzureCLIOutputElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []string{"Asia/Kolkata", "America/New_York"} {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestAzureCLIOutput$", "-test.v")
+		cmd.Env = append(os.Environ(), "TZ="+zone)
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestAzureCLIOutput/before_2.54") {
+			t.Errorf("in %s: %v\n%s", zone, err, out)
+		}
+	}
+}
+
+// TestAzureCLIClockPutBack: then a local time says two times; the earlier is the safe one.
+func TestAzureCLIClockPutBack(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ zone, local, want string }{
 		{"Europe/Berlin", "2026-10-25 02:30:00.123456", "2026-10-25T00:30:00Z"},
@@ -152,11 +166,8 @@ func TestFirstOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at, err := time.ParseInLocation("2006-01-02 15:04:05.999999", tt.local, zone)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := firstOf(at).UTC().Truncate(time.Second).Format(time.RFC3339); got != tt.want {
+		got, ok := azureCLIEnd("", tt.local, "", zone)
+		if got := got.UTC().Truncate(time.Second).Format(time.RFC3339); !ok || got != tt.want {
 			t.Errorf("%s in %s is %s, want %s", tt.local, tt.zone, got, tt.want)
 		}
 	}

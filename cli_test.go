@@ -628,6 +628,26 @@ func TestToolsSecrets(t *testing.T) {
 	}
 }
 
+// TestToolsTally: a run counts as a request.
+func TestToolsTally(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		cred := d.credential(t, granting(d.says))
+		mustToken(t, cred)
+		synctest.Wait()
+		var k *keeper
+		switch c := cred.(type) {
+		case *AzureCLICredential:
+			k = &c.keeper
+		case *AzureDeveloperCLICredential:
+			k = &c.keeper
+		}
+		got := k.tokens.status(k.view.identity, true)
+		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 || got[0].Failures != 0 {
+			t.Errorf("got %+v, want one request", got)
+		}
+	})
+}
+
 func TestToolsLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
