@@ -1,10 +1,12 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -133,6 +135,20 @@ func TestAzureDeveloperCLIClaims(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if tk, err := withClaims(t.Context(), cred, rejectedClaims); err != nil || tk != "token-3" {
 			t.Errorf("after 31 s: got %s, error %v, want token-3", tk, err)
+		}
+	})
+}
+
+// TestAzureDeveloperCLIClaimsInTheLog: azd takes them, unlike the hosts.
+func TestAzureDeveloperCLIClaimsInTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log bytes.Buffer
+		cred := azdOf(t, granting(azdSays), AzureDeveloperCLICredentialOptions{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+		if _, err := withClaims(t.Context(), cred, rejectedClaims); err != nil {
+			t.Fatal(err)
+		}
+		if got := logged(t, &log); len(got) != 1 || got[0].Level != "INFO" || got[0].Msg != "token acquired after a claims challenge" {
+			t.Errorf("logged %+v", got)
 		}
 	})
 }
