@@ -631,7 +631,8 @@ func TestToolsSecrets(t *testing.T) {
 // TestToolsTally: a run counts as a request.
 func TestToolsTally(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {
-		cred := d.credential(t, granting(d.says))
+		tool := granting(d.says)
+		cred := d.credential(t, tool)
 		mustToken(t, cred)
 		synctest.Wait()
 		var k *keeper
@@ -644,6 +645,13 @@ func TestToolsTally(t *testing.T) {
 		got := k.tokens.status(k.view.identity, true)
 		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 || got[0].Failures != 0 {
 			t.Errorf("got %+v, want one request", got)
+		}
+		time.Sleep(2 * time.Hour)
+		tool.answer = func(int) ([]byte, error) { return nil, errNotOnPath }
+		mustFail(t, cred)
+		synctest.Wait()
+		if got = k.tokens.status(k.view.identity, true); len(got) != 1 || got[0].Requests == 0 || got[0].Failures != 1 || !strings.Contains(got[0].LastError, "not installed") || !got[0].LastErrorOn.Equal(time.Now()) {
+			t.Errorf("got %+v, want a failure now", got)
 		}
 	})
 }
