@@ -67,7 +67,8 @@ func newAzureCLI(shared *realm, options *AzureCLICredentialOptions, env environm
 //
 // Without a held token it runs `az account get-access-token`, once for all callers, and only one at a time in this process, so
 // that it blocks for a second or two, at most 10 s and for the runs before, and until ctx ends. Tokens are held and renewed
-// as those of [Credential.GetToken]. az is found on PATH and not run by a shell, save on Windows, where it is a script; what
+// as those of [Credential.GetToken], so that `az login` as somebody else, or `az account set`, shows in a running
+// process once the held token is renewed, in half an hour or so. az is found on PATH and not run by a shell, save on Windows, where it is a script; what
 // is passed to it has only letters, digits and . _ : / -.
 //
 // A claims challenge, as for a second factor, can't be met without the developer: the error has the command to run, and the

@@ -63,7 +63,8 @@ func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOpt
 //
 // Without a held token it runs `azd auth token`, once for all callers, and only one at a time in this process, so that it blocks
 // for a second or two, at most 10 s and for the runs before, and until ctx ends. Tokens are held and renewed as those of
-// [Credential.GetToken]. azd is found on PATH and not run by a shell, save on Windows; what is passed to it has only letters,
+// [Credential.GetToken], so that `azd auth login` as somebody else shows in a running
+// process once the held token is renewed, in half an hour or so. azd is found on PATH and not run by a shell, save on Windows; what is passed to it has only letters,
 // digits and . _ : / -.
 //
 // Those of a claims challenge are passed on, at most once in 30 s, and azd keeps them for the next login: without a token that

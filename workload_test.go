@@ -462,7 +462,7 @@ func TestWorkloadConstructorRefuses(t *testing.T) {
 func TestAllowedTenantsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, env := range []environment{inPod(t), nowhere(), appServiceAt()} {
-		for _, tenant := range []string{"", " ", "..", "a/b", "**", "* ", " *", "a\nb", "{" + otherTenant + "}", "https://login.example/x", strings.Repeat("a", 1025)} {
+		for _, tenant := range []string{"", " ", "..", "a/b", "**", "* ", " *", "a\nb", "{" + otherTenant + "}", "https://login.example/x", "eyJhbGciOiJub25lIn0.canary", strings.Repeat("a", 1025)} {
 			_, err := newCredential(&CredentialOptions{AdditionallyAllowedTenants: []string{otherTenant, tenant}}, env)
 			wantErrorText(t, err, "CredentialOptions.AdditionallyAllowedTenants")
 		}
