@@ -174,8 +174,8 @@ func (s *imds) rules() rules {
 		unanswered:  5 * time.Second,
 		unavailable: true,
 		tryTimeout:  40 * time.Second,
-		delay:       time.Second,
-		maxDelay:    10 * time.Second,
+		delay:       1750 * time.Millisecond, // schedule says why
+		maxDelay:    5 * time.Second,
 		serverDelay: time.Second,
 		retries: func(status int) bool {
 			return status == http.StatusNotFound || status == http.StatusGone || retriesAnywhere(status)

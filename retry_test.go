@@ -235,23 +235,23 @@ func TestRetryOptions(t *testing.T) {
 		after, until time.Duration
 	}{
 		{"MaxRetries -1", policy.RetryOptions{MaxRetries: -1}, throttled, 1, 1, 0, 0},
-		{"MaxRetries 2", policy.RetryOptions{MaxRetries: 2}, throttled, 3, 3, 0, 3 * time.Second},
+		{"MaxRetries 2", policy.RetryOptions{MaxRetries: 2}, throttled, 3, 3, 0, 5 * time.Second},
 		{"MaxRetries 30", policy.RetryOptions{MaxRetries: 30}, throttled, 31, 31, 76 * time.Second, 5 * time.Minute},
-		{"TryTimeout", policy.RetryOptions{TryTimeout: 2 * time.Second, MaxRetries: 1}, hangs, 2, 2, 4 * time.Second, 5 * time.Second},
+		{"TryTimeout", policy.RetryOptions{TryTimeout: 2 * time.Second, MaxRetries: 1}, hangs, 2, 2, 4 * time.Second, 6 * time.Second},
 		{"TryTimeout by default", policy.RetryOptions{MaxRetries: -1}, hangs, 1, 1, 40 * time.Second, 40 * time.Second},
 		{"TryTimeout beyond the budget", policy.RetryOptions{TryTimeout: 5 * time.Minute, MaxRetries: -1}, hangs, 1, 1, 5 * time.Minute, 5 * time.Minute},
 		{"RetryDelay -1", policy.RetryOptions{RetryDelay: -1}, throttled, 4, 4, 0, time.Microsecond},
 		{"waits of no length", policy.RetryOptions{RetryDelay: 1, MaxRetryDelay: 1}, throttled, 4, 4, 0, time.Millisecond},
 		{"RetryDelay -1, MaxRetries", policy.RetryOptions{RetryDelay: -1, MaxRetries: 10}, throttled, 11, 11, 0, time.Microsecond},
 		{"RetryDelay, MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Millisecond, MaxRetryDelay: 100 * time.Millisecond, MaxRetries: 100}, throttled, 101, 101, time.Second, 10 * time.Second},
-		{"MaxRetryDelay -1", policy.RetryOptions{MaxRetryDelay: -1, MaxRetries: 9}, throttled, 10, 10, 30 * time.Second, 600 * time.Second},
+		{"MaxRetryDelay -1", policy.RetryOptions{MaxRetryDelay: -1, MaxRetries: 9}, throttled, 10, 10, 30 * time.Second, 1500 * time.Second},
 		{"MaxRetryDelay below Retry-After", policy.RetryOptions{MaxRetryDelay: 2 * time.Second}, always(429, imdsError, "Retry-After", "3"), 1, 1, 0, 0},
 		{"MaxRetryDelay above Retry-After", policy.RetryOptions{MaxRetryDelay: 3 * time.Second, MaxRetries: 1}, always(429, imdsError, "Retry-After", "3"), 2, 2, 3 * time.Second, 5 * time.Second},
 		{"StatusCodes without it", policy.RetryOptions{StatusCodes: []int{418}}, throttled, 1, 1, 0, 0},
-		{"StatusCodes with it", policy.RetryOptions{StatusCodes: []int{418}, MaxRetries: 2}, always(418, imdsError), 3, 3, 0, 3 * time.Second},
+		{"StatusCodes with it", policy.RetryOptions{StatusCodes: []int{418}, MaxRetries: 2}, always(418, imdsError), 3, 3, 0, 5 * time.Second},
 		{"no StatusCodes", policy.RetryOptions{StatusCodes: []int{}}, throttled, 1, 1, 0, 0},
 		{"ShouldRetry no", policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool { return false }}, throttled, 1, 1, 0, 0},
-		{"ShouldRetry yes", policy.RetryOptions{MaxRetries: 2, ShouldRetry: func(r *http.Response, err error) bool { return err == nil && r.StatusCode == 400 }}, always(400, imdsError), 3, 3, 0, 3 * time.Second},
+		{"ShouldRetry yes", policy.RetryOptions{MaxRetries: 2, ShouldRetry: func(r *http.Response, err error) bool { return err == nil && r.StatusCode == 400 }}, always(400, imdsError), 3, 3, 0, 5 * time.Second},
 		{"ShouldRetry of an error", policy.RetryOptions{ShouldRetry: func(r *http.Response, err error) bool { return r != nil || err == nil }}, func(*http.Request) (*http.Response, error) { return nil, io.EOF }, 1, 1, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -268,6 +268,15 @@ func TestRetryOptions(t *testing.T) {
 	}
 }
 
+// waitBounds are those of IMDS's waits, the first of which has number 0.
+func waitBounds(number int, elapsed time.Duration) (low, high time.Duration) {
+	if number == 0 {
+		return 0, 1750 * time.Millisecond
+	}
+	high = min(max(1750*time.Millisecond*7/4, elapsed*5/4), 5*time.Second)
+	return high/2 - 1, high
+}
+
 func TestWaitsAreJitteredAndGrow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var sums [8]time.Duration
@@ -282,12 +291,16 @@ func TestWaitsAreJitteredAndGrow(t *testing.T) {
 					gap := times[i+1].Sub(times[i])
 					sums[i] += gap
 					seen[gap] = true
+					if low, high := waitBounds(i, times[i].Sub(times[0])); gap < low || gap > high {
+						t.Fatalf("wait %d after %v is %v, want %v to %v", i+1, times[i].Sub(times[0]), gap, low, high)
+					}
 				}
 			}
 		}
-		for i, want := range []time.Duration{500, 1000, 2000, 4000, 5000} { // half of 1, 2, 4, 8, 10 s
+		// Half of 1.75 s; three quarters of 1.75 × that; of 5/4 of the 3.2 s that are over by then; and of 5 s.
+		for i, want := range []time.Duration{875, 2297, 2970, 3750, 3750} {
 			want *= time.Millisecond
-			if mean := sums[i] / runs; mean < want*3/4 || mean > want*5/4 {
+			if mean := sums[i] / runs; mean < want*7/8 || mean > want*9/8 {
 				t.Errorf("mean wait %d is %v, want about %v", i+1, mean, want)
 			}
 		}
@@ -305,6 +318,8 @@ func TestServerErrorsWaitASecond(t *testing.T) {
 		for i := 1; i < len(times)-1; i++ {
 			if gap := times[i].Sub(times[i-1]); gap < time.Second {
 				t.Errorf("wait %d after a 500 was %v, want at least the second that IMDS asks for", i, gap)
+			} else if i == 1 && gap > 1750*time.Millisecond {
+				t.Errorf("the first wait after a 500 was %v: a lone process need not wait as long", gap)
 			}
 		}
 	})
