@@ -10,6 +10,21 @@ import (
 
 // nodeStorm measures what happens when many processes start at once on one VM, with the library and with other policies.
 func nodeStorm(ctx context.Context, short bool, say func(string)) (section, error) {
+	if short {
+		return stormSection(ctx, effort{library: map[int]int{50: 8, 200: 4, 1000: 1}, policies: 20, others: 2, tooMany: 1}, say)
+	}
+	return stormSection(ctx, effort{library: map[int]int{50: 40, 200: 20, 1000: 5}, policies: 400, others: 20, tooMany: 10}, say)
+}
+
+// effort is how many runs figures are the mean of.
+type effort struct {
+	library  map[int]int // by the number of processes; without any, that number is left out
+	policies int         // see judge
+	others   int         // see conditions
+	tooMany  int         // see budgets; 0 leaves it out
+}
+
+func stormSection(ctx context.Context, runs effort, say func(string)) (section, error) {
 	s := section{
 		title: "Node storm: many processes start at once on one VM",
 		text: []string{
@@ -19,10 +34,6 @@ func nodeStorm(ctx context.Context, short bool, say func(string)) (section, erro
 			"Why the waits are what they are, and what a sweep over other policies found, is in [backoff.md](backoff.md).",
 		},
 	}
-	runs := map[int]int{50: 40, 200: 20, 1000: 5}
-	if short {
-		runs = map[int]int{50: 8, 200: 4, 1000: 1}
-	}
 	real := table{caption: "The library itself, mean of the runs and worst run", head: []string{"processes", "runs", "failed", "time ÷ ideal", "requests per token", "fullest 100 ms ÷ mean"}}
 	picture := chart{
 		file: "storm.svg", title: "Tokens of processes that start at once on one VM", x: "seconds since the start", y: "tokens", logX: true, logY: true,
@@ -30,11 +41,14 @@ func nodeStorm(ctx context.Context, short bool, say func(string)) (section, erro
 	}
 	picture.series = append(picture.series, series{name: "ideal: 20 a second", dash: true, x: []float64{0.05, 50}, y: []float64{1, 1000}})
 	for _, size := range stormSizes {
+		if runs.library[size.n] == 0 {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return s, err
 		}
 		say(fmt.Sprintf("node storm: the library with %d processes", size.n))
-		all, err := realStorms(ctx, size.n, runs[size.n])
+		all, err := realStorms(ctx, size.n, runs.library[size.n])
 		if err != nil {
 			return s, err
 		}
@@ -57,13 +71,15 @@ func nodeStorm(ctx context.Context, short bool, say func(string)) (section, erro
 	s.charts = append(s.charts, picture)
 
 	say("node storm: other policies")
-	compared, err := judgeAll(ctx, references(), map[bool]int{false: 400, true: 20}[short])
+	compared, err := judgeAll(ctx, references(), runs.policies)
 	if err != nil {
 		return s, err
 	}
-	s.tables = append(s.tables, stormTable("Policies, simulated: mean, and in brackets what 19 of 20 runs keep to", compared), conditions(short))
-	say("node storm: more processes than the budget has room for")
-	s.tables = append(s.tables, budgets(short))
+	s.tables = append(s.tables, stormTable("Policies, simulated: mean, and in brackets what 19 of 20 runs keep to", compared), conditions(runs.others))
+	if runs.tooMany > 0 {
+		say("node storm: more processes than the budget has room for")
+		s.tables = append(s.tables, budgets(runs.tooMany))
+	}
 	return s, nil
 }
 
@@ -102,8 +118,7 @@ func grouped(n int) string {
 
 // conditions is the library's policy in other storms than the typical one. With slow answers 5 at once is the limit, and
 // the ideal is by that.
-func conditions(short bool) table {
-	runs := map[bool]int{false: 20, true: 2}[short]
+func conditions(runs int) table {
 	t := table{
 		caption: "Ours in other circumstances, simulated: time ÷ ideal and requests per token",
 		head:    []string{"", "50", "200", "1,000", "failed of 1,000"},
@@ -133,7 +148,7 @@ func conditions(short bool) table {
 		for _, size := range stormSizes {
 			st := typical(size.n, ourPolicy(), 0)
 			st.start, st.service, st.retryAfter, st.late = c.start, c.service, c.retryAfter, []time.Duration{}
-			n := max(runs*200/size.n, 2)
+			n := max(runs*200/size.n, 1)
 			f := measureStorms(st, n)
 			best := max(idealTime(size.n), time.Duration(size.n)*(c.service[0]+c.service[1])/2/atOnce, c.start)
 			row = append(row, fmt.Sprintf("%.2f, %.2f", mean(f.ratio)*idealTime(size.n).Seconds()/best.Seconds(), f.requests))
@@ -145,8 +160,7 @@ func conditions(short bool) table {
 }
 
 // budgets is how many processes fail where there are too many of them.
-func budgets(short bool) table {
-	runs := map[bool]int{false: 10, true: 1}[short]
+func budgets(runs int) table {
 	t := table{
 		caption: "Too many processes: failed ones by budget, simulated. 75 s are 1,500 tokens at best",
 		head:    []string{"processes", "ideal", "75 s", "90 s", "120 s", "requests per token with 75 s"},

@@ -96,7 +96,7 @@ func judge(p backOff, runs int) judged {
 	for i, size := range stormSizes {
 		s := typical(size.n, p, 0)
 		s.start = 0 // half of them
-		f := measureStorms(s, max(runs*50/size.n, 2))
+		f := measureStorms(s, max(runs*50/size.n, 1))
 		j.at[i] = f
 		used := []float64{quantile(f.ratio, .95) / size.time, quantile(f.steps, .95) / size.steps}
 		if size.requests > 0 {
@@ -158,7 +158,7 @@ func judgeAll(ctx context.Context, policies []backOff, runs int) ([]judged, erro
 func sweep(ctx context.Context, short bool, say func(string)) (best []judged, tried int, err error) {
 	runs, again := 40, 400
 	if short {
-		runs, again = 4, 8
+		runs, again = 2, 2
 	}
 	var finalists []backOff
 	for _, f := range families(short) {
