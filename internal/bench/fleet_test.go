@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func smallFleet(rule renewalRule) fleetPlan {
+	return fleetPlan{hosts: 4000, seed: 1, rule: rule, use: time.Second}
+}
+
+func TestFleetIsDeterministic(t *testing.T) {
+	t.Parallel()
+	p := smallFleet(ourRule())
+	p.outage = inWave
+	a, b := p.run(), p.run()
+	if !reflect.DeepEqual(a, b) {
+		t.Error("two runs of one seed differ")
+	}
+	p.seed = 2
+	if reflect.DeepEqual(a.renewals, p.run().renewals) {
+		t.Error("another seed brings the same run")
+	}
+}
+
+func TestFleetAccounts(t *testing.T) {
+	t.Parallel()
+	sum := func(bins []int32) (n int) {
+		for _, b := range bins {
+			n += int(b)
+		}
+		return n
+	}
+	t.Run("no jitter", func(t *testing.T) {
+		t.Parallel()
+		p := smallFleet(plusMinus("", 0))
+		o := p.run()
+		// At 0, 12, 24 h and so on, the last one at 84 h: each renewal comes at most a second after it is due.
+		if got := sum(o.renewals); got != 8*p.hosts || sum(o.requests) != got || o.due != 0 || o.without != 0 {
+			t.Errorf("%d renewals, %d requests, %d due in no outage, %v without a token; want %d and the same", got, sum(o.requests), o.due, o.without, 8*p.hosts)
+		}
+		if got := rate(o.renewals, 0, fleetTime) * fleetTime.Seconds(); math.Abs(got-float64(8*p.hosts)) > 0.5 {
+			t.Errorf("the mean comes to %g renewals", got)
+		}
+		for wave := range 8 {
+			from := time.Duration(wave) * 12 * time.Hour
+			if got := rate(o.renewals, from, from+fleetUp+10*time.Second) * 70; math.Abs(got-float64(p.hosts)) > 0.5 {
+				t.Errorf("wave %d: %g renewals within a minute, want all %d", wave, got, p.hosts)
+			}
+		}
+	})
+	t.Run("ours", func(t *testing.T) {
+		t.Parallel()
+		o := smallFleet(ourRule()).run()
+		day := 24 * time.Hour
+		if got := rate(o.renewals, fleetUp, 45*day/100); got != 0 {
+			t.Error("renewed before 45 % of the life")
+		}
+		if got := rate(o.renewals, 45*day/100, 55*day/100+fleetUp+2*time.Second) * (10*day/100 + fleetUp + 2*time.Second).Seconds(); math.Abs(got-4000) > 0.5 {
+			t.Errorf("%g renewals between 45 and 55 %%, want all", got)
+		}
+	})
+	t.Run("behind a cache", func(t *testing.T) {
+		t.Parallel()
+		p := smallFleet(ourRule())
+		p.cached = true
+		o := p.run()
+		if got := sum(o.renewals); got != 4*p.hosts {
+			t.Errorf("%d tokens, want one per host and day, %d", got, 4*p.hosts)
+		}
+		if perDay := float64(o.asked) / float64(4*p.hosts); perDay < 10 || perDay > 15 { // 12, 6, 3 h ... down to 30 s before the end
+			t.Errorf("asked in vain %g times a day", perDay)
+		}
+		p.outage = inWave
+		if got := p.run().without.Hours() / float64(p.hosts); got < 0.95 || got > 1.05 {
+			t.Errorf("a host had no token for %g h, want the hour that is left of the outage", got)
+		}
+	})
+	t.Run("an outage", func(t *testing.T) {
+		t.Parallel()
+		for _, rule := range coolDowns() {
+			p := smallFleet(rule)
+			p.outage = inWave
+			o := p.run()
+			if got := rate(o.renewals, inWave[0], inWave[1]); got != 0 {
+				t.Errorf("%s: %g renewals a second in the outage", rule.name, got)
+			}
+			if o.due < p.hosts/2 || o.without != 0 || len(o.renewed) == 0 {
+				t.Errorf("%s: %d due in the outage, %v without a token, %d waits known", rule.name, o.due, o.without, len(o.renewed))
+			}
+			if last := o.renewed[len(o.renewed)-1]; last < 0 || last > rule.cool+2*time.Second {
+				t.Errorf("%s: the last was renewed %v after the outage, want within its cool-down of %v", rule.name, last, rule.cool)
+			}
+			all := 0
+			for _, n := range o.renewals[25*3600 : 25*3600+600] {
+				all += int(n)
+			}
+			if all < o.due {
+				t.Errorf("%s: %d renewed in ten minutes after the outage, want all %d", rule.name, all, o.due)
+			}
+		}
+	})
+}
+
+// TestFleetSampling: hosts that enter before the end of the outage get their token when those do that are played in full.
+func TestFleetSampling(t *testing.T) {
+	t.Parallel()
+	p := smallFleet(ourRule())
+	p.outage = inWave
+	o := p.run()
+	within := func(d time.Duration) float64 {
+		n := 0
+		for _, after := range o.renewed {
+			if after < d {
+				n++
+			}
+		}
+		return float64(n) / float64(len(o.renewed))
+	}
+	for _, d := range []time.Duration{3 * time.Second, 10 * time.Second, 20 * time.Second} {
+		all := 0
+		for _, n := range o.renewals[inWave[1]/time.Second : (inWave[1]+d)/time.Second] {
+			all += int(n)
+		}
+		if got, want := float64(all)/float64(o.due), within(d); math.Abs(got-want) > 0.1 {
+			t.Errorf("%v after the outage %.2f of the hosts have a token, of those played in full %.2f", d, got, want)
+		}
+	}
+}
+
+func TestBusiest(t *testing.T) {
+	t.Parallel()
+	bins := make([]int32, 180)
+	bins[59], bins[60], bins[61] = 30, 30, 60
+	for _, tt := range []struct {
+		from, to, window time.Duration
+		want             float64
+	}{
+		{0, 3 * time.Minute, time.Minute, 1.5}, {0, 3 * time.Minute, time.Second, 60}, {0, time.Minute, time.Second, 30}, {2 * time.Minute, 3 * time.Minute, time.Minute, 0}, {0, time.Hour, time.Minute, 1.5},
+	} {
+		if got := busiest(bins, tt.from, tt.to, tt.window); got != tt.want {
+			t.Errorf("%v to %v by %v: got %g, want %g", tt.from, tt.to, tt.window, got, tt.want)
+		}
+	}
+}
+
+func TestFleet(t *testing.T) {
+	t.Parallel()
+	s, err := fleetSection(t.Context(), 8000, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range s.verdicts {
+		if !v.holds() && !strings.Contains(v.what, "busiest") && !strings.Contains(v.what, "day 4") { // of few hosts: chance
+			t.Errorf("%s: %g, want at most %g", v.what, v.got, v.bound)
+		}
+	}
+	if len(s.verdicts) != 4 || len(s.charts) != 1 || len(s.charts[0].series) != 3 || len(s.tables) != 3 {
+		t.Errorf("%d verdicts, %d charts, %d tables", len(s.verdicts), len(s.charts), len(s.tables))
+	}
+	for _, line := range s.charts[0].series {
+		for i, y := range line.y {
+			if y <= 0 || math.IsNaN(y) {
+				t.Fatalf("%s: point %d is %g on a logarithmic axis", line.name, i, y)
+			}
+		}
+	}
+	for _, table := range s.tables {
+		for _, row := range table.rows {
+			if len(row) != len(table.head) {
+				t.Errorf("%s: row of %d in a table of %d: %v", table.caption, len(row), len(table.head), row)
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := fleet(ctx, true, func(string) {}); err == nil {
+		t.Error("no error after its context has ended")
+	}
+}
