@@ -202,13 +202,13 @@ func (t *trial) again(f *failure) bool {
 // node, which start together and are refused together, part. Each later one is from half to the whole of an upper end that
 // grows with the time the acquisition has taken, up to the rules' maxDelay: having parted, they keep their distance, which
 // costs fewer requests than drawing from 0 every time, and leaves none waiting for long at the end. The growth follows the
-// time and not the count of tries, because the time is what tells how many others there may be: whom IMDS has kept waiting
-// for 5 s has a hundred requests before it.
+// time and not the count of tries, because the time tells how many others there are: in 5 s of refusals a hundred of them got
+// a token.
 //
 // IMDS's numbers (1.75 s, growing to 5 s) are the outcome of a sweep on virtual time, docs/backoff.md: processes that start
-// at once on a VM with IMDS's limits are done within 1.5 × the ideal (20 tokens a second) if they are 50, 1.3 × if 200, 1.1
+// at once on a VM with IMDS's limits are done within 1.6 × the ideal (20 tokens a second) if they are 50, 1.3 × if 200, 1.1
 // × if 1,000, with 2.0, 3.5 and 9 requests per token, and no 100 ms see more than 5 times the mean after the first second.
-// Full jitter of 1 s doubling to 10 s, which stood here before, takes 2.0, 1.5 and 1.1 × with 2.5, 4.2 and 8.4 requests, and
+// Full jitter of 1 s doubling to 10 s, which stood here before, takes 2.1, 1.6 and 1.1 × with 2.5, 4.2 and 8.4 requests, and
 // up to 8 times the mean. A lone process that meets one 429 waits 0.9 s on average; the limit's window is one second.
 //
 // A wait never outlasts the budget: the last one is cut so that one more try fits.
