@@ -20,7 +20,7 @@ import (
 type ChainOptions struct {
 	// ContinueOn reports whether an error means that a source can't be used here, so that the next one is tried. It is for
 	// credentials of other packages: an error in which errors.Is finds [ErrUnavailable] means that anyway. It may be called
-	// by several goroutines at once. nil means that nothing else does.
+	// by several goroutines at once, and once for each failure. nil means that nothing else does.
 	ContinueOn func(error) bool
 
 	// Logger receives which source is in use, when that changes (Info), and why the ones before it are not. nil is silent.
@@ -35,14 +35,26 @@ type Chain struct {
 	links      []link // in order; never changes
 	continueOn func(error) bool
 	log        *slog.Logger
+	made       time.Time   // with a monotonic reading, for chainState.next
+	state      *chainState // a pointer, so that printing a Chain with %+v doesn't read it
+}
 
-	inUse atomic.Int32 // index of the source that last brought a token, plus 1; 0 for none
-	made  time.Time    // with a monotonic reading, for next
-	next  atomic.Int64 // when the sources before it may be looked at again, as time since made
-	bars  atomic.Int32 // 1 once the log has said that the developer's sources are barred
+// chainState is what changes with calls.
+type chainState struct {
+	inUse   atomic.Int32 // index of the source that last brought a token, plus 1; 0 for none
+	next    atomic.Int64 // when the sources before it may be looked at again, as time since Chain.made
+	looking atomic.Bool  // that is under way
+	told    atomic.Bool  // the log has said that the developer's sources are barred
 
-	mu     sync.Mutex // guards the rest and link.last; not held over I/O
+	mu     sync.Mutex // guards the rest; not held over I/O, nor over anything that isn't ours
 	passes map[passKey]*pass
+	last   []lastFailure // of each source
+}
+
+// lastFailure is kept as text: an error may hold an answer's body, and its methods may do anything.
+type lastFailure struct {
+	why string // "" for none
+	at  time.Time
 }
 
 var _ azcore.TokenCredential = (*Chain)(nil)
@@ -52,9 +64,7 @@ type link struct {
 	name   string
 	source azcore.TokenCredential
 	barred func() string // why it must not be used, "" while it may; nil for always
-
-	last   error // the last failure
-	lastAt time.Time
+	ours   bool          // its callers share a request and leave with their own ctx, so that it needs no pass for that
 }
 
 // NewChain makes a credential of several, which are tried in the order given. The next one is tried only after an error that
@@ -81,7 +91,14 @@ func newChain(name string, links []link, continueOn func(error) bool, log *slog.
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Chain{name: name, links: links, continueOn: continueOn, log: log, made: time.Now(), passes: map[passKey]*pass{}}
+	for i := range links {
+		switch links[i].source.(type) {
+		case *Credential, *hostStep, *AzureCLICredential, *AzureDeveloperCLICredential, *Chain:
+			links[i].ours = true
+		}
+	}
+	state := &chainState{passes: map[passKey]*pass{}, last: make([]lastFailure, len(links))}
+	return &Chain{name: name, links: links, continueOn: continueOn, log: log, made: time.Now(), state: state}
 }
 
 // sourceName is what a source is called in messages: a credential of another package by its type.
@@ -109,10 +126,10 @@ const lookEvery = time.Minute
 // GetToken returns a token of the source that last brought one, or else of the first that is available. Azure SDK clients
 // call it.
 //
-// It takes as long as the sources do that it has to ask, and ends with ctx. Callers that want the same share one pass over
-// the sources, and each leaves with its own ctx. When a source other than the first is in use, those before it are asked again
-// in the background, at most once a minute, and the first that brings a token is used from then on; RefreshOn is a minute away
-// at most, so that Azure SDK clients, which keep a token until then, come to know of it.
+// It takes as long as the sources do that it has to ask, at most 3 minutes, and ends with ctx. Callers that want the same share
+// one pass over the sources, and each leaves with its own ctx. When a source other than the first is in use, those before it
+// are asked again in the background, at most once a minute, and the first that brings a token is used from then on; RefreshOn
+// is a minute away at most, so that Azure SDK clients, which keep a token until then, come to know of it.
 //
 // The error has a line for each source, with its own reason. errors.Is and errors.As find those that ended the pass: the last
 // one, or all if all sources are unavailable; never an *azcore.ResponseError.
@@ -123,28 +140,28 @@ func (c *Chain) GetToken(ctx context.Context, options policy.TokenRequestOptions
 	case ctx == nil:
 		return azcore.AccessToken{}, errors.New("identity: GetToken: nil Context")
 	}
-	known := attempt{index: -1}
-	if n := c.inUse.Load(); n > 0 && c.bar(int(n-1)) == "" {
-		i := int(n - 1)
-		token, err := c.links[i].source.GetToken(ctx, options)
-		switch {
-		case err == nil && c.bar(i) == "":
-			if i > 0 {
-				token = c.lookBack(i, options, token)
-			}
-			return token, nil
-		case err == nil: // it has turned out meanwhile that this is Azure
-		case ctx.Err() == nil && c.goesOn(err):
-			known = attempt{i, err}
-			c.inUse.CompareAndSwap(n, 0)
-		default:
-			if ctx.Err() == nil {
-				c.note(i, err)
-			}
-			return azcore.AccessToken{}, c.failure(options, []attempt{{i, err}}, ctx.Err())
-		}
+	i := int(c.state.inUse.Load()) - 1
+	if i < 0 || !c.links[i].ours || c.bar(i) != "" {
+		return c.join(ctx, options, attempt{index: -1})
 	}
-	return c.join(ctx, options, known)
+	token, err := c.links[i].source.GetToken(ctx, options)
+	switch {
+	case c.bar(i) != "": // it has turned out meanwhile that this is Azure
+		return c.join(ctx, options, attempt{index: -1})
+	case err == nil && i > 0:
+		return c.lookBack(i, options, token), nil
+	case err == nil:
+		return token, nil
+	}
+	a := c.judge(i, err)
+	if ctx.Err() != nil {
+		return azcore.AccessToken{}, c.failure(options, []attempt{a}, -1, ctx.Err())
+	}
+	c.note(a)
+	if !a.goesOn {
+		return azcore.AccessToken{}, c.failure(options, []attempt{a}, -1, nil)
+	}
+	return c.join(ctx, options, a)
 }
 
 // bar says why a source must not be used, "" while it may.
@@ -152,55 +169,72 @@ func (c *Chain) bar(i int) string {
 	if c.links[i].barred == nil {
 		return ""
 	}
-	why := c.links[i].barred()
-	if why != "" && c.bars.CompareAndSwap(0, 1) {
+	return c.links[i].barred()
+}
+
+// announce has the log say, once, that the developer's sources are barred. before is what was in use until then, as in inUse.
+// It is called when nobody waits any more: a handler may be slow, want a lock that the caller holds, or a token of this chain.
+func (c *Chain) announce(before int32) {
+	for i := range c.links {
+		why := c.bar(i)
+		if why == "" {
+			continue
+		}
+		if !c.state.told.CompareAndSwap(false, true) {
+			return
+		}
 		level := slog.LevelInfo
-		if n := c.inUse.Load(); n > 0 && c.links[n-1].barred != nil {
+		if before > 0 && c.links[before-1].barred != nil {
 			level = slog.LevelWarn
 		}
 		c.log.Log(context.Background(), level, "this is Azure: the developer's credentials are not used from now on", "because", why)
 	}
-	return why
-}
-
-// goesOn reports whether an error means that the next source is to be tried.
-func (c *Chain) goesOn(err error) bool {
-	return errors.Is(err, ErrUnavailable) || c.continueOn != nil && c.continueOn(err)
 }
 
 // note remembers a failure for [Chain.Status].
-func (c *Chain) note(i int, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.links[i].last, c.links[i].lastAt = err, time.Now()
+func (c *Chain) note(a attempt) {
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	c.state.last[a.index] = lastFailure{a.why, time.Now()}
 }
 
-// use makes a source the one in use.
-func (c *Chain) use(i int, reasons []attempt) {
-	c.next.Store(int64(time.Since(c.made) + lookEvery))
-	for i := range c.links {
-		_ = c.bar(i) // so that the log says it before
+// use makes a source the one in use, after those before it have been asked. since is what was in use when that began: one before
+// it that has come into use meanwhile, by another pass or a look, stays. It returns what is to be logged.
+func (c *Chain) use(i int, since int32, reasons []attempt) (news func()) {
+	before := c.state.inUse.Load()
+	for {
+		if before > 0 && before <= int32(i) && before != since {
+			return nil
+		}
+		if c.state.inUse.CompareAndSwap(before, int32(i+1)) {
+			break
+		}
+		before = c.state.inUse.Load()
 	}
-	before := c.inUse.Swap(int32(i + 1))
+	c.state.next.Store(int64(time.Since(c.made) + lookEvery))
 	if int(before) == i+1 {
-		return
+		return nil
 	}
 	attrs := []slog.Attr{slog.String("source", c.links[i].name)}
 	if before > 0 {
 		attrs = append(attrs, slog.String("before", c.links[before-1].name))
 	}
 	for _, r := range reasons {
-		attrs = append(attrs, slog.String("not "+c.links[r.index].name, c.reason(r)))
+		attrs = append(attrs, slog.String("not "+c.links[r.index].name, r.why))
 	}
-	c.log.LogAttrs(context.Background(), slog.LevelInfo, "source of tokens in use", attrs...)
+	return func() { c.log.LogAttrs(context.Background(), slog.LevelInfo, "source of tokens in use", attrs...) }
 }
 
 // lookBack has the sources before the one in use looked at, if it is time, and dates a token so that who keeps it asks again
 // soon.
 func (c *Chain) lookBack(i int, options policy.TokenRequestOptions, token azcore.AccessToken) azcore.AccessToken {
 	now := time.Now()
-	due, passed := c.next.Load(), int64(now.Sub(c.made))
-	if passed >= due && c.next.CompareAndSwap(due, passed+int64(lookEvery)) {
+	due := func() bool { return int64(now.Sub(c.made)) >= c.state.next.Load() }
+	if due() && c.state.looking.CompareAndSwap(false, true) {
+		if !due() { // another look has just ended
+			c.state.looking.Store(false)
+			return askedAgain(token, now)
+		}
 		options.Claims, options.Scopes = "", slices.Clone(options.Scopes)
 		go c.look(i, options)
 	}
@@ -215,23 +249,30 @@ func askedAgain(token azcore.AccessToken, now time.Time) azcore.AccessToken {
 	return token
 }
 
-// look asks the sources before the one in use, for as long as until the next look.
+// look asks the sources before the one in use, for a minute at most. There is one look at a time: a source may ignore its ctx.
 func (c *Chain) look(end int, options policy.TokenRequestOptions) {
+	before := c.state.inUse.Load()
+	defer func() {
+		c.state.next.Store(int64(time.Since(c.made) + lookEvery))
+		c.state.looking.Store(false)
+		c.announce(before)
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), lookEvery)
 	defer cancel()
 	for i := range end {
 		if c.bar(i) != "" {
 			continue
 		}
-		_, err := c.ask(ctx, i, options)
+		_, a := c.ask(ctx, i, options)
 		switch {
-		case err == nil && c.bar(i) == "":
-			if c.inUse.Load() > int32(i+1) {
-				c.use(i, nil)
+		case a.err == nil && c.bar(i) == "":
+			if news := c.use(i, 0, nil); news != nil {
+				c.announce(before)
+				news()
 			}
 			return
-		case err != nil && !c.goesOn(err): // not unavailable any more, and not of use: what is in use stays
-			c.log.LogAttrs(ctx, slog.LevelWarn, "a source before the one in use fails", slog.String("source", c.links[i].name), slog.String("error", c.reason(attempt{i, err})))
+		case a.err != nil && !a.goesOn: // not unavailable any more, and not of use: what is in use stays
+			c.log.LogAttrs(ctx, slog.LevelWarn, "a source before the one in use fails", slog.String("source", c.links[i].name), slog.String("error", a.why))
 			return
 		}
 	}
@@ -239,17 +280,22 @@ func (c *Chain) look(end int, options policy.TokenRequestOptions) {
 
 // ask asks one source, and remembers its failure. What panics in it, or ends its goroutine, is a failure: the goroutine is
 // nobody's in which a caller could recover.
-func (c *Chain) ask(ctx context.Context, i int, options policy.TokenRequestOptions) (token azcore.AccessToken, err error) {
-	err = errAborted
+func (c *Chain) ask(ctx context.Context, i int, options policy.TokenRequestOptions) (token azcore.AccessToken, a attempt) {
+	err := errEnded
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicError(p)
+			err = panicked(p)
 		}
-		if err != nil && ctx.Err() == nil {
-			c.note(i, err)
+		if err == nil {
+			return
+		}
+		token, a = azcore.AccessToken{}, c.judge(i, err)
+		if ctx.Err() == nil {
+			c.note(a)
 		}
 	}()
-	return c.links[i].source.GetToken(ctx, options)
+	token, err = c.links[i].source.GetToken(ctx, options)
+	return token, attempt{index: i}
 }
 
 // Ready is as [Credential.Ready]: nil once a token is held for each of the scopes, by whichever source. It waits while all

@@ -99,6 +99,9 @@ func TestNewChainRefuses(t *testing.T) {
 			t.Errorf("%s: error is %v, want %q", tt.name, err, tt.want)
 		}
 	}
+	if s := (&Chain{}).Status(); s.InUse != "" || len(s.Sources) > 0 {
+		t.Errorf("zero Chain: status is %+v", s)
+	}
 	if _, err := (&Chain{}).GetToken(t.Context(), policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "NewChain") {
 		t.Errorf("zero Chain: error is %v", err)
 	}
@@ -458,8 +461,8 @@ func TestChainPassGoesOn(t *testing.T) {
 			t.Errorf("later the error is %v", err)
 		}
 		time.Sleep(5 * time.Second)
-		if n := a.asks.Load(); n != 1 || chain.Status().InUse == "" || len(chain.passes) > 0 {
-			t.Errorf("the first source was asked %d times, and %d passes are left", n, len(chain.passes))
+		if n := a.asks.Load(); n != 1 || chain.Status().InUse == "" || len(chain.state.passes) > 0 {
+			t.Errorf("the first source was asked %d times, and %d passes are left", n, len(chain.state.passes))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -493,8 +496,12 @@ func TestChainSurvivesItsSources(t *testing.T) {
 				return azcore.AccessToken{}, nil
 			}), &scripted{})
 			_, err := token(t.Context(), chain)
-			if !errors.Is(err, errAborted) || strings.Contains(err.Error(), "eyJ") {
-				t.Errorf("%s: error is %v", name, err)
+			want := map[string]string{"panic": "identity.sourceFunc: it panicked: canary: REDACTED", "Goexit": "identity.sourceFunc: it ended the goroutine that asked it"}[name]
+			if lines := strings.Split(err.Error(), "\n\t"); len(lines) != 3 || lines[1] != want || !strings.HasPrefix(lines[2], "identity.scripted: not asked") {
+				t.Errorf("%s: error is %v, want %q", name, err, want)
+			}
+			if e, ok := errors.AsType[passingError](err); !ok || e.passes() {
+				t.Errorf("%s: Ready would wait", name)
 			}
 		}
 	})

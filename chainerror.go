@@ -1,12 +1,68 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
+
+// attempt is what became of asking one source.
+type attempt struct {
+	index  int
+	err    error  // nil for a token, and for a source that was not asked because it is barred
+	why    string // there is none, in one line
+	goesOn bool   // the next source is to be tried
+	passes bool   // worth asking again: Ready waits
+}
+
+// errEnded is the failure of a source that neither returned nor panicked.
+var errEnded = errors.New("it ended the goroutine that asked it")
+
+func panicked(p any) error { return fmt.Errorf("it panicked: %s", oneLine(redact(fmt.Sprint(p)))) }
+
+// judge says once and for all what a source's failure means. It is the only place where methods of an error that isn't ours are
+// called, and ContinueOn: they may panic, and would do so in a goroutine that is nobody's.
+func (c *Chain) judge(i int, err error) (a attempt) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("its error can't be judged: %w", panicked(p))
+			a = attempt{index: i, err: err, why: err.Error()}
+		}
+	}()
+	a = attempt{index: i, err: err, why: c.reason(i, err)}
+	a.goesOn = errors.Is(err, ErrUnavailable) || c.continueOn != nil && c.continueOn(err)
+	if p, ok := errors.AsType[passingError](err); ok {
+		a.passes = p.passes()
+	}
+	if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		a.err = concealed{err}
+	}
+	return a
+}
+
+// barredAttempt is that of a source that must not be used.
+func barredAttempt(i int, why string) attempt {
+	return attempt{index: i, goesOn: true, why: "not asked: this is Azure, because " + why + "; " + envTokenCredentials + "=dev selects the developer's credentials all the same"}
+}
+
+// maxForeign bounds a line about a credential of another package.
+const maxForeign = 1000
+
+// reason is why a source brought no token, in one line.
+func (c *Chain) reason(i int, err error) string {
+	text := err.Error()
+	if _, ours := err.(*AuthenticationError); !ours {
+		if text = printable(redactOutput(text)); len(text) > maxForeign {
+			text = strings.ToValidUTF8(text[:maxForeign], "") + "…"
+		}
+	}
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "identity: "), c.links[i].name+": ")
+	return cmp.Or(text, "an error without a word")
+}
 
 // chainError lists what each source of a chain said.
 type chainError struct {
@@ -16,81 +72,58 @@ type chainError struct {
 	passing  bool     // worth asking again: Ready waits
 }
 
-// failure is the error of a chain. failed are the sources that brought no token, in order; ended is why nobody waits for the
-// rest, nil if the last of failed ended the pass or was the last.
-func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, ended error) *chainError {
-	e := &chainError{head: "identity: " + c.name + ": no token for " + oneLine(redact(resourceOf(strings.Join(options.Scopes, ", "))))}
+// failure is the error of a chain. failed are the sources that brought no token; asking is the one that hasn't answered yet, -1
+// for none; ended is why nobody waits for it, nil if the last of failed ended the pass or was the last.
+func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, asking int, ended error) *chainError {
+	e := &chainError{head: "identity: " + c.name + ": no token for " + oneLine(redact(resourceOf(strings.Join(options.Scopes, ", ")))), passing: true}
 	stopped := -1
 	for _, a := range failed {
 		switch {
 		case a.err == nil: // barred
-		case c.goesOn(a.err) && ended == nil:
+		case !a.goesOn: // what came before was unavailable, which is not why
+			stopped, e.decisive, e.passing = a.index, []error{a.err}, a.passes
+		case ended == nil:
 			e.decisive = append(e.decisive, a.err)
-		case !c.goesOn(a.err): // what came before was unavailable, which is not why
-			stopped, e.decisive = a.index, []error{a.err}
 		}
 	}
 	switch {
 	case ended != nil:
 		e.head += ": gave up waiting: " + ended.Error()
-		e.decisive, e.passing = append(e.decisive, ended), true
+		e.decisive, e.passing = append(e.decisive, ended), ended != errEnded
 	case stopped >= 0:
 		e.head += ": " + c.links[stopped].name + " failed"
-		p, ok := errors.AsType[passingError](e.decisive[0])
-		e.passing = ok && p.passes()
 	default:
 		e.head += ": no source is available"
-		e.passing = true
-	}
-	for i, err := range e.decisive {
-		if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
-			e.decisive[i] = concealed{err}
-		}
 	}
 	for i := range c.links {
-		e.lines = append(e.lines, c.links[i].name+": "+c.account(i, failed, stopped, ended))
+		e.lines = append(e.lines, c.links[i].name+": "+c.account(i, failed, stopped, asking, ended))
 	}
 	return e
 }
 
 // account is the line of one source.
-func (c *Chain) account(i int, failed []attempt, stopped int, ended error) string {
+func (c *Chain) account(i int, failed []attempt, stopped, asking int, ended error) string {
 	for _, a := range failed {
 		if a.index == i {
-			return c.reason(a)
+			return a.why
 		}
 	}
-	c.mu.Lock()
-	last := c.links[i].last
-	c.mu.Unlock()
+	c.state.mu.Lock()
+	last := c.state.last[i].why
+	c.state.mu.Unlock()
 	switch {
-	case stopped >= 0 && i > stopped:
+	case ended == nil && stopped >= 0 && i > stopped:
 		return "not asked: the next source is for when one is unavailable, not for when one fails"
-	case ended != nil && i == len(failed):
+	case i == asking && ended == errEnded:
+		return ended.Error()
+	case i == asking:
 		return "no answer yet"
-	case ended != nil && i > len(failed):
+	case asking >= 0 && i > asking:
 		return "not asked yet"
-	case last != nil: // it was passed over, for the one in use
-		return c.reason(attempt{i, last})
+	case last != "": // it was passed over, for the one in use
+		return last
 	}
 	return "not asked"
-}
-
-// maxForeign bounds a line about a credential of another package.
-const maxForeign = 1000
-
-// reason is why a source brought no token, in one line.
-func (c *Chain) reason(a attempt) string {
-	if a.err == nil {
-		return "not asked: this is Azure, because " + c.bar(a.index) + "; " + envTokenCredentials + "=dev selects the developer's credentials all the same"
-	}
-	text := a.err.Error()
-	if _, ours := a.err.(*AuthenticationError); !ours {
-		if text = printable(redactOutput(text)); len(text) > maxForeign {
-			text = strings.ToValidUTF8(text[:maxForeign], "") + "…"
-		}
-	}
-	return strings.TrimPrefix(strings.TrimPrefix(text, "identity: "), c.links[a.index].name+": ")
 }
 
 // Error returns a line that says what failed, and one for each source.

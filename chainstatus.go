@@ -21,7 +21,10 @@ type SourceStatus struct {
 // Status tells which source is in use, and why others are not. It sends nothing. It is safe for concurrent use.
 func (c *Chain) Status() ChainStatus {
 	s := ChainStatus{Sources: make([]SourceStatus, len(c.links))}
-	if n := c.inUse.Load(); n > 0 {
+	if c.state == nil { // not made by a constructor
+		return s
+	}
+	if n := c.state.inUse.Load(); n > 0 {
 		s.InUse = c.links[n-1].name
 	}
 	for i := range c.links {
@@ -30,11 +33,11 @@ func (c *Chain) Status() ChainStatus {
 		if why := c.bar(i); why != "" {
 			s.Azure = why
 		}
-		c.mu.Lock()
-		last, at := l.last, l.lastAt
-		c.mu.Unlock()
-		if last != nil {
-			source.LastError, source.LastErrorOn = c.reason(attempt{i, last}), at.UTC().Round(0)
+		c.state.mu.Lock()
+		last := c.state.last[i]
+		c.state.mu.Unlock()
+		if last.why != "" {
+			source.LastError, source.LastErrorOn = last.why, last.at.UTC().Round(0)
 		}
 		if cred, ok := l.source.(interface{ Status() Status }); ok {
 			status := cred.Status()

@@ -122,9 +122,7 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 		links = append(links, link{name: azureDeveloperCLI.name, source: cred, barred: barred})
 	}
 	chain := newChain("default credential", links, nil, options.Logger)
-	for i := range links {
-		_ = chain.bar(i) // so that the log says at once what is known at once
-	}
+	chain.announce(0) // the log says at once what is known at once
 	return chain, nil
 }
 
@@ -199,7 +197,7 @@ type hostStep struct {
 }
 
 const (
-	// stepWait: an IMDS that is there answers within milliseconds, if only with an error. The peers' probes wait as long.
+	// stepWait: an IMDS that is there answers the probe within milliseconds. The peers' wait as long.
 	stepWait = time.Second
 	// stepAgain: who works without Azure pays that once a minute at most.
 	stepAgain = time.Minute
@@ -229,11 +227,12 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 	}
 	node := s.cred.sender.node
 	if a := node.absent.Load(); a != nil && time.Now().Before(a.until) && ctx.Err() == nil {
-		return azcore.AccessToken{}, s.unavailable(a.err, options)
+		return azcore.AccessToken{}, s.unavailable(ctx, a.err, options)
 	}
 	began := time.Now()
 	short, cancel := context.WithTimeout(ctx, stepWait)
 	defer cancel()
+	go s.cred.sender.probe(short)
 	token, err := s.cred.GetToken(short, options)
 	e, ok := errors.AsType[*AuthenticationError](err)
 	switch {
@@ -252,12 +251,9 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 }
 
 // unavailable is the error of a second without an answer, for who didn't wait for it.
-func (s *hostStep) unavailable(e *AuthenticationError, options policy.TokenRequestOptions) error {
-	scope := ""
-	if len(options.Scopes) == 1 {
-		scope = options.Scopes[0]
-	}
-	if err := validateResource("GetToken", resourceOf(scope)); err != nil {
+func (s *hostStep) unavailable(ctx context.Context, e *AuthenticationError, options policy.TokenRequestOptions) error {
+	_, scope, err := s.cred.check("GetToken", ctx, options)
+	if err != nil {
 		return err
 	}
 	own := e.forCaller()
