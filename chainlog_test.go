@@ -1,0 +1,148 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// handlerFunc is a function as a log handler.
+type handlerFunc func(slog.Record)
+
+func (handlerFunc) Enabled(context.Context, slog.Level) bool { return true }
+func (f handlerFunc) Handle(_ context.Context, r slog.Record) error {
+	f(r)
+	return nil
+}
+func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return f }
+func (f handlerFunc) WithGroup(string) slog.Handler      { return f }
+
+// TestChainLogsWhenNobodyWaits: a handler may send its lines to Azure with a token of this very chain, and may want a lock that
+// the caller holds.
+func TestChainLogsWhenNobodyWaits(t *testing.T) {
+	for _, name := range []string{"first answer", "after the developer", "laptop"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var held sync.Mutex
+				var chain *Chain
+				var messages []string
+				log := slog.New(handlerFunc(func(r slog.Record) {
+					held.Lock()
+					defer held.Unlock()
+					if chain == nil {
+						return
+					}
+					messages = append(messages, r.Level.String()+" "+r.Message)
+					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+					defer cancel()
+					if _, err := token(ctx, chain); err != nil && name != "laptop" {
+						t.Errorf("%s: %v", r.Message, err)
+					}
+				}))
+				l := &laptop{azd: errNotOnPath}
+				imds := &slowAtFirst{ep: identitytest.NewIMDS(nil)}
+				switch name {
+				case "laptop":
+					l.az = errNotLoggedIn
+					imds.until = time.Now().Add(24 * time.Hour)
+				case "after the developer":
+					imds.until = time.Now().Add(3 * time.Second)
+				}
+				made, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: log}, l.environment())
+				if err != nil {
+					t.Fatal(err)
+				}
+				chain = made
+				ask := func() {
+					t.Helper()
+					held.Lock()
+					defer held.Unlock()
+					start := time.Now()
+					_, err := token(t.Context(), chain)
+					if took := time.Since(start); took > time.Second || (err != nil) != (name == "laptop") {
+						t.Errorf("the caller got %v after %v", err, took)
+					}
+					_ = chain.Status()
+				}
+				ask()
+				synctest.Wait()
+				time.Sleep(10 * time.Second)
+				ask()
+				synctest.Wait()
+				time.Sleep(10 * time.Second)
+				held.Lock()
+				defer held.Unlock()
+				got := strings.Join(messages, "\n")
+				const azure = "this is Azure: the developer's credentials are not used from now on"
+				want := map[string]string{
+					"first answer": "INFO " + azure + "\nINFO source of tokens in use", "laptop": "",
+					"after the developer": "WARN " + azure + "\nINFO source of tokens in use",
+				}[name]
+				if !strings.Contains(got, want) || want != "" && strings.Count(got, azure) != 1 {
+					t.Errorf("the log is\n%s\nwant\n%s", got, want)
+				}
+			})
+		})
+	}
+}
+
+// TestChainLogsWhichSource is in use, why not those before, and nothing while that stays.
+func TestChainLogsWhichSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var log lines
+		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))}, mustChain(t, nil, a), b)
+		for range 3 {
+			wantFrom(t, chain, "b")
+			time.Sleep(time.Minute)
+		}
+		synctest.Wait()
+		want := `level=INFO msg="source of tokens in use" source=identity.scripted "not chain"="no token for https://vault.azure.net: no source is available identity.scripted: away: `
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) {
+			t.Errorf("the log is %s", got)
+		}
+		a.set(nil)
+		time.Sleep(time.Minute)
+		wantFrom(t, chain, "b")
+		synctest.Wait()
+		wantFrom(t, chain, "a")
+		if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "source=chain before=identity.scripted\n") {
+			t.Errorf("the log is %s", got)
+		}
+	})
+}
+
+// TestDefaultToolFailsAfterTheProof: the failure of a developer's tool that comes when it is known already that this is Azure is
+// nobody's, also when the tool was in use.
+func TestDefaultToolFailsAfterTheProof(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{took: 5 * time.Second}
+		imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(90 * time.Second)}
+		chain := l.credential(t, imds)
+		if tk, _ := mustToken(t, chain); tk.Token != developersToken {
+			t.Fatalf("got %q", tk.Token)
+		}
+		time.Sleep(100 * time.Second)
+		l.az = &exitError{1, "ERROR: broken"}
+		mustToken(t, chain) // begins the look that IMDS answers
+		start := time.Now()
+		tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}})
+		if err != nil || strings.HasPrefix(tk.Token, developersToken) || time.Since(start) > 5*time.Second {
+			t.Errorf("got %q, error %v, after %v, want the managed identity's", tk.Token, err, time.Since(start))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("error is %v", err)
+		}
+	})
+}

@@ -1,0 +1,171 @@
+package identity
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// slowTokens is an IMDS that refuses bad requests at once, and takes its time for a token.
+type slowTokens struct {
+	slowAtFirst
+	probes, tokens atomic.Int64
+	plain          string // what it says to a probe in place of IMDS's words, "" for those
+}
+
+func (s *slowTokens) Do(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Metadata") != "" {
+		s.tokens.Add(1)
+		return s.slowAtFirst.Do(r)
+	}
+	s.probes.Add(1)
+	if s.plain != "" {
+		return respond(400, s.plain), nil
+	}
+	return s.ep.Do(r)
+}
+
+// TestDefaultSlowToken: IMDS says at once that it is there, while Entra keeps it waiting. Nobody becomes the developer, and where
+// there is none the call doesn't fail.
+func TestDefaultSlowToken(t *testing.T) {
+	for name, az := range map[string]error{"developer": nil, "nobody": errNotLoggedIn} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{az: az}
+				imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 20 * time.Second}}
+				chain := l.credential(t, imds)
+				if tk, took := mustToken(t, chain); tk.Token == developersToken || took != 20*time.Second || l.runs.Load() > 0 {
+					t.Errorf("got %q after %v and %d runs of az, want the managed identity's after 20 s", tk.Token, took, l.runs.Load())
+				}
+				time.Sleep(30 * time.Hour)
+				mustToken(t, chain)
+				if n := imds.probes.Load(); n != 1 {
+					t.Errorf("%d probes, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// TestDefaultProbe: what isn't the host's own answer says nothing, and the request is bare.
+func TestDefaultProbe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{}
+		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second}, plain: "Required metadata header not specified or not correct"}
+		var bare atomic.Value
+		chain := l.credential(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Metadata") == "" {
+				bare.Store(r.Method + " " + r.URL.String())
+			}
+			return imds.Do(r)
+		}))
+		if tk, took := mustToken(t, chain); tk.Token != developersToken || took != time.Second {
+			t.Errorf("got %q after %v, want the developer's after 1 s", tk.Token, took)
+		}
+		if bare.Load() != "GET http://169.254.169.254/metadata/identity/oauth2/token" || imds.probes.Load() != 1 {
+			t.Errorf("%d probes, the last %v", imds.probes.Load(), bare.Load())
+		}
+	})
+}
+
+// TestDefaultProbeIsModest: it takes a place among the requests at once, doesn't end the program, and isn't sent where something
+// says which host this is.
+func TestDefaultProbeIsModest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		l := &laptop{}
+		chain := l.credential(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			time.Sleep(10 * time.Millisecond) // whatever its context says
+			if r.Header.Get("Metadata") == "" {
+				panic("a Transport")
+			}
+			return notIMDS["gateway's 404"](r)
+		}))
+		for i := range 20 {
+			go func() {
+				_, _ = chain.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{strings.Repeat("s", i+1)}})
+			}()
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if most.Load() != maxConcurrent {
+			t.Errorf("%d requests at once, want %d", most.Load(), maxConcurrent)
+		}
+
+		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil)}}
+		for _, chain := range []*Chain{
+			(&laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}).credential(t, imds),
+			(&laptop{variables: map[string]string{envTokenCredentials: "prod"}}).credential(t, imds),
+		} {
+			mustToken(t, chain)
+		}
+		if imds.probes.Load() > 0 || imds.tokens.Load() != 2 {
+			t.Errorf("%d probes and %d requests for tokens, want 0 and 2", imds.probes.Load(), imds.tokens.Load())
+		}
+	})
+}
+
+// TestDefaultStepErrors: an argument that is wrong is wrong in the same words while nobody asks IMDS.
+func TestDefaultStepErrors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{az: errNotLoggedIn}
+		chain := l.credential(t, notIMDS["silence"])
+		wrong := []policy.TokenRequestOptions{{}, {Scopes: []string{""}}, {Scopes: []string{"a", "b"}}, {Scopes: []string{"a b"}}, {Scopes: []string{strings.Repeat("a", 3000)}}}
+		var before []string
+		for _, o := range wrong {
+			_, err := chain.GetToken(t.Context(), o)
+			before = append(before, err.Error())
+		}
+		if _, err := token(t.Context(), chain); err == nil {
+			t.Fatal("no error")
+		}
+		for i, o := range wrong {
+			if _, err := chain.GetToken(t.Context(), o); err.Error() != before[i] || l.runs.Load() != 2 {
+				t.Errorf("got\n%v\nafter %d runs, want\n%v", err, l.runs.Load(), before[i])
+			}
+		}
+		// And the error that nobody waits for names what this caller wanted.
+		_, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}})
+		if !strings.Contains(err.Error(), "managed identity: IMDS: no answer within 1s, and nothing else says that this is Azure (token for https://other.example)") {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+// TestDefaultPolicyFails: a policy of the user's that refuses is no sign of a laptop.
+func TestDefaultPolicyFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{}
+		chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
+			Transport: notIMDS["refused"], PerCallPolicies: []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { return nil, errBroken })},
+		}}, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := token(t.Context(), chain); err == nil || l.runs.Load() > 0 || !strings.Contains(err.Error(), "a policy in CredentialOptions failed") {
+			t.Errorf("error is %v, after %d runs of az", err, l.runs.Load())
+		}
+		// One that never answers is.
+		never := make(chan struct{})
+		defer close(never)
+		chain, err = newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
+			Transport: notIMDS["refused"], PerCallPolicies: []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { <-never; return nil, errBroken })},
+		}}, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tk, took := mustToken(t, chain); tk.Token != developersToken || took != time.Second {
+			t.Errorf("got %q after %v", tk.Token, took)
+		}
+	})
+}
