@@ -210,3 +210,35 @@ func BenchmarkNewCredential(b *testing.B) {
 		b.Errorf("got %d requests, want 1", n)
 	}
 }
+
+// BenchmarkHitThroughChain is what a chain adds to a hit: of the first source, of the second, and of the default chain.
+func BenchmarkHitThroughChain(b *testing.B) {
+	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS, ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	def, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}}, nowhere())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, bb := range []struct {
+		name string
+		cred azcore.TokenCredential
+	}{
+		{"bare", cred},
+		{"first", mustChain(b, nil, cred)},
+		{"second", mustChain(b, nil, &scripted{err: errAway}, cred)},
+		{"default", def},
+	} {
+		ctx, options := context.Background(), policy.TokenRequestOptions{Scopes: []string{vaultScope}}
+		mustToken(b, bb.cred)
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bb.cred.GetToken(ctx, options); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -412,6 +412,92 @@ func TestDefaultEvidenceOfOthers(t *testing.T) {
 	})
 }
 
+// TestDefaultEvidenceForChainsInUse: what any Credential of the process sees ends the developer's part of a chain that is older
+// than that, and is in use.
+func TestDefaultEvidenceForChainsInUse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := newRealm()
+		cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: identitytest.NewIMDS(nil)}}, nowhere())
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The chain has the default transport, so that it is in the realm; as nothing has answered lately it asks nothing here.
+		cred.sender.node.absent.Store(&absence{time.Now().Add(time.Hour), &AuthenticationError{reason: ErrUnavailable}})
+		l := &laptop{azd: errNotOnPath}
+		chain, err := newDefaultCredential(shared, &DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFrom(t, chain, developersToken)
+		tk, _ := mustToken(t, cred)
+		wantFrom(t, chain, tk.Token)
+		synctest.Wait()
+		if s := chain.Status(); s.InUse != "managed identity" || !strings.Contains(s.Azure, "IMDS has answered") || !strings.Contains(l.log.String(), "level=WARN") {
+			t.Errorf("status is %+v, and the log %s", s, l.log.String())
+		}
+		later, err := newDefaultCredential(shared, nil, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFrom(t, later, tk.Token)
+		if n := l.runs.Load(); n != 1 {
+			t.Errorf("%d runs of az, want 1", n)
+		}
+	})
+}
+
+// TestDefaultReady is a readiness probe's 900 ms, on a laptop and on a slow host: ready in the end, without a failure for good.
+func TestDefaultReady(t *testing.T) {
+	for name, transport := range map[string]func() policy.Transporter{
+		"laptop":    func() policy.Transporter { return notIMDS["silence"] },
+		"slow IMDS": func() policy.Transporter { return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 5 * time.Second} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{az: errNotLoggedIn, took: time.Second}
+				chain := l.credential(t, transport())
+				probe := func() error {
+					ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+					defer cancel()
+					defer time.Sleep(2 * time.Second)
+					return chain.Ready(ctx, vaultScope, "https://storage.azure.com/.default")
+				}
+				if err := probe(); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("at first: %v", err)
+				}
+				time.Sleep(20 * time.Second)
+				if name == "laptop" {
+					if err := probe(); err == nil {
+						t.Errorf("nobody logged in: %v", err)
+					}
+					l.az = nil // the developer logs in
+					time.Sleep(20 * time.Second)
+				}
+				for i := 0; probe() != nil; i++ {
+					if i > 10 {
+						t.Fatalf("not ready: %v", probe())
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestDefaultHitDoesNotAllocate, on Azure and on a laptop.
+func TestDefaultHitDoesNotAllocate(t *testing.T) {
+	options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}
+	for name, transport := range map[string]policy.Transporter{"Azure": &answerDirectly{}, "laptop": notIMDS["gateway's 404"]} {
+		l := &laptop{}
+		chain := l.credential(t, transport)
+		if _, err := chain.GetToken(context.Background(), options); err != nil {
+			t.Fatal(err)
+		}
+		if n := testing.AllocsPerRun(100, func() { _, _ = chain.GetToken(context.Background(), options) }); n > 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
 func TestDefaultThousandCallers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		transport policy.Transporter
