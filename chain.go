@@ -29,7 +29,7 @@ type ChainOptions struct {
 
 // Chain tries credentials in order, and remembers the one that last brought a token. Make one with [NewChain] or
 // [NewDefaultCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no Close, and leaves no
-// goroutine behind but a bounded look at sources that were unavailable.
+// goroutine behind but a pass along its sources, for 3 minutes, and a look at those that were unavailable, for one.
 type Chain struct {
 	name       string // in messages
 	links      []link // in order; never changes
@@ -126,8 +126,8 @@ const lookEvery = time.Minute
 // GetToken returns a token of the source that last brought one, or else of the first that is available. Azure SDK clients
 // call it.
 //
-// It takes as long as the sources do that it has to ask, at most 3 minutes, and ends with ctx. Callers that want the same share
-// one pass over the sources, and each leaves with its own ctx. When a source other than the first is in use, those before it
+// It takes as long as the sources do that it has to ask, at most 3 minutes for a pass over them, and ends with ctx. Callers that
+// want the same share one pass, and each leaves with its own ctx. When a source other than the first is in use, those before it
 // are asked again in the background, at most once a minute, and the first that brings a token is used from then on; RefreshOn
 // is a minute away at most, so that Azure SDK clients, which keep a token until then, come to know of it.
 //

@@ -345,3 +345,49 @@ func TestChainMixedCallers(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// TestChainSourceOfOursInUse that fails: Status says so, an error that isn't ErrUnavailable ends it without a pass, and one that is
+// doesn't have it asked again.
+func TestChainSourceOfOursInUse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{}
+		az, err := newAzureCLI(newRealm(), nil, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := &scripted{err: errAway}
+		chain := mustChain(t, nil, before, az, &scripted{name: "c"})
+		wantFrom(t, chain, developersToken)
+		other := policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}
+		l.az = &exitError{1, "ERROR: broken"}
+		asks := before.asks.Load()
+		if _, err := chain.GetToken(t.Context(), other); err == nil || before.asks.Load() != asks || !strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
+			t.Errorf("got %v, the source before was asked %d times more, status %+v", err, before.asks.Load()-asks, chain.Status())
+		}
+		time.Sleep(time.Minute)
+		l.az = errNotLoggedIn
+		runs := l.runs.Load()
+		if tk, err := chain.GetToken(t.Context(), other); tk.Token != "c" || l.runs.Load() != runs+1 || !strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {
+			t.Errorf("got %q, error %v, after %d runs, status %+v", tk.Token, err, l.runs.Load()-runs, chain.Status())
+		}
+	})
+}
+
+// TestChainAsksOursOnce: what the caller has seen of the source in use is not asked for again.
+func TestChainAsksOursOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var asks atomic.Int64
+		inner := mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			if asks.Add(1); o.Scopes[0] == vaultScope {
+				return azcore.AccessToken{Token: "a", ExpiresOn: time.Now().Add(time.Hour)}, nil
+			}
+			return azcore.AccessToken{}, errAway
+		}))
+		chain := mustChain(t, nil, inner, &scripted{name: "b"})
+		wantFrom(t, chain, "a")
+		asks.Store(0)
+		if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"other"}}); tk.Token != "b" || asks.Load() != 1 {
+			t.Errorf("got %q, error %v; the source in use was asked %d times, want once", tk.Token, err, asks.Load())
+		}
+	})
+}

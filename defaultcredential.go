@@ -57,8 +57,9 @@ var selections = []struct {
 // The developer is asked only where nothing says that this is Azure: no host's variable is set, the agent of Azure Arc is not
 // installed, and IMDS has never answered. Once something says so the developer's credentials are barred, for the life of the
 // process (of the Chain, if ClientOptions has a Transport), and the log says why. Where nothing does, GetToken gives IMDS 1 s
-// to answer, and not again within a minute; it goes on asking in the background, and its first answer ends the developer's
-// part.
+// to answer, and not again within a minute. It is asked for the token, and beside that by a request without the header
+// Metadata, which it refuses at once while a token may take it seconds. Its first answer, also one that comes later, ends the
+// developer's part.
 //
 // AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as in the Azure SDKs: "prod" is
 // the host's identity alone, "dev" the developer's credentials alone, on Azure, too; WorkloadIdentityCredential,

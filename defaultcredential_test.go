@@ -430,6 +430,13 @@ func TestDefaultEvidenceForChainsInUse(t *testing.T) {
 		}
 		wantFrom(t, chain, developersToken)
 		tk, _ := mustToken(t, cred)
+		other := policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}} // of which az has no token yet
+		if _, err := cred.GetToken(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		if tk, err := chain.GetToken(t.Context(), other); err != nil || strings.HasPrefix(tk.Token, developersToken) {
+			t.Errorf("got %q, error %v", tk.Token, err)
+		}
 		wantFrom(t, chain, tk.Token)
 		synctest.Wait()
 		if s := chain.Status(); s.InUse != "managed identity" || !strings.Contains(s.Azure, "IMDS has answered") || !strings.Contains(l.log.String(), "level=WARN") {
@@ -489,6 +496,9 @@ func TestDefaultHitDoesNotAllocate(t *testing.T) {
 	for name, transport := range map[string]policy.Transporter{"Azure": &answerDirectly{}, "laptop": notIMDS["gateway's 404"]} {
 		l := &laptop{}
 		chain := l.credential(t, transport)
+		if name == "laptop" { // without the second: this is no bubble
+			chain.links[0].source.(*hostStep).cred.sender.node.absent.Store(&absence{time.Now().Add(time.Hour), &AuthenticationError{reason: ErrUnavailable}})
+		}
 		if _, err := chain.GetToken(context.Background(), options); err != nil {
 			t.Fatal(err)
 		}
