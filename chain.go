@@ -289,7 +289,7 @@ func (c *Chain) ask(ctx context.Context, i int, options policy.TokenRequestOptio
 		if err == nil {
 			return
 		}
-		token, a = azcore.AccessToken{}, c.judge(i, err)
+		a = c.judge(i, err)
 		if ctx.Err() == nil {
 			c.note(a)
 		}

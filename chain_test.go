@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -235,7 +236,7 @@ func TestChainErrorIsEachCallersOwn(t *testing.T) {
 					bodies <- fmt.Sprint("no AuthenticationError: ", err)
 					return
 				}
-				body, _ := azruntime.Payload(ae.RawResponse)
+				body, _ := io.ReadAll(ae.RawResponse.Body) // azcore would rewind it for the others
 				bodies <- string(body)
 			}()
 		}
@@ -280,17 +281,20 @@ func TestChainLooksBack(t *testing.T) {
 		chain := mustChain(t, nil, a, b)
 		wantFrom(t, chain, "b")
 		start := time.Now()
-		slow := 0
+		slow, calls, asked := 0, int64(0), b.asks.Load()
 		for time.Since(start) < 10*time.Minute {
 			began := time.Now()
 			wantFrom(t, chain, "b")
-			if time.Since(began) > 0 {
+			if calls++; time.Since(began) > 0 {
 				slow++
 			}
 			time.Sleep(time.Second)
 		}
 		if n := a.asks.Load(); n < 9 || n > 11 {
 			t.Errorf("the source before was asked %d times in 10 minutes, want once a minute", n)
+		}
+		if n := b.asks.Load() - asked; n != calls {
+			t.Errorf("the source in use was asked %d times in %d calls", n, calls)
 		}
 		if slow > 0 {
 			t.Errorf("%d callers waited for that", slow)
@@ -369,6 +373,21 @@ func TestChainTokenIsAskedForAgain(t *testing.T) {
 			t.Errorf("RefreshOn of the first source was set, to %v", tk.RefreshOn)
 		}
 	})
+}
+
+// TestAskedAgain: RefreshOn is a minute away at most, and a sooner one stays.
+func TestAskedAgain(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, tt := range []struct{ before, want time.Duration }{{time.Hour, time.Minute}, {10 * time.Second, 10 * time.Second}, {-time.Second, -time.Second}} {
+		token := azcore.AccessToken{RefreshOn: now.Add(tt.before)}
+		if got := askedAgain(token, now).RefreshOn.Sub(now); got.Round(time.Millisecond) != tt.want {
+			t.Errorf("RefreshOn in %v became one in %v, want %v", tt.before, got, tt.want)
+		}
+	}
+	if got := askedAgain(azcore.AccessToken{}, now).RefreshOn.Sub(now); got.Round(time.Millisecond) != time.Minute {
+		t.Errorf("no RefreshOn became one in %v, want a minute", got)
+	}
 }
 
 func TestChainPassIsShared(t *testing.T) {
@@ -480,7 +499,11 @@ func TestChainPassGoesOn(t *testing.T) {
 func TestChainPassIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		start := time.Now()
-		_, err := token(t.Context(), mustChain(t, nil, &scripted{took: time.Hour}))
+		chain := mustChain(t, nil, &scripted{took: time.Hour})
+		_, err := token(t.Context(), chain)
+		if last := chain.Status().Sources[0].LastError; last != "" {
+			t.Errorf("our own limit is taken for a failure of the source: %q", last)
+		}
 		if took := time.Since(start); took != 3*time.Minute || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 3m0s") {
 			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's deadline", err, took)
 		}

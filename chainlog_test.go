@@ -99,24 +99,57 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 func TestChainLogsWhichSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log lines
-		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+		a, b := &scripted{name: "a", err: errAway, took: time.Second}, &scripted{name: "b"}
 		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))}, mustChain(t, nil, a), b)
+		for _, scope := range []string{vaultScope, "https://other.example/.default"} { // two passes at once
+			go func() { _, _ = chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}) }()
+		}
+		synctest.Wait()
 		for range 3 {
 			wantFrom(t, chain, "b")
 			time.Sleep(time.Minute)
 		}
 		synctest.Wait()
-		want := `level=INFO msg="source of tokens in use" source=identity.scripted "not chain"="no token for https://vault.azure.net: no source is available identity.scripted: away: `
-		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) {
+		want := `level=INFO msg="source of tokens in use" source=identity.scripted "not chain"="no token for https://`
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) || !strings.Contains(got, ": no source is available identity.scripted: away: ") {
 			t.Errorf("the log is %s", got)
 		}
 		a.set(nil)
 		time.Sleep(time.Minute)
 		wantFrom(t, chain, "b")
+		time.Sleep(time.Second)
 		synctest.Wait()
 		wantFrom(t, chain, "a")
 		if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "source=chain before=identity.scripted\n") {
 			t.Errorf("the log is %s", got)
+		}
+	})
+}
+
+// TestDefaultLookAtAToolEndsAfterTheProof: nor is its token.
+func TestDefaultLookAtAToolEndsAfterTheProof(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{az: errNotLoggedIn, shared: newRealm()}
+		imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(time.Hour)}
+		chain, err := newDefaultCredential(l.shared, &DefaultCredentialOptions{
+			ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: slog.New(slog.NewTextHandler(&l.log, nil)),
+		}, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wantFrom(t, chain, developersToken+"-azd"); chain.Status().InUse != "Azure Developer CLI" {
+			t.Errorf("in use is %s", chain.Status().InUse)
+		}
+		time.Sleep(2 * time.Minute)
+		imds.until = time.Now().Add(3 * time.Second)
+		l.az, l.took = nil, 5*time.Second
+		wantFrom(t, chain, developersToken+"-azd") // begins the look
+		time.Sleep(10 * time.Second)
+		if strings.Contains(l.log.String(), `source="Azure CLI" before`) || chain.Status().Azure == "" {
+			t.Errorf("the log is %s", l.log.String())
+		}
+		if tk, _ := mustToken(t, chain); strings.HasPrefix(tk.Token, developersToken) {
+			t.Errorf("got %q", tk.Token)
 		}
 	})
 }

@@ -181,6 +181,32 @@ func TestChainLooksOnce(t *testing.T) {
 	})
 }
 
+// TestChainLooksForAMinute and no longer.
+func TestChainLooksForAMinute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var took []time.Duration
+		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			if took == nil {
+				took = []time.Duration{}
+				return azcore.AccessToken{}, errAway
+			}
+			start := time.Now()
+			<-ctx.Done()
+			took = append(took, time.Since(start))
+			return azcore.AccessToken{}, ctx.Err()
+		})
+		chain := mustChain(t, nil, a, &scripted{name: "b"})
+		for range 5 {
+			wantFrom(t, chain, "b")
+			time.Sleep(time.Minute)
+		}
+		synctest.Wait()
+		if len(took) != 2 || took[0] != time.Minute || took[1] != time.Minute {
+			t.Errorf("looks took %v, want two of a minute each", took)
+		}
+	})
+}
+
 // TestChainLooksWithAMinuteBetween: from the end of one to the beginning of the next, so that a look never finds the absence that
 // the one before has noted.
 func TestChainLooksWithAMinuteBetween(t *testing.T) {
@@ -293,6 +319,31 @@ func TestChainOptionsAreTheCallers(t *testing.T) {
 				t.Errorf("the source saw %v", got.Load())
 			}
 			scopes[0] = "mine"
+		}
+	})
+}
+
+// TestChainLookHasItsOwnOptions, too: it begins in the caller's call and goes on after that.
+func TestChainLookHasItsOwnOptions(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var got atomic.Value
+		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			time.Sleep(time.Second)
+			got.Store(o.Scopes[0] + o.Claims)
+			return azcore.AccessToken{}, errAway
+		})
+		chain := mustChain(t, nil, a, onIMDS(t, &answerDirectly{}))
+		scopes := []string{"mine"}
+		for range 2 { // a pass; the source in use, and a look
+			if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: scopes}); err != nil {
+				t.Fatal(err)
+			}
+			scopes[0] = "changed"
+			time.Sleep(2 * time.Minute)
+			scopes[0] = "mine"
+			if got.Swap("") != "mine" {
+				t.Errorf("the source saw %v", got.Load())
+			}
 		}
 	})
 }
