@@ -259,8 +259,8 @@ func TestChainRemembers(t *testing.T) {
 			t.Errorf("the source before was asked %d times, want once", n)
 		}
 		b.set(errBroken)
-		if _, err := token(t.Context(), chain); !errors.Is(err, errBroken) || c.asks.Load() > 0 {
-			t.Errorf("a failure of the source in use: %v, and the next was asked %d times", err, c.asks.Load())
+		if _, err := token(t.Context(), chain); !errors.Is(err, errBroken) || a.asks.Load() != 1 || c.asks.Load() > 0 {
+			t.Errorf("a failure of the source in use: %v, and the one before was asked %d times more, the next %d times", err, a.asks.Load()-1, c.asks.Load())
 		}
 		b.set(nil)
 		wantFrom(t, chain, "b") // still in use

@@ -155,6 +155,42 @@ func TestChainOfTheDeaf(t *testing.T) {
 	})
 }
 
+// TestChainLateEnd: a pass that ends after another has taken its place leaves that to its callers.
+func TestChainLateEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		let := []chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}
+		var asks atomic.Int64
+		chain := mustChain(t, nil, sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			n := asks.Add(1)
+			<-let[n-1]
+			return azcore.AccessToken{}, fmt.Errorf("failure %d", n)
+		}))
+		if _, err := token(context.Background(), chain); !errors.Is(err, errPassBudget) {
+			t.Errorf("error is %v", err)
+		}
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				if _, err := token(context.Background(), chain); err == nil || !strings.Contains(err.Error(), "failure 2") {
+					t.Errorf("error is %v, want that of the second pass", err)
+				}
+			})
+			synctest.Wait()
+			if let[0] != nil {
+				close(let[0])
+				let[0] = nil
+			}
+			synctest.Wait()
+		}
+		close(let[1])
+		close(let[2])
+		all.Wait()
+		if asks.Load() != 2 {
+			t.Errorf("the source was asked %d times, want 2", asks.Load())
+		}
+	})
+}
+
 // TestChainLooksOnce at a time.
 func TestChainLooksOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {

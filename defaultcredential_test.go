@@ -284,6 +284,21 @@ func TestDefaultAnswersWhileToolRuns(t *testing.T) {
 	}
 }
 
+// TestDefaultRefusesWhileToolRuns: the error is of what IMDS said, and not of what was thought before.
+func TestDefaultRefusesWhileToolRuns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{took: 5 * time.Second}
+		chain := l.credential(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(3 * time.Second)
+			return respond(400, imdsError), nil
+		}))
+		_, err := token(t.Context(), chain)
+		if err == nil || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "managed identity failed\n\tmanaged identity: IMDS: 400 ") {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
 // TestDefaultStaysItself: one transient failure, or a day of them, doesn't change who the program is.
 func TestDefaultStaysItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -366,6 +381,19 @@ func TestDefaultWithEvidence(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDefaultBarredInWords: the error says why the developer was not asked, and how to be asked all the same.
+func TestDefaultBarredInWords(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
+		_, err := token(t.Context(), l.credential(t, notIMDS["refused"]))
+		const why = "not asked: this is Azure, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set; AZURE_TOKEN_CREDENTIALS=dev selects the developer's credentials all the same"
+		lines := strings.Split(err.Error(), "\n\t")
+		if len(lines) != 4 || !strings.HasSuffix(lines[0], ": no source is available") || lines[2] != "Azure CLI: "+why || lines[3] != "Azure Developer CLI: "+why || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("error is %v", err)
+		}
+	})
 }
 
 // TestDefaultEvidenceIsForLife of the process: a chain that is made later knows it, too.
