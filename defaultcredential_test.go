@@ -481,6 +481,17 @@ func TestDefaultEvidenceForChainsInUse(t *testing.T) {
 	})
 }
 
+// TestDefaultTransportIsAPlace of its own: what one stand-in has answered says nothing of another.
+func TestDefaultTransportIsAPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{}
+		if tk, _ := mustToken(t, l.credential(t, identitytest.NewIMDS(nil))); tk.Token == developersToken {
+			t.Errorf("got %q", tk.Token)
+		}
+		wantFrom(t, l.credential(t, notIMDS["refused"]), developersToken)
+	})
+}
+
 // TestDefaultReady is a readiness probe's 900 ms, on a laptop and on a slow host: ready in the end, without a failure for good.
 func TestDefaultReady(t *testing.T) {
 	for name, transport := range map[string]func() policy.Transporter{
