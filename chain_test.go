@@ -106,7 +106,8 @@ func TestNewChainRefuses(t *testing.T) {
 	if _, err := (&Chain{}).GetToken(t.Context(), policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "NewChain") {
 		t.Errorf("zero Chain: error is %v", err)
 	}
-	if _, err := mustChain(t, nil, &scripted{}).GetToken(nil, policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "nil Context") { //nolint:staticcheck // on purpose
+	var noContext context.Context
+	if _, err := mustChain(t, nil, &scripted{}).GetToken(noContext, policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "nil Context") {
 		t.Errorf("nil Context: error is %v", err)
 	}
 }

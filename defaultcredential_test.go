@@ -177,6 +177,34 @@ func TestDefaultWithoutAnything(t *testing.T) {
 	})
 }
 
+// TestDefaultPaysOnceAMinute for finding out that this is no Azure, for all resources and chains, with nobody logged in.
+func TestDefaultPaysOnceAMinute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{az: errNotLoggedIn}
+		chain := l.credential(t, notIMDS["silence"])
+		start := time.Now()
+		var paid []time.Duration // when a call took more than nothing
+		for i := 0; time.Since(start) < 5*time.Minute; i++ {
+			began := time.Now()
+			_, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://%d.example/.default", i%3)}})
+			if took := time.Since(began); !errors.Is(err, ErrUnavailable) || took > time.Second {
+				t.Fatalf("got %v after %v", err, took)
+			} else if took > 0 {
+				paid = append(paid, began.Sub(start))
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if len(paid) != 5 {
+			t.Errorf("calls paid at %v, want once a minute", paid)
+		}
+		for i := 1; i < len(paid); i++ {
+			if gap := paid[i] - paid[i-1]; gap < time.Minute {
+				t.Errorf("the second was paid again after %v", gap)
+			}
+		}
+	})
+}
+
 // TestDefaultForImpatientCallers: who has less than the second that IMDS is given gets there, too.
 func TestDefaultForImpatientCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -392,6 +420,9 @@ func TestDefaultBarredInWords(t *testing.T) {
 		lines := strings.Split(err.Error(), "\n\t")
 		if len(lines) != 4 || !strings.HasSuffix(lines[0], ": no source is available") || lines[2] != "Azure CLI: "+why || lines[3] != "Azure Developer CLI: "+why || !errors.Is(err, ErrUnavailable) {
 			t.Errorf("error is %v", err)
+		}
+		if all := err.(interface{ Unwrap() []error }).Unwrap(); len(all) != 1 || all[0] == nil {
+			t.Errorf("the error unwraps to %v, want that of the one source that was asked", all)
 		}
 	})
 }
