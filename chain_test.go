@@ -226,7 +226,7 @@ func TestChainErrorIsEachCallersOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
 		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("11111111-2222-3333-4444-555555555555") })
-		chain := mustChain(t, nil, &scripted{err: errAway}, cred)
+		chain := mustChain(t, nil, &scripted{err: errAway, took: time.Second}, cred) // so that they do share it
 		outer := mustChain(t, nil, chain)
 		bodies := make(chan string, 10)
 		for range cap(bodies) {
@@ -376,8 +376,8 @@ func TestChainTokenIsAskedForAgain(t *testing.T) {
 	})
 }
 
-// TestAskedAgain: RefreshOn is a minute away at most, and a sooner one stays.
-func TestAskedAgain(t *testing.T) {
+// TestChainAskedAgain: RefreshOn is a minute away at most, and a sooner one stays.
+func TestChainAskedAgain(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	for _, tt := range []struct{ before, want time.Duration }{{time.Hour, time.Minute}, {10 * time.Second, 10 * time.Second}, {-time.Second, -time.Second}} {
@@ -568,7 +568,7 @@ func TestChainStatus(t *testing.T) {
 		}
 		wantFrom(t, chain, "b")
 		s := chain.Status()
-		if s.InUse != "identity.scripted" || !strings.Contains(s.Sources[0].LastError, "IMDS: no answer") || s.Sources[0].LastErrorOn.IsZero() ||
+		if s.InUse != "identity.scripted" || !strings.Contains(s.Sources[0].LastError, "IMDS: no answer") || s.Sources[0].LastErrorOn.IsZero() || s.Sources[0].LastErrorOn != s.Sources[0].LastErrorOn.UTC().Round(0) ||
 			s.Sources[0].Credential == nil || s.Sources[0].Credential.Host != HostIMDS || len(s.Sources[0].Credential.Resources) != 1 || s.Sources[1].Credential != nil {
 			t.Errorf("later: %+v", s)
 		}

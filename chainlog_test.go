@@ -141,6 +141,7 @@ func TestDefaultLookAtAToolEndsAfterTheProof(t *testing.T) {
 			t.Errorf("in use is %s", chain.Status().InUse)
 		}
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		imds.until = time.Now().Add(3 * time.Second)
 		l.az, l.took = nil, 5*time.Second
 		wantFrom(t, chain, developersToken+"-azd") // begins the look
@@ -165,6 +166,7 @@ func TestDefaultToolFailsAfterTheProof(t *testing.T) {
 			t.Fatalf("got %q", tk.Token)
 		}
 		time.Sleep(100 * time.Second)
+		synctest.Wait()
 		l.az = &exitError{1, "ERROR: broken"}
 		mustToken(t, chain) // begins the look that IMDS answers
 		start := time.Now()

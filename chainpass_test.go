@@ -446,12 +446,14 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		chain := mustChain(t, nil, before, az, &scripted{name: "c"})
 		wantFrom(t, chain, developersToken)
 		other := policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}
+		synctest.Wait()
 		l.az = &exitError{1, "ERROR: broken"}
 		asks := before.asks.Load()
 		if _, err := chain.GetToken(t.Context(), other); err == nil || before.asks.Load() != asks || !strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
 			t.Errorf("got %v, the source before was asked %d times more, status %+v", err, before.asks.Load()-asks, chain.Status())
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		l.az = errNotLoggedIn
 		runs := l.runs.Load()
 		if tk, err := chain.GetToken(t.Context(), other); tk.Token != "c" || l.runs.Load() != runs+1 || !strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {

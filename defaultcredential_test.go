@@ -547,6 +547,7 @@ func TestDefaultReady(t *testing.T) {
 					if err := probe(); err == nil {
 						t.Errorf("nobody logged in: %v", err)
 					}
+					synctest.Wait()
 					l.az = nil // the developer logs in
 					time.Sleep(20 * time.Second)
 				}

@@ -102,6 +102,18 @@ func TestDefaultProbeIsModest(t *testing.T) {
 			t.Errorf("%d requests at once, want %d", most.Load(), maxConcurrent)
 		}
 
+		var probed atomic.Bool
+		wantFrom(t, l.credential(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Metadata") == "" {
+				probed.Store(true)
+				panic("a Transport")
+			}
+			return notIMDS["gateway's 404"](r)
+		})), developersToken)
+		if !probed.Load() {
+			t.Error("no probe was sent")
+		}
+
 		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil)}}
 		for _, chain := range []*Chain{
 			(&laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}).credential(t, imds),
