@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -440,6 +441,37 @@ func TestStatusAmidUse(t *testing.T) {
 		}
 		if requests > int64(len(ep.Requests())) {
 			t.Errorf("%d requests are counted, %d came", requests, len(ep.Requests()))
+		}
+	})
+}
+
+// TestStatusIsOfOneIdentity, however alike the names of those that share the cache.
+func TestStatusIsOfOneIdentity(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := newRealm()
+		answers := &answerDirectly{}
+		ids := []ID{nil, ClientID("a"), ClientID("ab"), ObjectID("a"), ResourceID("/a"), ResourceID("/ab")}
+		var creds []*Credential
+		for i, id := range ids {
+			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: answers}, ID: id}, nowhere())
+			if err != nil {
+				t.Fatal(err)
+			}
+			creds = append(creds, cred)
+			for j := range i + 1 {
+				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprint(j, "/.default")}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i, cred := range creds {
+			var got []string
+			for _, r := range cred.Status().Resources {
+				got = append(got, r.Resource)
+			}
+			if want := []string{"0", "1", "2", "3", "4", "5"}[:i+1]; !cmp.Equal(got, want) {
+				t.Errorf("%v: resources are %v, want %v", ids[i], got, want)
+			}
 		}
 	})
 }
