@@ -30,7 +30,7 @@ func (s *appService) request(a ask) (request, error) {
 	return request{
 		method: http.MethodGet,
 		url:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", a.resource),
-		header: header("X-IDENTITY-HEADER", secret, "Metadata", "true"),
+		header: http.Header{"X-Identity-Header": {secret}, "Metadata": {"true"}},
 		secret: secret,
 	}, nil
 }

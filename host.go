@@ -19,7 +19,7 @@ type Host string
 type kind struct {
 	host   Host
 	name   string                                                // in Azure's own terms, for messages
-	detect func(environment) (endpoint, reason string, ok bool)  // the endpoint as configured, and in words why
+	detect func(environment) (endpoint, reason string, ok bool)  // the endpoint as configured, "" to leave it to source, and in words why
 	source func(environment, *CredentialOptions) (source, error) // what asks it; errors name the field or variable
 }
 
@@ -113,9 +113,20 @@ func (env environment) has(names ...string) bool {
 }
 
 func detect(env environment) Detection {
+	k, endpoint, reason := recognise(env)
+	if endpoint == "" {
+		if src, err := k.source(env, &CredentialOptions{}); err == nil {
+			endpoint = src.endpoint()
+		}
+	}
+	return Detection{Host: k.host, Endpoint: displayURL(endpoint), Reason: reason}
+}
+
+// recognise is the part of detect that [NewCredential] needs, which many services call once per request.
+func recognise(env environment) (k kind, endpoint, reason string) {
 	for _, k := range kinds {
 		if endpoint, reason, ok := k.detect(env); ok {
-			return Detection{Host: k.host, Endpoint: displayURL(endpoint), Reason: reason}
+			return k, endpoint, reason
 		}
 	}
 	panic("identity: unreachable: the last kind of host takes every environment")
@@ -125,8 +136,8 @@ func detect(env environment) Detection {
 func newSource(env environment, options *CredentialOptions) (src source, reason string, err error) {
 	want, reason := options.Host, "CredentialOptions.Host names it"
 	if want == "" {
-		d := detect(env)
-		want, reason = d.Host, d.Reason
+		k, _, why := recognise(env)
+		want, reason = k.host, why
 	}
 	for _, k := range kinds {
 		if k.host != want {
@@ -236,10 +247,14 @@ func parseHTTPS(variable, value, example string) (*url.URL, error) {
 // somebody has put there.
 func displayURL(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
+	if err != nil {
 		return ""
 	}
-	if strings.Contains(u.EscapedPath(), "@") { // user info with an unescaped slash: what follows is a piece of a password
+	return display(u)
+}
+
+func display(u *url.URL) string {
+	if u.Host == "" || strings.Contains(u.EscapedPath(), "@") { // user info with an unescaped slash: what follows is a piece of a password
 		return ""
 	}
 	return jwtLike.ReplaceAllString((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), redacted)

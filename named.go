@@ -28,7 +28,7 @@ func (n *named) checked(s source) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.first, n.whole = displayURL(r.url.String()), with(r.url, "api-version", "", "resource", "", "xms_cc", "").String()
+	n.first, n.whole = display(r.url), with(r.url, "api-version", "", "resource", "", "xms_cc", "").String()
 	return s, nil
 }
 
@@ -52,9 +52,12 @@ func selector(id ID, clientID, objectID, resourceID string) (name, value string)
 // with is an endpoint with a query of pairs. What the variable's own query has stays, but only the options select an
 // identity. An empty value is left out.
 func with(endpoint *url.URL, pairs ...string) *url.URL {
-	query := endpoint.Query()
+	query := url.Values{}
+	if endpoint.RawQuery != "" {
+		query = endpoint.Query()
+	}
 	for _, name := range selectors {
-		query.Del(name)
+		delete(query, name)
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if query.Del(pairs[i]); pairs[i+1] != "" {

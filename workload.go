@@ -24,15 +24,9 @@ const HostWorkloadIdentity Host = "workloadidentity"
 
 const envAuthorityHost = "AZURE_AUTHORITY_HOST"
 
+// detectWorkload leaves the endpoint to the source, which makes it of several variables.
 func detectWorkload(env environment) (endpoint, reason string, ok bool) {
-	if !env.has(envTokenFile, envClientID, envTenantID) {
-		return "", "", false
-	}
-	s, err := newWorkload(env, &CredentialOptions{})
-	if err == nil {
-		endpoint = s.endpoint()
-	}
-	return endpoint, envTokenFile + ", " + envClientID + " and " + envTenantID + " are set", true
+	return "", envTokenFile + ", " + envClientID + " and " + envTenantID + " are set", env.has(envTokenFile, envClientID, envTenantID)
 }
 
 // workload exchanges a service account's token at Entra.
@@ -94,6 +88,9 @@ func workloadAuthority(env environment, options cloud.Configuration) (*url.URL, 
 }
 
 func tokenURL(authority *url.URL, tenant string) *url.URL {
+	if authority.Path == "" || authority.Path == "/" { // as nearly always; joining costs a microsecond of each construction
+		return &url.URL{Scheme: authority.Scheme, Host: authority.Host, Path: "/" + tenant + "/oauth2/v2.0/token"}
+	}
 	return authority.JoinPath(tenant, "oauth2/v2.0/token")
 }
 
