@@ -90,7 +90,7 @@ func TestEvictedKeyIsAskedForAgain(t *testing.T) {
 		}
 		served := 0
 		for _, scope := range scopes {
-			if cred.view.fresh(scope) != nil {
+			if cred.hit(&policy.TokenRequestOptions{Scopes: []string{scope}}) != nil {
 				served++
 			}
 		}

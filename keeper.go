@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -24,16 +25,30 @@ const defaultSuffix = "/.default"
 // resourceOf is what a scope is for: one "/.default" is taken off, a slash before it belongs to the resource.
 func resourceOf(scope string) string { return strings.TrimSuffix(scope, defaultSuffix) }
 
-// hit finds a token that is handed out without any more ado; nil if there is more to do than that.
+// hit finds a token that is handed out without any more ado: one look-up, one reading of the clock, and one copy by the
+// caller. It is nil if there is more to do than that.
 func (k *keeper) hit(options *policy.TokenRequestOptions) *held {
 	if len(options.Scopes) != 1 || options.Claims != "" {
 		return nil
 	}
 	v := &k.view
 	if k.variants != nil {
-		v = k.variants.known(wishOf(*options))
+		if v = k.variants.known(wishOf(options)); v == nil {
+			return nil
+		}
 	}
-	return v.fresh(options.Scopes[0])
+	index := v.index.Load()
+	if index == nil {
+		return nil
+	}
+	e := (*index)[options.Scopes[0]]
+	if e == nil {
+		return nil
+	}
+	if h := e.held.Load(); h != nil && time.Now().Before(h.due) {
+		return h
+	}
+	return nil
 }
 
 // miss is GetToken without a hit.

@@ -10,12 +10,16 @@ import (
 // held is a token with its times. It is replaced, never changed.
 type held struct {
 	token    azcore.AccessToken
-	due      time.Time // until then and until ExpiresOn a caller gets the token without looking any further
+	due      time.Time // until then a caller gets the token without looking any further; by the wall clock, never after ExpiresOn
 	expiring time.Time // ExpiresOn less 5 minutes for a token that lived over 10 when it came; otherwise ExpiresOn
 }
 
-// until is the same token with another due time.
+// until is the same token with another due time. A cool-down's end is monotonic and may lie beyond the token's; what a hit
+// compares is neither, so that one comparison is enough.
 func (h *held) until(due time.Time) *held {
+	if due = due.UTC(); due.After(h.token.ExpiresOn) {
+		due = h.token.ExpiresOn
+	}
 	other := *h
 	other.due = due
 	return &other

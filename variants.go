@@ -25,7 +25,7 @@ type wish struct {
 	cae    bool
 }
 
-func wishOf(options policy.TokenRequestOptions) wish {
+func wishOf(options *policy.TokenRequestOptions) wish {
 	return wish{options.TenantID, options.EnableCAE}
 }
 
@@ -46,7 +46,7 @@ func (v *variants) view(options policy.TokenRequestOptions) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := wishOf(options)
+	w := wishOf(&options)
 	if known := v.known(w); known != nil {
 		return known, nil
 	}

@@ -27,30 +27,6 @@ type recent struct {
 // mergeAfter is how many hits may take the slow way before the index is copied: of 10,000 entries in half a millisecond.
 const mergeAfter = 64
 
-// fresh is the hit: one look-up, one reading of the clock, and one copy by the caller. It returns nil when there is more to
-// do than that.
-func (v *view) fresh(scope string) *held {
-	if v == nil {
-		return nil
-	}
-	index := v.index.Load()
-	if index == nil {
-		return nil
-	}
-	e := (*index)[scope]
-	if e == nil {
-		return nil
-	}
-	h := e.held.Load()
-	if h == nil {
-		return nil
-	}
-	if now := time.Now(); now.Before(h.due) && now.Before(h.token.ExpiresOn) {
-		return h
-	}
-	return nil
-}
-
 // doubt makes the next use of a held token that a resource has refused wait for another, for a moment: the token itself is
 // not lost, since other requests may do with it.
 func (c *cache) doubt(v *view, scope string) {
