@@ -1,3 +1,166 @@
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// limitOfRun is for how long a full run may take, on two cores.
+const limitOfRun = 10 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, measurements, inChild))
+}
+
+// choice is what the command line says.
+type choice struct {
+	short bool
+	out   string // the directory to write to, "" for none
+	only  []string
+	child string // the one measurement that this process is for, in a parent's name
+}
+
+var errUsage = errors.New("see -h")
+
+func parse(args []string, list []measurement, stderr io.Writer) (choice, error) {
+	var c choice
+	var only string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&c.short, "short", false, "less of everything, in under a minute; writes nothing without -out")
+	flags.StringVar(&c.out, "out", "", "the `directory` that performance.md and its pictures are written to (default: docs of the repository)")
+	flags.StringVar(&only, "only", "", "the `names` of what to measure, separated by commas: "+strings.Join(names(list), ", "))
+	flags.StringVar(&c.child, "child", "", "used by this command itself, for a process of its own")
+	flags.Usage = func() {
+		_, _ = fmt.Fprintln(stderr, "Measures this library beside its peers and beside what is physically possible.\nThe exit status is 1 when a figure is past its bound.")
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	if flags.NArg() > 0 {
+		return c, fmt.Errorf("unexpected argument %q: %w", flags.Arg(0), errUsage)
+	}
+	if only != "" {
+		c.only = strings.Split(only, ",")
+	}
+	for _, name := range c.only {
+		if !slices.Contains(names(list), name) {
+			return c, fmt.Errorf("-only: there is no %q: want some of %s", name, strings.Join(names(list), ", "))
+		}
+	}
+	if c.out == "" && !c.short && c.only == nil && c.child == "" {
+		dir, err := moduleDir()
+		if err != nil {
+			return c, fmt.Errorf("-out: %w", err)
+		}
+		c.out = filepath.Join(dir, "..", "..", "docs")
+	}
+	return c, nil
+}
+
+func names(list []measurement) []string {
+	var all []string
+	for _, m := range list {
+		all = append(all, m.name)
+	}
+	return all
+}
+
+// run is the command; what it returns is the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, list []measurement, perform performer) int {
+	fail := func(err error) int {
+		_, _ = fmt.Fprintln(stderr, "bench:", err)
+		return 2
+	}
+	c, err := parse(args, list, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return fail(err)
+	case c.child != "":
+		if err := beChild(ctx, c, list, stdout, stderr); err != nil {
+			return fail(err)
+		}
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, limitOfRun)
+	defer cancel()
+	results, err := performAll(ctx, c, list, perform, newProgress(stderr))
+	if err != nil {
+		return fail(err)
+	}
+	missed := summary(stdout, results)
+	if c.out != "" {
+		if err := write(c.out, report(results, thisMachine(), c.short), results); err != nil {
+			return fail(err)
+		}
+	}
+	if missed > 0 {
+		return 1
+	}
+	return 0
+}
+
+// summary prints the verdicts, and returns how many don't hold.
+func summary(w io.Writer, results []result) (missed int) {
+	for _, r := range results {
+		for _, v := range r.Verdicts {
+			word := "holds "
+			if !v.Holds {
+				word = "MISSED"
+				missed++
+			}
+			_, _ = fmt.Fprintf(w, "%s  %-10s %s: %s, bound %s\n", word, r.Name, v.What, v.Got, v.Bound)
+		}
+	}
+	return missed
+}
+
+// write replaces the report and its pictures.
+func write(dir, text string, results []result) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, r := range results {
+		for name, svg := range r.Pictures {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(svg), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, "performance.md"), []byte(text), 0o644)
+}
+
+// moduleDir finds this module's directory from the current one, which "go run" and "go -C" leave as it is.
+func moduleDir() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		for _, candidate := range []string{dir, filepath.Join(dir, "internal", "bench")} {
+			text, err := os.ReadFile(filepath.Join(candidate, "go.mod"))
+			if err == nil && strings.HasPrefix(string(text), "module github.com/keyless-go/identity/internal/bench\n") {
+				return candidate, nil
+			}
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("run it within the repository, or name a directory")
+		}
+		dir = parent
+	}
+}

@@ -6,6 +6,8 @@ import "context"
 type measurement struct {
 	name    string                                                                   // for progress and for choosing it by flag
 	measure func(ctx context.Context, short bool, say func(string)) (section, error) // say tells of progress
+	aside   bool                                                                     // it waits most of the time, and so runs beside the others
+	long    bool                                                                     // it can't be had in a short run
 }
 
 // section is what a measurement brought.

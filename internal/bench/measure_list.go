@@ -1,0 +1,14 @@
+package main
+
+// measurements are the sections of the report, in order: a line for each.
+var measurements = []measurement{
+	{name: "hit", measure: measureHit},
+	{name: "tokens", measure: measureTokens},
+	{name: "construct", measure: measureConstruction},
+	{name: "cold", measure: measureCold},
+	{name: "behaviour", measure: measureBehaviour},
+	{name: "stall", measure: measureStall, aside: true, long: true},
+	{name: "day", measure: measureDay},
+	{name: "memory", measure: measureMemory},
+	{name: "binary", measure: measureBinary},
+}

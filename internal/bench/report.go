@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// render turns a section into what is written.
+func render(name string, s section) result {
+	r := result{Name: name, Title: s.title, Pictures: map[string]string{}}
+	var b strings.Builder
+	for _, paragraph := range s.text {
+		b.WriteString(paragraph + "\n\n")
+	}
+	for _, t := range s.tables {
+		b.WriteString(t.markdown() + "\n")
+	}
+	for _, c := range s.charts {
+		r.Pictures[c.file] = c.svg()
+		b.WriteString("![" + c.alt + "](" + c.file + ")\n\n")
+	}
+	r.Markdown = b.String()
+	for _, v := range s.verdicts {
+		r.Verdicts = append(r.Verdicts, ruling{What: v.what, Got: figure(v.got) + unit(v.unit), Bound: figure(v.bound) + unit(v.unit), Why: v.why, Holds: v.holds()})
+	}
+	return r
+}
+
+func unit(u string) string {
+	switch u {
+	case "":
+		return ""
+	case "x":
+		return " ×"
+	}
+	return " " + u
+}
+
+func (t table) markdown() string {
+	var b strings.Builder
+	if t.caption != "" {
+		b.WriteString(t.caption + "\n\n")
+	}
+	line := func(cells []string) {
+		b.WriteString("|")
+		for _, c := range cells {
+			b.WriteString(" " + strings.ReplaceAll(c, "|", `\|`) + " |")
+		}
+		b.WriteString("\n")
+	}
+	line(t.head)
+	b.WriteString(strings.Repeat("|---", len(t.head)) + "|\n")
+	for _, row := range t.rows {
+		line(row)
+	}
+	return b.String()
+}
+
+// report is docs/performance.md.
+func report(results []result, m machine, short bool) string {
+	var b strings.Builder
+	b.WriteString("# Performance\n\n")
+	b.WriteString("What this library costs beside its peers, and beside what is physically possible. `go -C internal/bench run .` measures all of it anew\n" +
+		"and writes this file; the command fails when a figure is past its bound. `-short` takes less than a minute.\n\n")
+	fmt.Fprintf(&b, "Measured on %s: %s. %s.\n", m.when.Format("2006-01-02"), m, strings.Join(m.versions, ", "))
+	b.WriteString("Ratios are medians of ratios between neighbours: what is compared takes turns, a millisecond or two each, hundreds of times, the first\n" +
+		"turns discarded. So they hold on a busy machine too, where nanoseconds don't.\n\n")
+	if short {
+		b.WriteString("This was a short run: fewer turns, fewer tokens.\n\n")
+	}
+	b.WriteString("## Verdicts\n\n")
+	verdicts := table{head: []string{"", "what", "measured", "bound", "why that bound"}}
+	for _, r := range results {
+		for _, v := range r.Verdicts {
+			mark := "holds"
+			if !v.Holds {
+				mark = "**missed**"
+			}
+			verdicts.rows = append(verdicts.rows, []string{mark, v.What, v.Got, v.Bound, v.Why})
+		}
+	}
+	b.WriteString(verdicts.markdown())
+	for _, r := range results {
+		b.WriteString("\n## " + r.Title + "\n\n" + strings.TrimSpace(r.Markdown) + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,50 @@
+package main
+
+import "fmt"
+
+// tokensSection is the report of measureTokens.
+func tokensSection(holdings []holding, flat map[int]float64, turn turns) section {
+	shown := []string{ours, theLimit, awsCache, msal, azIdentity}
+	t := table{
+		caption: "Per hit, for the one in the middle.",
+		head:    []string{"tokens held", ours, "the limit", "ratio to the limit", "ratio to ours with one token", awsCache + ", one cache per scope in a map", msal, azIdentity, "ratio of azidentity to ours"},
+	}
+	c := chart{
+		file: "hit.svg", title: "What a hit costs, by the number of tokens held",
+		x: "tokens held", y: "nanoseconds per hit", logX: true, logY: true,
+	}
+	for _, name := range shown {
+		s := series{name: name, dash: name == theLimit}
+		for _, h := range holdings {
+			s.x, s.y = append(s.x, float64(h.n)), append(s.y, h.turns.ns(name))
+		}
+		c.series = append(c.series, s)
+	}
+	for _, h := range holdings {
+		ns := h.turns.ns
+		t.rows = append(t.rows, []string{figure(float64(h.n)), nanoseconds(ns(ours)), nanoseconds(ns(theLimit)), ratio(h.turns.ratio(ours, theLimit)), ratio(flat[h.n]),
+			nanoseconds(ns(awsCache)), nanoseconds(ns(msal)), nanoseconds(ns(azIdentity)), ratio(ns(azIdentity) / ns(ours))})
+	}
+	last := holdings[len(holdings)-1]
+	c.alt = fmt.Sprintf("With %s tokens held a hit of this library costs %s, with one %s; of azidentity %s and %s.", figure(float64(last.n)),
+		nanoseconds(last.turns.ns(ours)), nanoseconds(holdings[0].turns.ns(ours)), nanoseconds(last.turns.ns(azIdentity)), nanoseconds(holdings[0].turns.ns(azIdentity)))
+
+	s := section{
+		title: "A hit with many tokens",
+		text: []string{
+			"A cache of this library holds 10,000 keys, past that the tokens nearest to their end leave; 100,000 tokens are ten credentials with caches of their own. MSAL's cache, which is azidentity's, is one for the process and is searched from end to end. The limit is " + limitOfHit + "; a larger map costs it a little, too.",
+		},
+		tables: []table{t, {
+			caption: "Each of 10,000 tokens in turn, so that nothing is in the processor's nearest cache. The limit keeps a token 64 bytes away from its map; here the entry, which is replaced under running readers, and the token's times are two more places. Without a bound: nobody calls that way.",
+			head:    []string{"what", ours, "the limit", "ratio"},
+			rows:    [][]string{{"hit, each in turn", nanoseconds(turn.ns(ours)), nanoseconds(turn.ns(theLimit)), ratio(turn.ratio(ours, theLimit))}},
+		}},
+		charts: []chart{c},
+	}
+	for _, h := range holdings {
+		if h.n >= ourMost {
+			s.verdicts = append(s.verdicts, verdict{fmt.Sprintf("hit with %s tokens held beside one", figure(float64(h.n))), flat[h.n], hitBound, "x", "a look-up does not depend on how many there are"})
+		}
+	}
+	return s
+}
