@@ -1,6 +1,9 @@
 package identity
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+)
 
 // HostAppService is App Service, Functions, Logic Apps and Container Apps, and Automation, which shares their protocol.
 const HostAppService Host = "appservice"
@@ -17,12 +20,21 @@ type appService struct{ named }
 
 func newAppService(env environment, options *CredentialOptions) (source, error) {
 	s := &appService{named{is: HostAppService, env: env, id: options.ID}}
-	return s.checked(s)
+	endpoint, _, err := s.where()
+	if err != nil {
+		return nil, err
+	}
+	s.at(endpoint)
+	return s, nil
+}
+
+func (s *appService) where() (endpoint *url.URL, secret string, err error) {
+	return s.env.endpointAndSecret(envEndpoint, envHeader, "http://localhost:4141/msi/token")
 }
 
 // request: Automation wants Metadata: true, which does no harm elsewhere.
 func (s *appService) request(a ask) (request, error) {
-	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, "http://localhost:4141/msi/token")
+	endpoint, secret, err := s.where()
 	if err != nil {
 		return request{}, err
 	}
@@ -30,7 +42,7 @@ func (s *appService) request(a ask) (request, error) {
 	return request{
 		method: http.MethodGet,
 		url:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", a.resource),
-		header: http.Header{"X-Identity-Header": {secret}, "Metadata": {"true"}},
+		header: header("X-IDENTITY-HEADER", secret, "Metadata", "true"),
 		secret: secret,
 	}, nil
 }

@@ -28,8 +28,16 @@ func (n *named) checked(s source) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.first, n.whole = display(r.url), with(r.url, "api-version", "", "resource", "", "xms_cc", "").String()
+	n.at(r.url)
 	return s, nil
+}
+
+// at notes where the endpoint is.
+func (n *named) at(endpoint *url.URL) {
+	n.first = display(endpoint)
+	if n.whole = n.first; endpoint.RawQuery != "" || n.first == "" {
+		n.whole = with(endpoint, "api-version", "", "resource", "", "xms_cc", "").String()
+	}
 }
 
 // selectors are all the names by which one host or another is told an identity, and must not be from elsewhere.
@@ -52,12 +60,9 @@ func selector(id ID, clientID, objectID, resourceID string) (name, value string)
 // with is an endpoint with a query of pairs. What the variable's own query has stays, but only the options select an
 // identity. An empty value is left out.
 func with(endpoint *url.URL, pairs ...string) *url.URL {
-	query := url.Values{}
-	if endpoint.RawQuery != "" {
-		query = endpoint.Query()
-	}
+	query := endpoint.Query()
 	for _, name := range selectors {
-		delete(query, name)
+		query.Del(name)
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if query.Del(pairs[i]); pairs[i+1] != "" {

@@ -171,6 +171,9 @@ func date(s string) (time.Time, bool) {
 
 // text is a JSON string's content or a JSON number's digits, without surrounding blanks; "" for anything else.
 func text(raw json.RawMessage) string {
+	if len(raw) == 0 { // most of an answer's fields are absent, and to ask json costs two errors each
+		return ""
+	}
 	var s string
 	if json.Unmarshal(raw, &s) == nil {
 		return strings.TrimSpace(s)
