@@ -2,8 +2,6 @@ package main
 
 import "context"
 
-func measureConstruction(context.Context, bool, func(string)) (section, error) { return section{}, nil }
-func measureCold(context.Context, bool, func(string)) (section, error)         { return section{}, nil }
 func measureBehaviour(context.Context, bool, func(string)) (section, error)    { return section{}, nil }
 func measureStall(context.Context, bool, func(string)) (section, error)        { return section{}, nil }
 func measureDay(context.Context, bool, func(string)) (section, error)          { return section{}, nil }

@@ -89,6 +89,17 @@ func (t turns) ratio(of, to string) float64 {
 	return median(ratios)
 }
 
+// quiet is the ratio of what both take when nothing else is going on: of the quickest tenth of the rounds. It is for work
+// that waits for other goroutines and for sockets, where a busy machine adds to each wait, and not in proportion.
+func (t turns) quiet(of, to string) float64 { return quickest(t[of]) / quickest(t[to]) }
+
+func quickest(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(all))[len(all)/10]
+}
+
 func median(all []float64) float64 {
 	if len(all) == 0 {
 		return 0

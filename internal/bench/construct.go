@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/keyless-go/identity"
+)
+
+// constructionBound: a service that makes a credential for each of 1,000 requests a second spends half a hundredth of a core.
+const constructionBound = 5.0 // µs
+
+// measureConstruction is NewCredential and a hit with it, as services do that make a credential per request.
+func measureConstruction(ctx context.Context, short bool, say func(string)) (section, error) {
+	f := &fake{}
+	url, stop, err := f.listen()
+	if err != nil {
+		return section{}, err
+	}
+	defer stop()
+	options := policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
+	mine := func(n int) error {
+		for range n {
+			cred, err := identity.NewCredential(nil)
+			if err != nil {
+				return err
+			}
+			if _, err := cred.GetToken(ctx, options); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	theirs := func(n int) error { // with a Transport: on IMDS a miss must not send a packet to its address
+		for range n {
+			cred, err := newAzidentity(f)
+			if err != nil {
+				return err
+			}
+			if _, err := cred.GetToken(ctx, options); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	least := contender{theLimit, leastConstruction(options)}
+
+	s := section{
+		title: "Construction",
+		text: []string{
+			"A new credential, and a hit with it on the cache that the process shares. The limit reads the variables by which a host is recognised, and does the least hit. On IMDS without a variable a file of Azure Arc's agent is looked for, too; that row has no hit, because the token would have to come from IMDS itself. azidentity's workload identity credential shares no cache, so that each new one asks Entra: its row, too, has no hit. A bound in microseconds means a machine that does nothing else, so that the quickest tenth of the rounds is judged.",
+		},
+		tables: []table{{head: []string{"host", ours, "its quickest tenth", azIdentity, "ratio of azidentity to ours", "the limit", "ratio to the limit", "allocations of ours"}}},
+	}
+	row := func(name string, bounded bool, contenders ...contender) error {
+		say(name)
+		before := f.requests.Load()
+		t, err := takeTurns(ctx, roundsOf(short), append(contenders, least)...)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		allocs := testing.AllocsPerRun(20, func() { err = contenders[0].run(1) })
+		if n := f.requests.Load() - before; err != nil || n > 2 {
+			return fmt.Errorf("%s: %d requests, and error %v: the cache isn't shared", name, n, err)
+		}
+		s.tables[0].rows = append(s.tables[0].rows, []string{name, nanoseconds(t.ns(ours)), nanoseconds(quickest(t[ours])), nanoseconds(t.ns(azIdentity)), ratio(t.ratio(azIdentity, ours)),
+			nanoseconds(t.ns(theLimit)), ratio(t.ratio(ours, theLimit)), figure(allocs)})
+		if bounded {
+			s.verdicts = append(s.verdicts, verdict{"construction and a hit, " + name, quickest(t[ours]) / 1e3, constructionBound, "µs", "a credential per request is to cost nothing that shows"})
+		}
+		return nil
+	}
+
+	setAppService(url)
+	if err := row("App Service", true, contender{ours, mine}, contender{azIdentity, theirs}); err != nil {
+		return s, err
+	}
+	setHost("AZURE_POD_IDENTITY_AUTHORITY_HOST", url)
+	if err := row("IMDS, where a variable says", true, contender{ours, mine}, contender{azIdentity, theirs}); err != nil {
+		return s, err
+	}
+	setHost()
+	if err := row("IMDS, without a hit", true, contender{ours, onlyNew(func() error { _, err := identity.NewCredential(nil); return err })},
+		contender{azIdentity, onlyNew(func() error { _, err := newAzidentity(f); return err })}); err != nil {
+		return s, err
+	}
+	stopEntra, err := fakeEntra(f)
+	if err != nil {
+		return s, err
+	}
+	defer stopEntra()
+	if _, err := onlyHit(ctx, options); err != nil {
+		s.text = append(s.text, "Workload identity was not measured: this system doesn't let a process choose the authorities that it trusts.")
+		return s, nil
+	}
+	return s, row("workload identity", true, contender{ours, mine},
+		contender{azIdentity, onlyNew(func() error { _, err := azidentity.NewWorkloadIdentityCredential(nil); return err })})
+}
+
+func onlyHit(ctx context.Context, options policy.TokenRequestOptions) (string, error) {
+	cred, err := identity.NewCredential(nil)
+	if err != nil {
+		return "", err
+	}
+	t, err := cred.GetToken(ctx, options)
+	return t.Token, err
+}
+
+func onlyNew(make func() error) func(n int) error {
+	return func(n int) error {
+		for range n {
+			if err := make(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// leastConstruction is what no construction can leave out.
+func leastConstruction(options policy.TokenRequestOptions) func(n int) error {
+	hit := oneHit(newLimit(options.Scopes), options.Scopes[0])
+	return func(n int) error {
+		for range n {
+			set := 0
+			for _, name := range hostVariables {
+				if os.Getenv(name) != "" {
+					set++
+				}
+			}
+			if set > len(hostVariables) {
+				return errNotHeld
+			}
+			if err := hit(1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
