@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -74,22 +76,38 @@ func inChild(ctx context.Context, m measurement, short bool, say func(string)) (
 		return result{}, fmt.Errorf("%s: %w: %s", m.name, err, last)
 	}
 	var r result
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+	if err := json.NewDecoder(&out).Decode(&r); err != nil { // what package testing says comes after it
 		return result{}, fmt.Errorf("%s: the child's answer: %w", m.name, err)
 	}
 	return r, nil
 }
 
-func beChild(ctx context.Context, c choice, list []measurement, stdout, stderr io.Writer) error {
+// inTest is the test that this process is in, for the bubbles of testing/synctest.
+var inTest *testing.T
+
+// beChild performs one measurement as if it were a test, because some need virtual time, and ends the process.
+func beChild(ctx context.Context, c choice, list []measurement, stdout, stderr io.Writer) {
 	i := slices.IndexFunc(list, func(m measurement) bool { return m.name == c.child })
 	if i < 0 {
-		return fmt.Errorf("-child: there is no %q", c.child)
+		_, _ = fmt.Fprintf(stderr, "there is no %q\n", c.child)
+		os.Exit(2)
 	}
-	r, err := inProcess(ctx, list[i], c.short, func(line string) { _, _ = fmt.Fprintln(stderr, line) })
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(stdout).Encode(r)
+	testing.Init()
+	_ = flag.CommandLine.Parse(nil) // the arguments are ours, not package testing's
+	testing.Main(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
+		Name: c.child,
+		F: func(t *testing.T) {
+			inTest = t
+			r, err := inProcess(ctx, list[i], c.short, func(line string) { _, _ = fmt.Fprintln(stderr, line) })
+			if err == nil {
+				err = json.NewEncoder(stdout).Encode(r)
+			}
+			if err != nil {
+				_, _ = fmt.Fprintln(stderr, err)
+				t.FailNow()
+			}
+		},
+	}}, nil, nil)
 }
 
 // performAll runs what was chosen, in the list's order; what is aside waits most of the time, and so runs beside the rest.

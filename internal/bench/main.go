@@ -91,10 +91,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, list []me
 	case err != nil:
 		return fail(err)
 	case c.child != "":
-		if err := beChild(ctx, c, list, stdout, stderr); err != nil {
-			return fail(err)
-		}
-		return 0
+		beChild(ctx, c, list, stdout, stderr)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limitOfRun)
 	defer cancel()

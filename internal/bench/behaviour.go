@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// situation is one row: what a peer is put through, and what came of it in words. Ours is judged by cost, which must not be
+// above bound.
+type situation struct {
+	what  string
+	try   func(ctx context.Context, ask asker, f *fake, scope string) (cost float64, words string, err error)
+	bound float64
+	unit  string
+	why   string
+	host  func() *fake
+}
+
+var situations = []situation{
+	{
+		what: "1,000 goroutines ask for a new token, the host takes 200 ms", bound: 1, unit: "requests", why: "one request serves them all",
+		host: func() *fake { return &fake{delay: 200 * time.Millisecond} },
+		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
+			f.slow.Store(true)
+			began := time.Now()
+			errs := make([]error, 1000)
+			var wg sync.WaitGroup
+			for i := range errs {
+				wg.Go(func() { _, errs[i] = ask(ctx, scope) })
+			}
+			wg.Wait()
+			failed := 0
+			for _, err := range errs {
+				if err != nil {
+					failed++
+				}
+			}
+			words := fmt.Sprintf("%s in %s", requests(f), duration(time.Since(began).Round(time.Millisecond)))
+			if failed > 0 {
+				words += fmt.Sprintf(", %d errors", failed)
+			}
+			return float64(f.requests.Load()), words, nil
+		},
+	},
+	{
+		what: "the host issues 4-minute tokens, 1,000 calls", bound: 1, unit: "requests", why: "a token is served until it ends",
+		host: func() *fake { return &fake{life: 4 * time.Minute} },
+		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
+			for range 1000 {
+				if _, err := ask(ctx, scope); err != nil {
+					return 0, "", err
+				}
+			}
+			return float64(f.requests.Load()), requests(f), nil
+		},
+	},
+	{
+		what: "a token with 4 minutes left, the host answers 503", bound: 50, unit: "ms", why: "a valid token is handed out at once, whatever the host says",
+		host: func() *fake { return &fake{life: 4 * time.Minute} },
+		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
+			return second(ctx, ask, scope, func() { f.down.Store(true) })
+		},
+	},
+	{
+		what: "a valid token is due for renewal, and the host takes 2 s", bound: 50, unit: "ms", why: "the renewal is nobody's to wait for",
+		host: func() *fake { return &fake{refresh: time.Second, delay: 2 * time.Second} },
+		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
+			return second(ctx, ask, scope, func() { time.Sleep(1500 * time.Millisecond); f.slow.Store(true) })
+		},
+	},
+}
+
+func requests(f *fake) string {
+	n := f.requests.Load()
+	if n == 1 {
+		return "1 request"
+	}
+	return figure(float64(n)) + " requests"
+}
+
+// second is how long the second call takes, after something has happened; an error costs more than any bound.
+func second(ctx context.Context, ask asker, scope string, happens func()) (float64, string, error) {
+	if _, err := ask(ctx, scope); err != nil {
+		return 0, "", err
+	}
+	happens()
+	began := time.Now()
+	_, err := ask(ctx, scope)
+	took := time.Since(began)
+	if err != nil {
+		return 1e9, "an error after " + duration(took), nil
+	}
+	return float64(took) / 1e6, "the token after " + duration(took), nil
+}
+
+// measureBehaviour puts each peer through each situation.
+func measureBehaviour(ctx context.Context, short bool, say func(string)) (section, error) {
+	t := table{head: append([]string{"what"}, peers...)}
+	s := section{
+		title: "Behaviour",
+		text:  []string{"Over loopback, each peer with an App Service of its own. AWS's, Google's and oauth2's caches have a bare request behind them, and follow their own rules; they know no time of renewal but the one that is built in."},
+	}
+	for _, sit := range situations {
+		say(sit.what)
+		type outcome struct {
+			cost  float64
+			words string
+			err   error
+		}
+		outcomes := make([]outcome, len(peers))
+		for i, name := range peers {
+			f := sit.host()
+			url, stop, err := f.listen()
+			if err != nil {
+				return s, err
+			}
+			defer stop()
+			setAppService(url) // MSAL reads it for each request, so that they go one after the other
+			ask, err := newAsker(name, nil)
+			if err != nil {
+				return s, err
+			}
+			// A scope of its own: MSAL and azidentity share a cache.
+			scope := fmt.Sprintf("https://%d.%s.example/.default", len(t.rows), map[bool]string{true: "azidentity", false: "other"}[name == azIdentity])
+			o := &outcomes[i]
+			o.cost, o.words, o.err = sit.try(ctx, ask, f, scope)
+		}
+		row := []string{sit.what}
+		for i, o := range outcomes {
+			if o.err != nil {
+				return s, fmt.Errorf("%s: %s: %w", sit.what, peers[i], o.err)
+			}
+			row = append(row, o.words)
+			if peers[i] == ours {
+				s.verdicts = append(s.verdicts, verdict{sit.what, o.cost, sit.bound, sit.unit, sit.why})
+			}
+		}
+		t.rows = append(t.rows, row)
+	}
+	s.tables = []table{t}
+	return s, nil
+}
