@@ -13,6 +13,9 @@ import (
 
 const hitBound = 1.25
 
+// awsBound is "not slower": one in twenty is what the placement of code in memory alone makes.
+const awsBound = 1.05
+
 const limitOfHit = "a function with GetToken's signature that does one lock-free look-up of the scope, one reading of the clock, and one copy of the token"
 
 // singleHits are all who hold one token, warm.
@@ -59,6 +62,11 @@ func measureHit(ctx context.Context, short bool, say func(string)) (section, err
 	if err != nil {
 		return section{}, err
 	}
+	return compareHits(ctx, all, short, say)
+}
+
+func compareHits(ctx context.Context, all []contender, short bool, say func(string)) (section, error) {
+	var err error
 	allocs := map[string]float64{}
 	for _, c := range all {
 		allocs[c.name] = testing.AllocsPerRun(100, func() { err = c.run(1) })
@@ -90,7 +98,7 @@ func measureHit(ctx context.Context, short bool, say func(string)) (section, err
 			{"hit beside the limit", serial.ratio(ours, theLimit), hitBound, "x", "the limit does nothing that could be left out"},
 			{"hit beside the limit, on all cores", parallel.ratio(ours, theLimit), hitBound, "x", "no lock, no counter, nothing shared is written"},
 			{"allocations of a hit", allocs[ours], 0, "", "a copy of what is held needs none"},
-			{"hit beside AWS's cache of a single credential", serial.ratio(ours, awsCache), 1, "x", "finding one of many is to cost no more than having one"},
+			{"hit beside AWS's cache of a single credential", serial.ratio(ours, awsCache), awsBound, "x", "finding one of many is to cost no more than having one"},
 		},
 	}
 	return s, nil

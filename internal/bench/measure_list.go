@@ -6,9 +6,9 @@ var measurements = []measurement{
 	{name: "tokens", measure: measureTokens},
 	{name: "construct", measure: measureConstruction},
 	{name: "cold", measure: measureCold},
-	{name: "behaviour", measure: measureBehaviour},
+	{name: "behaviour", measure: measureBehaviour, aside: true},
 	{name: "stall", measure: measureStall, aside: true, long: true},
 	{name: "day", measure: measureDay},
 	{name: "memory", measure: measureMemory},
-	{name: "binary", measure: measureBinary},
+	{name: "binary", measure: measureBinary, long: true},
 }

@@ -1,0 +1,19 @@
+// Command azidentity is the smallest program that gets a token with azidentity. Its size is measured.
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+func main() {
+	cred, err := azidentity.NewManagedIdentityCredential(nil)
+	if err != nil {
+		panic(err)
+	}
+	token, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+	fmt.Println(token.ExpiresOn, err)
+}
