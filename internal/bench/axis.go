@@ -87,7 +87,7 @@ func tickLabel(v float64) string {
 		size   float64
 		suffix string
 	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if math.Abs(v) >= s.size {
+		if math.Abs(v) >= s.size*(1-1e-9) {
 			return strconv.FormatFloat(v/s.size, 'g', 4, 64) + s.suffix
 		}
 	}

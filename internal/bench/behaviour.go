@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -25,7 +26,7 @@ var situations = []situation{
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
 			f.slow.Store(true)
 			began := time.Now()
-			errs := make([]error, 1000)
+			errs := make([]error, scale.calls)
 			var wg sync.WaitGroup
 			for i := range errs {
 				wg.Go(func() { _, errs[i] = ask(ctx, scope) })
@@ -48,7 +49,7 @@ var situations = []situation{
 		what: "the host issues 4-minute tokens, 1,000 calls", bound: 1, unit: "requests", why: "a token is served until it ends",
 		host: func() *fake { return &fake{life: 4 * time.Minute} },
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
-			for range 1000 {
+			for range scale.calls {
 				if _, err := ask(ctx, scope); err != nil {
 					return 0, "", err
 				}
@@ -68,6 +69,19 @@ var situations = []situation{
 		host: func() *fake { return &fake{refresh: time.Second, delay: 2 * time.Second} },
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
 			return second(ctx, ask, scope, func() { time.Sleep(1500 * time.Millisecond); f.slow.Store(true) })
+		},
+	},
+	{
+		what: "a token is held, and the host takes 2 s for another resource", bound: 50, unit: "ms", why: "no lock is held over a request",
+		host: func() *fake { return &fake{delay: 2 * time.Second} },
+		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
+			other := make(chan error, 1)
+			cost, words, err := second(ctx, ask, scope, func() {
+				f.slow.Store(true)
+				go func() { _, err := ask(ctx, "https://slow-"+scope[len("https://"):]); other <- err }()
+				time.Sleep(200 * time.Millisecond)
+			})
+			return cost, words, cmp.Or(err, <-other)
 		},
 	},
 }

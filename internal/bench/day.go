@@ -14,7 +14,6 @@ import (
 const (
 	dayLong     = 24 * time.Hour
 	evening     = 4 * time.Hour // before the day
-	callsEvery  = time.Minute
 	hostAnswers = 50 * time.Millisecond
 )
 
@@ -75,12 +74,12 @@ func liveDay(name, scope string) (day, error) {
 		time.AfterFunc(o.to, func() { f.down.Store(false) })
 	}
 	// For a call that is stalled the next ones aren't: each has a goroutine, as requests to a service have.
-	calls := make([]instant, int(dayLong/callsEvery))
+	calls := make([]instant, int(dayLong/scale.every))
 	done := make(chan struct{}, len(calls))
 	for i := range calls {
 		go func() {
 			defer func() { done <- struct{}{} }()
-			time.Sleep(time.Duration(i) * callsEvery)
+			time.Sleep(time.Duration(i) * scale.every)
 			at := time.Now()
 			_, err := ask(context.Background(), scope)
 			calls[i] = instant{at.Sub(began), time.Since(at), err != nil}

@@ -26,7 +26,7 @@ func measureMemory(ctx context.Context, short bool, say func(string)) (section, 
 	setAppService(nowhere)
 	counts := []int{1, 10_000, 100_000}
 	if short {
-		counts = []int{1, 10_000}
+		counts = []int{1, scale.tokens}
 	}
 	t := table{
 		caption: fmt.Sprintf("Bytes per held token, beyond the token's own %s. With one token it is a whole credential with its cache, and for MSAL a client; its cache is the process's.", figure(tokenLength)),
@@ -61,7 +61,7 @@ func measureMemory(ctx context.Context, short bool, say func(string)) (section, 
 		t.rows = append(t.rows, []string{figure(float64(n)), size(last), size(theirs - tokenLength), ratio((theirs - tokenLength) / last)})
 	}
 	say("after they have expired")
-	expired := 10_000
+	expired := scale.tokens
 	mine, err := inBubble(func() (left, error) { return afterExpiry(expired, ours) })
 	if err != nil {
 		return section{}, err

@@ -17,17 +17,21 @@ type contender struct {
 // turns is what they took: nanoseconds per call, by contender and round.
 type turns map[string][]float64
 
-const (
-	longRounds  = 400 // so that the median of ratios is good to about one in a hundred on a busy machine
-	shortRounds = 80
-	batch       = time.Millisecond // below a scheduler's time slice, above a clock's grain by four orders
-)
+// scale is how much is done. Tests of this tool do less: the race detector makes all of it ten times as slow.
+var scale = struct {
+	long, short int           // rounds: 400 make the median of ratios good to about one in a hundred on a busy machine
+	tokens      int           // that are many for one cache
+	calls       int           // in a situation
+	every       time.Duration // between the calls of a day
+}{400, 80, ourMost, 1000, time.Minute}
+
+const batch = time.Millisecond // below a scheduler's time slice, above a clock's grain by four orders
 
 func roundsOf(short bool) int {
 	if short {
-		return shortRounds
+		return scale.short
 	}
-	return longRounds
+	return scale.long
 }
 
 // takeTurns measures the contenders in rounds, forwards and backwards in turn, so that a busy machine is as bad for each of

@@ -92,7 +92,7 @@ func measureTokens(ctx context.Context, short bool, say func(string)) (section, 
 	counts := []int{1, 10, 100, 1_000, 10_000, 100_000}
 	rounds, each := 100, 60
 	if short {
-		counts, rounds, each = []int{1, 100, 10_000}, 25, 30
+		counts, rounds, each = []int{1, 100, scale.tokens}, min(25, scale.short), min(30, scale.short)
 	}
 	transport := &fake{}
 	azid, err := newAzidentity(transport)
@@ -156,7 +156,7 @@ func measureTokens(ctx context.Context, short bool, say func(string)) (section, 
 // eachInTurn asks for each of 10,000 tokens, one after the other, so that memory is part of the picture.
 func eachInTurn(ctx context.Context, rounds int, transport *fake, say func(string)) (turns, error) {
 	say("each of 10,000 in turn")
-	scopes := scopesOf(ourMost)
+	scopes := scopesOf(scale.tokens)
 	cred, _, _, err := fillOurs(ctx, scopes, transport)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 		charts: []chart{c},
 	}
 	for _, h := range holdings {
-		if h.n >= ourMost {
+		if h.n >= scale.tokens {
 			s.verdicts = append(s.verdicts, verdict{fmt.Sprintf("hit with %s tokens held beside one", figure(float64(h.n))), flat[h.n], hitBound, "x", "a look-up does not depend on how many there are"})
 		}
 	}
