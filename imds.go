@@ -69,9 +69,9 @@ func halfOfAHost(env environment) string {
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 type imds struct {
-	url  string
-	id   ID
-	half string // variables that make a host together with others, which are not there; "" for none
+	url string
+	id  ID
+	env environment // for doubt
 }
 
 const (
@@ -104,7 +104,7 @@ func newIMDS(env environment, options *CredentialOptions) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &imds{url: endpoint, id: options.ID, half: halfOfAHost(env)}, nil
+	return &imds{url: endpoint, id: options.ID, env: env}, nil
 }
 
 func (s *imds) host() Host       { return HostIMDS }
@@ -135,10 +135,11 @@ func (s *imds) recognises(a answer) bool {
 
 // doubt is added to hints where another host may be meant.
 func (s *imds) doubt() string {
-	if s.half == "" {
+	half := halfOfAHost(s.env)
+	if half == "" {
 		return ""
 	}
-	return " IMDS was asked because " + s.half
+	return " IMDS was asked because " + half
 }
 
 // notAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.

@@ -15,8 +15,7 @@ type variants struct {
 	identity string // of all of them, in the cache's keys
 	index    atomic.Pointer[map[wish]*view]
 
-	mu    sync.Mutex
-	views map[variant]*view
+	mu sync.Mutex // guards the replacement of index
 }
 
 // wish is the part of a caller's options that matters.
@@ -52,25 +51,25 @@ func (v *variants) view(options policy.TokenRequestOptions) (*view, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	found := v.views[chosen]
-	if found == nil {
-		found = &view{identity: v.identity + chosen.key(), variant: chosen}
-	}
 	var index map[wish]*view
 	if p := v.index.Load(); p != nil {
 		index = *p
 	}
+	var found *view
+	for _, other := range index { // the same tenant in another spelling
+		if other.variant == chosen {
+			found = other
+			break
+		}
+	}
+	if found == nil {
+		found = &view{identity: v.identity + chosen.key(), variant: chosen}
+	}
 	if len(index) >= maxVariants || len(w.tenant) > maxIDLength {
 		return found, nil
 	}
-	if v.views == nil {
-		v.views = map[variant]*view{}
-	}
-	v.views[chosen] = found
-	grown := maps.Clone(index)
-	if grown == nil {
-		grown = map[wish]*view{}
-	}
+	grown := make(map[wish]*view, len(index)+1)
+	maps.Copy(grown, index)
 	grown[w] = found
 	v.index.Store(&grown)
 	return found, nil
