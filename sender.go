@@ -26,8 +26,11 @@ type sender struct {
 	rules   rules
 	log     *slog.Logger
 	options policy.ClientOptions
-	// client is built by the first request: many services make a credential per request, and a warm cache needs none.
-	client func() (*azcore.Client, error)
+
+	// The client is built by the first request: many services make a credential per request, and a warm cache needs none.
+	build    sync.Once
+	built    *azcore.Client
+	buildErr error
 }
 
 // Module name and version, as azcore's User-Agent and tracing show them.
@@ -52,15 +55,22 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 	}
 	s := &sender{source: src, node: n, rules: r, log: options.Logger, options: pipelineOptions(options.ClientOptions, transport)}
 	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+		s.log = silent
 	}
-	s.client = sync.OnceValues(func() (*azcore.Client, error) {
-		return azcore.NewClient(moduleName, version, runtime.PipelineOptions{
+	return s, nil
+}
+
+// silent is the Logger of who gave none.
+var silent = slog.New(slog.DiscardHandler)
+
+func (s *sender) client() (*azcore.Client, error) {
+	s.build.Do(func() {
+		s.built, s.buildErr = azcore.NewClient(moduleName, version, runtime.PipelineOptions{
 			PerRetry: []policy.Policy{retryPolicy{}},
 			Tracing:  runtime.TracingOptions{Namespace: "Microsoft.Entra"},
 		}, &s.options)
 	})
-	return s, nil
+	return s.built, s.buildErr
 }
 
 // budget implements acquirer.

@@ -50,10 +50,11 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	s := &workload{tenant: env.getenv(envTenantID), tokenFile: env.getenv(envTokenFile), allowed: slices.Clone(options.AdditionallyAllowedTenants)}
 	if id, ok := options.ID.(ClientID); ok {
 		s.clientID = id
-	} else if err := validateValue("identity: "+envClientID+": ", env.getenv(envClientID)); err != nil {
-		return nil, err
 	} else {
 		s.clientID = ClientID(env.getenv(envClientID))
+		if err := validateValue("identity: "+envClientID+": ", string(s.clientID)); err != nil {
+			return nil, err
+		}
 	}
 	if err := validateTenant(envTenantID, s.tenant); err != nil {
 		return nil, err
