@@ -584,7 +584,7 @@ func TestServiceFabricBackoff(t *testing.T) {
 			}
 		}
 		for i, sum := range sums {
-			if mean, want := sum/runs, limits[i]/2; mean < want*3/5 || mean > want*7/5 {
+			if mean, want := sum/runs, limits[i]/2; mean < want*3/5 || mean > want*3/2 {
 				t.Errorf("mean wait %d is %v, want about %v", i+1, mean, want)
 			}
 		}

@@ -28,6 +28,7 @@ type choice struct {
 	short bool
 	out   string // the directory to write to, "" for none
 	only  []string
+	sweep bool   // the back-off's, and nothing else
 	child string // the one measurement that this process is for, in a parent's name
 }
 
@@ -41,6 +42,7 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 	flags.BoolVar(&c.short, "short", false, "less of everything, in under a minute; writes nothing without -out")
 	flags.StringVar(&c.out, "out", "", "the `directory` that performance.md and its pictures are written to (default: docs of the repository)")
 	flags.StringVar(&only, "only", "", "the `names` of what to measure, separated by commas: "+strings.Join(names(list), ", "))
+	flags.BoolVar(&c.sweep, "sweep", false, "only compares policies of waiting between tries, and writes the table of backoff.md")
 	flags.StringVar(&c.child, "child", "", "used by this command itself, for a process of its own")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr, "Measures this library beside its peers and beside what is physically possible.\nThe exit status is 1 when a figure is past its bound.")
@@ -60,7 +62,7 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 			return c, fmt.Errorf("-only: there is no %q: want some of %s", name, strings.Join(names(list), ", "))
 		}
 	}
-	if c.out == "" && !c.short && c.only == nil && c.child == "" {
+	if c.out == "" && c.child == "" && (c.sweep || !c.short && c.only == nil) {
 		dir, err := moduleDir()
 		if err != nil {
 			return c, fmt.Errorf("-out: %w", err)
@@ -95,6 +97,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, list []me
 	}
 	ctx, cancel := context.WithTimeout(ctx, limitOfRun)
 	defer cancel()
+	if c.sweep {
+		said := newProgress(stderr)
+		if err := writeBackOff(ctx, filepath.Join(c.out, "backoff.md"), c.short, func(line string) { said.say("sweep", line) }); err != nil {
+			return fail(err)
+		}
+		return 0
+	}
 	results, err := performAll(ctx, c, list, perform, newProgress(stderr))
 	if err != nil {
 		return fail(err)

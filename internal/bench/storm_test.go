@@ -126,15 +126,15 @@ func TestLimitsAgree(t *testing.T) {
 
 // TestOursIsTheLibrarys: the simulated policy and the library itself come to the same figures.
 func TestOursIsTheLibrarys(t *testing.T) {
-	t.Parallel()
+	inTest = t
 	const n, runs = 200, 3
-	all, err := realStorms(t.Context(), n, runs)
+	all, err := realStorms(n, runs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := typical(n, ourPolicy(), 0)
 	s.start, s.late = 0, []time.Duration{}
-	got, want := summary(all), measureStorms(s, 200)
+	got, want := figuresOf(all), measureStorms(s, 200)
 	if len(all) != runs || got.failed != 0 {
 		t.Errorf("%d runs, %d failed, want %d and none", len(all), got.failed, runs)
 	}

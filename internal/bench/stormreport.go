@@ -48,11 +48,11 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 			return s, err
 		}
 		say(fmt.Sprintf("node storm: the library with %d processes", size.n))
-		all, err := realStorms(ctx, size.n, runs.library[size.n])
+		all, err := realStorms(size.n, runs.library[size.n])
 		if err != nil {
 			return s, err
 		}
-		f := summary(all)
+		f := figuresOf(all)
 		real.rows = append(real.rows, []string{grouped(size.n), fmt.Sprint(f.runs), fmt.Sprint(f.failed),
 			fmt.Sprintf("%.2f, %.2f", mean(f.ratio), quantile(f.ratio, 1)), fmt.Sprintf("%.2f", f.requests), fmt.Sprintf("%.1f, %.1f", mean(f.steps), quantile(f.steps, 1))})
 		processes := grouped(size.n) + " processes"
@@ -64,8 +64,8 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 			s.verdicts = append(s.verdicts, verdict{what: processes + ": requests per token", got: f.requests, bound: size.requests, why: "without knowing of each other, processes must ask to find out"})
 		}
 		picture.series = append(picture.series,
-			progress("identity, "+grouped(size.n), all[0].tokens),
-			progress("azidentity, "+grouped(size.n), typical(size.n, azidentityPolicy(), 1).run().tokens))
+			acquired("identity, "+grouped(size.n), all[0].tokens),
+			acquired("azidentity, "+grouped(size.n), typical(size.n, azidentityPolicy(), 1).run().tokens))
 	}
 	s.tables = append(s.tables, real)
 	s.charts = append(s.charts, picture)
@@ -83,8 +83,8 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 	return s, nil
 }
 
-// summary is the figures of runs.
-func summary(all []stormOutcome) figures {
+// figuresOf is the figures of runs.
+func figuresOf(all []stormOutcome) figures {
 	f := figures{runs: len(all)}
 	for _, o := range all {
 		f.ratio = append(f.ratio, o.ratio())
@@ -97,8 +97,8 @@ func summary(all []stormOutcome) figures {
 	return f
 }
 
-// progress is a line of the chart, with as many points as can be seen.
-func progress(name string, tokens []time.Duration) series {
+// acquired is a line of the chart, with as many points as can be seen.
+func acquired(name string, tokens []time.Duration) series {
 	line := series{name: name}
 	for i, at := range tokens {
 		if i < 20 || i == len(tokens)-1 || i%max(len(tokens)/150, 1) == 0 {
