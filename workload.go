@@ -100,7 +100,7 @@ func validateTenant(field, tenant string) error {
 	switch {
 	case tenant == "":
 		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
-	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), jwtLike.MatchString(tenant), strings.ContainsFunc(tenant, func(r rune) bool {
+	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), strings.HasPrefix(tenant, "eyJ") && jwtLike.MatchString(tenant), strings.ContainsFunc(tenant, func(r rune) bool {
 		return r != '.' && r != '-' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 	}):
 		return errors.New("identity: " + field + ": is no tenant: want a GUID or a domain name")

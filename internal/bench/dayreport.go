@@ -14,7 +14,7 @@ func daySection(names []string, days map[string]day, hit map[string]float64) sec
 	}
 	down := strings.Join(when, " and ")
 	c := chart{
-		file: "day.svg", title: "GetToken through a day, the host down " + down, logY: true,
+		file: "day.svg", title: "A day, host down " + down, logY: true,
 		x: "o'clock", y: "how long a call takes, in milliseconds",
 	}
 	t := table{head: []string{"what", "longest call", "calls over 1 s", "errors", "requests to the host"}}

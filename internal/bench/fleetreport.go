@@ -67,7 +67,7 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 		head:    []string{"renewed at", "covers an outage of", "mean", "peak ÷ mean: day 1", "day 2 but the outage", "day 3", "day 4", "due in the outage", "peak second after it", "÷ mean", "after an outage at hour 29 to 31"},
 	}
 	picture := chart{
-		file: "fleet.svg", title: "Renewals of a million hosts that started within a minute; the token service is out from hour 23 to 25", x: "hours since the start", y: "renewals a second, busiest minute", logY: true,
+		file: "fleet.svg", title: "A million hosts, the token service out in hours 23 to 25", x: "hours since the start", y: "renewals a second, busiest minute", logY: true,
 		alt: "Renewals a second over four days: without jitter peaks of 16,000 every twelve hours, with the library's jitter waves of about a hundred that flatten out, and a peak right after the outage in both",
 	}
 	for _, rule := range renewalRules() {

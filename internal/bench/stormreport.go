@@ -36,10 +36,10 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 	}
 	real := table{caption: "The library itself, mean of the runs and worst run", head: []string{"processes", "runs", "failed", "time ÷ ideal", "requests per token", "fullest 100 ms ÷ mean"}}
 	picture := chart{
-		file: "storm.svg", title: "Tokens of processes that start at once on one VM", x: "seconds since the start", y: "tokens", logX: true, logY: true,
-		alt: "Tokens against time for 50, 200 and 1,000 processes: the library stays near the line of 20 tokens a second, azidentity falls far behind it",
+		file: "storm.svg", title: "Processes that start at once on one VM", x: "time ÷ ideal, which is 20 tokens a second", y: "processes with a token, in %",
+		alt: "Progress of 50, 200 and 1,000 processes in time: the library's stay near the ideal line, azidentity's fall far behind it",
 	}
-	picture.series = append(picture.series, series{name: "ideal: 20 a second", dash: true, x: []float64{0.05, 50}, y: []float64{1, 1000}})
+	picture.series = append(picture.series, series{name: "ideal", dash: true, x: []float64{0, 1}, y: []float64{0, 100}})
 	for _, size := range stormSizes {
 		if runs.library[size.n] == 0 {
 			continue
@@ -64,8 +64,8 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 			s.verdicts = append(s.verdicts, verdict{what: processes + ": requests per token", got: f.requests, bound: size.requests, why: "without knowing of each other, processes must ask to find out"})
 		}
 		picture.series = append(picture.series,
-			acquired("identity, "+grouped(size.n), all[0].tokens),
-			acquired("azidentity, "+grouped(size.n), typical(size.n, azidentityPolicy(), 1).run().tokens))
+			acquired("identity, "+grouped(size.n), size.n, all[0].tokens),
+			acquired("azidentity, "+grouped(size.n), size.n, typical(size.n, azidentityPolicy(), 1).run().tokens))
 	}
 	s.tables = append(s.tables, real)
 	s.charts = append(s.charts, picture)
@@ -98,11 +98,12 @@ func figuresOf(all []stormOutcome) figures {
 }
 
 // acquired is a line of the chart, with as many points as can be seen.
-func acquired(name string, tokens []time.Duration) series {
-	line := series{name: name}
+func acquired(name string, n int, tokens []time.Duration) series {
+	line := series{name: name, x: []float64{0}, y: []float64{0}}
+	ideal := float64(n) / 20
 	for i, at := range tokens {
-		if i < 20 || i == len(tokens)-1 || i%max(len(tokens)/150, 1) == 0 {
-			line.x, line.y = append(line.x, max(at.Seconds(), 0.01)), append(line.y, float64(i+1))
+		if i == len(tokens)-1 || i%max(len(tokens)/150, 1) == 0 {
+			line.x, line.y = append(line.x, at.Seconds()/ideal), append(line.y, 100*float64(i+1)/float64(n))
 		}
 	}
 	return line
