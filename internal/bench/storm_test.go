@@ -208,7 +208,7 @@ func TestRetryAfterIsAMinimum(t *testing.T) {
 }
 
 func TestNodeStorm(t *testing.T) {
-	t.Parallel()
+	inTest = t
 	var said []string
 	few := effort{library: map[int]int{50: 4, 200: 2}, policies: 4, others: 1}
 	s, err := stormSection(t.Context(), few, func(text string) { said = append(said, text) })
@@ -224,7 +224,7 @@ func TestNodeStorm(t *testing.T) {
 		t.Errorf("%d verdicts, %d lines of progress, charts %d", len(s.verdicts), len(said), len(s.charts))
 	}
 	for _, line := range s.charts[0].series {
-		if len(line.x) != len(line.y) || len(line.x) > 400 || !slices.IsSorted(line.x) || line.x[0] <= 0 {
+		if len(line.x) != len(line.y) || len(line.x) > 400 || !slices.IsSorted(line.x) || line.x[0] < 0 {
 			t.Errorf("%s: %d and %d points from %v", line.name, len(line.x), len(line.y), line.x[0])
 		}
 	}
