@@ -65,11 +65,11 @@ func newAzureCLI(shared *realm, options *AzureCLICredentialOptions, env environm
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
-// Without a held token it runs `az account get-access-token`, once for all callers, and only one at a time in this process, so
-// that it blocks for a second or two, at most 10 s and for the runs before, and until ctx ends. Tokens are held and renewed
-// as those of [Credential.GetToken], so that `az login` as somebody else, or `az account set`, shows in a running
-// process once the held token is renewed, in half an hour or so. az is found on PATH and not run by a shell, save on Windows, where it is a script; what
-// is passed to it has only letters, digits and . _ : / -.
+// Without a held token it runs `az account get-access-token`, once for all callers, and only one at a time in this process. It
+// blocks for a second or two, for 10 s if az hangs, for a minute at most if other runs of it hang before, and until ctx ends.
+// Tokens are held and renewed as those of [Credential.GetToken], so that `az login` as somebody else, or `az account set`, shows
+// in a running process once the held token is renewed, in half an hour or so. az is found on PATH and not run by a shell, save on
+// Windows, where it is a script; what is passed to it has only letters, digits and . _ : / -, and blanks in a subscription's name.
 //
 // A claims challenge, as for a second factor, can't be met without the developer: the error has the command to run, and the
 // token that was refused is asked for anew at the next use. An az that is not installed, and one that nobody is logged in
@@ -94,15 +94,11 @@ func (c *AzureCLICredential) challenged(ctx context.Context, options policy.Toke
 	}
 	c.tokens.doubt(v, scope)
 	s := c.acquirer.(*cli)
-	command := s.login
-	if tenant := cmp.Or(v.variant.tenant, s.home); tenant != "" {
-		command += " " + s.tenant + " " + tenant
-	}
 	return &AuthenticationError{
 		tool:     s.name,
 		Resource: resourceOf(scope),
-		what:     "the resource wants more of the login than there is, such as a second factor",
-		hint:     "run " + command + " --claims-challenge " + base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
+		what:     moreOfTheLogin,
+		hint:     "run " + s.loginTo(v.variant) + " --claims-challenge " + base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
 	}
 }
 

@@ -61,13 +61,13 @@ func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOpt
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
-// Without a held token it runs `azd auth token`, once for all callers, and only one at a time in this process, so that it blocks
-// for a second or two, at most 10 s and for the runs before, and until ctx ends. Tokens are held and renewed as those of
-// [Credential.GetToken], so that `azd auth login` as somebody else shows in a running
-// process once the held token is renewed, in half an hour or so. azd is found on PATH and not run by a shell, save on Windows; what is passed to it has only letters,
-// digits and . _ : / -.
+// Without a held token it runs `azd auth token`, once for all callers, and only one at a time in this process. It blocks for a
+// second or two, for 10 s if azd hangs, for a minute at most if other runs of it hang before, and until ctx ends. Tokens are held
+// and renewed as those of [Credential.GetToken], so that `azd auth login` as somebody else shows in a running process once the
+// held token is renewed, in half an hour or so. azd is found on PATH and not run by a shell, save on Windows; what is passed to it
+// has only letters, digits and . _ : / -, and + and = in the base64 of claims.
 //
-// Those of a claims challenge are passed on, at most once in 30 s, and azd keeps them for the next login: without a token that
+// The claims of a challenge are passed on, at most once in 30 s, and azd keeps them for the next login: without a token that
 // meets them the error has the command to run. An azd that is not installed, and one that nobody is logged in with, are errors
 // in which errors.Is finds [ErrUnavailable].
 //

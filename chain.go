@@ -89,7 +89,7 @@ func NewChain(sources []azcore.TokenCredential, options *ChainOptions) (*Chain, 
 
 func newChain(name string, links []link, continueOn func(error) bool, log *slog.Logger) *Chain {
 	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+		log = silent
 	}
 	for i := range links {
 		switch links[i].source.(type) {

@@ -81,7 +81,7 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 	s.allowed = slices.Clone(s.allowed)
 	s.run, s.running = env.run, shared.tool(s.program)
 	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+		s.log = silent
 	}
 	// Another program, another login, or other options may be another developer's tokens.
 	path, _ := exec.LookPath(s.program)
@@ -92,7 +92,7 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 }
 
 // isToolWord are the characters of scopes and IDs that are passed on: none of them means anything to a shell.
-func isToolWord(r rune) bool { return isWord(r) && r != '+' && r != '=' || r == '_' }
+func isToolWord(r rune) bool { return isWord(r) && r != '+' && r != '=' }
 
 // choose implements chooser. Tokens differ by tenant: Key Vault's clients ask for the tenant that the vault names.
 func (s *cli) choose(options policy.TokenRequestOptions) (variant, error) {
@@ -180,10 +180,7 @@ func (s *cli) failure(a ask, start time.Time) *AuthenticationError {
 // token.
 func (s *cli) explain(e *AuthenticationError, a ask, err error) {
 	exit, exited := errors.AsType[*exitError](err)
-	login := s.login
-	if tenant := cmp.Or(a.tenant, s.home); tenant != "" {
-		login += " " + s.tenant + " " + tenant
-	}
+	login := s.loginTo(a.variant)
 	switch {
 	case errors.Is(err, errNotOnPath), exited && exit.noSuchProgram(): // az's script can't find its Python
 		e.reason, e.transient = ErrUnavailable, true
@@ -193,7 +190,7 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		e.what, e.transient = fmt.Sprintf("%s did not answer within %v and was ended", s.program, toolTimeout), true
 		a.claims = "" // the caller's business
-		e.hint = "does " + strings.Join(append([]string{s.program}, s.arguments(s, a)...), " ") + " work in a terminal?"
+		e.hint = "does " + s.command(a) + " work in a terminal?"
 		return
 	case !exited:
 		e.what = "can't run " + s.program + ": " + oneLine(redact(err.Error()))
@@ -204,7 +201,7 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error) {
 	e.Code, e.Message = number, oneLine(redactOutput(complaint))
 	switch {
 	case a.claims != "":
-		e.what = "the resource wants more of the login than there is, such as a second factor"
+		e.what = moreOfTheLogin
 		e.hint = "run " + login + " and try again"
 		if strings.Contains(complaint, "unknown flag") {
 			e.hint = "update " + s.program + ", which doesn't know about that, to 1.18.1 or later"
@@ -217,6 +214,28 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error) {
 	case e.Message == "":
 		e.what = fmt.Sprintf("%s ended with %v and without a word", s.program, err)
 	}
+}
+
+// moreOfTheLogin is why a claims challenge fails.
+const moreOfTheLogin = "the resource wants more of the login than there is, such as a second factor"
+
+// loginTo is the command that logs in to the tenant that a token was wanted of.
+func (s *cli) loginTo(v variant) string {
+	if tenant := cmp.Or(v.tenant, s.home); tenant != "" {
+		return s.login + " " + s.tool.tenant + " " + tenant
+	}
+	return s.login
+}
+
+// command is what was run, as it can be copied into any shell.
+func (s *cli) command(a ask) string {
+	words := append([]string{s.program}, s.arguments(s, a)...)
+	for i, word := range words {
+		if strings.Contains(word, " ") {
+			words[i] = `"` + word + `"`
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // redactOutput is redact for texts of the tools, whose field for a token is another.

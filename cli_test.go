@@ -286,6 +286,16 @@ func TestHangingTool(t *testing.T) {
 	})
 }
 
+// TestHangingToolsCommand: the command in the hint can be copied, a subscription's name with blanks in it, too.
+func TestHangingToolsCommand(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		tool := granting(azGrants)
+		tool.takes = time.Hour
+		_, err := token(t.Context(), azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: "My Sub"}))
+		wantErrorText(t, err, `does az account get-access-token -o json --resource https://vault.azure.net --subscription "My Sub" work in a terminal?`)
+	})
+}
+
 // TestQueueOfHangingRuns: whoever waits for others gets an error within a minute.
 func TestQueueOfHangingRuns(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {

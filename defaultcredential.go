@@ -102,6 +102,14 @@ func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env 
 
 // addDevelopers completes the chain.
 func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environment, links []link, barred func() string, withCLI, withDeveloperCLI bool) (*Chain, error) {
+	add := func(source azcore.TokenCredential, k *keeper) {
+		c := k.acquirer.(*cli)
+		c.options = "DefaultCredentialOptions"
+		if options.TenantID == "" {
+			c.allowed = nil // they are workload identity's: the tenant that the tool has selected isn't known here, and would be shut out
+		}
+		links = append(links, link{name: c.name, source: source, barred: barred})
+	}
 	if withCLI {
 		cred, err := newAzureCLI(shared, &AzureCLICredentialOptions{
 			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
@@ -109,8 +117,7 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 		if err != nil {
 			return nil, ownField(err, "AzureCLICredentialOptions")
 		}
-		cred.acquirer.(*cli).options = "DefaultCredentialOptions"
-		links = append(links, link{name: azureCLI.name, source: cred, barred: barred})
+		add(cred, &cred.keeper)
 	}
 	if withDeveloperCLI {
 		cred, err := newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{
@@ -119,8 +126,7 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 		if err != nil {
 			return nil, ownField(err, "AzureDeveloperCLICredentialOptions")
 		}
-		cred.acquirer.(*cli).options = "DefaultCredentialOptions"
-		links = append(links, link{name: azureDeveloperCLI.name, source: cred, barred: barred})
+		add(cred, &cred.keeper)
 	}
 	chain := newChain("default credential", links, nil, options.Logger)
 	chain.announce(0) // the log says at once what is known at once
@@ -151,14 +157,18 @@ func newHostLink(shared *realm, options *DefaultCredentialOptions, env environme
 	if options.Transport != nil {
 		shared = newRealm()
 	}
+	const named = envTokenCredentials + " is WorkloadIdentityCredential"
 	cred, err := newCredentialIn(shared, o, env)
 	switch {
 	case err != nil && variable != "" && strings.HasPrefix(err.Error(), "identity: CredentialOptions.ID: "):
 		return link{}, errors.New(strings.ReplaceAll(err.Error(), "CredentialOptions.ID", variable))
 	case err != nil:
 		theirs := fmt.Sprintf("CredentialOptions.Host is %q", string(o.Host))
-		return link{}, ownField(errors.New(strings.Replace(err.Error(), theirs, envTokenCredentials+" is WorkloadIdentityCredential", 1)), "CredentialOptions")
+		return link{}, ownField(errors.New(strings.Replace(err.Error(), theirs, named, 1)), "CredentialOptions")
 	case alone:
+		if !managed {
+			cred.reason = named
+		}
 		return link{name: sourceName(cred), source: cred}, nil
 	}
 	step := &hostStep{cred: cred, realm: shared}

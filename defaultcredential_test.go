@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -383,7 +384,6 @@ func TestDefaultWithEvidence(t *testing.T) {
 				if err == nil || l.runs.Load() > 0 || !strings.Contains(err.Error(), "Azure CLI: not asked") {
 					t.Errorf("error is %v, and %d runs of az, want an error and none", err, l.runs.Load())
 				}
-				// The variables are gone: what was seen stays seen, also for a later chain that shares the realm.
 			})
 		})
 	}
@@ -735,6 +735,64 @@ func TestDefaultOptionsAreNamed(t *testing.T) {
 	} {
 		if _, err := newDefaultCredential(newRealm(), o, nowhere()); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+}
+
+// TestDefaultReason: what names the host is what the user has set.
+func TestDefaultReason(t *testing.T) {
+	t.Parallel()
+	workload := map[string]string{envTokenFile: "/file", envClientID: "c", envTenantID: "t"}
+	for value, want := range map[string]string{
+		"":                           "AZURE_FEDERATED_TOKEN_FILE, ",
+		"prod":                       "AZURE_FEDERATED_TOKEN_FILE, ",
+		"WorkloadIdentityCredential": "AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential",
+		"ManagedIdentityCredential":  "no other host's variables are set",
+	} {
+		chain, err := newDefaultCredential(newRealm(), nil, environmentOf(merged(workload, map[string]string{envTokenCredentials: value})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := chain.Status().Sources[0].Credential.Reason; !strings.HasPrefix(got, want) {
+			t.Errorf("%q: the reason is %q, want %q", value, got, want)
+		}
+	}
+}
+
+// TestDefaultTenants: the tenants that workload identity may ask for beside its own don't shut out the developer's own, which
+// Key Vault's clients ask for by its ID, and nobody has named.
+func TestDefaultTenants(t *testing.T) {
+	for _, tt := range []struct {
+		name, tenant string
+		allowed      []string
+		refused      bool
+	}{
+		{"none named", "", nil, false},
+		{"others allowed", "", []string{homeTenant}, false},
+		{"another named", homeTenant, nil, true},
+		{"another named, and it allowed", homeTenant, []string{otherTenant}, false},
+		{"another named, and another allowed", homeTenant, []string{"x.example"}, true},
+	} {
+		for _, d := range developers {
+			t.Run(tt.name+"/"+d.name, func(t *testing.T) {
+				t.Parallel()
+				tool := granting(d.says)
+				env := tool.env(envTokenCredentials, map[string]string{"az": "AzureCLICredential", "azd": "AzureDeveloperCLICredential"}[d.program])
+				chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{TenantID: tt.tenant, AdditionallyAllowedTenants: tt.allowed}, env)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = ofTenant(chain, otherTenant)
+				if !tt.refused {
+					if err != nil || !slices.Contains(tool.runs[0], otherTenant) {
+						t.Errorf("error is %v, want a token of the tenant asked for", err)
+					}
+					return
+				}
+				if err == nil || !strings.Contains(err.Error(), "DefaultCredentialOptions.AdditionallyAllowedTenants") || len(tool.runs) > 0 {
+					t.Errorf("error is %v after %d runs, want one that names the option, and none", err, len(tool.runs))
+				}
+			})
 		}
 	}
 }

@@ -47,10 +47,10 @@ type AuthenticationError struct {
 	ID            ID             // the identity that was asked for; nil means the host's default
 	Resource      string         // the resource that the token is for: the scope without "/.default"
 	StatusCode    int            // HTTP status of the last answer, 0 if there was none
-	Code          string         // the host's error code, such as "invalid_request"
+	Code          string         // the host's error code, such as "invalid_request"; Entra's, such as "AADSTS700082", where a tool says it
 	Message       string         // the host's description, one line, at most 300 bytes
 	CorrelationID string         // the host's ID of the failed request, for a support case
-	Attempts      int            // requests sent; Azure Arc's challenge counts
+	Attempts      int            // requests sent, Azure Arc's challenge counts; or runs of a developer's tool
 	Elapsed       time.Duration  // from the first request to giving up
 	RawResponse   *http.Response // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
 

@@ -11,7 +11,7 @@ import (
 // dockerHost is the name that Docker Desktop gives the machine that containers run on.
 const dockerHost = "host.docker.internal"
 
-// usualHosts are the names by which containers and programs reach this machine. No web page can be served under one of them.
+// usualHosts are the names by which containers and programs reach this machine. Nobody else can have a web page under one of them.
 var usualHosts = []string{"localhost", dockerHost, "gateway.docker.internal", "host.containers.internal"}
 
 // fromBrowser are headers that browsers add to requests of web pages, and that pages can't take away. Sec-Fetch-Mode isn't

@@ -29,9 +29,18 @@ func writeEnv(file string, lines []string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(written.Name()) }() // which is not there any more if all went well
-	_, err = written.WriteString(envMark + strings.Join(lines, "\n") + "\n")
+	_, err = written.WriteString(envText(lines))
 	if err := errors.Join(err, written.Close()); err != nil {
 		return err
 	}
 	return os.Rename(written.Name(), file)
 }
+
+// removeEnv removes what writeEnv wrote, and nothing that has taken its place since, such as another run's.
+func removeEnv(file string, lines []string) {
+	if now, err := os.ReadFile(file); err == nil && string(now) == envText(lines) {
+		_ = os.Remove(file)
+	}
+}
+
+func envText(lines []string) string { return envMark + strings.Join(lines, "\n") + "\n" }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -55,6 +56,29 @@ func TestRemoteStartUp(t *testing.T) {
 		}
 		if !strings.Contains(out.String(), "  docker run -e IDENTITY_ENDPOINT="+test.base) {
 			t.Errorf("%q: printed\n%s", test.args, &out)
+		}
+	}
+}
+
+// TestCommandToCopy: the name of the file of -env is one word of it, whatever is in it.
+func TestCommandToCopy(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the shells of Windows quote otherwise")
+	}
+	for name, want := range map[string]string{
+		"/home/me/dev.env":         "/home/me/dev.env",
+		"/home/me/My Work/dev.env": "'/home/me/My Work/dev.env'",
+		"/home/$(reboot)/a'b.env":  `'/home/$(reboot)/a'\''b.env'`,
+		`a\b;c.env`:                `'a\b;c.env'`,
+	} {
+		var out bytes.Buffer
+		s := startUp{config: config{protocols: protocols, envFile: name}, address: anyPort, secret: secret}
+		if err := s.announce(&out, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "  docker run --env-file "+want+" IMAGE\n") {
+			t.Errorf("%s: printed\n%s\nwant %s in the command", name, &out, want)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (c config) run(ctx context.Context, out io.Writer, log *slog.Logger, newCre
 		if err := writeEnv(c.envFile, s.variables()); err != nil {
 			return fmt.Errorf("-env: %w", err)
 		}
-		defer func() { _ = os.Remove(c.envFile) }()
+		defer removeEnv(c.envFile, s.variables())
 	}
 	if err := s.announce(out, log); err != nil {
 		return err

@@ -179,6 +179,27 @@ func TestEnvFile(t *testing.T) {
 	}
 }
 
+// TestEnvFileOfALaterRun: who ends removes its own file only.
+func TestEnvFileOfALaterRun(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	file := filepath.Join(t.TempDir(), "dev.env")
+	first := startProgram(t, f.developer, "-listen", anyPort, "-env", file)
+	second := startProgram(t, f.developer, "-listen", anyPort, "-env", file)
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.stop()
+	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("after the end of the first run the file has %q, %v, want the second's %q", got, err, want)
+	}
+	second.stop()
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after the end of both: %v, want no file", err)
+	}
+}
+
 func TestEnvFileOfOthers(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), ".env")

@@ -5,8 +5,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // startUp is what a developer needs to know.
@@ -54,7 +57,7 @@ func (s startUp) announce(out io.Writer, log *slog.Logger) error {
 	}
 	if s.envFile != "" {
 		fmt.Fprintf(&b, "The variables are in %s, which is removed at the end. With Docker:\n", s.envFile)
-		run += "--env-file " + s.envFile
+		run += "--env-file " + shellWord(s.envFile)
 	} else {
 		lines := s.variables()
 		if s.has(appService) {
@@ -84,6 +87,20 @@ func (s startUp) announce(out io.Writer, log *slog.Logger) error {
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// shellWord is a file's name as a shell takes it for one word and nothing else: the command is to be copied.
+func shellWord(name string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || r == filepath.Separator || strings.ContainsRune("/._-:", r)
+	}
+	switch {
+	case !strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }):
+		return name
+	case runtime.GOOS == "windows": // where no name has a quote in it
+		return `"` + name + `"`
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // remoteRisk is what it means that the address isn't loopback.
