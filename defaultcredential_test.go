@@ -313,6 +313,27 @@ func TestDefaultAnswersWhileToolRuns(t *testing.T) {
 	}
 }
 
+// TestDefaultAnswersWhileToolInUseRuns: the same for a pass that began when the developer was in use already, which another pass
+// had brought about between a caller's look and its own.
+func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{took: 5 * time.Second}
+		imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(time.Hour)}
+		chain := l.credential(t, imds)
+		wantFrom(t, chain, developersToken)
+		time.Sleep(10 * time.Second)
+		synctest.Wait() // nothing is under way any more
+		time.AfterFunc(2*time.Second, func() {
+			imds.until = time.Time{}
+			chain.links[0].source.(*hostStep).cred.sender.node.answered.Store(true)
+		})
+		tk, err := chain.join(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}, attempt{index: -1})
+		if err != nil || strings.HasPrefix(tk.Token, developersToken) || l.runs.Load() != 2 {
+			t.Errorf("got %q, error %v, after %d runs of az, want the managed identity's after az has ended", tk.Token, err, l.runs.Load())
+		}
+	})
+}
+
 // TestDefaultRefusesWhileToolRuns: the error is of what IMDS said, and not of what was thought before.
 func TestDefaultRefusesWhileToolRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
