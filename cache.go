@@ -206,7 +206,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	}
 	f := c.join(ctx, e, key, *w, a, now)
 	if now.Before(h.expiring) {
-		e.held.Store(h.until(h.expiring))
+		e.held.Store(h.until(whileRenewed(h, f, now)))
 		return plan{result: result{token: h.token}}
 	}
 	if waited := now.Sub(f.started); waited < expiringWait {

@@ -147,6 +147,33 @@ func TestStaleTokenAtOnceWhileTheHostIsSlow(t *testing.T) {
 	})
 }
 
+// TestStaleTokenWithATransportThatIgnoresItsContext: a renewal that never ends is given up, and another one starts hours before
+// the token ends.
+func TestStaleTokenWithATransportThatIgnoresItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var asked atomic.Int64
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			n := asked.Add(1)
+			if n == 2 {
+				time.Sleep(20 * time.Hour)
+			}
+			return respond(200, grantBody(fmt.Sprint("token-", n), 24*time.Hour)), nil
+		}))
+		first, _ := mustToken(t, cred)
+		time.Sleep(time.Until(first.RefreshOn))
+		for range 7 * 60 {
+			if _, took := mustToken(t, cred); took != 0 {
+				t.Fatalf("waited %v with a token that has hours to live", took)
+			}
+			time.Sleep(time.Minute)
+		}
+		if tk, _ := mustToken(t, cred); tk.Token != "token-3" {
+			t.Errorf("7 h after a renewal has hung: got %s, want token-3", tk.Token)
+		}
+		time.Sleep(20 * time.Hour)
+	})
+}
+
 func TestCallersLeave(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)

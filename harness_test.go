@@ -164,7 +164,9 @@ func shiftClock(cred *Credential, d time.Duration) {
 			moved.token.ExpiresOn = h.token.ExpiresOn.Add(-d)
 			moved.token.RefreshOn = h.token.RefreshOn.Add(-d)
 			moved.due = h.due.Add(-d)
-			moved.expiring = h.expiring.Add(-d)
+			if !h.doubted() {
+				moved.expiring = h.expiring.Add(-d)
+			}
 			e.held.Store(&moved)
 		}
 	}

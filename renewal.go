@@ -55,6 +55,14 @@ const (
 	maxColdCoolDown    = 10 * time.Second
 )
 
+// whileRenewed is how long a stale token is handed out without a look at the flight that renews it: longer than a flight takes,
+// whose end will say more, but not to the end: one that is stuck in a Transport that ignores its context is replaced halfway, and
+// not sooner, because each of them keeps one of the endpoint's few places.
+func whileRenewed(h *held, f *flight, now time.Time) time.Time {
+	left := h.expiring.Sub(now)
+	return now.Add(min(max(left/2, f.budget+overtime), left))
+}
+
 // keepUntil is how long a token stays in the store. The limit keeps a host that dates a token to the year 9999 from
 // overflowing the sum, which go-cache would take for "for ever".
 func keepUntil(h *held, now time.Time) time.Duration {

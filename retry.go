@@ -62,6 +62,7 @@ func (r rules) with(o policy.RetryOptions) (rules, error) {
 		r.delay, r.serverDelay = 0, 0
 	case o.RetryDelay > 0:
 		r.delay, r.serverDelay = o.RetryDelay, 0
+		r.maxDelay = max(r.maxDelay, r.delay) // who wants to wait long is not held to our default
 	}
 	switch {
 	case o.MaxRetryDelay < 0:
@@ -102,7 +103,7 @@ func (r rules) longest() time.Duration {
 			wait = r.upper(total)
 		}
 		each := min(wait, longestBudget) + r.serverDelay + min(r.tryTimeout, longestBudget)
-		if wait == r.maxDelay { // it grows no more
+		if wait == r.maxDelay || r.delay <= 0 { // it grows no more
 			total += time.Duration(min(float64(left)*float64(each), float64(longestBudget)))
 			break
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -244,6 +245,8 @@ func TestRetryOptions(t *testing.T) {
 		{"waits of no length", policy.RetryOptions{RetryDelay: 1, MaxRetryDelay: 1}, throttled, 4, 4, 0, time.Millisecond},
 		{"RetryDelay -1, MaxRetries", policy.RetryOptions{RetryDelay: -1, MaxRetries: 10}, throttled, 11, 11, 0, time.Microsecond},
 		{"RetryDelay, MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Millisecond, MaxRetryDelay: 100 * time.Millisecond, MaxRetries: 100}, throttled, 101, 101, time.Second, 10 * time.Second},
+		{"RetryDelay beyond MaxRetryDelay's default", policy.RetryOptions{RetryDelay: 4 * time.Minute, MaxRetries: 9}, throttled, 10, 10, 16 * time.Minute, 40 * time.Minute},
+		{"RetryDelay beyond MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Hour, MaxRetryDelay: time.Second, MaxRetries: 9}, throttled, 10, 10, 4 * time.Second, 9 * time.Second},
 		{"MaxRetryDelay -1", policy.RetryOptions{MaxRetryDelay: -1, MaxRetries: 9}, throttled, 10, 10, 30 * time.Second, 1500 * time.Second},
 		{"MaxRetryDelay below Retry-After", policy.RetryOptions{MaxRetryDelay: 2 * time.Second}, always(429, imdsError, "Retry-After", "3"), 1, 1, 0, 0},
 		{"MaxRetryDelay above Retry-After", policy.RetryOptions{MaxRetryDelay: 3 * time.Second, MaxRetries: 1}, always(429, imdsError, "Retry-After", "3"), 2, 2, 3 * time.Second, 5 * time.Second},
@@ -268,6 +271,27 @@ func TestRetryOptions(t *testing.T) {
 	}
 }
 
+// TestManyRetries: to make room for them takes no time, even if none of them does.
+func TestManyRetries(t *testing.T) {
+	t.Parallel()
+	for _, o := range []policy.RetryOptions{
+		{MaxRetries: math.MaxInt32, RetryDelay: -1, TryTimeout: 1},
+		{MaxRetries: math.MaxInt32, RetryDelay: 1, TryTimeout: 1},
+		{MaxRetries: math.MaxInt32, RetryDelay: 1, TryTimeout: 1, MaxRetryDelay: 1},
+		{MaxRetries: math.MaxInt32, RetryDelay: 1, TryTimeout: 1, MaxRetryDelay: -1},
+		{MaxRetries: math.MaxInt32, RetryDelay: math.MaxInt64, TryTimeout: math.MaxInt64, MaxRetryDelay: math.MaxInt64},
+	} {
+		began := time.Now()
+		r, err := (*imds)(nil).rules().with(o)
+		if took := time.Since(began); err != nil || took > 100*time.Millisecond {
+			t.Errorf("%+v: took %v, error %v", o, took, err)
+		}
+		if r.budget < 75*time.Second || r.budget > longestBudget {
+			t.Errorf("%+v: a budget of %v, want 75 s to %v", o, r.budget, longestBudget)
+		}
+	}
+}
+
 // waitBounds are those of IMDS's waits, the first of which has number 0.
 func waitBounds(number int, elapsed time.Duration) (low, high time.Duration) {
 	if number == 0 {
@@ -281,7 +305,7 @@ func TestWaitsAreJitteredAndGrow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var sums [8]time.Duration
 		seen := map[time.Duration]bool{}
-		const runs = 300
+		const runs = 600 // an eighth off the mean is 5.3 standard deviations of the first wait's then: 1 in 8 million
 		for range runs {
 			at := &arrivals{next: always(429, imdsError)}
 			_, _ = mustFail(t, onIMDS(t, at))
