@@ -30,15 +30,16 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // An acquisition may take 75 s on IMDS and 30 s elsewhere, all tries together; each try 40 s and 20 s. The first wait between
 // tries is random up to 1.75 s (elsewhere 500 ms, Service Fabric 1 s), later ones are random from half to the whole of what
 // grows with the time taken so far, to 5 s (Service Fabric 16 s). After a 5xx of IMDS it is at least 1 s; a Retry-After
-// is a minimum, with a random wait on top.
+// is a minimum, with a random wait on top; only a 410 is followed by a try after 70 s, when IMDS promises to be back, whatever it
+// asked for before.
 // Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable].
 // An address that accepts connections and then says nothing is given the full time: a slow IMDS looks like that.
 //
-// TryTimeout, RetryDelay (the first wait's upper end), MaxRetryDelay (the later ones'), StatusCodes and ShouldRetry replace
-// those values; StatusCodes and ShouldRetry are asked about failures only, never about a token; a Retry-After beyond
-// MaxRetryDelay ends the tries. A positive MaxRetries limits the tries and extends the time to what that many can take, as
-// does a TryTimeout beyond it, up to an hour; a negative one means a single try. RetryDelay less than zero means no waits,
-// and then three retries by default.
+// TryTimeout, RetryDelay (the first wait's upper end, and the later ones' where it is the longer), MaxRetryDelay (the upper end
+// of them all), StatusCodes and ShouldRetry replace those values; StatusCodes and ShouldRetry are asked about failures only,
+// never about a token; a Retry-After beyond MaxRetryDelay ends the tries. A positive MaxRetries limits the tries and extends the
+// time to what that many can take, as does a TryTimeout beyond it, up to an hour; a negative one means a single try. RetryDelay
+// less than zero means no waits, and then three retries by default.
 func NewCredential(options *CredentialOptions) (*Credential, error) {
 	return newCredential(options, processEnvironment())
 }

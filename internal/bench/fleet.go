@@ -167,25 +167,30 @@ func (p fleetPlan) endure(o *fleetOutcome, random *rand.Rand, at, ends time.Dura
 			if elapsed >= latest || !p.rule.tries && at < ends {
 				break
 			}
-			low, high := time.Second, 1750*time.Millisecond
+			low, high := time.Second, ourFirst
 			if tries > 1 {
-				high = min(max(1750*time.Millisecond*7/4, elapsed*5/4), 5*time.Second)
+				high = ourUpper(elapsed)
 				low = max(high/2, low)
 			}
 			at = began + min(elapsed+low+upTo(random, high-low), max(latest, elapsed+1))
 		}
-		// The cool-down: doubling, jittered down to its half.
-		wait, limit := 5*time.Second, p.rule.cool
-		switch {
-		case at >= ends:
-			wait, limit = time.Second, 10*time.Second
-		case at >= ends-5*time.Minute:
-			limit = 10 * time.Second
-		}
-		wait = min(wait<<min(failures, 10), limit)
+		wait := p.rule.coolDown(failures, ends-at) // jittered down to its half
 		failures++
 		at += wait/2 + upTo(random, wait/2) + upTo(random, p.use)
 	}
+}
+
+// coolDown is the longest wait after a renewal has failed, of a token that is good for so long: doubling with each failure, and
+// shorter near the end of the token and after it. TestOurRuleIsTheLibrarys compares.
+func (r renewalRule) coolDown(failures int, left time.Duration) time.Duration {
+	wait, limit := 5*time.Second, r.cool
+	switch {
+	case left <= 0:
+		wait, limit = time.Second, 10*time.Second
+	case left <= 5*time.Minute:
+		limit = 10 * time.Second
+	}
+	return min(wait<<min(failures, 10), limit)
 }
 
 // busiest is the most in any of the windows that a part of the time is cut into, per second.

@@ -6,7 +6,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity"
 )
 
 func smallFleet(rule renewalRule) fleetPlan {
@@ -132,6 +136,93 @@ func TestFleetSampling(t *testing.T) {
 	}
 }
 
+// TestOurRuleIsTheLibrarys: the library renews at the share of a token's life that the fleet does, and leaves a host alone for as
+// long after a failure.
+func TestOurRuleIsTheLibrarys(t *testing.T) {
+	t.Parallel()
+	rule := ourRule()
+	t.Run("renewal", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			const tokens = 500
+			low, high, sum := 1.0, 0.0, 0.0
+			for range tokens {
+				tk, err := onceEach(t, &fake{}).GetToken(t.Context(), vault)
+				if err != nil {
+					t.Fatal(err)
+				}
+				share := time.Until(tk.RefreshOn).Seconds() / time.Until(tk.ExpiresOn).Seconds()
+				low, high, sum = min(low, share), max(high, share), sum+share
+			}
+			width := rule.usual.high - rule.usual.low
+			middle, limit := (rule.usual.high+rule.usual.low)/2, 6*width/math.Sqrt(12*tokens) // six standard deviations
+			if low < rule.usual.low || high > rule.usual.high || high-low < 0.9*width || math.Abs(sum/tokens-middle) > limit {
+				t.Errorf("renewed at %.4f to %.4f of the life, %.4f on average; want %.3f to %.3f", low, high, sum/tokens, rule.usual.low, rule.usual.high)
+			}
+		})
+	})
+	for name, left := range map[string]time.Duration{"in the middle": 12 * time.Hour, "near the end": 4*time.Minute + 50*time.Second, "after the end": -time.Second} {
+		t.Run("cool-downs "+name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const runs, each, poll = 40, 6, 50 * time.Millisecond
+				var longest [each]time.Duration
+				for range runs {
+					f := &fake{}
+					cred := onceEach(t, f)
+					tk, err := cred.GetToken(t.Context(), vault)
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.down.Store(true)
+					time.Sleep(time.Until(tk.ExpiresOn.Add(-left)))
+					if left > time.Hour {
+						time.Sleep(2 * time.Hour) // by then it is to be renewed
+					}
+					for failures := -1; failures < each; { // the first failure has no wait before it
+						before := f.requests.Load()
+						began := time.Now()
+						for f.requests.Load() == before {
+							_, _ = cred.GetToken(t.Context(), vault)
+							synctest.Wait()
+							if f.requests.Load() == before {
+								time.Sleep(poll)
+							}
+						}
+						if failures >= 0 {
+							waited, limit := time.Since(began), rule.coolDown(failures, left)
+							if waited < limit/2-poll || waited > limit+poll {
+								t.Fatalf("after %d failures it was left alone for %v, want %v to %v", failures+1, waited, limit/2, limit)
+							}
+							longest[failures] = max(longest[failures], waited)
+						}
+						failures++
+					}
+				}
+				for failures, got := range longest {
+					if limit := rule.coolDown(failures, left); got < limit*8/10 { // of 40 none in the upper 4 tenths: 1 in 700 million
+						t.Errorf("after %d failures it was never left alone for longer than %v, want up to %v", failures+1, got, limit)
+					}
+				}
+			})
+		})
+	}
+}
+
+var vault = policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
+
+// onceEach is a credential on IMDS that asks the fake once for each renewal.
+func onceEach(t *testing.T, f *fake) *identity.Credential {
+	t.Helper()
+	options := &identity.CredentialOptions{Host: identity.HostIMDS}
+	options.Transport, options.Retry.MaxRetries = f, -1
+	cred, err := identity.NewCredential(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cred
+}
+
 func TestBusiest(t *testing.T) {
 	t.Parallel()
 	bins := make([]int32, 180)
@@ -150,7 +241,7 @@ func TestBusiest(t *testing.T) {
 
 func TestFleet(t *testing.T) {
 	t.Parallel()
-	s, err := fleetSection(t.Context(), 8000, func(string) {})
+	s, err := fleetSection(t.Context(), 4000, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,10 @@ var scale = struct {
 	long, short int           // rounds: 400 make the median of ratios good to about one in a hundred on a busy machine
 	tokens      int           // that are many for one cache
 	calls       int           // in a situation
+	peers       int           // in situations: the first so many
+	ripens      time.Duration // until a token with refreshIn is due
 	every       time.Duration // between the calls of a day
-}{400, 80, ourMost, 1000, time.Minute}
+}{400, 80, ourMost, 1000, len(peers), refreshIn + time.Second, time.Minute}
 
 const batch = time.Millisecond // below a scheduler's time slice, above a clock's grain by four orders
 

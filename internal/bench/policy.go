@@ -145,9 +145,21 @@ func byTime(first, second, growth, limit, share float64) backOff {
 	}
 }
 
-// ourPolicy is what retry.go and imds.go of the library do. TestOursIsTheLibrarys compares.
+// What retry.go and imds.go of the library do. TestOursIsTheLibrarys and TestOurWaitsAreTheLibrarys compare.
+const (
+	ourFirst  = 1750 * time.Millisecond // the first wait's upper end
+	ourSecond = ourFirst * 7 / 4        // the second one's, at least
+	ourGrowth = 1.25                    // that of later ones ÷ the time taken so far
+	ourLimit  = 5 * time.Second
+)
+
+// ourUpper is the upper end of a wait after the first.
+func ourUpper(elapsed time.Duration) time.Duration {
+	return min(max(ourSecond, time.Duration(ourGrowth*float64(elapsed))), ourLimit)
+}
+
 func ourPolicy() backOff {
-	p := byTime(1.75, 1.75*7/4, 1.25, 5, 0.5)
+	p := byTime(ourFirst.Seconds(), ourSecond.Seconds(), ourGrowth, ourLimit.Seconds(), 0.5)
 	p.name = "**ours**: 0 to 1.75 s, then half to whole of 5/4 × the time so far, from 3.06 to 5 s"
 	return p
 }

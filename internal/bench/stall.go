@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,8 +32,9 @@ func measureStall(ctx context.Context, _ bool, say func(string)) (section, error
 	t := table{head: []string{"what", ours, azIdentity, msal}}
 	row := []string{"a valid token is due for renewal, and IMDS answers 503"}
 	var mine float64
-	for _, name := range []string{ours, azIdentity, msal} {
-		f := &fake{refresh: time.Second}
+	var subjects []subject
+	for i, name := range []string{ours, azIdentity, msal} {
+		f := &fake{refresh: refreshIn}
 		address, stop, err := f.listen()
 		if err != nil {
 			return section{}, err
@@ -46,19 +48,28 @@ func measureStall(ctx context.Context, _ bool, say func(string)) (section, error
 		if err != nil {
 			return section{}, err
 		}
-		say(name)
-		cost, words, err := second(ctx, ask, "https://"+map[string]string{ours: "a", azIdentity: "b", msal: "c"}[name]+".example/.default", func() {
-			time.Sleep(1500 * time.Millisecond)
-			f.down.Store(true)
-		})
-		if err != nil {
+		x := subject{name: name, host: f, ask: ask, scope: fmt.Sprintf("https://%d.example/.default", i)}
+		if _, err := ask(ctx, x.scope); err != nil {
 			return section{}, err
 		}
-		if name == ours {
+		x.ready = time.Now().Add(scale.ripens)
+		f.down.Store(true)
+		subjects = append(subjects, x)
+	}
+	for _, x := range subjects {
+		time.Sleep(time.Until(x.ready))
+		say(x.name)
+		cost, words, err := timed(ctx, x.ask, x.scope)
+		switch {
+		case err != nil:
+			return section{}, err
+		case !renewing(x.host):
+			return section{}, fmt.Errorf("%s: there was no renewal that could have been waited for", x.name)
+		case x.name == ours:
 			mine = cost
 		}
 		row = append(row, words)
-		say(name + ": " + words)
+		say(x.name + ": " + words)
 	}
 	t.rows = [][]string{row}
 	return section{
