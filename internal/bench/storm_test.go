@@ -174,6 +174,17 @@ func TestOurWaitsAreTheLibrarys(t *testing.T) {
 			}
 		}
 	})
+	for _, times := range got {
+		for i := 1; i < len(times)-1; i++ { // the last wait is cut
+			high := ourFirst
+			if i > 1 {
+				high = ourUpper(times[i-1])
+			}
+			if gap := times[i] - times[i-1]; gap > high || i > 1 && gap < high/2 {
+				t.Fatalf("after %v the library waits %v, want at most %v and from the second wait on at least half of it", times[i-1], gap, high)
+			}
+		}
+	}
 	want := make([][]time.Duration, simulated)
 	for i := range want {
 		p := ourPolicy()
