@@ -11,8 +11,10 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// constructionBound: a service that makes a credential for each of 1,000 requests a second spends half a hundredth of a core.
-const constructionBound = 5.0 // µs
+// constructionBound is 5 µs where the limit takes 0.45 µs, as it does on a quiet machine of the kind that docs/performance.md
+// names. As a ratio it holds on a busy one, too, whose microseconds may be twice as long. With 5 µs a service that makes a
+// credential for each of 1,000 requests a second spends half a hundredth of a core on them.
+const constructionBound = 11
 
 // measureConstruction is NewCredential and a hit with it, as services do that make a credential per request.
 func measureConstruction(ctx context.Context, short bool, say func(string)) (section, error) {
@@ -52,12 +54,12 @@ func measureConstruction(ctx context.Context, short bool, say func(string)) (sec
 	s := section{
 		title: "Construction",
 		text: []string{
-			"A new credential, and a hit with it on the cache that the process shares. The limit reads the variables by which a host is recognised, and does the least hit. On IMDS without a variable a file of Azure Arc's agent is looked for, too; that row has no hit, because the token would have to come from IMDS itself. azidentity's workload identity credential shares no cache, so that each new one asks Entra: its row, too, has no hit. A bound in microseconds means a machine that does nothing else, so that the quickest tenth of the rounds is judged; that of workload identity is so near the bound that the machine's mood would decide, and only its ratio is judged.",
+			"A new credential, and a hit with it on the cache that the process shares. The limit reads the variables by which a host is recognised, and does the least hit. On IMDS without a variable a file of Azure Arc's agent is looked for, too; that row has no hit, because the token would have to come from IMDS itself. azidentity's workload identity credential shares no cache, so that each new one asks Entra: its row, too, has no hit. The aim is 5 µs; what is judged is the ratio to the limit, which takes 0.45 µs on a quiet machine like this one, because the same machine takes up to twice as long for both when it is busy.",
 			"What it costs: reading 15 to 30 variables (each takes a lock and a copy in os.Getenv), parsing and checking the endpoint's URL, checking the IDs letter by letter, and one look into the shared cache under its lock, which every new credential's first call takes. Workload identity is the dearest: it checks four variables and two URLs, and has a view for each tenant. Keeping the last credential's parts for the next would save most of it, and would be a second cache to be wrong.",
 		},
 		tables: []table{{head: []string{"host", ours, "its quickest tenth", azIdentity, "ratio of azidentity to ours", "the limit", "ratio to the limit", "allocations of ours"}}},
 	}
-	row := func(name string, share float64, judged bool, contenders ...contender) error {
+	row := func(name string, share float64, contenders ...contender) error {
 		say(name)
 		before := f.requests.Load()
 		t, err := takeTurns(ctx, roundsOf(short), append(contenders, least)...)
@@ -71,22 +73,20 @@ func measureConstruction(ctx context.Context, short bool, say func(string)) (sec
 		s.tables[0].rows = append(s.tables[0].rows, []string{name, nanoseconds(t.ns(ours)), nanoseconds(quickest(t[ours])), nanoseconds(t.ns(azIdentity)), ratio(t.ratio(azIdentity, ours)),
 			nanoseconds(t.ns(theLimit)), ratio(t.ratio(ours, theLimit)), figure(allocs)})
 		s.verdicts = append(s.verdicts, verdict{"construction beside azidentity's, " + name, t.ratio(ours, azIdentity), share, "x", "it has less to set up; twice as much as today would show"})
-		if !short && judged { // a short run is for CI, on whatever machine: ratios hold there, microseconds don't
-			s.verdicts = append(s.verdicts, verdict{"construction, " + name, quickest(t[ours]) / 1e3, constructionBound, "µs", "a credential per request is to cost nothing that shows"})
-		}
+		s.verdicts = append(s.verdicts, verdict{"construction beside the limit, " + name, t.ratio(ours, theLimit), constructionBound, "x", "5 µs where the limit takes 0.45 µs"})
 		return nil
 	}
 
 	setAppService(url)
-	if err := row("App Service", 0.5, true, contender{ours, mine}, contender{azIdentity, theirs}); err != nil {
+	if err := row("App Service", 0.5, contender{ours, mine}, contender{azIdentity, theirs}); err != nil {
 		return s, err
 	}
 	setHost("AZURE_POD_IDENTITY_AUTHORITY_HOST", url)
-	if err := row("IMDS, where a variable says", 0.5, true, contender{ours, mine}, contender{azIdentity, theirs}); err != nil {
+	if err := row("IMDS, where a variable says", 0.5, contender{ours, mine}, contender{azIdentity, theirs}); err != nil {
 		return s, err
 	}
 	setHost()
-	if err := row("IMDS, without a hit", 0.5, true, contender{ours, onlyNew(func() error { _, err := identity.NewCredential(nil); return err })},
+	if err := row("IMDS, without a hit", 0.5, contender{ours, onlyNew(func() error { _, err := identity.NewCredential(nil); return err })},
 		contender{azIdentity, onlyNew(func() error { _, err := newAzidentity(f); return err })}); err != nil {
 		return s, err
 	}
@@ -99,7 +99,7 @@ func measureConstruction(ctx context.Context, short bool, say func(string)) (sec
 		s.text = append(s.text, "Workload identity was not measured: this system doesn't let a process choose the authorities that it trusts.")
 		return s, nil
 	}
-	return s, row("workload identity", 0.8, false, contender{ours, mine},
+	return s, row("workload identity", 0.8, contender{ours, mine},
 		contender{azIdentity, onlyNew(func() error { _, err := azidentity.NewWorkloadIdentityCredential(nil); return err })})
 }
 
