@@ -248,6 +248,19 @@ func (c *cache) force(ctx context.Context, e *entry, key string, w ask, a acquir
 	return plan{flight: last.flight}
 }
 
+// doubt makes the next use of a held token that a resource has refused wait for another, for a moment: the token itself is
+// not lost, since other requests may do with it.
+func (c *cache) doubt(v *view, scope string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entry(v.identity + resourceOf(scope))
+	if h := e.held.Load(); h != nil {
+		doubted := *h
+		doubted.due, doubted.expiring = time.Time{}, time.Time{}
+		e.held.Store(&doubted)
+	}
+}
+
 // entry finds a key's entry, or makes one that a flight will put into the store.
 func (c *cache) entry(key string) *entry {
 	if e, ok := c.store.Get(key); ok {

@@ -24,9 +24,9 @@ const maxConcurrent = 5
 type realm struct {
 	tokens *cache
 	mu     sync.Mutex
-	nodes  map[string]*node // by host and endpoint; a process sees one or two
-	tools  map[string]chan struct{}
-	azure  atomic.Pointer[string] // why this is Azure, once something has said so; it never changes after that
+	nodes  map[string]*node         // by host and endpoint; a process sees one or two
+	tools  map[string]chan struct{} // by program
+	azure  atomic.Pointer[string]   // why this is Azure, once something has said so; it never changes after that
 }
 
 func newRealm() *realm {

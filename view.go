@@ -4,7 +4,6 @@ import (
 	"maps"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 // view is one credential's way into the cache: the tokens of its identity, found by scope without a lock and without an
@@ -26,19 +25,6 @@ type recent struct {
 
 // mergeAfter is how many hits may take the slow way before the index is copied: of 10,000 entries in half a millisecond.
 const mergeAfter = 64
-
-// doubt makes the next use of a held token that a resource has refused wait for another, for a moment: the token itself is
-// not lost, since other requests may do with it.
-func (c *cache) doubt(v *view, scope string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.entry(v.identity + resourceOf(scope))
-	if h := e.held.Load(); h != nil {
-		doubted := *h
-		doubted.due, doubted.expiring = time.Time{}, time.Time{}
-		e.held.Store(&doubted)
-	}
-}
 
 // remember lets the next look-up find the entry in the index. It is called under cache.mu.
 func (v *view) remember(scope string, e *entry) {
