@@ -55,6 +55,7 @@ type entry struct {
 	failures int       // in a row
 	cooling  time.Time // no request before this time (monotonic: a clock step must not stretch it)
 	err      error     // the last failure, which callers without a token get until then
+	light    bool      // that was a single try while a token was held: no reason to fail who can't do with that token
 
 	challenged, refreshed forcing // the last flight that claims asked for, and that Refresh did
 
@@ -178,6 +179,9 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	h := e.held.Load()
 	valid := h != nil && now.Before(h.token.ExpiresOn)
 	cooling := now.Before(e.cooling)
+	if forced || !valid {
+		cooling = cooling && !e.light
+	}
 	if w.claims != "" && valid && first { // a flight may bring another meanwhile, which nobody has rejected
 		w.rejected = h.token.Token
 	}
@@ -191,7 +195,8 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	case !valid && e.flight == nil && c.crowded():
 		return plan{err: crowdError(c.aloft)}
 	case !valid:
-		return plan{flight: c.join(ctx, e, key, *w, a, now)}
+		f := c.join(ctx, e, key, *w, a, now)
+		return plan{flight: f, again: f.once}
 	}
 
 	v.remember(scope, e)
@@ -204,6 +209,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	if now.Before(h.expiring) {
 		ctx = context.Background() // nobody waits: the caller's values may be recycled by then
 	}
+	w.once = outlives(h, a.budget(), now)
 	f := c.join(ctx, e, key, *w, a, now)
 	if now.Before(h.expiring) {
 		e.held.Store(h.until(whileRenewed(h, f, now)))

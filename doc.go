@@ -49,7 +49,8 @@
 // All callers of one identity and resource share one request, across goroutines and across credentials; a caller that leaves
 // costs the others nothing, and nobody waits longer than 76 s on IMDS, 31 s elsewhere. A process has at most 5 requests under
 // way at one endpoint, 50 at Entra. After a failure the key cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token
-// is held, to 10 s in its last 5 minutes), or for the host's Retry-After, so that a flood of callers is a trickle at the host.
+// is held, to 10 s in its last 5 minutes), or for the host's Retry-After, so that a flood of callers is a trickle at the host. A
+// renewal is a single try as long as the held token outlives an acquisition; later ones are tried again as one without a token.
 // At most 10,000 tokens are held.
 //
 // Credentials with the default transport share one cache per process; one with a Transport or policies of its own has its

@@ -14,6 +14,7 @@ type flight struct {
 	started time.Time
 	budget  time.Duration // of the credential that started it
 	forced  bool          // past the store
+	once    bool          // a single try
 	done    chan struct{} // closed when result and err are set
 	result  result
 	err     error
@@ -54,7 +55,7 @@ func (c *cache) join(ctx context.Context, e *entry, key string, w ask, a acquire
 			c.makeRoom()
 		}
 		c.aloft++
-		e.flight, e.stored = &flight{started: now, budget: a.budget(), forced: w.forced(), done: make(chan struct{})}, true
+		e.flight, e.stored = &flight{started: now, budget: a.budget(), forced: w.forced(), once: w.once, done: make(chan struct{})}, true
 		c.store.Set(key, e, withFlight)
 		go c.fly(context.WithoutCancel(ctx), e, key, w, a, e.flight)
 	}
@@ -123,9 +124,10 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	if err != nil {
 		f.err = err
 		wait := coolDown(err, e.failures, valid, now)
+		o.blip = f.once && e.failures == 0
 		e.failures++
 		e.failed++
-		e.err, e.cooling = err, now.Add(wait)
+		e.err, e.cooling, e.light = err, now.Add(wait), f.once && wantedWait(err) == 0
 		e.lastErr, e.lastErrAt = err.Error(), now
 		o.next = e.cooling
 		keep = wait + keepFailed
@@ -141,7 +143,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 			keep = max(keep, keepUntil(before, now))
 		}
 	} else {
-		e.failures, e.err, e.cooling = 0, nil, time.Time{}
+		e.failures, e.err, e.cooling, e.light = 0, nil, time.Time{}, false
 		e.granted++
 		if valid != nil && !valid.doubted() && !f.forced && g.expiresOn.Before(before.token.ExpiresOn) {
 			g.token, g.expiresOn, g.refreshIn = before.token.Token, before.token.ExpiresOn, 0 // the one that lasts longer stays

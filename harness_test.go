@@ -157,7 +157,7 @@ func shiftClock(cred *Credential, d time.Duration) {
 	c := cred.tokens
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, item := range c.store.Items() {
+	for key, item := range c.store.Items() {
 		e := item.Object.(*entry)
 		if h := e.held.Load(); h != nil {
 			moved := *h
@@ -168,6 +168,9 @@ func shiftClock(cred *Credential, d time.Duration) {
 				moved.expiring = h.expiring.Add(-d)
 			}
 			e.held.Store(&moved)
+		}
+		if item.Expiration > 0 {
+			c.store.Set(key, e, max(time.Until(time.Unix(0, item.Expiration))-d, time.Nanosecond))
 		}
 	}
 }

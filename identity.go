@@ -35,6 +35,9 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable].
 // An address that accepts connections and then says nothing is given the full time: a slow IMDS looks like that.
 //
+// All this is for who waits. A renewal while the held token outlives an acquisition is a single try, whatever
+// CredentialOptions.Retry says; if it fails, the next one follows after a cool-down of up to 5 s, doubling to 30 s.
+//
 // TryTimeout, RetryDelay (the first wait's upper end, and the later ones' where it is the longer), MaxRetryDelay (the upper end
 // of them all), StatusCodes and ShouldRetry replace those values; StatusCodes and ShouldRetry are asked about failures only,
 // never about a token; a Retry-After beyond MaxRetryDelay ends the tries. A positive MaxRetries limits the tries and extends the

@@ -14,6 +14,7 @@ type outcome struct {
 	expires time.Time
 	next    time.Time // renewal, or the earliest next try
 	err     error
+	blip    bool // the first failure, of a renewal that nobody waited for
 
 	refreshed  bool // Refresh asked for it
 	challenged bool // claims asked for it
@@ -28,14 +29,17 @@ func (o outcome) log(to *slog.Logger, resource string) {
 	}
 	switch {
 	case o.err != nil:
-		message := "token request failed"
+		level, message := slog.LevelWarn, "token request failed"
 		if !o.first {
 			message = "token renewal failed, the held token stays in use"
 		}
-		if errors.Is(o.err, ErrIdentityMismatch) {
+		switch {
+		case errors.Is(o.err, ErrIdentityMismatch):
 			message = "token of another identity refused"
+		case o.blip: // most are gone at the next try
+			level = slog.LevelInfo
 		}
-		to.LogAttrs(ctx, slog.LevelWarn, message, append(attrs, slog.Time("next_try", o.next.UTC()), slog.String("error", o.err.Error()))...)
+		to.LogAttrs(ctx, level, message, append(attrs, slog.Time("next_try", o.next.UTC()), slog.String("error", o.err.Error()))...)
 	case o.challenged && !o.heeded:
 		level := slog.LevelInfo
 		if !o.changed {

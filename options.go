@@ -51,7 +51,8 @@ type CredentialOptions struct {
 	// any. By default there is none, and such a request fails. Managed identities have one tenant: elsewhere TenantID has no meaning.
 	AdditionallyAllowedTenants []string
 
-	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn), without any secret. nil is silent.
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
+	// that nobody waits for), without any secret. nil is silent.
 	Logger *slog.Logger
 }
 

@@ -55,6 +55,13 @@ const (
 	maxColdCoolDown    = 10 * time.Second
 )
 
+// outlives reports whether a flight that starts now will have ended before anybody needs it to succeed. Such a renewal is a
+// single try, followed by a cool-down if it fails: in an outage that a token bridges, cool-downs alone are a try in 15 to 30 s,
+// and flights that are retried as a cold one is five times as many.
+func outlives(h *held, budget time.Duration, now time.Time) bool {
+	return h.expiring.Sub(now) > budget+overtime
+}
+
 // whileRenewed is how long a stale token is handed out without a look at the flight that renews it: longer than a flight takes,
 // whose end will say more, but not to the end: one that is stuck in a Transport that ignores its context is replaced halfway, and
 // not sooner, because each of them keeps one of the endpoint's few places.
@@ -113,9 +120,13 @@ func coolDown(err error, failures int, valid *held, now time.Time) time.Duration
 		}
 	}
 	wait = min(wait<<min(failures, 10), limit)
-	wait = wait/2 + jitter(wait/2)
+	return max(wait/2+jitter(wait/2), wantedWait(err))
+}
+
+// wantedWait is the Retry-After of the host's that a failure came with, 0 if none.
+func wantedWait(err error) time.Duration {
 	if ae, ok := errors.AsType[*AuthenticationError](err); ok {
-		wait = max(wait, ae.retryAfter)
+		return ae.retryAfter
 	}
-	return wait
+	return 0
 }

@@ -157,7 +157,11 @@ func (t *trial) run(req *policy.Request) (*http.Response, error) {
 		return nil, f
 	}
 	var b backoff.BackOff = &schedule{trial: t}
-	if n := t.sender.rules.maxTries; n > 0 {
+	n := t.sender.rules.maxTries
+	if t.ask.once {
+		n = 1
+	}
+	if n > 0 {
 		b = backoff.WithMaxRetries(b, uint64(n-1))
 	}
 	return backoff.RetryWithData(operation, backoff.WithContext(b, ctx))

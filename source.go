@@ -58,6 +58,7 @@ type ask struct {
 	claims   string // of a challenge, "" for none
 	rejected string // the token that was held when the challenge came, "" for none
 	anew     bool   // whatever the store holds
+	once     bool   // a single try: a failure costs nobody anything
 }
 
 // forced reports whether what the store holds is no answer.

@@ -65,45 +65,49 @@ func TestStatusThroughALife(t *testing.T) {
 		want := ResourceStatus{ExpiresOn: first.ExpiresOn, RefreshOn: first.RefreshOn, Requests: 1}
 		checkStatus(t, "held", vaultStatus(t, cred), want)
 
-		// It is renewed, and a 429 overcome.
+		// Its renewal is refused with a 429, and left alone for as long as that says.
 		time.Sleep(time.Until(first.RefreshOn))
-		ep.Enqueue(identitytest.Response{Status: 429, Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"3"}}})
-		throttled := time.Now()
+		ep.Enqueue(identitytest.Response{Delay: time.Second, Status: 429, Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"7"}}})
 		mustToken(t, cred)
-		want.InFlight, want.Requests, want.Throttles, want.LastError, want.LastErrorOn = true, 1+1, 1, "429", throttled.UTC().Round(0)
+		want.InFlight, want.Requests = true, 2
+		checkStatus(t, "renewal", vaultStatus(t, cred), want)
+		time.Sleep(2 * time.Second)
+		throttled := first.RefreshOn.Add(time.Second)
+		want.InFlight, want.Failures, want.Throttles, want.LastError, want.LastErrorOn, want.NextTry = false, 1, 1, "429", throttled, throttled.Add(7*time.Second)
 		checkStatus(t, "throttled", vaultStatus(t, cred), want)
-		time.Sleep(10 * time.Second)
+		time.Sleep(time.Until(want.NextTry))
+		mustToken(t, cred)
+		synctest.Wait()
 		second, _ := mustToken(t, cred)
-		want.ExpiresOn, want.RefreshOn = second.ExpiresOn, second.RefreshOn
-		want.InFlight, want.Requests, want.Renewals = false, 3, 1
+		want.ExpiresOn, want.RefreshOn, want.NextTry = second.ExpiresOn, second.RefreshOn, time.Time{}
+		want.Requests, want.Renewals = 3, 1
 		checkStatus(t, "renewed after a 429", vaultStatus(t, cred), want)
 
-		// An outage, seen while the acquisition goes on.
-		time.Sleep(time.Until(second.RefreshOn))
+		// An outage, seen when the token has ended and while an acquisition goes on.
+		time.Sleep(time.Until(second.ExpiresOn))
+		checkStatus(t, "expired", vaultStatus(t, cred), want)
 		ep.Enqueue(identitytest.Response{Status: 503, For: 10 * time.Hour})
 		began := time.Now()
-		mustToken(t, cred)
+		go func() { mustFail(t, cred) }()
 		time.Sleep(30 * time.Second)
 		got := vaultStatus(t, cred)
 		if !got.InFlight || !strings.Contains(got.LastError, "503") || got.LastErrorOn.Before(began) || got.LastErrorOn.After(time.Now()) ||
-			got.Requests < 5 || got.Failures != 0 || got.Throttles != 1 || !got.NextTry.IsZero() {
+			got.Requests < 5 || got.Failures != 1 || got.Throttles != 1 || !got.NextTry.IsZero() {
 			t.Errorf("30 s into the outage: %+v", got)
 		}
 		time.Sleep(46 * time.Second) // the budget is spent
 		got = vaultStatus(t, cred)
 		want.LastError, want.LastErrorOn, want.NextTry = "503", got.LastErrorOn, got.NextTry
-		want.Requests, want.Failures = int64(len(ep.Requests())), 1
+		want.Requests, want.Failures = int64(len(ep.Requests())), 2
 		if ended := got.LastErrorOn; ended.Before(began.Add(65*time.Second)) || ended.After(began.Add(75*time.Second)) {
 			t.Errorf("the failure was %v after the beginning, want the end of the budget", ended.Sub(began))
 		}
 		checkStatus(t, "failed", got, want)
-		time.Sleep(maxRenewalCoolDown)
+		time.Sleep(maxColdCoolDown)
 		want.NextTry = time.Time{}
 		checkStatus(t, "cool-down over", vaultStatus(t, cred), want)
 
-		// The end of the token, and of what is known.
-		time.Sleep(time.Until(second.ExpiresOn) + time.Minute)
-		checkStatus(t, "expired", vaultStatus(t, cred), want)
+		// The end of what is known.
 		time.Sleep(time.Hour)
 		if got := cred.Status(); len(got.Resources) != 0 {
 			t.Errorf("an hour after the token's end: %+v", got)

@@ -25,13 +25,13 @@ type renewalRule struct {
 	usual share
 	first share         // the process's first token, and one that came after failures
 	cool  time.Duration // longest cool-down after a failed renewal while the token is valid
-	tries bool          // a renewal is tried again within its budget, as a cold acquisition is
+	tries bool          // a renewal is tried again within its budget, as a cold acquisition always is
 }
 
 // plusMinus renews at half of the life, give or take a share of that.
 func plusMinus(name string, percent float64) renewalRule {
 	half := share{0.5 - percent/200, 0.5 + percent/200}
-	return renewalRule{name: name, usual: half, first: half, cool: 30 * time.Second, tries: true}
+	return renewalRule{name: name, usual: half, first: half, cool: 30 * time.Second}
 }
 
 // fleetPlan is one run: hosts that start within fleetUp, and a regional outage of the token service.
@@ -43,6 +43,10 @@ type fleetPlan struct {
 	outage [2]time.Duration
 	cached bool // the host's own cache repeats a token until it has ended, as IMDS does
 }
+
+// outlived is how long before its end a token outlives a flight that starts then, and the 5 minutes in which callers wait for it.
+// Until then a renewal of the library's is a single try.
+const outlived = 5*time.Minute + stormBudget + time.Second
 
 // inFull: one host in so many is played in full during the outage, and its requests count for as many; the others begin
 // warmUp before its end, in any phase of their cool-down, because by then nothing depends on the beginning.
@@ -145,7 +149,10 @@ func (p fleetPlan) endure(o *fleetOutcome, random *rand.Rand, at, ends time.Dura
 	o.due++
 	since, failures := at, 0
 	if late := p.outage[1] - warmUp - p.rule.cool; !full && at < late {
-		at = late + upTo(random, p.rule.cool+stormBudget)
+		at = late + upTo(random, p.rule.cool)
+		if p.rule.tries {
+			at += upTo(random, stormBudget)
+		}
 		failures = 10
 	}
 	for {
@@ -164,7 +171,7 @@ func (p fleetPlan) endure(o *fleetOutcome, random *rand.Rand, at, ends time.Dura
 				o.count(o.requests, at, inFull)
 			}
 			elapsed := at - began
-			if elapsed >= latest || !p.rule.tries && at < ends {
+			if elapsed >= latest || !p.rule.tries && ends-began > outlived {
 				break
 			}
 			low, high := time.Second, ourFirst

@@ -30,11 +30,11 @@ func renewalRules() []renewalRule {
 
 // coolDowns are other answers to an outage.
 func coolDowns() []renewalRule {
-	once, minutes, both := ourRule(), ourRule(), ourRule()
-	once.name, once.tries = "one try per renewal", false
+	cold, minutes, both := ourRule(), ourRule(), ourRule()
+	cold.name, cold.tries = "retried as a cold acquisition", true
 	minutes.name, minutes.cool = "cool-down to 5 min", 5*time.Minute
-	both.name, both.tries, both.cool = "one try, cool-down to 5 min", false, 5*time.Minute
-	return []renewalRule{ourRule(), once, minutes, both}
+	both.name, both.tries, both.cool = "retried, cool-down to 5 min", true, 5*time.Minute
+	return []renewalRule{ourRule(), cold, minutes, both}
 }
 
 // fleet measures what a million hosts that start within a minute are to the token service.
@@ -167,8 +167,8 @@ var fleetReasons = []string{
 	"**± 10 % stays.** Renewals that follow a common start come in a wave that is as wide as the jitter: a tenth of the life, 2.4 hours, of the 12 between two waves, so that its peak is 5 times the mean: 116 a second for a million hosts. " +
 		"Without jitter it is a second start, 16,700 a second, every twelve hours for ever. More jitter flattens it further, and pays with the time that a held token covers an outage: ± 20 % halves the peak, for 1.2 of 10.8 hours. " +
 		"The service took 16,700 a second when the fleet started; whether a wave is 0.7 % or 0.35 % of that is nothing it can notice, while 1.2 hours of an outage are. A wider jitter of the first token alone would flatten the waves to about 2 × at the same cover; it would be the thing to do if a service ever were sized by its renewals.",
-	"**What a service notices is an outage**, and there the jitter of renewals does little: all hosts that came due in it ask until it answers, in three of four seconds within a flight that is retried like a cold one, otherwise after a cool-down of 15 to 30 s. " +
-		"That has every token renewed within half a minute of the end. The second table shows what it costs, and that renewals which are tried once and wait for minutes would cost a fiftieth, while the held token is good for hours; then a recovery would go unnoticed for minutes, which readiness and health pages show.",
+	"**What a service notices is an outage**, and there the jitter of renewals does little: all hosts that came due in it ask until it answers, once in 15 to 30 s, because a renewal is a single try as long as the held token outlives an acquisition. " +
+		"That has every token renewed within half a minute of the end. The second table shows what it costs: a fifth of what it would if renewals were retried as who has no token is. Cool-downs of minutes would cost a tenth of that again, while the held token is good for hours; but then a recovery would go unnoticed for minutes, which readiness and health pages show.",
 	"**Behind IMDS's cache the client's jitter never reaches the token service**: IMDS repeats a token to its end, so that a fleet's tokens, which began in one minute, end in one minute, every day. The client can only ask again right after that end; spreading that is for the host to do. Whether IMDS renews before the end isn't documented.",
 }
 
