@@ -22,12 +22,12 @@ func TestCoolDownIsJittered(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for range 100 {
 		now := time.Now()
-		wait := coolDown(errors.New("x"), 3, &held{expiring: now.Add(time.Hour)}, now)
+		wait := coolDown(errors.New("x"), 3, &held{expiring: now.Add(time.Hour)}, &flight{started: now, once: true}, now)
 		if wait < 15*time.Second || wait > 30*time.Second {
 			t.Errorf("cool-down is %v, want 15 to 30 s", wait)
 		}
 		seen[wait] = true
-		if wait := coolDown(errors.New("x"), 3, &held{expiring: now}, now); wait > 10*time.Second {
+		if wait := coolDown(errors.New("x"), 3, &held{expiring: now}, &flight{}, now); wait > 10*time.Second {
 			t.Errorf("cool-down is %v in the last minutes of a token, want at most 10 s", wait)
 		}
 	}

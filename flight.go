@@ -123,7 +123,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	var keep time.Duration
 	if err != nil {
 		f.err = err
-		wait := coolDown(err, e.failures, valid, now)
+		wait := coolDown(err, e.failures, valid, f, now)
 		o.blip = f.once && e.failures == 0
 		e.failures++
 		e.failed++

@@ -48,12 +48,17 @@ func onAppService(ep *identitytest.Endpoint) environment {
 
 // environmentAt is the environment of a fake host that is served at a base URL, if only in memory.
 func environmentAt(ep *identitytest.Endpoint, base string) environment {
+	return environmentOf(variablesAt(ep, base))
+}
+
+// variablesAt are a fake host's variables, by name.
+func variablesAt(ep *identitytest.Endpoint, base string) map[string]string {
 	variables := map[string]string{}
 	for _, line := range ep.Env(base) {
 		name, value, _ := strings.Cut(line, "=")
 		variables[name] = value
 	}
-	return environmentOf(variables)
+	return variables
 }
 
 // credentialAt makes a credential whose host is an in-memory endpoint. Options are changed by adjust.

@@ -110,8 +110,9 @@ func newHeld(g grant, before *held, now time.Time) *held {
 
 // coolDown is how long a key is left alone after a failure: doubling with each in a row, jittered down to its half so that
 // processes part, and not shorter than the host's Retry-After. valid is the token that is held, or nil; near its end the
-// host is asked more often, so that one that recovers in the last minute is in time.
-func coolDown(err error, failures int, valid *held, now time.Time) time.Duration {
+// host is asked more often, so that one that recovers in the last minute is in time. A single try that took long to fail has
+// left the host alone meanwhile: otherwise one that hangs would be asked again 70 s later, and its recovery noticed as late.
+func coolDown(err error, failures int, valid *held, f *flight, now time.Time) time.Duration {
 	wait, limit := coldCoolDown, maxColdCoolDown
 	if valid != nil {
 		wait = renewalCoolDown
@@ -120,7 +121,11 @@ func coolDown(err error, failures int, valid *held, now time.Time) time.Duration
 		}
 	}
 	wait = min(wait<<min(failures, 10), limit)
-	return max(wait/2+jitter(wait/2), wantedWait(err))
+	wait = wait/2 + jitter(wait/2)
+	if f.once {
+		wait = max(wait-now.Sub(f.started), renewalCoolDown/2)
+	}
+	return max(wait, wantedWait(err))
 }
 
 // wantedWait is the Retry-After of the host's that a failure came with, 0 if none.

@@ -98,6 +98,37 @@ func TestRenewalIsASingleTry(t *testing.T) {
 	}
 }
 
+// TestRecoveryOfAHostThatHung: a renewal that waits in vain for an answer makes the next one no later.
+func TestRecoveryOfAHostThatHung(t *testing.T) {
+	for range 20 {
+		t.Run("", func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ep := identitytest.NewIMDS(nil)
+				seen := &arrivals{next: ep}
+				cred := onIMDS(t, seen)
+				first, _ := mustToken(t, cred)
+				time.Sleep(time.Until(first.RefreshOn))
+				ep.Enqueue(identitytest.Response{Delay: time.Hour, For: time.Hour})
+				for len(seen.times()) < 8 { // until cool-downs are at their longest
+					mustToken(t, cred)
+					time.Sleep(time.Second)
+				}
+				for range 70 {
+					mustToken(t, cred)
+					time.Sleep(time.Second)
+				}
+				times := seen.times()
+				for i, at := range times[2:] {
+					if gap := at.Sub(times[i+1]); gap < 40*time.Second || gap > 44*time.Second {
+						t.Errorf("request %d came %v after the one before, want 40 s for the try and a short wait", i+3, gap)
+						break
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestFailedRenewalIsNoReasonToRefuse: who can't do with the held token gets a full acquisition after a renewal's single
 // try has failed, and not that failure for the time of its cool-down.
 func TestFailedRenewalIsNoReasonToRefuse(t *testing.T) {

@@ -1,0 +1,392 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+var (
+	campaignDays = flag.Int("campaign", 0, "simulated days of TestCampaign; 0 is a few")
+	campaignSeed = flag.Uint64("campaign-seed", 0, "play only the days of one seed in TestCampaign; 0 plays others each time")
+)
+
+// TestCampaign: random days of a host's faults, clock steps, suspensions and replaced secrets, with 50 concurrent callers of one
+// credential. Whatever happens,
+//
+//   - no caller gets a token that has ended, or another identity's, or another resource's;
+//   - none gets an error while a valid token is held, or waits for more than 2 s then, or at all if it is good for long;
+//   - none waits past its context, or past the budget;
+//   - the host is left alone for as long as the cool-down, or its own Retry-After, says;
+//   - within a minute of the host's recovery callers have a token, and one that was due is renewed;
+//   - the last good token is held until it ends;
+//   - no goroutine stays.
+//
+// A failure names its seed, with which -campaign-seed plays the same days: all is the same then but the library's own jitter
+// and the order of what happens at the same moment.
+//
+//	go test -run Campaign .                    a few days
+//	go test -run Campaign -campaign 10000 -timeout 2h -v .   as many, with what was injected
+func TestCampaign(t *testing.T) {
+	t.Parallel()
+	days := *campaignDays
+	switch {
+	case *campaignSeed != 0:
+		days = 1
+	case days == 0 && testing.Short():
+		days = 10
+	case days == 0:
+		days = 60
+	}
+	var mu sync.Mutex
+	total := map[string]int{}
+	t.Run("days", func(t *testing.T) {
+		for played := 0; played < days; {
+			seed := rand.Uint64()
+			if *campaignSeed != 0 {
+				seed = *campaignSeed
+			}
+			random := rand.New(rand.NewPCG(seed, 0))
+			long := 1 + random.IntN(4)
+			played += long
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				synctest.Test(t, func(t *testing.T) {
+					time.Sleep(24 * time.Hour) // a bubble's clock begins where the library takes an end before it for no date
+					w := newWorld(t, random, dir)
+					w.play(t, seed, time.Duration(long)*24*time.Hour)
+					w.counts["days"] += long
+					mu.Lock()
+					defer mu.Unlock()
+					for what, n := range w.counts {
+						total[what] += n
+					}
+				})
+			})
+		}
+	})
+	t.Logf("in all:\n%s", summary(total))
+}
+
+// newWorld draws a host, an identity and the lives of tokens.
+func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
+	w := &world{
+		random: random, ailment: "well", well: time.Now(), base: "http://localhost:4141",
+		granted: map[string]*granted{}, cached: map[string]*granted{}, seen: map[string]*granted{}, last: map[string]sent{}, counts: map[string]int{},
+		hostCache: random.IntN(3) == 0,
+	}
+	awake := make(chan struct{})
+	w.suspension.Store(&awake)
+	hosts := []struct {
+		name      string
+		selects   bool
+		new       func(*identitytest.Options) *identitytest.Endpoint
+		frequency int
+	}{
+		{"IMDS", true, identitytest.NewIMDS, 4}, {"App Service", true, identitytest.NewAppService, 3}, {"Azure Arc", true, identitytest.NewArc, 1},
+		{"Azure ML", true, identitytest.NewAzureML, 1}, {"Cloud Shell", false, identitytest.NewCloudShell, 1}, {"workload identity", false, identitytest.NewWorkloadIdentity, 2},
+	}
+	n := random.IntN(12)
+	host := hosts[0]
+	for _, host = range hosts {
+		if n -= host.frequency; n < 0 {
+			break
+		}
+	}
+	w.count("credentials on " + host.name)
+	options := &identitytest.Options{Dir: dir}
+	if host.selects && random.IntN(3) > 0 {
+		options.Identities = []identitytest.Identity{{ClientID: guid}, {System: true}}
+		w.selects = true
+	}
+	if host.name == "workload identity" {
+		w.base, w.hostCache = "https://localhost:4141", false
+	}
+	w.fake = host.new(options)
+	w.env = &variables{values: variablesAt(w.fake, w.base)}
+	life := []func() time.Duration{
+		func() time.Duration { return 24 * time.Hour },
+		func() time.Duration { return 24 * time.Hour },
+		func() time.Duration { return time.Hour + time.Duration(w.random.IntN(1800))*time.Second },
+		func() time.Duration { return between(w.random, 20*time.Second, 24*time.Hour) },
+		func() time.Duration { return between(w.random, 20*time.Second, 10*time.Minute) },
+	}
+	w.life = life[random.IntN(len(life))]
+	w.cred = credentialAt(t, w.env.environment(), w, func(o *CredentialOptions) {
+		if w.selects {
+			o.ID = ClientID(guid)
+		}
+	})
+	return w
+}
+
+// play lets the days pass.
+func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
+	const callers = 50
+	began := time.Now()
+	end := began.Add(long)
+	over := make(chan struct{})
+	var group sync.WaitGroup
+	resources := []string{"https://vault.azure.net", "https://management.azure.com", "api://one"}[:1+w.random.IntN(3)]
+	fail := func(format string, args ...any) {
+		t.Errorf("seed %d, %v into it: %s", seed, time.Since(began).Round(time.Millisecond), fmt.Sprintf(format, args...))
+	}
+	stream := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
+	pause := func(d time.Duration) bool { // false at the end
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return !t.Failed() && time.Now().Before(end)
+		case <-over:
+			return false
+		}
+	}
+
+	watch := func() { // a busy caller of each resource, after the host's recovery
+		for _, resource := range resources {
+			group.Go(func() {
+				c := caller{w, fail, stream(rand.Uint64())}
+				c.watchRecovery(resource, pause)
+			})
+		}
+	}
+	group.Go(func() { // the host's health
+		random := stream(1)
+		for {
+			ailment := "well"
+			longest := 5 * time.Hour
+			if random.IntN(2) == 0 {
+				ailment = ailments[random.IntN(len(ailments))]
+				longest = 90 * time.Minute
+			}
+			w.suffer(ailment)
+			if ailment == "well" {
+				watch()
+			}
+			if ailment == "too large" { // a megabyte for each request
+				longest = time.Minute
+			}
+			if !pause(between(random, time.Second, longest)) {
+				return
+			}
+		}
+	})
+	group.Go(func() { // the machine's clock
+		random := stream(2)
+		for pause(between(random, time.Minute, 24*time.Hour)) {
+			switch random.IntN(3) {
+			case 0:
+				w.jump(between(random, time.Minute, 6*time.Hour).Truncate(time.Second), true) // ends are told in whole seconds
+				watch()
+			case 1:
+				step := time.Duration(random.IntN(7201)-3600) * time.Second
+				w.jump(step, false)
+				if !pause(between(random, time.Second, 3*time.Hour)) {
+					return
+				}
+				w.jump(-step, false)
+				watch()
+			}
+		}
+	})
+	if w.rotates() {
+		group.Go(func() {
+			random := stream(3)
+			for pause(between(random, time.Hour, 24*time.Hour)) {
+				follow := w.rotate()
+				ok := pause(between(random, time.Millisecond, 10*time.Minute))
+				follow()
+				if !ok {
+					return
+				}
+				watch()
+			}
+		})
+	}
+	for i := range callers {
+		group.Go(func() {
+			c := caller{w, fail, stream(100 + uint64(i))}
+			for pause(between(c.random, time.Millisecond, 3*time.Hour)) {
+				c.call(resources[c.random.IntN(len(resources))])
+			}
+		})
+	}
+	for time.Now().Before(end) && !t.Failed() {
+		time.Sleep(time.Hour)
+	}
+	close(over)
+	group.Wait()
+	time.Sleep(3 * time.Minute) // for a renewal that is under way; a goroutine that is left then fails the test
+	for _, problem := range w.problems {
+		fail("%s", problem)
+	}
+}
+
+// caller is one of those who ask.
+type caller struct {
+	*world
+	fail   func(format string, args ...any)
+	random *rand.Rand
+}
+
+// moment is what the books say at one time.
+type moment struct {
+	at      time.Time
+	shifted time.Duration
+	well    time.Time
+	ends    time.Time // of the newest token that was returned; zero for none
+}
+
+func (c caller) now(resource string) moment {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := moment{at: time.Now(), shifted: c.shifted, well: c.well}
+	if g := c.seen[resource]; g != nil {
+		m.ends = g.end.Add(-c.shifted)
+	}
+	return m
+}
+
+// call is one call of one kind or another.
+func (c caller) call(resource string) {
+	ctx, cancel := context.Background(), context.CancelFunc(func() {})
+	limit := time.Duration(0)
+	switch c.random.IntN(4) {
+	case 0:
+		limit = between(c.random, time.Microsecond, 10*time.Minute)
+		ctx, cancel = context.WithTimeout(ctx, limit)
+	case 1:
+		limit = between(c.random, time.Microsecond, time.Minute)
+		ctx, cancel = context.WithCancel(ctx)
+		defer time.AfterFunc(limit, cancel).Stop()
+	}
+	defer cancel()
+	options := c.options(resource)
+	switch c.random.IntN(40) {
+	case 0:
+		_ = c.cred.Status()
+	case 1:
+		options.Claims = `{"access_token":{"nbf":{"essential":true}}}`
+		c.judge(resource, ctx, "GetToken with claims", limit, true, func() (azcore.AccessToken, error) { return c.cred.GetToken(ctx, options) })
+	case 2:
+		c.judge(resource, ctx, "Refresh", limit, true, func() (azcore.AccessToken, error) {
+			tk, _, err := c.cred.Refresh(ctx, options.Scopes[0])
+			return tk, err
+		})
+	case 3:
+		if limit == 0 {
+			limit = 5 * time.Minute
+			var stop context.CancelFunc
+			ctx, stop = context.WithTimeout(ctx, limit)
+			defer stop()
+		}
+		began := time.Now()
+		err := c.cred.Ready(ctx, options.Scopes...)
+		if took := time.Since(began); took > limit {
+			c.fail("Ready took %v with a context of %v: %v", took, limit, err)
+		}
+	default:
+		c.judge(resource, ctx, "GetToken", limit, false, func() (azcore.AccessToken, error) { return c.cred.GetToken(ctx, options) })
+	}
+}
+
+// judge makes a call and checks what it brings against the books.
+func (c caller) judge(resource string, ctx context.Context, kind string, limit time.Duration, forced bool, get func() (azcore.AccessToken, error)) {
+	before := c.now(resource)
+	if _, h := c.state(resource); !before.ends.IsZero() && before.ends.After(before.at) && (h == nil || !h.token.ExpiresOn.After(before.at)) {
+		c.fail("the last good token of %s has %v to live, and isn't held any more", resource, before.ends.Sub(before.at))
+	}
+	tk, err := get()
+	after := c.now(resource)
+	took := after.at.Sub(before.at)
+	jumped := after.shifted != before.shifted
+	c.mu.Lock()
+	c.count("calls")
+	if err != nil {
+		c.count("errors to callers")
+	}
+	g := c.granted[tk.Token]
+	c.mu.Unlock()
+
+	switch {
+	case err == nil && g == nil:
+		c.fail("%s brought a token that was never granted", kind)
+	case err == nil && g.foreign:
+		c.fail("%s brought another identity's token", kind)
+	case err == nil && g.resource != resource:
+		c.fail("%s for %s brought a token for %s", kind, resource, g.resource)
+	case err == nil && !g.end.Add(-min(before.shifted, after.shifted)).After(after.at):
+		c.fail("%s brought a token that ended %v ago", kind, after.at.Sub(g.end.Add(-after.shifted)))
+	case err == nil:
+		c.saw(resource, g)
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()) && took >= limit:
+		c.fail("%s: the error after the context's end is none of the context's: %v", kind, err)
+	}
+	if limit > 0 && took > limit {
+		c.fail("%s took %v with a context of %v: %v", kind, took, limit, err)
+	}
+	if budget := c.cred.sender.budget() + overtime; took > budget {
+		c.fail("%s took %v, the budget is %v: %v", kind, took, budget, err)
+	}
+	if !jumped && ctx.Err() == nil && err != nil && !after.well.IsZero() && before.at.Sub(after.well) > time.Minute {
+		c.fail("%s failed although the host has been well for %v: %v", kind, before.at.Sub(after.well), err)
+	}
+	if forced || jumped || before.ends.IsZero() || !before.ends.After(after.at) {
+		return // without a valid token errors and waits are right
+	}
+	left := before.ends.Sub(before.at)
+	switch {
+	case err != nil:
+		c.fail("%s failed while a token was held that has %v to live: %v", kind, left, err)
+	case took > expiringWait, took > 0 && left > expiringWindow:
+		c.fail("%s took %v with a token that has %v to live", kind, took, left)
+	}
+}
+
+// watchRecovery asks once a second for a minute after the host is well again.
+func (c caller) watchRecovery(resource string, pause func(time.Duration) bool) {
+	began := c.now(resource)
+	if began.well.IsZero() {
+		return
+	}
+	for {
+		now := c.now(resource)
+		if now.well != began.well || now.shifted != began.shifted { // not for long
+			return
+		}
+		if now.at.Sub(now.well) > time.Minute && now.at.Sub(began.at) > time.Minute {
+			break
+		}
+		c.judge(resource, context.Background(), "GetToken", 0, false, func() (azcore.AccessToken, error) {
+			return c.cred.GetToken(context.Background(), c.options(resource))
+		})
+		if !pause(time.Second) {
+			return
+		}
+	}
+	tk, err := c.cred.GetToken(context.Background(), c.options(resource))
+	after := c.now(resource)
+	if after.well != began.well || after.shifted != began.shifted {
+		return
+	}
+	c.mu.Lock()
+	c.count("recoveries")
+	c.mu.Unlock()
+	switch {
+	case err != nil:
+		c.fail("no token %v after the host's recovery: %v", after.at.Sub(after.well), err)
+	case tk.RefreshOn.Before(after.at.Add(-2 * time.Second)):
+		c.fail("%v after the host's recovery the token hasn't been renewed, which was due %v ago", after.at.Sub(after.well), after.at.Sub(tk.RefreshOn))
+	}
+}
