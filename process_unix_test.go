@@ -23,9 +23,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// toolDirectory has testdata/tool, built once for all tests. "" if none has needed it.
-var toolDirectory string
-
 var builtTool = sync.OnceValues(func() (program string, err error) {
 	if toolDirectory, err = os.MkdirTemp("", "identity-tool-"); err != nil {
 		return "", err
@@ -37,15 +34,6 @@ var builtTool = sync.OnceValues(func() (program string, err error) {
 	}
 	return program, nil
 })
-
-// TestMain leaves nothing behind of what outlives a single test.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if toolDirectory != "" {
-		_ = os.RemoveAll(toolDirectory)
-	}
-	os.Exit(code)
-}
 
 // toolScript and toolRun are what testdata/tool reads and writes.
 type toolScript struct {

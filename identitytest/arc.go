@@ -1,7 +1,6 @@
 package identitytest
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"net/http"
 	"os"
@@ -80,9 +79,7 @@ func (h *arc) answer(e *Endpoint, r received) answer {
 
 // challenge hands out a new key.
 func (h *arc) challenge() answer {
-	b := make([]byte, 32)
-	_, _ = rand.Read(b)
-	key := base64.StdEncoding.EncodeToString(b)
+	key := base64.StdEncoding.EncodeToString(random(32))
 	file := filepath.Join(h.directory, randomGUID()+".key")
 	if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
 		return h.failure(http.StatusInternalServerError)

@@ -2,7 +2,6 @@ package identitytest
 
 import (
 	"context"
-	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -40,7 +39,7 @@ func TestClientCanBePinned(t *testing.T) {
 				pinned := e.Client().Transport.(*http.Transport).Clone()
 				pinned.TLSClientConfig.InsecureSkipVerify = true
 				pinned.TLSClientConfig.VerifyConnection = func(state tls.ConnectionState) error {
-					if got := fmt.Sprintf("%X", sha1.Sum(state.PeerCertificates[0].Raw)); got != want {
+					if got := sha1Of(state.PeerCertificates[0].Raw); got != want {
 						return wrong
 					}
 					return nil

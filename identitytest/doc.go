@@ -73,6 +73,9 @@
 // A renewal that is under way when the bubble ends is a goroutine left behind, which synctest reports. After a test that
 // ends in an outage, let it end: time.Sleep(2 * time.Minute) is longer than any acquisition takes by default.
 //
+// In FIPS 140-3 mode (GODEBUG=fips140=on) Go 1.26 can't seed crypto/rand in a bubble, and panics. Importing this package
+// seeds it; tests that use TLS in bubbles should still run one at a time there (go test -parallel 1). Go 1.27 can.
+//
 // # Another process
 //
 // An Endpoint is also an HTTP handler. Serve it, and give the child process the variables by which to find it:

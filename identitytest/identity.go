@@ -2,9 +2,7 @@ package identitytest
 
 import (
 	"cmp"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -81,22 +79,9 @@ func guidOf(name string) string {
 	return guid([16]byte(sum[:16]))
 }
 
-func randomGUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, it says
-	return guid(b)
-}
-
 // guid sets the bits that mark a random GUID, version 4 of RFC 9562.
 func guid(b [16]byte) string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-// randomHex returns twice as many digits as bytes.
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
-	_, _ = rand.Read(b)
-	return hex.EncodeToString(b)
 }

@@ -1,7 +1,6 @@
 package identitytest
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -103,8 +102,6 @@ type claims struct {
 // sign makes a new token.
 func (i *issuer) sign(d demand, now time.Time) token {
 	id := d.id
-	uti := make([]byte, 16)
-	_, _ = rand.Read(uti)
 	authority := "https://sts.windows.net/" + id.TenantID + "/"
 	issued := now.Add(-backdate).Unix()
 	c := claims{
@@ -112,7 +109,7 @@ func (i *issuer) sign(d demand, now time.Time) token {
 		IssuedAt: issued, NotBefore: issued, Expires: now.Add(i.lifetime).Unix(),
 		AppID: id.ClientID, AppIDACR: "2", IDType: "app",
 		ObjectID: id.ObjectID, Subject: id.ObjectID, TenantID: id.TenantID, ResourceID: id.ResourceID,
-		UniqueID: base64.RawURLEncoding.EncodeToString(uti), Version: "1.0",
+		UniqueID: base64.RawURLEncoding.EncodeToString(random(16)), Version: "1.0",
 	}
 	if !id.System {
 		c.HostResourceID = i.hostID

@@ -1,0 +1,29 @@
+package identity
+
+import (
+	"crypto/fips140"
+	"flag"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// toolDirectory has testdata/tool, built once for all tests. "" if none has needed it.
+var toolDirectory string
+
+// TestMain leaves nothing behind of what outlives a single test.
+//
+// In FIPS 140-3 mode, up to Go 1.26, two goroutines of bubbles that read crypto/rand at the same instant panic (see
+// seedOutsideBubbles in identitytest). The tests then run one at a time.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
+		_ = flag.Set("test.parallel", "1")
+	}
+	code := m.Run()
+	if toolDirectory != "" {
+		_ = os.RemoveAll(toolDirectory)
+	}
+	os.Exit(code)
+}
