@@ -2,8 +2,10 @@ package identity_test
 
 import (
 	"encoding/json"
+	"errors"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -23,32 +25,79 @@ func TestDependencies(t *testing.T) {
 	t.Run("go.mod", func(t *testing.T) {
 		t.Parallel()
 		var mod struct {
-			Require []struct {
-				Path     string
-				Indirect bool
-			}
+			Require []struct{ Path string }
+			Replace []struct{ Old struct{ Path string } }
 		}
 		if err := json.Unmarshal([]byte(goTool(t, "mod", "edit", "-json", "go.mod")), &mod); err != nil {
 			t.Fatalf("go mod edit -json: %v", err)
 		}
 		allowed := []string{
 			"github.com/Azure/azure-sdk-for-go/sdk/azcore",
+			"github.com/Azure/azure-sdk-for-go/sdk/internal", // of azcore
 			"github.com/cenkalti/backoff/v4",
 			"github.com/google/go-cmp", // tests only
 			"github.com/patrickmn/go-cache",
+			"golang.org/x/net", // of azcore
 			"golang.org/x/sync",
+			"golang.org/x/text", // of golang.org/x/net
 		}
 		for _, require := range mod.Require {
-			if !require.Indirect && !slices.Contains(allowed, require.Path) {
+			if !slices.Contains(allowed, require.Path) {
 				t.Errorf("go.mod requires %s: do without it, or move what needs it to a module of its own below "+
 					"this one, as examples/ is; every user of this package would get it in go.sum", require.Path)
 			}
+		}
+		for _, replace := range mod.Replace {
+			t.Errorf("go.mod replaces %s: a user's build ignores that, so what is tested here wouldn't be what they get", replace.Old.Path)
+		}
+	})
+
+	t.Run("docs/dependencies.md", func(t *testing.T) {
+		t.Parallel()
+		documented := documentedModules(t)
+		list := []string{"list", "-m", "-e", "-json"}
+		for line := range strings.Lines(readFile(t, "go.sum")) {
+			if f := strings.Fields(line); !strings.HasSuffix(f[1], "/go.mod") {
+				list = append(list, f[0]+"@"+f[1])
+			}
+		}
+		for _, m := range listModules(t, goTool(t, list...)) {
+			compare(t, m, documented)
+			if m.Dir == "" {
+				continue // it isn't in the module cache: nothing has needed it yet
+			}
+			if got, want := licence(t, m.Dir), documented[m.Path].licence; got != want {
+				t.Errorf("docs/dependencies.md has %s under %q, its LICENSE is %q", m.Path, want, got)
+			}
+		}
+	})
+
+	// The modules that aren't downloaded, as well. This takes their go.mod files, which the module cache may not have.
+	t.Run("module graph", func(t *testing.T) {
+		t.Parallel()
+		out, err := exec.Command("go", "list", "-m", "-json", "all").Output()
+		if err != nil {
+			t.Skipf("go list -m all: %v", err)
+		}
+		documented := documentedModules(t)
+		for _, m := range listModules(t, string(out)) {
+			if m.Version != "" { // this module has none
+				compare(t, m, documented)
+				delete(documented, m.Path)
+			}
+		}
+		for path := range documented {
+			t.Errorf("docs/dependencies.md has %s, which is not in the build list: take it out", path)
 		}
 	})
 
 	t.Run("linked", func(t *testing.T) {
 		t.Parallel()
-		forbidden := []string{"testing", "net/http/httptest", "github.com/google/go-cmp", modulePath + "/identitytest"}
+		forbidden := []string{
+			"testing", "net/http/httptest", "github.com/google/go-cmp", modulePath + "/identitytest",
+			"expvar", "net/http/pprof", // they serve the process's inside on http.DefaultServeMux once they are linked
+			"plugin", // makes the linker keep everything
+		}
 		within := func(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
 		listed := goTool(t, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, ".")
 		importers := make(map[string][]string) // of a forbidden package
@@ -121,6 +170,89 @@ func TestDependencies(t *testing.T) {
 			}
 		})
 	})
+}
+
+type module struct{ Path, Version, Dir string }
+
+// listModules reads what go list -m -json prints.
+func listModules(t *testing.T, printed string) []module {
+	t.Helper()
+	var list []module
+	for d := json.NewDecoder(strings.NewReader(printed)); ; {
+		var m module
+		switch err := d.Decode(&m); {
+		case errors.Is(err, io.EOF):
+			return list
+		case err != nil:
+			t.Fatalf("go list -m -json: %v", err)
+		}
+		list = append(list, m)
+	}
+}
+
+// compare fails the test if a module isn't in docs/dependencies.md, or with another version.
+func compare(t *testing.T, m module, documented map[string]documentedModule) {
+	t.Helper()
+	switch row, ok := documented[m.Path]; {
+	case !ok:
+		t.Errorf("%s %s is not in docs/dependencies.md: say there why it is needed, whose it is and under which licence", m.Path, m.Version)
+	case row.version != m.Version:
+		t.Errorf("docs/dependencies.md has %s %s, go has %s: read what has changed, then put it right", m.Path, row.version, m.Version)
+	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+type documentedModule struct{ version, licence string }
+
+// documentedModules are the rows of the tables that begin with module, version, licence.
+func documentedModules(t *testing.T) map[string]documentedModule {
+	t.Helper()
+	modules := make(map[string]documentedModule)
+	for line := range strings.Lines(readFile(t, "docs/dependencies.md")) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 || !strings.HasPrefix(cells[1], " `") {
+			continue
+		}
+		name := strings.Trim(cells[1], " `")
+		if _, ok := modules[name]; ok {
+			t.Errorf("docs/dependencies.md has %s twice", name)
+		}
+		modules[name] = documentedModule{strings.TrimSpace(cells[2]), strings.TrimSpace(cells[3])}
+	}
+	return modules
+}
+
+// licence tells which one a module's directory has, by the words of those that are allowed.
+func licence(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "LICENSE*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, file := range files {
+		words := strings.Join(strings.Fields(readFile(t, file)), " ")
+		for _, known := range []struct{ name, words string }{
+			{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"},
+			{"Apache-2.0", "Licensed under the Apache License, Version 2.0"},
+			{"BSD-3-Clause", "Redistribution and use in source and binary forms, with or without modification, are permitted " +
+				"provided that the following conditions are met: * Redistributions of source code must retain"},
+			{"GPL", "GNU "},
+		} {
+			if strings.Contains(words, known.words) {
+				found = append(found, known.name)
+			}
+		}
+	}
+	return strings.Join(found, " and ")
 }
 
 // goTool returns what the go command prints, run in this directory.

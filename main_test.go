@@ -17,6 +17,7 @@ var toolDirectory string
 // In FIPS 140-3 mode, up to Go 1.26, two goroutines of bubbles that read crypto/rand at the same instant panic (see
 // seedOutsideBubbles in identitytest). The tests then run one at a time.
 func TestMain(m *testing.M) {
+	goroutinesAtStart = runtime.NumGoroutine()
 	flag.Parse()
 	if fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
 		_ = flag.Set("test.parallel", "1")
@@ -26,4 +27,15 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(toolDirectory)
 	}
 	os.Exit(code)
+}
+
+// goroutinesAtStart is how many there were before the first test.
+var goroutinesAtStart int
+
+// TestImportStartsNothing: this package, and what it brings, runs only when it is asked for a token.
+func TestImportStartsNothing(t *testing.T) {
+	t.Parallel()
+	if goroutinesAtStart != 1 {
+		t.Errorf("%d goroutines before the first test, want only the main one", goroutinesAtStart)
+	}
 }

@@ -1,0 +1,117 @@
+package identity_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestImports keeps packages of the standard library out, or in the files that have a reason. A package that is in nobody's
+// way (fmt, strings) isn't listed.
+func TestImports(t *testing.T) {
+	t.Parallel()
+
+	t.Run("restricted", func(t *testing.T) {
+		t.Parallel()
+		in := func(files ...string) []string { return files }
+		restricted := []struct {
+			paths []string
+			files []string // that may, nil for none
+			why   string
+		}{
+			{in("unsafe", "C", "plugin"), nil, "memory safety is most of what there is to trust here, and a user builds with CGO_ENABLED=0"},
+			{in("syscall"), in("process_unix.go", "process_windows.go", "identitytest/pipe.go"),
+				"a system's own calls stand in a file of that system; pipe.go only has the error of a reset connection"},
+			{in("os/exec"), in("cli.go", "process.go", "process_other.go", "process_unix.go", "process_windows.go"),
+				"a program is run for az and azd only, in the one way that is safe"},
+			{in("os/user", "os/signal", "flag"), nil, "users, signals and flags are the program's business, not a library's"},
+			{in("crypto/sha1", "crypto/fips140"), in("pin.go", "identitytest/certificate.go", "identitytest/fips.go"),
+				"SHA-1 is for the thumbprint that Service Fabric names, and FIPS mode is excepted for nothing else"},
+			{in("crypto/md5", "crypto/rc4", "crypto/des", "crypto/dsa"), nil, "they are broken, and refused in FIPS mode"},
+			{in("math/rand"), nil, "math/rand/v2 can't be seeded by others, and is faster"},
+			{in("math/rand/v2"), in("retry.go", "identitytest/random.go"), "it is for waits; nothing here needs a random secret"},
+			{in("log"), in("identitytest/client.go"), "what is to be said goes to the user's *slog.Logger"},
+			{in("encoding/gob", "encoding/xml", "net/rpc", "text/template", "html/template"), nil,
+				"no host speaks them; they parse or call by reflection, and templates keep the linker from dropping methods"},
+			{in("expvar", "net/http/pprof", "runtime/debug", "runtime/pprof", "runtime/trace", "runtime/metrics"), nil,
+				"they show or change the whole process, which isn't ours"},
+			{in("reflect"), in("chain.go", "sender.go"), "a nil pointer in an interface, and the type of a context's key, need it; tokens don't"},
+			{in("testing"), in("identitytest/server.go"), "it is for tests"},
+		}
+		files := make(map[string][]string)
+		for _, dir := range []string{".", "identitytest", "internal/seam"} {
+			maps.Copy(files, imports(t, dir))
+		}
+		for _, file := range slices.Sorted(maps.Keys(files)) {
+			for _, imported := range files[file] {
+				for _, r := range restricted {
+					if slices.Contains(r.paths, imported) && !slices.Contains(r.files, filepath.ToSlash(file)) {
+						t.Errorf("%s imports %s, which only %v may: %s", file, imported, r.files, r.why)
+					}
+				}
+			}
+		}
+		// A permission that nobody uses would be there for the next mistake.
+		for _, r := range restricted {
+			for _, file := range r.files {
+				if !slices.ContainsFunc(r.paths, func(p string) bool { return slices.Contains(files[filepath.FromSlash(file)], p) }) {
+					t.Errorf("%s may import %v, and doesn't: take it out of this test", file, r.paths)
+				}
+			}
+		}
+	})
+
+	// A program that never asks for a token pays nothing for the import, and gets no surprise from it.
+	t.Run("init", func(t *testing.T) {
+		t.Parallel()
+		allowed := map[string]string{
+			"host.go":              "sets a table that refers to itself",
+			"identitytest/fips.go": "must run before a test's bubble",
+		}
+		for _, dir := range []string{".", "identitytest", "internal/seam"} {
+			for name := range imports(t, dir) {
+				file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, declaration := range file.Decls {
+					f, ok := declaration.(*ast.FuncDecl)
+					if ok && f.Recv == nil && f.Name.Name == "init" && allowed[filepath.ToSlash(name)] == "" {
+						t.Errorf("%s has an init function: set a variable where it is declared, or on first use", name)
+					}
+				}
+			}
+		}
+	})
+
+	// One exception from FIPS mode for each, around one call.
+	t.Run("exceptions from FIPS mode", func(t *testing.T) {
+		t.Parallel()
+		for _, name := range []string{"pin.go", "identitytest/certificate.go"} {
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var calls []string
+			ast.Inspect(file, func(n ast.Node) bool {
+				if call, ok := n.(*ast.CallExpr); ok {
+					if selector, ok := call.Fun.(*ast.SelectorExpr); ok {
+						if of, ok := selector.X.(*ast.Ident); ok && (of.Name == "fips140" || of.Name == "sha1") {
+							calls = append(calls, path.Join(of.Name, selector.Sel.Name))
+						}
+					}
+				}
+				return true
+			})
+			if got, want := strings.Join(calls, " "), "fips140/WithoutEnforcement sha1/Sum"; got != want {
+				t.Errorf("%s calls %s, want %s", name, got, want)
+			}
+		}
+	})
+}
