@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -72,6 +73,11 @@ func pin(own policy.Transporter, thumbprint func() ([]byte, error)) (*http.Clien
 	transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	transport.Protocols = new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)
+	//lint:ignore SA1019 Dial is deprecated, but would be used
+	if transport.DialContext == nil && transport.Dial == nil {
+		// As net/http itself does, except with GOOS=js: without a dialler it would let the browser fetch, and check.
+		transport.DialContext = (&net.Dialer{}).DialContext
+	}
 	transport.RegisterProtocol("http", refusePlain{}) // should a policy change the URL
 	client.Transport = transport
 	client.CheckRedirect = refuseRedirect // it would carry the secret to a server that nobody has pinned

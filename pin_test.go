@@ -1097,6 +1097,9 @@ func TestPinnedTransportHasNoOtherWay(t *testing.T) {
 	if c.NextProtos != nil || c.EncryptedClientHelloConfigList != nil || c.ClientSessionCache != nil || c.VerifyConnection == nil || c.MinVersion < tls.VersionTLS12 {
 		t.Errorf("TLS: %+v", c)
 	}
+	if got.DialContext == nil {
+		t.Error("no dialler: with GOOS=js the browser would connect, and nothing be pinned")
+	}
 	if len(base.TLSNextProto) != 1 || !base.ForceAttemptHTTP2 || base.TLSClientConfig.NextProtos == nil {
 		t.Error("the user's transport was changed")
 	}
