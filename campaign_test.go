@@ -114,14 +114,20 @@ func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 	}
 	w.fake = host.new(options)
 	w.env = &variables{values: variablesAt(w.fake, w.base)}
-	life := []func() time.Duration{
-		func() time.Duration { return 24 * time.Hour },
-		func() time.Duration { return 24 * time.Hour },
-		func() time.Duration { return time.Hour + time.Duration(w.random.IntN(1800))*time.Second },
-		func() time.Duration { return between(w.random, 20*time.Second, 24*time.Hour) },
-		func() time.Duration { return between(w.random, 20*time.Second, 10*time.Minute) },
+	low, high := 24*time.Hour, 24*time.Hour
+	switch n := random.IntN(20); {
+	case n < 1:
+		low, high = 20*time.Second, 10*time.Minute
+	case n < 4:
+		low = 20 * time.Second
+	case n < 8:
+		low, high = time.Hour, 90*time.Minute // Entra's
 	}
-	w.life = life[random.IntN(len(life))]
+	w.life = func() time.Duration { return between(w.random, low, high) }
+	w.longest = 5 * time.Hour
+	if low < 24*time.Hour { // an outage that nothing bridges is always the same
+		w.longest = 30 * time.Minute
+	}
 	w.cred = credentialAt(t, w.env.environment(), w, func(o *CredentialOptions) {
 		if w.selects {
 			o.ID = ClientID(guid)
@@ -137,7 +143,7 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 	end := began.Add(long)
 	over := make(chan struct{})
 	var group sync.WaitGroup
-	resources := []string{"https://vault.azure.net", "https://management.azure.com", "api://one"}[:1+w.random.IntN(3)]
+	resources := []string{"https://vault.azure.net", "https://management.azure.com", "api://one"}[:1+w.random.IntN(8)/3]
 	fail := func(format string, args ...any) {
 		t.Errorf("seed %d, %v into it: %s", seed, time.Since(began).Round(time.Millisecond), fmt.Sprintf(format, args...))
 	}
@@ -168,7 +174,7 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 			longest := 5 * time.Hour
 			if random.IntN(2) == 0 {
 				ailment = ailments[random.IntN(len(ailments))]
-				longest = 90 * time.Minute
+				longest = w.longest
 			}
 			w.suffer(ailment)
 			if ailment == "well" {

@@ -37,6 +37,7 @@ type world struct {
 	selects   bool                 // the credential asks for one identity, so that another's token is noticed
 	hostCache bool                 // the host repeats a token until that has ended
 	life      func() time.Duration // of the next token
+	longest   time.Duration        // of the host's ailments
 
 	suspension atomic.Pointer[chan struct{}] // closed when the machine is suspended
 
@@ -47,6 +48,7 @@ type world struct {
 	ailment  string        // what the host suffers from
 	well     time.Time     // since when callers may expect tokens; zero while they may not
 	rotating bool          // the host has another secret than the environment
+	replaced time.Time     // when that one last became the host's: a try then begins anew
 	granted  map[string]*granted
 	cached   map[string]*granted // by the host, for each resource
 	seen     map[string]*granted // by callers: the newest that was returned
@@ -192,7 +194,7 @@ func (w *world) arrive(r *http.Request, resource string) string {
 		if now.Before(before.patience) {
 			w.problems = append(w.problems, fmt.Sprintf("a request %v before the time that a Retry-After asked for", before.patience.Sub(now)))
 		}
-		if gap := now.Sub(before.at); before.failed && before.calm && calm && gap < renewalCoolDown/2 && !w.rotating {
+		if gap := now.Sub(before.at); before.failed && before.calm && calm && gap < renewalCoolDown/2 && !before.at.Before(w.replaced) {
 			w.problems = append(w.problems, fmt.Sprintf("a request %v after one that failed, with a token that is good for long", gap))
 		}
 		w.last[resource] = sent{at: now, calm: calm, patience: before.patience}
@@ -476,6 +478,9 @@ func (w *world) jump(d time.Duration, sleep bool) {
 		w.well = time.Time{}
 	}
 	w.expect()
+	if d < 0 && !w.well.IsZero() { // when a failed renewal is repeated is told by the wall clock, as a hit is
+		w.well = w.well.Add(-d)
+	}
 }
 
 // rotates reports whether the host has a secret to replace.
@@ -501,7 +506,7 @@ func (w *world) rotate() (follow func()) {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.rotating = false
+		w.rotating, w.replaced = false, time.Now()
 		w.expect()
 	}
 }
