@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 )
@@ -10,6 +11,7 @@ type axis struct {
 	log      bool
 	from, to float64 // values at the ends
 	a, b     float64 // pixels at the ends
+	step     float64 // between the ticks of a linear one, 0 for as it fits
 }
 
 // newAxis spans the values. A log axis ends at powers of ten, a linear one at ticks, and begins at 0 where that is near.
@@ -74,7 +76,7 @@ func (x axis) ticks() []float64 {
 		}
 		return all
 	}
-	step := linearStep(x.to - x.from)
+	step := cmp.Or(x.step, linearStep(x.to-x.from))
 	for i := 0; x.from+float64(i)*step <= x.to+step/1e6; i++ {
 		all = append(all, x.from+float64(i)*step)
 	}

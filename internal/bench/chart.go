@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"html"
+	"math"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ const (
 // style: the colours are Okabe and Ito's, which the colour-blind can tell apart, a shade lighter in dark mode.
 const style = `
 	.back { fill: #ffffff } .ink { fill: #24292f } .soft { fill: #57606a } .grid { stroke: #d0d7de; stroke-width: 1 } .axis { stroke: #57606a; stroke-width: 1 }
+	.band { fill: #d55e00; fill-opacity: 0.09 }
 	.line { fill: none; stroke-width: 2.25; stroke-linejoin: round; stroke-linecap: round } .dash { stroke-dasharray: 7 5 }
 	.l0 { stroke: #0072b2 } .l1 { stroke: #d55e00 } .l2 { stroke: #009e73 } .l3 { stroke: #b0408a } .l4 { stroke: #8a6d00 } .l5 { stroke: #3f6fb5 } .l6 { stroke: #57606a }
 	.p0 { fill: #0072b2 } .p1 { fill: #d55e00 } .p2 { fill: #009e73 } .p3 { fill: #b0408a } .p4 { fill: #8a6d00 } .p5 { fill: #3f6fb5 } .p6 { fill: #57606a }
@@ -39,28 +41,38 @@ func (c chart) svg() string {
 	y := newAxis(c.logY, ys, plotBottom, plotTop)
 
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-labelledby="title desc" font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="12">`+"\n", chartWidth, chartHeight, chartWidth, chartHeight)
-	fmt.Fprintf(&b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n", html.EscapeString(c.title), html.EscapeString(c.alt))
-	fmt.Fprintf(&b, "<style>%s</style>\n<rect class=\"back\" width=\"100%%\" height=\"100%%\"/>\n", style)
-	label(&b, plotLeft, 24, "ink", `font-size="15" font-weight="600"`, c.title)
-
-	for _, v := range y.ticks() {
-		fmt.Fprintf(&b, "<path class=\"grid\" d=\"M%d %.1fH%d\"/>\n", plotLeft, y.at(v), plotRight)
-		label(&b, plotLeft-8, y.at(v)+4, "soft", `text-anchor="end"`, tickLabel(v))
-	}
+	openSVG(&b, chartHeight, c.title, c.alt)
+	c.plot(&b, x, y, plotTop, plotBottom)
 	for _, v := range x.ticks() {
-		fmt.Fprintf(&b, "<path class=\"grid\" d=\"M%.1f %dV%d\"/>\n", x.at(v), plotTop, plotBottom)
 		label(&b, x.at(v), plotBottom+18, "soft", `text-anchor="middle"`, tickLabel(v))
 	}
-	fmt.Fprintf(&b, "<path class=\"axis\" fill=\"none\" d=\"M%d %dV%dH%d\"/>\n", plotLeft, plotTop, plotBottom, plotRight)
 	label(&b, (plotLeft+plotRight)/2, plotBottom+42, "ink", `text-anchor="middle"`, c.x)
-	label(&b, 0, 0, "ink", fmt.Sprintf(`text-anchor="middle" transform="translate(18 %d) rotate(-90)"`, (plotTop+plotBottom)/2), c.y)
-
 	for i, s := range c.series {
-		drawSeries(&b, i, s, x, y)
+		drawSeries(&b, i, s, x, y, plotTop)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// openSVG begins a picture.
+func openSVG(b *strings.Builder, height int, title, alt string) {
+	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-labelledby="title desc" font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="12">`+"\n", chartWidth, height, chartWidth, height)
+	fmt.Fprintf(b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n", html.EscapeString(title), html.EscapeString(alt))
+	fmt.Fprintf(b, "<style>%s</style>\n<rect class=\"back\" width=\"100%%\" height=\"100%%\"/>\n", style)
+	label(b, plotLeft, 24, "ink", `font-size="15" font-weight="600"`, title)
+}
+
+// plot draws what lies behind the lines, between two heights.
+func (c chart) plot(b *strings.Builder, x, y axis, top, bottom int) {
+	for _, v := range y.ticks() {
+		fmt.Fprintf(b, "<path class=\"grid\" d=\"M%d %.1fH%d\"/>\n", plotLeft, y.at(v), plotRight)
+		label(b, plotLeft-8, y.at(v)+4, "soft", `text-anchor="end"`, tickLabel(v))
+	}
+	for _, v := range x.ticks() {
+		fmt.Fprintf(b, "<path class=\"grid\" d=\"M%.1f %dV%d\"/>\n", x.at(v), top, bottom)
+	}
+	fmt.Fprintf(b, "<path class=\"axis\" fill=\"none\" d=\"M%d %dV%dH%d\"/>\n", plotLeft, top, bottom, plotRight)
+	label(b, 0, 0, "ink", fmt.Sprintf(`text-anchor="middle" transform="translate(18 %d) rotate(-90)"`, (top+bottom)/2), c.y)
 }
 
 func label(b *strings.Builder, x, y float64, class, attributes, text string) {
@@ -70,34 +82,39 @@ func label(b *strings.Builder, x, y float64, class, attributes, text string) {
 // fewPoints is up to how many a series has its points marked.
 const fewPoints = 24
 
-// drawSeries draws a line and its place in the legend.
-func drawSeries(b *strings.Builder, i int, s series, x, y axis) {
+// drawSeries draws a line and its place in the legend, which begins at a height.
+func drawSeries(b *strings.Builder, i int, s series, x, y axis, top int) {
 	class := fmt.Sprintf("line l%d", i%colours)
 	if s.dash {
 		class += " dash"
 	}
 	var path strings.Builder
 	n := min(len(s.x), len(s.y))
+	command := "M"
 	for k := range n {
-		if k > 0 && k < n-1 && s.y[k-1] == s.y[k] && s.y[k] == s.y[k+1] {
+		switch {
+		case math.IsNaN(s.y[k]): // a gap
+			command = "M"
+			continue
+		case k > 0 && k < n-1 && s.y[k-1] == s.y[k] && s.y[k] == s.y[k+1]:
 			continue // within a level stretch
 		}
-		command := "L"
-		if path.Len() == 0 {
-			command = "M"
-		}
 		fmt.Fprintf(&path, "%s%.1f %.1f", command, x.at(s.x[k]), y.at(s.y[k]))
+		command = "L"
 	}
-	if n > 0 {
+	if path.Len() > 0 {
 		fmt.Fprintf(b, "<path class=\"%s\" d=\"%s\"/>\n", class, path.String())
 	}
 	if n <= fewPoints && !s.dash {
 		for k := range n {
+			if math.IsNaN(s.y[k]) {
+				continue
+			}
 			mark(b, i, x.at(s.x[k]), y.at(s.y[k]))
 		}
 	}
 	const left = plotRight + 18
-	height := float64(plotTop + 10 + 24*i)
+	height := float64(top + 10 + 24*i)
 	fmt.Fprintf(b, "<path class=\"%s\" d=\"M%d %.1fh26\"/>\n", class, left, height)
 	if n <= fewPoints && !s.dash {
 		mark(b, i, left+13, height)

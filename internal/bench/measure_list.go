@@ -9,6 +9,7 @@ var measurements = []measurement{
 	{name: "behaviour", measure: measureBehaviour, aside: true},
 	{name: "stall", measure: measureStall, aside: true, long: true},
 	{name: "day", measure: measureDay},
+	{name: "outage", measure: measureOutage},
 	{name: "storm", measure: nodeStorm},
 	{name: "fleet", measure: fleet, long: true},
 	{name: "memory", measure: measureMemory},

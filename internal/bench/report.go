@@ -19,6 +19,10 @@ func render(name string, s section) result {
 		r.Pictures[c.file] = c.svg()
 		b.WriteString("![" + c.alt + "](" + c.file + ")\n\n")
 	}
+	for _, p := range s.stacks {
+		r.Pictures[p.file] = p.svg()
+		b.WriteString("![" + p.alt + "](" + p.file + ")\n\n")
+	}
 	r.Markdown = b.String()
 	for _, v := range s.verdicts {
 		r.Verdicts = append(r.Verdicts, ruling{What: v.what, Got: figure(v.got) + unit(v.unit), Bound: figure(v.bound) + unit(v.unit), Why: v.why, Holds: v.holds()})

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,27 @@ func TestChartsAreXML(t *testing.T) {
 	} {
 		if err := xml.Unmarshal([]byte(c.svg()), new(struct{})); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestStack: the charts share the axis of x, what is no number is a gap, and the band is behind each.
+func TestStack(t *testing.T) {
+	gap := series{name: "s", x: []float64{0, 10, 20, 30}, y: []float64{1, math.NaN(), 2, 3}}
+	svg := stack{
+		title: "Two & one", x: "hours", step: 6, band: [2]float64{6, 24}, bandName: "down",
+		charts: []chart{{y: "a", series: []series{gap}}, {y: "b", logY: true, series: []series{{name: "t", x: []float64{5}, y: []float64{100}}}}},
+	}.svg()
+	if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
+		t.Error(err)
+	}
+	line := regexp.MustCompile(`<path class="line l0" d="(M[^h"]*)"`).FindStringSubmatch(svg)
+	if line == nil || strings.Count(line[1], "M") != 2 || strings.Count(line[1], "L") != 1 || strings.Contains(svg, "NaN") {
+		t.Errorf("the line is %q, want two pieces of one and two points", line)
+	}
+	for text, want := range map[string]int{`class="band"`: 2, ">down<": 1, ">12</text>": 1, ">24</text>": 1, ">hours<": 1} {
+		if got := strings.Count(svg, text); got != want {
+			t.Errorf("%s is there %d times, want %d:\n%s", text, got, want, svg)
 		}
 	}
 }

@@ -16,6 +16,7 @@ type section struct {
 	text     []string // paragraphs: what was measured and how
 	tables   []table
 	charts   []chart
+	stacks   []stack
 	verdicts []verdict
 }
 
@@ -51,4 +52,15 @@ type series struct {
 	name string
 	x, y []float64
 	dash bool // for limits and ideals
+}
+
+// stack is a picture of several charts, one below the other, which share the axis of x.
+type stack struct {
+	file       string
+	title, alt string
+	x          string
+	step       float64 // between its ticks
+	charts     []chart
+	band       [2]float64 // a stretch of x that is shaded in all of them
+	bandName   string
 }
