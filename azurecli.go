@@ -28,7 +28,8 @@ type AzureCLICredentialOptions struct {
 	// both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
-	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn), without any secret. nil is silent.
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
+	// that nobody waits for), without any secret. nil is silent.
 	Logger *slog.Logger
 }
 

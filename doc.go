@@ -74,6 +74,7 @@
 // else answers there, it is 5 s, and [ErrUnavailable]; an endpoint that a variable names should be there, and its error says
 // what to check. No error, log line
 // or trace holds a token or a secret. CredentialOptions.Logger receives what happens; by default nothing does.
+// docs/operations.md in the repository has each message with what to do, and alerts to have.
 //
 // # Testing
 //

@@ -1,0 +1,165 @@
+package identity_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const operationsPage = "docs/operations.md"
+
+// TestOperationsIsComplete: docs/operations.md has every text that the package can say, and its tables quote none that it
+// can't.
+func TestOperationsIsComplete(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(operationsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(content)
+	said := messages(t)
+	if len(said) < 200 {
+		t.Errorf("found %d texts in the package, there are more", len(said))
+	}
+	for _, m := range said {
+		if !unsaid[m.text] && !strings.Contains(page, m.text) {
+			t.Errorf("%s: %s does not tell what this means:\n%s", m.at, operationsPage, m.text)
+		}
+	}
+	column := -1 // of the table's that has messages
+	for number, line := range strings.Split(page, "\n") {
+		cells := strings.Split(line, "|")
+		if !strings.HasPrefix(line, "|") {
+			column = -1
+			continue
+		}
+		if column < 0 {
+			column = slices.IndexFunc(cells, func(c string) bool { c = strings.TrimSpace(c); return c == "message" || c == "reason" })
+			column = max(column, 0) // the first cell is empty: a table without
+			continue
+		}
+		for _, quote := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(cells[column], -1) {
+			text := strings.Trim(quote[1], ends)
+			if words.MatchString(text) && !others[text] && !slices.ContainsFunc(said, func(m message) bool { return strings.Contains(m.text, text) }) {
+				t.Errorf("%s:%d: nothing in the package says:\n%s", operationsPage, number+1, text)
+			}
+		}
+	}
+}
+
+// unsaid are texts that nobody sees.
+var unsaid = map[string]bool{
+	"identity: unreachable: the last kind of host takes every environment": true,
+	"not logged in": true, // is looked for in what azd says
+}
+
+// others are what the page's tables quote of somebody else's.
+var others = map[string]bool{
+	"context deadline exceeded": true,
+}
+
+// message is a text of the package's, with … in place of each value.
+type message struct{ at, text string }
+
+// messages are all texts of the package that consist of words: of errors, hints, log lines and reasons.
+func messages(t *testing.T) []message {
+	t.Helper()
+	var all []message
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for name := range imports(t, ".") {
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	shared := map[string]ast.Expr{}
+	for _, file := range files {
+		for _, d := range file.Decls {
+			if g, ok := d.(*ast.GenDecl); ok {
+				constants(g, shared)
+			}
+		}
+	}
+	for _, file := range files {
+		for _, d := range file.Decls {
+			known := map[string]ast.Expr{} // those of the function hide the package's
+			for name, value := range shared {
+				known[name] = value
+			}
+			ast.Inspect(d, func(n ast.Node) bool {
+				if g, ok := n.(*ast.GenDecl); ok {
+					constants(g, known)
+				}
+				return true
+			})
+			ast.Inspect(d, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.Field: // a tag is no message
+					return n.Tag == nil
+				case *ast.GenDecl:
+					return n.Tok != token.IMPORT
+				case *ast.BinaryExpr, *ast.BasicLit:
+					if text := adjoining.ReplaceAllString(fold(n.(ast.Expr), known), "…"); words.MatchString(text) {
+						all = append(all, message{fset.Position(n.Pos()).String(), strings.Trim(text, ends)})
+					}
+					return false
+				}
+				return true
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b message) int { return strings.Compare(a.at, b.at) })
+	return all
+}
+
+var (
+	// words are three in a row: fewer are names, and the last words of a text that stands elsewhere as a whole.
+	words     = regexp.MustCompile(`[A-Za-z'] [A-Za-z']+ [A-Za-z']`)
+	adjoining = regexp.MustCompile("…( ?…)+")
+	ends      = "… :;,\n\t"
+	verb      = regexp.MustCompile(`%[-+#0-9.]*[a-zA-Z]`)
+)
+
+// constants notes those of a declaration.
+func constants(g *ast.GenDecl, into map[string]ast.Expr) {
+	if g.Tok != token.CONST {
+		return
+	}
+	for _, spec := range g.Specs {
+		for i, name := range spec.(*ast.ValueSpec).Names {
+			if given := spec.(*ast.ValueSpec).Values; i < len(given) {
+				into[name.Name] = given[i]
+			}
+		}
+	}
+}
+
+// fold is the value of a text, with … for what is only known when the program runs.
+func fold(x ast.Expr, known map[string]ast.Expr) string {
+	switch x := x.(type) {
+	case *ast.BasicLit:
+		if x.Kind == token.STRING {
+			text, _ := strconv.Unquote(x.Value)
+			return verb.ReplaceAllString(text, "…")
+		}
+	case *ast.Ident:
+		if value, ok := known[x.Name]; ok {
+			return fold(value, known)
+		}
+	case *ast.ParenExpr:
+		return fold(x.X, known)
+	case *ast.BinaryExpr:
+		if x.Op == token.ADD {
+			return fold(x.X, known) + fold(x.Y, known)
+		}
+	}
+	return "…"
+}
