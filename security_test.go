@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -69,4 +70,33 @@ func formOf(t *testing.T, r *http.Request) url.Values {
 		t.Errorf("the form %q: %v", body, err)
 	}
 	return values
+}
+
+// TestSuccessIsNotShown: an answer of 2xx may be a token in some wrapping. Nothing of it is in an error but its type and whose it is.
+func TestSuccessIsNotShown(t *testing.T) {
+	const opaque = canary + "-opaque"
+	for _, env := range []environment{nowhere(), appServiceAt()} {
+		for _, status := range []int{200, 201, 202, 203, 204, 206, 299} {
+			for _, body := range []string{
+				opaque, `"` + opaque + `"`, `{"value":"` + opaque + `"}`, `{"access_token":{"t":"` + opaque + `"}}`, `{"access_token":["` + opaque + `"],"expires_in":"1"}`,
+				`{"access_token":"` + opaque + `"}`, `{"access_token":"` + opaque + `","expires_in":"` + opaque + `"}`, `{"access_token":"` + opaque + `\n","expires_in":60}`,
+				`{"access_token":"` + opaque + `","expires_on":1}{`, `{"access_token":"` + opaque + `","expires_in":60,"token_type":"` + opaque + `"}`,
+				`{"error":"` + opaque + `","error_description":"` + opaque + `"}`, "<html>" + opaque,
+			} {
+				t.Run(fmt.Sprint(env.getenv(envEndpoint), " ", status, " ", body), func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						e, _ := mustFail(t, credentialAt(t, env, always(status, body), once))
+						text := fmt.Sprintf("%v %+v %#v", e, *e, e)
+						if e.RawResponse != nil {
+							raw, _ := io.ReadAll(e.RawResponse.Body)
+							text += fmt.Sprintf("%+v %s", e.RawResponse, raw)
+						}
+						if strings.Contains(text, canary) {
+							t.Errorf("the error shows the answer: %s", text)
+						}
+					})
+				})
+			}
+		}
+	}
 }
