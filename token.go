@@ -265,7 +265,7 @@ func mismatch(id ID, g grant, mustEcho bool) (got string) {
 	want := normalID(id.String())
 	for _, s := range said {
 		if s != "" && !strings.EqualFold(normalID(s), want) {
-			return oneLine(redact(s, g.token))
+			return cmp.Or(oneLine(redact(s, g.token)), "an identity that can't be printed")
 		}
 	}
 	return ""

@@ -384,6 +384,8 @@ func TestMismatch(t *testing.T) {
 		{"resource ID, opaque", ResourceID(identityID), "opaque", echo{}, ""},
 		{"system-assigned instead", ResourceID(identityID), jwtOf(`{"xms_mirid":"/subscriptions/s/resourcegroups/g/providers/Microsoft.Compute/virtualMachines/n"}`), echo{}, "/subscriptions/s/resourcegroups/g/providers/Microsoft.Compute/virtualMachines/n"},
 		{"a nasty claim", ClientID(guid), jwtOf(`{"appid":"a\r\nb"}`), echo{}, "a b"},
+		{"a claim that can't be printed", ClientID(guid), jwtOf(`{"appid":"\u0000"}`), echo{}, "an identity that can't be printed"},
+		{"an echo that can't be printed", ClientID(guid), v1, echo{clientID: "\u200b\u0001"}, "an identity that can't be printed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
