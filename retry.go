@@ -312,16 +312,15 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 		if value == "" {
 			continue
 		}
-		if n, err := strconv.ParseUint(value, 10, 64); err == nil {
-			if n > uint64(maxRetryAfter/h.unit) {
+		if strings.Trim(value, "0123456789") == "" { // first, because ParseUint calls a number too large before it has seen all of it
+			n, err := strconv.ParseUint(value, 10, 64)
+			switch {
+			case err != nil || n > uint64(maxRetryAfter/h.unit):
 				return maxRetryAfter
-			}
-			if n > 0 {
+			case n > 0:
 				return time.Duration(n) * h.unit
 			}
 			continue
-		} else if errors.Is(err, strconv.ErrRange) {
-			return maxRetryAfter
 		}
 		if h.unit == time.Second {
 			if sent, err := http.ParseTime(header.Get("Date")); err == nil {

@@ -41,6 +41,7 @@ func TestRetryAfter(t *testing.T) {
 		{"sign", []string{"Retry-After", "+7"}, 0},
 		{"unit", []string{"Retry-After", "7s"}, 0},
 		{"words", []string{"Retry-After", "soon"}, 0},
+		{"words behind what overflows", []string{"Retry-After", "20000000000000000000 years"}, 0},
 		{"another date", []string{"Retry-After", "2026-01-02T03:04:35Z"}, 0},
 		{"milliseconds as a date", []string{"retry-after-ms", "Fri, 02 Jan 2026 03:04:35 GMT"}, 0},
 		{"at the limit", []string{"Retry-After", "300"}, limit},
