@@ -15,8 +15,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -26,7 +26,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode"
 
 	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -704,42 +703,103 @@ func TestCheckArcKeyPathOnWindows(t *testing.T) {
 	})
 }
 
-// FuzzArcChallenge: whatever header arrives, only a .key directly in the agent's directory passes.
+// The key files that may be read, as a pattern and not step by step.
+var (
+	linuxKeyFile   = regexp.MustCompile(`^/var/opt/azcmagent/tokens/[^/\p{Cc}]+\.key$`)
+	windowsKeyFile = regexp.MustCompile(`^C:\\PROGRAMDATA\\AZURECONNECTEDMACHINEAGENT\\TOKENS\\[^\\:*?"<>|\p{Cc}]+\.KEY$`)
+)
+
+func isKeyFile(path, goos string) bool {
+	if goos == "windows" {
+		return windowsKeyFile.MatchString(upperASCII(strings.ReplaceAll(path, "/", `\`))) && strings.HasSuffix(path, ".key")
+	}
+	return linuxKeyFile.MatchString(path)
+}
+
+// FuzzArcChallenge: whatever header arrives, only a .key directly in the agent's directory passes, every one does, and what
+// is refused is not repeated.
 func FuzzArcChallenge(f *testing.F) {
 	for _, realm := range []string{
-		linuxKeys + "/x.key", linuxKeys + "/../x.key", linuxKeys + "/a/x.key", linuxKeys + "/x.key\x00", "/etc/passwd",
-		windowsKeys + `\x.key`, `c:/programdata/azureconnectedmachineagent/tokens/x.key`, windowsKeys + `\..\x.key`,
-		windowsKeys + `\a:b.key`, `\\server\share\x.key`, windowsKeys + `\x.key `,
+		linuxKeys + "/x.key", linuxKeys + "/a6d5e2f0-1111-4222-8333-944455556666.key", linuxKeys + "/../x.key", linuxKeys + "/..key", linuxKeys + "/.key", linuxKeys + "/a/x.key", linuxKeys + "/x.key\x00",
+		linuxKeys + "//x.key", linuxKeys + "x/x.key", linuxKeys + "/x.KEY", linuxKeys + "/x.key/", linuxKeys + "/a, b=c.key", linuxKeys + "/ä.key", linuxKeys + "/\xff.key", "/etc/passwd", "x.key", "",
+		windowsKeys + `\x.key`, `c:/programdata/azureconnectedmachineagent/tokens/x.key`, windowsKeys + `\..\x.key`, windowsKeys + `\x.KEY`, `C:\ProgramData\AzureConnectedMachineAgent\Toſens\x.key`,
+		windowsKeys + `\a:b.key`, windowsKeys + `\x.key::$DATA`, `\\server\share\x.key`, `\\?\` + windowsKeys + `\x.key`, windowsKeys + `\x.key `,
 	} {
-		f.Add("Basic realm=" + realm)
-		f.Add(`basic realm="` + realm + `", charset="UTF-8"`)
-		f.Add("Bearer realm=" + realm)
-		f.Add(realm)
+		f.Add("Basic realm="+realm, "")
+		f.Add(`basic realm="`+realm+`", charset="UTF-8"`, "Bearer")
+		f.Add("Bearer realm="+realm, "BASIC  Realm = "+realm)
+		f.Add("Negotiate, Basic realm="+realm, "Basic charset=UTF-8, realm="+realm)
+		f.Add(realm, realm)
 	}
-	f.Fuzz(func(t *testing.T, header string) {
-		realm, ok := basicRealm(http.Header{"Www-Authenticate": {header}})
-		if ok && realm == "" || !strings.Contains(header, realm) {
-			t.Fatalf("%q has the realm %q, %v", header, realm, ok)
+	refusals := map[string]bool{}
+	for _, goos := range []string{"linux", "windows"} {
+		for _, realm := range []string{"/x.key", linuxKeys + "/x", windowsKeys + "/x", "\x01", windowsKeys + "/*.key"} {
+			if err := checkArcKeyPath(realm, map[string]string{"linux": linuxKeys, "windows": windowsKeys}[goos], goos); err != nil {
+				refusals[err.Error()] = true
+			}
 		}
-		if ok && !strings.Contains(strings.ToLower(header), "basic") {
-			t.Fatalf("%q is no Basic challenge, but has the realm %q", header, realm)
+	}
+	agents := map[string]*arc{}
+	for _, goos := range []string{"linux", "windows"} {
+		env := environmentOf(map[string]string{"ProgramData": `C:\ProgramData`})
+		env.goos = goos
+		source, err := newArc(env, &CredentialOptions{})
+		if err != nil {
+			f.Fatal(err)
 		}
-		for _, p := range []string{realm, header} {
-			if checkArcKeyPath(p, linuxKeys, "linux") == nil {
-				name := path.Base(p)
-				if path.Dir(p) != linuxKeys || path.Clean(p) != p || name == ".key" || path.Ext(name) != ".key" || strings.ContainsFunc(p, unicode.IsControl) {
-					t.Fatalf("passes on Linux: %q", p)
+		agents[goos] = source.(*arc)
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		header := http.Header{"Www-Authenticate": {first, second}}
+		realm, ok := basicRealm(header)
+		if ok && realm == "" || !strings.Contains(first, realm) && !strings.Contains(second, realm) {
+			t.Fatalf("%q and %q have the realm %q, %v", first, second, realm, ok)
+		}
+		isBasic := func(challenge string) bool {
+			rest, ok := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(strings.TrimSpace(challenge), "ſ", "s")), "basic ")
+			return ok && strings.HasPrefix(strings.TrimSpace(rest), "realm")
+		}
+		if ok && !isBasic(first) && !isBasic(second) {
+			t.Fatalf("neither %q nor %q is a Basic challenge, but it has the realm %q", first, second, realm)
+		}
+		// A path that is sent as the agent does, and as others might.
+		path := strings.TrimSpace(first)
+		if strings.Trim(path, ", ") != "" && !strings.Contains(path, `"`) && !strings.Contains(path, "=") {
+			for _, challenge := range []string{"Basic realm=" + path, "bAsIc  REALM = " + path + "\t", `Basic realm="` + path + `"`, `Basic realm="` + path + `", charset="UTF-8"`, "Basic realm=" + path + `, charset=UTF-8`} {
+				want := path
+				if !strings.Contains(challenge, `"`) && strings.Contains(challenge, "charset") {
+					want = strings.TrimSpace(strings.SplitN(path+", charset=", ", charset=", 2)[0])
+				}
+				if got, ok := basicRealm(http.Header{"Www-Authenticate": {"Bearer realm=x", challenge}}); !ok || got != want {
+					t.Errorf("%q has the realm %q, %v, want %q", challenge, got, ok, want)
 				}
 			}
-			if checkArcKeyPath(p, windowsKeys, "windows") == nil {
-				plain := strings.ReplaceAll(p, "/", `\`)
-				if len(plain) <= len(windowsKeys) || upperASCII(plain[:len(windowsKeys)+1]) != upperASCII(windowsKeys+`\`) {
-					t.Fatalf("passes on Windows: %q is not in the directory", p)
+		}
+		for goos, s := range agents {
+			for _, p := range []string{realm, first, linuxKeys + "/" + first, windowsKeys + `\` + first + ".key"} {
+				directory := map[string]string{"linux": linuxKeys, "windows": windowsKeys}[goos]
+				err := checkArcKeyPath(p, directory, goos)
+				if (err == nil) != isKeyFile(p, goos) {
+					t.Fatalf("on %s, %q: %v", goos, p, err)
 				}
-				name := plain[len(windowsKeys)+1:]
-				if strings.ContainsAny(name, `\:*?"<>|`) || strings.ContainsFunc(name, unicode.IsControl) || !strings.HasSuffix(name, ".key") || name == ".key" {
-					t.Fatalf("passes on Windows: %q is no key's name", name)
+				if err != nil && !refusals[err.Error()] {
+					t.Fatalf("on %s the refusal of %q is none of the texts: %v", goos, p, err)
 				}
+			}
+			for _, status := range []int{http.StatusOK, http.StatusNotFound} {
+				if _, again, err := s.follow(ask{resource: "r"}, answer{status: status, header: header}); again || (err == nil) != (status == http.StatusNotFound) {
+					t.Errorf("on %s a %d is followed: %v, %v", goos, status, again, err)
+				}
+			}
+			if isKeyFile(realm, goos) { // the machine's own, should there be an agent
+				continue
+			}
+			r, again, err := s.follow(ask{resource: "r"}, answer{status: http.StatusUnauthorized, header: header})
+			if again || err == nil || r.header != nil {
+				t.Fatalf("on %s %q is followed", goos, header)
+			}
+			if text := err.Error(); !refusals[text] && !(!ok && strings.HasPrefix(text, "a challenge without ")) {
+				t.Errorf("on %s the refusal of %q is none of the texts: %q", goos, header, text)
 			}
 		}
 	})

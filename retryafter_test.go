@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"math/big"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -73,16 +75,89 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// FuzzRetryAfter: whatever the headers and the text of an answer say, the wait is the one that a slower reading of them finds.
 func FuzzRetryAfter(f *testing.F) {
-	f.Add("", "", "7", int64(0))
-	f.Add("1500", "", "", int64(1))
-	f.Add("0", "99999999999999999999", "-1", int64(1))
-	f.Add("", "", "Fri, 02 Jan 2026 03:04:35 GMT", int64(1767323045))
-	f.Add("", "", "Friday, 02-Jan-26 03:04:35 GMT", int64(-1)<<62)
-	f.Fuzz(func(t *testing.T, ms, xms, seconds string, now int64) {
-		got := retryAfter(http.Header{"Retry-After-Ms": {ms}, "X-Ms-Retry-After-Ms": {xms}, "Retry-After": {seconds}}, time.Unix(now, 0))
+	const now = int64(1767323045) // 2026-01-02T03:04:05Z
+	const date = "Fri, 02 Jan 2026 03:04:05 GMT"
+	for _, value := range []string{
+		"7", " 7 ", "007", "0", "-7", "+7", "1.5", "1e3", "0x7", "1_000", "7s", "soon", "٧", "7, 8", "300", "301", "300001", "9223372037", "9223372036855", "18446744073709551615", "99999999999999999999", "20000000000000000000A",
+		"Fri, 02 Jan 2026 03:04:35 GMT", "Friday, 02-Jan-26 03:04:35 GMT", "Fri Jan  2 03:04:35 2026", "Fri, 02 Jan 2026 03:04:35 UTC", "Fri, 02 Jan 2026 03:04:35 +0100",
+		"Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "2026-01-02T03:04:35Z",
+	} {
+		f.Add("", "", value, "", now, "")
+		f.Add(value, "0", "", "", now, "")
+		f.Add("0", value, "7", "", now, "")
+		f.Add("", "", value, date, int64(0), "")
+		f.Add("", "", value, value, now, "retry after "+value)
+	}
+	f.Add("", "", date, "nonsense", int64(-1)<<62, "")
+	f.Add("", "", date, date, int64(1)<<62, "")
+	for _, body := range []string{
+		"The request was throttled locally; the service allows 30 requests per 10s; retry after 4s.", "Retry-After: 4", "retry after 250 ms", "RETRY AFTER 2 minutes", "retry after 1 hour",
+		"retry after 00:00:04", "retry after 4 fortnights", "retry after 4s5", "retry after 1.5 s", "retry after 1" + strings.Repeat("0", 400), "retry after never",
+	} {
+		f.Add("", "", "", "", now, body)
+		f.Add("soon", "-1", "", "", now, `{"error":{"code":"TooManyRequests","message":"`+body+`"}}`)
+	}
+	f.Fuzz(func(t *testing.T, ms, xms, seconds, date string, unix int64, body string) {
+		header := http.Header{"Retry-After-Ms": {ms}, "X-Ms-Retry-After-Ms": {xms}, "Retry-After": {seconds}, "Date": {date}}
+		now := time.Unix(unix, 0)
+		if got, want := retryAfter(header, now), slowRetryAfter(ms, xms, seconds, date, now); got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		fabric := &serviceFabric{}
+		if got := fabric.patience(http.StatusServiceUnavailable, body); got != 0 {
+			t.Errorf("a 503 is patient for %v", got)
+		}
+		got := fabric.patience(http.StatusTooManyRequests, body)
 		if got < 0 || got > 5*time.Minute {
-			t.Errorf("got %v, want 0 to 5 minutes", got)
+			t.Errorf("the text means %v, want 0 to 5 minutes", got)
+		}
+		said := strings.ToLower(body)
+		if got > 0 && !(strings.Contains(said, "retry after") || strings.Contains(said, "retry-after")) {
+			t.Errorf("%q means %v", body, got)
+		}
+		// Of the text it is the first that says it, so what comes behind changes nothing.
+		if after := fabric.patience(http.StatusTooManyRequests, body+"; retry after 299 s"); got > 0 && after != got {
+			t.Errorf("%q means %v, and %v with more behind it", body, got, after)
+		}
+		if after := fabric.patience(http.StatusTooManyRequests, "retry after 299 s; "+body); after != 299*time.Second {
+			t.Errorf("behind another, %q changes that to %v", body, after)
 		}
 	})
+}
+
+// slowRetryAfter reads the headers as their definitions say: decimal digits of any length, or one of HTTP's three dates.
+func slowRetryAfter(ms, xms, seconds, date string, now time.Time) time.Duration {
+	const limit = 5 * time.Minute
+	for i, value := range []string{ms, xms, seconds} {
+		value = strings.TrimSpace(value)
+		unit := []time.Duration{time.Millisecond, time.Millisecond, time.Second}[i]
+		if value != "" && strings.Trim(value, "0123456789") == "" {
+			n, _ := new(big.Int).SetString(value, 10)
+			switch wait := n.Mul(n, big.NewInt(int64(unit))); {
+			case wait.Cmp(big.NewInt(int64(limit))) > 0:
+				return limit
+			case wait.Sign() > 0:
+				return time.Duration(wait.Int64())
+			}
+		} else if i == 2 {
+			if sent, ok := slowDate(date); ok {
+				now = sent
+			}
+			if at, ok := slowDate(value); ok && at.After(now) {
+				return min(at.Sub(now), limit)
+			}
+		}
+	}
+	return 0
+}
+
+func slowDate(value string) (time.Time, bool) {
+	for _, layout := range []string{"Mon, 02 Jan 2006 15:04:05 GMT", "Monday, 02-Jan-06 15:04:05 MST", "Mon Jan _2 15:04:05 2006"} {
+		if at, err := time.Parse(layout, value); err == nil {
+			return at, true
+		}
+	}
+	return time.Time{}, false
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -19,6 +21,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
@@ -1222,4 +1225,72 @@ func TestServiceFabricLogOfParameters(t *testing.T) {
 			t.Errorf("%s is shown: %v, want %v", name, got, want)
 		}
 	}
+}
+
+// FuzzThumbprint: a thumbprint is 40 hexadecimal digits in any of the tools' spellings, no other value is one, and only the
+// certificate with it is the service's.
+func FuzzThumbprint(f *testing.F) {
+	const thumbprint = "0123456789ABCDEF0123456789abcdef01234567"
+	for _, value := range []string{
+		thumbprint, strings.ToLower(thumbprint), strings.ToUpper(thumbprint), thumbprint[:39], thumbprint + "0", thumbprint + thumbprint[:24], "", " ", ":",
+		"01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67", "01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67", " " + thumbprint + "\r\n", "01\u00a02" + thumbprint[3:],
+		"\u200e" + thumbprint, "0x" + thumbprint[2:], strings.Replace(thumbprint, "0", "O", 1), strings.Replace(thumbprint, "1", "١", 1), thumbprint[:38] + "\xff\xff", strings.ReplaceAll(thumbprint, "0", "-"),
+	} {
+		f.Add(value, []byte("certificate"))
+	}
+	f.Fuzz(func(t *testing.T, value string, certificate []byte) {
+		var want []byte
+		isOne, high := value != "", true
+		for _, r := range value {
+			if r == ':' || unicode.IsSpace(r) {
+				continue
+			}
+			digit := strings.IndexRune("0123456789abcdef", unicode.ToLower(r))
+			if digit < 0 || r > unicode.MaxASCII {
+				isOne = false
+				break
+			}
+			if high {
+				want = append(want, byte(digit)<<4)
+			} else {
+				want[len(want)-1] |= byte(digit)
+			}
+			high = !high
+		}
+		isOne = isOne && high && len(want) == 20
+		got, err := parseThumbprint(value)
+		if isOne != (err == nil) || isOne && !bytes.Equal(got, want) {
+			t.Fatalf("%q is %x, %v, want %x, %v", value, got, err, want, isOne)
+		}
+		if err != nil {
+			wantErrorText(t, err, "IDENTITY_SERVER_THUMBPRINT: is ", ": want 40 hexadecimal digits")
+			if len(err.Error()) > 120 || len(value) > 8 && strings.Contains(err.Error(), value) {
+				t.Errorf("the error repeats the value: %q", err)
+			}
+		}
+
+		sum := sha1Of(certificate)
+		shown := tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: certificate}, {Raw: []byte("of an authority")}}}
+		for _, spelling := range []string{fmt.Sprintf("%x", sum), fmt.Sprintf("%X", sum), fmt.Sprintf("% X ", sum), strings.ReplaceAll(fmt.Sprintf("% x", sum), " ", ":")} {
+			own, err := parseThumbprint(spelling)
+			if err != nil || checkPin(shown, own) != nil {
+				t.Errorf("%q is not the thumbprint of the certificate: %v", spelling, err)
+			}
+			// Any other bit is another certificate.
+			for i := range own {
+				own[i] ^= 1 << (len(certificate) % 8)
+				var refused *pinError
+				if err := checkPin(shown, own); !errors.As(err, &refused) {
+					t.Errorf("%x passes for %x: %v", own, sum, err)
+				}
+				own[i] ^= 1 << (len(certificate) % 8)
+			}
+			if checkPin(tls.ConnectionState{}, own) == nil || checkPin(shown, own[:19]) == nil || checkPin(shown, nil) == nil {
+				t.Error("no certificate passes, or half a thumbprint")
+			}
+		}
+		if err := checkPin(shown, got); (err == nil) != bytes.Equal(got, sum[:]) {
+			t.Errorf("%q for %x: %v", value, sum, err)
+		}
+	})
 }

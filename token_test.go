@@ -2,7 +2,6 @@ package identity
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -438,68 +437,6 @@ func TestAcceptedStatuses(t *testing.T) {
 			})
 		})
 	}
-}
-
-func FuzzParseToken(f *testing.F) {
-	for _, seed := range []string{
-		`{"access_token":"0123456789012345678901234567890123456789","expires_in":"3600","token_type":"Bearer"}`,
-		`{"access_token":"t","expires_on":"1/16/2020 5:24:12 AM +00:00","refresh_in":1}`,
-		`{"access_token":"t","expires_on":"2024-10-18T19:51:37.0000000+00:00"}`,
-		`{"access_token":"` + jwtOf(`{"exp":1800000000}`) + `"}`,
-		`{"access_token":"t\n","expires_on":1e300}`,
-		`{"access_token":"t","expires_on":-1,"expires_in":99999999999999999999}`,
-		`{"access_token":"t","expires_on":"AM PM 00 PM"}`,
-		`[]`, `null`, `{`, `<html>`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		g, err := parseToken(body, parsedAt)
-		if err == nil {
-			if g.token == "" || !g.expiresOn.After(parsedAt) || g.refreshIn < 0 {
-				t.Errorf("accepted a token of %d bytes that ends at %v, refresh in %v", len(g.token), g.expiresOn, g.refreshIn)
-			}
-			return
-		}
-		if strings.ContainsAny(err.Error(), "\r\n") || len(err.Error()) > 600 {
-			t.Errorf("error is not one short line: %q", err)
-		}
-		var r struct {
-			Token string `json:"access_token"`
-		}
-		if json.Unmarshal(body, &r) == nil && len(r.Token) >= 20 && strings.Count(string(body), r.Token) == 1 && strings.Contains(err.Error(), r.Token) {
-			t.Errorf("error shows the token: %q", err)
-		}
-	})
-}
-
-func FuzzClaims(f *testing.F) {
-	f.Add(jwtOf(`{"exp":1800000000,"appid":"a","oid":"o","xms_mirid":"/r"}`), "a", "")
-	f.Add(jwtOf(`{"appid":{"a":[1]}}`), "a", "b\n")
-	f.Add("..", "", "a")
-	f.Add("opaque", "a", "")
-	f.Add("a.====.b", "/", "/")
-	f.Fuzz(func(t *testing.T, token, id, echoed string) {
-		claims := claimsOf(token)
-		for _, raw := range []json.RawMessage{claims.Exp, claims.AppID, claims.Azp, claims.OID, claims.MIRID} {
-			if s := text(raw); s != strings.TrimSpace(s) {
-				t.Errorf("claim %q reads %q", raw, s)
-			}
-		}
-		g := grant{token: token, echo: echo{echoed, echoed, "", echoed}}
-		if got := mismatch(nil, g, false); got != "" {
-			t.Errorf("nobody asked, got %q", got)
-		}
-		for _, id := range []ID{ClientID(id), ObjectID(id), ResourceID(id)} {
-			got := mismatch(id, g, false)
-			if strings.ContainsAny(got, "\r\n") || len(got) > maxMessage+len("…") {
-				t.Errorf("%T: not one short line: %q", id, got)
-			}
-			if strings.Count(token, ".") != 2 && strings.EqualFold(echoed, id.String()) && got != "" {
-				t.Errorf("%T %q contradicts its own echo: %q", id, id, got)
-			}
-		}
-	})
 }
 
 // TestMilliseconds: a date that is none yields to the other fields, and only alone it is read as what it must be.

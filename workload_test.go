@@ -1158,35 +1158,49 @@ func exactJSON(tb testing.TB, text string) any {
 	return v
 }
 
+// FuzzWithCapability: claims come out of a resource's challenge, and go to Entra with the capability and nothing else added,
+// nothing lost, no number rounded. What is refused is not repeated.
 func FuzzWithCapability(f *testing.F) {
-	for _, seed := range []string{"", "{}", cp1, "null", `{"access_token":[]}`, `{"access_token":{"xms_cc":1,"nbf":{"essential":true}},"x":"\ud800"}`, "{\"a\":1}\n{}", "\xff"} {
+	for _, seed := range []string{
+		"", "{}", cp1, rejectedClaims, "null", `{"access_token":null}`, `{"access_token":[]}`, `{"access_token":{"xms_cc":1,"nbf":{"essential":true}},"x":"\ud800"}`, "{\"a\":1}\n{}", "\xff",
+		`{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`, `{"access_token":{"capolids":{"essential":true,"values":["aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"]}},"id_token":{"auth_time":null}}`,
+		`{"access_token":{"n":12345678901234567890123,"f":1.10,"e":1E400}}`, `{"access_token":{},"access_token":{"a":1}}`, `{"Access_Token":{"a":1}}`, `{"access_token":{"x":"a<b>&c\u2028"}}`,
+		"eyJhY2Nlc3NfdG9rZW4iOnt9fQ==",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, claims string) {
 		got, err := withCapability(claims)
-		var all map[string]any
+		before := map[string]any{}
+		broken := errors.New("more than one value")
+		if claims == "" {
+			broken = nil
+		} else if d := json.NewDecoder(strings.NewReader(claims)); true {
+			d.UseNumber()
+			if e := d.Decode(&before); e != nil || d.Decode(new(any)) == io.EOF {
+				broken = e
+			}
+		}
+		was, isObject := before["access_token"].(map[string]any)
+		acceptable := broken == nil && before != nil && (isObject || before["access_token"] == nil)
+		if acceptable != (err == nil) {
+			t.Fatalf("%q: error is %v, want one: %v", claims, err, !acceptable)
+		}
 		if err != nil {
-			if json.Unmarshal([]byte(claims), &all) == nil && all != nil {
-				if _, ok := all["access_token"].(map[string]any); ok || all["access_token"] == nil {
-					t.Errorf("refuses %q: %v", claims, err)
-				}
+			wantErrorText(t, err, "GetToken: Claims: ")
+			if len(err.Error()) > 100 || len(claims) > 20 && strings.Contains(err.Error(), claims) {
+				t.Errorf("the error repeats the claims: %q", err)
 			}
 			return
 		}
-		if err := json.Unmarshal([]byte(got), &all); err != nil {
-			t.Fatalf("%q became %q: %v", claims, got, err)
-		}
+		all := exactJSON(t, got).(map[string]any)
 		access, _ := all["access_token"].(map[string]any)
 		if diff := cmp.Diff(map[string]any{"values": []any{"CP1"}}, access["xms_cc"]); diff != "" {
 			t.Errorf("xms_cc of %q (-want +got):\n%s", claims, diff)
 		}
-		before := map[string]any{}
-		if claims != "" {
-			if err := json.Unmarshal([]byte(claims), &before); err != nil {
-				t.Fatalf("accepts %q", claims)
-			}
+		if again, err := withCapability(got); err != nil || again != got {
+			t.Errorf("%q became %q, and then %q, %v", claims, got, again, err)
 		}
-		was, _ := before["access_token"].(map[string]any)
 		for _, m := range []map[string]any{access, was} {
 			delete(m, "xms_cc")
 		}
