@@ -2,7 +2,6 @@ package identity
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"runtime"
 	"slices"
@@ -487,69 +486,6 @@ func TestHostNames(t *testing.T) {
 			t.Errorf("Host(%q).String() is %q, want %q", string(host), got, want)
 		}
 	}
-}
-
-func FuzzDetect(f *testing.F) {
-	const local = "http://localhost:4141/msi/token"
-	f.Add("", "", "", "", "", "", "", "")
-	f.Add(local, "1", "", "", "", "", "", "imds")
-	f.Add(local, "1", "1", "", "", "", "", "")
-	f.Add(local, "", "", "http://localhost:40342", "", "", "", "appservice")
-	f.Add("", "", "", "", local, "1", "", "moon")
-	f.Add("http://user:password@h:99/%2e?q#f", "\r\n", "", "", "", "", "", "")
-	f.Add("", "", "", "", "", "", "http://u@[::1%25lo]:1/a//", "")
-	f.Add("", "", "", "", "", "", "//[::%25\xae]", "")
-	f.Fuzz(func(t *testing.T, endpoint, header, thumbprint, imds, msi, secret, authority, host string) {
-		const mark = "QJX7canaryVBK2"
-		for _, s := range []string{endpoint, thumbprint, imds, msi, authority, host} {
-			if strings.Contains(s, mark) {
-				t.Skip()
-			}
-		}
-		if header != "" {
-			header = mark + header
-		}
-		if secret != "" {
-			secret = mark + secret
-		}
-		env := environmentOf(map[string]string{
-			envEndpoint: endpoint, envHeader: header, envThumbprint: thumbprint, envIMDS: imds, envMSI: msi, envMSISecret: secret, envAuthority: authority,
-		})
-		d := detect(env)
-		if d.Reason == "" || !slices.ContainsFunc(detectionTable, func(r struct {
-			row      string
-			host     Host
-			endpoint string
-		}) bool {
-			return r.host == d.Host
-		}) {
-			t.Errorf("detected %+v", d)
-		}
-		if text := fmt.Sprintf("%+v", d); strings.Contains(text, mark) || strings.ContainsAny(text, "\r\n") {
-			t.Errorf("detection shows a secret or breaks the line: %q", text)
-		}
-		if u, err := url.Parse(d.Endpoint); err == nil && (u.User != nil || u.RawQuery != "" || u.Fragment != "") {
-			t.Errorf("endpoint %q shows more than an address", d.Endpoint)
-		}
-		cred, err := newCredential(&CredentialOptions{ClientOptions: optionsWith(always(500, "")), Host: Host(host)}, env)
-		if err != nil {
-			wantErrorText(t, err)
-			if strings.Contains(err.Error(), mark) {
-				t.Errorf("error shows a secret: %v", err)
-			}
-			return
-		}
-		if want := d.Host; host == "" && cred.Host() != want || host != "" && cred.Host() != Host(host) {
-			t.Errorf("credential's host is %q, detected %q, asked for %q", cred.Host(), want, host)
-		}
-		r, err := cred.sender.source.request(ask{resource: "https://vault.azure.net"})
-		if err != nil {
-			t.Fatalf("constructor passed what the request refuses: %v", err)
-		}
-		if r.url.Host == "" || r.url.User != nil || r.url.Query().Get("resource") != "https://vault.azure.net" {
-			t.Errorf("request goes to %q", r.url)
-		}
-	})
 }
 
 // TestMovedIMDSOnAnArcMachine: a variable that somebody set says more than a file that the machine carries.

@@ -50,12 +50,14 @@ func lastFields(object []byte, names ...string) (map[string]json.RawMessage, boo
 	}
 	found := map[string]json.RawMessage{}
 	d := json.NewDecoder(bytes.NewReader(object))
-	switch first, _ := d.Token(); first {
-	case nil: // null, which changes nothing
-		return found, true
-	default:
+	first, err := d.Token()
+	switch {
+	case err != nil: // a number that is too large
 		return nil, false
-	case json.Delim('{'):
+	case first == nil: // null, which changes nothing
+		return found, true
+	case first != json.Delim('{'):
+		return nil, false
 	}
 	for d.More() {
 		key, err := d.Token()
@@ -111,7 +113,7 @@ func FuzzParseToken(f *testing.F) {
 		`{"access_token":"a","ACCESS_TOKEN":"b","acceſſ_toKen":"c","expires_in":1}`, `{"access_token":{"access_token":"a"},"expires_in":1}`,
 		`{"access_token":"0123456789","token_type":"x0123456789x","expires_in":1}`, `{"access_token":"0123456789","token_type":"\u0030123456789","expires_in":1}`,
 		`{"access_token":"t","refresh_in":1.5,"expires_in":"0x10"}`, `{"error":"invalid_request","error_description":"Identity not found"}`,
-		`[]`, `null`, `{`, `<html>`, `{}{}`, ``,
+		`[]`, `null`, `1E1000`, `{`, `<html>`, `{}{}`, ``,
 	}, hostsAnswers...) {
 		f.Add([]byte(seed))
 	}
