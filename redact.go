@@ -14,13 +14,18 @@ var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
 
 const redacted = "REDACTED"
 
-var jsonEscape = regexp.MustCompile(`\\(u[0-9A-Fa-f]{4}|["\\/])`)
+// jsonEscape finds those that can stand for a piece of a secret. Two of them make one character beyond U+FFFF.
+var jsonEscape = regexp.MustCompile(`\\(u[dD][89ABab][0-9A-Fa-f]{2}\\u[dD][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|["\\/])`)
 
 // unescapeJSON undoes the escapes of a JSON string, wherever in the text they are.
 func unescapeJSON(text string) string {
 	return jsonEscape.ReplaceAllStringFunc(text, func(escape string) string {
 		if r, _, _, err := strconv.UnquoteChar(strings.Replace(escape, `\/`, `/`, 1), '"'); err == nil {
 			return string(r)
+		}
+		var pair string // such escapes are rare, and this is slower
+		if json.Unmarshal([]byte(`"`+escape+`"`), &pair) == nil {
+			return pair
 		}
 		return escape
 	})
@@ -68,6 +73,7 @@ func redact(text string, secrets ...string) string {
 // conceal is redact for texts of our own.
 func conceal(text string, secrets ...string) string {
 	for _, secret := range secrets {
+		secret = strings.TrimSpace(secret) // as it is sent: net/http takes off what is around a header's value
 		if secret == "" {
 			continue
 		}
