@@ -195,6 +195,7 @@ az login --tenant "x" --scope "https://vault.azure.net/.default"`
 		{"killed by a signal", &exitError{-1, ""}, false, false, "", []string{"without a word"}},
 		{"another system's error", errors.New("fork/exec /usr/bin/az: exec format error"), false, false, "", []string{"can't run az: fork/exec /usr/bin/az: exec format error"}},
 		{"many lines and escapes", &exitError{1, nasty}, false, false, "", nil},
+		{"a book of digits", &exitError{1, "ERROR: AADSTS" + strings.Repeat("7", 5000)}, false, false, "AADSTS7777777777", []string{"error?code=7777777777 says"}},
 		{"a book", &exitError{1, strings.Repeat("complaint ", 10000)}, false, false, "", []string{"complaint complaint"}},
 	})
 }

@@ -25,8 +25,8 @@ func (f fault) each(change func(string) string) fault {
 func (f fault) fromEntra() bool { return f.entra != "" }
 
 var (
-	entraNumber = regexp.MustCompile(`AADSTS\d+`)
-	digits      = regexp.MustCompile(`\d+`) // [500011], or "[500011]"
+	entraNumber = regexp.MustCompile(`AADSTS\d{1,10}`) // they have up to 7 digits; a book of digits is no number
+	digits      = regexp.MustCompile(`\d{1,10}`)       // [500011], or "[500011]"
 )
 
 // parseFault reads an error body:

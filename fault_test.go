@@ -30,6 +30,7 @@ func TestParseFault(t *testing.T) {
 		{"Entra, several lines", `{"error":"e","error_description":"AADSTS700016: not found.\r\nTrace ID: t\r\nCorrelation ID: c\r\nTimestamp: 2026","correlation_id":"c"}`, nil, fault{"e", "AADSTS700016: not found.", "c", "AADSTS700016", true}},
 		{"Entra, one long line", `{"error":"e","error_description":"AADSTS700016: not found. Trace ID: t Correlation ID: c Timestamp: 2026","correlation_id":"c"}`, nil, fault{"e", "AADSTS700016: not found.", "c", "AADSTS700016", true}},
 		{"Entra, through App Service", `{"statusCode":400,"message":"no token: AADSTS500011: x","correlationId":"c"}`, nil, fault{"", "no token: AADSTS500011: x", "c", "AADSTS500011", true}},
+		{"Entra, a book of digits", `{"error":"e","error_codes":[` + strings.Repeat("7", 5000) + `]}`, nil, fault{"e", "AADSTS7777777777:", "", "AADSTS7777777777", true}},
 		{"Entra, as text", "AADSTS90002: no", nil, fault{"", "AADSTS90002: no", "", "AADSTS90002", false}},
 		{"legacy App Service", `{"ExceptionMessage":"m","ErrorCode":"service_unavailable","ServiceErrorCodes":null,"StatusCode":503,"Message":null,"CorrelationId":"c"}`, nil, fault{"service_unavailable", "m", "c", "", true}},
 		{"App Service", `{"statusCode":400,"message":"m","correlationId":"c"}`, nil, fault{"", "m", "c", "", true}},
