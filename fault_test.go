@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -205,31 +204,6 @@ func TestOneLine(t *testing.T) {
 		}
 		if n := len(oneLine(strings.Repeat("a", 1<<20))); n > 300 {
 			t.Errorf("%d characters, documented are at most 300", n)
-		}
-	})
-}
-
-func FuzzParseFault(f *testing.F) {
-	f.Add(imdsError, "")
-	f.Add(appServiceError, "c")
-	f.Add(`{"error":{"code":"c","message":"m\u2028\u0085"}}`, "a\r\nb")
-	f.Add("<html>\xff\n", "\x00")
-	f.Add(strings.Repeat("世", 200), strings.Repeat("a", 1000))
-	f.Fuzz(func(t *testing.T, body, header string) {
-		got := parseFault(http.Header{"X-Correlation-Id": {header}}, body)
-		for name, s := range map[string]string{"code": got.code, "message": got.message, "correlation ID": got.correlationID} {
-			if !utf8.ValidString(s) || len(s) > maxMessage+len("…") {
-				t.Errorf("%s is not UTF-8 or has %d bytes: %q", name, len(s), s)
-			}
-			if strings.ContainsFunc(s, func(r rune) bool {
-				return r == '\u2028' || r == '\u2029' || r == '\u0085' || unicode.IsControl(r) && r < 0x80
-			}) {
-				t.Errorf("%s is not one line: %q", name, s)
-			}
-		}
-		const secret = "QJX7canaryVBK2"
-		if !strings.Contains(redacted, body) && strings.Contains(redact(body+secret+body, secret), secret) {
-			t.Errorf("redact leaves the secret in %q", body)
 		}
 	})
 }

@@ -1,0 +1,260 @@
+package identity
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// recorded are the hosts' refusals in testdata.
+func recorded(tb testing.TB) []string {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/*/*.json")
+	if err != nil || len(files) < 40 {
+		tb.Fatalf("%d refusals, %v", len(files), err)
+	}
+	var bodies []string
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		bodies = append(bodies, string(body))
+	}
+	return bodies
+}
+
+// escapes are the ways in which a secret comes back: as it is, or as JSON, HTML and URLs write it, and how each is read.
+var escapes = []struct {
+	name   string
+	encode func(string) string
+	decode func(string) string
+}{
+	{"plain", func(s string) string { return s }, func(s string) string { return s }},
+	{"JSON", func(s string) string { b, _ := json.Marshal(s); return string(b[1 : len(b)-1]) }, decodeJSON},
+	{"JSON in ASCII", func(s string) string {
+		var b strings.Builder
+		for _, unit := range utf16.Encode([]rune(s)) {
+			fmt.Fprintf(&b, `\u%04X`, unit)
+		}
+		return b.String()
+	}, decodeJSON},
+	{"JSON with slashes", func(s string) string {
+		b, _ := json.Marshal(s)
+		return strings.ReplaceAll(string(b[1:len(b)-1]), "/", `\/`)
+	}, decodeJSON},
+	{"HTML", html.EscapeString, html.UnescapeString},
+	{"path", url.PathEscape, decodeURL},
+	{"query", url.QueryEscape, func(s string) string { return decodeURL(strings.ReplaceAll(s, "+", " ")) }},
+}
+
+// decodeJSON reads what there is of a JSON string's escapes, wherever in a text they are.
+func decodeJSON(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		var units []uint16
+		for i+6 <= len(s) && s[i:i+2] == `\u` {
+			unit, err := strconv.ParseUint(s[i+2:i+6], 16, 16)
+			if err != nil {
+				break
+			}
+			units, i = append(units, uint16(unit)), i+6
+		}
+		switch {
+		case len(units) > 0:
+			b.WriteString(string(utf16.Decode(units)))
+		case i+1 < len(s) && s[i] == '\\' && strings.IndexByte(`"\/`, s[i+1]) >= 0:
+			b.WriteByte(s[i+1])
+			i += 2
+		default:
+			b.WriteByte(s[i])
+			i++
+		}
+	}
+	return b.String()
+}
+
+// decodeURL does the same for a URL's.
+func decodeURL(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+3 <= len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// FuzzRedact: a secret that somebody repeats is not shown, in whichever two escapes one in the other, nor is a token.
+func FuzzRedact(f *testing.F) {
+	for i, secret := range []string{
+		"QJX7canaryVBK2", "c2VjcmV0+dmFsdWU=", "c2VjcmV0/dmFsdWU=", `s3<cr>&"et\`, "0A1B2C3D-1111-4222-8333-944455556666", "a", "ED", "größe 世界 😀", "  blanks around ", "100%25", "&amp;", `\u0041`, "+ +",
+		jwtOf(`{"appid":"a"}`),
+	} {
+		for j, around := range []string{"", "you sent ", `{"statusCode":403,"message":"`, `\`, "%", "&", "<a href='", "access_token", "eyJhbGciOiJub25l"} {
+			f.Add(around, secret, "\"}", byte(i+j), byte(i))
+		}
+	}
+	for _, body := range recorded(f) {
+		f.Add(body, "QJX7canaryVBK2", body, byte(1), byte(1))
+	}
+	f.Fuzz(func(t *testing.T, before, secret, behind string, inner, outer byte) {
+		one, other := escapes[int(inner)%len(escapes)], escapes[int(outer)%len(escapes)]
+		sent := strings.TrimSpace(secret) // as net/http sends it
+		if validateSecret("X", secret) != nil || !utf8.ValidString(secret) || len(before)+len(behind) > maxReadBody {
+			t.Skip()
+		}
+		shown := redact(before+other.encode(one.encode(sent))+behind, secret)
+		if jwtLike.MatchString(shown) {
+			t.Errorf("a token is shown: %q", shown)
+		}
+		if strings.Contains(redacted, sent) { // a secret that is a piece of that word
+			return
+		}
+		for what, text := range map[string]string{"plain": shown, "read once": other.decode(shown), "read in another way": one.decode(shown), "read twice": one.decode(other.decode(shown))} {
+			if strings.Contains(text, sent) {
+				t.Errorf("the secret %q, as %s in %s, is shown when %s: %q", sent, one.name, other.name, what, shown)
+			}
+		}
+		if again := redact(shown, secret); again != shown {
+			t.Errorf("%q becomes %q when looked at again", shown, again)
+		}
+	})
+}
+
+// FuzzParseFault: what any host's answer without a token says becomes an error of one line of printable text, bounded, without
+// the secret that was sent and without a token; and the words are those of the hosts' shapes.
+func FuzzParseFault(f *testing.F) {
+	for i, body := range append(recorded(f), imdsError, appServiceError, `{"error":{"code":"c","message":"m\u2028\u0085"}}`, "<html>\xff\n", "", " ", "Required metadata header not specified or not correct",
+		"connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.",
+		`{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, `{"Code":"AKV10000","Message":"m"}`, "AADSTS"+strings.Repeat("7", 2000), `{"error":"e","error_codes":[`+strings.Repeat("7", 2000)+`]}`,
+		strings.Repeat("世", 200), `{"access_token":"t","expires_in":3600}`, `{"error":"`+jwtOf("{}")+`"}`, `{"error_description":"AADSTS700016: x Trace ID: y"}`, hostsAnswers[0],
+	) {
+		f.Add(body, "c", uint16(400+i%4), byte(i), uint16(i), byte(i))
+		f.Add(body, "a\r\nb", []uint16{200, 202, 204, 301, 404, 405, 410, 429, 500, 503, 600, 0}[i%12], byte(i/7), uint16(len(body)/2), byte(i))
+	}
+	type host struct {
+		sender *sender
+		secret string
+	}
+	const secret = "QJX7canary<VBK2/+="
+	var hosts []host
+	for _, env := range everyHost(f, secret) {
+		cred, err := newCredentialIn(newRealm(), &CredentialOptions{}, env)
+		if err != nil {
+			f.Fatal(err)
+		}
+		r, err := cred.sender.source.request(ask{resource: "https://vault.azure.net"})
+		if err != nil {
+			f.Fatal(err)
+		}
+		hosts = append(hosts, host{cred.sender, r.secret})
+	}
+	f.Fuzz(func(t *testing.T, body, header string, status uint16, which byte, at uint16, escape byte) {
+		h, e := hosts[int(which)%len(hosts)], escapes[int(escape)%len(escapes)]
+		if strings.Contains(body+header, "QJX7") || len(body) > maxReadBody {
+			t.Skip()
+		}
+		cut := min(int(at), len(body))
+		echo := body[:cut] + e.encode(secret) + body[cut:]
+		tr := &trial{sender: h.sender, ask: ask{resource: "https://vault.azure.net"}, endpoint: h.sender.source.endpoint(), secrets: []string{secret}, start: time.Now(), tally: &tally{}}
+		got := answer{status: int(status), header: http.Header{"X-Correlation-Id": {header + e.encode(secret)}, "Server": {"IMDS/1" + secret}, "Retry-After": {header}}, body: []byte(echo)}
+		got.raw = &http.Response{Request: &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: "h", RawQuery: "resource=r&sig=" + url.QueryEscape(secret)}}}
+		failed := tr.judge(got)
+		if (failed == nil) != tr.granted || failed == nil && (tr.grant.token == "" || status != 200 && status != 202) {
+			t.Fatalf("%s: %d %q: granted %v, failure %v", h.sender.source.host(), status, echo, tr.granted, failed)
+		}
+		if failed == nil {
+			return
+		}
+		err := failed.forCaller()
+		texts := map[string]string{"Error": err.Error(), "%+v": fmt.Sprintf("%+v %+v", err, *err), "Code": err.Code, "Message": err.Message, "CorrelationID": err.CorrelationID}
+		if err.RawResponse != nil {
+			raw, _ := io.ReadAll(err.RawResponse.Body)
+			texts["body"] = string(raw)
+			texts["header"] = fmt.Sprint(err.RawResponse.Header, err.RawResponse.Request.URL, err.RawResponse.Status)
+			if len(raw) > 16<<10 || status >= 200 && status < 300 && len(raw) > 0 {
+				t.Errorf("%d bytes of the answer are kept after a %d", len(raw), status)
+			}
+		}
+		for name, text := range texts {
+			for _, read := range escapes {
+				if strings.Contains(read.decode(text), "QJX7") && strings.Contains(read.decode(text), "VBK2") {
+					t.Errorf("%s: %s shows the secret to who reads it as %s: %q", h.sender.source.host(), name, read.name, text)
+				}
+			}
+			if jwtLike.MatchString(text) {
+				t.Errorf("%s: %s shows a token: %q", h.sender.source.host(), name, text)
+			}
+			if limit := map[string]int{"Error": 2000, "Code": 300, "Message": 300, "CorrelationID": 300}[name]; limit > 0 && (len(text) > limit || text != printable(text)) {
+				t.Errorf("%s: %s is not one printable line of at most %d bytes: %d bytes %q", h.sender.source.host(), name, limit, len(text), text)
+			}
+		}
+		if err.StatusCode != int(status) || failed.retryAfter < 0 || failed.retryAfter > maxRetryAfter {
+			t.Errorf("%d became %d, to be asked again in %v", status, err.StatusCode, failed.retryAfter)
+		}
+
+		// A code and a message arrive as they are, in each of the shapes.
+		code, message := printable(header), printable(body)
+		if len(code) > 300 || len(message) > 300 || code == "" || message == "" || strings.Contains(message, "AADSTS") {
+			return
+		}
+		for _, shape := range []string{
+			`{"error":%[1]s,"error_description":%[2]s,"correlation_id":%[1]s}`, `{"error":{"code":%[1]s,"message":%[2]s,"correlationId":%[1]s}}`, `{"code":%[1]s,"message":%[2]s,"correlationId":%[1]s}`,
+			`{"ExceptionMessage":%[2]s,"ErrorCode":%[1]s,"ServiceErrorCodes":null,"StatusCode":503,"Message":null,"CorrelationId":%[1]s}`,
+		} {
+			said := fmt.Sprintf(shape, quoteJSON(t, code), quoteJSON(t, message))
+			if got := parseFault(nil, said); got != (fault{code, message, code, "", true}) {
+				t.Errorf("%s is read as %+v", said, got)
+			}
+		}
+	})
+}
+
+// everyHost are environments of all hosts, with one secret in the variable or the file for one.
+func everyHost(tb testing.TB, secret string) []environment {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	var list []environment
+	for _, variables := range []map[string]string{
+		nil,
+		{envEndpoint: "http://localhost:4141/msi/token", envHeader: secret},
+		{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token", envHeader: secret, envThumbprint: "0123456789ABCDEF0123456789abcdef01234567"},
+		{envMSI: "http://localhost:4141/msi/token", envMSISecret: secret},
+		{envMSI: "http://localhost:50342/oauth2/token"},
+		{envEndpoint: arcEndpoint, envIMDS: "http://localhost:40342"},
+		{envTokenFile: file, envClientID: guid, envTenantID: otherTenant},
+	} {
+		list = append(list, environmentOf(variables))
+	}
+	hosts := []Host{}
+	for _, env := range list {
+		k, _, _ := recognise(env)
+		hosts = append(hosts, k.host)
+	}
+	slices.Sort(hosts)
+	if len(slices.Compact(hosts)) != len(kinds) {
+		tb.Fatalf("the environments are of %q", hosts)
+	}
+	return list
+}
