@@ -1,0 +1,156 @@
+package identity
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+)
+
+// cliOf is the part of a developer's credential that runs the tool.
+func cliOf(tb testing.TB, cred azcore.TokenCredential) *cli {
+	tb.Helper()
+	switch c := cred.(type) {
+	case *AzureCLICredential:
+		return c.acquirer.(*cli)
+	case *AzureDeveloperCLICredential:
+		return c.acquirer.(*cli)
+	}
+	tb.Fatalf("%T runs no tool", cred)
+	return nil
+}
+
+var toolRefusals = regexp.MustCompile(`^(azd? printed no JSON object with a token|the token response has no (accessToken|token)|the (accessToken|token) contains characters that no token has|` +
+	`token_type is ("[^\n]*"), want Bearer|azd? doesn't say when the token expires: [a-zA-Z_, ']+|the token expired at [0-9TZ:-]+, [0-9a-z.µ]+ ago)$`)
+
+// FuzzTool: of what az and azd print, a token is taken only out of its field and ends when they say; and what they complain of
+// becomes one printable line without a token, which tells "nobody is logged in" only if they do.
+func FuzzTool(f *testing.F) {
+	const month = `"expiresOn":"2017-02-01 00:00:00.000000"`
+	stdouts := []string{
+		`{"accessToken":"t",` + month + `,"expires_on":1485907200,"subscription":"` + guid + `","tenant":"` + homeTenant + `","tokenType":"Bearer"}`,
+		`{"accessToken":"t",` + month + `,"subscription":"s","tenant":"t","tokenType":"Bearer"}`, `{"accessToken":"t","expiresOn":"2017-02-01 00:00:00","tokenType":"Bearer"}`,
+		"\x1b[0m{\n  \"accessToken\": \"t\",\r\n  \"expires_on\": \"1485907200\"\r\n}\r\n", `{"accessToken":"` + jwtOf(`{"exp":1485907200}`) + `","expiresOn":"N/A"}`, `{"accessToken":"t","expiresOn":null}`,
+		`{"accessToken":"0123456789","tokenType":"x0123456789x","expires_on":1485907200}`, `{"accessToken":"a","ACCESSTOKEN":null,"expires_on":1485907200}`, `{"accessToken":7}`, `{"accessToken":"t\r\nX-Evil: 1"}`,
+		`{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}`, `{"token":"t","expiresOn":"2017-02-01T02:00:00.5+02:00"}`, `{"token":"` + jwtOf(`{"exp":1483412644}`) + `","expiresOn":"2017-02-01T00:00:00Z"}`,
+		`{"token":"t","expiresOn":"2016-02-01T00:00:00Z"}`, `{"token":"t","expiresOn":1485907200}`, `{"token":null}`, "WARNING: You have 2 updates available.\n{}", "", "null", "1E1000", "[]", "<html>",
+	}
+	complaints := []string{
+		"ERROR: Please run 'az login' to setup account.\r\n", "ERROR: No subscription found. Run 'az account set' to select a subscription.", "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login",
+		"\x1b[31mERROR: AADSTS70043: The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.\x1b[0m\r\nTrace ID: t\r\nCorrelation ID: c\r\nTimestamp: 2026-01-02 03:04:05Z\r\nInteractive authentication is needed. Please run:\r\naz login --scope https://vault.azure.net/.default\r\n",
+		"ERROR: AADSTS65001: The user or administrator has not consented to use the application with ID '" + guid + "'. Send an interactive authorization request for this user and resource.",
+		"ERROR: AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication to access '" + guid + "'.", "ERROR: AADSTS500011: The resource principal named https://nope.example was not found in the tenant named Contoso.",
+		"ERROR: AADSTS" + strings.Repeat("7", 300), "'az' is not recognized as an internal or external command,\r\noperable program or batch file.", "/bin/sh: 1: az: not found", "az: python3: command not found",
+		"ERROR: The command failed with an unexpected error. Here is the traceback:\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\nPermissionError: [Errno 13] Permission denied: '/home/u/.azure/msal_token_cache.json'",
+		"DEBUG: urllib3: {\"token_type\":\"Bearer\",\"access_token\":\"t\"}", azdMessage("\nERROR: not logged in, run `azd auth login` to login\n"), azdMessage("\n") + azdError("not logged in"), azdError("fetching token: AADSTS70043: expired"),
+		azdError("reauthentication required, run `azd auth login --scope https://vault.azure.net/.default` to sign in"), azdMessage("updating") + "{\"error\":", "Error: unknown flag: --claims", "{}\n{}\n", "null\n", nasty, " \n", "",
+	}
+	for i, complaint := range complaints {
+		f.Add(stdouts[i%len(stdouts)], complaint, uint16(i%3), uint16(len(complaint)/2), byte(i))
+		f.Add(complaint, complaint, uint16(127), uint16(i), byte(2*i+1))
+	}
+	for i, stdout := range stdouts {
+		f.Add(stdout, stdout, uint16(9009), uint16(i), byte(i))
+	}
+	f.Fuzz(func(t *testing.T, stdout, stderr string, code, at uint16, which byte) {
+		d := developers[which%2]
+		const mark = "QJX7canaryVBK2"
+		if strings.Contains(stdout+stderr, "QJX7") || len(stderr) > maxComplaint {
+			t.Skip()
+		}
+		checkPrinted(t, d, []byte(stdout))
+
+		leak := []string{`"accessToken": "` + mark + `"`, `access_token=` + mark, jwtOf(`{"oid":"` + mark + `"}`), ""}[which/2%4]
+		if d.program == "azd" && leak != "" { // whose complaint is one line of many
+			leak = strings.ReplaceAll(leak, `"`, `\"`)
+		}
+		cut := min(int(at), len(stderr))
+		said := stderr[:cut] + leak + stderr[cut:]
+		tool := &fakeTool{answer: func(int) ([]byte, error) { return []byte(mark + stdout), &exitError{int(code), said} }}
+		s := cliOf(t, d.credential(t, tool))
+		a := ask{resource: "https://vault.azure.net", claims: []string{"", rejectedClaims}[which/8%2]}
+		if !s.tool.claims {
+			a.claims = ""
+		}
+		got, err := s.acquire(t.Context(), a, &tally{})
+		var e *AuthenticationError
+		if !errors.As(err, &e) || got != (grant{}) {
+			t.Fatalf("a failed run brought %v and %v", got, err)
+		}
+		payload := strings.Split(jwtOf(`{"oid":"`+mark+`"}`), ".")[1]
+		for _, text := range []string{e.Error(), fmt.Sprintf("%+v %+v", e, *e)} {
+			if strings.Contains(text, "QJX7") || strings.Contains(text, "VBK2") || strings.Contains(text, payload[:20]) || jwtLike.MatchString(text) {
+				t.Errorf("%s shows a token: %q", d.program, text)
+			}
+		}
+		if text := e.Error(); text != printable(text) || len(text) > 1200 || len(e.Message) > 300 || e.Message != printable(e.Message) {
+			t.Errorf("%s: not one printable line of some length: %d bytes, %q", d.program, len(text), text)
+		}
+		if e.Code != "" && (!strings.Contains(said, e.Code) && !strings.Contains(said, `\u`) || !regexp.MustCompile(`^AADSTS\d{1,10}$`).MatchString(e.Code)) {
+			t.Errorf("%s: the code is %q, of %q", d.program, e.Code, said)
+		}
+		missing := code == 127 || code == 9009 || strings.Contains(said, "' is not recognized")
+		loggedOut := strings.Contains(said, "az login") || strings.Contains(said, "az account set") || strings.Contains(said, "Can't find token")
+		if d.program == "azd" {
+			loggedOut = strings.Contains(strings.ToLower(said), "not logged in") || strings.Contains(said, `\u`)
+		}
+		switch unavailable := errors.Is(e, ErrUnavailable); {
+		case missing && !unavailable:
+			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
+		case !missing && unavailable && (!loggedOut || e.Code != "" || a.claims != ""):
+			t.Errorf("%s: %d %q is unavailable: %v", d.program, code, said, e)
+		case !missing && !unavailable && d.program == "az" && loggedOut && e.Code == "":
+			t.Errorf("az: %d %q is not unavailable: %v", code, said, e)
+		}
+	})
+}
+
+// checkPrinted judges what is taken out of a tool's standard output.
+func checkPrinted(t *testing.T, d developer, stdout []byte) {
+	t.Helper()
+	field, parse := "accessToken", parseAzureCLI
+	if d.program == "azd" {
+		field, parse = "token", parseAzureDeveloperCLI
+	}
+	got, err := parse(stdout, parsedAt)
+	fields, _ := lastFields(stdout, field, "expires_on", "expiresOn", "tenant")
+	token := stringIn(fields[field])
+	if err != nil {
+		said := toolRefusals.FindStringSubmatch(err.Error())
+		if said == nil || len(err.Error()) > 600 {
+			t.Fatalf("%s: the error is none of the texts: %q", d.program, err)
+		}
+		if kind, _ := strconv.Unquote(said[4]); len(token) >= 8 && strings.Contains(kind, token) || jwtLike.MatchString(kind) {
+			t.Errorf("%s: the error shows the token: %q", d.program, err)
+		}
+		return
+	}
+	if got.token == "" || got.token != token && string(fields[field]) != "null" || strings.ContainsFunc(got.token, func(r rune) bool { return r < '!' || r > '~' }) {
+		t.Errorf("%s: took the token %q, the field has %q", d.program, got.token, fields[field])
+	}
+	if got.refreshIn != 0 || got.echo != (echo{}) || d.program == "azd" && got.tenant != "" || got.tenant != text(fields["tenant"]) && d.program == "az" {
+		t.Errorf("%s: %+v has more than was printed", d.program, got)
+	}
+	end := got.expiresOn
+	if !end.After(parsedAt) || end.Year() > 9999 || end.Location() != time.UTC {
+		t.Errorf("%s: it ends at %v", d.program, end)
+	}
+	if strings.Count(got.token, ".") == 2 {
+		return
+	}
+	if n, ok := wholeIn(fields["expires_on"]); ok && d.program == "az" && n >= plausible && n <= latest && end.Unix() != n {
+		t.Errorf("az: expires_on %d became %v", n, end)
+	}
+	if d.program == "azd" {
+		var want time.Time
+		if json.Unmarshal(fields["expiresOn"], &want) == nil && !want.Equal(end) {
+			t.Errorf("azd: expiresOn %s became %v", fields["expiresOn"], end)
+		}
+	}
+}
