@@ -1,0 +1,277 @@
+package identity
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// FuzzRequest: whatever an ID, a scope, a tenant, a challenge's claims and an endpoint's own query hold, a host is asked at its
+// endpoint for exactly the identity and the resource, and a tool is given words that no shell reads more into. Scopes, tenants
+// and claims come out of other servers' answers.
+func FuzzRequest(f *testing.F) {
+	const secret = "QJX7canaryVBK2"
+	for i, id := range []string{"", guid, identityID, "a&client_id=b", "a b", "a\r\nb", "größe", "\xff", strings.Repeat("a", 1025), "%26", "a#b", "a;b=c", "/", "-x", "*"} {
+		for kind := range byte(4) {
+			f.Add(id, kind, vaultScope, "", "", "")
+		}
+		f.Add(guid, byte(i), "https://"+id+"/.default", id, "resource="+id, `{"x":"`+id+`"}`)
+	}
+	for _, scope := range []string{
+		"https://vault.azure.net", "https://vault.azure.net//.default", "https://management.azure.com/", "https://vault.azure.cn/.default", "api://AzureADTokenExchange/.default", guid, "/.default", "/.default/.default",
+		"openid offline_access", "https://x.example/?a=b&resource=c#d/.default", "--debug", "https://x.example/%0d%0a/.default", "https://x.example/&whoami/.default", `https://x.example/"&calc/.default`, "https://x.example/$(id)", strings.Repeat("a", 2049),
+	} {
+		f.Add(guid, byte(0), scope, otherTenant, "tenant=x&client_id=evil&api-version=9&resource=r", cp1)
+		f.Add(identityID, byte(2), scope, "Contoso.OnMicrosoft.com", "a=%zz&b", rejectedClaims)
+		f.Add("", byte(3), scope, "../common", "xms_cc=cp1;a", "e30=")
+	}
+	environments := everyHost(f, secret)
+	f.Fuzz(func(t *testing.T, id string, kind byte, scope, tenant, own, claims string) {
+		options := &CredentialOptions{AdditionallyAllowedTenants: []string{anyTenant}, ID: []ID{ClientID(id), ObjectID(id), ResourceID(id), nil}[kind%4]}
+		if err := validateID(options.ID); (err == nil) != isID(options.ID) {
+			t.Fatalf("%T %q: %v", options.ID, id, err)
+		}
+		asked := policy.TokenRequestOptions{Scopes: []string{scope}, TenantID: tenant, Claims: claims, EnableCAE: kind&4 != 0}
+		for _, env := range environments {
+			checkRequest(t, env, options, asked, own, secret)
+		}
+		for _, d := range developers {
+			s := cliOf(t, d.credential(t, granting(d.says)))
+			checkToolWords(t, s, asked)
+		}
+		if cred, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: id}, nowhere()); err == nil {
+			checkToolWords(t, cliOf(t, cred), asked)
+		}
+	})
+}
+
+// isID: printable, no blank around it, a path for a resource and none for the others.
+func isID(id ID) bool {
+	if id == nil {
+		return true
+	}
+	value := id.String()
+	_, isResource := id.(ResourceID)
+	for _, r := range value {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return false
+		}
+	}
+	return value != "" && len(value) <= 1024 && strings.Trim(value, " ") == value && (isResource && value[0] == '/' || !isResource && !strings.Contains(value, "/"))
+}
+
+// hostsSelectors are the names by which the hosts know an identity, by client ID, object ID and resource ID; "" if by none.
+var hostsSelectors = map[Host][3]string{
+	HostIMDS:             {"client_id", "object_id", "msi_res_id"},
+	HostArc:              {"client_id", "object_id", "msi_res_id"},
+	HostAppService:       {"client_id", "principal_id", "mi_res_id"},
+	HostAzureML:          {"clientid", "", ""},
+	HostWorkloadIdentity: {"client_id", "", ""},
+	HostServiceFabric:    {},
+	HostCloudShell:       {},
+}
+
+func checkRequest(t *testing.T, env environment, options *CredentialOptions, asked policy.TokenRequestOptions, own, secret string) {
+	t.Helper()
+	k, configured, _ := recognise(env)
+	name := ""
+	switch options.ID.(type) {
+	case ClientID:
+		name = hostsSelectors[k.host][0]
+	case ObjectID:
+		name = hostsSelectors[k.host][1]
+	case ResourceID:
+		name = hostsSelectors[k.host][2]
+	}
+	want := url.Values{}
+	if k.host == HostAppService && !strings.ContainsAny(own, "#") && !strings.ContainsFunc(own, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
+		before := env.getenv
+		env.getenv = func(name string) string {
+			if value := before(name); name != envEndpoint {
+				return value
+			} else {
+				return value + "?" + own
+			}
+		}
+		want, _ = url.ParseQuery(own)
+	}
+	cred, err := newCredentialIn(newRealm(), options, env)
+	if wanted := isID(options.ID) && (options.ID == nil || name != ""); (err == nil) != wanted && !(err != nil && options.ID != nil && len(own) > 0 && k.host == HostAppService) && !(err != nil && k.host == HostWorkloadIdentity) {
+		t.Fatalf("%s with %T %q: %v", k.host, options.ID, options.ID, err)
+	}
+	if err != nil {
+		wantErrorText(t, err)
+		return
+	}
+	v, scope, err := cred.check("GetToken", t.Context(), asked)
+	if err != nil {
+		wantErrorText(t, err, "GetToken")
+		if len(err.Error()) > 6*maxResourceLength+500 {
+			t.Errorf("the error is of %d bytes", len(err.Error()))
+		}
+		return
+	}
+	resource := strings.TrimSuffix(scope, "/.default")
+	if scope != asked.Scopes[0] || resource == "" || strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
+		t.Fatalf("%s: the scope %q passes as %q", k.host, asked.Scopes[0], scope)
+	}
+	r, err := cred.sender.source.request(ask{resource: resource, variant: v.variant, claims: asked.Claims})
+	if err != nil {
+		t.Fatalf("%s can't be asked for %q of %q with %q: %v", k.host, resource, asked.TenantID, asked.Claims, err)
+	}
+	for _, selector := range []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id"} {
+		want.Del(selector)
+	}
+	if options.ID != nil {
+		want.Set(name, options.ID.String())
+	}
+	got, endpoint := r.url.Query(), configured
+	switch k.host {
+	case HostWorkloadIdentity:
+		if options.ID == nil {
+			want.Set("client_id", guid)
+		}
+		want.Set("grant_type", "client_credentials")
+		want.Set("scope", resource+"/.default")
+		want.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		want.Set("client_assertion", secret)
+		if r.form.Get("claims") != "" { // FuzzWithCapability's business
+			want.Set("claims", r.form.Get("claims"))
+		}
+		if got = r.form; len(r.url.RawQuery) > 0 {
+			t.Errorf("the query is %q", r.url.RawQuery)
+		}
+		tenant := otherTenant
+		if asked.TenantID != "" && !strings.EqualFold(asked.TenantID, otherTenant) {
+			tenant = strings.ToLower(asked.TenantID)
+		}
+		endpoint = "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token"
+	case HostCloudShell:
+		want.Set("resource", resource)
+		got = r.form
+	default:
+		want.Set("resource", resource)
+		want.Set("api-version", map[Host]string{HostIMDS: "2018-02-01", HostAppService: "2019-08-01", HostAzureML: "2017-09-01", HostArc: "2020-06-01", HostServiceFabric: "2019-07-01-preview"}[k.host])
+		if k.host == HostServiceFabric && asked.EnableCAE {
+			want.Set("xms_cc", "cp1")
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s is asked for %q, want %q", k.host, got, want)
+	}
+	if address, _, _ := strings.Cut(r.url.String(), "?"); address != endpoint {
+		t.Errorf("%s is asked at %q, want %q", k.host, address, endpoint)
+	}
+	// As it goes over the wire.
+	sent, err := url.Parse(r.url.String())
+	if err != nil || !reflect.DeepEqual(sent.Query(), r.url.Query()) || strings.ContainsFunc(r.url.RequestURI(), func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		t.Errorf("%s is asked by %q: %v", k.host, r.url, err)
+	}
+	if (r.form == nil) != (r.method == http.MethodGet) || strings.Contains(r.url.String(), secret) {
+		t.Errorf("%s: %s %s", k.host, r.method, r.url)
+	}
+}
+
+// checkToolWords judges the words that a tool is run with.
+func checkToolWords(t *testing.T, s *cli, asked policy.TokenRequestOptions) {
+	t.Helper()
+	v, err := s.choose(asked)
+	if err == nil {
+		err = validateResource("GetToken", resourceOf(asked.Scopes[0]))
+	}
+	if err != nil {
+		wantErrorText(t, err, "GetToken")
+		return
+	}
+	words := s.arguments(s, ask{resource: resourceOf(asked.Scopes[0]), variant: v, claims: asked.Claims})
+	options := map[string]int{}
+	for i, word := range words {
+		known := map[string]bool{"-o": true, "--resource": true, "--scope": true, "--tenant": true, "--tenant-id": true, "--subscription": true, "--claims": true, "--no-prompt": true}
+		if strings.HasPrefix(word, "-") && !known[word] || word == "" {
+			t.Fatalf("%s is run with %q", s.program, words)
+		}
+		if known[word] {
+			options[word]++
+		}
+		blank := i > 0 && words[i-1] == "--subscription"
+		for _, c := range []byte(word) {
+			if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._:/-+=", c) >= 0 || c == ' ' && blank) {
+				t.Fatalf("%s is run with the word %q", s.program, word)
+			}
+		}
+	}
+	for option, n := range options {
+		if n > 1 {
+			t.Errorf("%s is run with %s %d times: %q", s.program, option, n, words)
+		}
+	}
+	line, err := windowsCommandLine(`C:/az/az.cmd`, words)
+	if err != nil {
+		t.Fatalf("%q can't be run on Windows: %v", words, err)
+	}
+	inside, ok := strings.CutPrefix(line, `cmd.exe /d /s /c "`)
+	inside, end := strings.CutSuffix(inside, `"`)
+	var read []string
+	for i, part := range strings.Split(inside, `"`) { // every other is quoted
+		if i%2 == 1 {
+			read = append(read, part)
+		} else {
+			read = append(read, strings.Fields(part)...)
+		}
+	}
+	if !ok || !end || !reflect.DeepEqual(read, append([]string{`C:/az/az.cmd`}, words...)) {
+		t.Errorf("%q is %q on Windows, which reads it as %q", words, line, read)
+	}
+}
+
+// FuzzSecretFile: of a service account's token and of Azure Arc's key only what can be sent is taken, as it is in its file; and
+// an error does not repeat it.
+func FuzzSecretFile(f *testing.F) {
+	for _, content := range []string{
+		jwtOf(`{"aud":["api://AzureADTokenExchange"],"exp":1483412644,"sub":"system:serviceaccount:default:workload"}`), jwtOf("{}") + "\n", "\r\n " + jwtOf("{}") + " \r\n", "\ufeff" + jwtOf("{}"), "e30.e30.a b", "",
+		" \n", "a\x00b", "größe", "a\xff", "\x80", "\u0085", "pa55word", "  pa55word  ", "a6d5+/==", "\xff\xfep\x00a\x00", strings.Repeat("k", 4096), strings.Repeat("k", 4097), strings.Repeat("k", 64<<10), strings.Repeat("k", 64<<10+1), strings.Repeat(" ", 70000) + "k",
+	} {
+		f.Add([]byte(content))
+	}
+	file := filepath.Join(f.TempDir(), "x.key")
+	f.Fuzz(func(t *testing.T, content []byte) {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		visible := func(s string) bool {
+			return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
+		}
+		trimmed := strings.TrimSpace(string(content))
+		got, err := readAssertion(file)
+		if want := len(content) <= 64<<10 && visible(trimmed); want != (err == nil) || want && got != trimmed {
+			t.Errorf("%q is read as the token %q, %v", content, got, err)
+		}
+		key, keyErr := readArcKey(file, "linux")
+		sendable := len(content) > 0 && len(content) <= 4096
+		for _, r := range string(content) {
+			sendable = sendable && r >= ' ' && (r < 0x7f || r > 0x9f)
+		}
+		if sendable != (keyErr == nil) || sendable && key != string(content) {
+			t.Errorf("%q is read as the key %q, %v", content, key, keyErr)
+		}
+		for _, err := range []error{err, keyErr} {
+			if err == nil {
+				continue
+			}
+			if text := err.Error(); text != printable(text) || len(trimmed) >= 12 && strings.Contains(text, trimmed) || jwtLike.MatchString(strings.ReplaceAll(text, file, "")) || len(text) > 600 {
+				t.Errorf("the error repeats the file: %q", text)
+			}
+		}
+		if _, again := errors.AsType[*passing](keyErr); again != (len(content) == 0) {
+			t.Errorf("%q: is another challenge worth it? %v: %v", content, again, keyErr)
+		}
+	})
+}
