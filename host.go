@@ -153,7 +153,7 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 	for _, k := range kinds {
 		names = append(names, strconv.Quote(string(k.host)))
 	}
-	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %q: want one of %s, or \"\" to detect it", string(want), strings.Join(names, ", "))
+	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %.100q: want one of %s, or \"\" to detect it", redact(string(want)), strings.Join(names, ", "))
 }
 
 // onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.

@@ -413,6 +413,18 @@ func TestMalformedEndpoints(t *testing.T) {
 	})
 }
 
+// TestUnknownHostIsCut: somebody may have put anything into the field, a token, too.
+func TestUnknownHostIsCut(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{strings.Repeat("moon", 1000), jwtOf("{}")} {
+		_, err := newCredential(&CredentialOptions{Host: Host(host)}, nowhere())
+		wantErrorText(t, err, "CredentialOptions.Host: unknown host ", `want one of "workloadidentity", `)
+		if err != nil && (len(err.Error()) > 600 || strings.Contains(err.Error(), host)) {
+			t.Errorf("%d bytes: %v", len(err.Error()), err)
+		}
+	}
+}
+
 func TestSecretHeaderVariable(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, value string }{
