@@ -39,6 +39,8 @@ func FuzzDetect(f *testing.F) {
 	f.Add(local, "1", "", "", "", "", "", tokenFile, guid, "contoso.example", "https://login.microsoftonline.us", "https://10.0.0.1/a/", true, "")
 	f.Add("http://user:password@h:99/%2e?q#f", "\r\n", "", "", "", "", "", "eyJhbGciOiJSUzI1NiIs.e30.s", guid, "../x", "http://h", "https://u@h", false, "")
 	f.Add("http://a/b@c", "\x7f", "", "", "http://h/eyJhbGciOiJSUzI1NiIs", " ", "", "", "", "", "", "", false, "")
+	f.Add("#0", "0", "", "", "", "", "", "", "", "", "", "", false, strings.Repeat("\x97", 2000)) // was repeated wholly
+	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, jwtOf("{}"))
 	f.Add("", "", "", "", "", "", "http://u@[::1%25lo]:1/a//", "", "", "", "", "", false, "")
 	f.Add("", "", "", "", "", "", "//[::%25\xae]", "", "", "", "", "", false, "")
 	f.Fuzz(func(t *testing.T, endpoint, header, thumbprint, imds, msi, secret, authority, file, client, tenant, entra, proxy string, agent bool, host string) {

@@ -106,7 +106,7 @@ func FuzzParseToken(f *testing.F) {
 		`{"access_token":"` + jwtOf(`{"exp":1800000000}`) + `"}`,
 		`{"access_token":"` + jwtOf(`{"exp":1483326300}`) + `","expires_on":"1483412644"}`,
 		`{"access_token":"` + jwtOf(`{"exp":1400000000}`) + `","expires_on":1400000000}`,
-		`{"access_token":"t\n","expires_on":1e300}`,
+		`{"access_token":"t\n","expires_on":1e300}`, `{"access_token":"t\u007f","expires_in":1}`,
 		`{"access_token":"t","expires_on":-1,"expires_in":99999999999999999999}`,
 		`{"access_token":"t","expires_on":253402300799}`, `{"access_token":"t","expires_on":253402300800}`, `{"access_token":"t","expires_on":"253402300799999"}`,
 		`{"access_token":"t","expires_on":"AM PM 00 PM"}`, `{"access_token":"t","expires_on":"1/1/0001 12:00:00 AM +00:00","expires_in":1}`,
