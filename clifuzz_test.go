@@ -96,7 +96,7 @@ func FuzzTool(f *testing.F) {
 			t.Errorf("%s: the code is %q, of %q", d.program, e.Code, said)
 		}
 		missing := code == 127 || code == 9009 || strings.Contains(said, "' is not recognized")
-		loggedOut := strings.Contains(said, "az login") || strings.Contains(said, "az account set") || strings.Contains(said, "Can't find token")
+		loggedOut := strings.Contains(said, "az login") || strings.Contains(said, "az account set") || strings.Contains(said, "Can't find token from MSAL cache")
 		if d.program == "azd" {
 			loggedOut = strings.Contains(strings.ToLower(said), "not logged in") || strings.Contains(said, `\u`)
 		}

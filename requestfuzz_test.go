@@ -32,6 +32,7 @@ func FuzzRequest(f *testing.F) {
 		f.Add(guid, byte(0), scope, otherTenant, "tenant=x&client_id=evil&api-version=9&resource=r", cp1)
 		f.Add(identityID, byte(2), scope, "Contoso.OnMicrosoft.com", "a=%zz&b", rejectedClaims)
 		f.Add("", byte(3), scope, "../common", "xms_cc=cp1;a", "e30=")
+		f.Add("", byte(3), scope, "", "=&x=y", "")
 	}
 	environments := everyHost(f, secret)
 	f.Fuzz(func(t *testing.T, id string, kind byte, scope, tenant, own, claims string) {
@@ -132,6 +133,8 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	}
 	if options.ID != nil {
 		want.Set(name, options.ID.String())
+	} else {
+		want.Del("") // a parameter without a name goes with the selector that there is none of
 	}
 	got, endpoint := r.url.Query(), configured
 	switch k.host {
