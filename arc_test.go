@@ -722,7 +722,7 @@ func FuzzArcChallenge(f *testing.F) {
 	for _, realm := range []string{
 		linuxKeys + "/x.key", linuxKeys + "/a6d5e2f0-1111-4222-8333-944455556666.key", linuxKeys + "/../x.key", linuxKeys + "/..key", linuxKeys + "/.key", linuxKeys + "/a/x.key", linuxKeys + "/x.key\x00",
 		linuxKeys + "//x.key", linuxKeys + "x/x.key", linuxKeys + "/x.KEY", linuxKeys + "/x.key/", linuxKeys + "/a, b=c.key", linuxKeys + "/ä.key", linuxKeys + "/\xff.key", "/etc/passwd", "x.key", "",
-		windowsKeys + `\x.key`, `c:/programdata/azureconnectedmachineagent/tokens/x.key`, windowsKeys + `\..\x.key`, windowsKeys + `\x.KEY`, `C:\ProgramData\AzureConnectedMachineAgent\Toſens\x.key`,
+		windowsKeys + `\x.key`, `c:/programdata/azureconnectedmachineagent/tokens/x.key`, windowsKeys + `\..\x.key`, windowsKeys + `\x.KEY`, `C:\ProgramData\AzureConnectedMachineAgent\To` + "\u212a" + `ens\x.key`, linuxKeys + "/a\x01b.key", windowsKeys + "\\a\x01b.key",
 		windowsKeys + `\a:b.key`, windowsKeys + `\x.key::$DATA`, `\\server\share\x.key`, `\\?\` + windowsKeys + `\x.key`, windowsKeys + `\x.key `,
 	} {
 		f.Add("Basic realm="+realm, "")

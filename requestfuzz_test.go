@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -19,7 +20,7 @@ import (
 // and claims come out of other servers' answers.
 func FuzzRequest(f *testing.F) {
 	const secret = "QJX7canaryVBK2"
-	for i, id := range []string{"", guid, identityID, "a&client_id=b", "a b", "a\r\nb", "größe", "\xff", strings.Repeat("a", 1025), "%26", "a#b", "a;b=c", "/", "-x", "*"} {
+	for i, id := range []string{"", guid, identityID, "a&client_id=b", "a b", " a", "a ", "a\r\nb", "größe", "\xff", strings.Repeat("a", 1025), "%26", "a#b", "a;b=c", "/", "-x", "*"} {
 		for kind := range byte(4) {
 			f.Add(id, kind, vaultScope, "", "", "")
 		}
@@ -33,6 +34,9 @@ func FuzzRequest(f *testing.F) {
 		f.Add(identityID, byte(2), scope, "Contoso.OnMicrosoft.com", "a=%zz&b", rejectedClaims)
 		f.Add("", byte(3), scope, "../common", "xms_cc=cp1;a", "e30=")
 		f.Add("", byte(3), scope, "", "=&x=y", "")
+	}
+	for _, tenant := range []string{"..", ".", "-x", "a/b", "%2e%2e", "eyJhbGciOiJub25l", strings.Repeat("a", 1025)} {
+		f.Add("", byte(7), vaultScope, tenant, "", "")
 	}
 	environments := everyHost(f, secret)
 	f.Fuzz(func(t *testing.T, id string, kind byte, scope, tenant, own, claims string) {
@@ -96,11 +100,10 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	if k.host == HostAppService && !strings.ContainsAny(own, "#") && !strings.ContainsFunc(own, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
 		before := env.getenv
 		env.getenv = func(name string) string {
-			if value := before(name); name != envEndpoint {
-				return value
-			} else {
-				return value + "?" + own
+			if name == envEndpoint {
+				return before(name) + "?" + own
 			}
+			return before(name)
 		}
 		want, _ = url.ParseQuery(own)
 	}
@@ -177,6 +180,9 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	sent, err := url.Parse(r.url.String())
 	if err != nil || !reflect.DeepEqual(sent.Query(), r.url.Query()) || strings.ContainsFunc(r.url.RequestURI(), func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
 		t.Errorf("%s is asked by %q: %v", k.host, r.url, err)
+	}
+	if cleaned := path.Clean(sent.Path); strings.TrimSuffix(sent.Path, "/") != strings.TrimSuffix(cleaned, "/") {
+		t.Errorf("%s is asked at %q, which is %q", k.host, sent.Path, cleaned)
 	}
 	if (r.form == nil) != (r.method == http.MethodGet) || strings.Contains(r.url.String(), secret) {
 		t.Errorf("%s: %s %s", k.host, r.method, r.url)

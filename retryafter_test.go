@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"fmt"
 	"math/big"
 	"net/http"
 	"strings"
@@ -112,6 +113,18 @@ func FuzzRetryAfter(f *testing.F) {
 		got := fabric.patience(http.StatusTooManyRequests, body)
 		if got < 0 || got > 5*time.Minute {
 			t.Errorf("the text means %v, want 0 to 5 minutes", got)
+		}
+		n := unix & 0xffff
+		for unit, each := range map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "": time.Second, " seconds": time.Second, " MIN": time.Minute, "\thours": time.Hour} {
+			text := fmt.Sprint("; retry after ", n, unit)
+			if got, want := fabric.patience(http.StatusTooManyRequests, text+"."), min(time.Duration(n)*each, 5*time.Minute); got != want {
+				t.Errorf("%q means %v, want %v", text, got, want)
+			}
+			for _, more := range []string{":5", "5"} {
+				if got := fabric.patience(http.StatusTooManyRequests, text+more); unit != "" && got != 0 || more == ":5" && got != 0 {
+					t.Errorf("%q means %v, want what isn't understood to mean nothing", text+more, got)
+				}
+			}
 		}
 		said := strings.ToLower(body)
 		if got > 0 && !(strings.Contains(said, "retry after") || strings.Contains(said, "retry-after")) {
