@@ -466,6 +466,10 @@ func (w *world) jump(d time.Duration, sleep bool) {
 	defer w.mu.Unlock()
 	shiftClock(w.cred, d)
 	w.shifted += d
+	for resource, s := range w.last { // the time that was asked for has passed, or nobody knows
+		s.patience = time.Time{}
+		w.last[resource] = s
+	}
 	if sleep {
 		w.count("suspensions")
 		close(*w.suspension.Load())
