@@ -15,8 +15,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// nobodyListens is as Linux says it.
-var nobodyListens = errors.New("dial tcp: connect: connection refused")
+// errNobodyListens is as Linux says it.
+var errNobodyListens = errors.New("dial tcp: connect: connection refused")
 
 // failures are those that docs/operations.md quotes whole, as they come out of the library.
 var failures = map[string]func(t *testing.T) error{
@@ -28,7 +28,7 @@ var failures = map[string]func(t *testing.T) error{
 		return fails(t, onIMDS(t, ep))
 	},
 	"no IMDS": func(t *testing.T) error {
-		return fails(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, nobodyListens })))
+		return fails(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, errNobodyListens })))
 	},
 	"a gateway in its place": func(t *testing.T) error {
 		return fails(t, onIMDS(t, always(http.StatusBadGateway, "<html>Bad Gateway</html>")))
@@ -43,7 +43,7 @@ var failures = map[string]func(t *testing.T) error{
 		return failsAt(t, HostAppService, nil, withID(ClientID(guid)))
 	},
 	"App Service doesn't answer": func(t *testing.T) error {
-		return failsAt(t, HostAppService, &identitytest.Response{Err: nobodyListens, For: time.Hour})
+		return failsAt(t, HostAppService, &identitytest.Response{Err: errNobodyListens, For: time.Hour})
 	},
 	"Service Fabric refuses": func(t *testing.T) error {
 		return failsAt(t, HostServiceFabric, &identitytest.Response{Status: 404})
@@ -55,7 +55,7 @@ var failures = map[string]func(t *testing.T) error{
 		return failsAt(t, HostCloudShell, &identitytest.Response{Status: 400, Body: codedProblem("AudienceNotSupported", "Audience https://vault.azure.net is not a supported MSI token audience.")})
 	},
 	"Azure Arc's agent doesn't run": func(t *testing.T) error {
-		return failsAt(t, HostArc, &identitytest.Response{Err: nobodyListens, For: time.Hour})
+		return failsAt(t, HostArc, &identitytest.Response{Err: errNobodyListens, For: time.Hour})
 	},
 	"workload identity without trust": func(t *testing.T) error {
 		stub := always(http.StatusUnauthorized, entraRefusal("invalid_client", 700213, "No matching federated identity record found for presented assertion subject 'system:serviceaccount:shop:orders'."))
@@ -74,7 +74,7 @@ var failures = map[string]func(t *testing.T) error{
 	},
 	"the default credential on a laptop": func(t *testing.T) error {
 		l := &laptop{az: errNotLoggedIn}
-		return fails(t, l.credential(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, nobodyListens })))
+		return fails(t, l.credential(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, errNobodyListens })))
 	},
 }
 

@@ -36,8 +36,9 @@ const (
 	maxOutput    = maxBody
 	maxComplaint = maxReadBody
 	// pipesWait is how long a program's own children may hold its output open after it has ended. az is a script that
-	// starts Python.
-	pipesWait = 100 * time.Millisecond
+	// starts Python. On a machine that is busy with ten times what it can do, a tenth of a second was too short to read
+	// what lay in the pipe.
+	pipesWait = time.Second
 )
 
 // runProcess is the runner of real programs. It uses no shell where the system can do without, and no working directory in
