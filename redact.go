@@ -12,7 +12,13 @@ import (
 // jwtLike finds what may be a token, also one cut in the middle.
 var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
 
+// refreshToken finds a field for one. Entra's errors have its bare name.
+var refreshToken = regexp.MustCompile(`refresh_?token["'\\]*\s*[:=]`)
+
 const redacted = "REDACTED"
+
+// leastKey is the length from which on a text that only may be a secret is taken for one: hiding "1" would hide all numbers.
+const leastKey = 8
 
 // jsonEscape finds those that can stand for a piece of a secret. Two of them make one character beyond U+FFFF.
 var jsonEscape = regexp.MustCompile(`\\(u[dD][89ABab][0-9A-Fa-f]{2}\\u[dD][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|["\\/])`)
@@ -44,9 +50,44 @@ func unescapeURL(text string) string {
 // unescapeQuery undoes those of a query, where a plus sign is a blank.
 func unescapeQuery(text string) string { return unescapeURL(strings.ReplaceAll(text, "+", " ")) }
 
-// shows reports whether text has the secret in it, plain or under two layers of escapes.
+// piece is the length from which on what a text and a secret have in common is no accident.
+const piece = 12
+
+// sharesPiece reports whether text has the secret in it, or a piece of it: servers cut the long values that they repeat.
+func sharesPiece(text, secret string) bool {
+	if len(secret) <= piece {
+		return strings.Contains(text, secret)
+	}
+	// Any piece has in it a block of the text that begins at a multiple of half its length.
+	const block = piece / 2
+	for i := 0; i+block <= len(text); i += block {
+		for from := 0; ; from++ {
+			j := strings.Index(secret[from:], text[i:i+block])
+			if j < 0 {
+				break
+			}
+			if from += j; inCommon(text, i, secret, from) >= piece {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// inCommon is the length of what a has around i and b around j.
+func inCommon(a string, i int, b string, j int) (n int) {
+	for i > 0 && j > 0 && a[i-1] == b[j-1] {
+		i, j = i-1, j-1
+	}
+	for i+n < len(a) && j+n < len(b) && a[i+n] == b[j+n] {
+		n++
+	}
+	return n
+}
+
+// shows reports whether text has the secret or a piece of it in it, plain or under two layers of escapes.
 func shows(text, secret string, layers int) bool {
-	if strings.Contains(text, secret) {
+	if sharesPiece(text, secret) {
 		return true
 	}
 	if layers == 0 {
@@ -64,7 +105,8 @@ func shows(text, secret string, layers int) bool {
 // A text that has a field for a token is not shown at all.
 func redact(text string, secrets ...string) string {
 	text = conceal(text, secrets...)
-	if strings.Contains(strings.ToLower(text), "access_token") {
+	lower := strings.ToLower(text)
+	if strings.Contains(lower, "access_token") || strings.Contains(lower, "refresh") && refreshToken.MatchString(lower) {
 		return redacted
 	}
 	return jwtLike.ReplaceAllString(text, redacted)
