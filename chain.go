@@ -67,6 +67,13 @@ type link struct {
 	ours   bool          // its callers share a request and leave with their own ctx, so that it needs no pass for that
 }
 
+// foreignSource is a credential of another package. It is held by a pointer, so that printing a Chain doesn't print what is in it.
+type foreignSource struct{ source *azcore.TokenCredential }
+
+func (f foreignSource) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return (*f.source).GetToken(ctx, options)
+}
+
 // NewChain makes a credential of several, which are tried in the order given. The next one is tried only after an error that
 // says that a source can't be used here: one in which errors.Is finds [ErrUnavailable], or that options.ContinueOn takes for
 // such. Any other error ends the try, so that a failure never turns into another identity. It sends nothing.
@@ -95,6 +102,9 @@ func newChain(name string, links []link, continueOn func(error) bool, log *slog.
 		switch links[i].source.(type) {
 		case *Credential, *hostStep, *AzureCLICredential, *AzureDeveloperCLICredential, *Chain:
 			links[i].ours = true
+		default:
+			source := links[i].source
+			links[i].source = foreignSource{&source}
 		}
 	}
 	state := &chainState{passes: map[passKey]*pass{}, last: make([]lastFailure, len(links))}
