@@ -356,7 +356,7 @@ func TestErrorsKeepLittle(t *testing.T) {
 // TestRawResponseShowsNoForeignQuery: the endpoint's own query may be a key to it.
 func TestRawResponseShowsNoForeignQuery(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?code=" + canary, envHeader: "s"})
+		env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?code=" + canary, envHeader: "the-secret"})
 		e, _ := mustFail(t, credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
 			resp := respond(400, `{"statusCode":400,"message":"no"}`)
 			resp.Request = r

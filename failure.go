@@ -85,12 +85,13 @@ func certificateAdvice(err error) string {
 func (t *trial) refusal(a answer, ours bool) *failure {
 	src := t.sender.source
 	success := a.status >= 200 && a.status < 300
-	header := headerWithout(a.header, t.secrets)
+	secrets := slices.Concat(t.secrets, tokensIn(a.body))
+	header := headerWithout(a.header, secrets)
 	body, fa := "", parseFault(header, "")
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
-		body = conceal(string(a.body[:min(len(a.body), maxReadBody)]), t.secrets...)
+		body = conceal(string(a.body[:min(len(a.body), maxReadBody)]), secrets...)
 		// Each text by itself: one that names a token's field hides nothing else, and the escapes of JSON are gone.
-		fa = parseFault(header, body, func(text string) string { return redact(text, t.secrets...) })
+		fa = parseFault(header, body, func(text string) string { return redact(text, secrets...) })
 		body = redact(body)
 	}
 	f := t.failure(errors.New(""))
@@ -104,7 +105,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 		}
 	}
 	f.body = strings.Clone(body[:min(len(body), maxKeptBody)]) // the rest is let go
-	f.RawResponse = rawResponse(a, header, len(f.body))
+	f.RawResponse = rawResponse(a, header, len(f.body), secrets)
 	if f.hint = src.hint(t.ask, a.status, fa); !ours {
 		f.hint = "something answers in the place of " + answerer(src) + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
 	}
@@ -163,7 +164,7 @@ const maxReadBody = 64 << 10
 
 // rawResponse is what of an answer may be shown: its request without headers, of which one is secret. The body is added
 // for each caller.
-func rawResponse(a answer, header http.Header, length int) *http.Response {
+func rawResponse(a answer, header http.Header, length int, secrets []string) *http.Response {
 	raw := &http.Response{
 		Status:        strconv.Itoa(a.status) + " " + http.StatusText(a.status),
 		StatusCode:    a.status,
@@ -178,11 +179,14 @@ func rawResponse(a answer, header http.Header, length int) *http.Response {
 		u := *a.raw.Request.URL
 		query := u.Query()
 		for name := range query {
-			if name != "api-version" && !slices.Contains(shownParameters, name) { // the endpoint's own may be a key
+			if !isShown(name) { // the endpoint's own may be a key
 				query.Del(name)
 			}
 		}
-		u.RawQuery = query.Encode()
+		u.User, u.RawQuery, u.Fragment = nil, query.Encode(), ""
+		if text := u.String(); redact(text, secrets...) != text { // of a redirect that the user's client has followed
+			u = url.URL{Scheme: u.Scheme, Host: redacted}
+		}
 		raw.Request = &http.Request{Method: a.raw.Request.Method, URL: &u, Host: u.Host, Header: http.Header{}}
 	}
 	return raw
@@ -215,7 +219,7 @@ func (t *trial) plain(err error) string {
 func (t *trial) cause(err error) error {
 	err = bare(err)
 	var response *azcore.ResponseError
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || redact(err.Error(), t.secrets...) != err.Error() {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || reveals(err, t.secrets) {
 		return nil
 	}
 	return err

@@ -1,30 +1,25 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
@@ -1305,192 +1300,5 @@ func TestHostErrorBodies(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// nastySecret has what encodings change.
-const nastySecret = canary + `&<"/+=%41' x`
-
-// secretive opens a place whose secret is nastySecret, whatever the fake thinks of it, and whose answers are reply's,
-// except for Arc's challenge. reply gets the request that has the secret.
-func secretive(t *testing.T, p place, reply func(r *http.Request) (*http.Response, error)) (environment, policy.Transporter) {
-	s := p.open(t)
-	variables := map[string]string{}
-	for _, line := range s.ep.Env(p.base) {
-		name, value, _ := strings.Cut(line, "=")
-		variables[name] = value
-	}
-	if p.secret != "" {
-		variables[p.secret] = nastySecret
-	}
-	file := filepath.Join(s.dir, "some.key")
-	switch p.host {
-	case HostArc:
-		if err := os.WriteFile(file, []byte(nastySecret), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	case HostWorkloadIdentity:
-		// An assertion has no blank in it.
-		if err := os.WriteFile(variables["AZURE_FEDERATED_TOKEN_FILE"], []byte(strings.ReplaceAll(nastySecret, " ", "")), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	env := environmentOf(variables)
-	if p.pinned { // what reply says goes over a connection
-		resp, err := reply(&http.Request{Method: "GET", URL: &url.URL{Scheme: "https", Host: "localhost"}, Header: http.Header{"Secret": {nastySecret}}})
-		switch {
-		case err != nil:
-			client := s.ep.Client()
-			client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, err }
-			return env, client
-		default:
-			body, err := io.ReadAll(resp.Body)
-			s.ep.Enqueue(identitytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(body), Err: err})
-			return env, s.ep.Client()
-		}
-	}
-	return env, transportFunc(func(r *http.Request) (*http.Response, error) {
-		if p.host == HostArc && r.Header.Get("Authorization") == "" {
-			return respond(401, "", "WWW-Authenticate", "Basic realm="+file), nil
-		}
-		return reply(r)
-	})
-}
-
-// tellTale are answers that repeat a secret, or have a token where none belongs.
-func tellTale(p place) map[string]func(secret string, r *http.Request) (*http.Response, error) {
-	const accessToken = canary + "-token"
-	say := func(status int, body string, header ...string) func(string, *http.Request) (*http.Response, error) {
-		return func(secret string, _ *http.Request) (*http.Response, error) {
-			quoted, _ := json.Marshal(secret)
-			replace := strings.NewReplacer("JSON", string(quoted[1:len(quoted)-1]), "URL", url.QueryEscape(secret),
-				"HTML", strings.NewReplacer("&", "&amp;", "<", "&lt;", `"`, "&#34;", "'", "&#39;").Replace(secret), "RAW", secret)
-			pairs := slices.Clone(header)
-			for i := 1; i < len(pairs); i += 2 {
-				pairs[i] = replace.Replace(pairs[i])
-			}
-			return respond(status, replace.Replace(body), pairs...), nil
-		}
-	}
-	replies := map[string]func(string, *http.Request) (*http.Response, error){
-		"success":                    say(200, `{"access_token":"`+accessToken+`","expires_in":3600,"client_id":"mine"}`),
-		"identity of another":        say(200, `{"access_token":"`+accessToken+`","expires_in":3600,"client_id":"other"}`),
-		"token without a date":       say(200, `{"access_token":"`+accessToken+`"}`),
-		"token of another type":      say(200, `{"access_token":"`+accessToken+`","expires_in":60,"token_type":"pop"}`),
-		"broken token":               say(200, `{"access_token":"`+accessToken),
-		"token in a list":            say(200, `[{"access_token":"`+accessToken+`"}]`),
-		"token with a 500":           say(500, `{"access_token":"`+accessToken+`","message":"oops"}`),
-		"token with a 201":           say(201, `{"access_token":"`+accessToken+`","expires_in":60}`),
-		"JWT in a text":              say(400, p.problem("x", "bad token eyJhbGciOiJSUzI1NiIs."+canary+".x")),
-		"secret in a message":        say(400, p.problem("some_error", "you sent RAWx")), // replaced below: this is JSON
-		"secret in a code":           say(400, `{"error":"JSON","error_description":"x","correlation_id":"JSON","correlationId":"JSON"}`),
-		"secret in a coded error":    say(400, `{"error":{"code":"JSON","message":"you sent JSON","correlationId":"JSON"}}`),
-		"secret in legacy's error":   say(400, `{"ErrorCode":"JSON","ExceptionMessage":"you sent JSON","CorrelationId":"JSON"}`),
-		"secret with a 401":          say(401, `{"error":"x","error_description":"wrong secret JSON"}`, "WWW-Authenticate", "Basic RAW"),
-		"secret with a 429":          say(429, `{"error":"x","error_description":"wrong secret JSON"}`, "Retry-After", "RAW"),
-		"secret at the cut":          say(400, "x", "X-Correlation-Id", strings.Repeat("x", 285)+"RAW"),
-		"secret in a text":           say(400, "you sent RAW, didn't you"),
-		"secret in HTML":             say(502, "<html>you sent HTML", "Content-Type", "text/html", "X-Echo", "RAW", "X-Correlation-Id", "RAW"),
-		"secret in HTML as a 200":    say(200, "<html>you sent HTML", "Content-Type", "text/html", "X-Echo", "RAW"),
-		"secret in a redirect":       say(302, "", "Location", "http://elsewhere.example/?h=URL"),
-		"secret in a raw redirect":   say(307, "", "Location", "http://elsewhere.example/RAW"),
-		"secret in an address":       say(400, "client_assertion=URL&x=y"),
-		"secret as the token's kind": say(200, `{"access_token":"opaque","expires_in":60,"token_type":"JSON"}`),
-		"secret as another identity": say(200, `{"access_token":"opaque","expires_in":60,"client_id":"JSON"}`),
-		"secret as another's claim": func(secret string, _ *http.Request) (*http.Response, error) {
-			quoted, _ := json.Marshal(secret)
-			return respond(200, `{"access_token":"`+jwtOf(`{"appid":`+string(quoted)+`}`)+`","expires_in":60,"client_id":"mine"}`), nil
-		},
-		"secret in an error": func(secret string, _ *http.Request) (*http.Response, error) {
-			return nil, errors.New("can't send " + secret + " there")
-		},
-		"secret in a typed error": func(secret string, r *http.Request) (*http.Response, error) {
-			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: errors.New(secret)}
-		},
-		"secret in half an answer": func(secret string, _ *http.Request) (*http.Response, error) {
-			resp := respond(400, "")
-			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("you sent "+secret), errReader{errors.New("lost after " + secret)}))
-			return resp, nil
-		},
-	}
-	replies["secret in a message"] = func(secret string, _ *http.Request) (*http.Response, error) {
-		return respond(400, p.problem("some_error", "you sent "+secret)), nil
-	}
-	return replies
-}
-
-// TestHostKeepsItsSecret: header, key, assertion and token are in no error, no log, no field and no print of anything,
-// even when the host itself repeats them.
-func TestHostKeepsItsSecret(t *testing.T) { // not parallel: azcore's log listener is the process's
-	var seen bytes.Buffer
-	var mu sync.Mutex
-	azlog.SetListener(func(_ azlog.Event, text string) {
-		mu.Lock()
-		defer mu.Unlock()
-		seen.WriteString(text)
-	})
-	defer azlog.SetListener(nil)
-	for _, p := range places {
-		secret := nastySecret
-		if p.host == HostWorkloadIdentity {
-			secret = strings.ReplaceAll(nastySecret, " ", "")
-		}
-		for name, reply := range tellTale(p) {
-			if hasNone := p.secret == "" && p.host != HostArc && p.host != HostWorkloadIdentity; hasNone && strings.HasPrefix(name, "secret") {
-				continue
-			}
-			synctestRun(t, p.name+"/"+name, func(t *testing.T) {
-				mu.Lock()
-				seen.Reset()
-				mu.Unlock()
-				env, transport := secretive(t, p, func(r *http.Request) (*http.Response, error) { return reply(secret, r) })
-				var log bytes.Buffer
-				cred := credentialAt(t, env, transport, once, func(o *CredentialOptions) {
-					if p.client != "" {
-						o.ID = ClientID("mine")
-					}
-					o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-					o.Logging = policy.LogOptions{IncludeBody: true, AllowedHeaders: []string{"X-IDENTITY-HEADER", "Secret", "Authorization"}, AllowedQueryParams: []string{"client_assertion"}}
-				})
-				tk, err := token(t.Context(), cred)
-				synctest.Wait() // for the log
-				texts := map[string]string{
-					"error": fmt.Sprint(err), "%+v": fmt.Sprintf("%+v", err), "%#v": fmt.Sprintf("%#v", err), "slog": log.String(),
-					"credential": fmt.Sprintf("%v %+v %#v", cred, cred, cred),
-					"source":     fmt.Sprintf("%+v %#v", cred.sender.source, cred.sender.source), "detection": fmt.Sprintf("%+v", detect(env)),
-				}
-				mu.Lock()
-				texts["azcore's log"] = seen.String()
-				mu.Unlock()
-				var ae *AuthenticationError
-				switch {
-				case errors.As(err, &ae):
-					texts["fields"] = fmt.Sprintf("%+v", *ae)
-					for i, cause := range ae.Unwrap() {
-						texts[fmt.Sprint("cause ", i)] = fmt.Sprintf("%v %+v %#v", cause, cause, cause)
-					}
-					if ae.RawResponse != nil {
-						body, _ := io.ReadAll(ae.RawResponse.Body)
-						texts["RawResponse"] = fmt.Sprintf("%+v %s", ae.RawResponse, body)
-						if r := ae.RawResponse.Request; r != nil {
-							texts["RawResponse.Request"] = fmt.Sprintf("%s %+v", r.URL, *r)
-						}
-					}
-				case err != nil:
-					t.Errorf("got %T, want an AuthenticationError: %v", err, err)
-				case name != "success" && name != "identity of another" && name != "secret as another identity" && name != "secret as another's claim":
-					t.Errorf("got a token of %d bytes", len(tk.Token))
-				}
-				for where, text := range texts {
-					// What an encoding leaves of it begins alike.
-					if strings.Contains(text, canary) {
-						t.Errorf("%s shows a secret: %s", where, text)
-					}
-				}
-				if texts["azcore's log"] == "" || log.Len() == 0 {
-					t.Error("nothing was logged: this test sees nothing")
-				}
-			})
-		}
 	}
 }

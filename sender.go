@@ -149,10 +149,24 @@ func (s *sender) acquire(ctx context.Context, a ask, counts *tally) (g grant, er
 	return grant{}, t.final()
 }
 
-// keep remembers the secret of a request, which is not to be shown from now on.
+// keep remembers the secrets of a request, which are not to be shown from now on: its own, and
+// what the endpoint's URL has in its query beside our parameters, which may be a key to it.
 func (t *trial) keep(r request) {
-	if r.secret != "" && !slices.Contains(t.secrets, r.secret) {
-		t.secrets = append(slices.Clip(t.secrets), r.secret)
+	if r.secret != "" {
+		t.hide(r.secret)
+	}
+	for name, values := range r.url.Query() {
+		for _, value := range values {
+			if !isShown(name) && len(value) >= leastKey {
+				t.hide(value)
+			}
+		}
+	}
+}
+
+func (t *trial) hide(secret string) {
+	if !slices.Contains(t.secrets, secret) {
+		t.secrets = append(slices.Clip(t.secrets), secret)
 	}
 }
 

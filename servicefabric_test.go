@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,10 +23,8 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 )
@@ -1096,124 +1093,6 @@ func TestServiceFabricReadyWarmsWhatClientsUse(t *testing.T) {
 			t.Errorf("%d requests, want 1, with cp1", len(got))
 		}
 	})
-}
-
-// textsOf are all texts that an error has in it.
-func textsOf(err error) (texts []string) {
-	if err == nil {
-		return nil
-	}
-	texts = append(texts, err.Error(), fmt.Sprintf("%v %+v %#v %q", err, err, err, err))
-	switch x := err.(type) {
-	case interface{ Unwrap() error }:
-		texts = append(texts, textsOf(x.Unwrap())...)
-	case interface{ Unwrap() []error }:
-		for _, e := range x.Unwrap() {
-			texts = append(texts, textsOf(e)...)
-		}
-	}
-	return texts
-}
-
-func TestServiceFabricNoSecretIsSeen(t *testing.T) { // not parallel: azcore's log listener is the process's
-	secret, accessToken := canary+"-header", canary+"-token"
-	exactly := func(status int, body string, header ...string) identitytest.Response {
-		h := http.Header{}
-		for i := 0; i+1 < len(header); i += 2 {
-			h.Set(header[i], header[i+1])
-		}
-		return identitytest.Response{Status: status, Header: h, Body: body, For: time.Hour}
-	}
-	escaped := strings.ReplaceAll(secret, "-", `\u002d`)
-	var seen bytes.Buffer
-	azlog.SetListener(func(_ azlog.Event, text string) { seen.WriteString(text) })
-	defer azlog.SetListener(nil)
-	for _, tt := range []struct {
-		name     string
-		response identitytest.Response
-		dial     error
-		wrongPin bool
-	}{
-		{name: "success", response: exactly(200, grantBody(accessToken, time.Hour))},
-		{name: "token without a date", response: exactly(200, `{"access_token":"`+accessToken+`"}`)},
-		{name: "token of another type", response: exactly(200, `{"access_token":"`+accessToken+`","expires_on":1,"token_type":"pop"}`)},
-		{name: "broken token", response: exactly(200, `{"access_token":"`+accessToken)},
-		{name: "token with a 500", response: exactly(500, `{"access_token":"`+accessToken+`"}`)},
-		{name: "token with a 429", response: exactly(429, `{"access_token":"`+accessToken+`","message":"retry after 4s"}`)},
-		{name: "JWT in a text", response: exactly(400, `{"error":{"code":"x","message":"bad token eyJhbGciOiJSUzI1NiIs.`+canary+`.x"}}`)},
-		{name: "secret in a message", response: exactly(404, `{"error":{"code":"ManagedIdentityNotFound","message":"no `+secret+`","correlationId":"`+secret+`"}}`)},
-		{name: "escaped secret in a message", response: exactly(400, `{"error":{"code":"x","message":"no `+escaped+`"}}`)},
-		{name: "secret as the code", response: exactly(400, `{"error":{"code":"`+secret+`"}}`)},
-		{name: "secret in a text", response: exactly(429, "throttled "+secret+"; retry after 4s")},
-		{name: "secret in HTML", response: exactly(502, "<html>"+secret, "X-Echo", secret, "X-Correlation-Id", secret)},
-		{name: "secret as a request's ID", response: exactly(502, "", "X-Ms-Request-Id", secret)}, // which azcore logs and traces
-		{name: "secret in a redirect", response: exactly(302, "", "Location", "https://elsewhere.example/?h="+secret)},
-		{name: "secret in an error", dial: errors.New("dial with " + secret)},
-		{name: "secret in a typed error", dial: &net.OpError{Op: "dial", Net: secret, Err: &url.Error{Op: "Get", URL: secret, Err: errors.New(secret)}}},
-		{name: "impostor", wrongPin: true},
-	} {
-		synctestRun(t, tt.name, func(t *testing.T) {
-			seen.Reset()
-			var spans strings.Builder
-			provider := tracing.NewProvider(func(string, string) tracing.Tracer {
-				return tracing.NewTracer(func(ctx context.Context, name string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
-					fmt.Fprintf(&spans, "%s %+v", name, o)
-					return ctx, tracing.NewSpan(tracing.SpanImpl{
-						SetStatus:     func(_ tracing.SpanStatus, text string) { spans.WriteString(text) },
-						SetAttributes: func(a ...tracing.Attribute) { fmt.Fprintf(&spans, "%+v", a) },
-					})
-				}, nil)
-			}, nil)
-			ep := identitytest.NewServiceFabric(nil)
-			ep.Enqueue(tt.response)
-			client := ep.Client()
-			if tt.dial != nil {
-				client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, tt.dial }
-			}
-			values := fabricVariables(ep)
-			values["IDENTITY_HEADER"] = secret
-			if tt.wrongPin {
-				values["IDENTITY_SERVER_THUMBPRINT"] = strings.Repeat("0", 40)
-			}
-			var log bytes.Buffer
-			cred := credentialAt(t, environmentOf(values), client, func(o *CredentialOptions) {
-				o.Retry.MaxRetries = -1
-				o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-				o.TracingProvider = provider
-				o.Logging = policy.LogOptions{IncludeBody: true, AllowedHeaders: []string{"Secret", " secret ", "SECRET"}}
-			})
-			_, err := capable(t.Context(), cred)
-			if tt.name == "success" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, err = challenged(t.Context(), cred) // the hash, but not the token
-			}
-			synctest.Wait() // for the log
-			texts := textsOf(err)
-			texts = append(texts, log.String(), spans.String(), fmt.Sprintf("%v %+v %#v", cred, cred, cred), seen.String())
-			if ae, ok := errors.AsType[*AuthenticationError](err); ok {
-				texts = append(texts, fmt.Sprintf("%+v", *ae))
-				if ae.RawResponse != nil {
-					body, _ := io.ReadAll(ae.RawResponse.Body)
-					texts = append(texts, fmt.Sprintf("%+v %s", ae.RawResponse, body))
-					if r := ae.RawResponse.Request; r == nil || len(r.Header) != 0 {
-						t.Error("RawResponse has no request, or one with its headers, and with them the secret")
-					}
-				}
-			} else if tt.name != "success" {
-				t.Errorf("got %v, want an AuthenticationError", err)
-			}
-			for _, text := range texts {
-				if strings.Contains(text, canary) || strings.Contains(text, escaped) {
-					t.Errorf("a secret is shown: %s", text)
-				}
-			}
-			if seen.Len() == 0 || spans.Len() == 0 || log.Len() == 0 {
-				t.Errorf("nothing was logged (%d), traced (%d) or given to slog (%d): this test would see nothing", seen.Len(), spans.Len(), log.Len())
-			}
-		})
-	}
 }
 
 // TestServiceFabricLogOfParameters: what tells a reader of azcore's log that a challenge is answered is shown, the hash is not.

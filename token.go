@@ -74,6 +74,17 @@ func parseToken(body []byte, now time.Time) (grant, error) {
 	return g, nil
 }
 
+// tokensIn finds the token in an answer that should have none.
+func tokensIn(body []byte) []string {
+	var r struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal(body, &r); err != nil || len(r.AccessToken) < leastKey {
+		return nil
+	}
+	return []string{r.AccessToken}
+}
+
 // checkToken refuses what can't be a bearer token; field is where it was.
 func checkToken(token, kind, field string) error {
 	switch {

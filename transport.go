@@ -42,6 +42,11 @@ var secretHeaders = []string{"x-identity-header", "secret", "authorization"}
 // shownParameters of a request's query are no secrets. Clipped, so that appending to them copies them.
 var shownParameters = slices.Clip(append([]string{"resource", "xms_cc"}, selectors...))
 
+// isShown reports whether a parameter of a request's query is no secret.
+func isShown(name string) bool {
+	return name == "api-version" || slices.Contains(shownParameters, name)
+}
+
 // pipelineOptions turns the user's client options into those of our pipeline: one layer of retries, which is ours, and
 // nothing in a log that could be a token.
 func pipelineOptions(o policy.ClientOptions, transport policy.Transporter) policy.ClientOptions {
@@ -145,10 +150,27 @@ func headerWithout(h http.Header, secrets []string) http.Header {
 	return clean
 }
 
-// errorWithout replaces an error whose text repeats a secret: azcore's log and trace show it as it is.
+// errorWithout replaces an error that repeats a secret: azcore's log and trace show it as it is.
 func errorWithout(err error, secrets []string) error {
-	if text := redact(err.Error(), secrets...); text != err.Error() {
-		return errors.New(text)
+	if reveals(err, secrets) {
+		return errors.New(redact(err.Error(), secrets...))
 	}
 	return err
+}
+
+// reveals reports whether a secret is in an error or in one that it wraps: in the text, or in fields, which %#v prints.
+func reveals(err error, secrets []string) bool {
+	for _, text := range []string{err.Error(), fmt.Sprintf("%#v", err)} {
+		if redact(text, secrets...) != text {
+			return true
+		}
+	}
+	switch x := err.(type) {
+	case interface{ Unwrap() error }:
+		inner := x.Unwrap()
+		return inner != nil && reveals(inner, secrets)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(x.Unwrap(), func(inner error) bool { return inner != nil && reveals(inner, secrets) })
+	}
+	return false
 }

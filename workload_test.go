@@ -24,9 +24,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
-	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 )
@@ -1530,127 +1528,6 @@ func TestWorkloadHintsNameTheTenantThatWasAsked(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestWorkloadShowsNoAssertion: whatever somebody echoes, however it is encoded.
-func TestWorkloadShowsNoAssertion(t *testing.T) { // not parallel: azcore's log listener is the process's
-	everyByte := func(s string) string {
-		var b strings.Builder
-		for _, c := range []byte(s) {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-		return b.String()
-	}
-	unicodeEscapes := func(s string) string {
-		var b strings.Builder
-		for _, c := range []byte(s) {
-			fmt.Fprintf(&b, `\u%04x`, c)
-		}
-		return b.String()
-	}
-	for kind, assertion := range map[string]string{
-		"a JWT":        "eyJhbGciOiJSUzI1NiIs" + canary + "." + canary + "." + canary,
-		"not even one": canary + `+/="x<y>&%41\` + canary,
-	} {
-		quoted, err := json.Marshal(assertion)
-		if err != nil {
-			t.Fatal(err)
-		}
-		inJSON := strings.Trim(string(quoted), `"`)
-		describe := func(text string) transportFunc {
-			return always(400, `{"error":"invalid_request","error_description":"AADSTS1: `+text+`","correlation_id":"`+text+`"}`)
-		}
-		replies := map[string]transportFunc{
-			"success":                    always(200, entraGrant(canary+"-token", time.Hour)),
-			"token of another":           always(200, entraGrant(jwtOf(`{"appid":"other","x":"`+canary+`"}`), time.Hour)),
-			"description":                describe("you sent " + inJSON),
-			"description, URL-encoded":   describe("you sent " + url.QueryEscape(assertion)),
-			"description, path-escaped":  describe("you sent " + url.PathEscape(assertion)),
-			"description, every byte":    describe("you sent " + everyByte(assertion)),
-			"description, \\u":           describe("you sent " + unicodeEscapes(assertion)),
-			"description, the form":      describe("you sent " + url.Values{"client_assertion": {assertion}, "client_id": {"x"}}.Encode()),
-			"error code":                 always(400, `{"error":"`+inJSON+`"}`),
-			"an object as the error":     always(400, `{"error":{"code":"`+inJSON+`","message":"`+inJSON+`"}}`),
-			"plain text":                 always(400, "you sent "+assertion),
-			"text, URL-encoded":          always(400, "you sent "+url.QueryEscape(assertion)),
-			"HTML":                       always(502, "<html>"+strings.NewReplacer("<", "&lt;", ">", "&gt;", "&", "&amp;", `"`, "&#34;").Replace(assertion)),
-			"header":                     always(400, `{"error":"x"}`, "X-Echo", assertion, "X-Correlation-Id", assertion),
-			"header, URL-encoded":        always(400, `{"error":"x"}`, "X-Echo", url.QueryEscape(assertion), "X-Correlation-Id", url.QueryEscape(assertion)),
-			"request ID":                 always(400, `{"error":"x"}`, "X-Ms-Request-Id", assertion), // azcore shows it by default
-			"text with a stray percent":  always(400, "100% wrong: "+url.QueryEscape(assertion)),
-			"redirect":                   always(307, "", "Location", "https://elsewhere.example/?client_assertion="+url.QueryEscape(assertion)),
-			"redirect in the path":       always(307, "", "Location", "https://elsewhere.example/"+url.PathEscape(assertion)),
-			"header that is refused":     always(307, "", "Location", assertion),
-			"again for an expired one":   always(401, `{"error":"invalid_client","error_description":"AADSTS700024: `+inJSON+`"}`),
-			"with a token":               always(500, `{"error":"x","access_token":"`+canary+`"}`),
-			"an error of the connection": func(*http.Request) (*http.Response, error) { return nil, errors.New("sent " + assertion) },
-			"an error with the form": func(r *http.Request) (*http.Response, error) {
-				body, _ := io.ReadAll(r.Body)
-				return nil, fmt.Errorf("sent %s", body)
-			},
-			"a typed error": func(r *http.Request) (*http.Response, error) {
-				return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: errors.New(assertion)}
-			},
-		}
-		var seen bytes.Buffer
-		azlog.SetListener(func(_ azlog.Event, text string) { seen.WriteString(text) })
-		for name, reply := range replies {
-			synctestRun(t, kind+", "+name, func(t *testing.T) {
-				seen.Reset()
-				var spans strings.Builder
-				provider := tracing.NewProvider(func(string, string) tracing.Tracer {
-					return tracing.NewTracer(func(ctx context.Context, name string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
-						fmt.Fprintf(&spans, "%s %+v", name, o)
-						return ctx, tracing.NewSpan(tracing.SpanImpl{
-							SetStatus:     func(_ tracing.SpanStatus, text string) { spans.WriteString(text) },
-							SetAttributes: func(a ...tracing.Attribute) { fmt.Fprintf(&spans, "%+v", a) },
-						})
-					}, nil)
-				}, nil)
-				var log bytes.Buffer
-				cred := credentialAt(t, inPod(t, "AZURE_FEDERATED_TOKEN_FILE", assertionFile(t, assertion)), reply, func(o *CredentialOptions) {
-					o.Retry.MaxRetries = -1
-					o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-					o.TracingProvider = provider
-					o.Logging = policy.LogOptions{IncludeBody: true, AllowedHeaders: []string{"Secret", "Authorization"}}
-				})
-				_, err := token(t.Context(), cred)
-				synctest.Wait() // for the log
-				texts := map[string]string{
-					"error": fmt.Sprintf("%v %+v %#v", err, err, err), "slog": log.String(), "trace": spans.String(), "azcore's log": seen.String(),
-					"credential": fmt.Sprintf("%v %+v %#v", cred, cred, cred), "source": fmt.Sprintf("%+v %#v", cred.sender.source, cred.sender.source),
-				}
-				var ae *AuthenticationError
-				if errors.As(err, &ae) {
-					texts["fields"] = fmt.Sprintf("%+v", *ae)
-					for _, cause := range ae.Unwrap() {
-						texts["cause"] += fmt.Sprintf("%v %+v", cause, cause)
-					}
-					if ae.RawResponse != nil {
-						body, _ := io.ReadAll(ae.RawResponse.Body)
-						texts["RawResponse"] = fmt.Sprintf("%+v %s", ae.RawResponse, body)
-						if r := ae.RawResponse.Request; r != nil && (len(r.Header) != 0 || r.Body != nil || r.GetBody != nil) {
-							t.Error("RawResponse has its Request's body or headers")
-						}
-					}
-				} else if name != "success" {
-					t.Errorf("got %v, want an AuthenticationError", err)
-				}
-				for where, text := range texts {
-					for _, decode := range []func(string) string{func(s string) string { return s }, unescapeJSON, unescapeURL} {
-						if strings.Contains(decode(text), canary) {
-							t.Errorf("%s shows a secret: %s", where, text)
-							break
-						}
-					}
-				}
-				if seen.Len() == 0 || spans.Len() == 0 || log.Len() == 0 {
-					t.Errorf("nothing was logged (%d), traced (%d) or given to slog (%d): this test would see nothing", seen.Len(), spans.Len(), log.Len())
-				}
-			})
-		}
-		azlog.SetListener(nil)
 	}
 }
 

@@ -1,0 +1,640 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// The secrets that the tests have in all places where there is one. Each begins and ends so that any piece of it is known,
+// and has in the middle what encodings change.
+var (
+	hostSecret  = " " + randomText("header", 40) + `&<"/+=%41'\ ` + randomText("header's end", 40) // X-IDENTITY-HEADER, secret, Arc's key
+	assertion   = randomText("assertion", 40) + `&<"/+=%41'\` + randomText("assertion's end", 40)
+	opaqueToken = randomText("token", 80)
+	jwtToken    = "eyJhbGciOiJSUzI1NiJ9." + randomText("claims", 60) + "." + randomText("signature", 60)
+	toolToken   = randomText("tool", 80)
+	endpointKey = randomText("query", 40) // in the query of an endpoint that a variable names
+)
+
+// everySecret looks for all of them.
+var everySecret = sync.OnceValue(func() *secretSearch {
+	s := &secretSearch{}
+	for name, secret := range map[string]string{
+		"the host's secret": hostSecret, "the assertion": assertion, "the token": opaqueToken, "the JWT": jwtToken,
+		"the tool's token": toolToken, "the endpoint's key": endpointKey,
+	} {
+		s.add(name, secret)
+	}
+	return s
+})
+
+// witness is all that listens while a test runs, and all that was printed.
+type witness struct {
+	mu     sync.Mutex // guards azcore and spans
+	azcore bytes.Buffer
+	spans  bytes.Buffer
+	text   bytes.Buffer // slog's, in both forms; written by one goroutine at a time
+	json   bytes.Buffer
+	logger *slog.Logger
+	shown  []string        // what a program may print
+	last   []any           // to be printed at the end by verbs that aren't for them: fmt then reads what pointers lead to
+	driven map[string]bool // names of the API
+}
+
+// watch begins to listen. It is for tests that are not parallel: azcore's listener is the process's.
+func watch(driven map[string]bool) (w *witness, stop func()) {
+	w = &witness{driven: driven}
+	all := &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}
+	w.logger = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&w.text, all), slog.NewJSONHandler(&w.json, all)))
+	azlog.SetListener(func(event azlog.Event, text string) { w.note(&w.azcore, "%s %s", event, text) })
+	return w, func() { azlog.SetListener(nil) }
+}
+
+func (w *witness) note(to *bytes.Buffer, format string, arguments ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fmt.Fprintf(to, format+"\n", arguments...)
+}
+
+// tracer notes all that azcore says of spans.
+func (w *witness) tracer() tracing.Provider {
+	return tracing.NewProvider(func(name, version string) tracing.Tracer {
+		return tracing.NewTracer(func(ctx context.Context, name string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
+			w.note(&w.spans, "%s %+v", name, o)
+			return ctx, tracing.NewSpan(tracing.SpanImpl{
+				SetStatus:     func(_ tracing.SpanStatus, text string) { w.note(&w.spans, "%s", text) },
+				SetAttributes: func(a ...tracing.Attribute) { w.note(&w.spans, "%+v", a) },
+				AddEvent:      func(name string, a ...tracing.Attribute) { w.note(&w.spans, "%s %+v", name, a) },
+			})
+		}, nil)
+	}, nil)
+}
+
+// loud are client options that show as much as can be asked for.
+func (w *witness) loud(o *azcore.ClientOptions) {
+	o.Retry.MaxRetries = -1
+	o.TracingProvider = w.tracer()
+	o.Logging = policy.LogOptions{
+		IncludeBody: true,
+		AllowedHeaders: []string{"X-IDENTITY-HEADER", " x-identity-header", "Secret", " secret ", "Authorization", "authorization ", "Metadata",
+			"Location", "WWW-Authenticate", "X-Echo", "Set-Cookie", "X-Correlation-Id", "X-Ms-Request-Id", "*"},
+		AllowedQueryParams: []string{"client_assertion", "*"},
+	}
+}
+
+// drove notes a function or method of the API that was called, by its name in testdata/api.txt.
+func (w *witness) drove(names ...string) {
+	for _, name := range names {
+		w.driven[name] = true
+	}
+}
+
+// show prints a value of the API in all ways there are.
+func (w *witness) show(v any) {
+	if v == nil || reflect.ValueOf(v).Kind() == reflect.Pointer && reflect.ValueOf(v).IsNil() {
+		return
+	}
+	w.drove(typesIn(reflect.TypeOf(v))...)
+	w.print(v)
+	if e := reflect.ValueOf(v); e.Kind() == reflect.Pointer {
+		w.print(e.Elem()) // of which fmt prints the value, one level deeper
+	}
+	w.logger.Debug("printed", "value", v)
+	text, err := json.Marshal(v)
+	w.shown = append(w.shown, fmt.Sprintf("%s %v", text, err))
+}
+
+func (w *witness) print(v any) {
+	w.shown = append(w.shown, fmt.Sprintf("%v\n%+v\n%#v", v, v, v))
+	w.last = append(w.last, v)
+}
+
+// typesIn are the names of this package's types that a printed value shows.
+func typesIn(t reflect.Type) (names []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.PkgPath() != "github.com/keyless-go/identity" {
+		return nil
+	}
+	if t.Kind() == reflect.Struct {
+		for f := range t.Fields() {
+			if f.IsExported() {
+				names = append(names, typesIn(f.Type)...)
+			}
+		}
+	}
+	return append(names, t.Name())
+}
+
+// showError prints an error and all that can be reached from it.
+func (w *witness) showError(err error) {
+	if _, ok := err.(*foreignError); ok || err == nil {
+		return
+	}
+	w.print(err)
+	w.shown = append(w.shown, err.Error())
+	w.logger.Debug("failed", "error", err, "fields", fmt.Sprintf("%+v", err))
+	if e, ok := err.(*AuthenticationError); ok {
+		w.drove("AuthenticationError.Error", "AuthenticationError.Unwrap", "AuthenticationError.NonRetriable")
+		e.NonRetriable()
+		w.show(e)
+		w.showResponse(e.RawResponse)
+	}
+	switch x := err.(type) {
+	case interface{ Unwrap() error }:
+		w.showError(x.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, e := range x.Unwrap() {
+			w.showError(e)
+		}
+	}
+}
+
+func (w *witness) showResponse(r *http.Response) {
+	if r == nil {
+		return
+	}
+	w.print(r)
+	dump, err := httputil.DumpResponse(r, true)
+	w.shown = append(w.shown, fmt.Sprintf("%s %v %+v", dump, err, r.Trailer))
+	if r.Request != nil {
+		dump, err := httputil.DumpRequest(r.Request, true)
+		w.shown = append(w.shown, fmt.Sprintf("%s %v %s %+v", dump, err, r.Request.URL, *r.Request))
+	}
+}
+
+// check looks for the secrets in all of it.
+func (w *witness) check(t *testing.T, overHTTP bool) {
+	t.Helper()
+	for _, v := range w.last {
+		w.shown = append(w.shown, fmt.Sprintf("%s\n%q", v, v))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	texts := map[string]string{"azcore's log": w.azcore.String(), "the trace": w.spans.String(), "slog's text": w.text.String(), "slog's JSON": w.json.String()}
+	for where, text := range texts {
+		if text == "" && (overHTTP || strings.HasPrefix(where, "slog")) {
+			t.Errorf("%s is empty: this test would see nothing", where)
+		}
+	}
+	slices.Sort(w.shown)
+	for i, text := range slices.Compact(w.shown) { // much is printed more than once
+		texts[fmt.Sprint("print ", i)] = text
+	}
+	for where, text := range texts {
+		if found := everySecret().find(text); found != "" {
+			t.Errorf("%s shows %s", where, found)
+		}
+	}
+}
+
+// reply is what a host says to a request that has the secret, at the n-th time, from 1.
+type reply func(n int, secret string, r *http.Request) (*http.Response, error)
+
+// hostOutcome is what becomes of requests for a token.
+type hostOutcome struct {
+	name    string
+	reply   reply
+	adjust  func(*CredentialOptions) // nil for nothing
+	granted bool                     // there is a token
+	long    bool                     // all methods are called; the others go the same ways to their end
+	inner   bool                     // a connection that is pinned can't be made to do so
+}
+
+// repeating is a reply that repeats the secret in a form, wherever ECHO is in the body or the headers. A body that begins with a brace
+// is JSON. TOKEN and JWT are the host's own.
+func repeating(f form, status int, body string, header ...string) reply {
+	return func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+		written, inBody := f.write(secret), f.write(secret)
+		if strings.HasPrefix(body, "{") && !f.json {
+			inBody = inJSON(written)
+		}
+		tokens := strings.NewReplacer("TOKEN", opaqueToken, "JWT", jwtToken)
+		pairs := make([]string, len(header))
+		for i, text := range header {
+			pairs[i] = strings.ReplaceAll(tokens.Replace(text), "ECHO", written)
+		}
+		return respond(status, strings.ReplaceAll(tokens.Replace(body), "ECHO", inBody), pairs...), nil
+	}
+}
+
+// echoes are the places in an answer where a host may repeat something.
+var echoes = []struct {
+	name, body string
+	header     []string
+}{
+	{"IMDS's error", `{"error":"ECHO","error_description":"you sent ECHO.","correlation_id":"ECHO"}`, nil},
+	{"a coded error", `{"error":{"code":"ECHO","message":"you sent ECHO","correlationId":"ECHO","innererror":{"trace":"ECHO"}}}`, nil},
+	{"App Service's error", `{"statusCode":400,"message":"you sent ECHO","correlationId":"ECHO"}`, nil},
+	{"legacy App Service's error", `{"ErrorCode":"ECHO","ExceptionMessage":"you sent ECHO","CorrelationId":"ECHO"}`, nil},
+	{"Entra's error", `{"error":"invalid_client","error_description":"AADSTS90000: you sent ECHO","error_codes":[90000],"correlation_id":"ECHO"}`, nil},
+	{"a text", "100% wrong: you sent ECHO, didn't you", nil},
+	{"a page", "<html>you sent ECHO", []string{"Content-Type", "text/html"}},
+	{"a text that is cut", strings.Repeat("x", 280) + "ECHO", nil},
+	{"headers", `{"error":"x"}`, []string{"X-Echo", "ECHO", "X-Correlation-Id", "ECHO", "Set-Cookie", "k=ECHO"}},
+	{"headers that azcore shows", `{"error":"x"}`, []string{"Server", "ECHO", "X-Ms-Request-Id", "Basic ECHO", "Www-Authenticate", "Basic realm=ECHO", "Retry-After", "ECHO"}},
+	{"a location", "", []string{"Location", "http://elsewhere.example/ECHO?h=ECHO"}},
+}
+
+// lostError is an error whose text says nothing, but what it wraps does.
+type lostError struct{ inner error }
+
+func (e lostError) Error() string { return "the connection was lost" }
+func (e lostError) Unwrap() error { return e.inner }
+
+// detailedError is an error whose text says nothing, but its fields do.
+type detailedError struct{ Header http.Header }
+
+func (e detailedError) Error() string { return "refused" }
+
+// failing is a reply that is an error.
+func failing(make func(secret string, r *http.Request) error) reply {
+	return func(_ int, secret string, r *http.Request) (*http.Response, error) { return nil, make(secret, r) }
+}
+
+// twice is a token, and at the next time something else.
+func twice(then reply) reply {
+	return func(n int, secret string, r *http.Request) (*http.Response, error) {
+		if n == 1 {
+			return respond(200, fmt.Sprintf(`{"access_token":%q,"expires_in":86400,"client_id":"mine"}`, opaqueToken)), nil
+		}
+		return then(n, secret, r)
+	}
+}
+
+// hostOutcomes are all that may become of a request at a place. Where nothing is secret in the request, the host repeats a token.
+func hostOutcomes(p place) (list []hostOutcome) {
+	plain := echoedForms[0]
+	for _, e := range echoes {
+		list = append(list, hostOutcome{name: "400 and " + e.name, reply: repeating(plain, 400, e.body, e.header...)})
+	}
+	for _, f := range echoedForms {
+		if f.name != plain.name && p.host != HostAppService && p.host != HostWorkloadIdentity {
+			continue // what finds them is the same for all hosts: in a header of one, and in the body of another
+		}
+		list = append(list,
+			hostOutcome{name: "an error with it " + f.name, reply: repeating(f, 400, echoes[0].body, "X-Echo", "ECHO", "X-Ms-Request-Id", "Basic ECHO", "Www-Authenticate", "Basic realm=ECHO")},
+			hostOutcome{name: "a text with it " + f.name, reply: repeating(f, 403, "100% wrong: you sent ECHO, didn't you", "Location", "/ECHO")},
+			hostOutcome{name: "a redirect with it " + f.name, reply: repeating(f, 302, `<a href="/?k=ECHO">Found</a>`, "Location", "http://elsewhere.example/?h=ECHO")},
+			hostOutcome{name: "a token's kind, " + f.name, reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"token_type":"ECHO"}`)},
+			hostOutcome{name: "another's token, " + f.name, reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"client_id":"ECHO","object_id":"ECHO","msi_res_id":"ECHO"}`), granted: p.client == ""},
+		)
+	}
+	for _, status := range []int{100, 201, 202, 302, 400, 401, 403, 404, 410, 429, 500, 503} {
+		if status == 100 && p.pinned { // is none of an answer over a connection
+			continue
+		}
+		list = append(list,
+			hostOutcome{name: fmt.Sprint(status, " and it"), reply: repeating(plain, status, p.problem("some_error", "you sent ECHO."), "X-Echo", "ECHO")},
+			hostOutcome{name: fmt.Sprint(status, " and a token"), reply: repeating(plain, status, `{"access_token":"TOKEN","message":"oops: TOKEN","error":"TOKEN","x":"JWT"}`, "X-Echo", "JWT")},
+			hostOutcome{name: fmt.Sprint(status, " in renewal"), reply: twice(repeating(plain, status, `{"error":"you have JWT, you sent ECHO"}`, "Retry-After", "1")), granted: true, long: status == 401 || status == 429},
+		)
+	}
+	answers := map[string]string{
+		"a token":              `{"access_token":"TOKEN","expires_in":3600,"client_id":"mine"}`,
+		"a JWT":                `{"access_token":"JWT","expires_in":3600,"client_id":"mine"}`,
+		"another's":            `{"access_token":"TOKEN","expires_in":3600,"client_id":"other"}`,
+		"another's JWT":        `{"access_token":"JWT","expires_in":3600,"client_id":"JWT"}`,
+		"no date":              `{"access_token":"TOKEN"}`,
+		"an expired token":     `{"access_token":"TOKEN","expires_on":"946684801"}`,
+		"a date of the token":  `{"access_token":"TOKEN","expires_on":"TOKEN"}`,
+		"another kind":         `{"access_token":"TOKEN","expires_in":60,"token_type":"TOKEN"}`,
+		"half a token":         `{"access_token":"TOKEN`,
+		"half a JWT":           `{"access_token":"JWT`,
+		"a list":               `[{"access_token":"TOKEN"}]`,
+		"a token with a blank": `{"access_token":"TOKEN JWT","expires_in":60}`,
+		"a token in a token":   `{"access_token":{"access_token":"TOKEN"},"expires_in":60}`,
+		"a page":               `<html>TOKEN ECHO JWT`,
+		"a text":               `TOKEN`,
+		"too much":             `{"access_token":"TOKEN","expires_in":3600,"x":"ECHO` + strings.Repeat("x", maxBody) + `"}`,
+	}
+	for name, body := range answers {
+		granted := name == "a token" || name == "a JWT" || strings.HasPrefix(name, "another's") && p.client == ""
+		list = append(list, hostOutcome{name: name, reply: repeating(plain, 200, body), granted: granted, long: granted})
+	}
+	half := func(status int) reply {
+		return func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+			resp := respond(status, "", "X-Echo", secret)
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"access_token":"`+opaqueToken+secret), errReader{errors.New("lost after " + secret + jwtToken)}))
+			return resp, nil
+		}
+	}
+	policies := func(p policyFunc) func(*CredentialOptions) {
+		return func(o *CredentialOptions) { o.PerRetryPolicies = []policy.Policy{p} }
+	}
+	refusal := repeating(plain, 400, `{"error":"x"}`)
+	return append(list,
+		hostOutcome{name: "another's claim", granted: p.client == "", reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+			return respond(200, `{"access_token":"`+jwtOf(`{"appid":"`+inJSON(secret)+`"}`)+`","expires_in":60,"client_id":"mine"}`), nil
+		}},
+		hostOutcome{name: "an expired assertion", reply: repeating(plain, 401, `{"error":"invalid_client","error_description":"AADSTS700024: you sent ECHO"}`)}, // which is read again
+		hostOutcome{name: "half a token", reply: half(200)},
+		hostOutcome{name: "half a refusal", long: true, reply: half(400)},
+		hostOutcome{name: "its status text", long: true, inner: true, reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+			resp := respond(400, `{"error":"x"}`)
+			resp.Status = "400 " + secret + " " + jwtToken
+			return resp, nil
+		}},
+		hostOutcome{name: "a redirect that the Transport followed", long: true, inner: true, reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
+			resp := respond(400, `{"error":"x"}`)
+			elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", secret), Host: "elsewhere.example", Path: "/" + secret, RawQuery: url.Values{"resource": {secret}, "h": {secret}}.Encode(), Fragment: secret}
+			resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(), Host: elsewhere.Host}
+			return resp, nil
+		}},
+		hostOutcome{name: "a redirect to another's password that the Transport followed", inner: true, reply: func(_ int, _ string, r *http.Request) (*http.Response, error) {
+			resp := respond(400, `{"error":"x"}`)
+			elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", endpointKey), Host: "elsewhere.example", Path: "/", RawQuery: "h=" + endpointKey, Fragment: endpointKey}
+			resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(), Host: elsewhere.Host}
+			return resp, nil
+		}},
+		hostOutcome{name: "an error", long: true, reply: failing(func(secret string, _ *http.Request) error { return errors.New("can't send " + secret) })},
+		hostOutcome{name: "an error with headers", reply: failing(func(_ string, r *http.Request) error { return fmt.Errorf("can't send %v", r.Header) })},
+		hostOutcome{name: "an error with a body", inner: true, reply: failing(func(_ string, r *http.Request) error {
+			if r.Body == nil {
+				return errors.New("no body")
+			}
+			body, _ := io.ReadAll(r.Body)
+			return fmt.Errorf("can't send %s", body)
+		})},
+		hostOutcome{name: "an error with the URL", long: true, inner: true, reply: failing(func(_ string, r *http.Request) error {
+			return fmt.Errorf("can't ask %s (%s): %w", r.URL, r.URL.RequestURI(), io.ErrUnexpectedEOF)
+		})},
+		hostOutcome{name: "net/http's error", reply: failing(func(secret string, r *http.Request) error {
+			return &url.Error{Op: "Get", URL: r.URL.String() + "#" + secret, Err: errors.New(secret)}
+		})},
+		hostOutcome{name: "net/http's error with its URL alone", inner: true, reply: failing(func(secret string, r *http.Request) error {
+			u := *r.URL
+			u.User = url.UserPassword("u", secret)
+			return fmt.Errorf("lost: %w", &url.Error{Op: "Get", URL: u.String(), Err: io.ErrUnexpectedEOF})
+		})},
+		hostOutcome{name: "the system's error", reply: failing(func(secret string, _ *http.Request) error {
+			return &net.OpError{Op: "dial", Net: secret, Err: os.NewSyscallError(secret, io.EOF)}
+		})},
+		hostOutcome{name: "an error around another", reply: failing(func(secret string, _ *http.Request) error { return lostError{errors.New(secret)} })},
+		hostOutcome{name: "an error around two", long: true, reply: failing(func(secret string, _ *http.Request) error {
+			return lostError{errors.Join(io.EOF, lostError{&net.AddrError{Err: "x", Addr: secret}})}
+		})},
+		hostOutcome{name: "an error with fields", long: true, reply: failing(func(secret string, _ *http.Request) error {
+			return detailedError{http.Header{"Authorization": {secret}}}
+		})},
+		hostOutcome{name: "a JWT in an error", reply: failing(func(string, *http.Request) error { return errors.New("not " + jwtToken) })},
+		hostOutcome{name: "an end after a wait", long: true, inner: true, reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, fmt.Errorf("%w with %s", r.Context().Err(), secret)
+		}},
+		hostOutcome{name: "a panic", long: true, inner: true, reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
+			panic(fmt.Sprintf("unexpected %v %s", r.Header, secret))
+		}},
+		hostOutcome{name: "a panic with an error", inner: true, reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+			panic(errors.New(secret + jwtToken))
+		}},
+		hostOutcome{name: "a policy's error", long: true, reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
+			if req.Raw().Body != nil {
+				body, _ := io.ReadAll(req.Raw().Body)
+				return nil, fmt.Errorf("not with %v %s", req.Raw().Header, body)
+			}
+			return nil, fmt.Errorf("not with %v to %s", req.Raw().Header, req.Raw().URL)
+		})},
+		hostOutcome{name: "a policy's error around another", reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
+			return nil, lostError{fmt.Errorf("not with %v to %s with %s", req.Raw().Header, req.Raw().URL, jwtToken)}
+		})},
+		hostOutcome{name: "a policy's azcore error", reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
+			return nil, &azcore.ResponseError{ErrorCode: jwtToken, RawResponse: &http.Response{Status: jwtToken, Body: http.NoBody, Request: req.Raw()}}
+		})},
+		hostOutcome{name: "a policy's panic", long: true, reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
+			panic(fmt.Sprint("not with ", req.Raw().Header))
+		})},
+	)
+}
+
+// secretiveSite opens a place with the secrets in it, whatever the fake thinks of them, and a host that says what the outcome does.
+func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Transporter) {
+	t.Helper()
+	s := p.open(t)
+	variables := map[string]string{}
+	for _, line := range s.ep.Env(p.base) {
+		name, value, _ := strings.Cut(line, "=")
+		variables[name] = value
+	}
+	for _, name := range []string{envEndpoint, envMSI} {
+		if variables[name] != "" && p.host != HostArc { // whose fake has an endpoint that its key directory is known by
+			variables[name] += "?code=" + endpointKey
+		}
+	}
+	secret, file := "", filepath.Join(s.dir, "some.key")
+	switch {
+	case p.secret != "":
+		secret, variables[p.secret] = hostSecret, hostSecret
+	case p.host == HostArc:
+		secret = hostSecret
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	case p.host == HostWorkloadIdentity:
+		secret = assertion
+		if err := os.WriteFile(variables[envTokenFile], []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		secret = jwtToken
+	}
+	env := environmentOf(variables)
+	env.run = func(context.Context, string, []string) ([]byte, error) {
+		return []byte(toolToken), &exitError{1, `ERROR: broken {"accessToken": "` + toolToken + `"}`}
+	}
+	if !p.pinned {
+		var mu sync.Mutex
+		n := 0
+		return env, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if p.host == HostArc && r.Header.Get("Authorization") == "" {
+				return respond(401, "", "WWW-Authenticate", "Basic realm="+file), nil
+			}
+			mu.Lock()
+			n++
+			at := n
+			mu.Unlock()
+			return o.reply(at, secret, r)
+		})
+	}
+	client := s.ep.Client() // what the reply says goes over a connection
+	for n := 1; n <= 2; n++ {
+		resp, err := o.reply(n, secret, &http.Request{Method: "GET", URL: &url.URL{Scheme: "https", Host: "localhost"}, Header: http.Header{"Secret": {secret}}})
+		if err != nil {
+			client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, err }
+			break
+		}
+		body, err := io.ReadAll(resp.Body)
+		answer := identitytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(body), Err: err}
+		if n == 2 {
+			answer.For = 24 * time.Hour
+		}
+		s.ep.Enqueue(answer)
+	}
+	return env, client
+}
+
+// foreignCredential is one of another package, which is not a pointer.
+type foreignCredential struct{ Held, ClientSecret string }
+
+func (c foreignCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, &foreignError{jwtToken}
+}
+
+// foreignError is another package's. A chain's error unwraps to it, and must not show it.
+type foreignError struct{ text string }
+
+func (e *foreignError) Error() string        { return e.text }
+func (e *foreignError) Is(target error) bool { return target == ErrUnavailable }
+
+// TestNoSecretIsSeen: header, key, assertion, and tokens of hosts and of a developer's tools are in no error, no log, no trace, no
+// field and no print of anything, whatever becomes of a request and whatever the host repeats. AccessToken alone has the token.
+func TestNoSecretIsSeen(t *testing.T) { // not parallel, see watch
+	driven := map[string]bool{}
+	for _, p := range places {
+		for _, o := range hostOutcomes(p) {
+			if o.inner && p.pinned {
+				continue
+			}
+			synctestRun(t, p.name+"/"+o.name, func(t *testing.T) {
+				w, stop := watch(driven)
+				defer stop()
+				env, transport := secretiveSite(t, p, o)
+				driveHost(t, w, p, o, env, transport)
+				w.check(t, true)
+			})
+		}
+	}
+	for _, d := range developers {
+		for _, o := range toolOutcomes(d) {
+			synctestRun(t, d.name+"/"+o.name, func(t *testing.T) {
+				w, stop := watch(driven)
+				defer stop()
+				driveTool(t, w, d, o)
+				w.check(t, false)
+			})
+		}
+	}
+	if !t.Failed() {
+		checkDriven(t, driven)
+	}
+}
+
+// driveHost calls all there is to call of a credential, and of the chains that it is part of.
+func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment, transport policy.Transporter) {
+	time.Sleep(time.Minute) // so that there is a past for a token to have ended in
+	options := &CredentialOptions{Logger: w.logger}
+	options.Transport = transport
+	w.loud(&options.ClientOptions)
+	if p.client != "" {
+		options.ID = ClientID("mine")
+	}
+	if o.adjust != nil {
+		o.adjust(options)
+	}
+	w.show(options)
+	w.drove("Detect")
+	d := detect(env)
+	d.Evidence = evidence(env)
+	w.show(d)
+
+	w.drove("NewCredential", "Credential.GetToken", "Credential.Status", "Credential.Host", "Host.String")
+	cred, err := newCredential(options, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tk, err := token(t.Context(), cred)
+	if (err == nil) != o.granted {
+		t.Fatalf("got error %v, want a token: %t", err, o.granted)
+	}
+	if err == nil && tk.Token == "" {
+		t.Fatal("an empty token")
+	}
+	w.showError(err)
+	if o.granted {
+		time.Sleep(16 * time.Hour) // renewal
+		_, err = token(t.Context(), cred)
+		w.showError(err)
+	}
+	synctest.Wait()
+	w.show(cred)
+	w.show(cred.Host())
+	w.show(cred.Status())
+	if !o.long || p.host != HostIMDS && p.host != HostAppService && p.host != HostWorkloadIdentity {
+		return
+	}
+
+	_, err = asClientChallenged(t.Context(), cred)
+	w.showError(err)
+	time.Sleep(time.Minute)
+	w.drove("Credential.Refresh", "Credential.Ready")
+	_, _, err = cred.Refresh(t.Context(), vaultScope)
+	w.showError(err)
+	time.Sleep(24 * time.Hour)
+	short, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("that is enough"))
+	w.showError(cred.Ready(short, vaultScope, armScope))
+	cancel()
+	_, err = cred.GetToken(short, policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
+	w.showError(err)
+	synctest.Wait()
+	w.show(cred)
+	w.show(cred.Status())
+
+	w.drove("NewChain", "Chain.GetToken", "Chain.Ready", "Chain.Status", "NewDefaultCredential")
+	time.Sleep(time.Hour)
+	foreign := foreignCredential{jwtToken, hostSecret}
+	chain, err := NewChain([]azcore.TokenCredential{foreign, cred, foreign}, &ChainOptions{Logger: w.logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byDefault := &DefaultCredentialOptions{ClientOptions: options.ClientOptions, ID: options.ID, Logger: w.logger}
+	w.show(byDefault)
+	standard, err := newDefaultCredential(newRealm(), byDefault, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*Chain{chain, standard} {
+		w.show(c)
+		_, err := token(t.Context(), c)
+		w.showError(err)
+		short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		w.showError(c.Ready(short, armScope))
+		cancel()
+		time.Sleep(16 * time.Hour)
+		_, err = token(t.Context(), c)
+		w.showError(err)
+		synctest.Wait()
+		w.show(c)
+		w.show(c.Status())
+	}
+	time.Sleep(5 * time.Minute)
+}
+
+// asClientChallenged asks as an Azure SDK client does whose token was refused.
+func asClientChallenged(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken, error) {
+	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true, Claims: rejectedClaims})
+}
