@@ -15,6 +15,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -35,8 +36,9 @@ func TestDefaultPathIgnoresProxies(t *testing.T) {
 	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDefaultPathIgnoresProxies$", "-test.v")
 	child.Env = []string{
 		inNamespace + "=1", "HOME=" + t.TempDir(),
-		"HTTP_PROXY=http://127.0.0.1:3128", "http_proxy=http://127.0.0.1:3128", "ALL_PROXY=http://127.0.0.1:3128",
-		"HTTPS_PROXY=http://127.0.0.1:3128", "https_proxy=http://127.0.0.1:3128", "NO_PROXY=",
+	}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
+		child.Env = append(child.Env, name+"=http://127.0.0.1:3128")
 	}
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if os.Getuid() != 0 {
@@ -62,8 +64,10 @@ func defaultPathInNamespace(t *testing.T) {
 	if err := putAddressOnLoopback([4]byte{127, 0, 0, 1}, "lo"); err != nil {
 		t.Skipf("can't set up loopback: %v", err)
 	}
-	if err := putAddressOnLoopback([4]byte{169, 254, 169, 254}, "lo:1"); err != nil {
-		t.Skipf("can't add an address to loopback: %v", err)
+	for device, address := range map[string][4]byte{"lo:1": {169, 254, 169, 254}, "lo:2": {10, 1, 2, 3}} {
+		if err := putAddressOnLoopback(address, device); err != nil {
+			t.Skipf("can't add an address to loopback: %v", err)
+		}
 	}
 	var proxied atomic.Int64
 	listen(t, "127.0.0.1:3128", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied.Add(1) }))
@@ -85,11 +89,51 @@ func defaultPathInNamespace(t *testing.T) {
 		t.Skipf("this machine looks like %v", cred.Host())
 	}
 	mustToken(t, cred)
-	if got := proxied.Load() - 1; got != 0 {
-		t.Errorf("the proxy saw %d requests for IMDS, want 0", got)
-	}
 	if got := len(ep.Requests()); got != 1 {
 		t.Errorf("IMDS saw %d requests, want 1", got)
+	}
+	chain, err := NewDefaultCredential(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil { // another token than that which is held
+		t.Error(err)
+	}
+	probed, err := newDefaultCredential(newRealm(), nil, processEnvironment()) // as in a process that has seen nothing of Azure yet
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := probed.links[0].source.(*hostStep)
+	step.cred.sender.probe(t.Context())
+	if !step.cred.sender.node.answered.Load() {
+		t.Error("the probe has found no IMDS")
+	}
+	if got := len(ep.Requests()); got != 3 {
+		t.Errorf("IMDS saw %d requests, want one for each of two tokens and the probe", got)
+	}
+
+	// Redirects go nowhere, either: this one would be a request for the proxy.
+	ep.Enqueue(identitytest.Response{Status: 302, Header: http.Header{"Location": {"http://10.9.9.9/"}, "Server": {"IMDS/1"}}, For: time.Hour})
+	if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}}); err == nil {
+		t.Error("got a token by a redirect")
+	}
+
+	// A host that a variable names need not look like this machine.
+	app := identitytest.NewAppService(nil)
+	listen(t, "10.1.2.3:80", app)
+	for _, line := range app.Env("http://10.1.2.3") {
+		name, value, _ := strings.Cut(line, "=")
+		t.Setenv(name, value)
+	}
+	onApp, err := NewCredential(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mustToken(t, onApp); onApp.Host() != HostAppService || len(app.Requests()) != 1 {
+		t.Errorf("%v saw %d requests, want App Service and 1", onApp.Host(), len(app.Requests()))
+	}
+	if got := proxied.Load() - 1; got != 0 {
+		t.Errorf("the proxy saw %d requests, want 0", got)
 	}
 }
 
