@@ -46,6 +46,9 @@ func executeIn(ctx context.Context, t *testing.T, want int, args ...string) (std
 	if line, ok := strings.CutSuffix(stderr, "\n"); want != 0 && (!ok || !strings.HasPrefix(line, "keyvault: ") || strings.Contains(line, "\n")) {
 		t.Errorf("keyvault %q: stderr %q, want one line that begins with keyvault:", args, stderr)
 	}
+	if strings.Contains(stdout+stderr, "eyJ") { // as all tokens of the stand-ins begin
+		t.Errorf("keyvault %q: printed a token\nstdout: %s\nstderr: %s", args, stdout, stderr)
+	}
 	if after := os.Environ(); strings.Join(after, "\n") != strings.Join(environment, "\n") {
 		t.Errorf("keyvault %q: left the environment changed: %q, want %q", args, after, environment)
 	}
