@@ -52,7 +52,7 @@ type AuthenticationError struct {
 	CorrelationID string         // the host's ID of the failed request, for a support case
 	Attempts      int            // requests sent, Azure Arc's challenge counts; or runs of a developer's tool
 	Elapsed       time.Duration  // from the first request to giving up
-	RawResponse   *http.Response // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
+	RawResponse   *http.Response `json:"-"` // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
 
 	tool       string        // who was asked where that is no host: "Azure CLI"
 	reason     error         // one of the sentinels above, or nil

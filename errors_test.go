@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -152,6 +153,24 @@ func TestErrorUnwraps(t *testing.T) {
 }
 
 // TestErrorNeverUnwrapsToResponseError: a 404 of the host must not look like the missing blob of the call.
+// TestErrorAsJSON: a structured log may marshal what it is given.
+func TestErrorAsJSON(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		ep.Enqueue(identitytest.Response{Status: 400})
+		e, _ := mustFail(t, onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID(guid) }))
+		text, err := json.Marshal(e)
+		if err != nil || e.RawResponse == nil {
+			t.Fatalf("json.Marshal: %v; RawResponse is %v", err, e.RawResponse)
+		}
+		for _, want := range []string{`"Host":"imds"`, `"ID":"` + guid + `"`, `"StatusCode":400`, `"Code":"invalid_request"`, `"Attempts":1`} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("got %s, want %s in it", text, want)
+			}
+		}
+	})
+}
+
 func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
 	blob := func() error { return &azcore.ResponseError{StatusCode: 404, ErrorCode: "BlobNotFound"} }
 	check := func(t *testing.T, err error) {
