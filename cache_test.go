@@ -187,6 +187,7 @@ func TestCallersLeave(t *testing.T) {
 			_, err := token(leaderCtx, cred)
 			if !errors.Is(err, context.Canceled) || !errors.Is(err, cause) {
 				t.Errorf("leader got %v, want context.Canceled and its cause", err)
+				return
 			}
 			if got := time.Since(start); got != 5*time.Second {
 				t.Errorf("leader left after %v, want 5s", got)

@@ -175,6 +175,7 @@ func TestCacheKeys(t *testing.T) {
 	}{
 		{"system", nowhere(), nil},
 		{"client", nowhere(), ClientID("same")},
+		{"another client", nowhere(), ClientID("other")},
 		{"object", nowhere(), ObjectID("same")},
 		{"resource", nowhere(), ResourceID(id)},
 		{"elsewhere", imdsAt("http://127.0.0.1:1"), nil},

@@ -387,6 +387,17 @@ func TestRawResponseShowsNoForeignQuery(t *testing.T) {
 	})
 }
 
+// TestUnexpectedSuccessIsNotShown: it may be a token in a wrapping that nobody knows.
+func TestUnexpectedSuccessIsNotShown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e, _ := mustFail(t, credentialAt(t, appServiceAt(), always(201, `{"wrapped":"opaque","message":"opaque"}`)))
+		body, err := io.ReadAll(e.RawResponse.Body)
+		if err != nil || e.StatusCode != 201 || len(body) > 0 || strings.Contains(e.Error(), "opaque") {
+			t.Errorf("got %v with the body %q, %v, want a 201 without a byte of it", e, body, err)
+		}
+	})
+}
+
 // TestStrangersAnswerGetsNoHintOfTheHosts: what IMDS means by a 404 says nothing of a proxy's.
 func TestStrangersAnswerGetsNoHintOfTheHosts(t *testing.T) {
 	for _, status := range []int{404, 429, 503} {

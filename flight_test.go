@@ -257,10 +257,12 @@ func TestReady(t *testing.T) {
 					return respond(200, `{"access_token":"t","expires_in":60,"client_id":"y"}`), nil
 				}), func(o *CredentialOptions) { o.ID = ClientID("x") }), ErrIdentityMismatch},
 			} {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // Ready itself has no limit
 				start := time.Now()
-				if err := tt.cred.Ready(t.Context(), vaultScope); !errors.Is(err, tt.want) || time.Since(start) != 0 {
+				if err := tt.cred.Ready(ctx, vaultScope); !errors.Is(err, tt.want) || time.Since(start) != 0 {
 					t.Errorf("%s: got %v after %v, want %v at once", tt.name, err, time.Since(start), tt.want)
 				}
+				cancel()
 			}
 		})
 	})

@@ -65,6 +65,17 @@ func TestPoliciesKeepTheirTokensToThemselves(t *testing.T) {
 	}
 }
 
+// TestTransportsKeepTheirTokensToThemselves: tests, above all, never see each other's.
+func TestTransportsKeepTheirTokensToThemselves(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"one", "other"} {
+		cred := onIMDS(t, always(200, grantBody(name, time.Hour)))
+		if tk, err := token(t.Context(), cred); err != nil || tk.Token != name {
+			t.Errorf("got %v, %v, want the token that this credential's Transport brings", tk.Token, err)
+		}
+	}
+}
+
 func TestTransportThatIgnoresItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var asked atomic.Bool
@@ -151,31 +162,35 @@ func TestErrorsKeepLittleOfABody(t *testing.T) {
 	})
 }
 
-// lockingHandler wants a lock that the caller of GetToken holds.
+// lockingHandler wants a lock that the caller of GetToken holds. It is a channel with room for one, because a bubble's time stands
+// still for who waits for a sync.Mutex.
 type lockingHandler struct {
 	slog.Handler
-	mu *sync.Mutex
+	lock chan struct{}
 }
 
 func (h lockingHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.lock <- struct{}{}
+	defer func() { <-h.lock }()
 	return h.Handler.Handle(ctx, r)
 }
 func (h lockingHandler) WithAttrs(a []slog.Attr) slog.Handler {
-	return lockingHandler{h.Handler.WithAttrs(a), h.mu}
+	return lockingHandler{h.Handler.WithAttrs(a), h.lock}
 }
 
 func TestLogHandlersDoNotHoldCallersUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
+		lock := make(chan struct{}, 1)
 		var log bytes.Buffer
 		cred := onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) {
-			o.Logger = slog.New(lockingHandler{slog.NewTextHandler(&log, nil), &mu})
+			o.Logger = slog.New(lockingHandler{slog.NewTextHandler(&log, nil), lock})
 		})
-		mu.Lock()
-		mustToken(t, cred)
-		mu.Unlock()
+		lock <- struct{}{}
+		_, err := token(t.Context(), cred)
+		<-lock
+		if err != nil {
+			t.Fatalf("a caller who holds a lock that the log wants: %v", err)
+		}
 		synctest.Wait()
 		if log.Len() == 0 {
 			t.Error("nothing was logged")
@@ -421,7 +436,7 @@ func TestCacheKeysFoldASCIIOnly(t *testing.T) {
 	}
 }
 
-// TestNodesAreByEndpoint: the limit of requests at once is the endpoint's, whichever identity is asked for.
+// TestNodesAreByEndpoint: the limit of requests at once is the endpoint's, whichever identity is asked for, and no other's.
 func TestNodesAreByEndpoint(t *testing.T) {
 	t.Parallel()
 	for name, env := range map[string]environment{
@@ -442,5 +457,16 @@ func TestNodesAreByEndpoint(t *testing.T) {
 		if nodes[0] != nodes[1] || nodes[1] != nodes[2] {
 			t.Errorf("%s: identities of one endpoint have nodes of their own", name)
 		}
+	}
+	r, seen := newRealm(), map[*node]string{}
+	for _, base := range []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.2:1"} {
+		src, _, err := newSource(environmentOf(map[string]string{envAuthority: base}), &CredentialOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other := seen[r.node(src)]; other != "" {
+			t.Errorf("%s and %s have one node: the answer of one would make the other's silence a fault", base, other)
+		}
+		seen[r.node(src)] = base
 	}
 }

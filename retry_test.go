@@ -312,6 +312,23 @@ func waitBounds(number int, elapsed time.Duration) (low, high time.Duration) {
 	return high/2 - 1, high
 }
 
+// TestRetryAfterIsJittered: those who were refused together were all told the same.
+func TestRetryAfterIsJittered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const runs = 100
+		seen := map[time.Duration]bool{}
+		for range runs {
+			at := &arrivals{next: always(429, imdsError, "Retry-After", "3")}
+			_, _ = mustFail(t, onIMDS(t, at, func(o *CredentialOptions) { o.Retry.MaxRetries = 1 }))
+			times := at.times()
+			seen[times[1].Sub(times[0])] = true
+		}
+		if len(seen) < runs/2 {
+			t.Errorf("%d processes that were told to wait 3 s have %d different waits: they would come back in step", runs, len(seen))
+		}
+	})
+}
+
 func TestWaitsAreJitteredAndGrow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var sums [8]time.Duration
@@ -347,15 +364,30 @@ func TestWaitsAreJitteredAndGrow(t *testing.T) {
 
 func TestServerErrorsWaitASecond(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		at := &arrivals{next: always(500, imdsError)}
-		_, _ = mustFail(t, onIMDS(t, at))
-		times := at.times()
-		for i := 1; i < len(times)-1; i++ {
-			if gap := times[i].Sub(times[i-1]); gap < time.Second {
-				t.Errorf("wait %d after a 500 was %v, want at least the second that IMDS asks for", i, gap)
-			} else if i == 1 && gap > 1750*time.Millisecond {
-				t.Errorf("the first wait after a 500 was %v: a lone process need not wait as long", gap)
+		for range 20 { // the first wait would be long enough by chance in 3 of 7
+			at := &arrivals{next: always(500, imdsError)}
+			_, _ = mustFail(t, onIMDS(t, at))
+			times := at.times()
+			for i := 1; i < len(times)-1; i++ {
+				if gap := times[i].Sub(times[i-1]); gap < time.Second {
+					t.Errorf("wait %d after a 500 was %v, want at least the second that IMDS asks for", i, gap)
+				} else if i == 1 && gap > 1750*time.Millisecond {
+					t.Errorf("the first wait after a 500 was %v: a lone process need not wait as long", gap)
+				}
 			}
+		}
+	})
+}
+
+// TestBudgetEndsATry that is under way: a host that accepts requests and says nothing gets 40 s, and then the rest of the 75 s.
+func TestBudgetEndsATry(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		e, took := mustFail(t, onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})))
+		if took != 75*time.Second || e.Attempts != 2 || !strings.Contains(e.Error(), "no answer from") {
+			t.Errorf("got %v after %v, want an error about two tries after 75 s", e, took)
 		}
 	})
 }

@@ -276,6 +276,14 @@ func TestStatusHasNoSecret(t *testing.T) {
 	})
 }
 
+func TestStatusShowsNoQuery(t *testing.T) {
+	t.Parallel()
+	env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?code=" + canary, envHeader: "s"})
+	if got, want := credentialAt(t, env, always(500, "")).Status().Endpoint, "http://localhost:4141/msi/token"; got != want {
+		t.Errorf("the endpoint is %s, want %s", got, want)
+	}
+}
+
 func TestStatusOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cred := onIMDS(t, identitytest.NewIMDS(nil))

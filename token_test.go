@@ -185,8 +185,12 @@ func TestTokensThatNeverEnd(t *testing.T) {
 				cred.tokens.limit = 10
 				for i := range 100 {
 					scope := fmt.Sprintf("https://r%d.example/.default", i)
-					if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
+					tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+					if err != nil {
 						t.Fatal(err)
+					}
+					if wait := time.Until(tk.RefreshOn); wait > 24*time.Hour {
+						t.Fatalf("renewed in %v: a role that was granted meanwhile would never show", wait)
 					}
 				}
 				if n := cred.tokens.store.ItemCount(); n > 10 {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,23 @@ func TestDefaultTransport(t *testing.T) {
 	transport := nodeClient.Transport.(*http.Transport)
 	if transport.Proxy != nil {
 		t.Error("a proxy would get the request for a node endpoint")
+	}
+}
+
+// TestProcessSharesTokens: fifty clients that each made a credential of one identity send one request.
+func TestProcessSharesTokens(t *testing.T) {
+	t.Parallel()
+	ep := identitytest.NewIMDS(nil)
+	env := served(t, ep)
+	for range 50 {
+		cred, err := newCredential(nil, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustToken(t, cred)
+	}
+	if got := len(ep.Requests()); got != 1 {
+		t.Errorf("50 credentials without a Transport sent %d requests, want 1", got)
 	}
 }
 
@@ -175,6 +193,24 @@ func TestBodies(t *testing.T) {
 	})
 }
 
+// TestEndlessBody: the limit holds for what is read, not only for what is kept.
+func TestEndlessBody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		body := &endlessBody{}
+		_, _ = mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: body}, nil
+		}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
+		if body.read > 2*maxBody {
+			t.Errorf("%d bytes were read, want little more than %d", body.read, maxBody)
+		}
+	})
+}
+
+type endlessBody struct{ read int }
+
+func (b *endlessBody) Read(p []byte) (int, error) { b.read += len(p); return len(p), nil }
+func (b *endlessBody) Close() error               { return nil }
+
 // TestCallersContextValues: azcore's own values belong to the caller's operation, all others reach the Transport.
 func TestCallersContextValues(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -184,16 +220,24 @@ func TestCallersContextValues(t *testing.T) {
 		var value any
 		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
 			value = r.Context().Value(key{})
+			if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
+				trace.GetConn("") // which calls the caller's hook, too, if it is there
+			}
 			return ep.Do(r)
 		}))
+		traced := false
 		var captured *http.Response
 		ctx := context.WithValue(t.Context(), key{}, "the caller's")
 		ctx = policy.WithCaptureResponse(ctx, &captured)
 		ctx = policy.WithHTTPHeader(ctx, http.Header{"X-Of-The-Caller": {"1"}})
 		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: 5, RetryDelay: time.Nanosecond, StatusCodes: []int{429}})
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { traced = true }})
 		start := time.Now()
 		if _, err := token(ctx, cred); err != nil {
 			t.Fatal(err)
+		}
+		if traced {
+			t.Error("the caller's httptrace hook was called: it could see the secret header, and after the caller has left")
 		}
 		if captured != nil {
 			t.Error("the token's response was captured into the caller's variable")

@@ -472,6 +472,16 @@ func TestAllowedTenantsAreChecked(t *testing.T) {
 	}
 }
 
+// TestAllowedTenantsAreCopied: what becomes of the caller's slice afterwards allows no other tenant.
+func TestAllowedTenantsAreCopied(t *testing.T) {
+	t.Parallel()
+	tenants := []string{"contoso.example"}
+	cred := credentialAt(t, inPod(t), &entraStub{}, func(o *CredentialOptions) { o.AdditionallyAllowedTenants = tenants })
+	tenants[0] = otherTenant
+	_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: otherTenant})
+	wantErrorText(t, err, "CredentialOptions.AdditionallyAllowedTenants")
+}
+
 // TestWorkloadDomainTenant: a tenant may be named by a domain, also in the variable.
 func TestWorkloadDomainTenant(t *testing.T) {
 	t.Parallel()
