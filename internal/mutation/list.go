@@ -1,0 +1,18 @@
+package main
+
+// areas are all mutations, in the report's order.
+var areas = []area{
+	{"Which identity is asked for, and which one comes back", identityMutations},
+	{"Which host this is", detectionMutations},
+	{"Answers that are tokens, and answers that are not the host's", answerMutations},
+	{"Secrets, and the way to the endpoint", transportMutations},
+	{"Azure Arc and Service Fabric", challengeMutations},
+	{"Workload identity", workloadMutations},
+	{"The cache, and its flights", cacheMutations},
+	{"Renewal", renewalMutations},
+	{"Tries, waits and limits", retryMutations},
+	{"Options and scopes", optionMutations},
+	{"Chains and the default credential", chainMutations},
+	{"Developers' tools", toolMutations},
+	{"The fakes of identitytest", fakeMutations},
+}

@@ -1,0 +1,105 @@
+package main
+
+var workloadMutations = []mutation{
+	{
+		name:  "the tenant that a resource asks for is not asked",
+		harm:  "Key Vault refuses the token of the identity's own tenant",
+		file:  "workload.go",
+		old:   `s.url(cmp.Or(a.tenant, s.tenant))`,
+		new:   `s.url(cmp.Or(s.tenant, a.tenant))`,
+		tests: "TestWorkloadRequests|TestWorkloadOtherTenants",
+	},
+	{
+		name:  "any tenant may be asked for",
+		harm:  "a resource that lies about its tenant gets a token of a tenant that it chose",
+		file:  "workload.go",
+		old:   `if slices.ContainsFunc(s.allowed,`,
+		new:   `if v.tenant != "" || slices.ContainsFunc(s.allowed,`,
+		tests: "TestWorkloadOtherTenants",
+	},
+	{
+		name:  "the tokens of all tenants are kept as one's",
+		harm:  "a resource gets a token of another tenant from the cache",
+		file:  "identity.go",
+		old:   `return v.tenant + "\n" + strconv`,
+		new:   `return "\n" + strconv`,
+		tests: "TestWorkloadOtherTenants|TestVariants",
+	},
+	{
+		name:  "tokens that can be challenged are kept with those that can't",
+		harm:  "a client that knows nothing of challenges fails on one",
+		file:  "identity.go",
+		old:   `strconv.FormatBool(v.cae)`,
+		new:   `strconv.FormatBool(false)`,
+		tests: "TestCAEIsAnotherToken|TestWorkloadKeepsCapabilitiesApart",
+	},
+	{
+		name:  "a tenant may have slashes in it",
+		harm:  "a resource's challenge chooses the path that the assertion is posted to",
+		file:  "workload.go",
+		old:   `return r != '.' && r != '-' && (`,
+		new:   `return r != '.' && r != '-' && r != '/' && (`,
+		tests: "TestWorkloadConstructorRefuses|TestAllowedTenantsAreChecked|TestWorkloadOtherTenants",
+	},
+	{
+		name: "the service account's token is read once",
+		harm: "an hour after the start no token can be had any more",
+		file: "tokenfile.go",
+		old:  "\tcontent, err := readFile(path, maxAssertion)\n",
+		new: `	if kept := os.Getenv("MUTANT KEPT " + path); kept != "" {
+		return kept, nil
+	}
+	content, err := readFile(path, maxAssertion)
+	_ = os.Setenv("MUTANT KEPT "+path, strings.TrimSpace(string(content)))
+`,
+		tests: "TestWorkloadReadsItsFileAtEveryExchange",
+	},
+	{
+		name:  "an assertion that Entra calls expired is not read again",
+		harm:  "a request that meets the kubelet's replacement fails",
+		file:  "workload.go",
+		old:   `.entra != "AADSTS700024" {`,
+		new:   `.entra != "AADSTS700025" {`,
+		tests: "TestWorkloadReadsAnExpiredAssertionAgain",
+	},
+	{
+		name:  "claims don't reach Entra",
+		harm:  "the token after a challenge is refused by the resource as the one before",
+		file:  "workload.go",
+		old:   `form.Set("claims", claims)`,
+		new:   `form.Set("claims", "{}")`,
+		tests: "TestWorkloadRequests",
+	},
+	{
+		name:  "Entra may be asked over plain http",
+		harm:  "the assertion can be read on its way",
+		file:  "host.go",
+		old:   `case u.Scheme != "https":`,
+		new:   `case u.Scheme != "https" && u.Scheme != "http":`,
+		tests: "TestWorkloadAuthorityForms|TestWorkloadConstructorRefuses",
+	},
+	{
+		name:  "the certificates of the cluster's proxy are read once",
+		harm:  "when the cluster replaces them, running pods get no token any more",
+		file:  "identitybinding.go",
+		old:   `len(pem) == 0 || bytes.Equal(pem, b.caData)`,
+		new:   `len(pem) == 0 || bytes.Equal(b.caData, b.caData)`,
+		tests: "TestIdentityBindingReadsItsFileAgain",
+	},
+	{
+		name:  "the token in the place of its file's path is quoted",
+		harm:  "the service account's token stands in an error",
+		file:  "tokenfile.go",
+		old:   `if jwtLike.MatchString(path) {`,
+		new:   `if jwtLike.MatchString("") {`,
+		tests: "TestTokenInPlaceOfItsFile",
+	},
+	{
+		name:  "Entra gets five requests at once",
+		harm:  "the first requests of a service with many tenants queue behind each other",
+		file:  "workload.go",
+		old:   "r.concurrent = 50\n",
+		new:   "r.concurrent = 5\n",
+		tests: "TestWorkloadRequestsAtOnce",
+	},
+}
