@@ -224,6 +224,7 @@ type hostOutcome struct {
 	granted bool                     // there is a token
 	long    bool                     // all methods are called; the others go the same ways to their end
 	inner   bool                     // a connection that is pinned can't be made to do so
+	rogue   bool                     // another's certificate than the pinned one
 }
 
 // repeating is a reply that repeats the secret in a form, wherever ECHO is in the body or the headers. A body that begins with a brace
@@ -348,6 +349,9 @@ func hostOutcomes(p place) (list []hostOutcome) {
 		return func(o *CredentialOptions) { o.PerRetryPolicies = []policy.Policy{p} }
 	}
 	refusal := repeating(plain, 400, `{"error":"x"}`)
+	if p.pinned {
+		list = append(list, hostOutcome{name: "an impostor", reply: refusal, long: true, rogue: true})
+	}
 	return append(list,
 		hostOutcome{name: "another's claim", granted: p.client == "", reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
 			return respond(200, `{"access_token":"`+jwtOf(`{"appid":"`+inJSON(secret)+`"}`)+`","expires_in":60,"client_id":"mine"}`), nil
@@ -445,6 +449,9 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 		if variables[name] != "" && p.host != HostArc { // whose fake has an endpoint that its key directory is known by
 			variables[name] += "?code=" + endpointKey
 		}
+	}
+	if o.rogue {
+		variables[envThumbprint] = strings.Repeat("0", 40)
 	}
 	secret, file := "", filepath.Join(s.dir, "some.key")
 	switch {
@@ -573,6 +580,9 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	}
 	if err == nil && tk.Token == "" {
 		t.Fatal("an empty token")
+	}
+	if o.rogue && !strings.Contains(err.Error(), "has the thumbprint") {
+		t.Errorf("got %v, want to hear of the certificate", err)
 	}
 	w.showError(err)
 	if o.granted {
