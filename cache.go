@@ -200,7 +200,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	}
 
 	v.remember(scope, e)
-	if now.Before(h.due) {
+	if h.rests(now) {
 		return plan{result: result{token: h.token}}
 	}
 	if e.flight == nil && (cooling || c.crowded()) {

@@ -47,7 +47,6 @@ type world struct {
 	skew     time.Duration // by how much it is ahead of the host's
 	ailment  string        // what the host suffers from
 	well     time.Time     // since when callers may expect tokens; zero while they may not
-	putOff   time.Time     // until when the clock was set back
 	rotating bool          // the host has another secret than the environment
 	replaced time.Time     // when that one last became the host's: a try then begins anew
 	granted  map[string]*granted
@@ -452,9 +451,6 @@ func (w *world) expect() {
 		w.well = time.Time{}
 	case w.well.IsZero():
 		w.well = time.Now()
-		if w.putOff.After(w.well) {
-			w.well = w.putOff
-		}
 		for _, s := range w.last {
 			if s.patience.After(w.well) {
 				w.well = s.patience
@@ -484,9 +480,6 @@ func (w *world) jump(d time.Duration, sleep bool) {
 		w.count("clock steps")
 		w.skew += d
 		w.well = time.Time{}
-	}
-	if d < 0 { // when a failed renewal is repeated is told by the wall clock, as a hit is
-		w.putOff = time.Now().Add(-d)
 	}
 	w.expect()
 }

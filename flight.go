@@ -132,11 +132,11 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		o.next = e.cooling
 		keep = wait + keepFailed
 		if valid != nil {
-			due := e.cooling
+			after := before.until(e.cooling)
 			if now.Before(before.token.RefreshOn) && !before.doubted() { // a failed challenge is no reason to renew earlier
-				due = before.token.RefreshOn
+				after.due, after.again = before.token.RefreshOn, time.Time{}
 			}
-			e.held.Store(before.until(due))
+			e.held.Store(after)
 			o.expires = before.token.ExpiresOn
 		}
 		if before != nil {

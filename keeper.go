@@ -45,7 +45,7 @@ func (k *keeper) hit(options *policy.TokenRequestOptions) *held {
 	if e == nil {
 		return nil
 	}
-	if h := e.held.Load(); h != nil && time.Now().Before(h.due) {
+	if h := e.held.Load(); h != nil && h.rests(time.Now()) {
 		return h
 	}
 	return nil

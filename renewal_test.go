@@ -129,6 +129,42 @@ func TestRecoveryOfAHostThatHung(t *testing.T) {
 	}
 }
 
+// TestClockSetBackInACoolDown: a renewal that has failed is tried again in time although the wall clock says that its cool-down
+// lasts for another hour. A token that is fresh again by the clock is renewed when it is due by that.
+func TestClockSetBackInACoolDown(t *testing.T) {
+	soon := func(t *testing.T, cred *Credential, first azcore.AccessToken, within time.Duration) {
+		t.Helper()
+		for began := time.Now(); time.Since(began) < within; time.Sleep(time.Second) {
+			if tk, took := mustToken(t, cred); took != 0 {
+				t.Errorf("waited %v", took)
+			} else if tk.Token != first.Token {
+				return
+			}
+		}
+		t.Errorf("not renewed within %v", within)
+	}
+	t.Run("failed", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			cred, _, first := failedRenewal(t, identitytest.Response{Status: 503})
+			shiftClock(cred, -time.Hour)
+			soon(t, cred, first, renewalCoolDown+2*time.Second)
+		})
+	})
+	t.Run("under way", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ep := identitytest.NewIMDS(nil)
+			cred := onIMDS(t, ep)
+			first, _ := mustToken(t, cred)
+			time.Sleep(time.Until(first.RefreshOn))
+			ep.Enqueue(identitytest.Response{Delay: 10 * time.Second, Status: 503})
+			mustToken(t, cred)
+			time.Sleep(time.Second)
+			shiftClock(cred, -time.Hour)
+			soon(t, cred, first, time.Hour+2*time.Second)
+		})
+	})
+}
+
 // TestFailedRenewalIsNoReasonToRefuse: who can't do with the held token gets a full acquisition after a renewal's single
 // try has failed, and not that failure for the time of its cool-down.
 func TestFailedRenewalIsNoReasonToRefuse(t *testing.T) {
