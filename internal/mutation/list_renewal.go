@@ -122,6 +122,14 @@ var renewalMutations = []mutation{
 		tests: "TestCoolDownIsMonotonic",
 	},
 	{
+		name:  "the next try of a renewal waits for the wall clock alone",
+		harm:  "a clock that is set back by an hour puts it off by as much",
+		file:  "renewal.go",
+		old:   `(h.again.IsZero() || now.Before(h.again))`,
+		new:   `(h.again.IsZero() || !h.again.IsZero())`,
+		tests: "TestClockSetBackInACoolDown",
+	},
+	{
 		name:  "a success doesn't end the cool-downs' growth",
 		harm:  "the next hiccup is followed by the longest of them",
 		file:  "flight.go",
