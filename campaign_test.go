@@ -26,7 +26,7 @@ var (
 //   - no caller gets a token that has ended, or another identity's, or another resource's;
 //   - none gets an error while a valid token is held, or waits for more than 2 s then, or at all if it is good for long;
 //   - none waits past its context, or past the budget;
-//   - the host is left alone for as long as the cool-down, or its own Retry-After, says;
+//   - the host is left alone for as long as the cool-down, or its own Retry-After, says, also by callers who press;
 //   - within a minute of the host's recovery callers have a token, and one that was due is renewed;
 //   - the last good token is held until it ends;
 //   - no goroutine stays.
@@ -43,9 +43,9 @@ func TestCampaign(t *testing.T) {
 	case *campaignSeed != 0:
 		days = 1
 	case days == 0 && testing.Short():
-		days = 10
+		days = 5
 	case days == 0:
-		days = 60
+		days = 20
 	}
 	var mu sync.Mutex
 	total := map[string]int{}
@@ -167,6 +167,17 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 			})
 		}
 	}
+	press := func(random *rand.Rand) { // callers who won't take no for an answer
+		for _, resource := range resources {
+			until, c := time.Now().Add(between(random, time.Minute, 5*time.Minute)), caller{w, fail, random}
+			group.Go(func() {
+				c.random = rand.New(rand.NewPCG(seed, uint64(until.UnixNano())))
+				for time.Now().Before(until) && pause(between(c.random, time.Millisecond, time.Second)) {
+					c.call(resource)
+				}
+			})
+		}
+	}
 	group.Go(func() { // the host's health
 		random := stream(1)
 		for {
@@ -177,8 +188,16 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 				longest = w.longest
 			}
 			w.suffer(ailment)
-			if ailment == "well" {
+			switch {
+			case ailment == "well":
 				watch()
+			case random.IntN(3) == 0:
+				group.Go(func() {
+					random := stream(random.Uint64())
+					if pause(between(random, time.Millisecond, longest)) {
+						press(random)
+					}
+				})
 			}
 			if ailment == "too large" { // a megabyte for each request
 				longest = time.Minute
@@ -258,6 +277,7 @@ func (c caller) now(resource string) moment {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := moment{at: time.Now(), shifted: c.shifted, well: c.well}
+	c.forget()
 	if g := c.seen[resource]; g != nil {
 		m.ends = g.end.Add(-c.shifted)
 	}

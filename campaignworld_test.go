@@ -70,8 +70,14 @@ type sent struct {
 	at       time.Time
 	calm     bool // nobody waited for it, and nobody had to for a while
 	failed   bool
-	patience time.Time // the host wants none before
+	refused  int         // calm ones before it, in a row, that brought nothing
+	patience time.Time   // the host wants none before
+	minute   []time.Time // it and all others of the last minute
 }
+
+// crowd is more requests for a resource than a minute of failures has: retries of who has no token, with tokens of some
+// seconds, a secret that is replaced and forced ones in between.
+const crowd = 60
 
 // ailments are what a host can suffer from for a while, each as often as the next. "well" comes in between.
 var ailments = []string{
@@ -121,6 +127,7 @@ func (w *world) Do(r *http.Request) (*http.Response, error) {
 	if ill == "slow body" {
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: &lateBody{read: func() (io.Reader, error) {
 			if err := wait(); err != nil {
+				w.failed(resource, nil, nil)
 				return nil, err
 			}
 			resp, err := w.answer(r, body, resource, "well")
@@ -132,6 +139,7 @@ func (w *world) Do(r *http.Request) (*http.Response, error) {
 	}
 	if due > 0 {
 		if err := wait(); err != nil {
+			w.failed(resource, nil, nil)
 			return nil, err
 		}
 	}
@@ -194,10 +202,22 @@ func (w *world) arrive(r *http.Request, resource string) string {
 		if now.Before(before.patience) {
 			w.problems = append(w.problems, fmt.Sprintf("a request %v before the time that a Retry-After asked for", before.patience.Sub(now)))
 		}
-		if gap := now.Sub(before.at); before.failed && before.calm && calm && gap < renewalCoolDown/2 && !before.at.Before(w.replaced) {
-			w.problems = append(w.problems, fmt.Sprintf("a request %v after one that failed, with a token that is good for long", gap))
+		refused := before.refused
+		switch {
+		case !before.failed:
+			refused = 0
+		case before.calm && !before.at.Before(w.replaced):
+			refused++
+			least := min(renewalCoolDown<<min(refused-1, 10), maxRenewalCoolDown) / 2
+			if gap := now.Sub(before.at); calm && gap < least {
+				w.problems = append(w.problems, fmt.Sprintf("a request %v after the last of %d that failed, with a token that is good for long", gap, refused))
+			}
 		}
-		w.last[resource] = sent{at: now, calm: calm, patience: before.patience}
+		minute := slices.DeleteFunc(append(before.minute, now), func(at time.Time) bool { return now.Sub(at) > time.Minute })
+		if len(minute) > crowd {
+			w.problems = append(w.problems, fmt.Sprintf("%d requests within a minute", len(minute)))
+		}
+		w.last[resource] = sent{at: now, calm: calm, refused: refused, patience: before.patience, minute: minute}
 	}
 	return ill
 }
@@ -263,6 +283,12 @@ func (w *world) answer(r *http.Request, body []byte, resource, ill string) (*htt
 		}
 		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(content), &broken{end}))
 		w.failed(resource, resp, content)
+	} else {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		s := w.last[resource]
+		s.failed = false // Arc's challenge is no failure
+		w.last[resource] = s
 	}
 	return resp, nil
 }
@@ -435,6 +461,15 @@ func (w *world) sign(fields map[string]any, foreign bool) (string, error) {
 	return parts[0] + "." + base64.RawURLEncoding.EncodeToString(text) + "." + parts[2], err
 }
 
+// forget strikes out what a clock set back by any time can't bring back: it is gone an hour after its end. It is called under mu.
+func (w *world) forget() {
+	for resource, g := range w.seen {
+		if time.Since(g.end.Add(-w.shifted)) >= keepExpired {
+			delete(w.seen, resource)
+		}
+	}
+}
+
 // suffer changes what the host suffers from.
 func (w *world) suffer(ailment string) {
 	w.mu.Lock()
@@ -466,6 +501,7 @@ func (w *world) jump(d time.Duration, sleep bool) {
 	defer w.mu.Unlock()
 	shiftClock(w.cred, d)
 	w.shifted += d
+	w.forget()
 	for resource, s := range w.last { // the time that was asked for has passed, or nobody knows
 		s.patience = time.Time{}
 		w.last[resource] = s

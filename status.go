@@ -29,7 +29,7 @@ type ResourceStatus struct {
 
 	LastError   string    `json:"lastError,omitempty"`  // the last failure, also of a try that is repeated, and if it was overcome since
 	LastErrorOn time.Time `json:"lastErrorOn,omitzero"` // when that was
-	NextTry     time.Time `json:"nextTry,omitzero"`     // after a failure: the host isn't asked before; zero when it may be
+	NextTry     time.Time `json:"nextTry,omitzero"`     // after a failure: no renewal is tried before; zero when one may be
 	InFlight    bool      `json:"inFlight,omitempty"`   // a request is under way
 
 	Requests  int64 `json:"requests"`  // sent to the host, retries included
