@@ -134,7 +134,7 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		if valid != nil {
 			after := before.until(e.cooling)
 			if now.Before(before.token.RefreshOn) && !before.doubted() { // a failed challenge is no reason to renew earlier
-				after.due, after.again = before.token.RefreshOn, time.Time{}
+				after.due, after.again = before.token.RefreshOn, nil
 			}
 			e.held.Store(after)
 			o.expires = before.token.ExpiresOn

@@ -10,16 +10,16 @@ import (
 // held is a token with its times. It is replaced, never changed.
 type held struct {
 	token    azcore.AccessToken
-	due      time.Time // until then a caller gets the token without looking any further; by the wall clock, never after ExpiresOn
-	again    time.Time // not beyond this, either: the end of a cool-down, or of the time for a renewal; zero for none, otherwise monotonic
-	expiring time.Time // ExpiresOn less 5 minutes for a token that lived over 10 when it came; otherwise ExpiresOn
+	due      time.Time  // until then a caller gets the token without looking any further; by the wall clock, never after ExpiresOn
+	again    *time.Time // not beyond this, either: the end of a cool-down, or of the time for a renewal, monotonic; nil, in most hits, for none
+	expiring time.Time  // ExpiresOn less 5 minutes for a token that lived over 10 when it came; otherwise ExpiresOn
 }
 
 // until is the same token with another due time, which may lie beyond the token's end. The wall clock and the monotonic one both
 // count: one ends the token, also on a machine that was suspended, the other the cool-down, also if the clock is set back.
 func (h *held) until(due time.Time) *held {
 	other := *h
-	other.due, other.again = due.UTC(), due
+	other.due, other.again = due.UTC(), &due
 	if other.due.After(h.token.ExpiresOn) {
 		other.due = h.token.ExpiresOn
 	}
@@ -28,7 +28,7 @@ func (h *held) until(due time.Time) *held {
 
 // rests reports whether the token is handed out without looking any further.
 func (h *held) rests(now time.Time) bool {
-	return now.Before(h.due) && (h.again.IsZero() || now.Before(h.again))
+	return now.Before(h.due) && (h.again == nil || now.Before(*h.again))
 }
 
 // doubted reports whether a resource has refused the token: see cache.doubt.

@@ -125,8 +125,8 @@ var renewalMutations = []mutation{
 		name:  "the next try of a renewal waits for the wall clock alone",
 		harm:  "a clock that is set back by an hour puts it off by as much",
 		file:  "renewal.go",
-		old:   `(h.again.IsZero() || now.Before(h.again))`,
-		new:   `(h.again.IsZero() || !h.again.IsZero())`,
+		old:   `(h.again == nil || now.Before(*h.again))`,
+		new:   `(h.again == nil || h.again != nil)`,
 		tests: "TestClockSetBackInACoolDown",
 	},
 	{
