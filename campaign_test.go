@@ -192,8 +192,8 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 			case ailment == "well":
 				watch()
 			case random.IntN(3) == 0:
+				random := stream(random.Uint64()) // of its own
 				group.Go(func() {
-					random := stream(random.Uint64())
 					if pause(between(random, time.Millisecond, longest)) {
 						press(random)
 					}
