@@ -65,6 +65,8 @@ func TestCampaign(t *testing.T) {
 					time.Sleep(24 * time.Hour) // a bubble's clock begins where the library takes an end before it for no date
 					w := newWorld(t, random, dir)
 					w.play(t, seed, time.Duration(long)*24*time.Hour)
+					w.mu.Lock()
+					defer w.mu.Unlock()
 					w.counts["days"] += long
 					mu.Lock()
 					defer mu.Unlock()
@@ -192,7 +194,7 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 			case ailment == "well":
 				watch()
 			case random.IntN(3) == 0:
-				random := stream(random.Uint64()) // of its own
+				random, longest := stream(random.Uint64()), longest // of its own
 				group.Go(func() {
 					if pause(between(random, time.Millisecond, longest)) {
 						press(random)
@@ -253,6 +255,8 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 	close(over)
 	group.Wait()
 	time.Sleep(3 * time.Minute) // for a renewal that is under way; a goroutine that is left then fails the test
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, problem := range w.problems {
 		fail("%s", problem)
 	}
