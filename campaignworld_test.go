@@ -77,7 +77,7 @@ type sent struct {
 
 // crowd is more requests for a resource than a minute of failures has: retries of who has no token, with tokens of some
 // seconds, a secret that is replaced and forced ones in between.
-const crowd = 60
+const crowd = 120
 
 // ailments are what a host can suffer from for a while, each as often as the next. "well" comes in between.
 var ailments = []string{
@@ -208,7 +208,7 @@ func (w *world) arrive(r *http.Request, resource string) string {
 			refused = 0
 		case before.calm && !before.at.Before(w.replaced):
 			refused++
-			least := min(renewalCoolDown<<min(refused-1, 10), maxRenewalCoolDown) / 2
+			least := renewalCoolDown / 2
 			if gap := now.Sub(before.at); calm && gap < least {
 				w.problems = append(w.problems, fmt.Sprintf("a request %v after the last of %d that failed, with a token that is good for long", gap, refused))
 			}
