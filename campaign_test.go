@@ -193,7 +193,7 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 			switch {
 			case ailment == "well":
 				watch()
-			case random.IntN(3) == 0 && *campaignDays > 0: // in long runs only
+			case random.IntN(3) == 0:
 				random, longest := stream(random.Uint64()), longest // of its own
 				group.Go(func() {
 					if pause(between(random, time.Millisecond, longest)) {

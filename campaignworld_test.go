@@ -48,7 +48,6 @@ type world struct {
 	ailment  string        // what the host suffers from
 	well     time.Time     // since when callers may expect tokens; zero while they may not
 	rotating bool          // the host has another secret than the environment
-	replaced time.Time     // when that one last became the host's: a try then begins anew
 	granted  map[string]*granted
 	cached   map[string]*granted // by the host, for each resource
 	seen     map[string]*granted // by callers: the newest that was returned
@@ -67,8 +66,8 @@ type granted struct {
 
 // sent is a request in the books.
 type sent struct {
-	at       time.Time
-	calm     bool // nobody waited for it, and nobody had to for a while
+	at       time.Time // of a calm one, when its try began
+	calm     bool      // nobody waited for it, and nobody had to for a while
 	failed   bool
 	refused  int         // calm ones before it, in a row, that brought nothing
 	patience time.Time   // the host wants none before
@@ -77,7 +76,7 @@ type sent struct {
 
 // crowd is more requests for a resource than a minute of failures has: retries of who has no token, with tokens of some
 // seconds, a secret that is replaced and forced ones in between.
-const crowd = 120
+const crowd = 60
 
 // ailments are what a host can suffer from for a while, each as often as the next. "well" comes in between.
 var ailments = []string{
@@ -196,7 +195,10 @@ func (w *world) arrive(r *http.Request, resource string) string {
 		w.problems = append(w.problems, "a request to "+r.URL.String())
 	}
 	now := time.Now()
-	before, calm := w.last[resource], w.calm(resource, now)
+	before, calm, began := w.last[resource], w.calm(resource, now), now
+	if flight, _ := w.state(resource); calm { // a try that meets a new secret has two requests, and cool-downs count from its beginning
+		began = flight.started
+	}
 	challenged := r.Header.Get("Authorization") != "" // Arc: the second half of a try
 	if !challenged {
 		if now.Before(before.patience) {
@@ -206,10 +208,11 @@ func (w *world) arrive(r *http.Request, resource string) string {
 		switch {
 		case !before.failed:
 			refused = 0
-		case before.calm && !before.at.Before(w.replaced):
+		case before.calm && calm && began.Equal(before.at): // the same try
+		case before.calm:
 			refused++
-			least := renewalCoolDown / 2
-			if gap := now.Sub(before.at); calm && gap < least {
+			least := min(renewalCoolDown<<min(refused-1, 10), maxRenewalCoolDown) / 2
+			if gap := began.Sub(before.at); calm && gap < least {
 				w.problems = append(w.problems, fmt.Sprintf("a request %v after the last of %d that failed, with a token that is good for long", gap, refused))
 			}
 		}
@@ -217,7 +220,7 @@ func (w *world) arrive(r *http.Request, resource string) string {
 		if len(minute) > crowd {
 			w.problems = append(w.problems, fmt.Sprintf("%d requests within a minute", len(minute)))
 		}
-		w.last[resource] = sent{at: now, calm: calm, refused: refused, patience: before.patience, minute: minute}
+		w.last[resource] = sent{at: began, calm: calm, refused: refused, patience: before.patience, minute: minute}
 	}
 	return ill
 }
@@ -543,7 +546,7 @@ func (w *world) rotate() (follow func()) {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.rotating, w.replaced = false, time.Now()
+		w.rotating = false
 		w.expect()
 	}
 }
