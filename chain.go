@@ -95,9 +95,6 @@ func NewChain(sources []azcore.TokenCredential, options *ChainOptions) (*Chain, 
 }
 
 func newChain(name string, links []link, continueOn func(error) bool, log *slog.Logger) *Chain {
-	if log == nil {
-		log = silent
-	}
 	for i := range links {
 		switch links[i].source.(type) {
 		case *Credential, *hostStep, *AzureCLICredential, *AzureDeveloperCLICredential, *Chain:
@@ -108,7 +105,7 @@ func newChain(name string, links []link, continueOn func(error) bool, log *slog.
 		}
 	}
 	state := &chainState{passes: map[passKey]*pass{}, last: make([]lastFailure, len(links))}
-	return &Chain{name: name, links: links, continueOn: continueOn, log: log, made: time.Now(), state: state}
+	return &Chain{name: name, links: links, continueOn: continueOn, log: shieldedLogger(log), made: time.Now(), state: state}
 }
 
 // sourceName is what a source is called in messages: a credential of another package by its type.

@@ -80,9 +80,7 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 	}
 	s.allowed = slices.Clone(s.allowed)
 	s.run, s.running = env.run, shared.tool(s.program)
-	if s.log == nil {
-		s.log = silent
-	}
+	s.log = shieldedLogger(s.log)
 	// Another program, another login, or other options may be another developer's tokens.
 	path, _ := exec.LookPath(s.program)
 	identity := strings.Join([]string{s.name, path, env.getenv("AZURE_CONFIG_DIR"), env.getenv("AZD_CONFIG_DIR"), s.home, s.subscription}, "\n") + "\n"

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 )
@@ -21,6 +20,12 @@ type outcome struct {
 	heeded     bool // and the host takes claims
 }
 
+// isMismatch is errors.Is without its calls of methods that an error of the user's Transport may have: nobody would recover.
+func isMismatch(err error) bool {
+	e, ok := err.(*AuthenticationError)
+	return ok && e.reason == ErrIdentityMismatch
+}
+
 func (o outcome) log(to *slog.Logger, resource string) {
 	ctx := context.Background()
 	attrs := []slog.Attr{slog.String("resource", resource)}
@@ -34,7 +39,7 @@ func (o outcome) log(to *slog.Logger, resource string) {
 			message = "token renewal failed, the held token stays in use"
 		}
 		switch {
-		case errors.Is(o.err, ErrIdentityMismatch):
+		case isMismatch(o.err):
 			message = "token of another identity refused"
 		case o.blip: // most are gone at the next try
 			level = slog.LevelInfo

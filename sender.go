@@ -53,15 +53,8 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 			return nil, err
 		}
 	}
-	s := &sender{source: src, node: n, rules: r, log: options.Logger, options: pipelineOptions(options.ClientOptions, transport)}
-	if s.log == nil {
-		s.log = silent
-	}
-	return s, nil
+	return &sender{source: src, node: n, rules: r, log: shieldedLogger(options.Logger), options: pipelineOptions(options.ClientOptions, transport)}, nil
 }
-
-// silent is the Logger of who gave none.
-var silent = slog.New(slog.DiscardHandler)
 
 func (s *sender) client() (*azcore.Client, error) {
 	s.build.Do(func() {
