@@ -1,6 +1,7 @@
 package identitytest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/fips140"
@@ -22,6 +23,11 @@ type certificate struct {
 
 // newCertificate makes one for localhost and for names, signed by itself.
 func newCertificate(names ...string) *certificate {
+	done, err := takeTurn(context.Background())
+	if err != nil {
+		panic(fmt.Sprintf("identitytest: %v", err))
+	}
+	defer done()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(fmt.Sprintf("identitytest: %v", err))

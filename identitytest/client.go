@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync"
 )
 
 // Client returns a new client whose every connection leads to the endpoint, in memory, whatever the address. It is a
@@ -23,9 +24,16 @@ import (
 // An exchange blocks and fails as with [Endpoint.ServeHTTP]: what a scripted error says doesn't go over a connection.
 func (e *Endpoint) Client() *http.Client {
 	transport := &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			greeted := func() {}
+			if e.certificate != nil {
+				var err error
+				if greeted, err = takeTurn(ctx); err != nil {
+					return nil, err
+				}
+			}
 			client, server := pipe()
-			e.serveOne(server)
+			e.serveOne(server, greeted)
 			return client, nil
 		},
 		DisableKeepAlives: true, // a kept connection is two goroutines
@@ -36,13 +44,20 @@ func (e *Endpoint) Client() *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// serveOne serves one connection, in a goroutine that ends with it.
-func (e *Endpoint) serveOne(connection net.Conn) {
+// serveOne serves one connection, in a goroutine that ends with it. It calls greeted once: when the
+// handshake of TLS is over, or when the connection ends before that.
+func (e *Endpoint) serveOne(connection net.Conn, greeted func()) {
 	if config := e.TLSConfig(); config != nil {
 		connection = tls.Server(connection, config)
 	}
+	over := sync.OnceFunc(greeted)
 	server := &http.Server{
-		Handler:      e,
+		Handler: e,
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state != http.StateNew { // a request has begun, or there will be none
+				over()
+			}
+		},
 		ErrorLog:     log.New(io.Discard, "", 0),                                   // the client has the error, too
 		TLSNextProto: make(map[string]func(*http.Server, *tls.Conn, http.Handler)), // HTTP/1.1: it can be cut short and reset
 	}

@@ -73,8 +73,12 @@
 // A renewal that is under way when the bubble ends is a goroutine left behind, which synctest reports. After a test that
 // ends in an outage, let it end: time.Sleep(2 * time.Minute) is longer than any acquisition takes by default.
 //
-// In FIPS 140-3 mode (GODEBUG=fips140=on) Go 1.26 can't seed crypto/rand in a bubble, and panics. Importing this package
-// seeds it; tests that use TLS in bubbles should still run one at a time there (go test -parallel 1). Go 1.27 can.
+// In FIPS 140-3 mode (GODEBUG=fips140=on) Go 1.26 panics when two goroutines of a bubble read
+// crypto/rand at the same instant: "fips140/drbg: failed to obtain initial entropy". Go 1.27 has
+// mended that. The fakes are safe from it: importing this package seeds crypto/rand, and where it
+// matters the handshakes of [Endpoint.Client] happen one after the other, in all bubbles. If your own
+// code reads crypto/rand in bubbles, or serves TLS with [Endpoint.TLSConfig] there, run those tests
+// one at a time (go test -parallel 1).
 //
 // # Another process
 //

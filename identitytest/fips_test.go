@@ -19,11 +19,13 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// TestMain: in FIPS 140-3 mode, up to Go 1.26, two goroutines of bubbles that read crypto/rand at the same instant panic
-// (see seedOutsideBubbles). The tests then run one at a time.
+// TestMain: in FIPS 140-3 mode, up to Go 1.26, a goroutine of a bubble that reads crypto/rand while
+// another one does panics (see takeTurn). Some tests serve TLS outside of bubbles with net/http, which
+// takes no turns. So the tests run one at a time then, other than TestBubbleInFIPSMode's, which are to
+// show that the fakes need no such care.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
+	if os.Getenv(underFIPS) == "" && fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
 		_ = flag.Set("test.parallel", "1")
 	}
 	os.Exit(m.Run())
@@ -32,14 +34,14 @@ func TestMain(m *testing.M) {
 // underFIPS tells the test binary that it is the child of TestBubbleInFIPSMode.
 const underFIPS = "IDENTITYTEST_UNDER_FIPS"
 
-// The fakes work in a bubble with GODEBUG=fips140=only, also if nothing has read crypto/rand before. The setting is read
-// when a process starts, so that it takes one.
+// The fakes work in bubbles with GODEBUG=fips140=only, also if nothing has read crypto/rand before and
+// many ask at once. The setting is read when a process starts, so that it takes one.
 func TestBubbleInFIPSMode(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(underFIPS) == "" {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestBubbleInFIPSMode$", "-test.v")
+		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestBubbleInFIPSMode$", "-test.v", "-test.parallel=4")
 		child.Env = append(os.Environ(), underFIPS+"=1", "GODEBUG=fips140=only")
 		out, err := child.CombinedOutput()
 		switch text := string(out); {
@@ -68,6 +70,75 @@ func TestBubbleInFIPSMode(t *testing.T) {
 			if response.TLS == nil || response.TLS.Version != tls.VersionTLS13 || response.StatusCode != http.StatusNotFound {
 				t.Errorf("got TLS %v, status %d, want 1.3, 404", response.TLS, response.StatusCode)
 			}
+		})
+	})
+	t.Run("TLS at once", func(t *testing.T) {
+		for _, name := range []string{"one bubble", "another bubble", "a third bubble"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					began, endpoint := time.Now(), identitytest.NewServiceFabric(nil)
+					var asking sync.WaitGroup
+					for i := range 30 {
+						asking.Go(func() {
+							client := endpoint.Client()
+							if i%10 == 0 { // makes a certificate meanwhile
+								client = identitytest.NewServiceFabric(nil).Client()
+							}
+							response, err := client.Get("https://localhost/")
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							_ = response.Body.Close()
+							if response.StatusCode != http.StatusNotFound {
+								t.Errorf("got status %d, want 404", response.StatusCode)
+							}
+						})
+					}
+					asking.Wait()
+					if took := time.Since(began); took != 0 {
+						t.Errorf("waiting for one's turn took %v of the bubble's time, want none", took)
+					}
+				})
+			})
+		}
+	})
+	// Whoever can't have a turn leaves no turn taken: a handshake that fails, one that its client gives up,
+	// and a request without TLS.
+	t.Run("handshakes that fail", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			endpoint, stranger := identitytest.NewServiceFabric(nil), identitytest.NewServiceFabric(nil).Client()
+			for range 3 {
+				client := endpoint.Client()
+				client.Transport.(*http.Transport).TLSClientConfig = stranger.Transport.(*http.Transport).TLSClientConfig
+				if response, err := client.Get("https://localhost/"); err == nil {
+					_ = response.Body.Close()
+					t.Error("got a response from a server that isn't trusted")
+				}
+				connection, err := endpoint.Client().Transport.(*http.Transport).DialContext(t.Context(), "", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = connection.Close()
+				response, err := endpoint.Client().Get("http://localhost/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = response.Body.Close()
+			}
+			held, err := endpoint.Client().Transport.(*http.Transport).DialContext(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			gone, cancel := context.WithCancel(t.Context())
+			cancel()
+			if strings.HasPrefix(runtime.Version(), "go1.26") { // later ones know no turns
+				if _, err := endpoint.Client().Transport.(*http.Transport).DialContext(gone, "", ""); err != context.Canceled {
+					t.Errorf("got error %v, want %v: another one has the turn", err, context.Canceled)
+				}
+			}
+			_ = held.Close()
 		})
 	})
 	// Any number at once, because without TLS nothing reads crypto/rand.

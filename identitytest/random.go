@@ -7,7 +7,7 @@ import (
 )
 
 // random returns n bytes. The generator of math/rand/v2 is ChaCha8 with a seed of the system's, which nobody guesses.
-// crypto/rand would be the habit, but can panic in a testing/synctest bubble, see seedOutsideBubbles.
+// crypto/rand would be the habit, but can panic in a testing/synctest bubble, see takeTurn.
 func random(n int) []byte {
 	b := make([]byte, 0, n+8)
 	for len(b) < n {

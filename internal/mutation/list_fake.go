@@ -82,4 +82,12 @@ var fakeMutations = []mutation{
 		new:   `h.assertions[other] = true`,
 		tests: "TestWorkloadIdentityRotateSecret",
 	},
+	{
+		name:  "the fakes' handshakes don't take turns in FIPS mode",
+		harm:  "a user's test that asks Service Fabric's fake twice at once panics in FIPS mode with Go 1.26",
+		file:  "identitytest/fips.go",
+		old:   "turn <- struct{}{}:\n\t\treturn func() { <-turn }, nil",
+		new:   "make(chan struct{}, 1) <- struct{}{}:\n\t\treturn func() {}, nil",
+		tests: "TestBubbleInFIPSMode",
+	},
 }
