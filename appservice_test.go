@@ -331,22 +331,6 @@ func TestAppServiceRefusals(t *testing.T) {
 	}
 }
 
-func TestAppServiceSelectorsOfTheEndpointItself(t *testing.T) {
-	t.Parallel()
-	env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?client_id=a&principal_id=b&object_id=c&mi_res_id=d&keep=e", envHeader: "s"})
-	src, err := newAppService(env, &CredentialOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := src.request(ask{resource: "https://vault.azure.net"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := r.url.RawQuery, "api-version=2019-08-01&keep=e&resource=https%3A%2F%2Fvault.azure.net"; got != want {
-		t.Errorf("query is %s, want %s: only the options select an identity", got, want)
-	}
-}
-
 func TestAppServicePageWith400IsNoMissingIdentity(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, _ := mustFail(t, credentialAt(t, appServiceAt(), always(400, "<html>Bad Request</html>")))

@@ -13,7 +13,9 @@ func detectAzureML(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envMSI), envMSI + " and " + envMSISecret + " are set", env.has(envMSI, envMSISecret)
 }
 
-// envDefaultClientID names the identity that Azure ML uses by default. Legacy App Service doesn't set it.
+// envDefaultClientID names the identity that Azure ML uses by default, by its client ID. On instances it can hold a
+// placeholder such as "clientid": what is no GUID counts as unset (Azure/azure-sdk-for-python#36047). Legacy App Service
+// doesn't set it.
 const envDefaultClientID = "DEFAULT_IDENTITY_CLIENT_ID"
 
 // azureML is the token endpoint of Azure ML and legacy App Service.
@@ -31,7 +33,9 @@ func newAzureML(env environment, options *CredentialOptions) (source, error) {
 		if err := validateValue("identity: "+envDefaultClientID+": ", clientID); err != nil {
 			return nil, err
 		}
-		s.id = ClientID(clientID) // and another one's token is refused
+		if isGUID(clientID) {
+			s.id = ClientID(clientID) // and another one's token is refused
+		}
 	}
 	return s.checked(s)
 }

@@ -58,6 +58,10 @@ func TestAzureMLRequests(t *testing.T) {
 			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}, "clientid": {another}}},
 		{"azureml/no-default-identity", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", ""), nil,
 			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
+		{"azureml/no-default-identity", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", "clientid"), nil, // a placeholder
+			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
+		{"azureml/no-default-identity", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", another[1:]), nil,
+			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
 		{"azureml/client-id", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", another), ClientID(guid),
 			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}, "clientid": {guid}}},
 		{"azureml/client-id-without-default", msiEnvironment(), ClientID(guid),
@@ -390,7 +394,7 @@ func TestLegacyAppServiceDateOfTheFake(t *testing.T) {
 
 // newMSIVariables are an environment of Azure ML that changes under the credential.
 func newMSIVariables() *variables {
-	return &variables{values: map[string]string{"MSI_ENDPOINT": "http://localhost:1111/msi/token", "MSI_SECRET": "first", "DEFAULT_IDENTITY_CLIENT_ID": "one"}}
+	return &variables{values: map[string]string{"MSI_ENDPOINT": "http://localhost:1111/msi/token", "MSI_SECRET": "first", "DEFAULT_IDENTITY_CLIENT_ID": guid}}
 }
 
 // msiAsked notes where requests went, with what secret and for which client ID, then asks reply.
@@ -416,10 +420,10 @@ func TestAzureMLReadsItsVariablesAtEveryRequest(t *testing.T) {
 		}
 		v.set("MSI_ENDPOINT", "http://localhost:2222/other")
 		v.set("MSI_SECRET", "third")
-		v.set("DEFAULT_IDENTITY_CLIENT_ID", "two")
+		v.set("DEFAULT_IDENTITY_CLIENT_ID", otherTenant)
 		time.Sleep(25 * time.Hour)
 		mustToken(t, cred)
-		want := []string{"GET localhost:1111/msi/token first one", "GET localhost:1111/msi/token second one", "GET localhost:2222/other third one"} // the identity stays the one that tokens are kept by
+		want := []string{"GET localhost:1111/msi/token first " + guid, "GET localhost:1111/msi/token second " + guid, "GET localhost:2222/other third " + guid} // the identity stays the one that tokens are kept by
 		if diff := cmp.Diff(want, seen); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}
@@ -442,7 +446,7 @@ func TestAzureMLReadsItsVariablesAtEveryTry(t *testing.T) {
 			}
 			return respond(200, grantBody("t", time.Hour))
 		})))
-		want := []string{"GET localhost:1111/msi/token first one", "GET localhost:1111/msi/token second one", "GET localhost:2222/other third one"}
+		want := []string{"GET localhost:1111/msi/token first " + guid, "GET localhost:1111/msi/token second " + guid, "GET localhost:2222/other third " + guid}
 		if diff := cmp.Diff(want, seen); diff != "" {
 			t.Errorf("tries (-want +got):\n%s", diff)
 		}

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // named is what the hosts have in common whose endpoint an environment variable names. Its methods are the defaults, which
@@ -43,6 +46,27 @@ func (n *named) at(endpoint *url.URL) {
 // selectors are all the names by which one host or another is told an identity, and must not be from elsewhere.
 var selectors = []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id"}
 
+// reserved are the parameters that only a request of ours sets, by their bare names: the selectors, and all else that
+// decides which token comes back. An api-version is not among them: an endpoint may name its own where we send none.
+var reserved = func() map[string]bool {
+	names := map[string]bool{}
+	for _, name := range append([]string{"resource", "authority", "bypass_cache", "xms_cc", "token_sha256_to_refresh"}, selectors...) {
+		names[bareName(name)] = true
+	}
+	return names
+}()
+
+// bareName is a parameter's name without what a lenient server may pass over: case, which ASP.NET ignores as most of these
+// endpoints are built on it, and whatever is neither a letter nor a digit.
+func bareName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(unicode.ToUpper(r)) // by way of the capital, which ſ and s share
+	}, name)
+}
+
 // selector is the parameter that tells a host an identity, by the host's own names for the three kinds; both are "" for the
 // host's default.
 func selector(id ID, clientID, objectID, resourceID string) (name, value string) {
@@ -58,14 +82,22 @@ func selector(id ID, clientID, objectID, resourceID string) (name, value string)
 }
 
 // with is an endpoint with a query of pairs. What the variable's own query has stays, but only the options select an
-// identity. An empty value is left out.
+// identity, in whichever spelling. An empty value is left out.
 func with(endpoint *url.URL, pairs ...string) *url.URL {
 	query := endpoint.Query()
-	for _, name := range selectors {
-		query.Del(name)
+	var set []string
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i] != "" { // no selector
+			set = append(set, bareName(pairs[i]))
+		}
+	}
+	for name := range query {
+		if bare := bareName(name); reserved[bare] || slices.Contains(set, bare) {
+			query.Del(name)
+		}
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		if query.Del(pairs[i]); pairs[i+1] != "" {
+		if pairs[i+1] != "" {
 			query.Set(pairs[i], pairs[i+1])
 		}
 	}

@@ -145,7 +145,9 @@ func expiry(r tokenResponse, token string, now time.Time) (time.Time, bool) {
 	return now.Add(seconds(relative)), true
 }
 
-// dateLayouts are the dates that hosts have been seen to send. A fraction of a second is accepted in all of them.
+// dateLayouts are the dates that hosts have been seen to send. HTTP's own three, and mail's beside them, come from servers
+// that stand in for a host. A fraction of a second is accepted in all of them. Not among them is what nobody sends with a
+// token, such as .NET's /Date(…)/ and TimeSpan: then the next of the answer's fields dates the token.
 var dateLayouts = []string{
 	time.RFC3339,
 	"2006-01-02T15:04:05",
@@ -156,6 +158,10 @@ var dateLayouts = []string{
 	"1/2/2006 15:04:05",
 	"1/2/2006 3:04:05 PM",
 	"2006-01-02 15:04:05",
+	"Mon, 2 Jan 2006 15:04:05 GMT",
+	"Mon, 2 Jan 2006 15:04:05 -0700",
+	"Monday, 02-Jan-06 15:04:05 GMT",
+	time.ANSIC,
 }
 
 // date reads a date in words; without a zone it is UTC. "PM" behind an hour above 12 or of 0 is decoration on a 24-hour
