@@ -261,7 +261,7 @@ func TestProcessLeavesItsOutputOpen(t *testing.T) {
 	gate := newGate(t)
 	for _, d := range developers { // one after the other, since they share the gate
 		tool := newRealTool(t, d.program, toolScript{Stdout: string(d.says("t", time.Hour)), Child: gate.address()})
-		if tk, took := mustToken(t, d.credentialIn(t, newRealm(), tool.env(), "")); tk.Token != "t" || took > 9*time.Second {
+		if tk, took := mustToken(t, d.credentialIn(t, newRealm(), tool.env(), "")); tk.Token != "t" || took > processPatience {
 			t.Errorf("%s: got the token %s after %v", d.name, tk.Token, took)
 		}
 		who, conn := gate.arrive(t)

@@ -32,7 +32,8 @@ type result struct {
 // ruling is a verdict in words.
 type ruling struct {
 	What, Got, Bound, Why string
-	Holds                 bool
+	Holds                 bool // or the run fails
+	Past                  bool // it is past its bound: with Holds, only a full run judges that
 }
 
 // performer runs one measurement to its result.
@@ -44,7 +45,7 @@ func inProcess(ctx context.Context, m measurement, short bool, say func(string))
 	if err != nil {
 		return result{}, fmt.Errorf("%s: %w", m.name, err)
 	}
-	return render(m.name, s), nil
+	return render(m.name, s, short), nil
 }
 
 // inChild starts this program once more, for one measurement.

@@ -119,23 +119,35 @@ func TestReport(t *testing.T) {
 			title: "A hit", text: []string{"What was measured."},
 			tables:   []table{{caption: "Per call.", head: []string{"what", "ours"}, rows: [][]string{{"a | b", "100 ns"}}}},
 			charts:   []chart{sample},
-			verdicts: []verdict{{"hit", 1.1, 1.25, "x", "the limit"}, {"allocations", 2, 0, "", "none are needed"}},
-		}),
+			verdicts: []verdict{{what: "hit", got: 1.1, bound: 1.25, unit: "x", why: "the limit"}, {what: "allocations", got: 2, bound: 0, why: "none are needed"}},
+		}, false),
 	}
 	golden(t, "report.md", report(results, m, false))
 	var out strings.Builder
 	if missed := summary(&out, results); missed != 1 {
 		t.Errorf("got %d missed, want 1:\n%s", missed, out.String())
 	}
+	out.Reset()
+	slower := render("hit", section{verdicts: []verdict{{what: "hit", got: 2, bound: 1.25, inShort: 5, unit: "x"}}}, true)
+	if missed := summary(&out, []result{slower}); missed != 0 || out.String() != "slower  hit        hit: 2 ×, bound 1.25 ×; a full run judges it\n" {
+		t.Errorf("got %d missed, want none and a word of it:\n%s", missed, out.String())
+	}
+	if text := report([]result{slower}, m, true); !strings.Contains(text, "| past it, which a full run judges | hit | 2 × | 1.25 × |") {
+		t.Errorf("got the report of a short run:\n%s", text)
+	}
 }
 
 func TestVerdict(t *testing.T) {
 	for _, test := range []struct {
-		got, bound float64
-		want       bool
-	}{{1, 1.25, true}, {1.25, 1.25, true}, {1.26, 1.25, false}, {0, 0, true}, {math.NaN(), 1, false}} {
-		if holds := (verdict{got: test.got, bound: test.bound}).holds(); holds != test.want {
-			t.Errorf("%v beside %v: got %v, want %v", test.got, test.bound, holds, test.want)
+		got, bound, inShort float64
+		full, short         bool
+	}{
+		{1, 1.25, 0, true, true}, {1.25, 1.25, 0, true, true}, {1.26, 1.25, 0, false, false}, {0, 0, 0, true, true}, {math.NaN(), 1, 0, false, false}, // counts
+		{1.25, 1.25, 5, true, true}, {1.26, 1.25, 5, false, true}, {5, 1.25, 5, false, true}, {5.01, 1.25, 5, false, false}, {math.NaN(), 1, 5, false, false}, // times
+	} {
+		v := verdict{got: test.got, bound: test.bound, inShort: test.inShort}
+		if full, short := v.holds(false), v.holds(true); full != test.full || short != test.short {
+			t.Errorf("%v beside %v, in a short run %v: got %v and %v, want %v and %v", test.got, test.bound, test.inShort, full, short, test.full, test.short)
 		}
 	}
 }

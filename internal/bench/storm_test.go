@@ -245,7 +245,7 @@ func TestBounds(t *testing.T) {
 	if j := judge(azidentityPolicy(), 40); mean(j.at[1].ratio) < 3 || j.at[2].failed == 0 {
 		t.Errorf("azidentity: %+v, want the 5 × that were measured with it, or nearly", j.at)
 	}
-	if (verdict{got: 2.01, bound: 2}).holds() || !(verdict{got: 2, bound: 2}).holds() {
+	if (verdict{got: 2.01, bound: 2}).holds(false) || !(verdict{got: 2, bound: 2}).holds(false) {
 		t.Error("a verdict holds beyond its bound, or not at it")
 	}
 }
@@ -293,7 +293,7 @@ func TestNodeStorm(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range s.verdicts {
-		if !v.holds() && !strings.Contains(v.what, "time") { // of a few runs only
+		if !v.holds(false) && !strings.Contains(v.what, "time") { // of a few runs only
 			t.Errorf("%s: %g, want at most %g", v.what, v.got, v.bound)
 		}
 	}

@@ -43,7 +43,7 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 	}
 	for _, h := range holdings {
 		if h.n >= scale.tokens {
-			s.verdicts = append(s.verdicts, verdict{fmt.Sprintf("hit with %s tokens held beside one", figure(float64(h.n))), flat[h.n], hitBound, "x", "a look-up does not depend on how many there are"})
+			s.verdicts = append(s.verdicts, verdict{what: fmt.Sprintf("hit with %s tokens held beside one", figure(float64(h.n))), got: flat[h.n], bound: hitBound, inShort: ratioInShort * hitBound, unit: "x", why: "a look-up does not depend on how many there are"})
 		}
 	}
 	return s
