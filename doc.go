@@ -23,6 +23,8 @@
 //     are set. The service account's token in that file is exchanged at Entra, and read anew each time. With AKS's
 //     identity bindings, AZURE_KUBERNETES_TOKEN_PROXY and its companions, the cluster's proxy is asked in Entra's place;
 //     azidentity does that only with an option.
+//   - Container Instances, Windows containers: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set,
+//     and the endpoint is plain http. It must be a private address or this machine. An identity is selected by object ID.
 //   - Service Fabric: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set. The server's certificate
 //     must have that thumbprint. The application's manifest selects the identity.
 //   - App Service, Functions, Logic Apps, Container Apps and Automation: IDENTITY_ENDPOINT and IDENTITY_HEADER are set.
@@ -31,7 +33,7 @@
 //   - Azure Arc: IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or the agent's program himds is found, which is not looked for
 //     when AZURE_POD_IDENTITY_AUTHORITY_HOST is set. The process must be allowed to read
 //     the agent's keys: a member of the group himds on Linux, of "Hybrid agent extension applications" on Windows.
-//   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Container Instances, Spring Apps.
+//   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Linux Container Instances, Spring Apps.
 //     AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
 //
 // Variables that hold a secret or name an endpoint are read at every request, because platforms change them; those of IMDS

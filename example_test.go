@@ -101,6 +101,25 @@ func ExampleNewCredential_serviceFabric() {
 	// identity: CredentialOptions.ID: Service Fabric can't select an identity by client ID: the application's manifest assigns the identity, so leave ID nil
 }
 
+// In a Windows container of Container Instances a user-assigned identity is selected by its object ID, which Azure calls
+// the principal ID. Linux containers there ask IMDS, which takes all three.
+func ExampleNewCredential_containerInstances() {
+	defer standIn(identitytest.NewContainerInstances)() // leave out in a container
+
+	cred, err := identity.NewCredential(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = cred.Ready(context.Background(), "https://vault.azure.net/.default")
+	fmt.Println(cred.Host(), err)
+
+	_, err = identity.NewCredential(&identity.CredentialOptions{ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12")})
+	fmt.Println(err)
+	// Output:
+	// Container Instances on Windows <nil>
+	// identity: CredentialOptions.ID: Container Instances on Windows can't select an identity by client ID: give the identity's principal ID, as an ObjectID
+}
+
 // On the compute of Azure ML an identity is selected by its client ID, and by no other. Without one it is that of the
 // variable DEFAULT_IDENTITY_CLIENT_ID.
 func ExampleNewCredential_azureML() {

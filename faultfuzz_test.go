@@ -240,6 +240,7 @@ func everyHost(tb testing.TB, secret string) []environment {
 		nil,
 		{envEndpoint: "http://localhost:4141/msi/token", envHeader: secret},
 		{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token", envHeader: secret, envThumbprint: "0123456789ABCDEF0123456789abcdef01234567"},
+		{envEndpoint: "http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0", envHeader: secret, envThumbprint: "0123456789ABCDEF0123456789abcdef01234567"},
 		{envMSI: "http://localhost:4141/msi/token", envMSISecret: secret},
 		{envMSI: "http://localhost:50342/oauth2/token"},
 		{envEndpoint: arcEndpoint, envIMDS: "http://localhost:40342"},

@@ -31,6 +31,7 @@ var kinds []kind
 func init() {
 	kinds = []kind{
 		{HostWorkloadIdentity, "workload identity", detectWorkload, newWorkload},
+		{HostContainerInstances, "Container Instances on Windows", detectContainerInstances, newContainerInstances},
 		{HostServiceFabric, "Service Fabric", detectServiceFabric, newServiceFabric},
 		{HostAppService, "App Service", detectAppService, newAppService},
 		{HostAzureML, "Azure ML or legacy App Service", detectAzureML, newAzureML},

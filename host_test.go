@@ -2,6 +2,7 @@ package identity
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -46,7 +47,8 @@ var (
 )
 
 // detectionTable: 1 is set, 0 is unset or empty, - is either; "not" is anything but all three of workload identity's
-// variables. Each of the 1,024 combinations is in exactly one row.
+// variables. Each of the 1,024 combinations is in exactly one row. Where IDENTITY_ENDPOINT is plain http, Service Fabric is
+// Container Instances on Windows, and nothing else changes.
 var detectionTable = []struct {
 	row      string // in the order of detectionColumns
 	host     Host
@@ -114,6 +116,18 @@ var agents = []struct {
 // TestDetectTruthTable walks through all combinations of the variables, each unset, empty or set, and of the files.
 func TestDetectTruthTable(t *testing.T) {
 	t.Parallel()
+	for _, scheme := range []string{"https", "http"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			testDetectTruthTable(t, scheme)
+		})
+	}
+}
+
+// testDetectTruthTable has the scheme for IDENTITY_ENDPOINT.
+func testDetectTruthTable(t *testing.T, scheme string) {
+	values := maps.Clone(detectionValues)
+	values["IDENTITY_ENDPOINT"] = scheme + strings.TrimPrefix(values["IDENTITY_ENDPOINT"], "https")
 	names := detectionColumns[:len(detectionColumns)-1]
 	combinations := 1
 	for range names {
@@ -136,7 +150,7 @@ func TestDetectTruthTable(t *testing.T) {
 						variables[names[i]] = ""
 						empty++
 					case 2:
-						variables[names[i]] = detectionValues[names[i]]
+						variables[names[i]] = values[names[i]]
 					}
 				}
 				host, endpoint := expectedDetection(t, func(column string) bool {
@@ -145,6 +159,12 @@ func TestDetectTruthTable(t *testing.T) {
 					}
 					return variables[column] != ""
 				})
+				if host == HostServiceFabric && scheme == "http" {
+					host = HostContainerInstances
+				}
+				if endpoint == detectionValues["IDENTITY_ENDPOINT"] {
+					endpoint = values["IDENTITY_ENDPOINT"]
+				}
 				got := detect(env)
 				if got.Host != host || got.Endpoint != endpoint {
 					t.Fatalf("%v: got %s at %s, want %s at %s", variables, got.Host, got.Endpoint, host, endpoint)
@@ -317,7 +337,7 @@ func TestHostOption(t *testing.T) {
 		{"App Service without the header", HostAppService, map[string]string{"IDENTITY_ENDPOINT": "http://localhost/msi/token"}, "", []string{"IDENTITY_HEADER", "empty"}},
 		{"App Service on Service Fabric", HostAppService, map[string]string{"IDENTITY_ENDPOINT": "http://localhost/", "IDENTITY_HEADER": "h", "IDENTITY_SERVER_THUMBPRINT": "t"}, "appservice", nil},
 		{"IMDS on Cloud Shell", HostIMDS, map[string]string{"MSI_ENDPOINT": "http://localhost/"}, "imds", nil},
-		{"unknown", "moon", nil, "", []string{"CredentialOptions.Host", `"moon"`, `"imds"`, `"appservice"`, `"servicefabric"`, `"azureml"`, `"cloudshell"`, `"arc"`, `"workloadidentity"`}},
+		{"unknown", "moon", nil, "", []string{"CredentialOptions.Host", `"moon"`, `"imds"`, `"appservice"`, `"servicefabric"`, `"containerinstances"`, `"azureml"`, `"cloudshell"`, `"arc"`, `"workloadidentity"`}},
 		{"wrong case", "IMDS", nil, "", []string{"CredentialOptions.Host", `"IMDS"`}},
 		{"blank", " ", nil, "", []string{"CredentialOptions.Host", `" "`}},
 		{"nasty", "a\nb", nil, "", []string{"CredentialOptions.Host"}},
@@ -326,6 +346,10 @@ func TestHostOption(t *testing.T) {
 		{"Azure ML without the secret", HostAzureML, map[string]string{"MSI_ENDPOINT": "http://localhost/msi/token"}, "", []string{"MSI_SECRET", "empty"}},
 		{"Cloud Shell where it isn't", HostCloudShell, nil, "", []string{"MSI_ENDPOINT", "empty"}},
 		{"Cloud Shell on Azure ML", HostCloudShell, map[string]string{"MSI_ENDPOINT": "http://localhost/msi/token", "MSI_SECRET": "s"}, "cloudshell", nil},
+		{"Service Fabric by plain http", HostServiceFabric, map[string]string{"IDENTITY_ENDPOINT": "http://localhost:2377/", "IDENTITY_HEADER": "h", "IDENTITY_SERVER_THUMBPRINT": detectionValues["IDENTITY_SERVER_THUMBPRINT"]}, "", []string{"IDENTITY_ENDPOINT", "is not https"}},
+		{"Container Instances without a thumbprint", HostContainerInstances, app, "containerinstances", nil},
+		{"Container Instances where it isn't", HostContainerInstances, nil, "", []string{"IDENTITY_ENDPOINT", "empty"}},
+		{"Container Instances without the header", HostContainerInstances, map[string]string{"IDENTITY_ENDPOINT": "http://10.0.0.2:2377/"}, "", []string{"IDENTITY_HEADER", "empty"}},
 		{"Service Fabric on App Service", HostServiceFabric, app, "", []string{"IDENTITY_SERVER_THUMBPRINT", "40 hexadecimal digits"}},
 		{"workload identity where it isn't", HostWorkloadIdentity, nil, "", []string{"AZURE_CLIENT_ID", "empty"}},
 	} {
@@ -491,7 +515,7 @@ func TestAuthorityHost(t *testing.T) {
 func TestHostNames(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[Host]string{
-		HostIMDS: "IMDS", HostAppService: "App Service", "servicefabric": "Service Fabric", "cloudshell": "Cloud Shell",
+		HostIMDS: "IMDS", HostAppService: "App Service", "servicefabric": "Service Fabric", "containerinstances": "Container Instances on Windows", "cloudshell": "Cloud Shell",
 		"arc": "Azure Arc", "azureml": "Azure ML or legacy App Service", "workloadidentity": "workload identity", "moon": "moon", "": "",
 	} {
 		if got := host.String(); got != want {

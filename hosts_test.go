@@ -106,6 +106,15 @@ var places = []place{
 		absent: identitytest.Response{Status: 404, Body: `{"error":{"correlationId":"c0ffee","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`},
 	},
 	{
+		name: "Windows containers", host: HostContainerInstances, fake: identitytest.NewContainerInstances, base: "http://10.0.0.2:2377", identities: systemAndOne, steps: 1,
+		silence: onNode, budget: onNode,
+		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Secret": {"SECRET"}},
+		parameters: url.Values{"api-version": {"1.0"}, "resource": {"https://vault.azure.net"}},
+		object:     "principalId",
+		secret:     "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: codedProblem,
+		absent: identitytest.Response{Status: 404, Body: `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`},
+	},
+	{
 		name: "Azure ML", host: HostAzureML, fake: identitytest.NewAzureML, base: "http://localhost:46808", identities: systemAndOne, steps: 1,
 		silence: onNode, budget: onNode,
 		method: "GET", path: "/msi/token", header: http.Header{"Secret": {"SECRET"}, "Metadata": {"true"}},
@@ -315,10 +324,10 @@ func (s *site) own(status int, body string, header ...string) identitytest.Respo
 // endpoint is the URL by which messages name the host.
 func (s *site) endpoint() string {
 	variable := map[Host]string{
-		HostIMDS: "AZURE_POD_IDENTITY_AUTHORITY_HOST", HostAppService: "IDENTITY_ENDPOINT", HostServiceFabric: "IDENTITY_ENDPOINT",
+		HostIMDS: "AZURE_POD_IDENTITY_AUTHORITY_HOST", HostAppService: "IDENTITY_ENDPOINT", HostServiceFabric: "IDENTITY_ENDPOINT", HostContainerInstances: "IDENTITY_ENDPOINT",
 		HostAzureML: "MSI_ENDPOINT", HostCloudShell: "MSI_ENDPOINT", HostArc: "IDENTITY_ENDPOINT", HostWorkloadIdentity: "AZURE_AUTHORITY_HOST",
 	}[s.host]
-	value := s.env.getenv(variable)
+	value, _, _ := strings.Cut(s.env.getenv(variable), "?")
 	if s.host == HostIMDS || s.host == HostWorkloadIdentity {
 		return strings.TrimRight(value, "/") + s.path
 	}
@@ -488,6 +497,7 @@ var retryTable = map[string]string{
 	"IMDS":               "-   -   -   +   -   +   +   -   +   +   +   +   +   +",
 	"App Service":        "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
 	"Service Fabric":     "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
+	"Windows containers": "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
 	"Azure ML":           "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
 	"legacy App Service": "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
 	"Cloud Shell":        "-   -   -   -   -   +   -   -   +   +   +   +   +   +",
@@ -1223,6 +1233,12 @@ var errorBodies = []errorBody{
 	{"Service Fabric", "version", 400, `{"error":{"correlationId":"` + corID + `","code":"InvalidApiVersion","message":"The api-version '' is not supported. Supported version is '2019-07-01-preview'."}}`, nil, "InvalidApiVersion", "The api-version '' is not supported. Supported version is '2019-07-01-preview'.", corID, nil, ""},
 	{"Service Fabric", "server error", 500, `{"error":{"correlationId":"` + corID + `","code":"InternalServerError","message":"An error occurred."}}`, nil, "InternalServerError", "An error occurred.", corID, nil, "is the scope right"},
 	{"Service Fabric", "throttled", 429, `{"error":{"correlationId":"` + corID + `","code":"TooManyRequests","message":"x"}}`, nil, "TooManyRequests", "x", corID, ErrThrottled, ""},
+
+	// https://github.com/Azure/azure-sdk-for-net/issues/45547
+	{"Windows containers", "no system-assigned identity", 404, `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`, nil, "DefaultIdentityNotDefined", "DefaultIdentityNotDefined", "", ErrIdentityNotFound, "to the ObjectID of a user-assigned one"},
+	{"Windows containers", "secret missing", 400, `{"error":{"code":"SecretHeaderNotFound","message":"Secret is not found in the request headers.","details":[]}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", "", nil, "Secret header"},
+	{"Windows containers", "secret refused", 403, ``, nil, "", "", "", nil, "IDENTITY_HEADER"},
+	{"Windows containers", "throttled", 429, `{"error":{"code":"TooManyRequests","message":"x","details":[]}}`, nil, "TooManyRequests", "x", "", ErrThrottled, ""},
 
 	{"Azure Arc", "not assigned", 404, `{"error":"identity_not_found","error_description":"x"}`, nil, "identity_not_found", "x", "", ErrIdentityNotFound, "azcmagent show"},
 	{"Azure Arc", "key refused", 401, `{"error":"unauthorized","error_description":"x"}`, nil, "unauthorized", "x", "", nil, "the key that it had just written"},

@@ -48,6 +48,9 @@ var failures = map[string]func(t *testing.T) error{
 	"Service Fabric refuses": func(t *testing.T) error {
 		return failsAt(t, HostServiceFabric, &identitytest.Response{Status: 404})
 	},
+	"Container Instances on Windows refuses": func(t *testing.T) error {
+		return failsAt(t, HostContainerInstances, &identitytest.Response{Status: 404})
+	},
 	"Azure ML refuses": func(t *testing.T) error {
 		return failsAt(t, HostAzureML, nil, withID(ClientID(guid)))
 	},

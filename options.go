@@ -38,9 +38,9 @@ type CredentialOptions struct {
 	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it nil for the host's
 	// default: the system-assigned identity, or for want of one, on IMDS, the only user-assigned one; on Azure ML the one of
 	// DEFAULT_IDENTITY_CLIENT_ID, with workload identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the
-	// default. Azure ML, legacy App Service and workload identity take a ClientID only; Service Fabric, whose applications'
-	// manifests decide, and Cloud Shell, whose token is the signed-in user's, take none: NewCredential refuses what the host
-	// can't serve.
+	// default. Azure ML, legacy App Service and workload identity take a ClientID only, Container Instances on Windows an
+	// ObjectID only; Service Fabric, whose applications' manifests decide, and Cloud Shell, whose token is the signed-in
+	// user's, take none: NewCredential refuses what the host can't serve.
 	ID ID
 
 	// Host overrides the detection. "" means the host that [Detect] reports.

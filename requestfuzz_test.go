@@ -77,13 +77,14 @@ func isID(id ID) bool {
 
 // hostsSelectors are the names by which the hosts know an identity, by client ID, object ID and resource ID; "" if by none.
 var hostsSelectors = map[Host][3]string{
-	HostIMDS:             {"client_id", "object_id", "msi_res_id"},
-	HostArc:              {"client_id", "object_id", "msi_res_id"},
-	HostAppService:       {"client_id", "principal_id", "mi_res_id"},
-	HostAzureML:          {"clientid", "", ""},
-	HostWorkloadIdentity: {"client_id", "", ""},
-	HostServiceFabric:    {},
-	HostCloudShell:       {},
+	HostIMDS:               {"client_id", "object_id", "msi_res_id"},
+	HostArc:                {"client_id", "object_id", "msi_res_id"},
+	HostAppService:         {"client_id", "principal_id", "mi_res_id"},
+	HostAzureML:            {"clientid", "", ""},
+	HostWorkloadIdentity:   {"client_id", "", ""},
+	HostServiceFabric:      {},
+	HostContainerInstances: {"", "principalId", ""},
+	HostCloudShell:         {},
 }
 
 // noLetters is what a server may pass over in a parameter's name.
@@ -145,7 +146,8 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	if options.ID != nil {
 		want.Set(name, options.ID.String())
 	}
-	got, endpoint := r.url.Query(), configured
+	got := r.url.Query()
+	endpoint, _, _ := strings.Cut(configured, "?")
 	switch k.host {
 	case HostWorkloadIdentity:
 		if options.ID == nil {
@@ -171,7 +173,7 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		got = r.form
 	default:
 		want.Set("resource", resource)
-		want.Set("api-version", map[Host]string{HostIMDS: "2018-02-01", HostAppService: "2019-08-01", HostAzureML: "2017-09-01", HostArc: "2020-06-01", HostServiceFabric: "2019-07-01-preview"}[k.host])
+		want.Set("api-version", map[Host]string{HostIMDS: "2018-02-01", HostAppService: "2019-08-01", HostAzureML: "2017-09-01", HostArc: "2020-06-01", HostServiceFabric: "2019-07-01-preview", HostContainerInstances: "1.0"}[k.host])
 		if k.host == HostServiceFabric && asked.EnableCAE {
 			want.Set("xms_cc", "cp1")
 		}

@@ -17,7 +17,8 @@ import (
 // HostServiceFabric is a Service Fabric cluster whose application has a managed identity.
 const HostServiceFabric Host = "servicefabric"
 
-// detectServiceFabric: Container Instances set the header and the thumbprint without an endpoint, and use IMDS.
+// detectServiceFabric: of Container Instances, Linux sets the header and the thumbprint without an endpoint, and uses
+// IMDS. Windows sets all three, and was recognised before.
 func detectServiceFabric(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envEndpoint), envEndpoint + ", " + envHeader + " and " + envThumbprint + " are set", env.has(envEndpoint, envHeader, envThumbprint)
 }

@@ -4,9 +4,10 @@
 //
 // # Hosts
 //
-//   - [NewIMDS]: virtual machines, scale sets, AKS nodes, container instances
+//   - [NewIMDS]: virtual machines, scale sets, AKS nodes, Linux container instances
 //   - [NewAppService]: App Service, Functions, Logic Apps, Container Apps; [NewAppService2017]: their legacy protocol
 //   - [NewServiceFabric]: Service Fabric, over TLS
+//   - [NewContainerInstances]: Windows containers of Container Instances; Linux ones have IMDS
 //   - [NewArc]: servers that are connected to Azure by Arc, with key files
 //   - [NewAzureML]: the compute of Azure Machine Learning
 //   - [NewCloudShell]: Cloud Shell

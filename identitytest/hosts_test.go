@@ -73,6 +73,9 @@ var all = []struct {
 	{"ServiceFabric", NewServiceFabric, func(t *testing.T, env environ, send transport) reply {
 		return send(t, fabricRequest(t, env, ""))
 	}, 404, []string{"error"}},
+	{"ContainerInstances", NewContainerInstances, func(t *testing.T, env environ, send transport) reply {
+		return send(t, groupRequest(t, env, ""))
+	}, 404, []string{"error"}},
 	{"CloudShell", NewCloudShell, func(t *testing.T, env environ, send transport) reply {
 		return send(t, shellRequest(t, env, "resource="+vault))
 	}, 0, []string{"error"}},
@@ -99,6 +102,13 @@ func request2017(t *testing.T, env environ, more string) *http.Request {
 func fabricRequest(t *testing.T, env environ, more string) *http.Request {
 	t.Helper()
 	r := request(t, "GET", env("IDENTITY_ENDPOINT")+"?api-version="+env("IDENTITY_API_VERSION")+"&resource="+vault+more, "")
+	r.Header.Set("Secret", env("IDENTITY_HEADER"))
+	return r
+}
+
+func groupRequest(t *testing.T, env environ, more string) *http.Request {
+	t.Helper()
+	r := request(t, "GET", env("IDENTITY_ENDPOINT")+"&resource="+vault+more, "")
 	r.Header.Set("Secret", env("IDENTITY_HEADER"))
 	return r
 }
@@ -295,7 +305,7 @@ func TestRotateSecretLeavesTheEnvironmentAlone(t *testing.T) {
 	for _, name := range []string{"IDENTITY_HEADER", "MSI_SECRET"} {
 		t.Setenv(name, "as before")
 	}
-	for _, e := range []*Endpoint{NewAppService(nil), NewAppService2017(nil), NewAzureML(nil), NewServiceFabric(nil)} {
+	for _, e := range []*Endpoint{NewAppService(nil), NewAppService2017(nil), NewAzureML(nil), NewServiceFabric(nil), NewContainerInstances(nil)} {
 		e.RotateSecret()
 	}
 	for _, name := range []string{"IDENTITY_HEADER", "MSI_SECRET"} {

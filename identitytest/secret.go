@@ -49,9 +49,9 @@ type rotator interface {
 // RotateSecret replaces the secret of an endpoint, as the platform does at times. What a client has read before is
 // refused from now on:
 //
-//   - App Service and Service Fabric have it in IDENTITY_HEADER, Azure ML and the legacy App Service in MSI_SECRET. If
-//     the endpoint is running by [Endpoint.Start], the variable gets the new one, and a client has to notice; otherwise
-//     [Endpoint.Env] returns it.
+//   - App Service, Service Fabric and Container Instances on Windows have it in IDENTITY_HEADER, Azure ML and the legacy
+//     App Service in MSI_SECRET. If the endpoint is running by [Endpoint.Start], the variable gets the new one, and a client
+//     has to notice; otherwise [Endpoint.Env] returns it.
 //   - Azure Arc has a key file per request. Those which were handed out and not used yet are removed.
 //   - Workload identity has a token file, which is replaced in one step.
 //
@@ -59,7 +59,7 @@ type rotator interface {
 func (e *Endpoint) RotateSecret() {
 	h, ok := e.host.(rotator)
 	if !ok {
-		panic("identitytest: RotateSecret: only App Service, Azure Arc, Azure ML, Service Fabric and workload identity endpoints have a secret")
+		panic("identitytest: RotateSecret: only App Service, Azure Arc, Azure ML, Container Instances on Windows, Service Fabric and workload identity endpoints have a secret")
 	}
 	e.rotation.Lock()
 	defer e.rotation.Unlock() // so that two rotations can't leave one's secret here and the other's in the environment

@@ -96,6 +96,8 @@ func TestStandIns(t *testing.T) {
 			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
 		{"servicefabric", "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
 			"https://127.0.0.1:", "the host's default, which the application's manifest names", dayLong, system, "1 to the identity endpoint"},
+		{"containerinstances", "Container Instances on Windows, because IDENTITY_ENDPOINT is plain http, and IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
 		{"azureml", "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set",
 			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
 		{"appservice2017", "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set",
@@ -151,7 +153,7 @@ func TestEveryHost(t *testing.T) {
 			t.Errorf("-h has no %q:\n%s", want, stdout)
 		}
 	}
-	want := "imds appservice servicefabric azureml appservice2017 cloudshell arc workloadidentity"
+	want := "imds appservice servicefabric containerinstances azureml appservice2017 cloudshell arc workloadidentity"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("hosts %q, want %q", got, want)
 	}
@@ -367,7 +369,7 @@ func TestBadFlags(t *testing.T) {
 		{"unknown flag", []string{"-verbose"}, "-verbose"},
 		{"flag without value", []string{"-host"}, "-host"},
 		{"unknown host", []string{"-host", "gcp"},
-			`-host "gcp": want imds, appservice, servicefabric, azureml, appservice2017, cloudshell, arc or workloadidentity`},
+			`-host "gcp": want imds, appservice, servicefabric, containerinstances, azureml, appservice2017, cloudshell, arc or workloadidentity`},
 		{"empty host", []string{"-host", ""}, `-host ""`},
 		{"host in capitals", []string{"-host", "IMDS"}, `-host "IMDS"`},
 		{"two IDs", []string{"-client-id", "a", "-object-id", "b"}, "exclude each other"},

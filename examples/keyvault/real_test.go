@@ -38,6 +38,8 @@ func TestRealVault(t *testing.T) {
 		{standins.AppService, "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "the host's default"},
 		{standins.ServiceFabric, "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
 			"the host's default, which the application's manifest names"},
+		{standins.ContainerInstances, "Container Instances on Windows, because IDENTITY_ENDPOINT is plain http, and IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+			"the host's default"},
 		{standins.AzureML, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
 		{standins.AppService2017, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
 		{standins.CloudShell, "Cloud Shell, because MSI_ENDPOINT is set and MSI_SECRET is not", "the host's default, which is the signed-in user"},

@@ -128,6 +128,8 @@ func TestFakes(t *testing.T) {
 		{standins.AppService, nil, identity.HostAppService, ofSystem("Microsoft.Web/sites/app-test"), 1},
 		{standins.AppService, byClientID, identity.HostAppService, usedBy("Microsoft.Web/sites/app-test"), 1},
 		{standins.ServiceFabric, nil, identity.HostServiceFabric, ofSystem("Microsoft.ServiceFabric/clusters/cluster-test/applications/application-test"), 1},
+		{standins.ContainerInstances, nil, identity.HostContainerInstances, ofSystem("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
+		{standins.ContainerInstances, byObjectID, identity.HostContainerInstances, usedBy("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
 		{standins.AzureML, nil, identity.HostAzureML, ofSystem("Microsoft.MachineLearningServices/workspaces/workspace-test/computes/compute-test"), 1},
 		{standins.AppService2017, byClientID, identity.HostAzureML, usedBy("Microsoft.Web/sites/app-test"), 1},
 		{standins.CloudShell, nil, identity.HostCloudShell, principal{
@@ -162,7 +164,7 @@ func TestBadFlags(t *testing.T) {
 		{"unknown flag", []string{"-verbose"}, "-verbose"},
 		{"flag without value", []string{"-fake"}, "-fake"},
 		{"unknown host", []string{"-fake", "gcp"},
-			`-fake "gcp": want imds, appservice, servicefabric, azureml, appservice2017, cloudshell, arc or workloadidentity`},
+			`-fake "gcp": want imds, appservice, servicefabric, containerinstances, azureml, appservice2017, cloudshell, arc or workloadidentity`},
 		{"empty host", []string{"-fake", ""}, `-fake ""`},
 		{"host in capitals", []string{"-fake", "IMDS"}, `-fake "IMDS"`},
 		{"two IDs", []string{"-client-id", "a", "-object-id", "b"}, "exclude each other"},

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/managedidentity"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/identitytest"
 )
 
 // TestVariables: what else the variables of a host can say.
@@ -118,6 +120,27 @@ func TestLegacyAppService(t *testing.T) {
 				t.Errorf("got error %v, want a token", own.err)
 			}
 		})
+	}
+}
+
+// TestWindowsContainers: azidentity takes the variables of a Windows container of Container Instances for Service Fabric's,
+// and refuses their endpoint, which is plain http. Here they are a host of their own.
+func TestWindowsContainers(t *testing.T) {
+	withoutAgent(t)
+	identitytest.NewContainerInstances(nil).Start(t)
+	peer, err := azidentity.NewManagedIdentityCredential(nil)
+	if err == nil {
+		_, err = peer.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{newScope()}})
+	}
+	if err == nil || !strings.Contains(err.Error(), "must use HTTPS") {
+		t.Errorf("azidentity: got %v, want a refusal of the endpoint: has it learnt this host? Then compare the requests", err)
+	}
+	ours, err := identity.NewCredential(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{newScope()}}); err != nil || ours.Host() != identity.HostContainerInstances {
+		t.Errorf("%s: %v", ours.Host(), err)
 	}
 }
 

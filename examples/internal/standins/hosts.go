@@ -14,14 +14,15 @@ import (
 // The hosts that there are stand-ins for, by the names that identity.Detect gives them. It doesn't tell the legacy App
 // Service from Azure ML.
 const (
-	IMDS             = string(identity.HostIMDS)
-	AppService       = string(identity.HostAppService)
-	ServiceFabric    = string(identity.HostServiceFabric)
-	AzureML          = string(identity.HostAzureML)
-	AppService2017   = "appservice2017"
-	CloudShell       = string(identity.HostCloudShell)
-	Arc              = string(identity.HostArc)
-	WorkloadIdentity = string(identity.HostWorkloadIdentity)
+	IMDS               = string(identity.HostIMDS)
+	AppService         = string(identity.HostAppService)
+	ServiceFabric      = string(identity.HostServiceFabric)
+	ContainerInstances = string(identity.HostContainerInstances)
+	AzureML            = string(identity.HostAzureML)
+	AppService2017     = "appservice2017"
+	CloudShell         = string(identity.HostCloudShell)
+	Arc                = string(identity.HostArc)
+	WorkloadIdentity   = string(identity.HostWorkloadIdentity)
 )
 
 // Host is a kind of host that there is a stand-in for.
@@ -37,6 +38,7 @@ var hosts = []Host{
 	{IMDS, "a virtual machine, a scale set, an AKS node", "by any ID", identitytest.NewIMDS, false},
 	{AppService, "App Service, Functions, Container Apps", "by any ID", identitytest.NewAppService, false},
 	{ServiceFabric, "Service Fabric, over TLS", "not at all", identitytest.NewServiceFabric, false},
+	{ContainerInstances, "a Windows container of Container Instances", "by -object-id", identitytest.NewContainerInstances, false},
 	{AzureML, "the compute of Azure Machine Learning", "by -client-id", identitytest.NewAzureML, false},
 	{AppService2017, "App Service with the protocol of 2017", "by -client-id", identitytest.NewAppService2017, false},
 	{CloudShell, "Cloud Shell; its tokens are the signed-in user's", "not at all", identitytest.NewCloudShell, false},

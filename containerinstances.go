@@ -1,0 +1,91 @@
+package identity
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// HostContainerInstances is a Windows container group of Azure Container Instances. Linux containers there use IMDS.
+const HostContainerInstances Host = "containerinstances"
+
+// detectContainerInstances: the variables are Service Fabric's, whose endpoint is always https, as its certificate is all
+// that tells it from another program. Plain http is how a Windows container's looks.
+//
+// https://github.com/Azure/azure-sdk-for-net/issues/45547
+func detectContainerInstances(env environment) (endpoint, reason string, ok bool) {
+	endpoint = env.getenv(envEndpoint)
+	u, err := url.Parse(endpoint)
+	ok = err == nil && u.Scheme == "http" && env.has(envEndpoint, envHeader, envThumbprint)
+	return endpoint, envEndpoint + " is plain http, and " + envHeader + " and " + envThumbprint + " are set", ok
+}
+
+// containerInstances is the token service of a Windows container group. It answers as Service Fabric's does, from which it
+// seems to be made, without TLS and with a selector.
+//
+// https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity#managed-identity-on-windows-containers
+type containerInstances struct{ named }
+
+func newContainerInstances(env environment, options *CredentialOptions) (source, error) {
+	if err := onlySelects(HostContainerInstances, options.ID, "give the identity's principal ID, as an ObjectID", ObjectID("")); err != nil {
+		return nil, err
+	}
+	s := &containerInstances{named{is: HostContainerInstances, env: env, id: options.ID}}
+	return s.checked(s)
+}
+
+// request: the api-version is in the endpoint's own query, and stays.
+func (s *containerInstances) request(a ask) (request, error) {
+	const example = "http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0"
+	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, example)
+	if err != nil {
+		return request{}, err
+	}
+	if endpoint.Scheme != "https" && !isNearby(endpoint.Hostname()) {
+		return request{}, errors.New("identity: " + envEndpoint + ": is plain http, and neither a private address nor this machine: the secret of " + envHeader + " is not sent there: want a URL such as " + example)
+	}
+	selector, value := selector(s.id, "", "principalId", "")
+	return request{
+		method: http.MethodGet,
+		url:    with(endpoint, selector, value, "resource", a.resource),
+		header: header("Secret", secret),
+		secret: secret,
+	}, nil
+}
+
+// sharedSpace is RFC 6598's, which Azure's own networks use as other private ones.
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// isNearby reports whether a host can be on no other network than this machine's own. Of names only localhost is.
+func isNearby(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip))
+}
+
+// notAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service Fabric's code for an identity
+// that it doesn't know has the same status.
+func (s *containerInstances) notAssigned(status int, f fault) bool {
+	return status == http.StatusNotFound && (f.code == "DefaultIdentityNotDefined" || f.code == "ManagedIdentityNotFound")
+}
+
+func (s *containerInstances) hint(_ ask, status int, f fault) string {
+	switch {
+	case status == noAnswer:
+		return s.silentHint(envEndpoint) + " Windows containers in a virtual network can't reach it"
+	case s.notAssigned(status, f) && s.id != nil:
+		return "is " + describeID(s.id) + " the principal ID of an identity that is assigned to this container group?"
+	case s.notAssigned(status, f):
+		return "has this container group a system-assigned identity? Set CredentialOptions.ID to the ObjectID of a user-assigned one"
+	case f.code == "SecretHeaderNotFound":
+		return "something between this process and the endpoint removed the Secret header: a policy in CredentialOptions?"
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return "the endpoint refused " + envHeader + ": was the variable changed?"
+	}
+	return ""
+}
