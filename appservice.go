@@ -47,6 +47,9 @@ func (s *appService) request(a ask) (request, error) {
 	}, nil
 }
 
+// proof implements prover: the header is what the service knows the app by.
+func (s *appService) proof() string { return s.env.getenv(envHeader) }
+
 // recognises: the service's web server names itself, too.
 func (s *appService) recognises(a answer) bool {
 	return s.named.recognises(a) || a.header.Get("Server") == "Kestrel"

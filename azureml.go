@@ -60,6 +60,9 @@ func (s *azureML) request(a ask) (request, error) {
 	}, nil
 }
 
+// proof implements prover.
+func (s *azureML) proof() string { return s.env.getenv(envMSISecret) }
+
 // notAssigned: as on today's App Service. What Azure ML says is documented nowhere.
 func (s *azureML) notAssigned(status int, f fault) bool {
 	return status == http.StatusBadRequest && f.structured && !f.fromEntra()

@@ -55,6 +55,9 @@ func (s *containerInstances) request(a ask) (request, error) {
 	}, nil
 }
 
+// proof implements prover.
+func (s *containerInstances) proof() string { return s.env.getenv(envHeader) }
+
 // sharedSpace is RFC 6598's, which Azure's own networks use as other private ones.
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 

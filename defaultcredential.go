@@ -164,7 +164,7 @@ func newHostLink(shared *realm, options *DefaultCredentialOptions, env environme
 		return link{}, errors.New(strings.ReplaceAll(err.Error(), "CredentialOptions.ID", variable))
 	case err != nil:
 		theirs := fmt.Sprintf("CredentialOptions.Host is %q", string(o.Host))
-		return link{}, ownField(errors.New(strings.Replace(err.Error(), theirs, named, 1)), "CredentialOptions")
+		return link{}, ownField(errors.New(strings.NewReplacer(theirs, named, onPurpose, onPurposeByDefault).Replace(err.Error())), "CredentialOptions")
 	case alone:
 		if !managed {
 			cred.reason = named

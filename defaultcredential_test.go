@@ -388,7 +388,6 @@ func TestDefaultWithEvidence(t *testing.T) {
 		"Arc":                 {envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token", envIMDS: "http://localhost:40342"},
 		"Container Instances": {envHeader: "s", envThumbprint: "t"},
 		"moved IMDS":          {envAuthority: "http://127.0.0.1:1"},
-		"half of a pod":       {envTokenFile: "/var/run/secrets/azure/tokens/azure-identity-token"},
 		"half of App Service": {envEndpoint: "http://localhost:4141/msi/token"},
 		"half of Azure ML":    {envMSISecret: "s"},
 		"half of Arc":         {envIMDS: "http://localhost:40342"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -188,6 +189,16 @@ func oneLine(text string) string {
 		text = strings.ToValidUTF8(text[:maxMessage-len(more)], "") + more
 	}
 	return text
+}
+
+// quoted shows a value in which white space may matter: in quotes, with its control characters visible, no token in it, and no
+// longer than a message.
+func quoted(value string) string {
+	value = redact(value)
+	if len(value) > maxMessage {
+		value = strings.ToValidUTF8(value[:maxMessage], "") + "…"
+	}
+	return strconv.Quote(value)
 }
 
 func count(n int, noun string) string {

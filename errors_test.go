@@ -430,7 +430,6 @@ func TestHalfAHostIsNamed(t *testing.T) {
 		variables map[string]string
 		want      string
 	}{
-		{"workload identity without the client", map[string]string{envTokenFile: "/token", envTenantID: "t"}, "AZURE_CLIENT_ID is not"},
 		{"App Service without the header", map[string]string{envEndpoint: "http://localhost/"}, "IDENTITY_ENDPOINT"},
 		{"Container Instances", map[string]string{envHeader: "h", envThumbprint: "t"}, "Container Instances"},
 	} {

@@ -17,14 +17,16 @@ import (
 // failure is a try that brought no token.
 type failure struct {
 	*AuthenticationError
-	final  bool // another try can't help
-	silent bool // nothing answered as the host would
-	status int  // by which to decide on another try; -1 where it says nothing
+	verdict verdict       // on asking again: see rule
+	settled bool          // the user's options for retries have no say in it
+	silent  bool          // nothing answered as the host would
+	status  int           // which the user's options may judge; -1 where there is none
+	wait    time.Duration // what is asked for before the next try, by the host or by something in its place; 0 for nothing
 }
 
-// failure makes a failed try of an error of ours. It is final.
+// failure makes a failed try of an error of ours. It is final, unless the error says otherwise.
 func (t *trial) failure(err error) *failure {
-	return &failure{
+	f := &failure{
 		AuthenticationError: &AuthenticationError{
 			Host:     t.sender.source.host(),
 			Endpoint: t.endpoint,
@@ -32,16 +34,23 @@ func (t *trial) failure(err error) *failure {
 			Resource: t.ask.resource,
 			what:     jwtLike.ReplaceAllString(conceal(strings.TrimPrefix(err.Error(), "identity: "), t.secrets...), redacted),
 		},
-		final:  true,
-		status: -1,
+		settled: true,
+		status:  -1,
 	}
+	if _, ok := errors.AsType[*pending](err); ok {
+		f.rule(later)
+	}
+	if _, ok := errors.AsType[*passing](err); ok {
+		f.settled = false
+		f.rule(again)
+	}
+	return f
 }
 
 // silence is a try without an answer.
 func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failure {
 	f := t.failure(errors.New("no answer from " + t.endpoint + ": " + t.plain(err)))
-	var nonRetriable interface{ NonRetriable() }
-	f.final = errors.As(err, &nonRetriable) // azcore's way for a policy to say so
+	f.rule(ofTransport(err))
 	f.cause = t.cause(err)
 	var body *bodyError
 	var transport *transportError
@@ -50,9 +59,11 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 		f.StatusCode = body.status
 		f.what = t.plain(err)
 		f.silent = !t.sender.source.recognises(answer{status: body.status, header: body.header})
-		f.final = f.final || !f.silent && errors.Is(err, errTooLarge)
 		if !f.silent {
 			t.sender.node.answered.Store(true)
+		}
+		if !f.silent && errors.Is(err, errTooLarge) {
+			f.rule(never)
 		}
 	case timedOut:
 		f.what = "no answer from " + t.endpoint + " within " + round(timeout).String()
@@ -60,11 +71,22 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 	case errors.As(err, &transport):
 		f.silent = true
 		f.what += certificateAdvice(err)
+		if isCertificateError(err) {
+			f.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
+		}
 	default: // says nothing of the endpoint
 		f.what = "a policy in CredentialOptions failed: " + t.plain(err)
 	}
-	f.transient = !f.final
+	f.settled = f.verdict != again
 	return f
+}
+
+// outOfTime is what becomes of a try that our own budget has cut short: what came before says more of the host.
+func (t *trial) outOfTime(had time.Duration) *failure {
+	f, e := *t.last, *t.last.AuthenticationError
+	e.what = strings.TrimLeft(e.what+", and no answer in the "+round(had).String()+" that were left", ", ")
+	f.AuthenticationError = &e
+	return &f
 }
 
 // certificateAdvice is what to check after a certificate was not accepted.
@@ -72,7 +94,10 @@ func certificateAdvice(err error) string {
 	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, noRoots := errors.AsType[x509.SystemRootsError](err)
+	_, otherName := errors.AsType[x509.HostnameError](err)
 	switch {
+	case otherName:
+		return " (is the endpoint's name right, or does a proxy intercept TLS?)"
 	case unknown || noRoots:
 		return " (has this image its CA certificates, the package ca-certificates or SSL_CERT_FILE, or does a proxy intercept TLS?)"
 	case invalid.Reason == x509.Expired && invalid.Cert != nil:
@@ -93,16 +118,21 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 		// Each text by itself: one that names a token's field hides nothing else, and the escapes of JSON are gone.
 		fa = parseFault(header, body, func(text string) string { return redact(text, secrets...) })
 		body = redact(body)
+		if fa.entra == "" { // beyond what was read for people
+			fa.entra = string(entraNumber.Find(a.body))
+		}
 	}
 	f := t.failure(errors.New(""))
-	f.final, f.transient = false, true
+	f.settled = false
+	f.rule(t.sender.rules.ofAnswer(a.status, ours, fa))
 	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
 	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
-	if ours { // a proxy's wish is none of the host's
-		f.retryAfter = retryAfter(a.header, time.Now())
-		if s, ok := src.(impatient); ok && f.retryAfter == 0 {
-			f.retryAfter = s.patience(a.status, body)
+	f.wait = retryAfter(a.header, time.Now())
+	if ours {
+		if s, ok := src.(impatient); ok && f.wait == 0 {
+			f.wait = s.patience(a.status, body)
 		}
+		f.retryAfter = f.wait // which outlasts the acquisition
 	}
 	f.body = strings.Clone(body[:min(len(body), maxKeptBody)]) // the rest is let go
 	f.RawResponse = rawResponse(a, header, len(f.body), secrets)
@@ -121,17 +151,14 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	case a.status == http.StatusTooManyRequests:
 		f.reason = ErrThrottled
 		t.tally.throttled.Add(1)
-	case src.notAssigned(a.status, fa):
+	case src.notAssigned(a.status, fa) || fa.noSuchClient():
 		f.reason = ErrIdentityNotFound
 	}
 	if ours && !success && !a.redirects() && fa.code == "" && fa.message == "" {
 		f.what = "without a word, from " + t.endpoint
 	}
-	if ours && !t.sender.rules.retries(a.status) {
-		f.transient = false
-	}
-	if f.hint == "" && fa.fromEntra() && a.status >= 400 && a.status < 500 && a.status != http.StatusTooManyRequests {
-		f.hint = entraHint(fa)
+	if f.hint == "" && fa.fromEntra() && a.status >= 400 && a.status != http.StatusTooManyRequests && (f.verdict != again || entraNumbers[fa.entra].topic != noTopic) {
+		f.hint = entraHint(src.identity(), fa)
 	}
 	return f
 }
@@ -142,17 +169,6 @@ func answerer(src source) string {
 		return "Entra"
 	}
 	return src.host().String()
-}
-
-// entraHint is what to check after a refusal of Entra's, if the host itself knows no better.
-//
-// https://learn.microsoft.com/entra/identity-platform/reference-error-codes
-func entraHint(f fault) string {
-	switch f.entra {
-	case "AADSTS500011", "AADSTS500014", "AADSTS70011", "AADSTS1002012":
-		return "Entra refused: is the scope a resource of this tenant and cloud?"
-	}
-	return "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(f.entra, "AADSTS") + " says what that means"
 }
 
 // maxKeptBody bounds what an error keeps of an answer, since thousands of keys may hold one.
@@ -197,7 +213,7 @@ func (t *trial) final() *AuthenticationError {
 	e := t.last.AuthenticationError
 	e.Attempts, e.Elapsed = t.attempts, time.Since(t.start)
 	switch unavailable := t.sender.rules.unavailable; {
-	case t.last.final:
+	case t.last.settled:
 	case t.unanswered():
 		e.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
 		if unavailable {

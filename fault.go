@@ -24,10 +24,7 @@ func (f fault) each(change func(string) string) fault {
 // fromEntra reports whether the failure was Entra's and not the host's: then it has an AADSTS number.
 func (f fault) fromEntra() bool { return f.entra != "" }
 
-var (
-	entraNumber = regexp.MustCompile(`AADSTS\d{1,10}`) // they have up to 7 digits; a book of digits is no number
-	digits      = regexp.MustCompile(`\d{1,10}`)       // [500011], or "[500011]"
-)
+var digits = regexp.MustCompile(`\d{1,10}`) // [500011], or "[500011]"
 
 // parseFault reads an error body:
 //
@@ -36,10 +33,24 @@ var (
 //	{"statusCode": 400, "message": "…", "correlationId": "…"}                       App Service
 //	{"ErrorCode": "…", "ExceptionMessage": "…", "CorrelationId": "…"}                legacy App Service
 //
-// and anything else as text.
+// and anything else as text. In a text that has a number of Entra's, such as what Microsoft's azure-workload-identity proxy
+// says, the object around the number is read in the place of the whole, or the words from the number on.
 //
 // The texts are made clean before they are cut to one line.
 func parseFault(header http.Header, body string, clean ...func(string) string) fault {
+	f := faultIn([]byte(body))
+	if f.structured = f != (fault{}); !f.structured {
+		f = faultAround(body)
+	}
+	f.correlationID = cmp.Or(f.correlationID, header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
+	for _, c := range clean {
+		f = f.each(c)
+	}
+	return f.each(oneLine)
+}
+
+// faultIn reads an object; it is empty if there is none, or one that says nothing.
+func faultIn(body []byte) (f fault) {
 	type object struct {
 		Error         json.RawMessage `json:"error"`
 		Description   json.RawMessage `json:"error_description"`
@@ -51,32 +62,47 @@ func parseFault(header http.Header, body string, clean ...func(string) string) f
 		Exception     json.RawMessage `json:"exceptionMessage"`
 		EntraNumbers  json.RawMessage `json:"error_codes"`
 	}
-	var f fault
 	var outer, inner object
-	if json.Unmarshal([]byte(body), &outer) == nil {
-		_ = json.Unmarshal(outer.Error, &inner) // a string there leaves inner empty
-		f = fault{
-			code:          cmp.Or(text(outer.Error), text(inner.Code), text(outer.Code), text(outer.ErrorCode)),
-			message:       cmp.Or(text(outer.Description), text(outer.Message), text(inner.Message), text(outer.Exception)),
-			correlationID: cmp.Or(text(outer.CorrelationID), text(outer.Correlation), text(inner.CorrelationID)),
-		}
-		f.entra = entraNumber.FindString(f.message)
-		if n := digits.FindString(string(outer.EntraNumbers)); f.entra == "" && n != "" {
-			f.entra = "AADSTS" + n
-			f.message = strings.TrimSpace(f.entra + ": " + f.message)
-		}
-		if f.entra != "" { // what follows repeats IDs and the time
-			f.message, _, _ = strings.Cut(strings.TrimSpace(f.message), "\n")
-			f.message, _, _ = strings.Cut(f.message, " Trace ID:")
+	if json.Unmarshal(body, &outer) != nil {
+		return fault{}
+	}
+	_ = json.Unmarshal(outer.Error, &inner) // a string there leaves inner empty
+	f = fault{
+		code:          cmp.Or(text(outer.Error), text(inner.Code), text(outer.Code), text(outer.ErrorCode)),
+		message:       cmp.Or(text(outer.Description), text(outer.Message), text(inner.Message), text(outer.Exception)),
+		correlationID: cmp.Or(text(outer.CorrelationID), text(outer.Correlation), text(inner.CorrelationID)),
+	}
+	f.entra = entraNumber.FindString(f.message)
+	if n := digits.FindString(string(outer.EntraNumbers)); f.entra == "" && n != "" {
+		f.entra = "AADSTS" + n
+		f.message = strings.TrimSpace(f.entra + ": " + f.message)
+	}
+	if f.entra != "" { // what follows repeats IDs and the time
+		f.message, _, _ = strings.Cut(strings.TrimSpace(f.message), "\n")
+		f.message, _, _ = strings.Cut(f.message, " Trace ID:")
+	}
+	return f
+}
+
+// faultAround reads a text.
+func faultAround(body string) fault {
+	at := entraNumber.FindStringIndex(body)
+	if at == nil {
+		return fault{message: body}
+	}
+	if begin := strings.LastIndexByte(body[:at[0]], '{'); begin >= 0 {
+		var object json.RawMessage
+		if json.NewDecoder(strings.NewReader(body[begin:])).Decode(&object) == nil {
+			if f := faultIn(object); f.fromEntra() {
+				f.structured = true
+				return f
+			}
 		}
 	}
-	if f.structured = f != (fault{}); !f.structured {
-		f.message = body
-		f.entra = entraNumber.FindString(body)
+	message := body[at[0]:]
+	if end := strings.IndexAny(message, "\r\n\\<"); end >= 0 { // \ is of an escape, < of a page
+		message = message[:end]
 	}
-	f.correlationID = cmp.Or(f.correlationID, header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
-	for _, c := range clean {
-		f = f.each(c)
-	}
-	return f.each(oneLine)
+	message, _, _ = strings.Cut(message, " Trace ID:")
+	return fault{message: message, entra: body[at[0]:at[1]]}
 }

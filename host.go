@@ -54,7 +54,7 @@ func (h Host) String() string {
 // Detection is what [Detect] concluded.
 type Detection struct {
 	Host     Host   // the host; IMDS when nothing says otherwise
-	Endpoint string // the token endpoint's URL, without query; "" if a variable that it comes from is malformed
+	Endpoint string // the token endpoint's URL, without query; "" if a variable that it comes from is malformed or missing
 	Reason   string // what decided, in words: names of variables and files, never a value that is secret
 
 	// Evidence is everything that was looked at, set or not: the variables by which hosts are recognised and asked, then
@@ -145,8 +145,11 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 			continue
 		}
 		src, err := k.source(env, options)
-		if err != nil && options.Host != "" {
+		switch {
+		case err != nil && options.Host != "":
 			return nil, "", fmt.Errorf("identity: CredentialOptions.Host is %q: %s", string(options.Host), strings.TrimPrefix(err.Error(), "identity: "))
+		case err != nil && want == HostWorkloadIdentity && isHalfAPod(env, options):
+			return nil, "", fmt.Errorf("%w; %s. %s", err, reason, onPurpose)
 		}
 		return src, reason, err
 	}
@@ -156,6 +159,12 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 	}
 	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %.100q: want one of %s, or \"\" to detect it", redact(string(want)), strings.Join(names, ", "))
 }
+
+// onPurpose says how to leave a token file unused, and onPurposeByDefault the same of the default credential.
+const (
+	onPurpose          = "To ask the node's IMDS on purpose, set CredentialOptions.Host to HostIMDS"
+	onPurposeByDefault = "To ask for the managed identity on purpose, set " + envTokenCredentials + "=ManagedIdentityCredential"
+)
 
 // onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.
 func onlySelects(host Host, id ID, by string, allowed ...ID) error {
@@ -201,6 +210,9 @@ func validateSecret(variable, value string) error {
 func parseEndpoint(variable, value, example string) (*url.URL, error) {
 	fail := func(why string) (*url.URL, error) {
 		return nil, errors.New("identity: " + variable + ": " + why + ": want a URL such as " + example)
+	}
+	if stray := strayWhiteSpace(value); stray != "" {
+		return fail(stray + ", a blank or a control character")
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
 		return fail("contains a blank or a control character")

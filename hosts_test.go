@@ -251,16 +251,15 @@ func (s *site) Do(r *http.Request) (*http.Response, error) {
 func (s *site) take() (identitytest.Response, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for len(s.late) > 0 && !s.late[0].until.IsZero() && !time.Now().Before(s.late[0].until) {
+		s.late = s.late[1:]
+	}
 	if len(s.late) == 0 {
 		return identitytest.Response{}, false
 	}
 	first := s.late[0]
-	switch {
-	case first.until.IsZero():
+	if first.until.IsZero() {
 		s.late = s.late[1:]
-	case !time.Now().Before(first.until):
-		s.late = nil
-		return identitytest.Response{}, false
 	}
 	first.For = 0
 	return first.Response, true

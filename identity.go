@@ -89,8 +89,11 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 // cacheKey is by what tokens of one identity are kept together. IDs are the same in any case; letters beyond ASCII, which the
 // name of a resource group may have, are not folded, because two of them can fold into one.
 func cacheKey(src source) string {
-	endpoint := src.endpoint()
-	if address := src.address(); address != endpoint { // what must not be shown, also by printing a Credential
+	endpoint, address := src.endpoint(), src.address()
+	if p, ok := src.(prover); ok {
+		address += "\n" + p.proof()
+	}
+	if address != endpoint { // what must not be shown, also by printing a Credential
 		sum := sha256.Sum256([]byte(address))
 		endpoint += " " + hex.EncodeToString(sum[:])
 	}

@@ -18,6 +18,7 @@ type identityBinding struct {
 	proxy      *url.URL
 	serverName string // SNI, "" for the proxy's own host
 	caFile     string // "" for none; the cluster replaces its content
+	given      []byte // the certificates of the variable, nil for none
 
 	mu     sync.Mutex // guards the rest; not held while sending
 	caData []byte     // what the client was made with
@@ -49,6 +50,9 @@ func newIdentityBinding(env environment) (*identityBinding, error) {
 		return nil, errors.New("identity: " + envCAFile + ": is set, and so is " + envCAData + ": want one of the two")
 	}
 	b := &identityBinding{proxy: proxy, serverName: env.getenv(envSNIName), caFile: env.getenv(envCAFile)}
+	if err := validatePath(envCAFile, b.caFile); err != nil {
+		return nil, err
+	}
 	if b.serverName != "" {
 		if err := validateValue("identity: "+envSNIName+": ", b.serverName); err != nil {
 			return nil, err
@@ -56,7 +60,8 @@ func newIdentityBinding(env environment) (*identityBinding, error) {
 	}
 	switch {
 	case env.has(envCAData):
-		if err := b.trust([]byte(env.getenv(envCAData))); err != nil {
+		b.given = []byte(env.getenv(envCAData))
+		if err := b.trust(b.given); err != nil {
 			return nil, fmt.Errorf("identity: %s: %w", envCAData, err)
 		}
 	case b.caFile == "":
@@ -84,7 +89,11 @@ func (b *identityBinding) Do(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return client.Do(req)
+	resp, err := client.Do(req)
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown && b.caFile != "" {
+		return nil, &pending{err} // the file follows the cluster's authority within a minute or so
+	}
+	return resp, err
 }
 
 // current is the client that trusts what the file says now. A file that is empty is being replaced: the old content is
@@ -106,7 +115,7 @@ func (b *identityBinding) current() (*http.Client, error) {
 		err = b.trust(pem)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", envCAFile, oneLine(redact(b.caFile)), err)
+		return nil, fmt.Errorf("%s: %s: %w", envCAFile, quoted(b.caFile), err)
 	}
 	return b.client, nil
 }

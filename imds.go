@@ -44,23 +44,6 @@ func halfOfAHost(env environment) string {
 	case len(alone) > 0:
 		reason = "no other host has just " + strings.Join(alone, " and ")
 	}
-	if env.has(envTokenFile) {
-		var missing []string
-		for _, name := range []string{envClientID, envTenantID} {
-			if !env.has(name) {
-				missing = append(missing, name)
-			}
-		}
-		verb := " is"
-		if len(missing) > 1 {
-			verb = " are"
-		}
-		half := envTokenFile + " is set, but " + strings.Join(missing, " and ") + verb + " not, which workload identity needs"
-		if len(alone) > 0 {
-			half = reason + "; " + half
-		}
-		reason = half
-	}
 	return reason
 }
 
@@ -127,7 +110,8 @@ func (s *imds) request(a ask) (request, error) {
 // a 404 page, a captive portal with a 200. IMDS names itself in the Server header, or sends a JSON object with an error
 // or a token; its look-alikes (the workload identity proxy, test doubles) do the latter.
 func (s *imds) recognises(a answer) bool {
-	if strings.HasPrefix(a.header.Get("Server"), "IMDS/") {
+	server := a.header.Get("Server")
+	if strings.HasPrefix(server, "IMDS/") || strings.HasPrefix(server, "azure-workload-identity/proxy") {
 		return true
 	}
 	return isOAuth(a.body)

@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -689,7 +690,7 @@ func TestIdentityBindingHints(t *testing.T) {
 		file := assertionFile(t, "nonsense")
 		cred, _ := bindingAt(t, newCertifier(t).certify(t, "127.0.0.1"), file, oneTry)
 		e, _ := mustFail(t, cred)
-		wantErrorText(t, e, "AZURE_KUBERNETES_CA_FILE: "+file+": ", "PEM")
+		wantErrorText(t, e, "AZURE_KUBERNETES_CA_FILE: "+strconv.Quote(file)+": ", "PEM")
 		if strings.Count(e.Error(), "identity: ") > len([]string{"identity: ", "workload identity: "}) {
 			t.Errorf("the prefix stands in the middle, too: %v", e)
 		}

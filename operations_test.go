@@ -62,7 +62,8 @@ var failures = map[string]func(t *testing.T) error{
 	},
 	"workload identity without trust": func(t *testing.T) error {
 		stub := always(http.StatusUnauthorized, entraRefusal("invalid_client", 700213, "No matching federated identity record found for presented assertion subject 'system:serviceaccount:shop:orders'."))
-		return fails(t, credentialAt(t, inPod(t), stub))
+		claims := `{"iss":"https://westeurope.oic.prod-aks.azure.com/t/c/","sub":"system:serviceaccount:shop:orders","aud":["api://AzureADTokenExchange"]}`
+		return fails(t, credentialAt(t, inPod(t, envTokenFile, assertionFile(t, jwtOf(claims))), stub))
 	},
 	"the caller leaves": func(t *testing.T) error {
 		ep := identitytest.NewIMDS(nil)
@@ -113,6 +114,7 @@ var variable = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "GUID"},
 	{regexp.MustCompile(`/[0-9a-f]{8}/`), "/"}, // of a fake's URL
+	{regexp.MustCompile(`"/[^"]*/azure-identity-token"`), "FILE"},
 	{regexp.MustCompile(`\b[0-9][0-9.hmµn]*s\b`), "TIME"},
 	{regexp.MustCompile(`[0-9]+ attempts?`), "N attempts"},
 	{regexp.MustCompile(`correlation ID [^)]*`), "correlation ID"},

@@ -149,9 +149,33 @@ func validateValue(field, value string) error {
 	case len(value) > maxIDLength:
 		return fmt.Errorf("%sis of %d characters, at most %d are allowed", field, len(value), maxIDLength)
 	case strings.ContainsFunc(value, func(r rune) bool { return r == ' ' || unprintable(r) }):
-		return errors.New(field + "contains a blank or a control character, or is not UTF-8")
+		return errors.New(field + quoted(value) + " contains a blank or a control character, or is not UTF-8")
 	}
 	return nil
+}
+
+// validatePath refuses a path that a line's end or a blank has got stuck to. The file would not be found, and the path look right.
+func validatePath(variable, value string) error {
+	switch {
+	case strings.TrimSpace(value) != value:
+		return errors.New("identity: " + variable + ": " + quoted(value) + " begins or ends with white space")
+	case strings.ContainsFunc(value, unicode.IsControl):
+		return errors.New("identity: " + variable + ": " + quoted(value) + " contains a control character")
+	}
+	return nil
+}
+
+// strayWhiteSpace is what stands around a value that may be a secret: the white space alone, visibly. It is "" if there is none.
+func strayWhiteSpace(value string) string {
+	trimmed := strings.TrimSpace(value)
+	if trimmed == value || trimmed == "" {
+		return ""
+	}
+	before, after, _ := strings.Cut(value, trimmed)
+	if before == "" {
+		return "ends with " + quoted(after)
+	}
+	return "begins with " + quoted(before)
 }
 
 // unprintable are the characters that have no place in an ID, a scope or a one-line message.

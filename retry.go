@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -148,10 +149,11 @@ func (t *trial) run(req *policy.Request) (*http.Response, error) {
 		if f == nil {
 			return resp, nil
 		}
+		f.rule(t.overrule(f))
 		t.last = f
 		f.Attempts, f.Elapsed = t.attempts, time.Since(t.start)
 		t.tally.failed(f.forCaller()) // a copy: final changes this one later
-		if !t.again(f) {
+		if f.verdict != again {
 			return nil, backoff.Permanent(f)
 		}
 		return nil, f
@@ -180,27 +182,6 @@ func (t *trial) tryTimeout() time.Duration {
 		return min(r.tryTimeout, max(r.unanswered-time.Since(t.start), 100*time.Millisecond))
 	}
 	return r.tryTimeout
-}
-
-// again decides whether a failure is worth another try, in azcore's order: what says of itself that it is final, then the
-// user's function, then statuses.
-func (t *trial) again(f *failure) bool {
-	r := t.sender.rules
-	switch {
-	case f.final:
-		return false
-	case r.shouldRetry != nil && f.RawResponse != nil:
-		return r.shouldRetry(f.forCaller().RawResponse, nil)
-	case r.shouldRetry != nil:
-		return r.shouldRetry(nil, f.forCaller())
-	case f.status < 0:
-		return true
-	case r.statusCodes != nil:
-		return slices.Contains(r.statusCodes, f.status)
-	case f.silent: // the status is something else's and says nothing
-		return true
-	}
-	return r.retries(f.status)
 }
 
 // schedule is the wait before each next try. The first is anywhere from 0 to the rules' delay, so that the processes of a
@@ -244,29 +225,32 @@ func (s *schedule) next() time.Duration {
 	t, r, f := s.trial, s.trial.sender.rules, s.trial.last
 	elapsed := time.Since(t.start)
 	s.waits++
+	latest := s.lastTry
+	if t.unanswered() && r.unanswered < r.budget {
+		latest = r.unanswered * 4 / 5
+	}
+	left := latest - elapsed
 	low, high := time.Duration(0), r.delay
 	if s.waits > 1 {
 		high = r.upper(elapsed)
 		low = high / 2
 	}
 	high = min(high, longestBudget) // so that no sum overflows
-	least := f.retryAfter
+	least := f.wait
+	if f.silent { // what something in the host's place asks for is heeded as far as the budget and the options go
+		least = max(min(least, left, cmp.Or(r.maxRetryAfter, left)), 0)
+	}
 	if f.status >= 500 {
 		least = max(least, r.serverDelay)
 		low = max(low, r.serverDelay)
 		high = max(high, low)
 	}
-	if f.retryAfter > 0 { // a minimum that all who failed together got alike, so that the jitter goes on top of it
+	if f.wait > 0 { // a minimum that all who failed together got alike, so that the jitter goes on top of it
 		low, high = least, least+high
 	}
 	wait := low + jitter(high-low)
-	latest := s.lastTry
-	if t.unanswered() && r.unanswered < r.budget {
-		latest = r.unanswered * 4 / 5
-	}
-	left := latest - elapsed
 	switch {
-	case t.tried >= latest, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
+	case t.tried >= latest, t.unanswered() && elapsed >= r.unanswered, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
 		return backoff.Stop
 	case wait <= left:
 		return wait

@@ -176,6 +176,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 	if err != nil {
 		return nil, t.failure(err)
 	}
+	began := time.Now()
 	tryCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel() // the body has been read
 	var connecting atomic.Bool
@@ -208,7 +209,11 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		switch {
 		case err != nil:
 			timedOut := tryCtx.Err() != nil && !connecting.Load() // slow; otherwise nobody is there
-			return nil, t.silence(err, timedOut, timeout)
+			f := t.silence(err, timedOut, timeout)
+			if tryCtx.Err() != nil && f.StatusCode == 0 && t.last != nil && (timeout < s.rules.tryTimeout || ctx.Err() != nil) {
+				return nil, t.outOfTime(time.Since(began))
+			}
+			return nil, f
 		case resp == nil:
 			return nil, t.failure(errors.New("a policy in CredentialOptions returned neither a response nor an error"))
 		}
@@ -232,7 +237,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 
 // follow decides whether an answer is a reason to ask again at once: to the source, or because the secret has changed.
 func (t *trial) follow(sent request, got answer) (next request, again bool, f *failure) {
-	if !t.sender.source.recognises(got) {
+	if !t.recognises(got) {
 		return request{}, false, nil
 	}
 	if sent.secret != "" && (got.status == http.StatusUnauthorized || got.status == http.StatusForbidden) { // perhaps it was rotated on its way
@@ -251,9 +256,6 @@ func (t *trial) follow(sent request, got answer) (next request, again bool, f *f
 	t.sender.node.answered.Store(true)
 	f = t.failure(err)
 	f.StatusCode = got.status
-	if _, ok := errors.AsType[*passing](err); ok {
-		f.final, f.transient = false, true
-	}
 	return request{}, false, f
 }
 
@@ -274,7 +276,8 @@ func (t *trial) enter(ctx context.Context) *failure {
 			return t.last // says more than that we had to wait
 		}
 		f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v", n.limit, t.endpoint, round(time.Since(t.start))))
-		f.final, f.transient, f.silent = false, true, t.unanswered()
+		f.settled, f.silent = false, t.unanswered()
+		f.rule(again)
 		return f
 	}
 	return nil
@@ -289,10 +292,16 @@ func (t *trial) read(resp *http.Response) (answer, *failure) {
 	return answer{status: resp.StatusCode, header: resp.Header, body: body, raw: resp}, nil
 }
 
+// recognises reports whether an answer is the host's own. A refusal with a number of Entra's is, whatever shape it has: only
+// what asks Entra has one to pass on.
+func (t *trial) recognises(a answer) bool {
+	return t.sender.source.recognises(a) || a.status >= 400 && entraNumber.Match(a.body)
+}
+
 // judge finds the token in an answer, or the failure that it is.
 func (t *trial) judge(a answer) *failure {
 	src := t.sender.source
-	ours := src.recognises(a)
+	ours := t.recognises(a)
 	if ours {
 		t.sender.node.answered.Store(true)
 	}
@@ -306,9 +315,10 @@ func (t *trial) judge(a answer) *failure {
 		f.hint = "the answer of " + t.endpoint + " is no usable token response"
 		switch {
 		case errors.Is(err, errNotJSON): // cut short on its way, most likely
-			f.final, f.transient = false, true
+			f.settled = false
+			f.rule(again)
 		case errors.Is(err, errExpired): // the host will have another one
-			f.transient = true
+			f.rule(later)
 			f.hint = "is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
 		}
 		return f

@@ -43,6 +43,11 @@ func newServiceFabric(env environment, options *CredentialOptions) (source, erro
 	return s.checked(s)
 }
 
+// proof implements prover: the header names the application, and the thumbprint the server that it is sent to.
+func (s *serviceFabric) proof() string {
+	return s.env.getenv(envHeader) + "\n" + s.env.getenv(envThumbprint)
+}
+
 // request: xms_cc tells that the caller understands claims challenges, and the hash of a rejected token gets past the
 // service's caches. Of the claims themselves the protocol has no room.
 //

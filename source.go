@@ -40,6 +40,9 @@ type (
 	follower interface {
 		follow(a ask, got answer) (next request, again bool, err error)
 	}
+	// prover is a source that has something of its own to prove its identity with. Credentials that differ in it share no token:
+	// one of them may be refused what the other one gets.
+	prover interface{ proof() string }
 	// echoer is a source that doesn't select an identity unless its answer names it.
 	echoer interface{ echoes() }
 	// impatient is a source that says in the body of an answer for how long to leave it alone; 0 if this one doesn't.

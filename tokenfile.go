@@ -1,9 +1,12 @@
 package identity
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -19,21 +22,70 @@ func readAssertion(path string) (string, error) {
 	if jwtLike.MatchString(path) {
 		return "", errTokenNotPath
 	}
-	fail := func(why string) (string, error) {
-		return "", errors.New("identity: " + envTokenFile + ": " + oneLine(path) + ": " + why + ": is the service account's token projected into this pod (label azure.workload.identity/use: \"true\")?")
+	fail := func(why, check string) error {
+		return errors.New("identity: " + envTokenFile + ": " + quoted(path) + ": " + why + ": " + check)
 	}
+	const projected = "is the service account's token projected into this pod (label azure.workload.identity/use: \"true\")?"
 	content, err := readFile(path, maxAssertion)
-	if err != nil {
-		return fail(err.Error())
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "", fail(err.Error(), "may this process read it? The token is for the user in securityContext.runAsUser, or the group in fsGroup")
+	case errors.Is(err, fs.ErrNotExist) || isTemporary(err):
+		return "", &pending{fail(err.Error(), projected)}
+	case err != nil:
+		return "", fail(err.Error(), projected)
 	}
 	assertion := strings.TrimSpace(string(content))
 	switch {
-	case assertion == "":
-		return fail("is empty")
+	case assertion == "": // it is being written
+		return "", &pending{fail("is empty", projected)}
 	case strings.ContainsFunc(assertion, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return fail("contains characters that no token has")
+		return "", fail("contains characters that no token has", projected)
 	}
 	return assertion, nil
+}
+
+// isTemporary reports whether the system calls an error one that passes: no file descriptor left, say.
+func isTemporary(err error) bool {
+	var temporary interface{ Temporary() bool }
+	return errors.As(err, &temporary) && temporary.Temporary()
+}
+
+// presented is what a service account's token says of itself, for who compares it with the federated credential: its issuer,
+// subject and audience, which are no secrets. It is "" if there is no such token.
+func presented(path string) string {
+	assertion, err := readAssertion(path)
+	if err != nil {
+		return ""
+	}
+	segments := strings.Split(assertion, ".")
+	if len(segments) != 3 {
+		return ""
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(segments[1])
+	if err != nil {
+		return ""
+	}
+	var claims struct {
+		Issuer   json.RawMessage `json:"iss"`
+		Subject  json.RawMessage `json:"sub"`
+		Audience json.RawMessage `json:"aud"`
+	}
+	if json.Unmarshal(payload, &claims) != nil {
+		return ""
+	}
+	audiences := []string{text(claims.Audience)}
+	var several []string
+	if json.Unmarshal(claims.Audience, &several) == nil {
+		audiences = several
+	}
+	var shown []string
+	for _, claim := range [][2]string{{"iss", text(claims.Issuer)}, {"sub", text(claims.Subject)}, {"aud", strings.Join(audiences, " ")}} {
+		if claim[1] != "" {
+			shown = append(shown, claim[0]+" "+quoted(conceal(claim[1], assertion)))
+		}
+	}
+	return strings.Join(shown, ", ")
 }
 
 // readFile reads a file of limited size. Errors don't repeat the path.

@@ -24,9 +24,30 @@ const HostWorkloadIdentity Host = "workloadidentity"
 
 const envAuthorityHost = "AZURE_AUTHORITY_HOST"
 
-// detectWorkload leaves the endpoint to the source, which makes it of several variables.
+// detectWorkload takes every pod that has a token file: what is missing beside it is an error of newWorkload's, because the host
+// that would be detected next has another identity. It leaves the endpoint to the source, which makes it of several variables.
 func detectWorkload(env environment) (endpoint, reason string, ok bool) {
-	return "", envTokenFile + ", " + envClientID + " and " + envTenantID + " are set", env.has(envTokenFile, envClientID, envTenantID)
+	reason = envTokenFile + ", " + envClientID + " and " + envTenantID + " are set"
+	var missing []string
+	for _, name := range []string{envClientID, envTenantID} {
+		if !env.has(name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		verb := " is"
+		if len(missing) > 1 {
+			verb = " are"
+		}
+		reason = envTokenFile + " is set, but " + strings.Join(missing, " and ") + verb + " not, which workload identity needs"
+	}
+	return "", reason, env.has(envTokenFile)
+}
+
+// isHalfAPod reports whether the options don't complete what the variables say of workload identity.
+func isHalfAPod(env environment, options *CredentialOptions) bool {
+	_, complete := options.ID.(ClientID)
+	return !env.has(envTenantID) || !complete && (options.ID != nil || !env.has(envClientID))
 }
 
 // workload exchanges a service account's token at Entra.
@@ -52,6 +73,9 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 		s.clientID = id
 	} else {
 		s.clientID = ClientID(env.getenv(envClientID))
+		if s.clientID == "" {
+			return nil, errors.New("identity: " + envClientID + ": is empty: want the client ID of the identity, from the annotation azure.workload.identity/client-id of the service account or as CredentialOptions.ID")
+		}
 		if err := validateValue("identity: "+envClientID+": ", string(s.clientID)); err != nil {
 			return nil, err
 		}
@@ -65,7 +89,10 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	case s.tokenFile == "":
 		return nil, errors.New("identity: " + envTokenFile + ": is empty: does the pod have the label azure.workload.identity/use: \"true\", and does its service account exist?")
 	}
-	var err error
+	err := validatePath(envTokenFile, s.tokenFile)
+	if err != nil {
+		return nil, err
+	}
 	if s.authority, err = workloadAuthority(env, options.Cloud); err != nil {
 		return nil, err
 	}
@@ -100,6 +127,8 @@ func validateTenant(field, tenant string) error {
 	switch {
 	case tenant == "":
 		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
+	case strings.TrimSpace(tenant) != tenant && validateTenant(field, strings.TrimSpace(tenant)) == nil:
+		return errors.New("identity: " + field + ": " + quoted(tenant) + " begins or ends with white space")
 	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), strings.HasPrefix(tenant, "eyJ") && jwtLike.MatchString(tenant), strings.ContainsFunc(tenant, func(r rune) bool {
 		return r != '.' && r != '-' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 	}):
@@ -113,6 +142,15 @@ func (s *workload) identity() ID { return s.clientID }
 
 func (s *workload) endpoint() string { return s.own } // which has neither user info nor a query
 func (s *workload) address() string  { return s.own }
+
+// proof implements prover: the file has the token by which Entra knows the pod, and the proxy's certificate is what the file's
+// token is entrusted to.
+func (s *workload) proof() string {
+	if s.binding == nil {
+		return s.tokenFile
+	}
+	return strings.Join([]string{s.tokenFile, s.binding.serverName, s.binding.caFile, string(s.binding.given)}, "\n")
+}
 
 func (s *workload) url(tenant string) *url.URL {
 	u := tokenURL(s.authority, tenant)
@@ -223,7 +261,7 @@ func (s *workload) connect(own policy.Transporter) (policy.Transporter, error) {
 
 // follow implements follower: an assertion that has expired was replaced, most likely, since it was read.
 func (s *workload) follow(a ask, got answer) (request, bool, error) {
-	if got.status < 400 || got.status >= 500 || parseFault(got.header, string(got.body)).entra != "AADSTS700024" {
+	if got.status < 400 || parseFault(got.header, string(got.body)).entra != "AADSTS700024" {
 		return request{}, false, nil
 	}
 	r, err := s.request(a)
@@ -241,13 +279,7 @@ func (s *workload) recognises(a answer) bool {
 //
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 // https://azure.github.io/azure-workload-identity/docs/troubleshooting.html
-func (s *workload) notAssigned(status int, f fault) bool {
-	switch f.entra {
-	case "AADSTS700016", "AADSTS7000229", "AADSTS70021", "AADSTS70025", "AADSTS700211", "AADSTS700212", "AADSTS700213":
-		return status >= 400 && status < 500
-	}
-	return false
-}
+func (s *workload) notAssigned(status int, f fault) bool { return f.noSuchClient() }
 
 func (s *workload) hint(a ask, status int, f fault) string {
 	tenant, named := s.tenant, envTenantID
@@ -260,19 +292,27 @@ func (s *workload) hint(a ask, status int, f fault) string {
 	if status == noAnswer {
 		return "may this pod reach " + s.url(tenant).String() + ", is HTTPS_PROXY right, and is that the cloud that " + envAuthorityHost + " should name?"
 	}
-	switch f.entra {
-	case "AADSTS700016", "AADSTS7000229":
+	switch entraNumbers[f.entra].topic {
+	case aboutClient:
 		return "is " + describeID(s.clientID) + " an identity of tenant " + tenant + "?"
-	case "AADSTS50013", "AADSTS90061", "AADSTS501661":
-		return "can Entra read the discovery document and the keys of this cluster's issuer, and were the keys rotated a moment ago?"
-	case "AADSTS70021", "AADSTS70025", "AADSTS700211", "AADSTS700212", "AADSTS700213":
-		return "has " + describeID(s.clientID) + " a federated credential with exactly this cluster's issuer, this service account and the audience api://AzureADTokenExchange? A new one works after some minutes"
-	case "AADSTS700024":
-		return "the token in " + oneLine(redact(s.tokenFile)) + " has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
-	case "AADSTS90002", "AADSTS900023":
+	case aboutIssuer:
+		return issuerHint
+	case aboutTrust:
+		hint := "has " + describeID(s.clientID) + " a federated credential with exactly this cluster's issuer, this service account and the audience " + exchangeAudience(s.authority.Hostname()) + "? "
+		if token := presented(s.tokenFile); token != "" {
+			hint += "The token in " + quoted(s.tokenFile) + " has " + token + ". "
+		}
+		return hint + "A new one works after some minutes"
+	case aboutExpiry:
+		return "the token in " + quoted(s.tokenFile) + " has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+	case aboutToken:
+		return "is what is in " + quoted(s.tokenFile) + " a service account's token?"
+	case aboutTenant:
 		return "does " + named + " name a tenant of the cloud of " + s.authority.Host + "?"
-	case "AADSTS500011":
+	case aboutScope:
 		return "is the scope a resource of this tenant and cloud?"
+	case aboutBlocked:
+		return describeID(s.clientID) + blockedHint
 	}
 	return ""
 }

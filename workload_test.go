@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -677,7 +678,7 @@ func TestWorkloadFileThatIsNoToken(t *testing.T) {
 					o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 				})
 				e, took := mustFail(t, cred)
-				wantErrorText(t, e, "workload identity: AZURE_FEDERATED_TOKEN_FILE: "+path+": ", tt.want, "https://vault.azure.net")
+				wantErrorText(t, e, "workload identity: AZURE_FEDERATED_TOKEN_FILE: "+strconv.Quote(path)+": ", tt.want, "https://vault.azure.net")
 				synctest.Wait()
 				if text := fmt.Sprintf("%v %+v %#v %s", e, e, e, log.String()); strings.Contains(text, canary) || strings.Contains(text, "größe") {
 					t.Errorf("the file's content is shown: %s", text)
@@ -728,7 +729,7 @@ func TestWorkloadFileVanishes(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		e, took := mustFail(t, cred)
-		wantErrorText(t, e, "AZURE_FEDERATED_TOKEN_FILE: "+file)
+		wantErrorText(t, e, "AZURE_FEDERATED_TOKEN_FILE: "+strconv.Quote(file))
 		if took != 0 || len(entra.got()) != 1 {
 			t.Errorf("%d requests, error after %v", len(entra.got()), took)
 		}
@@ -852,7 +853,8 @@ func TestWorkloadReadsAnExpiredAssertionOnce(t *testing.T) {
 	})
 }
 
-func TestWorkloadDoesNotReadAgain(t *testing.T) {
+// TestWorkloadReadsAgainByTheNumber: the number decides, whatever it comes in and whichever status that has.
+func TestWorkloadReadsAgainByTheNumber(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		status  int
@@ -860,18 +862,19 @@ func TestWorkloadDoesNotReadAgain(t *testing.T) {
 		atOnce  int // requests in the first instant
 		retried bool
 	}{
-		{"another code", 401, entraRefusal("invalid_client", 700211, "No matching federated identity record found."), 1, false},
+		{"another code", 401, entraRefusal("invalid_client", 700212, "No matching federated identity record found."), 1, false},
 		{"a code that begins alike", 401, entraRefusal("invalid_client", 7000241, "Something else."), 1, false},
 		{"a code that ends before", 401, entraRefusal("invalid_client", 70002, "Something else."), 1, false},
 		{"no code", 401, `{"error":"invalid_client","error_description":"Client assertion is not within its valid time range."}`, 1, false},
 		{"another code first, that one in the text", 400, entraRefusal("invalid_request", 900144, "See also AADSTS700024."), 1, false},
-		{"500", 500, expired, 1, true},
-		{"503", 503, expired, 1, true},
+		{"500", 500, expired, 2, false},
+		{"503", 503, expired, 2, false},
 		{"200", 200, expired, 1, false},
 		{"302", 302, expired, 1, false},
-		{"a page of a proxy", 403, "<html>AADSTS700024</html>", 1, true},
-		{"text", 401, "AADSTS700024", 1, true},
-		{"JSON of another", 401, `{"message":"AADSTS700024: Client assertion is not within its valid time range."}`, 1, true},
+		{"a page that has the number", 403, "<html>AADSTS700024</html>", 2, false},
+		{"text", 401, "AADSTS700024", 2, false},
+		{"JSON of another", 401, `{"message":"AADSTS700024: Client assertion is not within its valid time range."}`, 2, false},
+		{"a page of a proxy", 403, "<html>700024</html>", 1, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -884,7 +887,7 @@ func TestWorkloadDoesNotReadAgain(t *testing.T) {
 						atOnce++
 					}
 				}
-				if atOnce != tt.atOnce || (e.Attempts > 1) != tt.retried {
+				if atOnce != tt.atOnce || (e.Attempts > atOnce) != tt.retried {
 					t.Errorf("%d requests at once, %d in all, want %d and retries %v: %v", atOnce, e.Attempts, tt.atOnce, tt.retried, e)
 				}
 			})
@@ -901,7 +904,7 @@ func TestWorkloadFileVanishesBeforeItIsReadAgain(t *testing.T) {
 			return respond(401, expired)
 		}}
 		e, took := mustFail(t, credentialAt(t, inPod(t, "AZURE_FEDERATED_TOKEN_FILE", file), entra))
-		wantErrorText(t, e, "AZURE_FEDERATED_TOKEN_FILE: "+file, "no such file")
+		wantErrorText(t, e, "AZURE_FEDERATED_TOKEN_FILE: "+strconv.Quote(file), "no such file")
 		if e.Attempts != 1 || took != 0 || e.StatusCode != 401 {
 			t.Errorf("%d attempts in %v, status %d, want 1 at once, 401", e.Attempts, took, e.StatusCode)
 		}
@@ -1456,10 +1459,10 @@ func TestWorkloadRefusals(t *testing.T) {
 		cor     = "0a1b2c3d-1111-4222-8333-944455556666"
 		rest    = " (token for https://vault.azure.net, 1 attempt, 0s, correlation ID " + cor + ")"
 		app     = ": is client ID " + podClient + " an identity of tenant " + podTenant + "?"
-		trust   = ": has client ID " + podClient + " a federated credential with exactly this cluster's issuer, this service account and the audience api://AzureADTokenExchange? A new one works after some minutes"
+		trust   = ": has client ID " + podClient + " a federated credential with exactly this cluster's issuer, this service account and the audience api://AzureADTokenExchange? The token in FILE has sub \"system:serviceaccount:default:workload\". A new one works after some minutes"
 		cloudQ  = ": does AZURE_TENANT_ID name a tenant of the cloud of login.microsoftonline.com?"
 		scopeQ  = ": is the scope a resource of this tenant and cloud?"
-		entraQ  = ": Entra refused: is the scope a resource of this tenant and cloud?"
+		blocked = ": client ID " + podClient + " has been disabled, or a Conditional Access policy for workload identities blocks it: its sign-in log in the Entra admin center says which"
 		nobody  = ": may this pod reach " + podTokenURL + ", is HTTPS_PROXY right, and is that the cloud that AZURE_AUTHORITY_HOST should name?"
 		restNot = " (token for https://vault.azure.net, 1 attempt, 0s)"
 	)
@@ -1483,9 +1486,6 @@ func TestWorkloadRefusals(t *testing.T) {
 		return refusal{name, status, "workload/" + file + ".json", nil, ClientID(podClient), text, sentinel, code, message, cor}
 	}
 	id := ClientID(podClient)
-	means := func(number string) string {
-		return ": Entra refused: https://login.microsoftonline.com/error?code=" + number + " says what that means"
-	}
 	for _, tt := range []refusal{
 		sampled("application unknown", 400, "application-unknown", "unauthorized_client", ErrIdentityNotFound, app),
 		sampled("no federated credential", 400, "no-federated-credential", "invalid_request", ErrIdentityNotFound, trust),
@@ -1495,12 +1495,12 @@ func TestWorkloadRefusals(t *testing.T) {
 		sampled("tenant unknown", 400, "tenant-unknown", "invalid_request", nil, cloudQ),
 		sampled("tenant malformed", 400, "tenant-malformed", "invalid_request", nil, cloudQ),
 		sampled("resource unknown", 400, "resource-unknown", "invalid_resource", nil, scopeQ),
-		sampled("scope invalid", 400, "scope-invalid", "invalid_scope", nil, entraQ),
-		sampled("conditional access", 403, "conditional-access", "access_denied", nil, means("53003")),
+		sampled("scope invalid", 400, "scope-invalid", "invalid_scope", nil, scopeQ),
+		sampled("conditional access", 403, "conditional-access", "access_denied", nil, blocked),
 		sampled("throttled", 429, "throttled", "temporarily_unavailable", ErrThrottled, ""),
 		sampled("unavailable", 503, "unavailable", "temporarily_unavailable", nil, ""),
-		// What names the identity in an answer of 5xx is an outage of Entra's directory and no fact about the identity.
-		sampled("application unknown to a server that fails", 503, "application-unknown", "unauthorized_client", nil, app),
+		// Entra's number decides, whatever status something on the way has made of it.
+		sampled("application unknown, with another status", 503, "application-unknown", "unauthorized_client", ErrIdentityNotFound, app),
 		{"number in the list only", 400, `{"error":"unauthorized_client","error_description":"Application not found.","error_codes":[700016],"correlation_id":"` + cor + `"}`, nil, id,
 			`identity: workload identity: 400 unauthorized_client "AADSTS700016: Application not found."` + rest + app, ErrIdentityNotFound, "unauthorized_client", "AADSTS700016: Application not found.", cor},
 		{"no description", 400, `{"error":"invalid_request"}`, []string{"X-Ms-Request-Id", cor}, id,
@@ -1514,7 +1514,11 @@ func TestWorkloadRefusals(t *testing.T) {
 		{"a redirect", 307, "", []string{"Location", "https://portal.example/"}, id,
 			`identity: workload identity: 307: not an answer of Entra but a redirect, which is not followed` + restNot + nobody, nil, "", "", ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) { tt.run(t, inPod(t)) })
+		t.Run(tt.name, func(t *testing.T) {
+			env := inPod(t)
+			tt.text = strings.Replace(tt.text, "FILE", strconv.Quote(env.getenv(envTokenFile)), 1)
+			tt.run(t, env)
+		})
 	}
 }
 
@@ -1702,13 +1706,12 @@ func TestWorkloadWithoutAWord(t *testing.T) {
 	for _, status := range []int{429, 503} {
 		for _, tt := range []struct {
 			name, body, id string
-			heeded         bool
 		}{
-			{"empty", "", "", true},
-			{"blank", " \n", "", true},
-			{"empty, with a request ID", "", "r", true},
-			{"a page with a request ID", page, "r", true},
-			{"a page", page, "", false},
+			{"empty", "", ""},
+			{"blank", " \n", ""},
+			{"empty, with a request ID", "", "r"},
+			{"a page with a request ID", page, "r"},
+			{"a page", page, ""},
 		} {
 			bubbleIn(t, fmt.Sprint(status, " ", tt.name), func(t *testing.T) {
 				entra := &entraStub{reply: func(n int, _ tokenPost) *http.Response {
@@ -1720,8 +1723,8 @@ func TestWorkloadWithoutAWord(t *testing.T) {
 					}
 					return respond(status, tt.body, "Retry-After", "9", "X-Ms-Request-Id", tt.id)
 				}}
-				if _, took := mustToken(t, credentialAt(t, inPod(t), entra)); (took >= 9*time.Second) != tt.heeded || took > 10*time.Second {
-					t.Errorf("a token after %v, want Retry-After heeded: %v", took, tt.heeded)
+				if _, took := mustToken(t, credentialAt(t, inPod(t), entra)); took < 9*time.Second || took > 10*time.Second {
+					t.Errorf("a token after %v, want Retry-After heeded", took)
 				}
 			})
 		}
@@ -1849,7 +1852,7 @@ func TestWorkloadFakeRefuses(t *testing.T) {
 		{"nothing", "", "", "", nil},
 		{"a client that it doesn't have", "AZURE_CLIENT_ID", otherTenant, "AADSTS700016", ErrIdentityNotFound},
 		{"a tenant that it doesn't have", "AZURE_TENANT_ID", otherTenant, "AADSTS90002", nil},
-		{"an assertion of a stranger", "AZURE_FEDERATED_TOKEN_FILE", "stranger", "AADSTS700211", ErrIdentityNotFound},
+		{"an assertion of a stranger", "AZURE_FEDERATED_TOKEN_FILE", "stranger", "AADSTS700211", ErrIdentityNotFound}, // which may pass
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -1873,8 +1876,8 @@ func TestWorkloadFakeRefuses(t *testing.T) {
 				}
 				e, took := mustFail(t, cred)
 				wantErrorText(t, e, tt.code)
-				if took != 0 || tt.sentinel != nil && !errors.Is(e, tt.sentinel) || e.CorrelationID == "" {
-					t.Errorf("got %v after %v, want %v at once, with a correlation ID", e, took, tt.sentinel)
+				if passing := tt.value == "stranger"; passing != (took > 20*time.Second) || !passing && took != 0 || tt.sentinel != nil && !errors.Is(e, tt.sentinel) || e.CorrelationID == "" {
+					t.Errorf("got %v after %v, want %v with a correlation ID, asked again: %v", e, took, tt.sentinel, passing)
 				}
 			})
 		})

@@ -29,8 +29,8 @@ var answerMutations = []mutation{
 		name:  "IMDS isn't known by its Server header",
 		harm:  "an IMDS that throttles without a body passes for absent, and a chain goes on as the developer",
 		file:  "imds.go",
-		old:   `strings.HasPrefix(a.header.Get("Server"), "IMDS/")`,
-		new:   `strings.HasPrefix(a.header.Get("Server"), "IMDS\\")`,
+		old:   `strings.HasPrefix(server, "IMDS/")`,
+		new:   `strings.HasPrefix(server, "IMDS\\")`,
 		tests: "TestIMDSRecognises",
 	},
 	{

@@ -78,11 +78,11 @@ var detectionMutations = []mutation{
 		tests: "TestMovedIMDSOnAnArcMachine",
 	},
 	{
-		name:  "workload identity without AZURE_TENANT_ID is detected all the same",
-		harm:  "a half-configured pod on AKS fails where it used the node's identity",
+		name:  "a token file without AZURE_CLIENT_ID leaves the pod to the next host",
+		harm:  "a half-configured pod on AKS gets the node's identity, without a word",
 		file:  "workload.go",
-		old:   `env.has(envTokenFile, envClientID, envTenantID)`,
-		new:   `env.has(envTokenFile, envClientID)`,
+		old:   `return "", reason, env.has(envTokenFile)`,
+		new:   `return "", reason, env.has(envTokenFile, envClientID)`,
 		tests: "TestDetectTruthTable",
 	},
 	{

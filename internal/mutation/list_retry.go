@@ -21,8 +21,8 @@ var retryMutations = []mutation{
 		name:  "a Retry-After on the way to a token is ignored",
 		harm:  "a host that asks for a rest is asked again at once, and throttles on",
 		file:  "retry.go",
-		old:   "\tif f.retryAfter > 0 { // a minimum",
-		new:   "\tif f.retryAfter > maxRetryAfter { // a minimum",
+		old:   "\tif f.wait > 0 { // a minimum",
+		new:   "\tif f.wait > maxRetryAfter { // a minimum",
 		tests: "TestRetryAfterIsAMinimum",
 	},
 	{
@@ -58,12 +58,12 @@ var retryMutations = []mutation{
 		tests: "TestRetryAfterByTheHostsClock|TestRetryAfter",
 	},
 	{
-		name:  "the Retry-After of a page in between is heeded",
+		name:  "the Retry-After of a page in between outlasts the acquisition",
 		harm:  "a gateway's page of maintenance keeps a laptop from az for minutes",
 		file:  "failure.go",
-		old:   `if ours { // a proxy's wish is none of the host's`,
-		new:   `if a.status > 0 { // a proxy's wish is none of the host's`,
-		tests: "TestForeignRetryAfter",
+		old:   "\tf.wait = retryAfter(a.header, time.Now())\n\tif ours {\n",
+		new:   "\tf.wait = retryAfter(a.header, time.Now())\n\tif a.status > 0 {\n",
+		tests: "TestHostRetryAfterOfAStranger",
 	},
 	{
 		name:  "a 404 of IMDS's is final",
@@ -141,8 +141,8 @@ var retryMutations = []mutation{
 		name:  "silence before the first answer counts as the host's",
 		harm:  "a laptop takes 75 s, and an IMDS that was there and is down is no fault",
 		file:  "sender.go",
-		old:   "\tours := src.recognises(a)\n\tif ours {\n",
-		new:   "\tours := src.recognises(a)\n\tif a.status > 0 {\n",
+		old:   "\tours := t.recognises(a)\n\tif ours {\n",
+		new:   "\tours := t.recognises(a)\n\tif a.status > 0 {\n",
 		tests: "TestAnswersThatAreNotTheHosts",
 	},
 	{
@@ -157,8 +157,8 @@ var retryMutations = []mutation{
 		name:  "an answer cut short is final",
 		harm:  "each broken connection is an error of the service's",
 		file:  "failure.go",
-		old:   "f.final = f.final || !f.silent && errors.Is(err, errTooLarge)",
-		new:   "f.final = f.final || !f.silent",
+		old:   "if !f.silent && errors.Is(err, errTooLarge) {",
+		new:   "if !f.silent {",
 		tests: "TestHostsRecover",
 	},
 	{
@@ -212,9 +212,9 @@ var retryMutations = []mutation{
 	{
 		name:  "what says of itself that it is final is tried again",
 		harm:  "a policy of the user's that refuses is asked for 30 s",
-		file:  "failure.go",
-		old:   "f.final = errors.As(err, &nonRetriable) // azcore's",
-		new:   "f.final = errors.As(err, &nonRetriable) && f.silent // azcore's",
+		file:  "verdict.go",
+		old:   "case errors.As(err, &nonRetriable): // azcore's way to say so\n\t\treturn never",
+		new:   "case errors.As(err, &nonRetriable): // azcore's way to say so\n\t\treturn again",
 		tests: "TestPoliciesThatDoNotSend",
 	},
 }
