@@ -37,8 +37,7 @@ func TestDependencies(t *testing.T) {
 			"github.com/cenkalti/backoff/v4",
 			"github.com/google/go-cmp", // tests only
 			"github.com/patrickmn/go-cache",
-			"golang.org/x/net", // of azcore
-			"golang.org/x/sync",
+			"golang.org/x/net",  // of azcore
 			"golang.org/x/text", // of golang.org/x/net
 		}
 		for _, require := range mod.Require {

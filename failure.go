@@ -70,6 +70,7 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 		f.silent = t.last != nil && t.last.silent // slow, unless this place has only been silent so far
 	case errors.As(err, &transport):
 		f.silent = true
+		t.sender.node.silent()
 		f.what += certificateAdvice(err)
 		if isCertificateError(err) {
 			f.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
@@ -126,6 +127,9 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	f.settled = false
 	f.rule(t.sender.rules.ofAnswer(a.status, ours, fa))
 	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
+	if !ours {
+		t.sender.node.silent()
+	}
 	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
 	f.wait = retryAfter(a.header, time.Now())
 	if ours {

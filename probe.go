@@ -12,17 +12,16 @@ import (
 // Azure. Unlike the peers' probes, it takes only the host's own answer for one: other clouds and gateways answer, too.
 //
 // https://github.com/Azure/azure-sdk-for-go/blob/main/sdk/azidentity/managed_identity_client.go
+//
+// It has a place of its own: as many requests for tokens as may be under way can all wait for Entra.
 func (s *sender) probe(ctx context.Context) {
-	if !s.node.slots.TryAcquire(1) { // requests for tokens are under way, which find out as well
-		return
-	}
-	defer s.node.slots.Release(1)
 	defer func() { _ = recover() }() // in the user's Transport or policy: the request for the token says so
 	client, err := s.client()
 	if err != nil {
 		return
 	}
-	req, err := runtime.NewRequest(ownValues{ctx}, http.MethodGet, s.source.endpoint())
+	ctx = context.WithValue(ownValues{ctx}, tryKey{}, probing{})
+	req, err := runtime.NewRequest(ctx, http.MethodGet, s.source.endpoint())
 	if err != nil {
 		return
 	}

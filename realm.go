@@ -4,16 +4,53 @@ import (
 	"cmp"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/semaphore"
+	"time"
 )
 
 // node is what one process knows of one endpoint, whichever credential asks it.
 type node struct {
-	limit    int64
-	slots    *semaphore.Weighted
+	limit    int
+	places   queue                   // of requests for tokens
+	probes   queue                   // of the probe, which is to find out while those are all taken
 	answered atomic.Bool             // it has answered as the host would, so that silence is now a fault and not another place
 	absent   atomic.Pointer[absence] // nothing has answered lately
+
+	mu          sync.Mutex         // guards the rest
+	underWay    map[*try]time.Time // tries that have a place, and since when
+	silentSince time.Time          // when the silence began that was last noticed at silentAt
+	silentAt    time.Time
+}
+
+// slowly is how long a request is under way after which somebody must be there who thinks about it:
+// nodeDialer finds out within a second that nobody is.
+const slowly = 2 * time.Second
+
+// silent notes that a request has found nobody there.
+func (n *node) silent() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if now.Sub(n.silentAt) > slowly {
+		n.silentSince = now
+	}
+	n.silentAt = now
+}
+
+// deserted reports whether all requests have found nobody there for so long, and none is waiting for an answer.
+func (n *node) deserted(d time.Duration) bool {
+	if n.answered.Load() {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	for w, began := range n.underWay {
+		if now.Sub(began) >= slowly && !w.connecting.Load() {
+			n.silentAt = time.Time{}
+			return false
+		}
+	}
+	return now.Sub(n.silentAt) <= slowly && now.Sub(n.silentSince) >= d
 }
 
 // maxConcurrent requests go to one node's endpoint at once. IMDS answers 429 past 5 on a VM:
@@ -45,7 +82,7 @@ func (r *realm) node(s source) *node {
 	n := r.nodes[key]
 	if n == nil {
 		limit := cmp.Or(s.rules().concurrent, maxConcurrent)
-		n = &node{limit: limit, slots: semaphore.NewWeighted(limit)}
+		n = &node{limit: limit, underWay: map[*try]time.Time{}, places: queue{free: limit}, probes: queue{free: 1}}
 		r.nodes[key] = n
 	}
 	return n

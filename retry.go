@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -26,7 +27,7 @@ type rules struct {
 	maxDelay    time.Duration         // the upper end's limit
 	serverDelay time.Duration         // least wait after a 5xx
 	retries     func(status int) bool // statuses worth another try
-	concurrent  int64                 // requests at once per process, 0 for maxConcurrent
+	concurrent  int                   // requests at once per process, 0 for maxConcurrent
 
 	maxRetryAfter time.Duration                    // the user's: a longer Retry-After ends the acquisition, as in azcore; 0 is none
 	maxTries      int                              // 0: as many as the budget allows
@@ -39,6 +40,9 @@ type rules struct {
 func retriesAnywhere(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500 || status <= 0
 }
+
+// enough is for how long an endpoint that has never answered is tried: the rest of unanswered is for the last try.
+func (r rules) enough() time.Duration { return r.unanswered * 4 / 5 }
 
 // lastTry is how long before the end of the budget the last try starts, so that it can be answered.
 const lastTry = 5 * time.Second
@@ -136,6 +140,8 @@ type trial struct {
 
 	attempts int
 	tried    time.Duration // from start to the beginning of the last try
+	asked    time.Duration // the same without waits for a place
+	waited   atomic.Int64  // for places so far, as a time.Duration
 	last     *failure      // kept here, because backoff drops it when the context ends
 	grant    grant
 	granted  bool
@@ -169,6 +175,11 @@ func (t *trial) run(req *policy.Request) (*http.Response, error) {
 	return backoff.RetryWithData(operation, backoff.WithContext(b, ctx))
 }
 
+// asking is the time since the start without waits for a place, which say nothing of the endpoint.
+func (t *trial) asking() time.Duration {
+	return time.Since(t.start) - time.Duration(t.waited.Load())
+}
+
 // unanswered reports whether nothing has answered yet as the host would, at this endpoint, in this process.
 func (t *trial) unanswered() bool {
 	return (t.last == nil || t.last.silent) && !t.sender.node.answered.Load()
@@ -179,7 +190,7 @@ func (t *trial) unanswered() bool {
 func (t *trial) tryTimeout() time.Duration {
 	r := t.sender.rules
 	if t.last != nil && t.unanswered() {
-		return min(r.tryTimeout, max(r.unanswered-time.Since(t.start), 100*time.Millisecond))
+		return min(r.tryTimeout, max(r.unanswered-t.asking(), 100*time.Millisecond))
 	}
 	return r.tryTimeout
 }
@@ -225,9 +236,13 @@ func (s *schedule) next() time.Duration {
 	t, r, f := s.trial, s.trial.sender.rules, s.trial.last
 	elapsed := time.Since(t.start)
 	s.waits++
-	latest := s.lastTry
+	latest, tried := s.lastTry, t.tried
 	if t.unanswered() && r.unanswered < r.budget {
-		latest = r.unanswered * 4 / 5
+		latest = r.enough()
+		if elapsed >= latest && t.sender.node.deserted(latest) { // others have found out while this one waited for a place
+			return backoff.Stop
+		}
+		tried, elapsed = t.asked, t.asking()
 	}
 	left := latest - elapsed
 	low, high := time.Duration(0), r.delay
@@ -250,7 +265,7 @@ func (s *schedule) next() time.Duration {
 	}
 	wait := low + jitter(high-low)
 	switch {
-	case t.tried >= latest, t.unanswered() && elapsed >= r.unanswered, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
+	case tried >= latest, t.unanswered() && elapsed >= r.unanswered, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
 		return backoff.Stop
 	case wait <= left:
 		return wait

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -53,7 +52,9 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 			return nil, err
 		}
 	}
-	return &sender{source: src, node: n, rules: r, log: shieldedLogger(options.Logger), options: pipelineOptions(options.ClientOptions, transport)}, nil
+	s := &sender{source: src, node: n, rules: r, log: shieldedLogger(options.Logger), options: pipelineOptions(options.ClientOptions, transport)}
+	s.options.Transport = placed{s.options.Transport, n}
+	return s, nil
 }
 
 func (s *sender) client() (*azcore.Client, error) {
@@ -163,34 +164,32 @@ func (t *trial) hide(secret string) {
 	}
 }
 
-// send is one try. The place is held while the request is under way, not while waiting for the next one.
+// send is one try.
 func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response, *failure) {
 	s := t.sender
 	ctx := req.Raw().Context()
-	t.tried = time.Since(t.start)
-	if f := t.enter(ctx); f != nil {
-		return nil, f
-	}
-	defer s.node.slots.Release(1) // deferred, because a Transport may end this goroutine
+	t.tried, t.asked = time.Since(t.start), t.asking()
 	r, err := s.source.request(t.ask)
 	if err != nil {
 		return nil, t.failure(err)
 	}
-	began := time.Now()
-	tryCtx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel() // the body has been read
-	var connecting atomic.Bool
-	traced := httptrace.WithClientTrace(tryCtx, &httptrace.ClientTrace{
-		GetConn: func(string) { connecting.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { connecting.Store(false) },
+	began := t.asking()
+	tryCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // the body has been read
+	w := &try{trial: t, silent: t.unanswered(), since: time.Now()}
+	defer w.stop()
+	w.after(timeout, func() { cancel(context.DeadlineExceeded) })
+	traced := httptrace.WithClientTrace(context.WithValue(tryCtx, tryKey{}, w), &httptrace.ClientTrace{
+		GetConn: func(string) { w.connecting.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { w.connecting.Store(false) },
 	})
-	if left := s.rules.unanswered - time.Since(t.start); t.unanswered() && left < timeout {
+	if left := s.rules.unanswered - t.asking(); t.unanswered() && left < timeout {
 		// A Transport of the user's may try to connect for ever. One that has connected gets the full time.
-		defer time.AfterFunc(left, func() {
-			if connecting.Load() {
-				cancel()
+		w.after(left, func() {
+			if w.connecting.Load() {
+				cancel(context.DeadlineExceeded)
 			}
-		}).Stop()
+		})
 	}
 	for followed := false; ; followed = true {
 		t.endpoint = displayURL(r.url.String())
@@ -203,15 +202,19 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		if err := r.apply(try); err != nil {
 			return nil, t.failure(err)
 		}
-		t.attempts++
-		t.tally.requests.Add(1)
+		w.next()
 		resp, err := try.Next()
+		if none, ok := errors.AsType[*noPlaceError](err); ok {
+			return nil, t.noPlace(none.deserted)
+		}
+		t.attempts++
+		w.count() // if a policy of the user's has answered
 		switch {
 		case err != nil:
-			timedOut := tryCtx.Err() != nil && !connecting.Load() // slow; otherwise nobody is there
+			timedOut := tryCtx.Err() != nil && !w.connecting.Load() // slow; otherwise nobody is there
 			f := t.silence(err, timedOut, timeout)
 			if tryCtx.Err() != nil && f.StatusCode == 0 && t.last != nil && (timeout < s.rules.tryTimeout || ctx.Err() != nil) {
-				return nil, t.outOfTime(time.Since(began))
+				return nil, t.outOfTime(t.asking() - began)
 			}
 			return nil, f
 		case resp == nil:
@@ -259,28 +262,18 @@ func (t *trial) follow(sent request, got answer) (next request, again bool, f *f
 	return request{}, false, f
 }
 
-// enter waits for one of the endpoint's places: at an endpoint that has never answered not longer than that would take to
-// find out.
-func (t *trial) enter(ctx context.Context) *failure {
-	n := t.sender.node
-	if t.unanswered() {
-		short, cancel := context.WithTimeout(ctx, max(t.sender.rules.unanswered-time.Since(t.start), 0))
-		err := n.slots.Acquire(short, 1)
-		cancel()
-		if err == nil {
-			return nil
-		}
+// noPlace is a try that had no place among the requests at once in the time that there was. That alone says nothing of the
+// endpoint, which was not asked; what it said before says more.
+func (t *trial) noPlace(deserted bool) *failure {
+	if t.last != nil {
+		f := *t.last
+		f.silent = f.silent && deserted
+		return &f
 	}
-	if t.unanswered() || n.slots.Acquire(ctx, 1) != nil {
-		if t.last != nil {
-			return t.last // says more than that we had to wait
-		}
-		f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v", n.limit, t.endpoint, round(time.Since(t.start))))
-		f.settled, f.silent = false, t.unanswered()
-		f.rule(again)
-		return f
-	}
-	return nil
+	f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v", t.sender.node.limit, t.endpoint, round(time.Since(t.start))))
+	f.settled, f.silent = false, deserted
+	f.rule(again)
+	return f
 }
 
 // read takes an answer out of a response.

@@ -154,6 +154,14 @@ var chainMutations = []mutation{
 		tests: "TestDefaultSlowToken",
 	},
 	{
+		name:  "the probe needs a place among the requests for tokens",
+		harm:  "on a VM, five resources asked for at once are the developer's",
+		file:  "places.go",
+		old:   `if err := p.node.probes.take(ctx, false); err != nil {`,
+		new:   `if err := p.node.places.take(ctx, false); err != nil {`,
+		tests: "TestDefaultManyResources",
+	},
+	{
 		name:  "any answer to the probe is IMDS's",
 		harm:  "a gateway's page on a laptop bars az for good",
 		file:  "probe.go",

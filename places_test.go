@@ -1,0 +1,426 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// takes is a Transport that takes its time for each request, as long as the request's context lasts.
+func takes(d time.Duration, next policy.Transporter) transportFunc {
+	return func(r *http.Request) (*http.Response, error) {
+		select {
+		case <-time.After(d):
+			return next.Do(r)
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+}
+
+// allAtOnce asks for the scopes' tokens at the same time, and returns how often each outcome came. Errors are told
+// apart by whether a chain would go on after them.
+func allAtOnce(t *testing.T, cred azcore.TokenCredential, scopes []string) map[string]int {
+	t.Helper()
+	var mu sync.Mutex
+	outcomes := map[string]int{}
+	var wg sync.WaitGroup
+	for _, scope := range scopes {
+		wg.Go(func() {
+			tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			outcome := "token"
+			switch {
+			case errors.Is(err, ErrUnavailable):
+				outcome = "unavailable"
+			case err != nil:
+				outcome = "failure"
+				t.Log(err)
+			case strings.HasPrefix(tk.Token, developersToken):
+				outcome = "developer"
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes[outcome]++
+		})
+	}
+	wg.Wait()
+	return outcomes
+}
+
+// TestManyResourcesOfASlowIMDS: waiting for our own places is not its silence, whoever has them and for how long.
+func TestManyResourcesOfASlowIMDS(t *testing.T) {
+	imds := func() policy.Transporter { return takes(6*time.Second, identitytest.NewIMDS(nil)) }
+	somebodyElse := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		return azcore.AccessToken{Token: developersToken, ExpiresOn: time.Now().Add(time.Hour)}, nil
+	})
+	for name, open := range map[string]func(t *testing.T) azcore.TokenCredential{
+		"Credential": func(t *testing.T) azcore.TokenCredential { return onIMDS(t, imds()) },
+		"Chain": func(t *testing.T) azcore.TokenCredential {
+			chain, err := NewChain([]azcore.TokenCredential{onIMDS(t, imds()), somebodyElse}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return chain
+		},
+		"whose time for a try is shorter than the wait for a place": func(t *testing.T) azcore.TokenCredential {
+			return onIMDS(t, imds(), func(o *CredentialOptions) { o.Retry = policy.RetryOptions{TryTimeout: 7 * time.Second, MaxRetries: -1} })
+		},
+		"that fails for one of them": func(t *testing.T) azcore.TokenCredential {
+			ep := identitytest.NewIMDS(nil)
+			slow := takes(6*time.Second, ep)
+			return onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Query().Get("resource") == strings.TrimSuffix(scopesOf(1)[0], "/.default") && len(ep.Requests()) == 0 {
+					return nil, errors.New("connection reset by peer")
+				}
+				return slow.Do(r)
+			}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				const n = 20
+				if diff := cmp.Diff(map[string]int{"token": n}, allAtOnce(t, open(t), scopesOf(n))); diff != "" {
+					t.Errorf("outcomes (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestPoliciesHoldNoPlace: what one credential's policies do before and after the request keeps nobody else from asking.
+func TestPoliciesHoldNoPlace(t *testing.T) {
+	never := policyFunc(func(req *policy.Request) (*http.Response, error) {
+		<-req.Raw().Context().Done()
+		return nil, req.Raw().Context().Err()
+	})
+	late := policyFunc(func(req *policy.Request) (*http.Response, error) {
+		resp, err := req.Next()
+		<-req.Raw().Context().Done()
+		return resp, err
+	})
+	for name, options := range map[string]azcore.ClientOptions{
+		"before": {PerRetryPolicies: []policy.Policy{never}},
+		"after":  {PerRetryPolicies: []policy.Policy{late}},
+		"once":   {PerCallPolicies: []policy.Policy{late}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				shared := newRealm()
+				ep := identitytest.NewIMDS(nil)
+				open := func(o azcore.ClientOptions) *Credential {
+					o.Transport = ep
+					cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
+					if err != nil {
+						t.Fatal(err)
+					}
+					return cred
+				}
+				blocked := open(options)
+				for _, scope := range scopesOf(4 * maxConcurrent) {
+					go func() {
+						_, _ = blocked.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+					}()
+				}
+				time.Sleep(time.Second)
+				if _, took := mustToken(t, open(azcore.ClientOptions{})); took != 0 {
+					t.Errorf("another credential's token took %v, want none", took)
+				}
+			})
+		})
+	}
+}
+
+// TestImpatientTriesAreNotSilence: one credential gives each of many tries less time than IMDS takes. That is not IMDS's silence for
+// another one, which waits for its turn behind them.
+func TestImpatientTriesAreNotSilence(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := newRealm()
+		open := func(retry policy.RetryOptions) *Credential {
+			o := azcore.ClientOptions{Transport: takes(700*time.Millisecond, identitytest.NewIMDS(nil)), Retry: retry}
+			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return cred
+		}
+		impatient := open(policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1})
+		for _, scope := range scopesOf(100) {
+			go func() {
+				_, _ = impatient.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			}()
+		}
+		synctest.Wait()
+		if _, took := mustToken(t, open(policy.RetryOptions{})); took < 5*time.Second || took > 20*time.Second {
+			t.Errorf("took %v, want its turn after 100 tries of half a second, 5 at once", took)
+		}
+	})
+}
+
+// TestWaitForAPlaceIsNoSilence: a credential that has waited for its turn behind tries that say nothing has all of its own time
+// to find IMDS, which isn't there at that moment.
+func TestWaitForAPlaceIsNoSilence(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := newRealm()
+		ep := identitytest.NewIMDS(nil)
+		open := func(transport policy.Transporter, retry policy.RetryOptions) *Credential {
+			o := azcore.ClientOptions{Transport: transport, Retry: retry}
+			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return cred
+		}
+		impatient := open(takes(time.Hour, ep), policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1})
+		for _, scope := range scopesOf(100) {
+			go func() {
+				_, _ = impatient.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			}()
+		}
+		synctest.Wait()
+		var refused time.Time
+		_, took := mustToken(t, open(transportFunc(func(r *http.Request) (*http.Response, error) {
+			if refused.IsZero() {
+				refused = time.Now()
+			}
+			if time.Since(refused) < 2*time.Second {
+				return nil, errors.New("connection refused")
+			}
+			return ep.Do(r)
+		}), policy.RetryOptions{}))
+		if took < 10*time.Second {
+			t.Errorf("took %v, want its turn after 100 tries of half a second, 5 at once", took)
+		}
+	})
+}
+
+// TestSomeSilenceAmongSlowAnswers: IMDS thinks about four tokens while one connection after the other breaks.
+func TestSomeSilenceAmongSlowAnswers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		slow := takes(8*time.Second, identitytest.NewIMDS(nil))
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Query().Get("resource"), "https://broken") {
+				time.Sleep(500 * time.Millisecond)
+				return nil, errors.New("connection reset by peer")
+			}
+			return slow.Do(r)
+		}))
+		scopes := scopesOf(maxConcurrent - 1)
+		for i := range 30 {
+			scopes = append(scopes, fmt.Sprintf("https://broken%d/.default", i))
+		}
+		for _, scope := range scopes {
+			go func() {
+				_, _ = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			}()
+			synctest.Wait()
+		}
+		mustToken(t, cred)
+	})
+}
+
+// TestNoPlaceIsNoSilence: where the places are never given back the error says so, and not that this isn't Azure.
+func TestNoPlaceIsNoSilence(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		stuck := make(chan struct{})
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			<-stuck
+			return nil, errBroken
+		}))
+		for _, scope := range scopesOf(maxConcurrent) {
+			go func() {
+				_, _ = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			}()
+		}
+		synctest.Wait()
+		e, took := mustFail(t, cred)
+		if errors.Is(e, ErrUnavailable) || took != 75*time.Second || e.Attempts != 0 || !strings.Contains(e.Error(), "no place among the 5 requests at once to http://169.254.169.254/") {
+			t.Errorf("after %v: %v", took, e)
+		}
+		if n := cred.Status().Resources[len(cred.Status().Resources)-1].Requests; n != 0 {
+			t.Errorf("%d requests are counted, want none", n)
+		}
+		close(stuck)
+	})
+}
+
+// TestKeyIsUsedAtOnce: Azure Arc's challenge is answered before anybody else's first request, because its key lives for a
+// moment.
+func TestKeyIsUsedAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewArc(&identitytest.Options{Dir: t.TempDir()})
+		var mu sync.Mutex
+		challenged := map[string]time.Time{}
+		var latest time.Duration
+		transport := takes(100*time.Millisecond, transportFunc(func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if resource := r.URL.Query().Get("resource"); r.Header.Get("Authorization") == "" {
+				challenged[resource] = time.Now()
+			} else {
+				latest = max(latest, time.Since(challenged[resource]))
+			}
+			return ep.Do(r)
+		}))
+		cred := credentialAt(t, environmentAt(ep, "http://localhost:40342"), transport)
+		const n = 50
+		if diff := cmp.Diff(map[string]int{"token": n}, allAtOnce(t, cred, scopesOf(n))); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if latest > 300*time.Millisecond {
+			t.Errorf("a key was used %v after the challenge, want it within two requests' time", latest)
+		}
+	})
+}
+
+func TestQueue(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := &queue{free: 2}
+		ctx, leave := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		var order []string
+		wait := func(ctx context.Context, name string, urgent bool) {
+			go func() {
+				err := q.take(ctx, urgent)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					name += " leaves"
+				}
+				order = append(order, name)
+			}()
+			synctest.Wait()
+		}
+		if !q.takeFree() {
+			t.Error("no place is free")
+		}
+		wait(t.Context(), "first", false)
+		if q.takeFree() {
+			t.Error("a third place of two")
+		}
+		wait(t.Context(), "second", false)
+		wait(ctx, "third", false)
+		wait(t.Context(), "fourth", false)
+		wait(t.Context(), "urgent", true)
+		wait(t.Context(), "urgent, too", true)
+		leave()
+		synctest.Wait()
+		for range 6 {
+			q.leave()
+			synctest.Wait()
+		}
+		want := []string{"first", "third leaves", "urgent", "urgent, too", "second", "fourth"}
+		if diff := cmp.Diff(want, order); diff != "" {
+			t.Errorf("order (-want +got):\n%s", diff)
+		}
+		if q.free != 2 || len(q.urgent)+len(q.others) > 0 {
+			t.Errorf("afterwards %d places are free, want 2", q.free)
+		}
+	})
+}
+
+// TestQueueLosesNoPlace: a place that comes at the moment at which its request gives up goes to the next one.
+func TestQueueLosesNoPlace(t *testing.T) {
+	t.Parallel()
+	const limit = 3
+	q := &queue{free: limit}
+	var now, most, taken atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			for j := range 200 {
+				ctx, cancel := context.WithCancel(context.Background())
+				if (i+j)%3 == 0 {
+					go cancel()
+				}
+				if q.take(ctx, j%2 == 0) == nil {
+					n := now.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					taken.Add(1)
+					now.Add(-1)
+					q.leave()
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if q.free != limit || most.Load() > limit || taken.Load() == 0 || len(q.urgent)+len(q.others) > 0 {
+		t.Errorf("%d places are free, want %d; %d were taken at once; %d wait", q.free, limit, most.Load(), len(q.urgent)+len(q.others))
+	}
+}
+
+// TestDefaultManyResources: IMDS answers the probe at once, and takes its time for the tokens of as many resources as there are
+// places, and more. Nobody becomes the developer, and where there is none no call fails.
+func TestDefaultManyResources(t *testing.T) {
+	for name, az := range map[string]error{"developer": nil, "nobody": errNotLoggedIn} {
+		for _, n := range []int{1, 4, 5, 6, 20} {
+			t.Run(fmt.Sprint(name, ", ", n), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					l := &laptop{az: az}
+					imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second}}
+					got := allAtOnce(t, l.credential(t, imds), scopesOf(n))
+					if diff := cmp.Diff(map[string]int{"token": n}, got); diff != "" || l.runs.Load() > 0 {
+						t.Errorf("outcomes (-want +got), after %d runs of az:\n%s", l.runs.Load(), diff)
+					}
+					if imds.probes.Load() != 1 {
+						t.Errorf("%d probes, want 1", imds.probes.Load())
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestDefaultProbePastOthers: the probe is sent while other credentials of the process have all the places, and while the probe
+// of a chain is held up by a policy of its own.
+func TestDefaultProbePastOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared := newRealm()
+		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 10 * time.Second}}
+		l := &laptop{azd: errNotOnPath}
+		open := func(o azcore.ClientOptions) *Credential {
+			o.Transport = imds
+			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, l.environment())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return cred
+		}
+		chainOf := func(cred *Credential) *Chain {
+			step := &hostStep{cred: cred, realm: shared}
+			chain, err := addDevelopers(shared, &DefaultCredentialOptions{}, l.environment(), []link{{name: sourceName(cred), source: step}}, step.evidence, true, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return chain
+		}
+		others := open(azcore.ClientOptions{})
+		for _, scope := range scopesOf(2 * maxConcurrent) {
+			go func() {
+				_, _ = others.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			}()
+		}
+		heldUp := chainOf(open(azcore.ClientOptions{PerCallPolicies: []policy.Policy{policyFunc(func(req *policy.Request) (*http.Response, error) {
+			<-req.Raw().Context().Done()
+			return nil, req.Raw().Context().Err()
+		})}}))
+		go func() { _, _ = token(context.Background(), heldUp) }()
+		synctest.Wait()
+		if tk, took := mustToken(t, chainOf(open(azcore.ClientOptions{}))); strings.HasPrefix(tk.Token, developersToken) {
+			t.Errorf("got %q after %v, while IMDS answers", tk.Token, took)
+		}
+	})
+}
