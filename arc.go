@@ -291,7 +291,7 @@ func (s *arc) hint(_ ask, status int, f fault) string {
 	case status == noAnswer:
 		return "is Azure Arc's agent running (azcmagent show), and does it listen at " + s.first + "?"
 	case s.notAssigned(status, f) && s.id != nil:
-		return "is " + describeID(s.id) + " assigned to this Arc-enabled server?"
+		return "is " + describeID(s.id) + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
 	case s.notAssigned(status, f):
 		return "is this server connected (azcmagent show), and its system-assigned identity there?"
 	case status == http.StatusUnauthorized:

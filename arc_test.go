@@ -1360,9 +1360,9 @@ func TestArcIdentityThatIsNotThere(t *testing.T) {
 		id   ID
 		want string
 	}{
-		{"client ID", ClientID(guid), "is client ID " + guid + " assigned to this Arc-enabled server?"},
-		{"object ID", ObjectID(guid), "is object ID " + guid + " assigned to this Arc-enabled server?"},
-		{"resource ID", ResourceID(identityID), "is resource ID " + identityID + " assigned to this Arc-enabled server?"},
+		{"client ID", ClientID(guid), "is client ID " + guid + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil"},
+		{"object ID", ObjectID(guid), "is object ID " + guid + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil"},
+		{"resource ID", ResourceID(identityID), "is resource ID " + identityID + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil"},
 		{"system-assigned", nil, "is this server connected (azcmagent show), and its system-assigned identity there?"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -1372,8 +1372,8 @@ func TestArcIdentityThatIsNotThere(t *testing.T) {
 				})
 				e, took := mustFail(t, credentialAt(t, onArc(ep), ep, func(o *CredentialOptions) { o.ID = tt.id }))
 				wantErrorText(t, e, "identity: Azure Arc: 404 identity_not_found", tt.want)
-				if !errors.Is(e, ErrIdentityNotFound) || took != 0 || e.Attempts != 2 || len(ep.Requests()) != 2 {
-					t.Errorf("%d attempts, %d requests in %v, want ErrIdentityNotFound after 2: %v", e.Attempts, len(ep.Requests()), took, e)
+				if !errors.Is(e, ErrIdentityNotFound) || took != 0 || e.Attempts != 1 || len(ep.Requests()) != 1 {
+					t.Errorf("%d attempts, %d requests in %v, want ErrIdentityNotFound in place of a challenge: %v", e.Attempts, len(ep.Requests()), took, e)
 				}
 			})
 		})
@@ -1682,11 +1682,11 @@ func TestArcRefusals(t *testing.T) {
 	)
 	for _, tt := range []refusal{
 		{"client ID not assigned", 404, "arc/identity-not-found.json", nil, ClientID(guid),
-			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is client ID " + guid + " assigned to this Arc-enabled server?", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
+			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is client ID " + guid + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
 		{"object ID not assigned", 404, "arc/identity-not-found.json", nil, ObjectID(guid),
-			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is object ID " + guid + " assigned to this Arc-enabled server?", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
+			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is object ID " + guid + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
 		{"resource ID not assigned", 404, "arc/identity-not-found.json", nil, ResourceID(identityID),
-			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is resource ID " + identityID + " assigned to this Arc-enabled server?", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
+			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is resource ID " + identityID + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
 		{"no system-assigned identity", 404, "arc/identity-not-found.json", nil, nil,
 			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is this server connected (azcmagent show), and its system-assigned identity there?", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
 		{"a header is missing", 400, "arc/metadata-missing.json", nil, ClientID(guid),

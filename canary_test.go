@@ -447,7 +447,11 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 	}
 	for _, name := range []string{envEndpoint, envMSI} {
 		if variables[name] != "" && p.host != HostArc { // whose fake has an endpoint that its key directory is known by
-			variables[name] += "?code=" + endpointKey
+			if strings.Contains(variables[name], "?") {
+				variables[name] += "&code=" + endpointKey
+			} else {
+				variables[name] += "?code=" + endpointKey
+			}
 		}
 	}
 	if o.rogue {

@@ -43,6 +43,9 @@ func (s *containerInstances) request(a ask) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
+	if version := endpoint.Query().Get("api-version"); strings.ContainsFunc(version, notInVersion) { // it is shown, as no secret
+		return request{}, errors.New("identity: " + envEndpoint + ": its api-version is none: want a URL such as " + example)
+	}
 	if endpoint.Scheme != "https" && !isNearby(endpoint.Hostname()) {
 		return request{}, errors.New("identity: " + envEndpoint + ": is plain http, and neither a private address nor this machine: the secret of " + envHeader + " is not sent there: want a URL such as " + example)
 	}
@@ -57,6 +60,10 @@ func (s *containerInstances) request(a ask) (request, error) {
 
 // proof implements prover.
 func (s *containerInstances) proof() string { return s.env.getenv(envHeader) }
+
+func notInVersion(r rune) bool {
+	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && r != '.' && r != '-'
+}
 
 // sharedSpace is RFC 6598's, which Azure's own networks use as other private ones.
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")

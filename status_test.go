@@ -287,7 +287,7 @@ func TestStatusShowsNoQuery(t *testing.T) {
 func TestStatusOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cred := onIMDS(t, identitytest.NewIMDS(nil))
-		want := []string{"a", "api://b", "https://a", "https://b", "https://c", "z"}
+		want := []string{"api://a", "api://b", "https://a", "https://b", "https://c", "urn:z"}
 		for _, i := range []int{3, 0, 5, 1, 4, 2} {
 			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{want[i]}}); err != nil {
 				t.Fatal(err)

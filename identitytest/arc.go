@@ -38,8 +38,9 @@ var arcSelectors = map[string]property{
 // It works on every system, though the agent runs on Linux and Windows only. Files of keys that nobody presents stay until [Endpoint.RotateSecret], or until the test's directory is removed.
 //
 // A request without a selector means the system-assigned identity, and no other. An identity that the server doesn't
-// have, that one included, is answered 404 with the code identity_not_found, after the challenge. mi_res_id is ignored,
-// as by the real agent: the answer has the token of the system-assigned identity, and no echo of the parameter.
+// have, that one included, is answered 404 with the code identity_not_found, in place of the challenge, so that no key is
+// spent on it. So is the system-assigned one by an ID of its own. mi_res_id is ignored, as by the real agent: the answer has
+// the token of the system-assigned identity, and no echo of the parameter.
 //
 // A client learns the address from the environment, so set it from [Endpoint.Env], also when the Endpoint is its transport;
 // [Endpoint.Start] does that by itself. A credential in this process that finds the endpoint by these variables takes keys
@@ -60,21 +61,22 @@ func (h *arc) env(_ *Endpoint, base string) []string {
 }
 
 func (h *arc) answer(e *Endpoint, r received) answer {
-	resource, selected, refusal := h.parse(e, r)
+	query, selected, refusal := h.parse(e, r)
 	if refusal.status != 0 {
 		return refusal
-	}
-	if !h.spend(r.Header.Get("Authorization")) {
-		return h.challenge()
 	}
 	id, ok := systemAssigned(e.identities)
 	if selected.name != "" {
 		id, ok = find(e.identities, arcSelectors[selected.name], selected.value)
+		ok = ok && !id.System
 	}
-	if !ok {
+	if !ok { // before the challenge: https://github.com/AzureAD/microsoft-authentication-library-for-python/pull/962
 		return h.failure(http.StatusNotFound)
 	}
-	return h.success(e.issuer, id, selected, resource)
+	if !h.spend(r.Header.Get("Authorization")) {
+		return h.challenge()
+	}
+	return h.success(e.issuer, demand{id: id, resource: query.Get("resource")}, selected)
 }
 
 // challenge hands out a new key.

@@ -17,8 +17,8 @@ var azureMLSelectors = map[string]property{"clientid": byClientID}
 // NewAzureML returns a fake of the endpoint of Azure Machine Learning's compute, api-version 2017-09-01. Nil options
 // means the defaults. It panics if options has no meaning: see [Options].
 //
-// It refuses another method than GET, a wrong secret, a missing or repeated query parameter, an unknown identity, and
-// every selector but clientid, in one word. A request without a clientid, or with an empty one, means the default
+// It refuses another method than GET, a wrong secret, a missing or repeated query parameter, a resource that is neither a
+// URI nor a GUID or that is a scope with /.default, an unknown identity, and every selector but clientid, in one word. A request without a clientid, or with an empty one, means the default
 // identity, whose client ID is in DEFAULT_IDENTITY_CLIENT_ID: the system-assigned one or, if there is none, the first.
 //
 // How the real endpoint refuses isn't known. The statuses, and the bodies {"error": {"code", "message"}}, are a guess:
@@ -62,6 +62,9 @@ func (h azureML) answer(e *Endpoint, r received) answer {
 		return h.failure(http.StatusBadRequest)
 	}
 	resource := query.Get("resource")
+	if !isResource(resource) {
+		return h.refuse(unknownResource(resource, id.TenantID).problem(randomGUID()).Description)
+	}
 	t := e.issuer.issue(demand{id: id, resource: resource}, time.Now())
 	return jsonAnswer(http.StatusOK, map[string]any{
 		"access_token": t.raw,

@@ -2,7 +2,6 @@ package identitytest
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -12,7 +11,10 @@ import (
 // requests that MSAL sends and from https://github.com/Azure/CloudShell/issues, which has its answers.
 type cloudShell struct{}
 
-const cloudShellPath = "/oauth2/token"
+const (
+	cloudShellPath     = "/oauth2/token"
+	cloudShellIMDSPath = "/metadata/identity/oauth2/token"
+)
 
 // cloudShellClientID is the application that the tokens in Cloud Shell are issued to.
 const cloudShellClientID = "b677c290-cf4b-4a8e-a60e-91ba650a4abe"
@@ -23,7 +25,10 @@ const cloudShellClientID = "b677c290-cf4b-4a8e-a60e-91ba650a4abe"
 // It refuses another method than POST, a Metadata header other than "true", a body that isn't a form, a missing or
 // repeated resource, and every selector. The bodies are {"error": {"code", "message"}}; AudienceNotSupported is the real
 // endpoint's, which has a list of supported resources, and the other codes are a guess. Here every resource is supported
-// that isn't empty.
+// that is a URI or a GUID, and no scope with /.default.
+//
+// It also takes the request of IMDS, a GET at /metadata/identity/oauth2/token with api-version 2018-02-01, and answers it in
+// the same way: https://github.com/Azure/CloudShell/issues/477.
 //
 // The token is one of the signed-in user, not of a managed identity: it has the object ID and the tenant of the first
 // identity, the client ID of Cloud Shell, and no resource ID. Further identities have no meaning here.
@@ -44,26 +49,34 @@ func (cloudShell) env(_ *Endpoint, base string) []string {
 }
 
 func (h cloudShell) answer(e *Endpoint, r received) answer {
+	asIMDS := e.isAt(r, cloudShellIMDSPath)
 	switch {
-	case !e.isAt(r, cloudShellPath):
+	case !asIMDS && !e.isAt(r, cloudShellPath):
 		return h.failure(http.StatusNotFound)
-	case r.Method != http.MethodPost:
+	case r.Method != map[bool]string{true: http.MethodGet, false: http.MethodPost}[asIMDS]:
 		return h.failure(http.StatusMethodNotAllowed)
 	case !slices.Equal(r.Header.Values("Metadata"), []string{"true"}):
 		return h.refuse("Required metadata header not specified")
 	}
-	raw, ok := r.form()
-	if !ok {
-		return h.failure(http.StatusUnsupportedMediaType)
-	}
-	form, problem := h.parameters(r.URL.RawQuery, raw)
+	parameters, _, problem := inQuery.selecting(r.URL.RawQuery, nil)
 	switch {
 	case problem != "":
 		return h.refuse(problem)
-	case form.Get("resource") == "":
+	case asIMDS && parameters.Get("api-version") != "2018-02-01":
+		return h.refuse("The api-version is missing or not supported.")
+	case !asIMDS:
+		raw, ok := r.form()
+		if !ok {
+			return h.failure(http.StatusUnsupportedMediaType)
+		}
+		if parameters, _, problem = inForm.selecting(raw, nil); problem != "" {
+			return h.refuse(problem)
+		}
+	}
+	now, resource := time.Now(), parameters.Get("resource")
+	if !isResource(resource) {
 		return h.failure(http.StatusBadRequest)
 	}
-	now, resource := time.Now(), form.Get("resource")
 	t := e.issuer.issue(demand{id: e.identities[0], resource: resource}, now)
 	return jsonAnswer(http.StatusOK, map[string]string{
 		"access_token":  t.raw,
@@ -74,15 +87,6 @@ func (h cloudShell) answer(e *Endpoint, r received) answer {
 		"resource":      resource,
 		"token_type":    "Bearer",
 	})
-}
-
-// parameters returns those of the form. A selector is none of them, and not in the query either.
-func (cloudShell) parameters(query, form string) (parameters url.Values, problem string) {
-	if _, _, problem := inQuery.selecting(query, nil); problem != "" {
-		return nil, problem
-	}
-	parameters, _, problem = inForm.selecting(form, nil)
-	return parameters, problem
 }
 
 func (cloudShell) failure(status int) answer {

@@ -9,6 +9,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// asIMDS makes it a request of IMDS's form.
+func asIMDS(r *http.Request) {
+	r.Method = "GET"
+	r.URL.Path = "/metadata/identity/oauth2/token"
+	r.URL.RawQuery = "api-version=2018-02-01&resource=" + vault
+	r.Header.Del("Content-Type")
+}
+
+func TestCloudShellAnswersAsIMDS(t *testing.T) {
+	t.Parallel()
+	e := NewCloudShell(nil)
+	r := shellRequest(t, inMemory(e), "")
+	asIMDS(r)
+	if c := readClaims(t, tokenOf(t, do(t, e, r))); c.Audience != vault || c.ObjectID != e.Identities()[0].ObjectID {
+		t.Errorf("got a token of %s for %s", c.ObjectID, c.Audience)
+	}
+}
+
 func TestCloudShellRefuses(t *testing.T) {
 	t.Parallel()
 	const audience = "is not a supported MSI token audience"
@@ -18,7 +36,11 @@ func TestCloudShellRefuses(t *testing.T) {
 		refusal
 	}{
 		{resource, refusal{"other path", path("/"), 404, "NotFound", "Not Found"}},
-		{resource, refusal{"path of IMDS", path("/metadata/identity/oauth2/token"), 404, "NotFound", "Not Found"}},
+		{resource, refusal{"post at the path of IMDS", path("/metadata/identity/oauth2/token"), 405, "MethodNotAllowed", "Method Not Allowed"}},
+		{"", refusal{"as IMDS, no metadata header", func(r *http.Request) { asIMDS(r); r.Header.Del("Metadata") }, 400, "BadRequest", "metadata header"}},
+		{"", refusal{"as IMDS, no api-version", func(r *http.Request) { asIMDS(r); query("api-version")(r) }, 400, "BadRequest", "api-version"}},
+		{"", refusal{"as IMDS, no resource", func(r *http.Request) { asIMDS(r); query("resource")(r) }, 400, "AudienceNotSupported", audience}},
+		{"", refusal{"as IMDS, client_id", func(r *http.Request) { asIMDS(r); query("client_id", "a")(r) }, 400, "BadRequest", `Query parameter "client_id" is not supported`}},
 		{resource, refusal{"get", method("GET"), 405, "MethodNotAllowed", "Method Not Allowed"}},
 		{resource, refusal{"put", method("PUT"), 405, "MethodNotAllowed", "Method Not Allowed"}},
 		{resource, refusal{"no metadata header", header("Metadata"), 400, "BadRequest", "metadata header"}},

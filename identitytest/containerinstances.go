@@ -78,6 +78,9 @@ func (h containerInstances) answer(e *Endpoint, r received) answer {
 		}
 	}
 	resource := query.Get("resource")
+	if !isResource(resource) {
+		return h.failure(http.StatusInternalServerError)
+	}
 	t := e.issuer.issue(demand{id: id, resource: resource}, time.Now())
 	return h.json(http.StatusOK, map[string]string{
 		"access_token": t.raw,

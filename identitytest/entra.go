@@ -15,18 +15,26 @@ type entraError struct {
 	text   string
 }
 
+// entraProblem is the body of one, which hosts that ask Entra pass on as it is.
+type entraProblem struct {
+	Error         string `json:"error"`
+	Description   string `json:"error_description"`
+	Codes         []int  `json:"error_codes"`
+	Timestamp     string `json:"timestamp"`
+	TraceID       string `json:"trace_id"`
+	CorrelationID string `json:"correlation_id"`
+	URI           string `json:"error_uri"`
+}
+
 // answer is the answer to a request with that correlation ID.
 func (e entraError) answer(correlationID string) answer {
+	problem := e.problem(correlationID)
+	return entraAnswer(e.status, problem.TraceID, problem)
+}
+
+func (e entraError) problem(correlationID string) entraProblem {
 	traceID, timestamp := randomGUID(), time.Now().UTC().Format("2006-01-02 15:04:05Z")
-	return entraAnswer(e.status, traceID, struct {
-		Error         string `json:"error"`
-		Description   string `json:"error_description"`
-		Codes         []int  `json:"error_codes"`
-		Timestamp     string `json:"timestamp"`
-		TraceID       string `json:"trace_id"`
-		CorrelationID string `json:"correlation_id"`
-		URI           string `json:"error_uri"`
-	}{
+	return entraProblem{
 		Error: e.name,
 		Description: fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s",
 			e.code, e.text, traceID, correlationID, timestamp),
@@ -35,7 +43,7 @@ func (e entraError) answer(correlationID string) answer {
 		TraceID:       traceID,
 		CorrelationID: correlationID,
 		URI:           fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", e.code),
-	})
+	}
 }
 
 func entraAnswer(status int, traceID string, body any) answer {
@@ -110,11 +118,17 @@ func expiredAssertion() *entraError {
 			"Please review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials."}
 }
 
-func strangeAssertion(issuer string) *entraError {
-	return &entraError{http.StatusUnauthorized, "invalid_client", 700211,
-		fmt.Sprintf("No matching federated identity record found for presented assertion issuer '%s'. Please check your "+
+// strangeAssertion is the refusal of an assertion that no federated credential fits, by what doesn't: its issuer (700211),
+// audience (700212) or subject (700213).
+func strangeAssertion(code int, what, value string) *entraError {
+	return &entraError{http.StatusUnauthorized, "invalid_client", code,
+		fmt.Sprintf("No matching federated identity record found for presented assertion %s '%s'. Please check your "+
 			"federated identity credential Subject, Audience and Issuer against the presented assertion. "+
-			"https://learn.microsoft.com/entra/workload-id/workload-identity-federation", issuer)}
+			"https://learn.microsoft.com/entra/workload-id/workload-identity-federation", what, value)}
+}
+
+func unsignedAssertion() *entraError {
+	return &entraError{http.StatusUnauthorized, "invalid_client", 700027, "Client assertion failed signature validation."}
 }
 
 // entraFailure is the likeliest error of that status.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -348,6 +349,69 @@ func TestDefaultLifetimes(t *testing.T) {
 					t.Errorf("got %v, want %v", got, want)
 				}
 			})
+		})
+	}
+}
+
+// askingFor makes a right request one for another resource.
+func askingFor(t *testing.T, resource string, send transport) transport {
+	return func(_ *testing.T, r *http.Request) reply {
+		t.Helper()
+		if r.Method == http.MethodGet {
+			query("resource", resource)(r)
+			return send(t, r)
+		}
+		if err := r.ParseForm(); err != nil {
+			t.Fatal(err)
+		}
+		if r.PostForm.Has("scope") {
+			r.PostForm.Set("scope", resource+"/.default")
+		} else {
+			r.PostForm.Set("resource", resource)
+		}
+		body := r.PostForm.Encode()
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+		return send(t, r)
+	}
+}
+
+// What Entra can't know is no resource, whatever the host. The commonest mistake is a scope in a resource's place.
+func TestUnknownResources(t *testing.T) {
+	t.Parallel()
+	const entra = "AADSTS500011: The resource principal named "
+	refused := map[string]struct {
+		status int
+		text   string // within the body
+	}{
+		"IMDS":               {400, `"error":"invalid_resource","error_description":"` + entra},
+		"Arc":                {400, `"error":"invalid_resource","error_description":"` + entra},
+		"AppService":         {500, `"message":"An unexpected error occured while fetching the AAD Token."`},
+		"AppService2017":     {400, `"ExceptionMessage":"` + entra},
+		"AzureML":            {400, entra},
+		"ServiceFabric":      {500, `"code":"InternalServerError"`},
+		"ContainerInstances": {500, `"code":"InternalServerError"`},
+		"CloudShell":         {400, `"code":"AudienceNotSupported"`},
+		"WorkloadIdentity":   {400, `"error":"invalid_resource","error_description":"` + entra},
+	}
+	for _, host := range all {
+		t.Run(host.name, func(t *testing.T) {
+			t.Parallel()
+			e := host.new(&Options{Dir: t.TempDir()})
+			for _, resource := range []string{
+				"nonsense", "vault.azure.net", vault + "/.default", vault + "/.DEFAULT", "https://", "api:", "/subscriptions/x", "0949bc77-831b-4ab2-bad5-28598868c45", "%",
+			} {
+				got := host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e)))
+				if want := refused[host.name]; got.Status != want.status || !strings.Contains(got.Body, want.text) || strings.Contains(got.Body, "access_token") {
+					t.Errorf("%s: got %d %s, want %d with %s", resource, got.Status, got.Body, want.status, want.text)
+				}
+			}
+			for _, resource := range []string{
+				vault, vault + "/", "https://other.example/path?a=b", "api://my-app", "api://0949bc77-831b-4ab2-bad5-28598868c453/x", "0949BC77-831b-4ab2-bad5-28598868c453", "urn:my:app", "spn:0949bc77-831b-4ab2-bad5-28598868c453",
+			} {
+				if c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e))))); c.Audience != resource {
+					t.Errorf("%s: got a token for %s", resource, c.Audience)
+				}
+			}
 		})
 	}
 }

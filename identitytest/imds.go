@@ -15,11 +15,14 @@ var imdsSelectors = map[string]property{
 // [Options].
 //
 // It refuses what IMDS refuses, with the status and the body of IMDS: another method than GET, a Metadata header other
-// than "true", an X-Forwarded-For header, a repeated or missing query parameter, an unknown identity, two selectors. It
-// also refuses the selectors of other hosts, such as mi_res_id, which not every IMDS takes. A request without a
-// selector means the system-assigned identity or, if there is none, the only user-assigned one.
+// than "true", an X-Forwarded-For header, a repeated or missing query parameter, another value of bypass_cache than "true",
+// an unknown identity, two selectors, and, with Entra's AADSTS500011, a resource that is neither a URI nor a GUID, or that is
+// a scope with /.default. It also refuses the selectors of other hosts, such as mi_res_id, which not every IMDS takes. A
+// request without a selector means the system-assigned identity or, if there is none, the only user-assigned one.
+//
+// With Options.HostCache, bypass_cache=true puts a new token into the cache.
 func NewIMDS(options *Options) *Endpoint {
-	host := imds{metadataService{server: "IMDS/150.870.65.1854", selectors: imdsSelectors, versions: []string{"2018-02-01"}}}
+	host := imds{metadataService{server: "IMDS/150.870.65.1854", selectors: imdsSelectors, versions: []string{"2018-02-01"}, bypass: true}}
 	return newEndpoint(options, host, resourceGroupID+"/providers/Microsoft.Compute/virtualMachines/vm-test")
 }
 
@@ -28,7 +31,7 @@ func (imds) env(_ *Endpoint, base string) []string {
 }
 
 func (h imds) answer(e *Endpoint, r received) answer {
-	resource, selected, refusal := h.parse(e, r)
+	query, selected, refusal := h.parse(e, r)
 	if refusal.status != 0 {
 		return refusal
 	}
@@ -36,7 +39,7 @@ func (h imds) answer(e *Endpoint, r received) answer {
 	if problem != "" {
 		return h.refuse(problem)
 	}
-	return h.success(e.issuer, id, selected, resource)
+	return h.success(e.issuer, demand{id: id, resource: query.Get("resource"), anew: query.Has("bypass_cache")}, selected)
 }
 
 func (imds) identity(identities []Identity, selected selector) (id Identity, problem string) {

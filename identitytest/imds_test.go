@@ -37,6 +37,7 @@ func TestIMDSRefuses(t *testing.T) {
 		{"no resource", "GET", path + "?api-version=2018-02-01", metadata, 400, "invalid_request", "'resource' is missing"},
 		{"empty resource", "GET", path + "?api-version=2018-02-01&resource=", metadata, 400, "invalid_request", "'resource' is missing"},
 		{"repeated resource", "GET", right + "&resource=r", metadata, 400, "invalid_request", `"resource" is given more than once`},
+		{"bypass_cache of another value", "GET", right + "&bypass_cache=false", metadata, 400, "invalid_request", "'bypass_cache' is not valid"},
 		{"repeated stranger", "GET", right + "&x=1&x=2", metadata, 400, "invalid_request", `"x" is given more than once`},
 		{"malformed query", "GET", right + "&x=%zz", metadata, 400, "invalid_request", "Malformed query"},
 		{"two selectors", "GET", right + "&client_id=a&object_id=b", metadata, 400, "invalid_request", "At most one"},
@@ -194,7 +195,7 @@ func TestIMDSFailures(t *testing.T) {
 // MSAL for JavaScript puts a slash at the end where a variable has the address.
 func TestSlashAtTheEnd(t *testing.T) {
 	t.Parallel()
-	r := request(t, "GET", "http://169.254.169.254/metadata/identity/oauth2/token/?api-version=2018-02-01&resource=r", "")
+	r := request(t, "GET", "http://169.254.169.254/metadata/identity/oauth2/token/?api-version=2018-02-01&resource=https://r", "")
 	r.Header.Set("Metadata", "true")
 	if got := do(t, NewIMDS(nil), r); got.Status != 200 {
 		t.Errorf("got %d %s, want 200", got.Status, got.Body)

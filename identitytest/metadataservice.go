@@ -14,12 +14,13 @@ type metadataService struct {
 	server    string // the value of the Server header; without one if empty
 	selectors map[string]property
 	versions  []string // of its API
+	bypass    bool     // whether bypass_cache makes it pass over its cache
 }
 
 func (metadataService) path() string { return "/metadata/identity/oauth2/token" }
 
 // parse returns what r asks for, or the answer to it if it is wrong, which has a status.
-func (m metadataService) parse(e *Endpoint, r received) (resource string, selected selector, refusal answer) {
+func (m metadataService) parse(e *Endpoint, r received) (query url.Values, selected selector, refusal answer) {
 	switch {
 	case !e.isAt(r, m.path()):
 		refusal = m.failure(http.StatusNotFound)
@@ -31,16 +32,16 @@ func (m metadataService) parse(e *Endpoint, r received) (resource string, select
 		refusal = m.refuse("Requests with an X-Forwarded-For header are not allowed")
 	}
 	if refusal.status != 0 {
-		return "", selector{}, refusal
+		return nil, selector{}, refusal
 	}
 	query, selected, problem := parseQuery(r.URL.RawQuery, m.selectors)
 	if problem == "" {
 		problem = m.missing(query)
 	}
 	if problem != "" {
-		return "", selector{}, m.refuse(problem)
+		return nil, selector{}, m.refuse(problem)
 	}
-	return query.Get("resource"), selected, answer{}
+	return query, selected, answer{}
 }
 
 func (m metadataService) missing(query url.Values) (problem string) {
@@ -51,13 +52,19 @@ func (m metadataService) missing(query url.Values) (problem string) {
 		return "Query variable 'api-version' is not supported"
 	case query.Get("resource") == "":
 		return "Required query variable 'resource' is missing"
+	case m.bypass && query.Has("bypass_cache") && query.Get("bypass_cache") != "true":
+		return "Query variable 'bypass_cache' is not valid"
 	}
 	return ""
 }
 
-func (m metadataService) success(issuer *issuer, id Identity, selected selector, resource string) answer {
+// success is the answer that has a token, unless Entra, which is asked last, doesn't know the resource.
+func (m metadataService) success(issuer *issuer, d demand, selected selector) answer {
+	if !isResource(d.resource) {
+		return m.json(http.StatusBadRequest, unknownResource(d.resource, d.id.TenantID).problem(randomGUID()))
+	}
 	now := time.Now()
-	t := issuer.issue(demand{id: id, resource: resource}, now)
+	t := issuer.issue(d, now)
 	left := strconv.FormatInt(t.expiresIn(now), 10)
 	body := map[string]string{
 		"access_token":   t.raw,
@@ -66,7 +73,7 @@ func (m metadataService) success(issuer *issuer, id Identity, selected selector,
 		"ext_expires_in": left,
 		"not_before":     strconv.FormatInt(t.notBefore, 10),
 		"refresh_token":  "",
-		"resource":       resource,
+		"resource":       d.resource,
 		"token_type":     "Bearer",
 	}
 	if selected.name != "" {
@@ -108,7 +115,7 @@ func (m metadataService) refuse(text string) answer {
 	return m.json(http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": text})
 }
 
-func (m metadataService) json(status int, body map[string]string) answer {
+func (m metadataService) json(status int, body any) answer {
 	header := m.header()
 	header.Set("Content-Type", jsonType)
 	return answer{status: status, header: header, body: string(marshal(body))}

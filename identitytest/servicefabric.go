@@ -22,7 +22,8 @@ const (
 // 2020-05-01 as well. Nil options means the defaults. It panics if options has no meaning: see [Options].
 //
 // It refuses what that service refuses, with its status and body: another method than GET, no secret or a wrong one, a
-// missing or repeated query parameter. It ignores every selector, as the real one does: the manifest of the application
+// missing or repeated query parameter; a resource that is neither a URI nor a GUID, or a scope with /.default, is answered
+// 500 InternalServerError. It ignores every selector, as the real one does: the manifest of the application
 // chooses the identity, which is the system-assigned one or, if there is none, the first.
 //
 // The parameter xms_cc with cp1 in its list makes tokens with the claim xms_cc. With Options.HostCache, the parameter
@@ -70,6 +71,9 @@ func (h serviceFabric) answer(e *Endpoint, r received) answer {
 		return h.failure(http.StatusBadRequest)
 	}
 	resource := query.Get("resource")
+	if !isResource(resource) {
+		return h.failure(http.StatusInternalServerError)
+	}
 	t := e.issuer.issue(demand{
 		id:       systemOrFirst(e.identities),
 		resource: resource,

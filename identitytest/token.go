@@ -47,6 +47,7 @@ type demand struct {
 	id       Identity
 	resource string
 	capable  bool   // the client knows what to do about a claims challenge (CP1), and the token says so
+	anew     bool   // whatever the cache holds
 	refused  string // the SHA-256, in hex, of a token which the cache is to forget; "" is none
 }
 
@@ -68,7 +69,7 @@ func (i *issuer) issue(d demand, now time.Time) token {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	key := holding{d.id.ClientID, d.resource, d.capable}
-	if t, ok := i.held[key]; ok && now.Before(time.Unix(t.expires, 0)) && !t.hasHash(d.refused) {
+	if t, ok := i.held[key]; ok && !d.anew && now.Before(time.Unix(t.expires, 0)) && !t.hasHash(d.refused) {
 		return t
 	}
 	t := i.sign(d, now)

@@ -44,7 +44,7 @@ func TestClaims(t *testing.T) {
 		resource string
 	}{
 		{"user-assigned", user, vault + "/"}, // the slash stays
-		{"system-assigned", Identity{System: true, ClientID: "client", ObjectID: "object", ResourceID: "/host", TenantID: "tenant"}, "a&<b>"},
+		{"system-assigned", Identity{System: true, ClientID: "client", ObjectID: "object", ResourceID: "/host", TenantID: "tenant"}, "https://a/?b&<c>"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -32,6 +32,8 @@ type workload struct {
 const (
 	defaultScope       = "/.default"
 	assertionType      = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	assertionAudience  = "api://AzureADTokenExchange"
+	assertionSubject   = "system:serviceaccount:default:workload"
 	federatedTokenFile = "azure-identity-token"
 
 	// assertionLifetime is the default of a service account token that the kubelet puts into a pod.
@@ -55,8 +57,10 @@ const (
 // form, an unknown tenant, another grant_type than client_credentials, an unknown client_id, not exactly one scope or
 // one that doesn't end in /.default (openid, offline_access and profile don't count, as MSAL adds them), claims that
 // aren't a JSON object, another client_assertion_type than jwt-bearer, and any client_assertion but the content of the
-// file: AADSTS700024 for what was there before [Endpoint.RotateSecret], AADSTS700211 for a stranger's. The assertion says
-// that it ends after an hour; the endpoint takes it until the next rotation, as a cluster would have replaced it in time.
+// file: AADSTS700024 for what was there before [Endpoint.RotateSecret], and for another one, by what differs, AADSTS700211
+// (issuer), 700212 (audience), 700213 (subject) or 700027 (signature). A scope whose resource is neither a URI nor a GUID,
+// or which has /.default twice, is AADSTS500011. The assertion says that it ends after an hour; the endpoint takes it until
+// the next rotation, as a cluster would have replaced it in time.
 //
 // The audience of a token is the scope without its last /.default. Every answer has a new token, whose claim xms_cc has
 // CP1 if the claims asked for it. refresh_in is in the answer if the token lives for 12 hours at least.
@@ -166,7 +170,13 @@ func (h *workload) demand(identities []Identity, tenant string, r received) (dem
 	if err != nil {
 		return demand{}, badClaims()
 	}
-	return demand{id: id, resource: resource, capable: capable}, h.check(form)
+	if refusal := h.check(form); refusal != nil {
+		return demand{}, refusal
+	}
+	if !isResource(resource) {
+		return demand{}, unknownResource(resource, tenant)
+	}
+	return demand{id: id, resource: resource, capable: capable}, nil
 }
 
 // resourceOf returns the resource that scope is the default one of. Those of OpenID Connect mean nothing to a client
@@ -228,28 +238,52 @@ func (h *workload) check(form url.Values) *entraError {
 	case ours:
 		return expiredAssertion()
 	}
-	issuer, err := issuerOf(assertion)
-	if err != nil {
+	c, err := readAssertion(assertion)
+	switch {
+	case err != nil:
 		return malformedAssertion()
+	case c.Issuer != h.oidc:
+		return strangeAssertion(700211, "issuer", c.Issuer)
+	case !slices.Contains(c.Audience, assertionAudience):
+		return strangeAssertion(700212, "audience", strings.Join(c.Audience, ","))
+	case c.Subject != assertionSubject:
+		return strangeAssertion(700213, "subject", c.Subject)
+	case time.Now().Unix() >= c.Expires:
+		return expiredAssertion()
 	}
-	return strangeAssertion(issuer)
+	return unsignedAssertion()
 }
 
-// issuerOf returns the issuer that a JWT names.
-func issuerOf(jwt string) (string, error) {
+// assertionClaims are what a federated credential is compared with, and the end.
+type assertionClaims struct {
+	Audience audience `json:"aud"`
+	Expires  int64    `json:"exp"`
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+}
+
+// audience is one, or a list of them: RFC 7519 has both.
+type audience []string
+
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+func readAssertion(jwt string) (c assertionClaims, err error) {
 	segments := strings.Split(jwt, ".")
 	if len(segments) != 3 {
-		return "", fmt.Errorf("%d segments", len(segments))
+		return c, fmt.Errorf("%d segments", len(segments))
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(segments[1])
 	if err != nil {
-		return "", err
+		return c, err
 	}
-	var c struct {
-		Issuer string `json:"iss"`
-	}
-	err = json.Unmarshal(payload, &c)
-	return c.Issuer, err
+	return c, json.Unmarshal(payload, &c)
 }
 
 // failure has no body for 404, which is about the path.
@@ -280,13 +314,13 @@ func (h *workload) rotate() (changed []string, err error) {
 // newAssertion makes a token as the API server of a cluster does for a service account, signed by nobody.
 func (h *workload) newAssertion(now time.Time) string {
 	return jwt(map[string]any{
-		"aud": []string{"api://AzureADTokenExchange"},
+		"aud": []string{assertionAudience},
 		"exp": now.Add(assertionLifetime).Unix(),
 		"iat": now.Unix(),
 		"iss": h.oidc,
 		"jti": randomGUID(), // or two of the same second would be one
 		"nbf": now.Unix(),
-		"sub": "system:serviceaccount:default:workload",
+		"sub": assertionSubject,
 	})
 }
 

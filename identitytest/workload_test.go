@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -73,7 +74,17 @@ func checkEntraHeader(t *testing.T, got reply, traceID string) {
 func TestWorkloadIdentityRefuses(t *testing.T) {
 	t.Parallel()
 	const theirs = "11111111-2222-4333-8444-555555555555"
-	stranger := jwt(map[string]any{"iss": "https://elsewhere.example/", "sub": "system:serviceaccount:default:workload"})
+	// forge is an assertion that nobody has signed: the pod's own but for what is changed.
+	forge := func(change map[string]any) func(*Endpoint) url.Values {
+		return func(e *Endpoint) url.Values {
+			c := map[string]any{
+				"iss": "https://oidc.example/" + e.nonce + "/", "aud": []string{"api://AzureADTokenExchange"},
+				"sub": "system:serviceaccount:default:workload", "exp": time.Now().Add(time.Hour).Unix(),
+			}
+			maps.Copy(c, change)
+			return url.Values{"client_assertion": {jwt(c)}}
+		}
+	}
 	for _, test := range []struct {
 		name   string
 		change url.Values // of the form; a nil value removes
@@ -120,7 +131,6 @@ func TestWorkloadIdentityRefuses(t *testing.T) {
 		{"no JWT", url.Values{"client_assertion": {"secret"}}, nil, entraRefusal{401, "invalid_client", 50027, "JWT token is invalid or malformed."}},
 		{"JWT that isn't base64", url.Values{"client_assertion": {"a.?.c"}}, nil, entraRefusal{401, "invalid_client", 50027, "JWT token is invalid or malformed."}},
 		{"JWT that isn't JSON", url.Values{"client_assertion": {"a.AAAA.c"}}, nil, entraRefusal{401, "invalid_client", 50027, "JWT token is invalid or malformed."}},
-		{"assertion of another", url.Values{"client_assertion": {stranger}}, nil, entraRefusal{401, "invalid_client", 700211, "No matching federated identity record found for presented assertion issuer 'https://elsewhere.example/'."}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -130,6 +140,24 @@ func TestWorkloadIdentityRefuses(t *testing.T) {
 				test.spoil(r)
 			}
 			checkEntra(t, do(t, e, r), test.want)
+		})
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*Endpoint) url.Values
+		want   entraRefusal
+	}{
+		{"assertion of another cluster", forge(map[string]any{"iss": "https://elsewhere.example/"}), entraRefusal{401, "invalid_client", 700211, "No matching federated identity record found for presented assertion issuer 'https://elsewhere.example/'."}},
+		{"assertion for another audience", forge(map[string]any{"aud": "https://vault.azure.net"}), entraRefusal{401, "invalid_client", 700212, "presented assertion audience 'https://vault.azure.net'."}},
+		{"assertion for two audiences", forge(map[string]any{"aud": []string{"a", "b"}}), entraRefusal{401, "invalid_client", 700212, "presented assertion audience 'a,b'."}},
+		{"assertion of another service account", forge(map[string]any{"sub": "system:serviceaccount:default:other"}), entraRefusal{401, "invalid_client", 700213, "presented assertion subject 'system:serviceaccount:default:other'."}},
+		{"expired assertion", forge(map[string]any{"exp": 1}), entraRefusal{401, "invalid_client", 700024, "Client assertion is not within its valid time range."}},
+		{"assertion that the cluster hasn't signed", forge(nil), entraRefusal{401, "invalid_client", 700027, "Client assertion failed signature validation."}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			e := NewWorkloadIdentity(&Options{Dir: t.TempDir()})
+			checkEntra(t, do(t, e, workloadRequest(t, inMemory(e), test.change(e))), test.want)
 		})
 	}
 }
@@ -247,7 +275,6 @@ func TestWorkloadIdentityAudience(t *testing.T) {
 	for scope, want := range map[string]string{
 		"https://vault.azure.net/.default":                                            "https://vault.azure.net",
 		"https://vault.azure.net//.default":                                           "https://vault.azure.net/",
-		"https://vault.azure.net/.default/.default":                                   "https://vault.azure.net/.default",
 		"api://my-app/.default":                                                       "api://my-app",
 		"499b84ac-1321-427f-aa17-267ca6975798/.default":                               "499b84ac-1321-427f-aa17-267ca6975798",
 		"https://vault.azure.net/.default openid offline_access profile":              "https://vault.azure.net", // MSAL for Go
@@ -463,9 +490,13 @@ func TestWorkloadIdentityStandsIn(t *testing.T) {
 	runtime.KeepAlive(e)
 }
 
-func TestIssuerOf(t *testing.T) {
+// RFC 7519 has an audience as a text, too.
+func TestReadAssertion(t *testing.T) {
 	t.Parallel()
-	if got, err := issuerOf("x." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"me"}`)) + ".y"); got != "me" || err != nil {
-		t.Errorf("got %q, %v; want me", got, err)
+	for _, aud := range []string{`"you"`, `["you"]`} {
+		got, err := readAssertion("x." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"me","aud":`+aud+`,"exp":1}`)) + ".y")
+		if got.Issuer != "me" || !slices.Equal(got.Audience, []string{"you"}) || got.Expires != 1 || err != nil {
+			t.Errorf("%s: got %+v, %v", aud, got, err)
+		}
 	}
 }

@@ -188,7 +188,7 @@ func TestWorkloadIdentity(t *testing.T) {
 		{name: "claims of two tokens", request: request{EnableCAE: true, Claims: `{"userinfo":{"a":null,"b":{"values":["<&>"]}},"access_token":{"c":{"essential":false}}}`}},
 		{name: "claims of another token", request: request{EnableCAE: true, Claims: `{"id_token":{"auth_time":{"essential":true}}}`}},
 		{name: "trailing slash", request: request{Scopes: []string{"https://entra-slash.example//.default"}}},
-		{name: "suffix twice", request: request{Scopes: []string{"https://entra-twice.example/.default/.default"}}},
+		{name: "suffix twice", request: request{Scopes: []string{"https://entra-twice.example/.default/.default"}}, refused: http.StatusBadRequest},
 		{name: "application ID", request: request{Scopes: []string{"api://00000000-1111-4222-8333-444444444444/.default"}}},
 		{name: "characters with a meaning", request: request{Scopes: []string{"https://entra-a.example/b?c=d&e=f+g%20h;i#jü/.default"}}},
 	} {

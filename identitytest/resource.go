@@ -1,0 +1,40 @@
+package identitytest
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// isResource reports whether Entra can know an application by that name: an application ID URI, such as
+// https://vault.azure.net, or its client ID. A scope, which ends in /.default, is no resource, and asking a host for one is
+// the commonest mistake. Which URIs there are is not for a fake to know: it takes all.
+func isResource(resource string) bool {
+	if isGUID(resource) {
+		return true
+	}
+	u, err := url.Parse(resource)
+	return err == nil && u.Scheme != "" && (u.Host != "" || u.Opaque != "") && !strings.HasSuffix(strings.ToLower(resource), defaultScope)
+}
+
+// isGUID reports whether text is 32 hexadecimal digits in the usual groups.
+func isGUID(text string) bool {
+	groups := strings.Split(text, "-")
+	if len(groups) != 5 {
+		return false
+	}
+	for i, length := range []int{8, 4, 4, 4, 12} {
+		if len(groups[i]) != length || strings.Trim(groups[i], "0123456789abcdefABCDEF") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// unknownResource is how Entra refuses a resource, to whoever asks.
+func unknownResource(resource, tenant string) *entraError {
+	return &entraError{http.StatusBadRequest, "invalid_resource", 500011, "The resource principal named " + resource +
+		" was not found in the tenant named " + tenant + ". This can happen if the application has not been installed by the " +
+		"administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication " +
+		"request to the wrong tenant."}
+}
