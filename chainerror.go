@@ -56,7 +56,7 @@ const maxForeign = 1000
 func (c *Chain) reason(i int, err error) string {
 	text := err.Error()
 	if _, ours := err.(*AuthenticationError); !ours {
-		if text = printable(redactOutput(text)); len(text) > maxForeign {
+		if text = printable(redact(text)); len(text) > maxForeign {
 			text = strings.ToValidUTF8(text[:maxForeign], "") + "…"
 		}
 	}

@@ -196,7 +196,7 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error) {
 	}
 	complaint := s.complaint(exit.stderr)
 	number := entraNumber.FindString(complaint)
-	e.Code, e.Message = number, oneLine(redactOutput(complaint))
+	e.Code, e.Message = number, oneLine(redact(complaint))
 	switch {
 	case a.claims != "":
 		e.what = moreOfTheLogin
@@ -234,14 +234,6 @@ func (s *cli) command(a ask) string {
 		}
 	}
 	return strings.Join(words, " ")
-}
-
-// redactOutput is redact for texts of the tools, whose field for a token is another.
-func redactOutput(text string) string {
-	if strings.Contains(strings.ToLower(text), "accesstoken") {
-		return redacted
-	}
-	return redact(text)
 }
 
 // isGUID reports whether a tenant is named by its ID: two names of one tenant can't be compared.

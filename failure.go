@@ -112,12 +112,12 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	src := t.sender.source
 	success := a.status >= 200 && a.status < 300
 	secrets := slices.Concat(t.secrets, tokensIn(a.body))
-	header := headerWithout(a.header, secrets)
+	hidden, header := newSecretIndex(secrets), headerWithout(a.header, secrets)
 	body, fa := "", parseFault(header, "")
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
-		body = conceal(string(a.body[:min(len(a.body), maxReadBody)]), secrets...)
-		// Each text by itself: one that names a token's field hides nothing else, and the escapes of JSON are gone.
-		fa = parseFault(header, body, func(text string) string { return redact(text, secrets...) })
+		body = hidden.conceal(string(a.body))
+		// Each text by itself: the escapes of JSON are gone.
+		fa = parseFault(header, body, hidden.redact)
 		body = redact(body)
 		if fa.entra == "" { // beyond what was read for people
 			fa.entra = string(entraNumber.Find(a.body))
@@ -177,10 +177,6 @@ func answerer(src source) string {
 
 // maxKeptBody bounds what an error keeps of an answer, since thousands of keys may hold one.
 const maxKeptBody = 16 << 10
-
-// maxReadBody is as far as a refusal is looked into: looking for secrets in a megabyte of escapes takes seconds. It is larger
-// than maxKeptBody by more than the piece of a secret that the cut can leave at the end.
-const maxReadBody = 64 << 10
 
 // rawResponse is what of an answer may be shown: its request without headers, of which one is secret. The body is added
 // for each caller.

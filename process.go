@@ -34,7 +34,7 @@ func (e *exitError) noSuchProgram() bool {
 const (
 	// maxOutput of a program is kept, and maxComplaint of its standard error; the rest is read and thrown away.
 	maxOutput    = maxBody
-	maxComplaint = maxReadBody
+	maxComplaint = maxRedacted
 	// pipesWait is how long a program's own children may hold its output open after it has ended. az is a script that
 	// starts Python. On a machine that is busy with ten times what it can do, a tenth of a second was too short to read
 	// what lay in the pipe.

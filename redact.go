@@ -2,130 +2,78 @@ package identity
 
 import (
 	"encoding/json"
-	"html"
-	"net/url"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 )
 
 // jwtLike finds what may be a token, also one cut in the middle.
 var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
 
-// refreshToken finds a field for one. Entra's errors have its bare name.
-var refreshToken = regexp.MustCompile(`refresh_?token["'\\]*\s*[:=]`)
-
 const redacted = "REDACTED"
 
 // leastKey is the length from which on a text that only may be a secret is taken for one: hiding "1" would hide all numbers.
 const leastKey = 8
 
-// jsonEscape finds those that can stand for a piece of a secret. Two of them make one character beyond U+FFFF.
-var jsonEscape = regexp.MustCompile(`\\(u[dD][89ABab][0-9A-Fa-f]{2}\\u[dD][C-Fc-f][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|["\\/])`)
+// maxRedacted is as far as a text is looked into; the rest is dropped. It is more than any host says and far more than is
+// quoted, and looking into that much takes at most some ten milliseconds, whoever wrote it.
+const maxRedacted = 64 << 10
 
-// unescapeJSON undoes the escapes of a JSON string, wherever in the text they are.
-func unescapeJSON(text string) string {
-	return jsonEscape.ReplaceAllStringFunc(text, func(escape string) string {
-		if r, _, _, err := strconv.UnquoteChar(strings.Replace(escape, `\/`, `/`, 1), '"'); err == nil {
-			return string(r)
-		}
-		var pair string // such escapes are rare, and this is slower
-		if json.Unmarshal([]byte(`"`+escape+`"`), &pair) == nil {
-			return pair
-		}
-		return escape
-	})
+// cutMargin is what a text loses at its end after it was cut at maxRedacted, since the cut may have left less of a secret than
+// is recognised: 11 bytes, of up to 36 each under two layers of escapes.
+const cutMargin = 1 << 10
+
+// maxSecretsFound is how many secrets are replaced one by one. Of a text with more of them nothing is shown.
+const maxSecretsFound = 16
+
+// redact removes from text what must not be shown: secrets, should something echo them, whatever looks like a token, and what
+// a field for one holds. All else stays as it is. It takes time in proportion to the text, of which it reads maxRedacted, and
+// to the secrets, whatever they hold.
+func redact(text string, secrets ...string) string { return newSecretIndex(secrets).redact(text) }
+
+// conceal is redact for texts of our own: only the secrets are removed.
+func conceal(text string, secrets ...string) string { return newSecretIndex(secrets).conceal(text) }
+
+// redact is the function of that name, for many texts.
+func (x *secretIndex) redact(text string) string {
+	return bounded64K(text, func(text string) string { return hideFields(x.hide(text)) })
 }
 
-var percentEscape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+// conceal is the function of that name, for many texts.
+func (x *secretIndex) conceal(text string) string { return bounded64K(text, x.hide) }
 
-// unescapeURL undoes the escapes of a URL, wherever in the text they are, and whatever else is in it.
-func unescapeURL(text string) string {
-	return percentEscape.ReplaceAllStringFunc(text, func(escape string) string {
-		plain, _ := url.PathUnescape(escape) // which is one
-		return plain
-	})
+// bounded64K cuts a text before it is cleaned, and what is clean once more where the cut may have left a piece of a secret.
+func bounded64K(text string, clean func(string) string) string {
+	if len(text) <= maxRedacted {
+		return clean(text)
+	}
+	text = clean(text[:maxRedacted])
+	return strings.ToValidUTF8(text[:max(len(text)-cutMargin, 0)], "") + "…"
 }
 
-// unescapeQuery undoes those of a query, where a plus sign is a blank.
-func unescapeQuery(text string) string { return unescapeURL(strings.ReplaceAll(text, "+", " ")) }
-
-// piece is the length from which on what a text and a secret have in common is no accident.
-const piece = 12
-
-// sharesPiece reports whether text has the secret in it, or a piece of it: servers cut the long values that they repeat.
-func sharesPiece(text, secret string) bool {
-	if len(secret) <= piece {
-		return strings.Contains(text, secret)
-	}
-	// Any piece has in it a block of the text that begins at a multiple of half its length.
-	const block = piece / 2
-	for i := 0; i+block <= len(text); i += block {
-		for from := 0; ; from++ {
-			j := strings.Index(secret[from:], text[i:i+block])
-			if j < 0 {
-				break
-			}
-			if from += j; inCommon(text, i, secret, from) >= piece {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// inCommon is the length of what a has around i and b around j.
-func inCommon(a string, i int, b string, j int) (n int) {
-	for i > 0 && j > 0 && a[i-1] == b[j-1] {
-		i, j = i-1, j-1
-	}
-	for i+n < len(a) && j+n < len(b) && a[i+n] == b[j+n] {
-		n++
-	}
-	return n
-}
-
-// shows reports whether text has the secret or a piece of it in it, plain or under two layers of escapes.
-func shows(text, secret string, layers int) bool {
-	if sharesPiece(text, secret) {
-		return true
-	}
-	if layers == 0 {
-		return false
-	}
-	for _, decode := range []func(string) string{html.UnescapeString, unescapeJSON, unescapeURL, unescapeQuery} {
-		if plain := decode(text); plain != text && shows(plain, secret, layers-1) {
-			return true
-		}
-	}
-	return false
-}
-
-// redact removes from text what must not be shown: secrets, should something echo them, and whatever looks like a token.
-// A text that has a field for a token is not shown at all.
-func redact(text string, secrets ...string) string {
-	text = conceal(text, secrets...)
-	lower := strings.ToLower(text)
-	if strings.Contains(lower, "access_token") || strings.Contains(lower, "refresh") && refreshToken.MatchString(lower) {
+// hide replaces the secrets that are in a text. Where that leaves one under escapes, or a piece of one, nothing of the text is
+// shown.
+func (x *secretIndex) hide(text string) string {
+	found := x.search(text, maxSecretsFound+1)
+	switch {
+	case len(found) == 0:
+		return text
+	case len(found) > maxSecretsFound:
 		return redacted
 	}
-	return jwtLike.ReplaceAllString(text, redacted)
-}
-
-// conceal is redact for texts of our own.
-func conceal(text string, secrets ...string) string {
-	for _, secret := range secrets {
-		secret = strings.TrimSpace(secret) // as it is sent: net/http takes off what is around a header's value
-		if secret == "" {
-			continue
-		}
+	slices.Sort(found) // in the order in which they were given
+	for _, i := range found {
+		secret := x.secrets[i]
 		text = strings.ReplaceAll(text, secret, redacted)
 		if quoted, err := json.Marshal(secret); err == nil {
 			text = strings.ReplaceAll(text, string(quoted[1:len(quoted)-1]), redacted)
 		}
-		if shows(text, secret, 2) {
+		if len(text) > 8*maxRedacted { // of a secret of one letter, which the word for it has, too
 			return redacted
 		}
+	}
+	if len(x.search(text, 1)) > 0 {
+		return redacted
 	}
 	return text
 }

@@ -146,22 +146,25 @@ func (s *sender) acquire(ctx context.Context, a ask, counts *tally) (g grant, er
 // keep remembers the secrets of a request, which are not to be shown from now on: its own, and
 // what the endpoint's URL has in its query beside our parameters, which may be a key to it.
 func (t *trial) keep(r request) {
-	if r.secret != "" {
-		t.hide(r.secret)
+	known, fresh := map[string]bool{"": true}, []string(nil)
+	for _, secret := range t.secrets {
+		known[secret] = true
 	}
+	hide := func(secret string) {
+		if !known[secret] {
+			known[secret] = true
+			fresh = append(fresh, secret)
+		}
+	}
+	hide(r.secret)
 	for name, values := range r.url.Query() {
 		for _, value := range values {
 			if !isShown(name) && len(value) >= leastKey {
-				t.hide(value)
+				hide(value)
 			}
 		}
 	}
-}
-
-func (t *trial) hide(secret string) {
-	if !slices.Contains(t.secrets, secret) {
-		t.secrets = append(slices.Clip(t.secrets), secret)
-	}
+	t.secrets = append(slices.Clip(t.secrets), fresh...) // others have a slice of the old ones
 }
 
 // send is one try.

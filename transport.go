@@ -139,12 +139,19 @@ func secretsOf(req *http.Request) []string {
 	return secrets
 }
 
-// headerWithout copies an answer's header without secrets, should the host repeat one there.
+// headerWithout copies an answer's header without secrets, should the host repeat one there. It looks into maxRedacted bytes; of
+// values beyond them only the names stay.
 func headerWithout(h http.Header, secrets []string) http.Header {
+	hidden, left := newSecretIndex(secrets), maxRedacted
 	clean := make(http.Header, len(h))
 	for name, values := range h {
 		for _, value := range values {
-			clean.Add(name, redact(value, secrets...))
+			if left -= len(value); left >= 0 {
+				value = hidden.redact(value)
+			} else {
+				value = redacted
+			}
+			clean.Add(name, value)
 		}
 	}
 	return clean
@@ -160,17 +167,23 @@ func errorWithout(err error, secrets []string) error {
 
 // reveals reports whether a secret is in an error or in one that it wraps: in the text, or in fields, which %#v prints.
 func reveals(err error, secrets []string) bool {
+	left := 4 * maxRedacted
+	return newSecretIndex(secrets).inError(err, &left)
+}
+
+// inError is reveals for what is left to be looked into. An error with more to it is taken for one that does.
+func (x *secretIndex) inError(err error, left *int) bool {
 	for _, text := range []string{err.Error(), fmt.Sprintf("%#v", err)} {
-		if redact(text, secrets...) != text {
+		if *left -= len(text) + 1; *left < 0 || x.redact(text) != text {
 			return true
 		}
 	}
-	switch x := err.(type) {
+	switch e := err.(type) {
 	case interface{ Unwrap() error }:
-		inner := x.Unwrap()
-		return inner != nil && reveals(inner, secrets)
+		inner := e.Unwrap()
+		return inner != nil && x.inError(inner, left)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(x.Unwrap(), func(inner error) bool { return inner != nil && reveals(inner, secrets) })
+		return slices.ContainsFunc(e.Unwrap(), func(inner error) bool { return inner != nil && x.inError(inner, left) })
 	}
 	return false
 }

@@ -114,7 +114,7 @@ var toolMutations = []mutation{
 		name:  "az's message may show a token",
 		harm:  "the developer's token stands in the log",
 		file:  "cli.go",
-		old:   `e.Code, e.Message = number, oneLine(redactOutput(complaint))`,
+		old:   `e.Code, e.Message = number, oneLine(redact(complaint))`,
 		new:   `e.Code, e.Message = number, oneLine(complaint)`,
 		tests: "TestNoSecretIsSeen",
 	},
