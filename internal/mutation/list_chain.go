@@ -29,7 +29,7 @@ var chainMutations = []mutation{
 		name:  "a chain's error may show a token of a foreign credential's error",
 		harm:  "it stands in the log",
 		file:  "chainerror.go",
-		old:   `text = printable(redactOutput(text))`,
+		old:   `text = printable(redact(text))`,
 		new:   `text = printable(text)`,
 		tests: "TestChainErrorOfOthers|TestDefaultCanary",
 	},
