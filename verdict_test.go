@@ -379,7 +379,7 @@ func TestWorkloadIdentityProxy(t *testing.T) {
 		}
 	})
 	bubbleIn(t, "its number is far behind", func(t *testing.T) {
-		for _, ahead := range []int{1000, maxReadBody + 1000} {
+		for _, ahead := range []int{1000, maxRedacted + 1000} {
 			n := 0
 			e, _ := mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
 				n++
