@@ -43,9 +43,9 @@ func TestCampaign(t *testing.T) {
 	case *campaignSeed != 0:
 		days = 1
 	case days == 0 && testing.Short():
-		days = 5
+		days = 3
 	case days == 0:
-		days = 20
+		days = 10
 	}
 	var mu sync.Mutex
 	total := map[string]int{}
