@@ -146,10 +146,11 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		e.failures, e.err, e.cooling, e.light = 0, nil, time.Time{}, false
 		e.granted++
 		if valid != nil && !valid.doubted() && !f.forced && g.expiresOn.Before(before.token.ExpiresOn) {
-			g.token, g.expiresOn, g.refreshIn = before.token.Token, before.token.ExpiresOn, 0 // the one that lasts longer stays
+			g.token, g.expiresOn, g.refreshIn, g.ofUser = before.token.Token, before.token.ExpiresOn, 0, before.ofUser // the one that lasts longer stays
 		}
 		h := newHeld(g, before, now)
 		e.held.Store(h)
+		o.ofUser = g.ofUser && (before == nil || !before.ofUser)
 		o.changed = before == nil || before.token.Token != g.token
 		f.result = result{h.token, o.changed}
 		o.expires, o.next = h.token.ExpiresOn, h.token.RefreshOn

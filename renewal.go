@@ -12,6 +12,7 @@ type held struct {
 	token    azcore.AccessToken
 	due      time.Time  // until then a caller gets the token without looking any further; by the wall clock, never after ExpiresOn
 	again    *time.Time // not beyond this, either: the end of a cool-down, or of the time for a renewal, monotonic; nil, in most hits, for none
+	ofUser   bool       // the token is a person's where it should be a managed identity's
 	expiring time.Time  // ExpiresOn less 5 minutes for a token that lived over 10 when it came; otherwise ExpiresOn
 }
 
@@ -104,6 +105,7 @@ func newHeld(g grant, before *held, now time.Time) *held {
 		token:    azcore.AccessToken{Token: g.token, ExpiresOn: g.expiresOn, RefreshOn: renewAt},
 		due:      renewAt,
 		expiring: g.expiresOn,
+		ofUser:   g.ofUser,
 	}
 	switch {
 	case repeated && before.token.ExpiresOn.Equal(g.expiresOn) && !before.doubted():

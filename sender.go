@@ -327,6 +327,7 @@ func (t *trial) judge(a answer) *failure {
 		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + redact(got, t.secrets...) + ": is the identity assigned, and does this host support selecting one?"
 		return f
 	}
+	g.ofUser = src.host() != HostCloudShell && claimsOf(g.token).ofUser()
 	t.grant, t.granted = g, true
 	return nil
 }

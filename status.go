@@ -13,7 +13,7 @@ type Status struct {
 	Host      Host             `json:"host"`               // whose endpoint is asked
 	Reason    string           `json:"reason"`             // why that one: what [Detect] says, or the option that names it
 	Endpoint  string           `json:"endpoint"`           // its token endpoint, without query
-	Identity  string           `json:"identity,omitempty"` // the one that is asked for, such as "client ID 1234…"; "" means the host's default
+	Identity  string           `json:"identity,omitempty"` // the one that is asked for, such as "client ID 1234…"; "" means the host's default, "a signed-in user" that it gave such tokens
 	Resources []ResourceStatus `json:"resources"`          // what tokens were asked for, by name
 }
 
@@ -45,25 +45,34 @@ func (c *Credential) Status() Status {
 		return Status{Resources: []ResourceStatus{}}
 	}
 	src := c.sender.source
-	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.endpoint(), Resources: c.tokens.status(c.view.identity, c.variants != nil)}
+	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.endpoint()}
+	var ofUser bool
+	s.Resources, ofUser = c.tokens.status(c.view.identity, c.variants != nil)
 	if id := src.identity(); id != nil {
 		s.Identity = describeID(id)
+	} else if ofUser {
+		s.Identity = "a signed-in user"
 	}
 	return s
 }
 
-// status lists the entries of one identity, in order. With variants, the keys have them before the resource.
-func (c *cache) status(identity string, variants bool) []ResourceStatus {
+// status lists the entries of one identity, in order, and says whether one of their tokens is a person's where it should be a
+// managed identity's. With variants, the keys have them before the resource.
+func (c *cache) status(identity string, variants bool) (list []ResourceStatus, ofUser bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	list := []ResourceStatus{} // not nil, which would be null in JSON
+	list = []ResourceStatus{} // not nil, which would be null in JSON
 	for key, item := range c.store.Items() {
 		rest, ok := strings.CutPrefix(key, identity)
 		if !ok {
 			continue
 		}
-		s := item.Object.(*entry).status(now)
+		e := item.Object.(*entry)
+		s := e.status(now)
+		if h := e.held.Load(); h != nil && h.ofUser {
+			ofUser = true
+		}
 		if variants {
 			var cae string
 			s.TenantID, rest, _ = strings.Cut(rest, "\n")
@@ -76,7 +85,7 @@ func (c *cache) status(identity string, variants bool) []ResourceStatus {
 	slices.SortFunc(list, func(a, b ResourceStatus) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.TenantID, b.TenantID), compareBool(a.EnableCAE, b.EnableCAE))
 	})
-	return list
+	return list, ofUser
 }
 
 // status is called under cache.mu.

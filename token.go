@@ -19,6 +19,7 @@ type grant struct {
 	expiresOn time.Time     // wall clock, UTC
 	refreshIn time.Duration // from the time of the answer; 0 if the host didn't say
 	echo      echo          // what the answer says of the identity beside the token
+	ofUser    bool          // it is a person's, on a host whose tokens should be a managed identity's
 }
 
 // echo holds the fields by which an answer names the identity it is for, "" where absent.
@@ -238,11 +239,17 @@ func isOAuth(body []byte) bool {
 // jwtClaims are the claims that tell whose token it is. They are read without verifying the signature, which only the
 // resource can do: they serve to report and to notice a mistake, never to decide what somebody may do.
 type jwtClaims struct {
-	Exp   json.RawMessage `json:"exp"`
-	AppID json.RawMessage `json:"appid"`     // client ID in a v1 token
-	Azp   json.RawMessage `json:"azp"`       // client ID in a v2 token
-	OID   json.RawMessage `json:"oid"`       // object ID
-	MIRID json.RawMessage `json:"xms_mirid"` // resource ID
+	Exp    json.RawMessage `json:"exp"`
+	AppID  json.RawMessage `json:"appid"`     // client ID in a v1 token
+	Azp    json.RawMessage `json:"azp"`       // client ID in a v2 token
+	OID    json.RawMessage `json:"oid"`       // object ID
+	Sub    json.RawMessage `json:"sub"`       // the same, in an application's token
+	MIRID  json.RawMessage `json:"xms_mirid"` // resource ID, for Microsoft's own resources
+	IDType json.RawMessage `json:"idtyp"`     // "app", "user"
+	UPN    json.RawMessage `json:"upn"`       // of a person
+	Scopes json.RawMessage `json:"scp"`       // what a person has allowed; applications have roles
+
+	readable bool
 }
 
 // claimsOf reads a JWT's claims. Some tokens are opaque: then there are none.
@@ -255,29 +262,51 @@ func claimsOf(token string) (c jwtClaims) {
 	if err != nil || json.Unmarshal(payload, &c) != nil {
 		return jwtClaims{}
 	}
+	c.readable = bytes.HasPrefix(bytes.TrimSpace(payload), []byte{'{'})
 	return c
 }
 
+// ofUser reports whether a token is a person's.
+func (c jwtClaims) ofUser() bool {
+	if kind := text(c.IDType); kind != "" {
+		return strings.EqualFold(kind, "user")
+	}
+	return text(c.UPN) != "" || text(c.Scopes) != ""
+}
+
 // mismatch compares the identity that was asked for with all that the answer and the token say of theirs. It returns
-// the identity that came back, or "" when nothing contradicts: silence is no contradiction.
+// the identity that came back, or "" when nothing contradicts.
 //
-// With mustEcho silence of the answer itself is one: older agents of Azure Arc ignore selectors.
+// A token that can't be read, in an answer that names nobody, passes: not every resource lets others read its tokens. With
+// mustEcho it doesn't, because older agents of Azure Arc ignore selectors. One that can be read names its client ID and object
+// ID wherever it comes from Entra, and one that doesn't is refused. It names its resource ID for Microsoft's own resources only
+// (MicrosoftDocs/azure-docs#96027), so that silence on that passes, too. A person is never the identity that was selected.
 func mismatch(id ID, g grant, mustEcho bool) (got string) {
 	if id == nil {
 		return ""
 	}
 	claims := claimsOf(g.token)
-	var said []string // the echo first
+	var echoes, named []string
 	switch id.(type) {
 	case ClientID:
-		said = []string{g.echo.clientID, text(claims.AppID), text(claims.Azp)}
+		echoes, named = []string{g.echo.clientID}, []string{text(claims.AppID), text(claims.Azp)}
 	case ObjectID:
-		said = []string{g.echo.objectID, g.echo.principalID, text(claims.OID)}
+		echoes, named = []string{g.echo.objectID, g.echo.principalID}, []string{text(claims.OID)}
+		if cmp.Or(append(echoes, named...)...) == "" {
+			named = []string{text(claims.Sub)}
+		}
 	case ResourceID:
-		said = []string{g.echo.resourceID, text(claims.MIRID)}
+		echoes, named = []string{g.echo.resourceID}, []string{text(claims.MIRID)}
 	}
-	if mustEcho && said[0] == "" {
+	_, byResource := id.(ResourceID)
+	said := append(echoes, named...)
+	switch {
+	case mustEcho && echoes[0] == "":
 		return "an identity that the answer doesn't name"
+	case claims.ofUser():
+		return "a signed-in user, who is no managed identity"
+	case claims.readable && !byResource && cmp.Or(said...) == "":
+		return "an identity that neither the answer nor the token names"
 	}
 	want := normalID(id.String())
 	for _, s := range said {

@@ -362,7 +362,11 @@ func TestClaimsOf(t *testing.T) {
 
 func TestMismatch(t *testing.T) {
 	t.Parallel()
-	const other = "99999999-2222-3333-4444-555555555555"
+	const (
+		other   = "99999999-2222-3333-4444-555555555555"
+		unnamed = "an identity that neither the answer nor the token names"
+		person  = "a signed-in user, who is no managed identity"
+	)
 	v1 := jwtOf(`{"appid":"` + guid + `","oid":"` + guid + `","sub":"` + guid + `","xms_mirid":"` + identityID + `"}`)
 	v1Other := jwtOf(`{"appid":"` + other + `","oid":"` + other + `","xms_mirid":"` + identityID + `x"}`)
 	v2 := jwtOf(`{"azp":"` + guid + `"}`)
@@ -389,7 +393,36 @@ func TestMismatch(t *testing.T) {
 		{"client ID, object ID differs", ClientID(guid), jwtOf(`{"appid":"` + guid + `","oid":"` + other + `"}`), echo{objectID: other}, ""},
 		{"client ID that is a prefix", ClientID(guid), jwtOf(`{"appid":"` + guid + `0"}`), echo{}, guid + "0"},
 		{"client ID, claim is a number", ClientID(guid), jwtOf(`{"appid":42}`), echo{}, "42"},
-		{"client ID, claim is null", ClientID(guid), jwtOf(`{"appid":null}`), echo{}, ""},
+		{"client ID, claim is null", ClientID(guid), jwtOf(`{"appid":null}`), echo{}, unnamed},
+		{"client ID, claim is null, echo", ClientID(guid), jwtOf(`{"appid":null}`), echo{clientID: guid}, ""},
+		{"client ID, no claim", ClientID(guid), jwtOf(`{"oid":"` + guid + `","sub":"` + guid + `","xms_mirid":"` + identityID + `"}`), echo{objectID: guid, principalID: guid, resourceID: identityID}, unnamed},
+		{"client ID, no claim but an echo", ClientID(guid), jwtOf(`{"oid":"` + other + `"}`), echo{clientID: guid}, ""},
+		{"client ID, appid and azp differ", ClientID(guid), jwtOf(`{"appid":"` + guid + `","azp":"` + other + `"}`), echo{}, other},
+		{"client ID, no claims at all", ClientID(guid), jwtOf(`{}`), echo{}, unnamed},
+		{"client ID, a JWT whose claims are none", ClientID(guid), jwtOf(`null`), echo{}, ""},
+		{"client ID, a list of claims", ClientID(guid), jwtOf(`["appid"]`), echo{}, ""},
+		{"client ID, an encrypted token", ClientID(guid), "a.b.c.d.e", echo{}, ""},
+		{"client ID, an application", ClientID(guid), jwtOf(`{"appid":"` + guid + `","idtyp":"app","oid":"` + other + `"}`), echo{}, ""},
+		{"client ID, an application with a user's claims", ClientID(guid), jwtOf(`{"appid":"` + guid + `","idtyp":"app","upn":"u","scp":"s"}`), echo{}, ""},
+		{"client ID, a user of that application", ClientID(guid), jwtOf(`{"appid":"` + guid + `","idtyp":"user"}`), echo{clientID: guid}, person},
+		{"client ID, a user by name", ClientID(guid), jwtOf(`{"appid":"` + guid + `","upn":"dev@contoso.example"}`), echo{}, person},
+		{"client ID, a user by what was allowed", ClientID(guid), jwtOf(`{"azp":"` + guid + `","scp":"user_impersonation"}`), echo{}, person},
+		{"client ID, nothing allowed", ClientID(guid), jwtOf(`{"azp":"` + guid + `","scp":"","upn":null,"idtyp":""}`), echo{}, ""},
+		{"object ID, sub instead of oid", ObjectID(guid), jwtOf(`{"sub":"` + guid + `","appid":"` + other + `"}`), echo{}, ""},
+		{"object ID, another's sub instead of oid", ObjectID(guid), jwtOf(`{"sub":"` + other + `","appid":"` + other + `"}`), echo{}, other},
+		{"object ID, another's sub beside oid", ObjectID(guid), jwtOf(`{"sub":"` + other + `","oid":"` + guid + `"}`), echo{}, ""},
+		{"object ID, another's sub beside an echo", ObjectID(guid), jwtOf(`{"sub":"` + other + `"}`), echo{principalID: guid}, ""},
+		{"object ID, another's oid beside sub", ObjectID(guid), jwtOf(`{"sub":"` + guid + `","oid":"` + other + `"}`), echo{}, other},
+		{"object ID, neither oid nor sub", ObjectID(guid), jwtOf(`{"appid":"` + other + `"}`), echo{clientID: other}, unnamed},
+		{"object ID, neither but object_id", ObjectID(guid), jwtOf(`{"appid":"` + other + `"}`), echo{objectID: guid}, ""},
+		{"object ID, neither but principal_id", ObjectID(guid), jwtOf(`{"appid":"` + other + `"}`), echo{principalID: strings.ToUpper(guid)}, ""},
+		{"object ID, object_id and principal_id differ", ObjectID(guid), v1, echo{objectID: guid, principalID: other}, other},
+		{"object ID, a user's", ObjectID(guid), jwtOf(`{"oid":"` + guid + `","idtyp":"User"}`), echo{objectID: guid}, person},
+		{"object ID, a user's sub", ObjectID(guid), jwtOf(`{"sub":"` + guid + `","scp":"s"}`), echo{}, person},
+		{"resource ID, no claim, as with other resources than Microsoft's", ResourceID(identityID), jwtOf(`{"appid":"` + other + `","oid":"` + other + `"}`), echo{}, ""},
+		{"resource ID, no claim but an echo", ResourceID(identityID), jwtOf(`{"appid":"` + other + `"}`), echo{resourceID: identityID}, ""},
+		{"resource ID, a user's", ResourceID(identityID), jwtOf(`{"appid":"` + other + `","idtyp":"user"}`), echo{resourceID: identityID}, person},
+		{"resource ID, a user's, no echo", ResourceID(identityID), jwtOf(`{"upn":"u"}`), echo{}, person},
 		{"object ID", ObjectID(guid), v1, echo{}, ""},
 		{"object ID, another", ObjectID(guid), v1Other, echo{}, other},
 		{"object ID, client ID differs", ObjectID(guid), jwtOf(`{"oid":"` + guid + `","appid":"` + other + `"}`), echo{clientID: other}, ""},
@@ -412,6 +445,10 @@ func TestMismatch(t *testing.T) {
 			t.Parallel()
 			if got := mismatch(tt.id, grant{token: tt.token, echo: tt.echo}, false); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			// Where the answer must name it, silence doesn't pass, and nothing else does that doesn't without.
+			if got := mismatch(tt.id, grant{token: tt.token, echo: tt.echo}, true); tt.want != "" && got == "" {
+				t.Errorf("with an echo demanded it passes, want %q", tt.want)
 			}
 		})
 	}

@@ -230,6 +230,8 @@ func FuzzClaims(f *testing.F) {
 	f.Add(jwtOf(`{"appid":"\u017f\u212a"}`), "sk", "SK")
 	f.Add(jwtOf(`{"appid":"`+jwtOf("{}")+`"}`), "a", "eyJhbGciOiJub25lIn0.e30.s")
 	f.Add(strings.Replace(jwtOf(`{"appid":"a"} `), ".c2ln", "==.c2ln", 1), "a", "")
+	f.Add(jwtOf(`{"sub":"a","appid":"b"}`), "a", "")
+	f.Add(jwtOf(`{"sub":"a","idtyp":"user","scp":"s"}`), "a", "a")
 	f.Add("0", "0", " ") // a name of blanks is a name, and was taken for none
 	f.Add(jwtOf(`{"oid":"\u0000","azp":"\u200b"}`), "0", "\x01")
 	f.Add("..", "", "a")
@@ -239,12 +241,14 @@ func FuzzClaims(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token, id, echoed string) {
 		claims := claimsOf(token)
 		var want map[string]json.RawMessage
+		readable := false
 		if parts := strings.Split(token, "."); len(parts) == 3 {
 			if payload, ok := slowBase64(parts[1]); ok {
-				want, _ = lastFields(payload, "exp", "appid", "azp", "oid", "xms_mirid")
+				want, readable = lastFields(payload, "exp", "appid", "azp", "oid", "xms_mirid", "sub", "idtyp", "upn", "scp")
+				readable = readable && strings.TrimSpace(string(payload)) != "null"
 			}
 		}
-		for name, raw := range map[string]json.RawMessage{"exp": claims.Exp, "appid": claims.AppID, "azp": claims.Azp, "oid": claims.OID, "xms_mirid": claims.MIRID} {
+		for name, raw := range map[string]json.RawMessage{"exp": claims.Exp, "appid": claims.AppID, "azp": claims.Azp, "oid": claims.OID, "xms_mirid": claims.MIRID, "sub": claims.Sub, "idtyp": claims.IDType, "upn": claims.UPN, "scp": claims.Scopes} {
 			if !bytes.Equal(raw, want[name]) {
 				t.Errorf("claim %s is %q, want %q", name, raw, want[name])
 			}
@@ -269,6 +273,11 @@ func FuzzClaims(f *testing.F) {
 		}
 
 		g := grant{token: token, echo: echo{echoed, echoed, "", echoed}}
+		subject := "" // stands in for what is nowhere else
+		if echoed == "" && text(want["oid"]) == "" {
+			subject = text(want["sub"])
+		}
+		person := strings.EqualFold(text(want["idtyp"]), "user") || text(want["idtyp"]) == "" && text(want["upn"])+text(want["scp"]) != ""
 		if got := mismatch(nil, g, true); got != "" {
 			t.Errorf("nobody asked, got %q", got)
 		}
@@ -277,10 +286,13 @@ func FuzzClaims(f *testing.F) {
 			said []string
 		}{
 			{ClientID(id), []string{echoed, text(want["appid"]), text(want["azp"])}},
-			{ObjectID(id), []string{echoed, text(want["oid"])}},
+			{ObjectID(id), []string{echoed, text(want["oid"]), subject}},
 			{ResourceID(id), []string{echoed, text(want["xms_mirid"])}},
 		} {
-			contradicted := false
+			contradicted := person
+			if _, byResource := ask.id.(ResourceID); readable && !byResource && strings.Join(ask.said, "") == "" {
+				contradicted = true
+			}
 			for _, s := range ask.said {
 				contradicted = contradicted || s != "" && !slowlySameID(s, id)
 			}

@@ -1408,7 +1408,8 @@ func TestWorkloadIdentityCheck(t *testing.T) {
 		{"appid", false, jwtOf(`{"appid":"` + podClient + `"}`), true},
 		{"appid, by option", true, jwtOf(`{"appid":"` + podClient + `"}`), true},
 		{"azp", false, jwtOf(`{"azp":"` + podClient + `"}`), true},
-		{"neither", false, jwtOf(`{"oid":"x"}`), true},
+		{"neither", false, jwtOf(`{"oid":"` + otherTenant + `"}`), false},
+		{"a user of it", false, jwtOf(`{"azp":"` + podClient + `","scp":"s"}`), false},
 		{"opaque", false, "opaque", true},
 		{"another appid", false, jwtOf(`{"appid":"` + otherTenant + `"}`), false},
 		{"another appid, by option", true, jwtOf(`{"appid":"` + otherTenant + `"}`), false},
@@ -1431,7 +1432,14 @@ func TestWorkloadIdentityCheck(t *testing.T) {
 				if !errors.Is(e, ErrIdentityMismatch) || took != 0 || e.Attempts != 1 {
 					t.Errorf("got %v after %v, want ErrIdentityMismatch at once", e, took)
 				}
-				wantErrorText(t, e, "client ID "+podClient, otherTenant)
+				got := otherTenant
+				switch tt.name {
+				case "neither":
+					got = "an identity that neither the answer nor the token names"
+				case "a user of it":
+					got = "a signed-in user"
+				}
+				wantErrorText(t, e, "client ID "+podClient, got)
 				if strings.Contains(fmt.Sprintf("%+v", e), tt.token) {
 					t.Error("the error has the token")
 				}
