@@ -187,8 +187,8 @@ var transportMutations = []mutation{
 		name:  "Status shows the endpoint's query",
 		harm:  "a health page publishes a key that is in it",
 		file:  "status.go",
-		old:   `Endpoint: src.endpoint(),`,
-		new:   `Endpoint: src.address(),`,
+		old:   `Endpoint: src.endpoint()}`,
+		new:   `Endpoint: src.address()}`,
 		tests: "TestStatusShowsNoQuery",
 	},
 	{
