@@ -13,6 +13,29 @@ func detectAppService(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envEndpoint), envEndpoint + " and " + envHeader + " are set", env.has(envEndpoint, envHeader)
 }
 
+// envDisableMSI is an app setting, which App Service has in the environment, too.
+const envDisableMSI = "WEBSITE_DISABLE_MSI"
+
+// appWithoutIdentity says why an app has no variables of a host: the platforms set them only where there is an identity. It
+// is "" elsewhere.
+//
+// https://learn.microsoft.com/azure/app-service/overview-managed-identity
+// https://learn.microsoft.com/azure/container-apps/environment-variables#built-in-environment-variables
+func appWithoutIdentity(env environment) string {
+	for _, app := range []struct{ variable, platform string }{
+		{"WEBSITE_SITE_NAME", "App Service"}, {"CONTAINER_APP_NAME", "Container Apps"}, {"CONTAINER_APP_JOB_NAME", "Container Apps"},
+	} {
+		switch {
+		case !env.has(app.variable) || env.has(envEndpoint):
+		case env.has(envDisableMSI):
+			return envEndpoint + " is not set. " + app.variable + " says that this is " + app.platform + ", where " + envDisableMSI + " switches the token endpoint off"
+		default:
+			return envEndpoint + " is not set. " + app.variable + " says that this is " + app.platform + ", which sets it where the app has an identity: assign one"
+		}
+	}
+	return ""
+}
+
 // appService is the token endpoint of App Service and its kin.
 //
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
@@ -62,12 +85,16 @@ func (s *appService) notAssigned(status int, f fault) bool {
 
 func (s *appService) hint(_ ask, status int, f fault) string {
 	switch {
+	case status == noAnswer && s.env.has(envDisableMSI):
+		return envDisableMSI + " is set, which switches this app's token endpoint off"
 	case status == noAnswer:
 		return s.silentHint(envEndpoint)
 	case s.notAssigned(status, f) && s.id != nil:
-		return "is " + describeID(s.id) + " assigned to this app?"
+		return "is " + describeID(s.id) + " assigned to this app (on Container Apps: and not withheld by identitySettings)?"
 	case s.notAssigned(status, f):
-		return "is the system-assigned identity of this app switched on? Set CredentialOptions.ID to choose a user-assigned one"
+		return "is the system-assigned identity of this app switched on (on Container Apps: and not withheld by identitySettings)? Set CredentialOptions.ID to choose a user-assigned one"
+	case status == http.StatusInternalServerError && !f.fromEntra():
+		return "App Service says this of a wrong resource, too: is the scope right, down to a slash at its end?"
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return "does " + envEndpoint + " name this app's token endpoint?"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

@@ -294,6 +294,8 @@ func (s *arc) hint(_ ask, status int, f fault) string {
 		return "is " + describeID(s.id) + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
 	case s.notAssigned(status, f):
 		return "is this server connected (azcmagent show), and its system-assigned identity there?"
+	case status >= http.StatusInternalServerError && !f.fromEntra():
+		return "is this server connected (azcmagent show)? One that was offline for months has to be connected anew"
 	case status == http.StatusUnauthorized:
 		return "the agent refused the key that it had just written: is more than one agent installed here?"
 	}

@@ -1690,7 +1690,7 @@ func TestArcRefusals(t *testing.T) {
 		{"no system-assigned identity", 404, "arc/identity-not-found.json", nil, nil,
 			`identity: Azure Arc: 404 identity_not_found "Identity not found"` + rest + ": is this server connected (azcmagent show), and its system-assigned identity there?", ErrIdentityNotFound, "identity_not_found", "Identity not found", ""},
 		{"a header is missing", 400, "arc/metadata-missing.json", nil, ClientID(guid),
-			`identity: Azure Arc: 400 invalid_request "Required metadata header not specified"` + rest, nil, "invalid_request", "Required metadata header not specified", ""},
+			`identity: Azure Arc: 400 invalid_request "Required metadata header not specified"` + rest + ": the request came without the header Metadata that it was made with: did a policy or the Transport in CredentialOptions remove it?", nil, "invalid_request", "Required metadata header not specified", ""},
 		{"another 404", 404, `{"error":"not_found","error_description":"no such path"}`, nil, ClientID(guid),
 			`identity: Azure Arc: 404 not_found "no such path"` + rest, nil, "not_found", "no such path", ""},
 		{"Entra's refusal", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: x","error_codes":[500011],"correlation_id":"` + cor + `"}`, nil, nil,
@@ -1698,7 +1698,7 @@ func TestArcRefusals(t *testing.T) {
 		{"throttled", 429, `{"error":"too_many_requests","error_description":"Too many requests"}`, nil, nil,
 			`identity: Azure Arc: 429 too_many_requests "Too many requests"` + rest, ErrThrottled, "too_many_requests", "Too many requests", ""},
 		{"server error", 500, `{"error":"server_error","error_description":"Failed to retrieve a token"}`, nil, nil,
-			`identity: Azure Arc: 500 server_error "Failed to retrieve a token"` + rest, nil, "server_error", "Failed to retrieve a token", ""},
+			`identity: Azure Arc: 500 server_error "Failed to retrieve a token"` + rest + ": is this server connected (azcmagent show)? One that was offline for months has to be connected anew", nil, "server_error", "Failed to retrieve a token", ""},
 	} {
 		for _, step := range arcSteps {
 			t.Run(tt.name+" at the "+step.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package identity
 import (
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // HostAzureML is Azure Machine Learning compute. The legacy App Service of api-version 2017-09-01 sets the same variables,
@@ -76,6 +77,8 @@ func (s *azureML) hint(_ ask, status int, f fault) string {
 		return fmt.Sprintf("is %s assigned to this compute or app?", describeID(s.id))
 	case s.notAssigned(status, f):
 		return "has this compute or app a system-assigned identity? Set CredentialOptions.ID to a ClientID to choose a user-assigned one"
+	case status == http.StatusBadRequest && !f.structured && !f.fromEntra() && !strings.HasPrefix(f.message, "<"): // text is Azure ML's, a page is not
+		return "has this compute an identity? Without one, and with single sign-on, it asks for the token of the user who is signed in to it"
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return "does " + envMSI + " name the token endpoint?"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

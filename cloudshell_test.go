@@ -244,7 +244,7 @@ func TestCloudShellRefusals(t *testing.T) {
 		{"audience not supported", 400, "cloudshell/audience-not-supported.json", nil, nil,
 			who + `400 AudienceNotSupported "` + not + `"` + rest + ": Cloud Shell has tokens for some resources only; az account get-access-token may have one for this", nil, "AudienceNotSupported", not, ""},
 		{"another code", 400, `{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, nil,
-			who + `400 BadRequest "Required metadata header not specified"` + rest, nil, "BadRequest", "Required metadata header not specified", ""},
+			who + `400 BadRequest "Required metadata header not specified"` + rest + ": the request came without the header Metadata that it was made with: did a policy or the Transport in CredentialOptions remove it?", nil, "BadRequest", "Required metadata header not specified", ""},
 		{"a page with 400", 400, "<html>Bad Request</html>", nil, nil,
 			who + `400 "<html>Bad Request</html>"` + rest, nil, "", "<html>Bad Request</html>", ""},
 		{"404 without a word", 404, "", nil, nil,

@@ -92,8 +92,6 @@ func (s *containerInstances) hint(_ ask, status int, f fault) string {
 		return "is " + describeID(s.id) + " the principal ID of an identity that is assigned to this container group?"
 	case s.notAssigned(status, f):
 		return "has this container group a system-assigned identity? Set CredentialOptions.ID to the ObjectID of a user-assigned one"
-	case f.code == "SecretHeaderNotFound":
-		return "something between this process and the endpoint removed the Secret header: a policy in CredentialOptions?"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return "the endpoint refused " + envHeader + ": was the variable changed?"
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -143,6 +144,13 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	if f.hint = src.hint(t.ask, a.status, fa); !ours {
 		f.hint = "something answers in the place of " + answerer(src) + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
 	}
+	lost, _ := t.lost.Load().(string)
+	if lost = cmp.Or(lost, fa.misses()); a.status < 400 || a.status >= 500 || a.status == http.StatusTooManyRequests {
+		lost = ""
+	}
+	if lost != "" {
+		f.hint = "the request came without the header " + lost + " that it was made with: did a policy or the Transport in CredentialOptions remove it?"
+	}
 	switch {
 	case a.redirects() && ours:
 		f.what = "a redirect, which is not followed"
@@ -155,7 +163,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	case a.status == http.StatusTooManyRequests:
 		f.reason = ErrThrottled
 		t.tally.throttled.Add(1)
-	case src.notAssigned(a.status, fa) || fa.noSuchClient():
+	case lost == "" && src.notAssigned(a.status, fa) || fa.noSuchClient():
 		f.reason = ErrIdentityNotFound
 	}
 	if ours && !success && !a.redirects() && fa.code == "" && fa.message == "" {

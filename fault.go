@@ -24,6 +24,18 @@ func (f fault) each(change func(string) string) fault {
 // fromEntra reports whether the failure was Entra's and not the host's: then it has an AADSTS number.
 func (f fault) fromEntra() bool { return f.entra != "" }
 
+// misses is the header that the host says the request has to have, "" if it says nothing of one. IMDS and its kin have no
+// code of their own for it, and the same words whatever the code: without them it would be the identity that is missing.
+func (f fault) misses() string {
+	switch {
+	case f.code == "SecretHeaderNotFound":
+		return "Secret"
+	case f.code == "bad_request_102" || strings.Contains(strings.ToLower(f.message), "metadata header"):
+		return "Metadata"
+	}
+	return ""
+}
+
 var digits = regexp.MustCompile(`\d{1,10}`) // [500011], or "[500011]"
 
 // parseFault reads an error body:

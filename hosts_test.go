@@ -1187,7 +1187,8 @@ var errorBodies = []errorBody{
 	// https://github.com/Azure/azure-rest-api-specs, imds 2023-07-01
 	{"IMDS", "not assigned", 400, `{"error":"invalid_request","error_description":"Identity not found"}`, nil, "invalid_request", "Identity not found", "", ErrIdentityNotFound, "assigned identity"},
 	{"IMDS", "several", 400, `{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}`, nil, "invalid_request", "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request", "", ErrIdentityNotFound, "CredentialOptions.ID"},
-	{"IMDS", "header missing", 400, `{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, nil, "bad_request_102", "Required metadata header not specified", "", nil, ""},
+	{"IMDS", "header missing", 400, `{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, nil, "bad_request_102", "Required metadata header not specified", "", nil, "without the header Metadata"},
+	{"IMDS", "header missing, with the code of a missing identity", 400, `{"error":"invalid_request","error_description":"Required metadata header not specified"}`, nil, "invalid_request", "Required metadata header not specified", "", nil, "without the header Metadata"},
 	{"IMDS", "resource unknown", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://x was not found in the tenant named y.\r\nTrace ID: t\r\nCorrelation ID: c","error_codes":[500011],"timestamp":"2026-01-01 00:00:00Z","trace_id":"t","correlation_id":"` + corID + `","error_uri":"https://x"}`, nil, "invalid_resource", "AADSTS500011: The resource principal named https://x was not found in the tenant named y.", corID, nil, "is the scope a resource"},
 	{"IMDS", "resource unknown, codes as text", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: unknown","error_codes":"[500011]","correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
 	{"IMDS", "resource unknown, number beside", 400, `{"error":"invalid_request","error_description":"unknown resource","error_codes":[500011]}`, nil, "invalid_request", "AADSTS500011: unknown resource", "", nil, "is the scope a resource"},
@@ -1209,8 +1210,9 @@ var errorBodies = []errorBody{
 
 	{"App Service", "no identity", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "system-assigned"},
 	{"App Service", "requested identity", 400, `{"statusCode":400,"message":"Unable to load requested managed identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load requested managed identity.", corID, ErrIdentityNotFound, ""},
+	{"App Service", "withheld from a container", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "identitySettings"},
 	{"App Service", "not found", 400, `{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.","correlationId":"` + corID + `"}`, nil, "", "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.", corID, ErrIdentityNotFound, ""},
-	{"App Service", "server error", 500, `{"statusCode":500,"message":"An unexpected error occured while fetching the AAD Token.","correlationId":"` + corID + `"}`, nil, "", "An unexpected error occured while fetching the AAD Token.", corID, nil, ""},
+	{"App Service", "server error", 500, `{"statusCode":500,"message":"An unexpected error occured while fetching the AAD Token.","correlationId":"` + corID + `"}`, nil, "", "An unexpected error occured while fetching the AAD Token.", corID, nil, "is the scope right"},
 	{"App Service", "correlation ID in the header", 500, `{"statusCode":500,"message":"oops"}`, []string{"X-CORRELATION-ID", corID}, "", "oops", corID, nil, ""},
 	{"App Service", "nested", 400, `{"error":{"code":"BadRequest","message":"Unable to load requested managed identity."}}`, nil, "BadRequest", "Unable to load requested managed identity.", "", ErrIdentityNotFound, ""},
 	{"App Service", "Container Apps' 403", 403, ``, nil, "", "", "", nil, "IDENTITY_HEADER"},
@@ -1218,31 +1220,34 @@ var errorBodies = []errorBody{
 	{"App Service", "throttled", 429, `{"statusCode":429,"message":"slow down","correlationId":"` + corID + `"}`, nil, "", "slow down", corID, ErrThrottled, ""},
 
 	{"Azure ML", "nested", 400, `{"error":{"code":"IdentityNotFound","message":"none"}}`, nil, "IdentityNotFound", "none", "", ErrIdentityNotFound, "client ID"},
-	{"Azure ML", "text", 400, `no such identity`, nil, "", "no such identity", "", nil, ""},
+	{"Azure ML", "text", 400, `SSO failure: no token`, nil, "", "SSO failure: no token", "", nil, "signed in"},
+	{"Azure ML", "page", 400, `<html>no</html>`, nil, "", "<html>no</html>", "", nil, ""},
 	{"Azure ML", "secret refused", 401, ``, nil, "", "", "", nil, "MSI_SECRET"},
 	{"legacy App Service", "no identity", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "ClientID"},
 	{"legacy App Service", "resource unknown", 400, `{"ExceptionMessage":"AADSTS500011: unknown\r\nTrace ID: t","ErrorCode":"invalid_resource","ServiceErrorCodes":["500011"],"StatusCode":400,"Message":null,"CorrelationId":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
 
+	{"Cloud Shell", "header missing", 400, `{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, "BadRequest", "Required metadata header not specified", "", nil, "without the header Metadata"},
 	{"Cloud Shell", "audience", 400, `{"error":{"code":"AudienceNotSupported","message":"Audience https://x is not a supported MSI token audience."}}`, nil, "AudienceNotSupported", "Audience https://x is not a supported MSI token audience.", "", nil, "az account get-access-token"},
 
 	// https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code#error-handling
-	{"Service Fabric", "secret missing", 400, `{"error":{"correlationId":"` + corID + `","code":"SecretHeaderNotFound","message":"Secret is not found in the request headers."}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", corID, nil, "Secret header"},
+	{"Service Fabric", "secret missing", 400, `{"error":{"correlationId":"` + corID + `","code":"SecretHeaderNotFound","message":"Secret is not found in the request headers."}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", corID, nil, "without the header Secret"},
 	{"Service Fabric", "no identity", 404, `{"error":{"correlationId":"` + corID + `","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`, nil, "ManagedIdentityNotFound", "Managed identity not found for the specified application host.", corID, ErrIdentityNotFound, "manifest"},
 	{"Service Fabric", "resource missing", 400, `{"error":{"correlationId":"` + corID + `","code":"ArgumentNullOrEmpty","message":"The parameter 'resource' should not be null or empty string."}}`, nil, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string.", corID, nil, ""},
-	{"Service Fabric", "version", 400, `{"error":{"correlationId":"` + corID + `","code":"InvalidApiVersion","message":"The api-version '' is not supported. Supported version is '2019-07-01-preview'."}}`, nil, "InvalidApiVersion", "The api-version '' is not supported. Supported version is '2019-07-01-preview'.", corID, nil, ""},
+	{"Service Fabric", "version", 400, `{"error":{"correlationId":"` + corID + `","code":"InvalidApiVersion","message":"The api-version '' is not supported. Supported version is '2019-07-01-preview'."}}`, nil, "InvalidApiVersion", "The api-version '' is not supported. Supported version is '2019-07-01-preview'.", corID, nil, "IDENTITY_API_VERSION"},
 	{"Service Fabric", "server error", 500, `{"error":{"correlationId":"` + corID + `","code":"InternalServerError","message":"An error occurred."}}`, nil, "InternalServerError", "An error occurred.", corID, nil, "is the scope right"},
 	{"Service Fabric", "throttled", 429, `{"error":{"correlationId":"` + corID + `","code":"TooManyRequests","message":"x"}}`, nil, "TooManyRequests", "x", corID, ErrThrottled, ""},
 
 	// https://github.com/Azure/azure-sdk-for-net/issues/45547
 	{"Windows containers", "no system-assigned identity", 404, `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`, nil, "DefaultIdentityNotDefined", "DefaultIdentityNotDefined", "", ErrIdentityNotFound, "to the ObjectID of a user-assigned one"},
-	{"Windows containers", "secret missing", 400, `{"error":{"code":"SecretHeaderNotFound","message":"Secret is not found in the request headers.","details":[]}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", "", nil, "Secret header"},
+	{"Windows containers", "secret missing", 400, `{"error":{"code":"SecretHeaderNotFound","message":"Secret is not found in the request headers.","details":[]}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", "", nil, "without the header Secret"},
 	{"Windows containers", "secret refused", 403, ``, nil, "", "", "", nil, "IDENTITY_HEADER"},
 	{"Windows containers", "throttled", 429, `{"error":{"code":"TooManyRequests","message":"x","details":[]}}`, nil, "TooManyRequests", "x", "", ErrThrottled, ""},
 
 	{"Azure Arc", "not assigned", 404, `{"error":"identity_not_found","error_description":"x"}`, nil, "identity_not_found", "x", "", ErrIdentityNotFound, "azcmagent show"},
 	{"Azure Arc", "key refused", 401, `{"error":"unauthorized","error_description":"x"}`, nil, "unauthorized", "x", "", nil, "the key that it had just written"},
 	{"Azure Arc", "resource unknown", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: unknown\r\nTrace ID: t","error_codes":[500011],"correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
-	{"Azure Arc", "server error", 500, `{"error":"server_error","error_description":"x"}`, nil, "server_error", "x", "", nil, ""},
+	{"Azure Arc", "header missing", 400, `{"error":"invalid_request","error_description":"Required metadata header not specified"}`, nil, "invalid_request", "Required metadata header not specified", "", nil, "without the header Metadata"},
+	{"Azure Arc", "server error", 500, `{"error":"server_error","error_description":"x"}`, nil, "server_error", "x", "", nil, "azcmagent show"},
 	{"Azure Arc", "throttled", 429, `{"error":"too_many_requests","error_description":"x"}`, nil, "too_many_requests", "x", "", ErrThrottled, ""},
 
 	// https://learn.microsoft.com/entra/identity-platform/reference-error-codes
@@ -1258,6 +1263,40 @@ var errorBodies = []errorBody{
 	{"workload identity", "passing", 503, entraBody("temporarily_unavailable", 90033, "A transient error has occurred. Please try again.", ""), nil, "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again.", corID, nil, ""},
 	{"workload identity", "numbers without a text", 400, `{"error":"invalid_client","error_codes":[700016],"correlation_id":"` + corID + `"}`, nil, "invalid_client", "AADSTS700016:", corID, ErrIdentityNotFound, "an identity of tenant"},
 	{"workload identity", "a proxy's page", 403, "<html>Blocked by policy</html>", []string{"-"}, "", "<html>Blocked by policy</html>", "", nil, "HTTPS_PROXY"},
+}
+
+// TestLostHeaders: a policy that takes out what a host wants is named, and the identity isn't blamed. Most hosts don't say in
+// a code of theirs what they miss, so that it is noticed on the way out.
+func TestLostHeaders(t *testing.T) {
+	for _, p := range places {
+		for name := range p.header {
+			if name == "Accept" || strings.HasPrefix(name, "Content-") || name == "Metadata" && p.header.Get("Metadata") != "" && p.secret != "" {
+				continue // no host wants these
+			}
+			for how, spoil := range map[string]func(http.Header){
+				"removed": func(h http.Header) { h.Del(name) },
+				"changed": func(h http.Header) { h.Set(name, "another") },
+			} {
+				t.Run(p.name+"/"+name+" "+how, func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						s := p.open(t)
+						e, _ := mustFail(t, s.credential(t, once, func(o *CredentialOptions) {
+							o.PerRetryPolicies = append(o.PerRetryPolicies, policyFunc(func(r *policy.Request) (*http.Response, error) {
+								if r.Raw().Header.Get(name) != "" {
+									spoil(r.Raw().Header)
+								}
+								return r.Next()
+							}))
+						}))
+						wantErrorText(t, e, "the request came without the header "+name+" that it was made with", "a policy or the Transport in CredentialOptions")
+						if errors.Is(e, ErrIdentityNotFound) || errors.Is(e, ErrUnavailable) {
+							t.Errorf("it blames the identity or the host: %v", e)
+						}
+					})
+				})
+			}
+		}
+	}
 }
 
 // TestHostErrorBodies: what a host says, a program and a person can read.

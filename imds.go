@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -119,7 +120,7 @@ func (s *imds) recognises(a answer) bool {
 
 // doubt is added to hints where another host may be meant.
 func (s *imds) doubt() string {
-	half := halfOfAHost(s.env)
+	half := cmp.Or(halfOfAHost(s.env), appWithoutIdentity(s.env))
 	if half == "" {
 		return ""
 	}

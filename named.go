@@ -131,7 +131,18 @@ func (*named) rules() rules {
 
 // silentHint is what to check when nothing has answered at an endpoint that a variable names.
 func (n *named) silentHint(variable string) string {
-	return "is the token endpoint of " + n.is.String() + " at " + n.first + " up, and is that where " + variable + " should point?"
+	hint := "is the token endpoint of " + n.is.String() + " at " + n.first + " up, and is that where " + variable + " should point?"
+	u, err := url.Parse(n.first)
+	if err != nil || u.Scheme != "https" || isNearby(u.Hostname()) {
+		return hint
+	}
+	// Some tools put an endpoint of a made-up name behind a proxy of theirs.
+	for _, proxy := range []string{"HTTPS_PROXY", "https_proxy"} {
+		if n.env.has(proxy) {
+			return hint + " It was asked without the proxy of " + proxy + ": if it is behind that one, give CredentialOptions.Transport a client whose http.Transport has Proxy: http.ProxyFromEnvironment"
+		}
+	}
+	return hint
 }
 
 // header makes a header of pairs.

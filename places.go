@@ -97,6 +97,7 @@ func (p placed) Do(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		defer w.leave(p.node) // deferred, because a Transport may panic, or end this goroutine
+		w.inspect(req.Header)
 	case probing:
 		if err := p.node.probes.take(ctx, false); err != nil {
 			return nil, err

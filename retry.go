@@ -142,6 +142,7 @@ type trial struct {
 	tried    time.Duration // from start to the beginning of the last try
 	asked    time.Duration // the same without waits for a place
 	waited   atomic.Int64  // for places so far, as a time.Duration
+	lost     atomic.Value  // the header of the source's, a string, that the last request went out without; "" for none
 	last     *failure      // kept here, because backoff drops it when the context ends
 	grant    grant
 	granted  bool

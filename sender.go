@@ -205,7 +205,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		if err := r.apply(try); err != nil {
 			return nil, t.failure(err)
 		}
-		w.next()
+		w.next(r.header)
 		resp, err := try.Next()
 		if none, ok := errors.AsType[*noPlaceError](err); ok {
 			return nil, t.noPlace(none.deserted)

@@ -23,6 +23,9 @@ func detectServiceFabric(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envEndpoint), envEndpoint + ", " + envHeader + " and " + envThumbprint + " are set", env.has(envEndpoint, envHeader, envThumbprint)
 }
 
+// serviceFabricVersion is what every SDK sends, and all clusters take.
+const serviceFabricVersion = "2019-07-01-preview"
+
 // envAPIVersion is what the runtime says that it speaks.
 const envAPIVersion = "IDENTITY_API_VERSION"
 
@@ -63,7 +66,7 @@ func (s *serviceFabric) request(a ask) (request, error) {
 	}
 	version := s.env.getenv(envAPIVersion)
 	if version == "" {
-		version = "2019-07-01-preview" // what every SDK sends, and all clusters take
+		version = serviceFabricVersion
 	} else if err := validateValue("identity: "+envAPIVersion+": ", version); err != nil {
 		return request{}, err
 	}
@@ -130,8 +133,8 @@ func (s *serviceFabric) hint(_ ask, status int, f fault) string {
 		return s.silentHint(envEndpoint)
 	case s.notAssigned(status, f):
 		return "does the application's manifest assign a managed identity to this service, and is " + envHeader + " this process's own?"
-	case f.code == "SecretHeaderNotFound":
-		return "something between this process and Service Fabric removed the Secret header"
+	case f.code == "InvalidApiVersion":
+		return envAPIVersion + " chooses the version: unset it to ask for " + serviceFabricVersion
 	case f.code == "InternalServerError":
 		return "Service Fabric says this of a wrong resource, too: is the scope right, down to a slash at its end?"
 	case status == http.StatusTooManyRequests:

@@ -378,7 +378,7 @@ func TestServiceFabricRefusals(t *testing.T) {
 		at        = "https://localhost:2377/metadata/identity/oauth2/token"
 		throttled = "The request was throttled locally; the service allows 30 requests per 10s; retry after 4s."
 		manifest  = ": does the application's manifest assign a managed identity to this service, and is IDENTITY_HEADER this process's own?"
-		removed   = ": something between this process and Service Fabric removed the Secret header"
+		removed   = ": the request came without the header Secret that it was made with: did a policy or the Transport in CredentialOptions remove it?"
 		wrong     = ": Service Fabric says this of a wrong resource, too: is the scope right, down to a slash at its end?"
 		others    = ": what else of this application asks for tokens?"
 		noSecret  = "Secret is not found in the request headers."
@@ -397,7 +397,7 @@ func TestServiceFabricRefusals(t *testing.T) {
 		{"no resource", 400, "servicefabric/argument-null-or-empty.json", nil, nil,
 			`identity: Service Fabric: 400 ArgumentNullOrEmpty "` + empty + `"` + restCor, nil, "ArgumentNullOrEmpty", empty, cor},
 		{"api-version", 400, "servicefabric/invalid-api-version.json", nil, nil,
-			`identity: Service Fabric: 400 InvalidApiVersion "` + version + `"` + restCor, nil, "InvalidApiVersion", version, cor},
+			`identity: Service Fabric: 400 InvalidApiVersion "` + version + `"` + restCor + ": IDENTITY_API_VERSION chooses the version: unset it to ask for 2019-07-01-preview", nil, "InvalidApiVersion", version, cor},
 		{"server error", 500, "servicefabric/internal-server-error.json", nil, nil,
 			`identity: Service Fabric: 500 InternalServerError "An error occurred."` + restCor + wrong, nil, "InternalServerError", "An error occurred.", cor},
 		{"throttled, as text", 429, throttled, nil, nil,

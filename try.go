@@ -2,6 +2,9 @@ package identity
 
 import (
 	"context"
+	"maps"
+	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +21,9 @@ type try struct {
 	waiting int        // round trips that wait for a place; a policy may make several at once
 	since   time.Time  // when the time last began to stand still, or to go on
 	limits  []*limit
-	sent    bool // a request, so that the next is urgent
-	counted bool // the request that is under way
+	sent    bool        // a request, so that the next is urgent
+	counted bool        // the request that is under way
+	header  http.Header // of the source's, which that request has to have
 }
 
 // limit is something that happens after a time.
@@ -84,11 +88,24 @@ func (w *try) goOn() {
 	w.since = now
 }
 
-// next says that another request follows.
-func (w *try) next() {
+// next says that another request follows, with this header of the source's.
+func (w *try) next(header http.Header) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.counted = false
+	w.counted, w.header = false, header
+	w.trial.lost.Store("")
+}
+
+// inspect looks at a request on its way to the Transport: a policy of the user's may have taken out what the host wants.
+func (w *try) inspect(header http.Header) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(w.header)) {
+		if !slices.Equal(header[name], w.header[name]) {
+			w.trial.lost.Store(name)
+			return
+		}
+	}
 }
 
 // count counts a request, once.

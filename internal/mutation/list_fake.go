@@ -90,4 +90,20 @@ var fakeMutations = []mutation{
 		new:   "make(chan struct{}, 1) <- struct{}{}:\n\t\treturn func() {}, nil",
 		tests: "TestBubbleInFIPSMode",
 	},
+	{
+		name:  "a fake takes everything for a resource",
+		harm:  "a service that asks for a scope in a resource's place passes its tests, and gets no token on Azure",
+		file:  "identitytest/resource.go",
+		old:   `!strings.HasSuffix(strings.ToLower(resource), defaultScope)`,
+		new:   `true`,
+		tests: "TestUnknownResources",
+	},
+	{
+		name:  "the fake agent of Arc knows its system-assigned identity by an ID",
+		harm:  "a program that selects the server's own identity by its client ID passes its test, and is refused by the agent",
+		file:  "identitytest/arc.go",
+		old:   `ok = ok && !id.System`,
+		new:   `_ = id.System`,
+		tests: "TestArcSelects",
+	},
 }
