@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -391,113 +390,38 @@ func TestChainAskedAgain(t *testing.T) {
 	}
 }
 
-func TestChainPassIsShared(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a, b := &scripted{name: "a", err: errAway, took: time.Second}, &scripted{name: "b", took: time.Second}
-		chain := mustChain(t, nil, a, b)
-		var wrong atomic.Int64
-		var all sync.WaitGroup
-		for i := range 1000 {
-			all.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				if i%10 == 0 {
-					ctx, cancel = context.WithTimeout(t.Context(), 1500*time.Millisecond)
-					defer cancel()
-				}
-				start := time.Now()
-				tk, err := token(ctx, chain)
-				took := time.Since(start)
-				switch {
-				case i%10 == 0 && (!errors.Is(err, context.DeadlineExceeded) || took != 1500*time.Millisecond):
-					wrong.Add(1)
-				case i%10 != 0 && (err != nil || tk.Token != "b" || took != 2*time.Second):
-					wrong.Add(1)
-				}
-			})
-		}
-		all.Wait()
-		if wrong.Load() > 0 || a.asks.Load() != 1 || b.asks.Load() != 1 {
-			t.Errorf("%d of 1000 callers got something else; the sources were asked %d and %d times, want once each", wrong.Load(), a.asks.Load(), b.asks.Load())
-		}
-	})
-}
-
-// TestChainPassesDiffer: who wants something else doesn't get another's token, nor wait for it.
-func TestChainPassesDiffer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		asked := map[string]int{}
-		chain := mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			name := fmt.Sprint(o.Scopes, o.Claims, o.TenantID, o.EnableCAE)
-			mu.Lock()
-			asked[name]++
-			mu.Unlock()
-			time.Sleep(time.Second)
-			return azcore.AccessToken{Token: name, ExpiresOn: time.Now().Add(time.Hour)}, nil
-		}))
-		var all sync.WaitGroup
-		wanted := []policy.TokenRequestOptions{
-			{Scopes: []string{"a"}}, {Scopes: []string{"b"}}, {Scopes: []string{"a", "b"}},
-			{Scopes: []string{"a"}, Claims: "{}"}, {Scopes: []string{"a"}, TenantID: "t"}, {Scopes: []string{"a"}, EnableCAE: true},
-		}
-		start := time.Now()
-		for _, o := range slices.Concat(wanted, wanted) {
-			all.Go(func() {
-				tk, err := chain.GetToken(t.Context(), o)
-				if want := fmt.Sprint(o.Scopes, o.Claims, o.TenantID, o.EnableCAE); err != nil || tk.Token != want {
-					t.Errorf("got %q, error %v, want %q", tk.Token, err, want)
-				}
-			})
-		}
-		all.Wait()
-		if took := time.Since(start); took != time.Second || len(asked) != len(wanted) {
-			t.Errorf("took %v for %d kinds, want 1 s for %d", took, len(asked), len(wanted))
-		}
-		for name, n := range asked {
-			if n != 1 {
-				t.Errorf("%s was asked for %d times", name, n)
-			}
-		}
-	})
-}
-
-// TestChainPassGoesOn without its callers, so that those who have less time than it takes get a token in the end.
-func TestChainPassGoesOn(t *testing.T) {
+// TestChainCallerLeaves while a source is asked: the error is the caller's, says what is known so far, and is no failure of the
+// source.
+func TestChainCallerLeaves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b", took: 5 * time.Second}
 		chain := mustChain(t, nil, a, b)
-		impatient := func() (azcore.AccessToken, error) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			return token(ctx, chain)
-		}
-		_, err := impatient()
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer yet") || !strings.Contains(err.Error(), "not asked yet") {
-			t.Errorf("error is %v", err)
-		}
-		time.Sleep(5 * time.Second)
-		if _, err := impatient(); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "away") || errors.Is(err, ErrUnavailable) {
-			t.Errorf("later the error is %v", err)
-		}
-		time.Sleep(5 * time.Second)
-		if n := a.asks.Load(); n != 1 || chain.Status().InUse == "" || len(chain.state.passes) > 0 {
-			t.Errorf("the first source was asked %d times, and %d passes are left", n, len(chain.state.passes))
+		for _, patience := range []time.Duration{time.Second, 6 * time.Second} {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			start := time.Now()
+			_, err := token(ctx, chain)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) || time.Since(start) != patience ||
+				strings.Contains(err.Error(), "away") != (patience > 5*time.Second) {
+				t.Errorf("error is %v after %v", err, time.Since(start))
+			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		asks := b.asks.Load()
-		if _, err := token(ctx, mustChain(t, nil, b)); !errors.Is(err, context.Canceled) || b.asks.Load() != asks {
+		if _, err := token(ctx, chain); !errors.Is(err, context.Canceled) || b.asks.Load() != 1 {
 			t.Errorf("with a context that has ended: %v", err)
 		}
-		if _, err := impatient(); !errors.Is(err, context.DeadlineExceeded) || chain.Status().Sources[1].LastError != "" { // the source in use, directly
+		wantFrom(t, chain, "b")
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) || chain.Status().Sources[1].LastError != "" { // the source in use
 			t.Errorf("error is %v; and a caller that left is taken for a failure: %+v", err, chain.Status())
 		}
 	})
 }
 
-// TestChainPassIsBounded: a source of somebody else's may never answer.
-func TestChainPassIsBounded(t *testing.T) {
+// TestChainWalkIsBounded: a source of somebody else's may never answer.
+func TestChainWalkIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		start := time.Now()
 		chain := mustChain(t, nil, &scripted{took: time.Hour})
@@ -511,21 +435,45 @@ func TestChainPassIsBounded(t *testing.T) {
 	})
 }
 
-// TestChainSurvivesItsSources that panic or end their goroutine.
+// TestChainSurvivesItsSources that panic, or end the goroutine that asks them, in their caller's and in a look.
 func TestChainSurvivesItsSources(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		for name, f := range map[string]func(){"panic": func() { panic("canary: eyJhbGciOiJub25lIn0.canary") }, "Goexit": runtime.Goexit} {
-			chain := mustChain(t, nil, sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-				f()
-				return azcore.AccessToken{}, nil
-			}), &scripted{})
-			_, err := token(t.Context(), chain)
-			want := map[string]string{"panic": "identity.sourceFunc: it panicked: canary: REDACTED", "Goexit": "identity.sourceFunc: it ended the goroutine that asked it"}[name]
-			if lines := strings.Split(err.Error(), "\n\t"); len(lines) != 3 || lines[1] != want || !strings.HasPrefix(lines[2], "identity.scripted: not asked") {
-				t.Errorf("%s: error is %v, want %q", name, err, want)
+			bad := &atomic.Bool{}
+			a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+			chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+				if bad.Load() {
+					f()
+				}
+				return a.GetToken(ctx, o)
+			}), b)
+			bad.Store(true)
+			var err error
+			var all sync.WaitGroup
+			all.Go(func() { _, err = token(t.Context(), chain) })
+			all.Wait()
+			if name == "panic" {
+				want := "identity.sourceFunc: it panicked: canary: REDACTED"
+				if lines := strings.Split(err.Error(), "\n\t"); len(lines) != 3 || lines[1] != want || !strings.HasPrefix(lines[2], "identity.scripted: not asked") {
+					t.Errorf("error is %v, want %q", err, want)
+				}
+				if e, ok := errors.AsType[passingError](err); !ok || e.passes() {
+					t.Error("Ready would wait")
+				}
 			}
-			if e, ok := errors.AsType[passingError](err); !ok || e.passes() {
-				t.Errorf("%s: Ready would wait", name)
+			bad.Store(false)
+			wantFrom(t, chain, "b")
+			bad.Store(true)
+			time.Sleep(2 * time.Minute)
+			wantFrom(t, chain, "b") // and a look
+			time.Sleep(2 * time.Minute)
+			bad.Store(false)
+			a.set(nil)
+			wantFrom(t, chain, "b") // and another look
+			synctest.Wait()
+			wantFrom(t, chain, "a")
+			if n := chain.state.walks.Load() + chain.state.looks.Load(); n != 0 {
+				t.Errorf("%s: %d walks and looks are left", name, n)
 			}
 		}
 	})
@@ -575,17 +523,32 @@ func TestChainStatus(t *testing.T) {
 	})
 }
 
-// TestChainHitDoesNotAllocate: a chain in front of a Credential costs a hit nothing.
+// TestChainHitDoesNotAllocate: a chain in front of a credential that has a token costs a hit nothing, whosever it is.
 func TestChainHitDoesNotAllocate(t *testing.T) {
 	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS, ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := mustChain(t, nil, cred)
-	options := policy.TokenRequestOptions{Scopes: []string{vaultScope}}
-	mustToken(t, chain)
-	if n := testing.AllocsPerRun(100, func() { _, _ = chain.GetToken(context.Background(), options) }); n > 0 {
-		t.Errorf("%v allocations", n)
+	held := azcore.AccessToken{Token: "held", ExpiresOn: time.Now().Add(time.Hour)}
+	foreign := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) { return held, nil })
+	for name, chain := range map[string]*Chain{
+		"ours":             mustChain(t, nil, cred),
+		"foreign":          mustChain(t, nil, foreign),
+		"ours and foreign": mustChain(t, nil, cred, foreign),
+		"foreign, second":  mustChain(t, nil, &scripted{err: errAway}, foreign),
+		"nested":           mustChain(t, nil, mustChain(t, nil, foreign)),
+	} {
+		for _, tenant := range []string{"", "tenant"} {
+			options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tenant}
+			for range 3 {
+				if _, err := chain.GetToken(context.Background(), options); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := testing.AllocsPerRun(100, func() { _, _ = chain.GetToken(context.Background(), options) }); n > 0 {
+				t.Errorf("%s: %v allocations", name, n)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,17 +17,18 @@ type attempt struct {
 	err    error  // nil for a token, and for a source that was not asked because it is barred
 	why    string // there is none, in one line
 	goesOn bool   // the next source is to be tried
+	away   bool   // it is unavailable, whatever the scope
 	passes bool   // worth asking again: Ready waits
 }
 
-// errEnded is the failure of a source that neither returned nor panicked.
-var errEnded = errors.New("it ended the goroutine that asked it")
+// unasked stands for no attempt.
+var unasked = attempt{index: -1}
 
 func panicked(p any) error { return fmt.Errorf("it panicked: %s", oneLine(redact(fmt.Sprint(p)))) }
 
 // judge says once and for all what a source's failure means. It is the only place where methods of an error that isn't ours are
-// called, and ContinueOn: they may panic, and would do so in a goroutine that is nobody's.
-func (c *Chain) judge(i int, err error) (a attempt) {
+// called, and ContinueOn: under no lock, and recovered, because a look is in a goroutine that is nobody's.
+func (c *Chain) judge(ctx context.Context, i int, err error) (a attempt) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("its error can't be judged: %w", panicked(p))
@@ -34,12 +36,17 @@ func (c *Chain) judge(i int, err error) (a attempt) {
 		}
 	}()
 	a = attempt{index: i, err: err, why: c.reason(i, err)}
-	a.goesOn = errors.Is(err, ErrUnavailable) || c.continueOn != nil && c.continueOn(err)
+	unavailable := errors.Is(err, ErrUnavailable)
+	a.away = unavailable && c.links[i].whole
+	a.goesOn = unavailable || ctx.Err() == nil && c.continueOn != nil && c.continueOn(err) // one that has no time left says nothing
 	if p, ok := errors.AsType[passingError](err); ok {
 		a.passes = p.passes()
 	}
 	if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		a.err = concealed{err}
+	}
+	if errors.Is(err, errCrowd) { // as deep as there are walks
+		a.err, a.why = errCrowd, errCrowd.Error()
 	}
 	return a
 }
@@ -72,10 +79,15 @@ type chainError struct {
 	passing  bool     // worth asking again: Ready waits
 }
 
-// failure is the error of a chain. failed are the sources that brought no token; asking is the one that hasn't answered yet, -1
-// for none; ended is why nobody waits for it, nil if the last of failed ended the pass or was the last.
-func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, asking int, ended error) *chainError {
-	e := &chainError{head: "identity: " + c.name + ": no token for " + oneLine(redact(resourceOf(strings.Join(options.Scopes, ", ")))), passing: true}
+// wanted is what a token was asked for, in messages.
+func wanted(options policy.TokenRequestOptions) string {
+	return oneLine(redact(resourceOf(strings.Join(options.Scopes, ", "))))
+}
+
+// failure is the error of a chain. failed are the sources that brought no token; ended is what ended the walk before the last of
+// them said why, nil if the last one ended it or was the last.
+func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, ended error) *chainError {
+	e := &chainError{head: "identity: " + c.name + ": no token for " + wanted(options), passing: true}
 	stopped := -1
 	for _, a := range failed {
 		switch {
@@ -87,43 +99,40 @@ func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, as
 		}
 	}
 	switch {
+	case ended == errCrowd:
+		e.head += ": " + ended.Error()
+		e.decisive = append(e.decisive, ended)
 	case ended != nil:
 		e.head += ": gave up waiting: " + ended.Error()
-		e.decisive, e.passing = append(e.decisive, ended), ended != errEnded
+		e.decisive, e.passing = append(e.decisive, ended), true
 	case stopped >= 0:
 		e.head += ": " + c.links[stopped].name + " failed"
 	default:
 		e.head += ": no source is available"
 	}
 	for i := range c.links {
-		e.lines = append(e.lines, c.links[i].name+": "+c.account(i, failed, stopped, asking, ended))
+		line, asked := c.reasonFor(i, failed)
+		switch {
+		case !asked && ended == nil && stopped >= 0 && i > stopped:
+			line = "not asked: the next source is for when one is unavailable, not for when one fails"
+		case line == "":
+			line = "not asked"
+		}
+		e.lines = append(e.lines, c.links[i].name+": "+line)
 	}
 	return e
 }
 
-// account is the line of one source.
-func (c *Chain) account(i int, failed []attempt, stopped, asking int, ended error) string {
+// reasonFor is why a source brought no token: in this walk, or the last time before if it was passed over. "" is none.
+func (c *Chain) reasonFor(i int, failed []attempt) (why string, inThisWalk bool) {
 	for _, a := range failed {
 		if a.index == i {
-			return a.why
+			return a.why, true
 		}
 	}
 	c.state.mu.Lock()
-	last := c.state.last[i].why
-	c.state.mu.Unlock()
-	switch {
-	case ended == nil && stopped >= 0 && i > stopped:
-		return "not asked: the next source is for when one is unavailable, not for when one fails"
-	case i == asking && ended == errEnded:
-		return ended.Error()
-	case i == asking:
-		return "no answer yet"
-	case asking >= 0 && i > asking:
-		return "not asked yet"
-	case last != "": // it was passed over, for the one in use
-		return last
-	}
-	return "not asked"
+	defer c.state.mu.Unlock()
+	return c.state.last[i].why, false
 }
 
 // Error returns a line that says what failed, and one for each source.
@@ -141,23 +150,6 @@ func (e *chainError) unready(cause error) error {
 	e.head += "; not ready when the context ended: " + cause.Error()
 	e.decisive = append(e.decisive, cause)
 	return e
-}
-
-// forCaller copies the error for one caller: many wait for one pass, and each may read a body.
-func (e *chainError) forCaller() *chainError {
-	own := *e
-	own.decisive = make([]error, len(e.decisive))
-	for i, err := range e.decisive {
-		switch err := err.(type) {
-		case *AuthenticationError:
-			own.decisive[i] = err.forCaller()
-		case *chainError:
-			own.decisive[i] = err.forCaller()
-		default:
-			own.decisive[i] = err
-		}
-	}
-	return &own
 }
 
 // concealed is an error that errors.As finds no *azcore.ResponseError in: the caller of an Azure SDK client would take it for the

@@ -101,8 +101,8 @@ func TestChainLogsWhichSource(t *testing.T) {
 		var log lines
 		a, b := &scripted{name: "a", err: errAway, took: time.Second}, &scripted{name: "b"}
 		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))}, mustChain(t, nil, a), b)
-		for _, scope := range []string{vaultScope, "https://other.example/.default"} { // two passes at once
-			go func() { _, _ = chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}) }()
+		for range 2 { // walks at once
+			go func() { _, _ = token(t.Context(), chain) }()
 		}
 		synctest.Wait()
 		for range 3 {
@@ -110,7 +110,7 @@ func TestChainLogsWhichSource(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		synctest.Wait()
-		want := `level=INFO msg="source of tokens in use" source=identity.scripted "not chain"="no token for https://`
+		want := `level=INFO msg="source of tokens in use" source=identity.scripted resource=https://vault.azure.net "not chain"="no token for https://`
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) || !strings.Contains(got, ": no source is available identity.scripted: away: ") {
 			t.Errorf("the log is %s", got)
 		}
@@ -120,7 +120,7 @@ func TestChainLogsWhichSource(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		wantFrom(t, chain, "a")
-		if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "source=chain before=identity.scripted\n") {
+		if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "source=chain before=identity.scripted resource=https://vault.azure.net\n") {
 			t.Errorf("the log is %s", got)
 		}
 	})

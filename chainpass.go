@@ -3,170 +3,110 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// pass is one walk along a chain's sources, for all who want the same. It belongs to none of them: it goes on when they leave,
-// so that whoever comes next finds what it found.
-type pass struct {
-	began time.Time
-	done  chan struct{} // closed when token and err are set
-	token azcore.AccessToken
-	err   *chainError
-	news  func() // what is to be logged after that, nil for nothing
+// walkBudget is where the ctx of a walk ends for a source that lets nobody go on: twice what the slowest of the peers was seen
+// to take.
+const walkBudget = 3 * time.Minute
 
-	// The rest is guarded by chainState.mu.
-	failed []attempt // so far
-	asking int       // the source that is asked now
-}
+var errWalkBudget = errors.New("no answer within " + walkBudget.String())
 
-// passBudget is where a pass ends that a source doesn't let go on: twice what the slowest of the peers was seen to take.
-const passBudget = 3 * time.Minute
+// maxWalks bounds the walks at once of a chain with sources of other packages. They are in goroutines of their callers, so this
+// is not for those, but for a source that asks the chain it is in: without an end that ends the program, by a stack of a
+// gigabyte. At this many it has taken some 30 MB.
+const maxWalks = 10_000
 
-var errPassBudget = errors.New("no answer within " + passBudget.String())
+var errCrowd = errors.New("too many calls wait for its sources already: does one of them ask the chain itself?")
 
-// passKey is what callers have in common who share a pass.
-type passKey struct {
-	scopes, claims, tenant string
-	cae                    bool
-}
-
-// join waits for the pass that brings what options ask for, and starts it if there is none. known is a failure that the caller has
-// seen already; its index is -1 for none.
-func (c *Chain) join(ctx context.Context, options policy.TokenRequestOptions, known attempt) (azcore.AccessToken, error) {
-	if ctx.Err() != nil {
-		return azcore.AccessToken{}, c.failure(options, nil, -1, ctx.Err())
+// walk asks the sources in order, in the caller's goroutine and with the caller's values: what a source of another package
+// makes of those is nobody else's. Those of this package share what they acquire by themselves, and go on with that when a
+// caller leaves. known is a failure of the source in use that the caller has seen already, unasked for none.
+func (c *Chain) walk(caller context.Context, options policy.TokenRequestOptions, known attempt) (azcore.AccessToken, error) {
+	if caller.Err() != nil {
+		return azcore.AccessToken{}, c.failure(options, nil, caller.Err())
 	}
-	key := passKey{fmt.Sprintf("%q", options.Scopes), options.Claims, options.TenantID, options.EnableCAE}
-	c.state.mu.Lock()
-	p := c.state.passes[key]
-	if p == nil || time.Since(p.began) >= passBudget+overtime { // stuck in a source that ignores its ctx
-		p = &pass{began: time.Now(), done: make(chan struct{}), asking: -1}
-		c.state.passes[key] = p
-		options.Scopes = slices.Clone(options.Scopes)
-		go c.run(ownValues{context.WithoutCancel(ctx)}, p, key, options, known)
+	defer c.state.walks.Add(-1)
+	if c.state.walks.Add(1) > c.state.limit && !c.whole {
+		return azcore.AccessToken{}, c.failure(options, nil, errCrowd)
 	}
-	c.state.mu.Unlock()
-
-	overdue := time.NewTimer(passBudget + overtime - time.Since(p.began))
-	defer overdue.Stop()
-	ended := errPassBudget
-	select {
-	case <-p.done:
-	case <-overdue.C:
-	case <-ctx.Done():
-		ended = ctx.Err()
-	}
-	select {
-	case <-p.done:
-		if p.err != nil {
-			return azcore.AccessToken{}, p.err.forCaller()
-		}
-		return p.token, nil
-	default:
-	}
-	return azcore.AccessToken{}, c.unfinished(p, options, ended)
-}
-
-// unfinished is the error of a pass that hasn't ended, or not as it should.
-func (c *Chain) unfinished(p *pass, options policy.TokenRequestOptions, ended error) *chainError {
-	c.state.mu.Lock()
-	failed, asking := slices.Clone(p.failed), p.asking
-	c.state.mu.Unlock()
-	return c.failure(options, failed, asking, ended)
-}
-
-func (c *Chain) run(ctx context.Context, p *pass, key passKey, options policy.TokenRequestOptions, known attempt) {
-	before := c.state.inUse.Load()
-	ctx, cancel := context.WithTimeout(ctx, passBudget)
+	ctx, cancel := context.WithTimeout(caller, walkBudget)
 	defer cancel()
-	ended := false
-	defer func() {
-		if !ended { // a source has ended this goroutine
-			p.err = c.unfinished(p, options, errEnded)
-		}
-		c.state.mu.Lock()
-		if c.state.passes[key] == p {
-			delete(c.state.passes, key)
-		}
-		c.state.mu.Unlock()
-		close(p.done)
-		c.announce(before)
-		if p.news != nil {
-			p.news()
-		}
-	}()
-	p.token, p.err = c.walk(ctx, p, options, known, before)
-	ended = true
-}
-
-// walk asks the source in use, and then all in order.
-func (c *Chain) walk(ctx context.Context, p *pass, options policy.TokenRequestOptions, known attempt, inUse int32) (azcore.AccessToken, *chainError) {
-	if i := int(inUse) - 1; i >= 0 && known.err == nil && c.bar(i) == "" {
-		c.asks(p, i)
-		token, a := c.ask(ctx, i, options)
-		switch {
-		case a.err != nil && ctx.Err() != nil:
-			return azcore.AccessToken{}, c.unfinished(p, options, errPassBudget)
-		case c.bar(i) != "":
-		case a.err == nil && i > 0:
-			return c.lookBack(i, options, token), nil
-		case a.err == nil:
-			return token, nil
-		case !a.goesOn:
-			return azcore.AccessToken{}, c.failure(options, []attempt{a}, -1, nil)
-		default:
-			known = a
-		}
+	var before int32
+	if r := c.known(&options); r != nil {
+		before = r.inUse.Load()
 	}
-	for i := 0; i < len(c.links); i++ {
+	var news func()
+	defer func() { c.report(before, news) }()
+
+	var failed []attempt
+	order := c.order(known.index)
+	for n := 0; n < len(order); n++ {
+		i := order[n]
 		if why := c.bar(i); why != "" {
-			c.failed(p, barredAttempt(i, why))
+			failed = append(failed, barredAttempt(i, why))
 			continue
 		}
 		a := known
 		var token azcore.AccessToken
 		if i != known.index {
-			c.asks(p, i)
 			token, a = c.ask(ctx, i, options)
 		}
 		switch {
-		case a.err != nil && ctx.Err() != nil:
-			return azcore.AccessToken{}, c.unfinished(p, options, errPassBudget)
+		case a.err != nil && caller.Err() != nil:
+			return azcore.AccessToken{}, c.failure(options, append(failed, a), caller.Err())
+		case a.err != nil && ctx.Err() != nil: // our own limit must not look like the caller's
+			a = attempt{index: i, err: errWalkBudget, why: errWalkBudget.Error(), passes: true}
+			return azcore.AccessToken{}, c.failure(options, append(failed, a), errWalkBudget)
 		case c.bar(i) != "": // it has turned out meanwhile that this is Azure: from the start, without the developer
-			c.state.mu.Lock()
-			p.failed = nil
-			c.state.mu.Unlock()
-			i, known = -1, attempt{index: -1}
+			n, failed, known = -1, nil, unasked
 			continue
-		case a.err == nil:
-			p.news = c.use(i, inUse, p.failed)
+		case a.err == nil && options.Claims != "": // a challenge of one token says nothing of the scope's other tokens
 			if i > 0 {
-				token = c.lookBack(i, options, token)
+				token = askedAgain(token, time.Now())
+			}
+			return token, nil
+		case a.err == nil:
+			r := c.routeFor(&options)
+			news = c.use(r, i, before, failed, options)
+			if i > 0 {
+				token = c.lookBack(r, i, options, token)
 			}
 			return token, nil
 		}
-		c.failed(p, a)
+		failed = append(failed, a)
 		if !a.goesOn {
 			break
 		}
 	}
-	return azcore.AccessToken{}, c.failure(options, p.failed, -1, nil)
+	return azcore.AccessToken{}, c.failure(options, failed, nil)
 }
 
-func (c *Chain) asks(p *pass, i int) {
-	c.state.mu.Lock()
-	defer c.state.mu.Unlock()
-	p.asking = i
+// order is in which the sources are asked: as they are, but for those that were just found unavailable for another scope and
+// would be so for this one. They come last, so that a new scope doesn't cost the time to find that out again.
+func (c *Chain) order(known int) []int {
+	first, last := make([]int, 0, len(c.links)), []int(nil)
+	for i := range c.links {
+		if i != known && c.resting(i) {
+			last = append(last, i)
+		} else {
+			first = append(first, i)
+		}
+	}
+	return append(first, last...)
 }
 
-func (c *Chain) failed(p *pass, a attempt) {
+// resting reports whether a source was found unavailable within the last minute, whatever the scope, and has brought no token
+// since.
+func (c *Chain) resting(i int) bool {
+	if c.whole || !c.links[i].whole {
+		return false
+	}
 	c.state.mu.Lock()
 	defer c.state.mu.Unlock()
-	p.failed = append(p.failed, a)
+	away := c.state.away[i]
+	return !away.IsZero() && time.Since(away) < lookEvery
 }

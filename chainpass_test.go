@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,44 +42,6 @@ func (d *deaf) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Acc
 	return azcore.AccessToken{Token: "deaf", ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// TestChainSharesTheSourceInUse: azidentity's AzureCLICredential runs az for each call, one after the other, and those that wait
-// for their turn don't leave when their context ends.
-func TestChainSharesTheSourceInUse(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var busy sync.Mutex
-		var asks atomic.Int64
-		b := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			asks.Add(1)
-			time.Sleep(2 * time.Second)
-			busy.Lock()
-			defer busy.Unlock()
-			return azcore.AccessToken{Token: "b", ExpiresOn: time.Now().Add(time.Hour)}, nil
-		})
-		chain := mustChain(t, nil, &scripted{err: errAway}, b)
-		wantFrom(t, chain, "b")
-		asks.Store(0)
-		start := time.Now()
-		var all sync.WaitGroup
-		for i := range 1000 {
-			all.Go(func() {
-				if i%2 == 0 {
-					wantFrom(t, chain, "b")
-					return
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
-					t.Errorf("got %v after %v, want the caller's deadline after 1 s", err, time.Since(start))
-				}
-			})
-		}
-		all.Wait()
-		if asks.Load() != 1 || time.Since(start) != 2*time.Second {
-			t.Errorf("the source in use was asked %d times by 1000 callers, who waited %v, want once and 2 s", asks.Load(), time.Since(start))
-		}
-	})
-}
-
 // TestChainRemembersForOthers: that the source in use has nothing for one scope doesn't change what the others get, nor that
 // those before it are asked in the background.
 func TestChainRemembersForOthers(t *testing.T) {
@@ -103,90 +66,6 @@ func TestChainRemembersForOthers(t *testing.T) {
 			if in := chain.Status().InUse; in != "identity.sourceFunc" {
 				t.Fatalf("in use is %q", in)
 			}
-		}
-	})
-}
-
-// TestChainKeepsTheEarlierSource: a pass that began while the first source was unreachable, and ends after another has brought it
-// into use, doesn't end that.
-func TestChainKeepsTheEarlierSource(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b", took: 5 * time.Second}
-		chain := mustChain(t, nil, a, b)
-		var all sync.WaitGroup
-		all.Go(func() { wantFrom(t, chain, "b") })
-		synctest.Wait()
-		a.set(nil)
-		if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"other"}}); tk.Token != "a" {
-			t.Errorf("got %q, error %v", tk.Token, err)
-		}
-		all.Wait()
-		wantFrom(t, chain, "a")
-		// And from there on to the next one when it is unavailable again.
-		a.set(errAway)
-		wantFrom(t, chain, "b")
-		if tk, _ := mustToken(t, chain); tk.Token != "b" || chain.Status().InUse != "identity.scripted" || a.asks.Load() != 4 {
-			t.Errorf("got %q, and the first source was asked %d times, want that of b after 4", tk.Token, a.asks.Load())
-		}
-	})
-}
-
-// TestChainOfTheDeaf: a source that ignores its context keeps nobody for ever, and one goroutine in three minutes at most.
-func TestChainOfTheDeaf(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := newDeaf(t)
-		chain := mustChain(t, nil, d)
-		for range 2 {
-			start := time.Now()
-			_, err := token(context.Background(), chain)
-			if took := time.Since(start); took != passBudget+overtime || !strings.Contains(err.Error(), "no answer within 3m0s\n\tidentity.deaf: no answer yet") || errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("got %v after %v", err, took)
-			}
-		}
-		if n := d.asks.Load(); n != 2 {
-			t.Errorf("it was asked %d times, want 2", n)
-		}
-		close(d.let)
-		wantFrom(t, chain, "deaf")
-		synctest.Wait()
-		if n := len(chain.state.passes); n > 0 {
-			t.Errorf("%d passes are left", n)
-		}
-	})
-}
-
-// TestChainLateEnd: a pass that ends after another has taken its place leaves that to its callers.
-func TestChainLateEnd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		let := []chan struct{}{make(chan struct{}), make(chan struct{}), make(chan struct{})}
-		var asks atomic.Int64
-		chain := mustChain(t, nil, sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			n := asks.Add(1)
-			<-let[n-1]
-			return azcore.AccessToken{}, fmt.Errorf("failure %d", n)
-		}))
-		if _, err := token(context.Background(), chain); !errors.Is(err, errPassBudget) {
-			t.Errorf("error is %v", err)
-		}
-		var all sync.WaitGroup
-		for range 2 {
-			all.Go(func() {
-				if _, err := token(context.Background(), chain); err == nil || !strings.Contains(err.Error(), "failure 2") {
-					t.Errorf("error is %v, want that of the second pass", err)
-				}
-			})
-			synctest.Wait()
-			if let[0] != nil {
-				close(let[0])
-				let[0] = nil
-			}
-			synctest.Wait()
-		}
-		close(let[1])
-		close(let[2])
-		all.Wait()
-		if asks.Load() != 2 {
-			t.Errorf("the source was asked %d times, want 2", asks.Load())
 		}
 	})
 }
@@ -288,79 +167,6 @@ func TestChainLooksWithAMinuteBetween(t *testing.T) {
 	})
 }
 
-// TestChainHidesTheCallersValues from a pass, which goes on when the caller has left: azcore's, by which a response would come
-// back into the caller's variable, and httptrace's.
-func TestChainHidesTheCallersValues(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		type key struct{}
-		ctx := context.WithValue(t.Context(), key{}, "mine")
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{})
-		var seen string
-		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			_, bounded := ctx.Deadline()
-			seen = fmt.Sprintln(ctx.Value(key{}), httptrace.ContextClientTrace(ctx) == nil, bounded)
-			return azcore.AccessToken{Token: "x", ExpiresOn: time.Now().Add(time.Hour)}, nil
-		}))
-		for range 2 { // a pass of all, and one of the source in use
-			if _, err := token(ctx, chain); err != nil || seen != "mine true true\n" {
-				t.Errorf("the source saw %q (error %v), want the caller's values but those, and a deadline", seen, err)
-			}
-			seen = ""
-		}
-	})
-}
-
-// TestChainKeyIsExact: scopes are text from elsewhere.
-func TestChainKeyIsExact(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		chain := mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			time.Sleep(time.Second)
-			return azcore.AccessToken{Token: fmt.Sprint(len(o.Scopes)), ExpiresOn: time.Now().Add(time.Hour)}, nil
-		}))
-		var all sync.WaitGroup
-		for _, scopes := range [][]string{{"a", "b"}, {"a\nb"}, {"a b"}, {`a" "b`}} {
-			all.Go(func() {
-				if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: scopes}); tk.Token != fmt.Sprint(len(scopes)) {
-					t.Errorf("%q: got the token for %s scopes, error %v", scopes, tk.Token, err)
-				}
-			})
-		}
-		all.Wait()
-	})
-}
-
-// TestChainOptionsAreTheCallers: to change after the call, while the pass goes on.
-func TestChainOptionsAreTheCallers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		b := &scripted{name: "b", took: 2 * time.Second}
-		var got atomic.Value
-		sources := []azcore.TokenCredential{sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			time.Sleep(2 * time.Second)
-			got.Store(o.Scopes[0])
-			return azcore.AccessToken{}, errAway
-		}), b}
-		chainOptions := &ChainOptions{}
-		chain := mustChain(t, chainOptions, sources...)
-		clear(sources)
-		chainOptions.ContinueOn = func(error) bool { panic("set later") }
-		scopes := []string{"mine"}
-		for range 3 { // a pass; the source in use; a look
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes})
-			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("error is %v", err)
-			}
-			scopes[0] = "changed"
-			time.Sleep(2 * time.Minute)
-			if got.Load() != "mine" {
-				t.Errorf("the source saw %v", got.Load())
-			}
-			scopes[0] = "mine"
-		}
-	})
-}
-
 // TestChainLookHasItsOwnOptions, too: it begins in the caller's call and goes on after that.
 func TestChainLookHasItsOwnOptions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -382,21 +188,6 @@ func TestChainLookHasItsOwnOptions(t *testing.T) {
 			if got.Swap("") != "mine" {
 				t.Errorf("the source saw %v", got.Load())
 			}
-		}
-	})
-}
-
-// TestChainOfItself: a source that asks the same chain for the same waits for itself, until one of the two gives up.
-func TestChainOfItself(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var chain *Chain
-		chain = mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			return chain.GetToken(context.Background(), o)
-		}))
-		start := time.Now()
-		_, err := token(t.Context(), chain)
-		if took := time.Since(start); took > passBudget+overtime || !errors.Is(err, errPassBudget) {
-			t.Errorf("got %v after %v", err, took)
 		}
 	})
 }
@@ -435,7 +226,258 @@ func TestChainMixedCallers(t *testing.T) {
 	})
 }
 
-// TestChainSourceOfOursInUse that fails: Status says so, an error that isn't ErrUnavailable ends it without a pass, and one that is
+// userKey is the key of the context value that says whose call it is.
+type userKey struct{}
+
+// TestChainServesEachCallerItsOwn: a source may read its caller from the context, as an on-behalf-of credential does. No caller
+// gets what another's values made, cold, in use, or through a chain in a chain.
+func TestChainServesEachCallerItsOwn(t *testing.T) {
+	for _, name := range []string{"foreign", "after ours", "nested"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var asks atomic.Int64
+				onBehalfOf := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+					asks.Add(1)
+					time.Sleep(time.Second)
+					user := ctx.Value(userKey{})
+					switch user {
+					case "mallory":
+						return azcore.AccessToken{}, fmt.Errorf("nothing for %v", user)
+					case "victor":
+						panic(user)
+					}
+					return azcore.AccessToken{Token: fmt.Sprint(user), ExpiresOn: time.Now().Add(time.Hour)}, nil
+				})
+				var chain *Chain
+				switch name {
+				case "foreign":
+					chain = mustChain(t, nil, onBehalfOf)
+				case "after ours":
+					az, err := newAzureCLI(newRealm(), nil, (&laptop{az: errNotLoggedIn}).environment())
+					if err != nil {
+						t.Fatal(err)
+					}
+					chain = mustChain(t, nil, az, onBehalfOf)
+				case "nested":
+					chain = mustChain(t, nil, mustChain(t, nil, onBehalfOf))
+				}
+				for range 3 { // a walk for each, the source in use, and after an hour
+					var all sync.WaitGroup
+					for _, user := range []string{"alice", "bob", "mallory", "victor", "alice"} {
+						all.Go(func() {
+							tk, err := token(context.WithValue(t.Context(), userKey{}, user), chain)
+							switch {
+							case user != "mallory" && user != "victor":
+								if err != nil || tk.Token != user {
+									t.Errorf("%s got the token of %q, error %v", user, tk.Token, err)
+								}
+							case err == nil || !strings.Contains(err.Error(), user):
+								t.Errorf("%s got the token of %q, error %v", user, tk.Token, err)
+							}
+						})
+					}
+					all.Wait()
+					time.Sleep(time.Hour)
+				}
+				if asks.Load() != 15 {
+					t.Errorf("the source was asked %d times by 15 calls", asks.Load())
+				}
+			})
+		})
+	}
+}
+
+// TestChainGivesTheCallersContext to a source in the caller's goroutine, and no value of it to a look, which goes on when the
+// caller has left.
+func TestChainGivesTheCallersContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		type seen struct {
+			value    any
+			bounded  bool
+			trace    bool
+			deadline time.Duration
+		}
+		var mu sync.Mutex
+		var got []seen
+		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			end, bounded := ctx.Deadline()
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, seen{ctx.Value(userKey{}), bounded, httptrace.ContextClientTrace(ctx) != nil, time.Until(end)})
+			return azcore.AccessToken{}, errAway
+		})
+		ctx := httptrace.WithClientTrace(context.WithValue(t.Context(), userKey{}, "mine"), &httptrace.ClientTrace{})
+		var inUse context.Context
+		b := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			inUse = ctx
+			return azcore.AccessToken{Token: "b", ExpiresOn: time.Now().Add(time.Hour)}, nil
+		})
+		chain := mustChain(t, nil, a, b)
+		for range 2 {
+			if _, err := token(ctx, chain); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if inUse != ctx {
+			t.Error("the source in use didn't get the caller's own context")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		want := []seen{{"mine", true, true, walkBudget}, {nil, true, false, lookEvery}}
+		if !slices.Equal(got, want) {
+			t.Errorf("the source before it saw %+v, want %+v", got, want)
+		}
+	})
+}
+
+// TestChainSharesOurs: a thousand callers run az once, before it is in use and after, and leave with their own ctx.
+func TestChainSharesOurs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{took: 2 * time.Second}
+		az, err := newAzureCLI(newRealm(), nil, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain := mustChain(t, nil, &scripted{err: errAway}, az)
+		for _, scope := range []string{vaultScope, armScope, vaultScope} { // the last one when the first token has ended
+			l.runs.Store(0)
+			start := time.Now()
+			var all sync.WaitGroup
+			for i := range 1000 {
+				all.Go(func() {
+					ctx := t.Context()
+					if i%2 == 0 {
+						short, cancel := context.WithTimeout(ctx, time.Second)
+						defer cancel()
+						ctx = short
+					}
+					tk, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+					switch took := time.Since(start); {
+					case i%2 == 0 && (!errors.Is(err, context.DeadlineExceeded) || took != time.Second):
+						t.Errorf("got %v after %v, want the caller's deadline after 1 s", err, took)
+					case i%2 != 0 && (tk.Token != developersToken || took != 2*time.Second):
+						t.Errorf("got %q, error %v, after %v", tk.Token, err, took)
+					}
+				})
+			}
+			all.Wait()
+			if l.runs.Load() != 1 {
+				t.Errorf("az was run %d times for 1000 callers, want once", l.runs.Load())
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
+// TestChainKeepsTheEarlierSource: a walk that began while the first source was unreachable, and ends after another has brought it
+// into use, doesn't end that.
+func TestChainKeepsTheEarlierSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b", took: 5 * time.Second}
+		chain := mustChain(t, nil, a, b)
+		var all sync.WaitGroup
+		all.Go(func() { wantFrom(t, chain, "b") })
+		synctest.Wait()
+		a.set(nil)
+		wantFrom(t, chain, "a")
+		all.Wait()
+		wantFrom(t, chain, "a")
+		// And from there on to the next one when it is unavailable again.
+		a.set(errAway)
+		wantFrom(t, chain, "b")
+		if tk, _ := mustToken(t, chain); tk.Token != "b" || chain.Status().InUse != "identity.scripted" || a.asks.Load() != 4 {
+			t.Errorf("got %q, and the first source was asked %d times, want that of b after 4", tk.Token, a.asks.Load())
+		}
+	})
+}
+
+// TestChainOfTheDeaf: a source that ignores its context holds up its caller and nobody else, and no goroutine is left of it.
+func TestChainOfTheDeaf(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := newDeaf(t)
+		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			if o.Scopes[0] == "deaf" {
+				return d.GetToken(ctx, o)
+			}
+			return azcore.AccessToken{Token: "others", ExpiresOn: time.Now().Add(time.Hour)}, nil
+		}))
+		start := time.Now()
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				tk, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"deaf"}})
+				if err != nil || tk.Token != "deaf" || time.Since(start) != time.Minute {
+					t.Errorf("got %q, error %v, after %v, want its token when it brings one", tk.Token, err, time.Since(start))
+				}
+			})
+		}
+		synctest.Wait()
+		wantFrom(t, chain, "others")
+		_ = chain.Status()
+		time.Sleep(time.Minute)
+		close(d.let)
+		all.Wait()
+	})
+}
+
+// TestChainStartsNoGoroutines that a source can hold, for callers who come and go: a walk is in its caller's goroutine.
+func TestChainStartsNoGoroutines(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			<-ctx.Done() // a host that hangs, and a source that heeds its ctx
+			return azcore.AccessToken{}, ctx.Err()
+		}))
+		before := goroutinesOfBubble(t)
+		for i := range 1000 {
+			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), userKey{}, i), time.Millisecond)
+			_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://r%d/.default", i)}})
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("error is %v", err)
+			}
+		}
+		if grown := goroutinesOfBubble(t) - before; grown > 0 {
+			t.Errorf("%d goroutines are left of callers of a chain that hangs", grown)
+		}
+	})
+}
+
+// TestChainOptionsAreTheCallers: to change after NewChain.
+func TestChainOptionsAreTheCallers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sources := []azcore.TokenCredential{&scripted{err: errBroken}, &scripted{name: "b"}}
+		chainOptions := &ChainOptions{}
+		chain := mustChain(t, chainOptions, sources...)
+		clear(sources)
+		chainOptions.ContinueOn = func(error) bool { return true }
+		if _, err := token(t.Context(), chain); !errors.Is(err, errBroken) {
+			t.Errorf("error is %v, want that of the first source, at which the chain ends", err)
+		}
+	})
+}
+
+// TestChainOfItself: a source that asks the chain it is in, and gives it no context by which that could be known, ends with an
+// error and not with the program.
+func TestChainOfItself(t *testing.T) {
+	t.Parallel()
+	var chain *Chain
+	chain = mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		return chain.GetToken(context.Background(), o)
+	}))
+	chain.state.limit = 1000 // 10,000 take two seconds, under the race detector twenty
+	_, err := token(t.Context(), chain)
+	if !errors.Is(err, errCrowd) || strings.Count(err.Error(), "does one of them ask the chain itself?") != 1 {
+		t.Errorf("error is %v", err)
+	}
+	if n := chain.state.walks.Load(); n != 0 {
+		t.Errorf("%d walks are left", n)
+	}
+}
+
+// TestChainSourceOfOursInUse that fails: Status says so, an error that isn't ErrUnavailable ends it without a walk, and one that is
 // doesn't have it asked again.
 func TestChainSourceOfOursInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -447,38 +489,34 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		before := &scripted{err: errAway}
 		chain := mustChain(t, nil, before, az, &scripted{name: "c"})
 		wantFrom(t, chain, developersToken)
-		other := policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}
-		synctest.Wait()
+		time.Sleep(2 * time.Hour) // its token has ended
 		l.az = &exitError{1, "ERROR: broken"}
 		asks := before.asks.Load()
-		if _, err := chain.GetToken(t.Context(), other); err == nil || before.asks.Load() != asks || !strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
+		if _, err := token(t.Context(), chain); err == nil || before.asks.Load() != asks || !strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
 			t.Errorf("got %v, the source before was asked %d times more, status %+v", err, before.asks.Load()-asks, chain.Status())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		l.az = errNotLoggedIn
 		runs := l.runs.Load()
-		if tk, err := chain.GetToken(t.Context(), other); tk.Token != "c" || l.runs.Load() != runs+1 || !strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {
+		if tk, err := token(t.Context(), chain); tk.Token != "c" || l.runs.Load() != runs+1 || !strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {
 			t.Errorf("got %q, error %v, after %d runs, status %+v", tk.Token, err, l.runs.Load()-runs, chain.Status())
 		}
 	})
 }
 
-// TestChainAsksOursOnce: what the caller has seen of the source in use is not asked for again.
-func TestChainAsksOursOnce(t *testing.T) {
+// TestChainAsksTheSourceInUseOnce: what the caller has seen of it is not asked for again.
+func TestChainAsksTheSourceInUseOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var asks atomic.Int64
-		inner := mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			if asks.Add(1); o.Scopes[0] == vaultScope {
-				return azcore.AccessToken{Token: "a", ExpiresOn: time.Now().Add(time.Hour)}, nil
+		a := &scripted{name: "a"}
+		for name, chain := range map[string]*Chain{"foreign": mustChain(t, nil, a, &scripted{name: "b"}), "ours": mustChain(t, nil, mustChain(t, nil, a), &scripted{name: "b"})} {
+			a.set(nil)
+			wantFrom(t, chain, "a")
+			a.set(errAway)
+			a.asks.Store(0)
+			if wantFrom(t, chain, "b"); a.asks.Load() != 1 {
+				t.Errorf("%s: the source in use was asked %d times, want once", name, a.asks.Load())
 			}
-			return azcore.AccessToken{}, errAway
-		}))
-		chain := mustChain(t, nil, inner, &scripted{name: "b"})
-		wantFrom(t, chain, "a")
-		asks.Store(0)
-		if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"other"}}); tk.Token != "b" || asks.Load() != 1 {
-			t.Errorf("got %q, error %v; the source in use was asked %d times, want once", tk.Token, err, asks.Load())
 		}
 	})
 }

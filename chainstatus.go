@@ -5,7 +5,7 @@ import "time"
 // ChainStatus is what became of a chain's sources, at one moment. It is meant for logs and health pages, can be marshaled as
 // JSON, and has no secret in it.
 type ChainStatus struct {
-	InUse   string         `json:"inUse"`           // the source that last brought a token, "" for none yet
+	InUse   string         `json:"inUse"`           // the source that last brought a token, "" for none yet; "A, B" where A brings those of some scopes and B those of others
 	Azure   string         `json:"azure,omitempty"` // of NewDefaultCredential: what says that this is Azure, so that the developer's sources are barred
 	Sources []SourceStatus `json:"sources"`         // in order
 }
@@ -24,9 +24,7 @@ func (c *Chain) Status() ChainStatus {
 	if c.state == nil { // not made by a constructor
 		return s
 	}
-	if n := c.state.inUse.Load(); n > 0 {
-		s.InUse = c.links[n-1].name
-	}
+	s.InUse = c.inUse()
 	for i := range c.links {
 		l := &c.links[i]
 		source := SourceStatus{Name: l.name}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -129,7 +130,7 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 		add(cred, &cred.keeper)
 	}
 	chain := newChain("default credential", links, nil, options.Logger)
-	chain.announce(0) // the log says at once what is known at once
+	chain.report(0, nil) // the log says at once what is known at once
 	return chain, nil
 }
 
@@ -205,6 +206,7 @@ func (env environment) azure() string {
 type hostStep struct {
 	cred  *Credential
 	realm *realm
+	asked atomic.Pointer[time.Time] // when the second began that all callers give it; nil for never
 }
 
 const (
@@ -240,10 +242,9 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 	if a := node.absent.Load(); a != nil && time.Now().Before(a.until) && ctx.Err() == nil {
 		return azcore.AccessToken{}, s.unavailable(ctx, a.err, options)
 	}
-	began := time.Now()
-	short, cancel := context.WithTimeout(ctx, stepWait)
+	began := s.begin()
+	short, cancel := context.WithDeadline(ctx, began.Add(stepWait))
 	defer cancel()
-	go s.cred.sender.probe(short)
 	token, err := s.cred.GetToken(short, options)
 	e, ok := errors.AsType[*AuthenticationError](err)
 	switch {
@@ -259,6 +260,25 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 	}
 	node.absent.Store(&absence{began.Add(stepAgain), e.forCaller()})
 	return azcore.AccessToken{}, e
+}
+
+// begin returns when the second began that is under way or has passed, and begins it, with a probe, if none has in the last
+// minute. It is the same one for all callers: those who each have less time than a second come to the next source, too.
+func (s *hostStep) begin() time.Time {
+	now := time.Now()
+	last := s.asked.Load()
+	if last != nil && now.Sub(*last) < stepAgain {
+		return *last
+	}
+	if !s.asked.CompareAndSwap(last, &now) {
+		return *s.asked.Load()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stepWait)
+	go func() {
+		defer cancel()
+		s.cred.sender.probe(ctx)
+	}()
+	return now
 }
 
 // unavailable is the error of a second without an answer, for who didn't wait for it.

@@ -313,8 +313,7 @@ func TestDefaultAnswersWhileToolRuns(t *testing.T) {
 	}
 }
 
-// TestDefaultAnswersWhileToolInUseRuns: the same for a pass that began when the developer was in use already, which another pass
-// had brought about between a caller's look and its own.
+// TestDefaultAnswersWhileToolInUseRuns: the same when the developer was in use already.
 func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{took: 5 * time.Second}
@@ -327,7 +326,7 @@ func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
 			imds.until = time.Time{}
 			chain.links[0].source.(*hostStep).cred.sender.node.answered.Store(true)
 		})
-		tk, err := chain.join(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}, attempt{index: -1})
+		tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}})
 		if err != nil || strings.HasPrefix(tk.Token, developersToken) || l.runs.Load() != 2 {
 			t.Errorf("got %q, error %v, after %d runs of az, want the managed identity's after az has ended", tk.Token, err, l.runs.Load())
 		}
@@ -397,6 +396,7 @@ func TestDefaultWithEvidence(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{variables: variables}
 				chain := l.credential(t, refused)
+				synctest.Wait()
 				if !strings.Contains(l.log.String(), "this is Azure: the developer's credentials are not used") {
 					t.Errorf("the log doesn't say at once that this is Azure: %s", l.log.String())
 				}
@@ -464,6 +464,7 @@ func TestDefaultEvidenceIsForLife(t *testing.T) {
 		if why := chain.Status().Azure; !strings.Contains(why, envAuthority) {
 			t.Errorf("a later chain doesn't know: %q", why)
 		}
+		synctest.Wait()
 		if !strings.Contains(l.log.String(), envAuthority) {
 			t.Errorf("the log doesn't say why: %s", l.log.String())
 		}
