@@ -77,6 +77,13 @@ type chainError struct {
 	lines    []string // one for each source
 	decisive []error  // those by which programs decide
 	passing  bool     // worth asking again: Ready waits
+
+	// For Summary:
+	subject string    // what head begins with
+	names   []string  // of all sources
+	failed  []attempt // in the order asked
+	stopped int       // the source that ended the walk, -1 for none
+	ended   error     // what ended it before that one said why, nil for nothing
 }
 
 // wanted is what a token was asked for, in messages.
@@ -87,7 +94,8 @@ func wanted(options policy.TokenRequestOptions) string {
 // failure is the error of a chain. failed are the sources that brought no token; ended is what ended the walk before the last of
 // them said why, nil if the last one ended it or was the last.
 func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, ended error) *chainError {
-	e := &chainError{head: "identity: " + c.name + ": no token for " + wanted(options), passing: true}
+	subject := "identity: " + c.name + ": no token for " + wanted(options)
+	e := &chainError{head: subject, passing: true, subject: subject, failed: failed, ended: ended}
 	stopped := -1
 	for _, a := range failed {
 		switch {
@@ -110,7 +118,9 @@ func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, en
 	default:
 		e.head += ": no source is available"
 	}
+	e.stopped = stopped
 	for i := range c.links {
+		e.names = append(e.names, c.links[i].name)
 		line, asked := c.reasonFor(i, failed)
 		switch {
 		case !asked && ended == nil && stopped >= 0 && i > stopped:
@@ -147,7 +157,7 @@ func (e *chainError) NonRetriable() {}
 func (e *chainError) passes() bool { return e.passing }
 
 func (e *chainError) unready(cause error) error {
-	e.head += "; not ready when the context ended: " + cause.Error()
+	e.head += "; " + notReady + cause.Error()
 	e.decisive = append(e.decisive, cause)
 	return e
 }

@@ -256,6 +256,7 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 		return token, err
 	}
 	if !errors.Is(err, ErrUnavailable) { // a second has passed, and the request goes on
+		e.soFar = nil
 		e.what, e.cause, e.reason = "no answer within "+stepWait.String()+", and nothing else says that this is Azure", nil, ErrUnavailable
 	}
 	node.absent.Store(&absence{began.Add(stepAgain), e.forCaller()})

@@ -68,6 +68,6 @@ func (e *AuthenticationError) passes() bool { return e.transient }
 
 func (e *AuthenticationError) unready(cause error) error {
 	e.cause = errors.Join(cause, e.cause)
-	e.what = strings.TrimLeft(e.what+"; not ready when the context ended: "+cause.Error(), "; ")
+	e.what = strings.TrimLeft(e.what+"; "+notReady+cause.Error(), "; ")
 	return e
 }

@@ -1,0 +1,197 @@
+package identity
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// Summary returns the error in one line that stays the same while the cause does, for a status, a condition or a group of log
+// lines: what Error says, and the identity that was asked for, without times, counts, ports, and the IDs of requests, in the
+// host's own words, too. Another status, code, message, identity or resource makes another line. Where a caller has given up,
+// it is what the host answered before. Like Error, it holds no secret.
+//
+// The errors of a [Chain] have this method, too. Both are found by
+//
+//	var summarized interface{ Summary() string }
+//	if errors.As(err, &summarized) {
+func (e *AuthenticationError) Summary() string {
+	if e.soFar != nil {
+		return e.soFar.Summary()
+	}
+	own := *e
+	own.Attempts, own.CorrelationID = 0, ""
+	own.Message = cutMessage(unvarying(without(e.Message, e.CorrelationID)), e.Message)
+	own.what = unvarying(withoutReady(without(e.what, e.CorrelationID)))
+	own.hint = unvarying(without(e.hint, e.CorrelationID))
+	if strings.HasPrefix(e.hint, soFarAnswered) {
+		own.hint = ""
+	}
+	if e.ID != nil {
+		own.Resource += " of " + describeID(e.ID)
+	}
+	return own.Error()
+}
+
+const (
+	// soFarAnswered is what an error of a caller who gave up says of the host.
+	soFarAnswered = "so far the host answered: "
+	// notReady is what Ready adds to the last failure that it waited over.
+	notReady = "not ready when the context ended: "
+)
+
+// withoutReady takes off what Ready has added.
+func withoutReady(what string) string {
+	what, _, _ = strings.Cut(what, notReady)
+	return strings.TrimSuffix(what, "; ")
+}
+
+// without takes an ID out of a text. A shorter one may be a part of a word.
+func without(text, id string) string {
+	if len(id) < 4 {
+		return text
+	}
+	return strings.ReplaceAll(text, id, "…")
+}
+
+// slack is by how much what varies in a message may change its length before it is cut.
+const slack = 44
+
+// cutMessage makes a message that was cut after maxMessage bytes, with what varies in it, one that is cut where that makes no
+// difference.
+func cutMessage(text, original string) string {
+	if len(original) >= maxMessage-len("…") && strings.HasSuffix(original, "…") && len(text) > maxMessage-slack {
+		return strings.ToValidUTF8(text[:maxMessage-slack], "") + "…"
+	}
+	return text
+}
+
+// answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was only waited for, which says
+// no more than that.
+func answeredSoFar(last error) *AuthenticationError {
+	e, ok := last.(*AuthenticationError)
+	if !ok || e.StatusCode == 0 && e.cause == nil {
+		return nil
+	}
+	return e
+}
+
+// varying finds what is another at each failure of one cause, and says what stands in its place.
+var varying = sync.OnceValue(func() []substitution {
+	const (
+		labels   = `(?:trace|correlation|(?:client[ _-]?)?request|activity|operation|session|transaction|tracking|incident|ray)`
+		duration = `\d+(?:\.\d+)?(?:ns|µs|μs|ms|h|m|s)`
+		address  = `(?:\[[0-9a-fA-F:.]+(?:%[^\]\s]*)?\]|\d+\.\d+\.\d+\.\d+):\d+`
+		month    = `(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*`
+		day      = `(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*`
+		clock    = `\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?`
+		zone     = `(?: ?(?:Z|GMT|UTC|[+-]\d{2}:?\d{2}))?`
+	)
+	var list []substitution
+	for _, s := range []struct{ found, shown string }{
+		// IDs of requests, by what stands before them: Trace ID: …, "request-id": "…", correlation ID c0ffee1, Ref A: …, Reference #18.…
+		{`(?i)\b(` + labels + `[ _-]?id["']?\s*[:=#]\s*["']?)[\w.-]+`, `${1}…`},
+		{`(?i)\b(` + labels + `[ _-]?id\s+["'(]?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
+		{`(?i)\b(` + labels + `["']?\s*[:=#]\s*["']?)[a-z_.-]*\d[\w.-]{7,}`, `${1}…`},
+		{`(?i)\b(ref(?:erence)?(?: [a-c])?\s*(?:id)?\s*[:=#]\s*#?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
+		{`(?i)\b((?:pid|process(?: id)?|thread(?: id)?)["']?\s*[:=#]?\s*)\d+\b`, `${1}…`},
+		// Times, as Go, Python, .NET and HTTP write them, and as seconds or milliseconds since 1970.
+		{`(?i)\b(timestamp["']?\s*[:=]\s*["']?)\d[\w:.+-]*(?: ` + clock + zone + `)?`, `${1}…`},
+		{`\b\d{4}-\d{2}-\d{2}[T ]` + clock + zone, `…`},
+		{`\b\d{1,2}/\d{1,2}/\d{4} ` + clock + `(?: [AP]M)?` + zone, `…`},
+		{`\b` + day + `,? (?:\d{1,2}[ -]` + month + `[ -]\d{2,4}|` + month + ` +\d{1,2}) ` + clock + zone + `(?: \d{4})?`, `…`},
+		{`\b` + clock + zone, `…`},
+		{`\b[12]\d{9}(?:\d{3})?(?:\.\d+)?\b`, `…`},
+		// How long, and how many.
+		{`\b(?:` + duration + `)+\b`, `…`},
+		{`(?i)\b\d+(?:\.\d+)?( (?:milli|micro|nano)?(?:seconds?|secs?|minutes?|mins?|hours?|days?)\b)`, `…${1}`},
+		{`(?i)\b\d+( (?:attempts?|tries|bytes|requests?|other resources|calls)\b)`, `…${1}`},
+		// Addresses of a connection: its own port is another each time, and a name may stand for many. The endpoint is told anyway.
+		{`\b((?:tcp|udp)[46]?) ` + address + `->` + address, `${1}`},
+		{`\b((?:tcp|udp)[46]?) ` + address, `${1}`},
+		{`\b(lookup \S+) on ` + address, `${1}`},
+		{`\b0x[0-9a-fA-F]{6,}\b`, `…`},
+	} {
+		list = append(list, substitution{regexp.MustCompile(s.found), s.shown})
+	}
+	return list
+})
+
+type substitution struct {
+	found *regexp.Regexp
+	shown string
+}
+
+// unvarying is a text without what varies.
+func unvarying(text string) string {
+	if text == "" {
+		return ""
+	}
+	for _, s := range varying() {
+		text = s.found.ReplaceAllString(text, s.shown)
+	}
+	return text
+}
+
+// summarizer is an error that has a Summary.
+type summarizer interface {
+	error
+	Summary() string
+}
+
+// summary is that of a source's failure, which was judged before.
+func (a attempt) summary() (text string) {
+	defer func() {
+		if recover() != nil { // in a method of somebody else's error
+			text = unvarying(a.why)
+		}
+	}()
+	s, ok := errors.AsType[summarizer](a.err)
+	if !ok {
+		return unvarying(a.why)
+	}
+	text = s.Summary()
+	switch s.(type) {
+	case *AuthenticationError, *chainError:
+	default:
+		text = printable(redactOutput(text))
+	}
+	return strings.TrimPrefix(text, "identity: ")
+}
+
+// Summary is [AuthenticationError.Summary] for a chain: what failed, with the Summary of the sources that ended the walk.
+func (e *chainError) Summary() string {
+	var last attempt
+	if len(e.failed) > 0 {
+		last = e.failed[len(e.failed)-1]
+	}
+	switch {
+	case e.ended == nil && e.stopped < 0:
+		var reasons []string
+		for _, a := range e.failed {
+			if a.err != nil {
+				reasons = append(reasons, e.names[a.index]+": "+strings.TrimPrefix(a.summary(), e.names[a.index]+": "))
+			}
+		}
+		return e.subject + ": no source is available: " + strings.Join(reasons, "; ")
+	case e.stopped >= 0 && (e.ended == nil || last.answered()):
+		return e.subject + ": " + e.names[e.stopped] + " failed: " + strings.TrimPrefix(last.summary(), e.names[e.stopped]+": ")
+	case e.stopped >= 0:
+		return e.subject + ": gave up waiting for " + e.names[e.stopped] + ": " + unvarying(e.ended.Error())
+	case e.ended == errCrowd:
+		return e.subject + ": " + e.ended.Error()
+	}
+	return e.subject + ": gave up waiting: " + unvarying(e.ended.Error())
+}
+
+// answered reports whether a failure says what the host answered before its caller left.
+func (a attempt) answered() bool {
+	switch err := a.err.(type) {
+	case *AuthenticationError:
+		return err.soFar != nil
+	case *chainError:
+		return len(err.failed) > 0 && err.failed[len(err.failed)-1].answered()
+	}
+	return false
+}
