@@ -55,15 +55,16 @@ type AuthenticationError struct {
 	Elapsed       time.Duration  // from the first request to giving up
 	RawResponse   *http.Response `json:"-"` // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
 
-	tool       string               // who was asked where that is no host: "Azure CLI"
-	reason     error                // one of the sentinels above, or nil
-	cause      error                // what the transport or the caller's context said, or nil
-	what       string               // what happened, where the host's words don't say it
-	hint       string               // what to check
-	transient  bool                 // worth asking again: Ready waits
-	retryAfter time.Duration        // the host's wish, 0 if none
-	body       string               // RawResponse's body
-	soFar      *AuthenticationError // of a caller who gave up: what the host answered before, nil for nothing. It doesn't change
+	tool       string        // who was asked where that is no host: "Azure CLI"
+	reason     error         // one of the sentinels above, or nil
+	cause      error         // what the transport or the caller's context said, or nil
+	what       string        // what happened, where the host's words don't say it
+	hint       string        // what to check
+	transient  bool          // worth asking again: Ready waits
+	retryAfter time.Duration // the host's wish, 0 if none
+	body       string        // RawResponse's body
+
+	soFar *AuthenticationError // of a caller who gave up: what the host answered before, nil for nothing. It doesn't change
 }
 
 // Error returns the error in one line.

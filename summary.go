@@ -22,9 +22,9 @@ func (e *AuthenticationError) Summary() string {
 	}
 	own := *e
 	own.Attempts, own.CorrelationID = 0, ""
-	own.Message = cutMessage(unvarying(without(e.Message, e.CorrelationID)), e.Message)
-	own.what = unvarying(withoutReady(without(e.what, e.CorrelationID)))
-	own.hint = unvarying(without(e.hint, e.CorrelationID))
+	own.Message = cutMessage(without(unvarying(e.Message), e.CorrelationID), e.Message)
+	own.what = without(unvarying(withoutReady(e.what)), e.CorrelationID)
+	own.hint = without(unvarying(e.hint), e.CorrelationID)
 	if strings.HasPrefix(e.hint, soFarAnswered) {
 		own.hint = ""
 	}
@@ -47,12 +47,12 @@ func withoutReady(what string) string {
 	return strings.TrimSuffix(what, "; ")
 }
 
-// without takes an ID out of a text. A shorter one may be a part of a word.
+// without takes an ID out of a text, where it is a word.
 func without(text, id string) string {
-	if len(id) < 4 {
+	if id == "" || !strings.Contains(text, id) {
 		return text
 	}
-	return strings.ReplaceAll(text, id, "…")
+	return regexp.MustCompile(`\b`+regexp.QuoteMeta(id)+`\b`).ReplaceAllString(text, "…")
 }
 
 // slack is by how much what varies in a message may change its length before it is cut.
@@ -90,12 +90,6 @@ var varying = sync.OnceValue(func() []substitution {
 	)
 	var list []substitution
 	for _, s := range []struct{ found, shown string }{
-		// IDs of requests, by what stands before them: Trace ID: …, "request-id": "…", correlation ID c0ffee1, Ref A: …, Reference #18.…
-		{`(?i)\b(` + labels + `[ _-]?id["']?\s*[:=#]\s*["']?)[\w.-]+`, `${1}…`},
-		{`(?i)\b(` + labels + `[ _-]?id\s+["'(]?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
-		{`(?i)\b(` + labels + `["']?\s*[:=#]\s*["']?)[a-z_.-]*\d[\w.-]{7,}`, `${1}…`},
-		{`(?i)\b(ref(?:erence)?(?: [a-c])?\s*(?:id)?\s*[:=#]\s*#?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
-		{`(?i)\b((?:pid|process(?: id)?|thread(?: id)?)["']?\s*[:=#]?\s*)\d+\b`, `${1}…`},
 		// Times, as Go, Python, .NET and HTTP write them, and as seconds or milliseconds since 1970.
 		{`(?i)\b(timestamp["']?\s*[:=]\s*["']?)\d[\w:.+-]*(?: ` + clock + zone + `)?`, `${1}…`},
 		{`\b\d{4}-\d{2}-\d{2}[T ]` + clock + zone, `…`},
@@ -103,6 +97,12 @@ var varying = sync.OnceValue(func() []substitution {
 		{`\b` + day + `,? (?:\d{1,2}[ -]` + month + `[ -]\d{2,4}|` + month + ` +\d{1,2}) ` + clock + zone + `(?: \d{4})?`, `…`},
 		{`\b` + clock + zone, `…`},
 		{`\b[12]\d{9}(?:\d{3})?(?:\.\d+)?\b`, `…`},
+		// IDs of requests, by what stands before them: Trace ID: …, "request-id": "…", correlation ID c0ffee1, Ref A: …, Reference #18.…
+		{`(?i)\b(` + labels + `[ _-]?id["']?\s*[:=#]\s*["']?)[\w.-]+`, `${1}…`},
+		{`(?i)\b(` + labels + `[ _-]?id\s+["'(]?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
+		{`(?i)\b(` + labels + `["']?\s*[:=#]\s*["']?)[a-z_.-]*\d[\w.-]{7,}`, `${1}…`},
+		{`(?i)\b(ref(?:erence)?(?: [a-c])?\s*(?:id)?\s*[:=#]\s*#?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
+		{`(?i)\b((?:pid|process(?: id)?|thread(?: id)?)["']?\s*[:=#]?\s*)\d+\b`, `${1}…`},
 		// How long, and how many.
 		{`\b(?:` + duration + `)+\b`, `…`},
 		{`(?i)\b\d+(?:\.\d+)?( (?:milli|micro|nano)?(?:seconds?|secs?|minutes?|mins?|hours?|days?)\b)`, `…${1}`},

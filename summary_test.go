@@ -1,0 +1,356 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// variedText is a host's text in which all varies that hosts let vary.
+func variedText(i int) string {
+	return fmt.Sprintf("refused. Trace ID: 0000000%d-2222-4333-8444-555555555555 Correlation ID: c0ffee%d Timestamp: 2026-11-28 10:0%d:00Z, try again in %d seconds", i, i, i, i+1)
+}
+
+// TestSummaryStays the same while the cause does, however the host words it each time, and differs for each cause: a controller
+// that writes an error into a condition would otherwise be woken by its own writing (cert-manager/cert-manager#5652).
+func TestSummaryStays(t *testing.T) {
+	everywhere(t, func(t *testing.T, p place) {
+		time.Sleep(24 * time.Hour) // a bubble's time begins where a date that is past is none
+		s := p.open(t)
+		cred := s.credential(t)
+		ask := func(patience time.Duration) error {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			tk, err := token(ctx, cred)
+			if err == nil {
+				t.Fatalf("got the token %s until %v, now is %v", tk.Token, tk.ExpiresOn, time.Now())
+			}
+			return err
+		}
+		const long = 10 * time.Minute
+		answer := func(r identitytest.Response) error {
+			r.For = 4 * time.Minute
+			s.answer(r)
+			return ask(long)
+		}
+		causes := map[string][]func(i int) error{ // several ways to notice one cause
+			"a refusal":       {func(i int) error { return answer(s.own(403, s.problem("some_code", variedText(i)))) }},
+			"another code":    {func(i int) error { return answer(s.own(403, s.problem("another_code", variedText(i)))) }},
+			"another message": {func(i int) error { return answer(s.own(403, s.problem("some_code", "not "+variedText(i)))) }},
+			"another status": {
+				func(i int) error { return answer(s.own(503, s.problem("some_code", variedText(i)))) },
+				func(i int) error {
+					r := s.own(503, s.problem("some_code", variedText(i)))
+					r.For = 4 * time.Minute
+					s.answer(r)
+					return ask(10 * time.Second)
+				},
+			},
+			"throttled": {func(i int) error {
+				return answer(s.own(429, s.problem("some_code", variedText(i)), "Retry-After", fmt.Sprint(i)))
+			}},
+			"a gateway": {func(i int) error {
+				return answer(identitytest.Response{Status: 502, Body: fmt.Sprintf("<html>Bad Gateway <!-- Ref A: 5D%dC0FFEE Ref B: MSP%d Ref C: 2026-11-28T10:0%d:00Z --></html>", i, i, i)})
+			}},
+			"refused connections": {func(int) error {
+				s.down.Store(true)
+				defer s.down.Store(false)
+				return ask(long)
+			}},
+			"connections that break": {func(i int) error {
+				end := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
+				return answer(identitytest.Response{Err: &net.OpError{
+					Op: "read", Net: "tcp", Source: end(53124 + i), Addr: end(4141), Err: os.NewSyscallError("read", syscall.ECONNRESET),
+				}})
+			}},
+			"no token in it": {func(int) error { return answer(s.own(200, `{"expires_in":"3600"}`)) }},
+			"a clock that is wrong": {func(i int) error {
+				return answer(s.own(200, fmt.Sprintf(`{"access_token":"t","expires_on":"%d","token_type":"Bearer"}`, time.Now().Add(-time.Duration(i+1)*time.Hour).Unix())))
+			}},
+			"a caller without patience": {func(int) error {
+				s.answer(identitytest.Response{Delay: time.Hour, For: 4 * time.Minute})
+				return ask(time.Second)
+			}},
+		}
+		if s.problem("a", "m") == s.problem("b", "m") { // its failures have no code
+			delete(causes, "another code")
+		}
+		seen := map[string]string{}
+		for name, ways := range causes {
+			summary, errorTexts := "", map[string]bool{}
+			for i := range 5 {
+				for _, way := range ways {
+					err := way(i)
+					var found interface{ Summary() string }
+					if !errors.As(err, &found) {
+						t.Fatalf("%s: the error is %v", name, err)
+					}
+					errorTexts[err.Error()] = true
+					got := found.Summary()
+					if summary == "" {
+						summary = got
+					}
+					if got != summary {
+						t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s\nof %v", name, got, summary, err)
+					}
+					if strings.ContainsAny(got, "\r\n") || !strings.HasPrefix(got, "identity: "+p.host.String()+": ") {
+						t.Errorf("%s: the summary is %q", name, got)
+					}
+					time.Sleep(12*time.Minute + time.Duration(i)*777*time.Millisecond)
+				}
+			}
+			if other, ok := seen[summary]; ok {
+				t.Errorf("%s and %s have one summary: %s", name, other, summary)
+			}
+			if seen[summary] = name; len(errorTexts) < 2 && name == "another status" {
+				t.Errorf("%s: five texts of Error are one: this test shows nothing", name)
+			}
+		}
+	})
+}
+
+// TestSummaryTellsCausesApart by each of the fields that make one.
+func TestSummaryTellsCausesApart(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	base := AuthenticationError{Host: HostIMDS, Resource: "https://vault.azure.net", StatusCode: 400, Code: "invalid_request", Message: "Identity not found", Attempts: 3, Elapsed: time.Second, CorrelationID: "c0ffee"}
+	for _, change := range []func(*AuthenticationError){
+		func(*AuthenticationError) {},
+		func(e *AuthenticationError) { e.Host = HostAppService },
+		func(e *AuthenticationError) { e.tool = "Azure CLI" },
+		func(e *AuthenticationError) { e.Resource = "https://graph.microsoft.com" },
+		func(e *AuthenticationError) { e.StatusCode = 401 },
+		func(e *AuthenticationError) { e.Code = "invalid_client" },
+		func(e *AuthenticationError) { e.Message = "Identity not found here" },
+		func(e *AuthenticationError) {
+			e.Message = "Application with identifier '11111111-2222-4333-8444-555555555555' was not found"
+		},
+		func(e *AuthenticationError) {
+			e.Message = "Application with identifier '11111111-2222-4333-8444-666666666666' was not found"
+		},
+		func(e *AuthenticationError) { e.ID = ClientID("11111111-2222-4333-8444-555555555555") },
+		func(e *AuthenticationError) { e.ID = ObjectID("11111111-2222-4333-8444-555555555555") },
+		func(e *AuthenticationError) { e.what = "without a word" },
+	} {
+		e := base
+		change(&e)
+		summary := e.Summary()
+		if seen[summary] {
+			t.Errorf("two causes have one summary: %s", summary)
+		}
+		seen[summary] = true
+		e.Attempts, e.Elapsed, e.CorrelationID = 4, time.Minute, "0ddba11"
+		if got := e.Summary(); got != summary {
+			t.Errorf("the summary became %q after %q", got, summary)
+		}
+	}
+	want := `identity: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID 1): check`
+	e := base
+	e.ID, e.hint = ClientID("1"), "check"
+	if got := e.Summary(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestSummaryOfTexts: what is taken out of them, and what isn't.
+func TestSummaryOfTexts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ text, want string }{
+		{"AADSTS700024: Current time: 2026-11-28T10:00:00.1234567Z, expiry time of assertion 2026-11-28T09:00:00.0000000Z.", "AADSTS700024: Current time: …, expiry time of assertion …."},
+		{"Trace ID: 6f1c2a52-0d8e-4e90-a1f2-8f0e6d5a3c1b Correlation ID: 7f Timestamp: 2026-11-28 10:00:00Z", "Trace ID: … Correlation ID: … Timestamp: …"},
+		{`{"request-id":"6f1c2a52","trace_id": "ab", "activityId":"x1"}`, `{"request-id":"…","trace_id": "…", "activityId":"…"}`},
+		{"contact support with this Correlation ID c0ffee1", "contact support with this Correlation ID …"},
+		{"Reference #18.2d4d655f.17000000.1a2b3c", "Reference #…"},
+		{"Cloudflare Ray ID: 7d1f2e3c4b5a6978", "Cloudflare Ray ID: …"},
+		{"lifetime ended on 11/28/2026 10:00:00 AM +00:00", "lifetime ended on …"},
+		{"sent Sat, 28 Nov 2026 10:00:00 GMT", "sent …"},
+		{"at Sat Nov 28 10:00:00 UTC 2026", "at …"},
+		{"at Sat Nov  8 10:00:00 2026", "at …"},
+		{"not before 1764324000, now 1764324000123", "not before …, now …"},
+		{"no answer within 702ms, gave up after 1m0.5s", "no answer within …, gave up after …"},
+		{"Please retry after 37 seconds (5 attempts, 17 bytes)", "Please retry after … seconds (… attempts, … bytes)"},
+		{"read tcp 127.0.0.1:53124->127.0.0.1:4141: read: connection reset by peer", "read tcp: read: connection reset by peer"},
+		{"read tcp [::1]:53124->[::1]:4141: EOF", "read tcp: EOF"},
+		{"dial tcp 20.190.151.7:443: i/o timeout", "dial tcp: i/o timeout"},
+		{"dial tcp: lookup login.microsoftonline.com on 10.0.0.10:53: read udp 10.1.0.5:40123->10.0.0.10:53: i/o timeout", "dial tcp: lookup login.microsoftonline.com: read udp: i/o timeout"},
+		{"x509: certificate has expired or is not yet valid: current time 2026-11-28T10:00:00Z is after 2025-01-01T00:00:00Z", "x509: certificate has expired or is not yet valid: current time … is after …"},
+		{"*errors.errorString at 0xc000012345", "*errors.errorString at …"},
+		// These are causes.
+		{"AADSTS700016: Application with identifier '6f1c2a52-0d8e-4e90-a1f2-8f0e6d5a3c1b' was not found in the directory 'contoso'", ""},
+		{"api-version=2018-02-01 is not supported", ""},
+		{"http://127.0.0.1:4141/msi/token refused: is port 4141 right?", ""},
+		{"subject 'system:serviceaccount:shop-2:orders' of https://oidc.prod-aks.azure.com/6f1c2a52/", ""},
+		{"the server's certificate has the thumbprint 0123456789ABCDEF0123456789ABCDEF01234567", ""},
+		{"az ended with exit status 2", ""},
+		{"request: invalid resource", ""},
+	} {
+		want := tt.want
+		if want == "" {
+			want = tt.text
+		}
+		if got := unvarying(tt.text); got != want {
+			t.Errorf("%q became %q, want %q", tt.text, got, want)
+		}
+	}
+	// A message that was cut is cut where the length of what varies makes no difference.
+	summary := ""
+	for _, wait := range []string{"1", "12", "123456789"} {
+		e := &AuthenticationError{Message: oneLine("wait for " + wait + " seconds. " + strings.Repeat("many words ", 50))}
+		if summary == "" {
+			summary = e.Summary()
+		}
+		if got := e.Summary(); got != summary {
+			t.Errorf("the summary became %q after %q", got, summary)
+		}
+	}
+}
+
+// summarized is an error of another package that has a Summary.
+type summarized struct{ summary func() string }
+
+func (summarized) Error() string     { return fmt.Sprint("failed at ", time.Now()) }
+func (s summarized) Summary() string { return s.summary() }
+
+// TestSummaryOfChains is that of the sources that ended the walk.
+func TestSummaryOfChains(t *testing.T) {
+	varied := 0
+	text := func() string { varied++; return variedText(varied % 10) }
+	imds := func(t *testing.T) azcore.TokenCredential {
+		ep := identitytest.NewIMDS(nil)
+		return onIMDS(t, ep, withID(ClientID(guid)))
+	}
+	foreign := sourceFailing(func() error { return errors.New("broken: " + text()) })
+	const refusal = `managed identity failed: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID ` + guid + `)`
+	for _, tt := range []struct {
+		name    string
+		sources func(t *testing.T) []azcore.TokenCredential
+		want    string // begins with "identity: chain: no token for https://vault.azure.net: "
+	}{
+		{"ours fails", func(t *testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{&scripted{err: errAway}, imds(t)}
+		}, refusal},
+		{"nested", func(t *testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{mustChain(t, nil, imds(t))}
+		},
+			"chain failed: no token for https://vault.azure.net: " + refusal},
+		{"foreign", func(*testing.T) []azcore.TokenCredential { return []azcore.TokenCredential{foreign} }, "identity.sourceFunc failed: broken: refused. Trace ID: … "},
+		{"all are away", func(t *testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{&scripted{err: errAway}, sourceFailing(func() error { return fmt.Errorf("%w at %v", ErrUnavailable, time.Now()) })}
+		}, "no source is available: identity.scripted: away: no managed identity endpoint answers here; identity.sourceFunc: no managed identity endpoint answers here at …"},
+		{"a Summary of another package", func(*testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{&scripted{err: fmt.Errorf("try %w", summarized{func() string { return "two\nlines, eyJhbGciOiJub25lIn0.canary" }})}}
+		}, "identity.scripted failed: two lines, REDACTED"},
+		{"one that panics", func(*testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{&scripted{err: summarized{func() string { panic("Summary") }}}}
+		}, "identity.scripted failed: failed at …"},
+		{"a caller without patience", func(*testing.T) []azcore.TokenCredential { return []azcore.TokenCredential{&scripted{took: time.Hour}} },
+			"gave up waiting for identity.scripted: context deadline exceeded"},
+		{"a host that fails, and a caller without patience", func(t *testing.T) []azcore.TokenCredential {
+			ep := identitytest.NewIMDS(nil)
+			ep.Enqueue(identitytest.Response{Status: 503, For: 24 * time.Hour})
+			return []azcore.TokenCredential{onIMDS(t, ep)}
+		}, "managed identity failed: IMDS: 503 "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				chain := mustChain(t, nil, tt.sources(t)...)
+				summary := ""
+				for i := range 5 {
+					ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second+time.Duration(i)*time.Millisecond)
+					_, err := token(ctx, chain)
+					cancel()
+					var found interface{ Summary() string }
+					if !errors.As(fmt.Errorf("reconcile: %w", err), &found) {
+						t.Fatalf("no Summary in %v", err)
+					}
+					got := found.Summary()
+					if want := "identity: chain: no token for https://vault.azure.net: " + tt.want; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+						t.Errorf("the summary is\n%s\nwant\n%s", got, want)
+					}
+					if summary == "" {
+						summary = got
+					}
+					if got != summary {
+						t.Errorf("the cause stayed, and the summary became\n%s\nafter\n%s", got, summary)
+					}
+					time.Sleep(time.Duration(i) * 77 * time.Second)
+				}
+			})
+		})
+	}
+}
+
+// sourceFailing is a source of another package whose error is made anew each time.
+func sourceFailing(fail func() error) sourceFunc {
+	var mu sync.Mutex
+	return func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return azcore.AccessToken{}, fail()
+	}
+}
+
+// TestSummaryOfReady is that of the failure that Ready waited over.
+func TestSummaryOfReady(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for name, cred := range map[string]interface {
+			Ready(context.Context, ...string) error
+		}{
+			"credential": onIMDS(t, always(503, imdsError)),
+			"chain":      mustChain(t, nil, onIMDS(t, always(503, imdsError))),
+		} {
+			summary := ""
+			for i := range 5 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(80+40*i)*time.Second)
+				err := cred.Ready(ctx, vaultScope)
+				cancel()
+				var found interface{ Summary() string }
+				if !errors.As(err, &found) || strings.Contains(found.Summary(), "not ready") {
+					t.Fatalf("%s: the error is %v", name, err)
+				}
+				if summary == "" {
+					summary = found.Summary()
+				}
+				if got := found.Summary(); got != summary {
+					t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s", name, got, summary)
+				}
+			}
+		}
+	})
+}
+
+// TestSummaryOfTools: az and azd put the time and their own numbers into what they say.
+func TestSummaryOfTools(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := 0
+		tool := azureCLIOf(t, &fakeTool{answer: func(int) ([]byte, error) {
+			i++
+			return nil, &exitError{1, "ERROR: AADSTS50076: second factor needed. " + variedText(i)}
+		}}, AzureCLICredentialOptions{})
+		summary := ""
+		for range 5 {
+			e, _ := mustFail(t, tool)
+			if summary == "" {
+				summary = e.Summary()
+			}
+			if got := e.Summary(); got != summary || !strings.Contains(got, "AADSTS50076") {
+				t.Errorf("the cause stayed, and the summary became\n%s\nafter\n%s", got, summary)
+			}
+			time.Sleep(5 * time.Minute)
+		}
+		if i != 5 {
+			t.Errorf("az was run %d times, want 5", i)
+		}
+	})
+}
