@@ -65,7 +65,7 @@
 //
 // [NewDefaultCredential] is the managed or workload identity on Azure, and on a laptop the developer who is logged in with the
 // Azure CLI or the Azure Developer CLI; never the developer on Azure. [NewChain] tries any credentials in order, and goes on only
-// from one that is unavailable. [NewAzureCLICredential] and [NewAzureDeveloperCLICredential] are the developer's alone.
+// from one that is unavailable; which one serves is remembered for each scope. [NewAzureCLICredential] and [NewAzureDeveloperCLICredential] are the developer's alone.
 //
 // # Errors
 //
@@ -76,7 +76,8 @@
 // else answers there, it is 5 s, and [ErrUnavailable]; an endpoint that a variable names should be there, and its error says
 // what to check. No error, log line
 // or trace holds a token or a secret. CredentialOptions.Logger receives what happens; by default nothing does.
-// docs/operations.md in the repository has each message with what to do, and alerts to have.
+// [AuthenticationError.Summary], which the errors of chains have, too, is for statuses and groups: it stays the same while the
+// cause does. docs/operations.md in the repository has each message with what to do, and alerts to have.
 //
 // # Testing
 //

@@ -268,6 +268,37 @@ func ExampleAuthenticationError() {
 	// Output: 400 invalid_request "Identity not found": assign the identity to this host
 }
 
+// A controller writes why it has no token into a condition. Error has another text at each failure, and so would wake the
+// controller again; Summary has the same one while the cause stays.
+func ExampleAuthenticationError_Summary() {
+	host := identitytest.NewIMDS(nil)
+	cred, err := identity.NewCredential(&identity.CredentialOptions{
+		Host:          identity.HostIMDS,
+		ID:            identity.ClientID("11111111-2222-3333-4444-555555555555"),
+		ClientOptions: azcore.ClientOptions{Transport: host},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	chain, err := identity.NewChain([]azcore.TokenCredential{cred}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, source := range []azcore.TokenCredential{cred, chain} {
+		_, err := source.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+		message := fmt.Sprint(err)
+		var summarized interface{ Summary() string } // of a credential's error, and of a chain's
+		if errors.As(err, &summarized) {
+			message = summarized.Summary()
+		}
+		before, _, _ := strings.Cut(message, ": is ")
+		fmt.Println(before)
+	}
+	// Output:
+	// identity: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID 11111111-2222-3333-4444-555555555555)
+	// identity: chain: no token for https://vault.azure.net: managed identity failed: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID 11111111-2222-3333-4444-555555555555)
+}
+
 // Log what happens to tokens. Nothing that is logged is secret.
 func ExampleCredentialOptions() {
 	lines, log := io.Pipe() // os.Stderr, usually

@@ -155,7 +155,7 @@ func (a attempt) summary() (text string) {
 	switch s.(type) {
 	case *AuthenticationError, *chainError:
 	default:
-		text = printable(redactOutput(text))
+		text = printable(redact(text))
 	}
 	return strings.TrimPrefix(text, "identity: ")
 }
