@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,6 +94,33 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestChainDoesNotWaitForTheLog: neither callers nor the constructor wait for a slow handler, and one that hangs costs a bounded
+// number of goroutines.
+func TestChainDoesNotWaitForTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		start := time.Now()
+		var lines atomic.Int64
+		log := slog.New(handlerFunc(func(slog.Record) {
+			lines.Add(1)
+			time.Sleep(time.Minute)
+		}))
+		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
+		if _, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{Logger: log}, l.environment()); err != nil {
+			t.Fatal(err)
+		}
+		chain := mustChain(t, &ChainOptions{Logger: log}, &scripted{err: errAway}, &scripted{name: "b"})
+		for _, scope := range scopesOf(1000) {
+			if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
+				t.Fatalf("got %q, error %v", tk.Token, err)
+			}
+		}
+		synctest.Wait()
+		if took := time.Since(start); took > 0 || lines.Load() != 1+maxTelling {
+			t.Errorf("a thousand calls waited %v for the log, which got %d lines, want 0 and %d", took, lines.Load(), 1+maxTelling)
+		}
+	})
 }
 
 // TestChainLogsWhichSource is in use, why not those before, and nothing while that stays.
