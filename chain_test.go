@@ -454,7 +454,7 @@ func TestChainSurvivesItsSources(t *testing.T) {
 			all.Wait()
 			if name == "panic" {
 				want := "identity.sourceFunc: it panicked: canary: REDACTED"
-				if lines := strings.Split(err.Error(), "\n\t"); len(lines) != 3 || lines[1] != want || !strings.HasPrefix(lines[2], "identity.scripted: not asked") {
+				if lines := strings.Split(fmt.Sprint(err), "\n\t"); len(lines) != 3 || lines[1] != want || !strings.HasPrefix(lines[2], "identity.scripted: not asked") {
 					t.Errorf("error is %v, want %q", err, want)
 				}
 				if e, ok := errors.AsType[passingError](err); !ok || e.passes() {
