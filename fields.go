@@ -113,10 +113,10 @@ const longestScheme = 24
 const longestName = 64
 
 // bareField is the end of a field's name in small letters, without what joins words and without a number.
-func bareField(name []byte) string {
+func bareField[T []byte | string](name T) string {
 	name = name[max(len(name)-longestName, 0):]
 	bare := make([]byte, 0, longestName)
-	for _, c := range name {
+	for _, c := range []byte(name) {
 		switch {
 		case c >= 'A' && c <= 'Z':
 			bare = append(bare, c-'A'+'a')

@@ -36,6 +36,9 @@ func TestEndpointQuerySelectsNothing(t *testing.T) {
 		{"Service Fabric", func(query string) environment {
 			return environmentOf(map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token?" + query, envHeader: "s", envThumbprint: thumbprint})
 		}, nil},
+		{"Container Instances", func(query string) environment {
+			return environmentOf(map[string]string{envEndpoint: "http://10.0.0.2:2377/metadata/identity/oauth2/token?" + query, envHeader: "s", envThumbprint: thumbprint})
+		}, ObjectID(guid)},
 		{"Azure ML", func(query string) environment {
 			return environmentOf(map[string]string{envMSI: "http://localhost:46808/MSI/auth?" + query, envMSISecret: "s"})
 		}, ClientID(guid)},

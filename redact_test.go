@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // slowlyReads are all that a text reads as under at most two layers of escapes, each of one kind.
@@ -417,6 +419,16 @@ func BenchmarkRedact(b *testing.B) {
 				redact(text, secret)
 			}
 		})
+	}
+}
+
+// TestHeadersOfSecretsAreHidden: a header is a field, too, whose name is known.
+func TestHeadersOfSecretsAreHidden(t *testing.T) {
+	t.Parallel()
+	got := headerWithout(http.Header{"Authorization": {"x", "Bearer y"}, "X-Ms-Token-Aad-Access-Token": {"x"}, "X-Identity-Header": {"x"}, "Secret": {"x"}, "Server": {"Kestrel"}, "Set-Cookie": {"access_token=x; Path=/"}}, nil)
+	want := http.Header{"Authorization": {redacted, redacted}, "X-Ms-Token-Aad-Access-Token": {redacted}, "X-Identity-Header": {redacted}, "Secret": {redacted}, "Server": {"Kestrel"}, "Set-Cookie": {"access_token=REDACTED; Path=/"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -118,7 +118,7 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	case err != nil:
 		return nil, &bodyError{resp.StatusCode, headerWithout(resp.Header, secrets), fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), errorWithout(err, secrets))}
 	case len(body) > maxBody:
-		return nil, &bodyError{resp.StatusCode, resp.Header, errTooLarge}
+		return nil, &bodyError{resp.StatusCode, headerWithout(resp.Header, secrets), errTooLarge}
 	}
 	resp.Header = headerWithout(resp.Header, secrets)
 	resp.Status = redact(resp.Status, secrets...)
@@ -139,17 +139,17 @@ func secretsOf(req *http.Request) []string {
 	return secrets
 }
 
-// headerWithout copies an answer's header without secrets, should the host repeat one there. It looks into maxRedacted bytes; of
-// values beyond them only the names stay.
+// headerWithout copies an answer's header without secrets, should the host repeat one there. Of a field for one, and of values
+// beyond the maxRedacted bytes that are looked into, only the names stay.
 func headerWithout(h http.Header, secrets []string) http.Header {
 	hidden, left := newSecretIndex(secrets), maxRedacted
 	clean := make(http.Header, len(h))
 	for name, values := range h {
 		for _, value := range values {
-			if left -= len(value); left >= 0 {
-				value = hidden.redact(value)
-			} else {
+			if left -= len(value); left < 0 || endsIn(bareField(name), secretNames) {
 				value = redacted
+			} else {
+				value = hidden.redact(value)
 			}
 			clean.Add(name, value)
 		}
