@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -279,5 +280,25 @@ func TestBodyCanBeReadTwice(t *testing.T) {
 			return respond(200, grantBody("t", time.Hour)), nil
 		}))
 		mustToken(t, cred)
+	})
+}
+
+// TestCloudShellAsIMDS: Cloud Shell answers the requests of IMDS as well, for a program that is told to ask there. Its
+// refusals have another shape than those of IMDS, and are recognised all the same.
+func TestCloudShellAsIMDS(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewCloudShell(nil)
+		env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://localhost:50342"})
+		cred := credentialAt(t, env, ep)
+		tk, _ := mustToken(t, cred)
+		if cred.Host() != HostIMDS || text(claimsOf(tk.Token).OID) != ep.Identities()[0].ObjectID {
+			t.Errorf("%s: got the token %s", cred.Host(), tk.Token)
+		}
+		ep.Enqueue(identitytest.Response{Status: 400})
+		e, _ := mustFail(t, credentialAt(t, env, ep))
+		wantErrorText(t, e, "400 AudienceNotSupported")
+		if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityNotFound) || e.Attempts != 1 {
+			t.Errorf("got %v", e)
+		}
 	})
 }

@@ -8,11 +8,13 @@ import (
 	"strings"
 )
 
-// HostContainerInstances is a Windows container group of Azure Container Instances. Linux containers there use IMDS.
+// HostContainerInstances is a Windows container group of Azure Container Instances. Linux
+// containers there use IMDS.
 const HostContainerInstances Host = "containerinstances"
 
-// detectContainerInstances: the variables are Service Fabric's, whose endpoint is always https, as its certificate is all
-// that tells it from another program. Plain http is how a Windows container's looks.
+// detectContainerInstances: the variables are Service Fabric's, whose endpoint is always https, as
+// its certificate is all that tells it from another program. Plain http is how a Windows
+// container's looks.
 //
 // https://github.com/Azure/azure-sdk-for-net/issues/45547
 func detectContainerInstances(env environment) (endpoint, reason string, ok bool) {
@@ -22,8 +24,8 @@ func detectContainerInstances(env environment) (endpoint, reason string, ok bool
 	return endpoint, envEndpoint + " is plain http, and " + envHeader + " and " + envThumbprint + " are set", ok
 }
 
-// containerInstances is the token service of a Windows container group. It answers as Service Fabric's does, from which it
-// seems to be made, without TLS and with a selector.
+// containerInstances is the token service of a Windows container group. It answers as Service
+// Fabric's does, from which it seems to be made, without TLS and with a selector.
 //
 // https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity#managed-identity-on-windows-containers
 type containerInstances struct{ named }
@@ -68,7 +70,8 @@ func notInVersion(r rune) bool {
 // sharedSpace is RFC 6598's, which Azure's own networks use as other private ones.
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
-// isNearby reports whether a host can be on no other network than this machine's own. Of names only localhost is.
+// isNearby reports whether a host can be on no other network than this machine's own. Of names only
+// localhost is.
 func isNearby(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
@@ -78,8 +81,8 @@ func isNearby(host string) bool {
 	return err == nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip))
 }
 
-// notAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service Fabric's code for an identity
-// that it doesn't know has the same status.
+// notAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service
+// Fabric's code for an identity that it doesn't know has the same status.
 func (s *containerInstances) notAssigned(status int, f fault) bool {
 	return status == http.StatusNotFound && (f.code == "DefaultIdentityNotDefined" || f.code == "ManagedIdentityNotFound")
 }

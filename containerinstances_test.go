@@ -11,8 +11,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// groupEndpoint is where a Windows container is told to ask, as https://github.com/Azure/azure-sdk-for-net/issues/45547
-// has it.
+// groupEndpoint is where a Windows container is told to ask, as
+// https://github.com/Azure/azure-sdk-for-net/issues/45547 has it.
 const groupEndpoint = "http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0"
 
 // inGroup are the variables of a Windows container.
@@ -55,8 +55,8 @@ func TestContainerInstancesRequests(t *testing.T) {
 	}
 }
 
-// TestContainerInstancesEndpoints: the secret goes over plain http to this machine and to private addresses, and nowhere
-// else. What isn't plain http is Service Fabric's, unless the host is named.
+// TestContainerInstancesEndpoints: the secret goes over plain http to this machine and to private
+// addresses, and nowhere else. What isn't plain http is Service Fabric's, unless the host is named.
 func TestContainerInstancesEndpoints(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -11,8 +11,8 @@ import (
 
 var nobodyListens transportFunc = func(*http.Request) (*http.Response, error) { return nil, refused() }
 
-// TestProxyThatIsNotUsed: no endpoint that a variable names is asked through a proxy. Where one may be the way, the error
-// says so, and how.
+// TestProxyThatIsNotUsed: no endpoint that a variable names is asked through a proxy. Where one may
+// be the way, the error says so, and how.
 func TestProxyThatIsNotUsed(t *testing.T) {
 	for _, tt := range []struct {
 		name, variable, endpoint string
@@ -49,8 +49,8 @@ func TestProxyThatIsNotUsed(t *testing.T) {
 	}
 }
 
-// TestAppWithoutIdentity: App Service and Container Apps set no variable of a host where the app has no identity, so that
-// IMDS is asked, which is not there. The error says what is missing.
+// TestAppWithoutIdentity: App Service and Container Apps set no variable of a host where the app
+// has no identity, so that IMDS is asked, which is not there. The error says what is missing.
 func TestAppWithoutIdentity(t *testing.T) {
 	const assign = "which sets it where the app has an identity: assign one"
 	for _, tt := range []struct {

@@ -14,18 +14,21 @@ const azureMLPath = "/msi/token"
 
 var azureMLSelectors = map[string]property{"clientid": byClientID}
 
-// NewAzureML returns a fake of the endpoint of Azure Machine Learning's compute, api-version 2017-09-01. Nil options
-// means the defaults. It panics if options has no meaning: see [Options].
+// NewAzureML returns a fake of the endpoint of Azure Machine Learning's compute, api-version
+// 2017-09-01. Nil options means the defaults. It panics if options has no meaning: see [Options].
 //
-// It refuses another method than GET, a wrong secret, a missing or repeated query parameter, a resource that is neither a
-// URI nor a GUID or that is a scope with /.default, an unknown identity, and every selector but clientid, in one word. A request without a clientid, or with an empty one, means the default
-// identity, whose client ID is in DEFAULT_IDENTITY_CLIENT_ID: the system-assigned one or, if there is none, the first.
+// It refuses another method than GET, a wrong secret, a missing or repeated query parameter, a
+// resource that is neither a URI nor a GUID or that is a scope with /.default, an unknown identity,
+// and every selector but clientid, in one word. A request without a clientid, or with an empty one,
+// means the default identity, whose client ID is in DEFAULT_IDENTITY_CLIENT_ID: the system-assigned
+// one or, if there is none, the first.
 //
-// How the real endpoint refuses isn't known. The statuses, and the bodies {"error": {"code", "message"}}, are a guess:
-// 401 for a wrong secret, 400 for everything else that is wrong with a query.
+// How the real endpoint refuses isn't known. The statuses, and the bodies {"error": {"code",
+// "message"}}, are a guess: 401 for a wrong secret, 400 for everything else that is wrong with a
+// query.
 //
-// A client learns the address and the secret from the environment, so set it from [Endpoint.Env], also when the
-// Endpoint is its transport; [Endpoint.Start] does that by itself.
+// A client learns the address and the secret from the environment, so set it from [Endpoint.Env],
+// also when the Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewAzureML(options *Options) *Endpoint {
 	const computeID = "/providers/Microsoft.MachineLearningServices/workspaces/workspace-test/computes/compute-test"
 	return newEndpoint(options, azureML{newHeaderSecret("MSI_SECRET")}, resourceGroupID+computeID)

@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,8 +195,8 @@ func TestClientConnectionError(t *testing.T) {
 				test.e.Enqueue(Response{Err: errScripted, Delay: time.Minute})
 				begin := time.Now()
 				response, err := test.e.Client().Do(test.r(t, test.e))
-				if !errors.Is(err, syscall.ECONNRESET) {
-					t.Errorf("got %v, error %v; want %v", response, err, syscall.ECONNRESET)
+				if !errors.Is(err, errReset) {
+					t.Errorf("got %v, error %v; want %v", response, err, errReset)
 				}
 				if took := time.Since(begin); took != time.Minute {
 					t.Errorf("took %v, want 1m", took)
@@ -216,7 +215,7 @@ func TestStartedConnectionErrorUnderTLS(t *testing.T) {
 	e.Start(t)
 	e.Enqueue(Response{Err: errScripted, For: time.Hour})
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: e.certificate.pool}, DisableKeepAlives: true}
-	if response, err := transport.RoundTrip(fabricRequest(t, os.Getenv, "")); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+	if response, err := transport.RoundTrip(fabricRequest(t, os.Getenv, "")); !errors.Is(err, errReset) && !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, error %v; want a connection that ends without an answer", response, err)
 	}
 }

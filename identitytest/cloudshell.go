@@ -19,22 +19,24 @@ const (
 // cloudShellClientID is the application that the tokens in Cloud Shell are issued to.
 const cloudShellClientID = "b677c290-cf4b-4a8e-a60e-91ba650a4abe"
 
-// NewCloudShell returns a fake of the endpoint of Azure Cloud Shell. Nil options means the defaults. It panics if options
-// has no meaning: see [Options].
+// NewCloudShell returns a fake of the endpoint of Azure Cloud Shell. Nil options means the
+// defaults. It panics if options has no meaning: see [Options].
 //
-// It refuses another method than POST, a Metadata header other than "true", a body that isn't a form, a missing or
-// repeated resource, and every selector. The bodies are {"error": {"code", "message"}}; AudienceNotSupported is the real
-// endpoint's, which has a list of supported resources, and the other codes are a guess. Here every resource is supported
-// that is a URI or a GUID, and no scope with /.default.
+// It refuses another method than POST, a Metadata header other than "true", a body that isn't a
+// form, a missing or repeated resource, and every selector. The bodies are {"error": {"code",
+// "message"}}; AudienceNotSupported is the real endpoint's, which has a list of supported
+// resources, and the other codes are a guess. Here every resource is supported that is a URI or a
+// GUID, and no scope with /.default.
 //
-// It also takes the request of IMDS, a GET at /metadata/identity/oauth2/token with api-version 2018-02-01, and answers it in
-// the same way: https://github.com/Azure/CloudShell/issues/477.
+// It also takes the request of IMDS, a GET at /metadata/identity/oauth2/token with api-version
+// 2018-02-01, and answers it in the same way: https://github.com/Azure/CloudShell/issues/477.
 //
-// The token is one of the signed-in user, not of a managed identity: it has the object ID and the tenant of the first
-// identity, the client ID of Cloud Shell, and no resource ID. Further identities have no meaning here.
+// The token is one of the signed-in user, not of a managed identity: it has the object ID and the
+// tenant of the first identity, the client ID of Cloud Shell, and no resource ID. Further
+// identities have no meaning here.
 //
-// A client learns the address from the environment, so set it from [Endpoint.Env], also when the Endpoint is its
-// transport; [Endpoint.Start] does that by itself.
+// A client learns the address from the environment, so set it from [Endpoint.Env], also when the
+// Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewCloudShell(options *Options) *Endpoint {
 	e := newEndpoint(options, cloudShell{}, resourceGroupID+"/providers/Microsoft.Portal/consoles/default")
 	e.issuer.adapt = func(c *claims) {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// containerInstances is the token service of a Windows container group of Azure Container Instances:
+// containerInstances is the token service of a Windows container group of Azure Container
+// Instances:
 // https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity#managed-identity-on-windows-containers
 type containerInstances struct{ *headerSecret }
 
@@ -19,21 +20,22 @@ const (
 
 var containerInstancesSelectors = map[string]property{"principalId": byObjectID}
 
-// NewContainerInstances returns a fake of the token service of a Windows container group of Azure Container Instances,
-// api-version 1.0; Linux container groups have [NewIMDS]. Nil options means the defaults. It panics if options has no
-// meaning: see [Options].
+// NewContainerInstances returns a fake of the token service of a Windows container group of Azure
+// Container Instances, api-version 1.0; Linux container groups have [NewIMDS]. Nil options means
+// the defaults. It panics if options has no meaning: see [Options].
 //
-// It refuses another method than GET, no secret or a wrong one, a missing or repeated query parameter, an unknown
-// identity, and every selector but principalId, which is an identity's ObjectID. A request without one means the
-// system-assigned identity, and no other.
+// It refuses another method than GET, no secret or a wrong one, a missing or repeated query
+// parameter, an unknown identity, and every selector but principalId, which is an identity's
+// ObjectID. A request without one means the system-assigned identity, and no other.
 //
-// How the real endpoint refuses is known in two cases: 404 DefaultIdentityNotDefined where there is no system-assigned
-// identity, and 400 SecretHeaderNotFound. The other statuses and codes are those of Service Fabric, as which it answers
-// otherwise, and so are the members of a success.
+// How the real endpoint refuses is known in two cases: 404 DefaultIdentityNotDefined where there is
+// no system-assigned identity, and 400 SecretHeaderNotFound. The other statuses and codes are those
+// of Service Fabric, as which it answers otherwise, and so are the members of a success.
 //
-// A client learns the address, whose query has the api-version, and the secret from the environment, so set it from
-// [Endpoint.Env], also when the Endpoint is its transport; [Endpoint.Start] does that by itself. The third variable is
-// IDENTITY_SERVER_THUMBPRINT, of a certificate that nobody shows.
+// A client learns the address, whose query has the api-version, and the secret from the
+// environment, so set it from [Endpoint.Env], also when the Endpoint is its transport;
+// [Endpoint.Start] does that by itself. The third variable is IDENTITY_SERVER_THUMBPRINT, of a
+// certificate that nobody shows.
 func NewContainerInstances(options *Options) *Endpoint {
 	const groupID = "/providers/Microsoft.ContainerInstance/containerGroups/group-test"
 	return newEndpoint(options, containerInstances{newHeaderSecret("IDENTITY_HEADER")}, resourceGroupID+groupID)

@@ -10,15 +10,17 @@ var imdsSelectors = map[string]property{
 	"msi_res_id": byResourceID, // a virtual machine takes mi_res_id as well, undocumented; a container instance doesn't
 }
 
-// NewIMDS returns a fake of the instance metadata service, the endpoint of virtual machines, scale sets, AKS nodes and
-// container instances, api-version 2018-02-01. Nil options means the defaults. It panics if options has no meaning: see
-// [Options].
+// NewIMDS returns a fake of the instance metadata service, the endpoint of virtual machines, scale
+// sets, AKS nodes and container instances, api-version 2018-02-01. Nil options means the defaults.
+// It panics if options has no meaning: see [Options].
 //
-// It refuses what IMDS refuses, with the status and the body of IMDS: another method than GET, a Metadata header other
-// than "true", an X-Forwarded-For header, a repeated or missing query parameter, another value of bypass_cache than "true",
-// an unknown identity, two selectors, and, with Entra's AADSTS500011, a resource that is neither a URI nor a GUID, or that is
-// a scope with /.default. It also refuses the selectors of other hosts, such as mi_res_id, which not every IMDS takes. A
-// request without a selector means the system-assigned identity or, if there is none, the only user-assigned one.
+// It refuses what IMDS refuses, with the status and the body of IMDS: another method than GET, a
+// Metadata header other than "true", an X-Forwarded-For header, a repeated or missing query
+// parameter, another value of bypass_cache than "true", an unknown identity, two selectors, and,
+// with Entra's AADSTS500011, a resource that is neither a URI nor a GUID, or that is a scope with
+// /.default. It also refuses the selectors of other hosts, such as mi_res_id, which not every IMDS
+// takes. A request without a selector means the system-assigned identity or, if there is none, the
+// only user-assigned one.
 //
 // With Options.HostCache, bypass_cache=true puts a new token into the cache.
 func NewIMDS(options *Options) *Endpoint {

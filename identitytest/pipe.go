@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -42,7 +41,7 @@ func (c *pipeEnd) Close() error {
 
 // SetLinger is that of [net.TCPConn], as far as it is used here: it is called before Close, which then is a reset.
 func (c *pipeEnd) SetLinger(int) error {
-	c.out.end(syscall.ECONNRESET)
+	c.out.end(errReset)
 	return nil
 }
 
@@ -102,7 +101,7 @@ func (s *stream) end(err error) {
 func (s *stream) write(b []byte) (n int, err error) {
 	s.change(func() {
 		if s.err != nil {
-			err = syscall.EPIPE
+			err = errClosed
 			return
 		}
 		s.data = append(s.data, b...)

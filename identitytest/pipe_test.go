@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,8 +57,8 @@ func TestPipeClose(t *testing.T) {
 	if got, err := io.ReadAll(b); string(got) != "last words" || err != nil {
 		t.Errorf("got %q, %v; want the last words and the end", got, err)
 	}
-	if _, err := b.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
-		t.Errorf("Write to a closed end: got error %v, want %v", err, syscall.EPIPE)
+	if _, err := b.Write([]byte("x")); !errors.Is(err, errClosed) {
+		t.Errorf("Write to a closed end: got error %v, want %v", err, errClosed)
 	}
 	if _, err := a.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Read from an end after Close: got error %v, want %v", err, net.ErrClosed)
@@ -113,8 +112,8 @@ func TestPipeReset(t *testing.T) {
 		t.Error(err)
 	}
 	a.Close()
-	if n, err := b.Read(make([]byte, 10)); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("got %d bytes, error %v; want %v at once", n, err, syscall.ECONNRESET)
+	if n, err := b.Read(make([]byte, 10)); n != 0 || !errors.Is(err, errReset) {
+		t.Errorf("got %d bytes, error %v; want %v at once", n, err, errReset)
 	}
 	var wrapped *net.OpError
 	if _, err := b.Read(make([]byte, 10)); !errors.As(err, &wrapped) || wrapped.Op != "read" {

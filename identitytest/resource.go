@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// isResource reports whether Entra can know an application by that name: an application ID URI, such as
-// https://vault.azure.net, or its client ID. A scope, which ends in /.default, is no resource, and asking a host for one is
-// the commonest mistake. Which URIs there are is not for a fake to know: it takes all.
+// isResource reports whether Entra can know an application by that name: by an application ID URI,
+// such as "https://vault.azure.net", or by its client ID. A scope, which ends in /.default, is no
+// resource, and to ask a host for one is the commonest mistake. Which URIs there are is not for a
+// fake to know: it takes all.
 func isResource(resource string) bool {
 	if isGUID(resource) {
 		return true

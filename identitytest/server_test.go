@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -76,7 +75,7 @@ func TestServeHTTPConnectionError(t *testing.T) {
 	e := NewIMDS(nil)
 	e.Enqueue(Response{Err: errScripted, For: time.Hour}) // for a client that would try again by itself
 	_, err := newServer(t, e)(imdsRequest(t, ""))
-	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+	if !errors.Is(err, errReset) && !errors.Is(err, io.EOF) {
 		t.Errorf("got error %v, want a connection that ends without an answer", err)
 	}
 }

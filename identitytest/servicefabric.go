@@ -18,21 +18,25 @@ const (
 	serviceFabricVersion = "2019-07-01-preview"
 )
 
-// NewServiceFabric returns a fake of the token service of a Service Fabric node, api-version 2019-07-01-preview, and
-// 2020-05-01 as well. Nil options means the defaults. It panics if options has no meaning: see [Options].
+// NewServiceFabric returns a fake of the token service of a Service Fabric node, api-version
+// 2019-07-01-preview, and 2020-05-01 as well. Nil options means the defaults. It panics if options
+// has no meaning: see [Options].
 //
-// It refuses what that service refuses, with its status and body: another method than GET, no secret or a wrong one, a
-// missing or repeated query parameter; a resource that is neither a URI nor a GUID, or a scope with /.default, is answered
-// 500 InternalServerError. It ignores every selector, as the real one does: the manifest of the application
-// chooses the identity, which is the system-assigned one or, if there is none, the first.
+// It refuses what that service refuses, with its status and body: another method than GET, no
+// secret or a wrong one, a missing or repeated query parameter; a resource that is neither a URI
+// nor a GUID, or a scope with /.default, is answered 500 InternalServerError. It ignores every
+// selector, as the real one does: the manifest of the application chooses the identity, which is
+// the system-assigned one or, if there is none, the first.
 //
-// The parameter xms_cc with cp1 in its list makes tokens with the claim xms_cc. With Options.HostCache, the parameter
-// token_sha256_to_refresh with the SHA-256 of the cached token, in hex, replaces it by a new one.
+// The parameter xms_cc with cp1 in its list makes tokens with the claim xms_cc. With
+// Options.HostCache, the parameter token_sha256_to_refresh with the SHA-256 of the cached token, in
+// hex, replaces it by a new one.
 //
-// The endpoint speaks TLS, with a certificate that IDENTITY_SERVER_THUMBPRINT has the SHA-1 of. A client that checks it
-// needs connections: use [Endpoint.Client] as its transport, or [Endpoint.Start]. A client learns the address, the
-// secret and the thumbprint from the environment, so set it from [Endpoint.Env], also when the Endpoint is its
-// transport; [Endpoint.Start] does that by itself.
+// The endpoint speaks TLS, with a certificate that IDENTITY_SERVER_THUMBPRINT has the SHA-1 of. A
+// client that checks it needs connections: use [Endpoint.Client] as its transport, or
+// [Endpoint.Start]. A client learns the address, the secret and the thumbprint from the
+// environment, so set it from [Endpoint.Env], also when the Endpoint is its transport;
+// [Endpoint.Start] does that by itself.
 func NewServiceFabric(options *Options) *Endpoint {
 	const applicationID = "/providers/Microsoft.ServiceFabric/clusters/cluster-test/applications/application-test"
 	e := newEndpoint(options, serviceFabric{newHeaderSecret("IDENTITY_HEADER")}, resourceGroupID+applicationID)
