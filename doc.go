@@ -19,9 +19,10 @@
 //
 // The host is detected by its environment variables, see [Detect]; an empty one counts as unset. The first of these is it:
 //
-//   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID
-//     are set. The service account's token in that file is exchanged at Entra, and read anew each time. With AKS's
-//     identity bindings, AZURE_KUBERNETES_TOKEN_PROXY and its companions, the cluster's proxy is asked in Entra's place;
+//   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE is set. It needs AZURE_TENANT_ID and
+//     AZURE_CLIENT_ID, or CredentialOptions.ID in place of the latter; without them NewCredential returns an error, because
+//     the node's identity is another one. CredentialOptions.Host asks for that on purpose. The service account's token in the
+//     file is exchanged at Entra, and read anew each time. With AKS's identity bindings, AZURE_KUBERNETES_TOKEN_PROXY and its companions, the cluster's proxy is asked in Entra's place;
 //     azidentity does that only with an option.
 //   - Container Instances, Windows containers: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set,
 //     and the endpoint is plain http. It must be a private address or this machine. An identity is selected by object ID.

@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -147,6 +149,25 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
+// FuzzPresented: what a token file says of itself is one line of printable text, bounded, without a token.
+func FuzzPresented(f *testing.F) {
+	for _, seed := range []string{`{"iss":"i","sub":"s","aud":["a","b"]}`, `{"iss":"` + jwtOf("{}") + `"}`, `{"iss":"\u2028\r\n","sub":{},"aud":7}`, `{"sub":"` + strings.Repeat("世", 300) + `"}`, "[]", ""} {
+		f.Add([]byte(seed), "eyJhbGciOiJSUzI1NiJ9", "c2lnbmF0dXJl")
+	}
+	path := filepath.Join(f.TempDir(), "token")
+	f.Fuzz(func(t *testing.T, payload []byte, head, signature string) {
+		own := path + rand.Text()
+		if err := os.WriteFile(own, []byte(head+"."+base64.RawURLEncoding.EncodeToString(payload)+"."+signature), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(own)
+		shown := presented(own)
+		if jwtLike.MatchString(shown) || printable(shown) != strings.Join(strings.Fields(shown), " ") || len(shown) > 3*(6*maxMessage+10) {
+			t.Errorf("shown is %q", shown)
+		}
+	})
+}
+
 // FuzzParseFault: what any host's answer without a token says becomes an error of one line of printable text, bounded, without
 // the secret that was sent and without a token; and the words are those of the hosts' shapes.
 func FuzzParseFault(f *testing.F) {
@@ -154,6 +175,7 @@ func FuzzParseFault(f *testing.F) {
 		"connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.",
 		`{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, `{"Code":"AKV10000","Message":"m"}`, "AADSTS"+strings.Repeat("7", 2000), `{"error":"e","error_codes":[`+strings.Repeat("7", 2000)+`]}`,
 		strings.Repeat("世", 200), `{"access_token":"t","expires_in":3600}`, `{"error":"`+jwtOf("{}")+`"}`, `{"error_description":"AADSTS700016: x Trace ID: y"}`, hostsAnswers[0],
+		"POST https://x\nRESPONSE 400\n{\"error\":\"e\",\"error_description\":\"AADSTS700038: x\"}\nTo", `x {"error":{"message":"AADSTS1"}} {`, `{{{{AADSTS700213\r\n`, `{"error":"temporarily_unavailable"}`,
 	) {
 		f.Add(body, "c", uint16(400+i%4), byte(i), uint16(i), byte(i))
 		f.Add(body, "a\r\nb", []uint16{200, 202, 204, 301, 404, 405, 410, 429, 500, 503, 600, 0}[i%12], byte(i/7), uint16(len(body)/2), byte(i))

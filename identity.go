@@ -35,6 +35,9 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable].
 // An address that accepts connections and then says nothing is given the full time: a slow IMDS looks like that.
 //
+// Where a refusal has a number of Entra's that is known, the number decides on another try instead of the status. A certificate
+// that isn't accepted is final at once.
+//
 // All this is for who waits. A renewal while the held token outlives an acquisition is a single try, whatever
 // CredentialOptions.Retry says; if it fails, the next one follows after a cool-down of up to 5 s, doubling to 30 s.
 //

@@ -43,7 +43,8 @@ type CredentialOptions struct {
 	// user's, take none: NewCredential refuses what the host can't serve.
 	ID ID
 
-	// Host overrides the detection. "" means the host that [Detect] reports.
+	// Host overrides the detection. "" means the host that [Detect] reports. A pod that has a token file but is to use the
+	// node's identity names [HostIMDS].
 	Host Host
 
 	// AdditionallyAllowedTenants are the tenants, beside that of AZURE_TENANT_ID, for which workload identity may ask for a

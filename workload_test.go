@@ -1905,3 +1905,347 @@ func TestTokenInPlaceOfItsFile(t *testing.T) {
 		t.Errorf("got %v, want an error without the token", err)
 	}
 }
+
+// TestWorkloadFileComesLate: the token may be projected, or written by a sidecar, after the program has started. GetToken says
+// at once what is missing, Ready waits. What nobody will put right by itself it doesn't wait for.
+func TestWorkloadFileComesLate(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		begin func(*testing.T, string)
+		waits bool
+	}{
+		{"missing", func(*testing.T, string) {}, true},
+		{"missing directory", nil, true},
+		{"empty", contentOf(""), true},
+		{"white space", contentOf(" \r\n"), true},
+		{"a dangling link", func(t *testing.T, path string) {
+			if err := os.Symlink(path+".later", path); err != nil {
+				t.Skip(err)
+			}
+		}, true},
+		{"a directory", func(t *testing.T, path string) {
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		{"no token", contentOf("two words"), false},
+		{"too large", contentOf(strings.Repeat("a", 65<<10)), false},
+	} {
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "azure-identity-token")
+			if tt.begin == nil {
+				path = filepath.Join(path, "below")
+			} else {
+				tt.begin(t, path)
+			}
+			cred := credentialAt(t, inPod(t, envTokenFile, path), &entraStub{})
+			if e, took := mustFail(t, cred); took != 0 || e.Attempts != 0 {
+				t.Errorf("%d attempts, error after %v, want none, at once: %v", e.Attempts, took, e)
+			}
+			start := time.Now()
+			time.AfterFunc(5*time.Minute, func() {
+				_ = os.MkdirAll(filepath.Dir(path), 0o700)
+				_ = os.WriteFile(path, []byte(podAssertion), 0o600)
+			})
+			err := cred.Ready(t.Context(), vaultScope)
+			if took := time.Since(start); tt.waits && (err != nil || took < 5*time.Minute || took > 5*time.Minute+15*time.Second) || !tt.waits && (err == nil || took > 2*time.Second) {
+				t.Errorf("Ready returned %v after %v, want it to wait: %v", err, took, tt.waits)
+			}
+			time.Sleep(5 * time.Minute)
+		})
+	}
+}
+
+// TestWorkloadFileOfAnotherUser: the token is readable for root and the pod's fsGroup.
+func TestWorkloadFileOfAnotherUser(t *testing.T) {
+	if os.Geteuid() == 0 {
+		asNobody(t)
+		return
+	}
+	bubble(t, func(t *testing.T) {
+		file := assertionFile(t, canary)
+		if err := os.Chmod(file, 0); err != nil {
+			t.Fatal(err)
+		}
+		cred := credentialAt(t, inPod(t, envTokenFile, file), &entraStub{})
+		e, took := mustFail(t, cred)
+		wantErrorText(t, e, strconv.Quote(file), "permission denied", "securityContext.runAsUser", "fsGroup")
+		if strings.Contains(e.Error(), "azure.workload.identity/use") || took != 0 {
+			t.Errorf("the pod's label is blamed, or it took %v: %v", took, e)
+		}
+		start := time.Now()
+		if err := cred.Ready(t.Context(), vaultScope); err == nil || time.Since(start) > 2*time.Second {
+			t.Errorf("Ready returned %v after %v, want the error at once", err, time.Since(start))
+		}
+	})
+}
+
+// TestWorkloadExpiredAssertionIsWaitedFor: the kubelet may be late with the next one.
+func TestWorkloadExpiredAssertionIsWaitedFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		file := assertionFile(t, "old")
+		entra := &entraStub{reply: func(_ int, p tokenPost) *http.Response {
+			if p.form.Get("client_assertion") == "old" {
+				return respond(401, expired)
+			}
+			return nil
+		}}
+		time.AfterFunc(5*time.Minute, func() { contentOf("new")(t, file) })
+		start := time.Now()
+		err := credentialAt(t, inPod(t, envTokenFile, file), entra).Ready(t.Context(), vaultScope)
+		if took := time.Since(start); err != nil || took > 5*time.Minute+15*time.Second {
+			t.Errorf("Ready returned %v after %v", err, took)
+		}
+	})
+}
+
+// TestHalfAPod: a token file is never left unused without a word, since any other host has another identity.
+func TestHalfAPod(t *testing.T) {
+	const here = "https://login.microsoftonline.com/" + podTenant + "/oauth2/v2.0/token"
+	file := []string{envTokenFile, "/var/run/secrets/azure/tokens/azure-identity-token"}
+	app := []string{envEndpoint, "http://localhost:4141/msi/token", envHeader, "h"}
+	for _, tt := range []struct {
+		name      string
+		variables [][]string
+		options   CredentialOptions
+		host      Host
+		want      []string // in the error; nil for a credential
+	}{
+		{"all", [][]string{file, {envClientID, podClient, envTenantID, podTenant}}, CredentialOptions{}, HostWorkloadIdentity, nil},
+		{"the ID is in the options", [][]string{file, {envClientID, "", envTenantID, podTenant}}, CredentialOptions{ID: ClientID(guid)}, HostWorkloadIdentity, nil},
+		{"no client", [][]string{file, {envTenantID, podTenant}}, CredentialOptions{}, "", []string{"AZURE_CLIENT_ID: is empty", "CredentialOptions.ID", "but AZURE_CLIENT_ID is not", "HostIMDS"}},
+		{"no tenant", [][]string{file, {envClientID, podClient}}, CredentialOptions{}, "", []string{"AZURE_TENANT_ID: is empty", "but AZURE_TENANT_ID is not", "HostIMDS"}},
+		{"no tenant, the ID in the options", [][]string{file}, CredentialOptions{ID: ClientID(guid)}, "", []string{"AZURE_TENANT_ID: is empty", "HostIMDS"}},
+		{"the file alone", [][]string{file}, CredentialOptions{}, "", []string{"but AZURE_CLIENT_ID and AZURE_TENANT_ID are not", "HostIMDS"}},
+		{"an object ID", [][]string{file, {envTenantID, podTenant}}, CredentialOptions{ID: ObjectID(guid)}, "", []string{"CredentialOptions.ID", "object ID", "HostIMDS"}},
+		{"a resource ID beside all", [][]string{file, {envClientID, podClient, envTenantID, podTenant}}, CredentialOptions{ID: ResourceID(identityID)}, "", []string{"CredentialOptions.ID", "resource ID", "HostIMDS"}},
+		{"on App Service", [][]string{file, app}, CredentialOptions{}, "", []string{"AZURE_CLIENT_ID: is empty", "HostIMDS"}},
+		{"on App Service, all", [][]string{file, app, {envClientID, podClient, envTenantID, podTenant}}, CredentialOptions{}, HostWorkloadIdentity, nil},
+		{"no file", [][]string{{envClientID, podClient, envTenantID, podTenant}}, CredentialOptions{}, HostIMDS, nil},
+		{"no file on App Service", [][]string{app, {envClientID, podClient, envTenantID, podTenant}}, CredentialOptions{}, HostAppService, nil},
+		{"IMDS on purpose", [][]string{file}, CredentialOptions{Host: HostIMDS}, HostIMDS, nil},
+		{"App Service on purpose", [][]string{file, app}, CredentialOptions{Host: HostAppService}, HostAppService, nil},
+		{"workload identity on purpose", [][]string{file}, CredentialOptions{Host: HostWorkloadIdentity}, "", []string{`CredentialOptions.Host is "workloadidentity": AZURE_CLIENT_ID: is empty`}},
+		{"workload identity on purpose, the ID in the options", [][]string{file, {envTenantID, podTenant}}, CredentialOptions{Host: HostWorkloadIdentity, ID: ClientID(guid)}, HostWorkloadIdentity, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := nowhere()
+			for _, pairs := range tt.variables {
+				env = env.with(pairs...)
+			}
+			cred, err := newCredential(&tt.options, env)
+			d := detect(env)
+			switch {
+			case tt.want != nil:
+				wantErrorText(t, err, tt.want...)
+				if tt.options.Host == "" && (d.Host != HostWorkloadIdentity || !strings.Contains(d.Reason, "AZURE_FEDERATED_TOKEN_FILE")) {
+					t.Errorf("Detect says %+v, the constructor %v", d, err)
+				}
+			case err != nil:
+				t.Error(err)
+			case cred.Host() != tt.host || tt.options.Host == "" && d.Host != tt.host:
+				t.Errorf("asked is %s, detected %s, want %s", cred.Host(), d.Host, tt.host)
+			case cred.Host() == HostWorkloadIdentity && cred.sender.source.endpoint() != here:
+				t.Errorf("asked is %s", cred.sender.source.endpoint())
+			}
+			if tt.options.Host != "" || tt.options.ID != nil {
+				return
+			}
+			chain, err := newDefaultCredential(newRealm(), nil, env)
+			if tt.want == nil {
+				if err != nil {
+					t.Errorf("default credential: %v", err)
+				}
+				return
+			}
+			wantErrorText(t, err, "AZURE_FEDERATED_TOKEN_FILE is set, but ", "AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential")
+			if chain != nil || strings.Contains(err.Error(), "DefaultCredentialOptions.Host") {
+				t.Errorf("default credential: %v", err)
+			}
+			if _, err := newDefaultCredential(newRealm(), nil, env.with(envTokenCredentials, "ManagedIdentityCredential")); err != nil {
+				t.Errorf("as the message advises: %v", err)
+			}
+		})
+	}
+}
+
+// TestProofsTellTokensApart: who is refused a token doesn't get another one's from the cache.
+func TestProofsTellTokensApart(t *testing.T) {
+	t.Parallel()
+	ca := string(newCertifier(t).pem)
+	other := string(newCertifier(t).pem)
+	fabric := []string{envEndpoint, "https://localhost:2377/metadata/identity/oauth2/token", envHeader, "h", envThumbprint, strings.Repeat("a", 40)}
+	pod := inPod(t)
+	for _, tt := range []struct {
+		name       string
+		env        environment
+		otherwise  []string // what differs in the second credential
+		sharesNone bool
+	}{
+		{"the same", pod, nil, false},
+		{"token file", pod, []string{envTokenFile, "/another"}, true},
+		{"tenant", pod, []string{envTenantID, otherTenant}, true},
+		{"client", pod, []string{envClientID, otherTenant}, true},
+		{"authority", pod, []string{envAuthorityHost, "https://login.microsoftonline.us"}, true},
+		{"authority's path", pod, []string{envAuthorityHost, "https://login.microsoftonline.com/x"}, true},
+		{"proxy", pod, []string{envTokenProxy, "https://10.0.0.1"}, true},
+		{"another proxy", pod.with(envTokenProxy, "https://10.0.0.1"), []string{envTokenProxy, "https://10.0.0.2"}, true},
+		{"SNI name", pod.with(envTokenProxy, "https://10.0.0.1"), []string{envSNIName, "a.example"}, true},
+		{"CA file", pod.with(envTokenProxy, "https://10.0.0.1"), []string{envCAFile, "/ca"}, true},
+		{"another CA file", pod.with(envTokenProxy, "https://10.0.0.1", envCAFile, "/ca"), []string{envCAFile, "/other"}, true},
+		{"CA data", pod.with(envTokenProxy, "https://10.0.0.1", envCAData, ca), []string{envCAData, other}, true},
+		{"the same with a proxy", pod.with(envTokenProxy, "https://10.0.0.1", envCAData, ca), nil, false},
+		{"App Service's header", appServiceAt(), []string{envHeader, "another"}, true},
+		{"App Service, the same", appServiceAt(), nil, false},
+		{"Service Fabric's header", nowhere().with(fabric...), []string{envHeader, "another"}, true},
+		{"Service Fabric's thumbprint", nowhere().with(fabric...), []string{envThumbprint, strings.Repeat("b", 40)}, true},
+		{"Azure ML's secret", nowhere().with(envMSI, "http://localhost:1/", envMSISecret, "s"), []string{envMSISecret, "another"}, true},
+		{"Azure ML's default", nowhere().with(envMSI, "http://localhost:1/", envMSISecret, "s"), []string{envDefaultClientID, guid}, true},
+		{"Windows containers' header", nowhere().with(envEndpoint, "http://10.0.0.2:2377/", envHeader, "h", envThumbprint, "t"), []string{envHeader, "another"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			shared := newRealm()
+			var keys []string
+			for _, env := range []environment{tt.env, tt.env.with(tt.otherwise...)} {
+				cred, err := newCredentialIn(shared, &CredentialOptions{}, env)
+				if err != nil {
+					t.Fatal(err)
+				}
+				keys = append(keys, cred.view.identity)
+				if shown := fmt.Sprintf("%+v", cred); strings.Contains(shown, "another") || strings.Contains(cred.view.identity, "BEGIN") {
+					t.Errorf("a secret is in what is printed of the credential: %s", shown)
+				}
+			}
+			if (keys[0] != keys[1]) != tt.sharesNone {
+				t.Errorf("keys are %q, want them to differ: %v", keys, tt.sharesNone)
+			}
+		})
+	}
+}
+
+// TestTwoTokenFiles: two service accounts, one identity; Entra refuses the second. See crossplane-contrib/upjet-azure#1030.
+func TestTwoTokenFiles(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		first, second := assertionFile(t, "first"), assertionFile(t, "second")
+		entra := &entraStub{reply: func(_ int, p tokenPost) *http.Response {
+			if p.form.Get("client_assertion") == "second" {
+				return respond(401, entraRefusal("invalid_client", 700212, "No matching federated identity record found."))
+			}
+			return nil
+		}}
+		shared, n := newRealm(), 0
+		make := func(file string) *Credential {
+			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: optionsWith(entra)}, inPod(t, envTokenFile, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+			return cred
+		}
+		mustToken(t, make(first))
+		mustToken(t, make(first))
+		if got := len(entra.got()); got != 1 {
+			t.Errorf("%d requests of two credentials with one file, want 1", got)
+		}
+		if e, _ := mustFail(t, make(second)); !errors.Is(e, ErrIdentityNotFound) {
+			t.Errorf("got %v, want Entra's refusal", e)
+		}
+		if nodes := len(shared.nodes); nodes != 1 {
+			t.Errorf("%d limits of requests at once for one Entra, want 1", nodes)
+		}
+	})
+}
+
+// TestVariablesWithStrayWhiteSpace: it is the constructor's error, and seen there. A URL, which may have a secret, is not shown.
+func TestVariablesWithStrayWhiteSpace(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, variable, value string
+		want                  []string
+		hidden                string
+	}{
+		{"a CR behind the token file", envTokenFile, "/var/run/token\r", []string{`"/var/run/token\r" begins or ends with white space`}, ""},
+		{"a line feed behind it", envTokenFile, "/var/run/token\n", []string{`"/var/run/token\n"`}, ""},
+		{"a blank before it", envTokenFile, " /var/run/token", []string{`" /var/run/token"`}, ""},
+		{"a tab behind it", envTokenFile, "/var/run/token\t", []string{`"/var/run/token\t"`}, ""},
+		{"a blank of Unicode", envTokenFile, "/var/run/token\u00a0", []string{`"/var/run/token\u00a0"`}, ""},
+		{"a control character within", envTokenFile, "/var/\x00/token", []string{`"/var/\x00/token" contains a control character`}, ""},
+		{"a blank file", envTokenFile, " ", []string{`" "`}, ""},
+		{"CA file", envCAFile, "/ca.crt\n", []string{`AZURE_KUBERNETES_CA_FILE: "/ca.crt\n" begins or ends with white space`}, ""},
+		{"tenant", envTenantID, podTenant + "\r\n", []string{`AZURE_TENANT_ID: "` + podTenant + `\r\n" begins or ends with white space`}, ""},
+		{"client", envClientID, podClient + "\n", []string{`AZURE_CLIENT_ID: "` + podClient + `\n" contains a blank or a control character`}, ""},
+		{"SNI name", envSNIName, "a.example\n", []string{`AZURE_KUBERNETES_SNI_NAME: "a.example\n"`}, ""},
+		{"authority", envAuthorityHost, "https://login.example/pa55word\r\n", []string{`AZURE_AUTHORITY_HOST: ends with "\r\n", a blank or a control character`}, "pa55word"},
+		{"proxy", envTokenProxy, "\thttps://10.0.0.1/pa55word", []string{`AZURE_KUBERNETES_TOKEN_PROXY: begins with "\t"`}, "pa55word"},
+		{"a token with a line's end in place of the path", envTokenFile, podAssertion + "\n", []string{"is a token, not the path"}, podAssertion},
+		{"a tenant that may be a secret", envTenantID, "pa55word!\n", []string{"is no tenant"}, "pa55word"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := inPod(t).with(envTokenProxy, "https://10.0.0.1").with(tt.variable, tt.value)
+			_, err := newCredential(nil, env)
+			wantErrorText(t, err, append(tt.want, tt.variable)...)
+			if tt.hidden != "" && err != nil && strings.Contains(err.Error(), tt.hidden) {
+				t.Errorf("the value is shown: %v", err)
+			}
+		})
+	}
+	for _, value := range []string{"/with a blank/token", "/größe/token", `C:\Program Files\token`} {
+		if _, err := newCredential(nil, inPod(t, envTokenFile, value)); err != nil {
+			t.Errorf("%q is a path: %v", value, err)
+		}
+	}
+}
+
+// TestAudienceOfTheCloud: each cloud has an audience of its own, and the token says which one it has.
+func TestAudienceOfTheCloud(t *testing.T) {
+	for authority, audience := range map[string]string{
+		"https://login.microsoftonline.com":              "api://AzureADTokenExchange?",
+		"https://LOGIN.microsoftonline.us/":              "api://AzureADTokenExchangeUSGov?",
+		"https://login.chinacloudapi.cn":                 "api://AzureADTokenExchangeChina?",
+		"https://login.partner.microsoftonline.cn":       "api://AzureADTokenExchangeChina?",
+		"https://login.microsoftonline.eaglex.ic.gov":    "api://AzureADTokenExchangeUSNat?",
+		"https://login.microsoftonline.microsoft.scloud": "api://AzureADTokenExchangeUSSec?",
+		"https://login.example":                          "api://AzureADTokenExchange?",
+	} {
+		bubbleIn(t, authority, func(t *testing.T) {
+			claims := `{"iss":"https://oidc.example/1/","sub":"system:serviceaccount:shop:orders","aud":["api://AzureADTokenExchange","other"]}`
+			file := assertionFile(t, jwtOf(claims))
+			e, took := mustFail(t, credentialAt(t, inPod(t, envAuthorityHost, authority, envTokenFile, file),
+				always(401, entraRefusal("invalid_client", 700212, "No matching federated identity record found for presented assertion audience."))))
+			wantErrorText(t, e, "the audience "+audience, "The token in "+strconv.Quote(file)+` has iss "https://oidc.example/1/", sub "system:serviceaccount:shop:orders", aud "api://AzureADTokenExchange other"`)
+			if took != 0 || e.Attempts != 1 {
+				t.Errorf("%d attempts in %v, want 1 at once", e.Attempts, took)
+			}
+		})
+	}
+}
+
+// TestPresented: what a file says of itself can be anything, and is shown on one line, without a token, and not at length.
+func TestPresented(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, content, want string }{
+		{"all", jwtOf(`{"iss":"i","sub":"s","aud":"a"}`), `iss "i", sub "s", aud "a"`},
+		{"some", jwtOf(`{"sub":"s","aud":[]}`), `sub "s"`},
+		{"lines", jwtOf(`{"iss":"a\r\nb","sub":"c\u2028d"}`), `iss "a\r\nb", sub "c\u2028d"`},
+		{"a token within", jwtOf(`{"iss":"` + podAssertion + `","sub":"s"}`), `iss "REDACTED", sub "s"`},
+		{"a field for a token", jwtOf(`{"iss":"access_token=x"}`), `iss "access_token=REDACTED"`},
+		{"long", jwtOf(`{"iss":"` + strings.Repeat("a", 5000) + `"}`), `iss "` + strings.Repeat("a", 300) + `…"`},
+		{"other kinds", jwtOf(`{"iss":{},"sub":7,"aud":{"a":1}}`), `sub "7"`},
+		{"opaque", "opaque", ""},
+		{"five parts", "a.b.c.d.e", ""},
+		{"no base64", "a.!.c", ""},
+		{"no object", jwtOf(`[]`), ""},
+		{"nothing", jwtOf(`{}`), ""},
+		{"empty", "", ""},
+	} {
+		if got := presented(assertionFile(t, tt.content)); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	if got := presented("/no/such/file"); got != "" {
+		t.Errorf("no file: got %s", got)
+	}
+}

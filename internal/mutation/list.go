@@ -11,6 +11,7 @@ var areas = []area{
 	{"The cache, and its flights", cacheMutations},
 	{"Renewal", renewalMutations},
 	{"Tries, waits and limits", retryMutations},
+	{"What passes, and what doesn't", verdictMutations},
 	{"Options and scopes", optionMutations},
 	{"Chains and the default credential", chainMutations},
 	{"Developers' tools", toolMutations},

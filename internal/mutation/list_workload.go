@@ -89,9 +89,9 @@ var workloadMutations = []mutation{
 	{
 		name:  "the token in the place of its file's path is quoted",
 		harm:  "the service account's token stands in an error",
-		file:  "tokenfile.go",
-		old:   `if jwtLike.MatchString(path) {`,
-		new:   `if jwtLike.MatchString("") {`,
+		file:  "errors.go",
+		old:   "\tvalue = redact(value)\n\tif len(value) > maxMessage {",
+		new:   "\tif len(value) > maxMessage {",
 		tests: "TestTokenInPlaceOfItsFile",
 	},
 	{
