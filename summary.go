@@ -41,10 +41,11 @@ const (
 	notReady = "not ready when the context ended: "
 )
 
-// withoutReady takes off what Ready has added.
+// withoutReady takes off what Ready has added, and that a last try was cut short, which chance decides.
 func withoutReady(what string) string {
 	what, _, _ = strings.Cut(what, notReady)
-	return strings.TrimSuffix(what, "; ")
+	what, _, _ = strings.Cut(strings.TrimSuffix(what, "; "), timeWasUp)
+	return strings.TrimSuffix(what, ", ")
 }
 
 // without takes an ID out of a text, where it is a word.

@@ -258,6 +258,10 @@ func TestHostCutShort(t *testing.T) {
 			t.Errorf("got %v after %v, want the 404 and ErrUnavailable after 5 s", e, took)
 		}
 		wantErrorText(t, e, `404 "404 page not found": not an answer of IMDS, and no answer in the `, " that were left", "2 attempts", "is this an Azure VM")
+		whole, _ := mustFail(t, onIMDS(t, always(404, "404 page not found")))
+		if got, want := e.Summary(), whole.Summary(); got != want {
+			t.Errorf("whether a last try was cut short makes another failure of it:\n%s\n%s", got, want)
+		}
 	})
 	bubbleIn(t, "an only try has nothing before it", func(t *testing.T) {
 		e, _ := mustFail(t, onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
