@@ -159,8 +159,11 @@ func (w *witness) showError(err error) {
 	w.print(err)
 	w.shown = append(w.shown, err.Error())
 	w.logger.Debug("failed", "error", err, "fields", fmt.Sprintf("%+v", err))
+	if e, ok := err.(interface{ Summary() string }); ok { // a chain's, too
+		w.shown = append(w.shown, e.Summary())
+	}
 	if e, ok := err.(*AuthenticationError); ok {
-		w.drove("AuthenticationError.Error", "AuthenticationError.Unwrap", "AuthenticationError.NonRetriable")
+		w.drove("AuthenticationError.Summary", "AuthenticationError.Error", "AuthenticationError.Unwrap", "AuthenticationError.NonRetriable")
 		e.NonRetriable()
 		w.show(e)
 		w.showResponse(e.RawResponse)

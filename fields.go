@@ -226,7 +226,8 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 	case "", "null", "none", "nil", "undefined", "true", "false", "[", "{", "(":
 		return span{}, false
 	}
-	if prose && isPlainWord(word) && endsIn(name, proseNames) && !endsIn(name, certainNames) { // "can't parse the token: it has expired"
+	if prose && isPlainWord(word) && endsIn(name, proseNames) && !endsIn(name, certainNames) {
+		// "can't parse the token: it has expired"
 		return span{}, false
 	}
 	if authorization && len(word) < longestScheme && !bytes.ContainsAny(word, "=,([{") { // Bearer and its like
