@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -94,6 +95,18 @@ func TestAzureCLIOutput(t *testing.T) {
 		{"blanks and unknown fields", fmt.Sprintf("\r\n {\"x\":[1], \"accessToken\" : \"t\", \"expires_on\" : %d}\r\n", end.Unix()), end, ""},
 		{"numbers where texts are", fmt.Sprintf(`{"accessToken":"t","expires_on":%d,"tenant":7,"tokenType":null,"subscription":{}}`, end.Unix()), end, ""},
 
+		{"an escape behind it", fmt.Sprintf("{\"accessToken\":\"t\",\"expires_on\":%d}\x1b[0m\n", end.Unix()), end, ""},
+		{"escapes around it", fmt.Sprintf("\x1b[0m{\"accessToken\":\"t\",\"expires_on\":%d}\x1b[0m", end.Unix()), end, ""},
+		{"a warning before it", fmt.Sprintf("WARNING: Argument '--tenant' is in preview.\n{\"accessToken\":\"t\",\"expires_on\":%d}\n", end.Unix()), end, ""},
+		{"a byte order mark", fmt.Sprintf("\ufeff{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
+		{"a notice behind it", fmt.Sprintf("{\"accessToken\":\"t\",\"expires_on\":%d}\nYou have 2 update(s) available.\n", end.Unix()), end, ""},
+		{"another object before it", fmt.Sprintf("{\"type\":\"consoleMessage\",\"data\":{}}\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
+		{"half an object before it", fmt.Sprintf("WARNING: {\"x\": [1, {\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
+		{"a brace before it", fmt.Sprintf("WARNING: use {name\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
+		{"a quote and a brace before it", fmt.Sprintf("WARNING: {\"name\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
+		{"the first of two", fmt.Sprintf(`{"accessToken":"t","expires_on":%d}{"accessToken":"x","expires_on":9}`, end.Unix()), end, ""},
+		{"in a list", fmt.Sprintf(`[{"accessToken":"t","expires_on":%d}]`, end.Unix()), end, ""},
+
 		{"N/A and an opaque token", `{"accessToken":"t","expiresOn":"N/A"}`, end, "doesn't say when the token expires"},
 		{"another date", `{"accessToken":"t","expiresOn":"03/04/2026"}`, end, "doesn't say when the token expires"},
 		{"too small a number", `{"accessToken":"t","expires_on":3600}`, end, "doesn't say when the token expires"},
@@ -105,8 +118,8 @@ func TestAzureCLIOutput(t *testing.T) {
 		{"HTML", "<html><body>Sign in</body></html>", end, "no JSON object"},
 		{"cut", `{"accessToken":"t","expires_on":1`, end, "no JSON object"},
 		{"a list", `["t"]`, end, "no JSON object"},
-		{"null", `null`, end, "no accessToken"},
-		{"no token", fmt.Sprintf(`{"expires_on":%d}`, end.Unix()), end, "no accessToken"},
+		{"null", `null`, end, "no JSON object"},
+		{"no token", fmt.Sprintf(`{"expires_on":%d}`, end.Unix()), end, "no JSON object with a token"},
 		{"empty token", fmt.Sprintf(`{"accessToken":"","expires_on":%d}`, end.Unix()), end, "no accessToken"},
 		{"blank token", fmt.Sprintf(`{"accessToken":" ","expires_on":%d}`, end.Unix()), end, "no accessToken"},
 		{"a number as token", fmt.Sprintf(`{"accessToken":1,"expires_on":%d}`, end.Unix()), end, "no JSON object"},
@@ -173,30 +186,160 @@ func TestAzureCLIClockPutBack(t *testing.T) {
 	}
 }
 
+// sampled is what a real tool wrote to its standard error; the files say where.
+func sampled(tb testing.TB, name string) string {
+	tb.Helper()
+	content, err := os.ReadFile("testdata/tools/" + name + ".txt")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(content), "\n\n") // behind a head
+	return text
+}
+
 func TestAzureCLIFailures(t *testing.T) {
 	t.Parallel()
+	const warning = "/opt/az/lib/python3.12/site-packages/azure/multiapi/storagev2/fileshare/__init__.py:1: UserWarning: pkg_resources is deprecated as an API. See https://setuptools.pypa.io/en/latest/pkg_resources.html. The pkg_resources package is slated for removal as early as 2025-11-30. Refrain from using this package or pin to Setuptools<81.\n  __import__('pkg_resources').declare_namespace(__name__)\n"
+	const ids = " Trace ID: 00000000-0000-0000-0000-00000000000a Correlation ID: 00000000-0000-0000-0000-00000000000b Timestamp: 2026-01-02 03:04:05Z"
 	const expired = `ERROR: AADSTS700082: The refresh token has expired due to inactivity. The token was issued on 2026-01-01 and was inactive for 90.00:00:00.
-Trace ID: t Correlation ID: c Timestamp: z
+Trace ID: 00000000-0000-0000-0000-00000000000a
+Correlation ID: 00000000-0000-0000-0000-00000000000b
+Timestamp: 2026-01-02 03:04:05Z
 Interactive authentication is needed. Please run:
 az logout
 az login --tenant "x" --scope "https://vault.azure.net/.default"`
+	const more = "ERROR: AADSTS50076: Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access '797f4846-ba00-4fd7-ba43-dac1f8f63013'." + ids + "\nInteractive authentication is needed. Please run:\n"
+	reached := []string{"can az reach Entra from here?", "HTTPS_PROXY"}
 	checkToolFailures(t, developers[0], []toolFailure{
 		{"not installed", errNotOnPath, true, true, "", []string{"az is not installed, or not on PATH", "https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
 		{"exit status 127", &exitError{127, "az: python3: not found"}, true, true, "", []string{"az is not installed"}},
+		{"exit status 127 of a Python without its library", &exitError{127, "/opt/az/bin/python3: error while loading shared libraries: libpython3.12.so.1.0: cannot open shared object file"}, false, false, "", []string{"libpython3.12.so.1.0"}},
 		{"Windows without Python", &exitError{9009, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
 		{"the same, by its text", &exitError{1, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
+		{"what is not recognized is something else", &exitError{1, "ERROR: 'vault' is not recognized as a resource"}, false, false, "", []string{"'vault' is not recognized"}},
 		{"not logged in", &exitError{1, "ERROR: Please run 'az login' to setup account.\r\n"}, true, true, "", []string{"nobody is logged in", "run az login", "Please run 'az login' to setup account."}},
-		{"no subscription", &exitError{1, "ERROR: No subscription found. Run 'az account set' to select a subscription."}, true, true, "", []string{"nobody is logged in", "az account set"}},
-		{"wiped cache", &exitError{1, "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\n"}, true, true, "", []string{"nobody is logged in", "run az login"}},
-		{"expired session", &exitError{1, expired}, false, false, "AADSTS700082", []string{"AADSTS700082", "has expired due to inactivity", "error?code=700082", "run az login"}},
-		{"interaction wanted", &exitError{1, "ERROR: AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication\nInteractive authentication is needed. Please run: az login --scope https://vault.azure.net/.default"}, false, false, "AADSTS50076", []string{"AADSTS50076", "error?code=50076"}},
+		{"not logged in, as sampled", &exitError{1, sampled(t, "az-logged-out")}, true, true, "", []string{"nobody is logged in", "run az login"}},
+		{"not logged in, behind a warning", &exitError{1, warning + "ERROR: Please run 'az login' to setup account.\r\n"}, true, true, "", []string{`"ERROR: Please run 'az login' to setup account.": nobody is logged in`}},
+		{"no subscription", &exitError{1, sampled(t, "az-no-subscription")}, false, false, "", []string{"No subscription found", "run az account set --subscription"}},
 		{"unknown subscription", &exitError{1, "ERROR: Subscription 'x' not found. Check the spelling and casing and try again."}, false, false, "", []string{"Subscription 'x' not found"}},
+		{"the same behind a warning", &exitError{1, warning + "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'.\n"}, false, false, "", []string{`Azure CLI: "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'."`}},
+		{"expired session", &exitError{1, expired}, false, false, "AADSTS700082", []string{"AADSTS700082", "inactive for 90.00:00:00. Interactive authentication is needed. Please run:", "error?code=700082", `az asks for az logout, then az login --tenant "x" --scope "https://vault.azure.net/.default"`}},
+		{"another factor wanted", &exitError{1, more + "az login --scope https://vault.azure.net/.default"}, false, false, "AADSTS50076", []string{"AADSTS50076", "error?code=50076", "az asks for az login --scope https://vault.azure.net/.default"}},
+		{"another factor wanted, behind a warning", &exitError{1, warning + more + "az logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"\n"}, false, false, "AADSTS50076", []string{`az asks for az logout, then az login --tenant "t" --scope "https://vault.azure.net/.default"`}},
+		{"an assertion out of time", &exitError{1, "ERROR: AADSTS700024: Client assertion is not within its valid time range.\nTrace ID: 1\nInteractive authentication is needed. Please run:\naz login\n"}, false, false, "AADSTS700024", []string{"valid time range. Interactive", "error?code=700024"}},
+		{"advice that would run something else", &exitError{1, "ERROR: AADSTS50076: more\nPlease run:\naz login --scope x;reboot $(y)\n"}, false, false, "AADSTS50076", []string{"az asks for az login --scope x"}},
+		{"offline, as sampled", &exitError{1, sampled(t, "az-offline")}, false, true, "", append(reached, "requests.exceptions.ConnectionError: ", "Temporary failure in name resolution")},
+		{"a proxy that isn't there, as sampled", &exitError{1, sampled(t, "az-proxy")}, false, true, "", append(reached, "requests.exceptions.ProxyError: ", "Network is unreachable")},
+		{"nobody listens", &exitError{1, strings.ReplaceAll(sampled(t, "az-offline"), "[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")}, false, true, "", append(reached, "Connection refused")},
+		{"TLS intercepted", &exitError{1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self signed certificate in certificate chain (_ssl.c:1007)')))\nCertificate verification failed. This typically happens when using Azure CLI behind a proxy that intercepts traffic with a self-signed certificate.\n"}, false, false, "", []string{"does a proxy intercept TLS here?"}},
+		{"no place to write, as sampled", &exitError{1, sampled(t, "az-no-home")}, false, false, "", []string{`"PermissionError: [Errno 13] Permission denied: '/home/dev/.azure/azureProfile.json'"`}},
+		{"a broken configuration, as sampled", &exitError{1, sampled(t, "az-config")}, false, false, "", []string{`"configparser.MissingSectionHeaderError: File contains no section headers. file: '/home/dev/.azure/config', line: 1`}},
+		{"a traceback without its head", &exitError{1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\n"}, false, false, "", []string{"No space left on device"}},
+		{"a traceback without its end", &exitError{1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\n"}, false, false, "", []string{"No space left on device"}},
+		{"a traceback behind the error", &exitError{1, "ERROR: Subscription 'x' not found.\nException in thread Thread-1:\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\nKeyError: 'telemetry'\n"}, false, false, "", []string{"Subscription 'x' not found."}},
 		{"without a word", &exitError{2, " \n"}, false, false, "", []string{"az ended with exit status 2 and without a word"}},
 		{"killed by a signal", &exitError{-1, ""}, false, false, "", []string{"without a word"}},
 		{"another system's error", errors.New("fork/exec /usr/bin/az: exec format error"), false, false, "", []string{"can't run az: fork/exec /usr/bin/az: exec format error"}},
 		{"many lines and escapes", &exitError{1, nasty}, false, false, "", nil},
+		{"colors", &exitError{1, "\x1b[31mERROR: Please run 'az login' to setup account.\x1b[0m\n"}, true, true, "", []string{`"ERROR: Please run 'az login' to setup account."`}},
 		{"a book of digits", &exitError{1, "ERROR: AADSTS" + strings.Repeat("7", 5000)}, false, false, "AADSTS7777777777", []string{"error?code=7777777777 says"}},
-		{"a book", &exitError{1, strings.Repeat("complaint ", 10000)}, false, false, "", []string{"complaint complaint"}},
+		{"a book", &exitError{1, strings.Repeat("complaint ", 6000) + "and its end"}, false, false, "", []string{"complaint complaint", " … ", "and its end"}},
+	})
+}
+
+// TestFailureOfAzIsNobodyElse: az names az login after any failure. Only what says that no account is there leads to another
+// identity, whatever else is on the machine.
+func TestFailureOfAzIsNobodyElse(t *testing.T) {
+	for _, tt := range []struct {
+		name, stderr string
+		goesOn       bool
+	}{
+		{"no account", "ERROR: Please run 'az login' to setup account.", true},
+		{"the broker is busy", "ERROR: Winrt exception was thrown during GetTokenSilently '(pii)'.. Status: Response_Status.Status_Unexpected, Error code: -2147023584, Tag: 590996738\nPlease explicitly log in with:\naz login\n", false},
+		{"an account without a token", "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login\n", false},
+		{"an account that isn't in the cache", "ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n", false},
+		{"a service principal without its secret", sampled(t, "az-service-principal"), false},
+		{"accounts that can't be read", sampled(t, "az-torn-profile"), false},
+		{"no subscription", sampled(t, "az-no-subscription"), false},
+		{"an expired session", "ERROR: AADSTS700082: expired\nInteractive authentication is needed. Please run:\naz login\n", false},
+		{"offline", sampled(t, "az-offline"), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{az: &exitError{1, tt.stderr}, variables: map[string]string{envTokenCredentials: "dev"}}
+				cred, err := newDefaultCredential(newRealm(), nil, l.environment())
+				if err != nil {
+					t.Fatal(err)
+				}
+				tk, err := token(t.Context(), cred)
+				if goesOn := err == nil; goesOn != tt.goesOn {
+					t.Errorf("got the token %q, error %v, want azd's: %t", tk.Token, err, tt.goesOn)
+				}
+			})
+		})
+	}
+}
+
+// TestRaceForTheToolsCache: what another process or the system's broker may have caused is asked once more, after a moment, and
+// is a failure if it stays.
+func TestRaceForTheToolsCache(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		stderr             []string // of the runs before the one that brings a token
+		runs               int
+		transient, granted bool
+	}{
+		{"an account that isn't in the cache, once", []string{"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n"}, 2, true, true},
+		{"no token in the cache, once", []string{"ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login\n"}, 2, true, true},
+		{"the broker is busy, once", []string{"ERROR: An error occurred. Status: Response_Status.Status_Unexpected, Error code: 1, Tag: 2\nPlease explicitly log in with:\naz login\n"}, 2, true, true},
+		{"half of the cache, once", []string{sampled(t, "az-torn-cache")}, 2, true, true},
+		{"half of the accounts, once", []string{sampled(t, "az-torn-profile")}, 2, true, true},
+		{"a lock, once", []string{"ERROR: [Errno 13] Permission denied: 'C:\\Users\\dev\\.azure\\msal_token_cache.bin.lockfile'\n"}, 2, true, true},
+		{"no account in the cache, twice", slices.Repeat([]string{"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n"}, 2), 2, true, false},
+		{"half of the accounts, and then none", []string{sampled(t, "az-torn-profile"), "ERROR: Please run 'az login' to setup account."}, 2, true, false},
+		{"another failure", []string{"ERROR: Subscription 'x' not found."}, 1, false, false},
+		{"Entra, through the broker", []string{"ERROR: AADSTS50076: more. Status: Response_Status.Status_InteractionRequired, Error code: 1\nPlease explicitly log in with:\naz login\n"}, 1, false, false},
+		{"nobody is logged in", []string{"ERROR: Please run 'az login' to setup account."}, 1, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) {
+					if n <= len(tt.stderr) {
+						return nil, &exitError{1, tt.stderr[n-1]}
+					}
+					return azSays("t", time.Hour), nil
+				}}
+				cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
+				start := time.Now()
+				tk, err := token(t.Context(), cred)
+				if granted := err == nil; granted != tt.granted || tool.count() != tt.runs {
+					t.Fatalf("got the token %q, error %v, %d runs, want a token: %t, %d", tk.Token, err, tool.count(), tt.granted, tt.runs)
+				}
+				if took, want := time.Since(start), time.Duration(3*tt.runs-1)*time.Second; took != want {
+					t.Errorf("took %v, want %v", took, want)
+				}
+				if tt.granted {
+					return
+				}
+				e := err.(*AuthenticationError)
+				unavailable := tt.name == "nobody is logged in"
+				if errors.Is(e, ErrUnavailable) != unavailable || e.transient != tt.transient || e.Attempts != tt.runs {
+					t.Errorf("got %v, %d attempts, passing: %t; want unavailable: %t, %d, %t", e, e.Attempts, e.transient, unavailable, tt.runs, tt.transient)
+				}
+			})
+		})
+	}
+	t.Run("no time for that", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) {
+				return nil, &exitError{1, "ERROR: Can't find token from MSAL cache."}
+			}}
+			e, took := mustFail(t, azureCLIOf(t, tool, AzureCLICredentialOptions{ProcessTimeout: 2500 * time.Millisecond}))
+			if took != 2500*time.Millisecond || e.Attempts != 1 {
+				t.Errorf("got %v after %v, want one attempt and 2.5s", e, took)
+			}
+			wantErrorText(t, e, "Can't find token from MSAL cache.")
+		})
 	})
 }
 
@@ -205,7 +348,7 @@ func TestAzureCLIsOwnTenantInHints(t *testing.T) {
 	t.Parallel()
 	for _, d := range developers {
 		tool := &fakeTool{answer: func(int) ([]byte, error) {
-			return nil, &exitError{1, "ERROR: not logged in, run 'az login'"}
+			return nil, &exitError{1, "ERROR: " + d.loggedOut}
 		}}
 		cred := d.credentialIn(t, newRealm(), tool.env(), homeTenant, "*")
 		_, err := token(t.Context(), cred)

@@ -17,13 +17,20 @@ import (
 // AzureDeveloperCLICredentialOptions are the optional settings of [NewAzureDeveloperCLICredential]. The zero value is ready to
 // use.
 type AzureDeveloperCLICredentialOptions struct {
-	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one of azd's environment, or the one that
-	// a resource asks for, as Key Vault's clients do.
+	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that a resource asks for, as Key Vault's
+	// clients do; for want of one, that of the subscription in the variable AZURE_SUBSCRIPTION_ID; and then the account's own.
+	// The environment of an azd project has no part in it: azd looks for that in its working directory, and is run in the
+	// system's own, where nobody else can put a file. https://github.com/Azure/azure-dev/issues/4293
 	TenantID string
 
 	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without
 	// both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
+
+	// ProcessTimeout is how long a run of azd may take before it is ended, up to an hour. 0 means as long as the caller's context
+	// lets it, but for a minute if that has no deadline or ends sooner, and for 10 minutes at most. A caller whose context ends
+	// leaves with the context's error; the run goes on, and whoever comes next has its token.
+	ProcessTimeout time.Duration
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
 	// that nobody waits for), without any secret. nil is silent.
@@ -36,8 +43,8 @@ type AzureDeveloperCLICredential struct{ keeper }
 
 var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
 
-// NewAzureDeveloperCLICredential makes a credential of the Azure Developer CLI's login. nil options mean the tenant of azd's
-// environment. It runs nothing; what is wrong with the options is an error here, one that names the field.
+// NewAzureDeveloperCLICredential makes a credential of the Azure Developer CLI's login. nil options mean the
+// tenant of AZURE_SUBSCRIPTION_ID, or the account's own. It runs nothing; what is wrong with the options is an error here, one that names the field.
 func NewAzureDeveloperCLICredential(options *AzureDeveloperCLICredentialOptions) (*AzureDeveloperCLICredential, error) {
 	return newAzureDeveloperCLI(processRealm, options, processEnvironment())
 }
@@ -52,6 +59,7 @@ func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOpt
 		options: "AzureDeveloperCLICredentialOptions",
 		home:    options.TenantID,
 		allowed: options.AdditionallyAllowedTenants,
+		timeout: options.ProcessTimeout,
 		log:     options.Logger,
 	})
 	if err != nil {
@@ -63,14 +71,20 @@ func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOpt
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
 // Without a held token it runs `azd auth token`, once for all callers, and only one at a time in this process. It blocks for a
-// second or two, for 10 s if azd hangs, for a minute at most if other runs of it hang before, and until ctx ends. Tokens are held
-// and renewed as those of [Credential.GetToken], so that `azd auth login` as somebody else shows in a running process once the
-// held token is renewed, in half an hour or so. azd is found on PATH and not run by a shell, save on Windows; what is passed to it
-// has only letters, digits and . _ : / -, and + and = in the base64 of claims.
+// second or two, 12 s have been seen, and until ctx ends. If azd hangs, or other runs of it before, that is for a minute, or until
+// ctx's deadline where that is later, for 10 minutes at most; ProcessTimeout in the options is another time for a run. A caller
+// whose ctx ends leaves, and the run goes on: its token is held for the next call. A run whose time is over is asked to end
+// (SIGTERM), and killed if it is still there after 3 s; on Windows azd is left alone, and its output is not waited for.
+//
+// Tokens are held and renewed as those of [Credential.GetToken], so that `azd auth login` as somebody else shows in a running
+// process once the held token is renewed, in half an hour or so. The constructor decides which azd that is, and whose: it finds it
+// on PATH, and keeps the values of HOME (USERPROFILE on Windows), AZD_CONFIG_DIR, AZD_AUTH_ENDPOINT and AZURE_SUBSCRIPTION_ID for
+// all of its runs. azd is not run by a shell, save on Windows; what is passed to it has only letters, digits and . _ : / -, and +
+// and = in the base64 of claims. It has no input and no terminal.
 //
 // The claims of a challenge are passed on, at most once in 30 s, and azd keeps them for the next login: without a token that
 // meets them the error has the command to run. An azd that is not installed, and one that nobody is logged in with, are errors
-// in which errors.Is finds [ErrUnavailable].
+// in which errors.Is finds [ErrUnavailable]; no other failure of azd's is.
 //
 // https://learn.microsoft.com/azure/developer/azure-developer-cli/reference#azd-auth-token
 func (c *AzureDeveloperCLICredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -99,8 +113,18 @@ var azureDeveloperCLI = &tool{
 	},
 	parse:     parseAzureDeveloperCLI,
 	complaint: azdComplaint,
-	loggedOut: func(complaint string) bool { return strings.Contains(strings.ToLower(complaint), "not logged in") },
-	claims:    true,
+	asks:      asking("azd auth login"),
+	loggedOut: func(c complaint) string {
+		switch {
+		case strings.Contains(c.reason, azLoggedOut), strings.Contains(c.reason, "Azure CLI not found on path"):
+			return "az login" // azd config set auth.useAzCliAuth true
+		case containsAny(c.reason, "loading secret:", "failed to create credential:"): // azd wraps any failure of these so
+		case containsAny(c.reason, "not logged in, run `azd auth login`", "not logged in, run `azd login`"):
+			return "azd auth login"
+		}
+		return ""
+	},
+	claims: true,
 }
 
 // parseAzureDeveloperCLI reads what `azd auth token -o json` prints.
@@ -109,7 +133,7 @@ func parseAzureDeveloperCLI(stdout []byte, now time.Time) (printed, error) {
 		Token     string          `json:"token"`
 		ExpiresOn json.RawMessage `json:"expiresOn"`
 	}
-	if err := json.Unmarshal(stdout, &out); err != nil {
+	if err := json.Unmarshal(objectWith(stdout, "token"), &out); err != nil {
 		return printed{}, errors.New("azd printed no JSON object with a token")
 	}
 	if err := checkToken(out.Token, "", "token"); err != nil {
@@ -130,12 +154,14 @@ func parseAzureDeveloperCLI(stdout []byte, now time.Time) (printed, error) {
 //	{"error":"fetching token: …","message":"Authentication with Azure failed.","suggestion":"Run 'azd auth login' to sign in again."}
 //
 // The second is of versions since 2026; before it comes an empty message.
-func azdComplaint(stderr string) string {
+func azdComplaint(stderr string) (reason, advice string) {
 	first := ""
+	var all strings.Builder
 	for line := range strings.Lines(stderr) {
 		var said struct {
-			Error string `json:"error"`
-			Data  struct {
+			Error      string `json:"error"`
+			Suggestion string `json:"suggestion"`
+			Data       struct {
 				Message string `json:"message"`
 			} `json:"data"`
 		}
@@ -143,9 +169,14 @@ func azdComplaint(stderr string) string {
 			continue
 		}
 		if said.Error != "" {
-			return said.Error
+			return said.Error, said.Suggestion
 		}
-		first = cmp.Or(first, strings.TrimSpace(said.Data.Message))
+		message := strings.TrimSpace(said.Data.Message)
+		if strings.HasPrefix(message, errorMark) && !strings.HasPrefix(first, errorMark) {
+			first = message
+		}
+		first = cmp.Or(first, message)
+		all.WriteString(message + "\n")
 	}
-	return cmp.Or(first, strings.TrimSpace(stderr))
+	return cmp.Or(first, strings.TrimSpace(stderr)), all.String()
 }

@@ -242,3 +242,38 @@ func BenchmarkHitThroughChain(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkToolComplaint: what a tool has said is read in time that grows with its length, whatever it is made of.
+func BenchmarkToolComplaint(b *testing.B) {
+	for _, bench := range []struct{ name, text string }{
+		{"offline", sampled(b, "az-offline")},
+		{"64 KiB of commands", strings.Repeat("az login --scope ", 4<<10)[:maxComplaint]},
+		{"64 KiB of IDs", strings.Repeat("Trace ID: ", 7<<10)[:maxComplaint]},
+		{"64 KiB of tracebacks", strings.Repeat(traceback+"\n", 2<<10)[:maxComplaint]},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.SetBytes(int64(len(bench.text)))
+			for b.Loop() {
+				azureCLI.hear(bench.text)
+			}
+		})
+	}
+}
+
+// BenchmarkToolOutput: so is what it has printed.
+func BenchmarkToolOutput(b *testing.B) {
+	for _, bench := range []struct{ name, text string }{
+		{"1 MiB of braces", strings.Repeat("{", maxOutput)},
+		{"1 MiB of objects", strings.Repeat(`{"a":1}`, maxOutput/7)},
+		{"1 MiB of an object in an object", strings.Repeat(`{"a":`, maxOutput/5)},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.SetBytes(int64(len(bench.text)))
+			for b.Loop() {
+				if objectWith([]byte(bench.text), "accessToken") != nil {
+					b.Fatal("it has found a token")
+				}
+			}
+		})
+	}
+}

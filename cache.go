@@ -35,8 +35,8 @@ type cache struct {
 type acquirer interface {
 	// acquire blocks for a bounded time, and keeps the tally meanwhile.
 	acquire(ctx context.Context, a ask, t *tally) (grant, error)
-	// budget is how long acquire takes at the longest.
-	budget() time.Duration
+	// budget is how long acquire takes at the longest, if it starts for a caller with ctx.
+	budget(ctx context.Context) time.Duration
 	// logger is where the cache says what became of it, with the attributes that identify the host and the identity.
 	logger() *slog.Logger
 	// heedsClaims reports whether a challenge changes what acquire brings. Otherwise the host's own cache decides.
@@ -123,7 +123,7 @@ func (c *cache) get(ctx context.Context, v *view, scope string, w ask, a acquire
 			return p.result, p.err
 		}
 		if overdue == nil {
-			timer := time.NewTimer(a.budget() + overtime)
+			timer := time.NewTimer(a.budget(ctx) + overtime)
 			defer timer.Stop()
 			overdue = timer.C
 		}
@@ -209,7 +209,7 @@ func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first
 	if now.Before(h.expiring) {
 		ctx = context.Background() // nobody waits: the caller's values may be recycled by then
 	}
-	w.once = outlives(h, a.budget(), now)
+	w.once = outlives(h, a.budget(ctx), now)
 	f := c.join(ctx, e, key, *w, a, now)
 	if now.Before(h.expiring) {
 		e.held.Store(h.until(whileRenewed(h, f, now)))

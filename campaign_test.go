@@ -366,7 +366,7 @@ func (c caller) judge(resource string, ctx context.Context, kind string, limit t
 	if limit > 0 && took > limit {
 		c.fail("%s took %v with a context of %v: %v", kind, took, limit, err)
 	}
-	if budget := c.cred.sender.budget() + overtime; took > budget {
+	if budget := c.cred.sender.budget(context.Background()) + overtime; took > budget {
 		c.fail("%s took %v, the budget is %v: %v", kind, took, budget, err)
 	}
 	if !jumped && ctx.Err() == nil && err != nil && !after.well.IsZero() && before.at.Sub(after.well) > time.Minute {

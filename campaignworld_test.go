@@ -228,7 +228,7 @@ func (w *world) arrive(r *http.Request, resource string) string {
 // calm reports whether nobody waits for a request: the held token outlives an acquisition, and nobody forces one.
 func (w *world) calm(resource string, now time.Time) bool {
 	flight, h := w.state(resource)
-	return h != nil && flight != nil && flight.once && outlives(h, w.cred.sender.budget(), now)
+	return h != nil && flight != nil && flight.once && outlives(h, w.cred.sender.budget(context.Background()), now)
 }
 
 // state is the flight that is under way for a resource, and the token that is held; nil for none.

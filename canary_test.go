@@ -478,7 +478,7 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 		secret = jwtToken
 	}
 	env := environmentOf(variables)
-	env.run = func(context.Context, string, []string) ([]byte, error) {
+	env.run = func(context.Context, command) ([]byte, error) {
 		return []byte(toolToken), &exitError{1, `ERROR: broken {"accessToken": "` + toolToken + `"}`}
 	}
 	if !p.pinned {

@@ -32,7 +32,7 @@ func toolOutcomes(d developer) []toolOutcome {
 		list = append(list,
 			toolOutcome{"an expired " + name, func() ([]byte, error) { return d.says(token, -time.Second), nil }, false},
 			toolOutcome{"a line behind a " + name, func() ([]byte, error) { return d.says(token+"\r\nX-Evil: 1", time.Hour), nil }, false},
-			toolOutcome{"a brace too many behind a " + name, func() ([]byte, error) { return append(d.says(token, time.Hour), '}'), nil }, false},
+			toolOutcome{"a brace too many behind a " + name, func() ([]byte, error) { return append(d.says(token, time.Hour), '}'), nil }, true},
 			toolOutcome{"no date of a " + name, fails(fmt.Appendf(nil, `{"accessToken":%q,"token":%[1]q}`, token), nil), false},
 			toolOutcome{"dates that are a " + name, fails(fmt.Appendf(nil, `{"accessToken":%q,"token":%[1]q,"expires_on":%[1]q,"expiresOn":%[1]q,"tokenType":%[1]q}`, token), nil), false},
 			toolOutcome{"a list of a " + name, fails(fmt.Appendf(nil, `[%q]`, token), nil), false},

@@ -22,6 +22,22 @@ const maxWalks = 10_000
 
 var errCrowd = errors.New("too many calls wait for its sources already: does one of them ask the chain itself?")
 
+// deadlineKey is where a walk, whose context has a deadline of its own, carries its caller's.
+type deadlineKey struct{}
+
+func withDeadlineOf(caller context.Context) context.Context {
+	deadline, _ := callersDeadline(caller)
+	return context.WithValue(caller, deadlineKey{}, deadline)
+}
+
+// callersDeadline is that of the caller for whom a source is asked, whether or not a chain is in between.
+func callersDeadline(ctx context.Context) (deadline time.Time, ok bool) {
+	if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok {
+		return deadline, !deadline.IsZero()
+	}
+	return ctx.Deadline()
+}
+
 // walk asks the sources in order, in the caller's goroutine and with the caller's values: what a source of another package
 // makes of those is nobody else's. Those of this package share what they acquire by themselves, and go on with that when a
 // caller leaves. known is a failure of the source in use that the caller has seen already, unasked for none.
@@ -33,7 +49,7 @@ func (c *Chain) walk(caller context.Context, options policy.TokenRequestOptions,
 	if c.state.walks.Add(1) > c.state.limit && !c.whole {
 		return azcore.AccessToken{}, c.failure(options, nil, errCrowd)
 	}
-	ctx, cancel := context.WithTimeout(caller, walkBudget)
+	ctx, cancel := context.WithTimeout(withDeadlineOf(caller), walkBudget)
 	defer cancel()
 	var before int32
 	if r := c.known(&options); r != nil {

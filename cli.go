@@ -1,12 +1,15 @@
 package identity
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +27,11 @@ type tool struct {
 
 	arguments func(s *cli, a ask) []string                        // each is one word, or has blanks
 	parse     func(stdout []byte, now time.Time) (printed, error) // errors never repeat a byte of it
-	complaint func(stderr string) string                          // the message in it
-	loggedOut func(complaint string) bool                         // nobody is logged in
+	complaint func(stderr string) (reason, advice string)         // what it says of a failure, and what to do about it
+	asks      *regexp.Regexp                                      // the login that it asks for, see asking
+	loggedOut func(c complaint) (login string)                    // the login that nobody has done, "" if somebody is logged in
+	races     []string                                            // texts of failures that asking once more may mend
+	advice    [][2]string                                         // of other failures: a text of theirs, and what to do
 	claims    bool                                                // it takes those of a challenge
 }
 
@@ -41,18 +47,28 @@ type cli struct {
 	options      string // the name of the options' type
 	home         string // the tenant that the options name, "" for the tool's own
 	subscription string
-	allowed      []string // other tenants
+	allowed      []string      // other tenants
+	timeout      time.Duration // for one run, 0 for the budget
+	command      command       // without its arguments
 	run          runner
 	running      chan struct{} // has room for one
 	log          *slog.Logger
 }
 
 const (
-	// toolTimeout is for one run. az takes half a second to two when it needn't ask Entra. The peers allow as much.
-	toolTimeout = 10 * time.Second
-	// toolBudget is for one run and for waiting until others have ended: one at a time, because each has the one token cache
-	// of the developer's in its hands.
+	// toolBudget is for one run and for waiting until others have ended, where the caller sets no other time: one at a time,
+	// because each has the one token cache of the developer's in its hands. az takes half a second to two when it needn't ask
+	// Entra, and has been seen to take 20 s to start on a busy machine (Azure/azure-cli#20404).
 	toolBudget = time.Minute
+	// longestToolBudget: a context may last as long as its program, and a tool that hangs must not keep all others waiting
+	// until then.
+	longestToolBudget = 10 * time.Minute
+	// longestProcessTimeout is where an option is taken for a mistake, such as seconds for nanoseconds.
+	longestProcessTimeout = time.Hour
+	// leastRun is what a run has left when it begins: one that is ended at once helps nobody. azd has been seen to take 12 s.
+	leastRun = 15 * time.Second
+	// raceWait is how long another process may take to write its cache, before the tool is asked once more.
+	raceWait = time.Second
 )
 
 // newCLI makes k one of a tool's tokens.
@@ -70,6 +86,9 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 			}
 		}
 	}
+	if err := validateProcessTimeout(s.options, s.timeout); err != nil {
+		return err
+	}
 	switch first := strings.TrimLeft(s.subscription, " -"); {
 	case s.subscription == "":
 	case s.home != "":
@@ -81,11 +100,22 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 	s.allowed = slices.Clone(s.allowed)
 	s.run, s.running = env.run, shared.tool(s.program)
 	s.log = shieldedLogger(s.log)
-	// Another program, another login, or other options may be another developer's tokens.
-	path, _ := exec.LookPath(s.program)
-	identity := strings.Join([]string{s.name, path, env.getenv("AZURE_CONFIG_DIR"), env.getenv("AZD_CONFIG_DIR"), s.home, s.subscription}, "\n") + "\n"
+	// Another program, another login, or other options may be another developer's tokens. What decides it now decides it in each
+	// run, so that a token never comes under the key of another login.
+	s.command = command{program: s.program, variables: loginVariables(env)}
+	if path, err := exec.LookPath(s.program); err == nil {
+		s.command.path = path
+	}
+	identity := fmt.Sprintf("%s\n%q\n%q\n%s\n%s\n", s.name, s.command.path, s.command.variables, s.home, s.subscription)
 	k.tokens, k.acquirer, k.view.identity = shared.tokens, s, identity
 	k.variants = &variants{source: s, identity: identity}
+	return nil
+}
+
+func validateProcessTimeout(options string, timeout time.Duration) error {
+	if timeout < 0 || timeout > longestProcessTimeout {
+		return fmt.Errorf("identity: %s.ProcessTimeout: %v: want a time up to %v, or 0 for the default", options, timeout, longestProcessTimeout)
+	}
 	return nil
 }
 
@@ -112,8 +142,17 @@ func (s *cli) choose(options policy.TokenRequestOptions) (variant, error) {
 		options.TenantID, s.options, s.home, s.options)
 }
 
-// budget implements acquirer.
-func (s *cli) budget() time.Duration { return toolBudget }
+// budget implements acquirer: the waiting for others, the run, and its end.
+func (s *cli) budget(ctx context.Context) time.Duration {
+	if s.timeout > 0 {
+		return s.timeout + max(s.timeout, toolBudget-leastRun) + longestEnd
+	}
+	budget := toolBudget
+	if deadline, ok := callersDeadline(ctx); ok {
+		budget = min(max(budget, time.Until(deadline)), longestToolBudget)
+	}
+	return budget + longestEnd
+}
 
 // heedsClaims implements acquirer.
 func (s *cli) heedsClaims() bool { return s.tool.claims }
@@ -133,10 +172,12 @@ func (s *cli) logger() *slog.Logger {
 	return log
 }
 
-// acquire implements acquirer: one run of the tool, when no other is under way. It isn't repeated: the tool does that itself.
+// acquire implements acquirer: one run of the tool, when no other is under way, and a second one after a race for the tool's
+// cache. It isn't repeated otherwise: the tool does that itself.
 func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 	start := time.Now()
-	queue, cancel := context.WithTimeout(ctx, toolBudget-toolTimeout)
+	total := cmp.Or(a.budget, s.budget(ctx)) - longestEnd
+	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
 	defer cancel()
 	select {
 	case s.running <- struct{}{}:
@@ -146,28 +187,73 @@ func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 		e.what, e.transient = fmt.Sprintf("waited for other runs of %s, which don't end", s.program), true
 		return grant{}, e
 	}
-	limited, cancel := context.WithTimeout(ctx, toolTimeout)
+	limit := cmp.Or(s.timeout, total-time.Since(start))
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	t.requests.Add(1)
-	stdout, err := s.run(limited, s.program, s.arguments(s, a))
-	e := s.failure(a, start)
-	e.Attempts = 1
-	if err != nil {
-		s.explain(e, a, err)
+	for raced := false; ; {
+		t.requests.Add(1)
+		got, err := s.ask(limited, a)
+		if err == nil {
+			return got.grant, nil
+		}
+		exit, exited := errors.AsType[*exitError](err)
+		var said complaint
+		if exited {
+			said = s.hear(exit.stderr)
+		}
+		if exited && !raced && !a.once && s.raced(said) {
+			select {
+			case <-time.After(raceWait):
+				raced = true
+				continue
+			case <-limited.Done():
+			}
+		}
+		e := s.failure(a, start)
+		e.Attempts = 1
+		if raced {
+			e.Attempts = 2
+		}
+		s.explain(e, a, err, said, limit)
+		if raced && e.reason == ErrUnavailable { // a moment ago somebody was logged in
+			e.reason = nil
+		}
 		return grant{}, e
+	}
+}
+
+// ask runs the tool once.
+func (s *cli) ask(ctx context.Context, a ask) (printed, error) {
+	c := s.command
+	c.arguments = s.arguments(s, a)
+	stdout, err := s.run(ctx, c)
+	if err != nil {
+		return printed{}, err
 	}
 	got, err := s.parse(stdout, time.Now())
 	switch {
+	case err != nil && ctx.Err() != nil: // it was ended while it printed, and calls that a success
+		return printed{}, ctx.Err()
 	case err != nil:
-		e.what = strings.TrimPrefix(err.Error(), "identity: ")
-		e.hint = "is " + s.program + " on PATH the real one, and up to date?"
-		return grant{}, e
+		return printed{}, &printedError{what: strings.TrimPrefix(err.Error(), "identity: "), hint: "is " + s.program + " on PATH the real one, and up to date?"}
 	case s.subscription != "" && isGUID(a.tenant) && isGUID(got.tenant) && !strings.EqualFold(a.tenant, got.tenant):
-		e.what = fmt.Sprintf("the token is of tenant %s, that of subscription %q, and the resource is of tenant %s", got.tenant, s.subscription, a.tenant)
-		e.hint = "is the resource in another subscription?"
-		return grant{}, e
+		return printed{}, &printedError{
+			what: fmt.Sprintf("the token is of tenant %s, that of subscription %q, and the resource is of tenant %s", got.tenant, s.subscription, a.tenant),
+			hint: "is the resource in another subscription?",
+		}
 	}
-	return got.grant, nil
+	return got, nil
+}
+
+// printedError is what is wrong with the output of a run that ended well.
+type printedError struct{ what, hint string }
+
+func (e *printedError) Error() string { return e.what }
+
+// raced reports whether a run may have failed because another process was writing the tool's cache, or because the system's
+// broker of tokens was busy. Where Entra has answered it was neither.
+func (s *cli) raced(said complaint) bool {
+	return !entraNumber.MatchString(said.reason) && slices.ContainsFunc(s.races, func(text string) bool { return strings.Contains(said.whole, text) })
 }
 
 func (s *cli) failure(a ask, start time.Time) *AuthenticationError {
@@ -175,10 +261,11 @@ func (s *cli) failure(a ask, start time.Time) *AuthenticationError {
 }
 
 // explain says what a failed run means. What the tool has printed to its standard output is never looked at: it may be a
-// token.
-func (s *cli) explain(e *AuthenticationError, a ask, err error) {
+// token. Of the rest only what says that the tool is absent, or that nobody is logged in with it, makes it unavailable: a failure
+// must not turn into another identity.
+func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, limit time.Duration) {
 	exit, exited := errors.AsType[*exitError](err)
-	login := s.loginTo(a.variant)
+	output, printed := errors.AsType[*printedError](err)
 	switch {
 	case errors.Is(err, errNotOnPath), exited && exit.noSuchProgram(): // az's script can't find its Python
 		e.reason, e.transient = ErrUnavailable, true
@@ -186,32 +273,75 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error) {
 		e.hint = "install it from " + s.install + " and run " + s.login
 		return
 	case errors.Is(err, context.DeadlineExceeded):
-		e.what, e.transient = fmt.Sprintf("%s did not answer within %v and was ended", s.program, toolTimeout), true
+		e.what, e.transient = fmt.Sprintf("%s did not answer within %v and was ended", s.program, round(limit)), true
 		a.claims = "" // the caller's business
-		e.hint = "does " + s.command(a) + " work in a terminal?"
+		e.hint = "does " + s.line(a) + " work in a terminal? If it only takes longer, set ProcessTimeout"
+		return
+	case printed:
+		e.what, e.hint = output.what, output.hint
 		return
 	case !exited:
 		e.what = "can't run " + s.program + ": " + oneLine(redact(err.Error()))
 		return
 	}
-	complaint := s.complaint(exit.stderr)
-	number := entraNumber.FindString(complaint)
-	e.Code, e.Message = number, oneLine(redact(complaint))
+	number := entraNumber.FindString(said.reason)
+	e.Code, e.Message = number, bothEnds(redact(said.reason))
+	login, loggedOut := s.loginAsked(a.variant, said), s.loggedOut(said)
 	switch {
 	case a.claims != "":
 		e.what = moreOfTheLogin
 		e.hint = "run " + login + " and try again"
-		if strings.Contains(complaint, "unknown flag") {
+		if strings.Contains(said.whole, "unknown flag") {
 			e.hint = "update " + s.program + ", which doesn't know about that, to 1.18.1 or later"
 		}
 	case number != "":
-		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(number, "AADSTS") + " says what that means; if the login has expired, run " + login
-	case s.loggedOut(complaint):
+		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(number, "AADSTS") + " says what that means; "
+		if said.login != "" {
+			e.hint += s.program + " asks for " + login
+		} else {
+			e.hint += "if the login has expired, run " + login
+		}
+	case loggedOut == s.login:
 		e.reason, e.transient = ErrUnavailable, true
-		e.what, e.hint = "nobody is logged in", "run "+login
+		e.what, e.hint = "nobody is logged in", "run "+s.loginTo(a.variant)
+	case loggedOut != "": // with the tool that this one asks
+		e.reason, e.transient = ErrUnavailable, true
+		e.what, e.hint = "nobody is logged in", "run "+loggedOut
+	case s.raced(said):
+		e.transient = true
+		e.hint = "was another " + s.program + " at work? If it stays like this, run " + login
+	case unreachable(said.reason):
+		e.transient = !untrusted(said.reason)
+		e.hint = "can " + s.program + " reach Entra from here? Check the network and the variables HTTPS_PROXY and NO_PROXY"
+		if !e.transient {
+			e.hint = "does a proxy intercept TLS here? Then " + s.program + " needs the proxy's certificate"
+		}
 	case e.Message == "":
 		e.what = fmt.Sprintf("%s ended with %v and without a word", s.program, err)
+	case said.login != "":
+		e.hint = "run " + login
+	default:
+		for _, advice := range s.advice {
+			if strings.Contains(said.reason, advice[0]) {
+				e.hint = advice[1]
+			}
+		}
 	}
+}
+
+// unreachable reports whether the reason is the way to Entra, as Python's and Go's clients say it.
+func unreachable(reason string) bool {
+	return containsAny(reason, "Max retries exceeded", "Failed to establish a new connection", "Connection aborted", "Read timed out",
+		"dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake timeout") || untrusted(reason)
+}
+
+// untrusted reports whether it is a certificate on that way, which doesn't pass by itself.
+func untrusted(reason string) bool {
+	return containsAny(reason, "CERTIFICATE_VERIFY_FAILED", "x509: ")
+}
+
+func containsAny(text string, list ...string) bool {
+	return slices.ContainsFunc(list, func(part string) bool { return strings.Contains(text, part) })
 }
 
 // moreOfTheLogin is why a claims challenge fails.
@@ -225,8 +355,20 @@ func (s *cli) loginTo(v variant) string {
 	return s.login
 }
 
-// command is what was run, as it can be copied into any shell.
-func (s *cli) command(a ask) string {
+// loginAsked is the command that the tool asks for, and for want of one, that of the tenant.
+func (s *cli) loginAsked(v variant, said complaint) string {
+	tenant := cmp.Or(v.tenant, s.home)
+	switch {
+	case said.login == "" || said.login == s.login:
+		return said.logout + s.loginTo(v)
+	case tenant != "" && !strings.Contains(said.login, " "+s.tool.tenant+" "):
+		return said.logout + said.login + " " + s.tool.tenant + " " + tenant
+	}
+	return said.logout + said.login
+}
+
+// line is what was run, as it can be copied into any shell.
+func (s *cli) line(a ask) string {
 	words := append([]string{s.program}, s.arguments(s, a)...)
 	for i, word := range words {
 		if strings.Contains(word, " ") {
@@ -235,6 +377,46 @@ func (s *cli) command(a ask) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// objectWith returns the first JSON object of a tool's output that has a text in a field, and nil if there is none. What is
+// around it doesn't matter: warnings, a byte order mark, escapes of a terminal (Azure/azure-sdk-for-python#37841). No byte is read
+// more than a few times, and after maxObjects that are none, or not this one, there is none.
+func objectWith(out []byte, field string) []byte {
+	for range maxObjects {
+		for { // to where an object may begin
+			begin := bytes.IndexByte(out, '{')
+			if begin < 0 {
+				return nil
+			}
+			out = out[begin:]
+			if inside := bytes.TrimLeft(out[1:], " \t\r\n"); len(inside) > 0 && inside[0] == '"' {
+				break
+			}
+			out = out[1:]
+		}
+		end := len(out)
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(out, &fields); err != nil {
+			end = 1
+			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok { // one byte before is where an object may have ended
+				end = max(int(syntax.Offset)-1, 1)
+			}
+			fields = nil
+			_ = json.Unmarshal(out[:end], &fields)
+		}
+		for name, value := range fields {
+			if strings.EqualFold(name, field) && value[0] == '"' { // as json.Unmarshal takes them
+				return out[:end]
+			}
+		}
+		out = out[end:]
+	}
+	return nil
+}
+
+// maxObjects is far above what a tool has to tell beside a token, a line each. Ten thousand pieces of JSON are judged in a tenth of
+// a second.
+const maxObjects = 10_000
 
 // isGUID reports whether a tenant is named by its ID: two names of one tenant can't be compared.
 func isGUID(s string) bool {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -35,9 +36,9 @@ type fakeTool struct {
 	now, most int // under way at once
 }
 
-func (f *fakeTool) run(ctx context.Context, _ string, arguments []string) ([]byte, error) {
+func (f *fakeTool) run(ctx context.Context, c command) ([]byte, error) {
 	f.mu.Lock()
-	f.runs, f.at = append(f.runs, slices.Clone(arguments)), append(f.at, time.Now())
+	f.runs, f.at = append(f.runs, slices.Clone(c.arguments)), append(f.at, time.Now())
 	n := len(f.runs)
 	f.now++
 	f.most = max(f.most, f.now)
@@ -105,15 +106,16 @@ type developer struct {
 	says          func(string, time.Duration) []byte
 	login, option string // what logs in, and its option for a tenant
 	options       string
+	loggedOut     string // as the tool says it
 	make          func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error)
 }
 
 var developers = []developer{
-	{"az", "az", azGrants, "az login", "--tenant", "AzureCLICredentialOptions",
+	{"az", "az", azGrants, "az login", "--tenant", "AzureCLICredentialOptions", "Please run 'az login' to setup account.",
 		func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
 			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
 		}},
-	{"azd", "azd", azdSays, "azd auth login", "--tenant-id", "AzureDeveloperCLICredentialOptions",
+	{"azd", "azd", azdSays, "azd auth login", "--tenant-id", "AzureDeveloperCLICredentialOptions", "not logged in, run `azd auth login` to login",
 		func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
 			return newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
 		}},
@@ -127,6 +129,22 @@ func (d developer) credential(tb testing.TB, tool *fakeTool) azcore.TokenCredent
 func (d developer) credentialIn(tb testing.TB, shared *realm, env environment, tenant string, allowed ...string) azcore.TokenCredential {
 	tb.Helper()
 	cred, err := d.make(shared, env, tenant, allowed, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cred
+}
+
+// impatient is the credential with a ProcessTimeout.
+func (d developer) impatient(tb testing.TB, shared *realm, env environment, timeout time.Duration) azcore.TokenCredential {
+	tb.Helper()
+	var cred azcore.TokenCredential
+	var err error
+	if d.program == "az" {
+		cred, err = newAzureCLI(shared, &AzureCLICredentialOptions{ProcessTimeout: timeout}, env)
+	} else {
+		cred, err = newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{ProcessTimeout: timeout}, env)
+	}
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -201,6 +219,13 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 		{name: "another subscription", first: AzureCLICredentialOptions{Subscription: "s"}, second: AzureCLICredentialOptions{Subscription: "S2"}},
 		{name: "another AZURE_CONFIG_DIR", pairs: []string{"AZURE_CONFIG_DIR", "/home/b"}},
 		{name: "another AZD_CONFIG_DIR", pairs: []string{"AZD_CONFIG_DIR", "/home/b"}},
+		{name: "another HOME", pairs: []string{"HOME", "/home/b"}},
+		{name: "another USERPROFILE", pairs: []string{"USERPROFILE", "/home/b"}},
+		{name: "another cloud", pairs: []string{"AZURE_CLOUD_NAME", "AzureUSGovernment"}},
+		{name: "another AZURE_SUBSCRIPTION_ID", pairs: []string{"AZURE_SUBSCRIPTION_ID", "s"}},
+		{name: "another AZD_AUTH_ENDPOINT", pairs: []string{"AZD_AUTH_ENDPOINT", "http://127.0.0.1:1"}},
+		{name: "variables that look like others", pairs: []string{"HOME", "/home/b\nAZURE_CONFIG_DIR=/home/b"}},
+		{name: "a variable that decides nothing", pairs: []string{"LANG", "C"}, wantShare: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -279,10 +304,10 @@ func TestHangingTool(t *testing.T) {
 		tool.takes = time.Hour
 		cred := d.credential(t, tool)
 		e, took := mustFail(t, cred)
-		if took != 10*time.Second || errors.Is(e, ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) || !e.transient {
-			t.Errorf("got %v after %v, want a passing error after 10s that is none of the caller's context", e, took)
+		if took != time.Minute || errors.Is(e, ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) || !e.transient {
+			t.Errorf("got %v after %v, want a passing error after a minute that is none of the caller's context", e, took)
 		}
-		wantErrorText(t, e, d.program+" did not answer within 10s", "in a terminal", "https://vault.azure.net", "1 attempt, 10s")
+		wantErrorText(t, e, d.program+" did not answer within 1m0s", "in a terminal", "set ProcessTimeout", "https://vault.azure.net", "1 attempt, 1m0s")
 	})
 }
 
@@ -296,38 +321,165 @@ func TestHangingToolsCommand(t *testing.T) {
 	})
 }
 
-// TestQueueOfHangingRuns: whoever waits for others gets an error within a minute.
+// TestQueueOfHangingRuns: whoever waits for others gets an error within a minute, or within the time of the options.
 func TestQueueOfHangingRuns(t *testing.T) {
-	withDevelopers(t, func(t *testing.T, d developer) {
-		tool := granting(d.says)
-		tool.takes = time.Hour
-		cred := d.credential(t, tool)
-		start := time.Now()
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		waited := 0
-		for _, scope := range scopesOf(12) {
-			wg.Go(func() {
-				_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
-				took := time.Since(start)
-				if err == nil || took > time.Minute || took%(10*time.Second) != 0 {
-					t.Errorf("got %v after %v, want an error within a minute", err, took)
+	for _, tt := range []struct {
+		name        string
+		timeout     time.Duration
+		run, gaveUp time.Duration // when those end that run, and when those do that wait
+		ran         int
+	}{
+		{"by default", 0, time.Minute, 45 * time.Second, 1},
+		{"a short time", 10 * time.Second, 10 * time.Second, 45 * time.Second, 5},
+		{"a long time", 2 * time.Minute, 2 * time.Minute, 2 * time.Minute, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withDevelopers(t, func(t *testing.T, d developer) {
+				tool := granting(d.says)
+				tool.takes = time.Hour
+				cred := d.impatient(t, newRealm(), tool.env(), tt.timeout)
+				start := time.Now()
+				var wg sync.WaitGroup
+				var mu sync.Mutex
+				waited := 0
+				for _, scope := range scopesOf(12) {
+					wg.Go(func() {
+						_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+						took := time.Since(start)
+						mu.Lock()
+						defer mu.Unlock()
+						e, _ := errors.AsType[*AuthenticationError](err)
+						switch {
+						case e == nil || !e.transient || errors.Is(e, ErrUnavailable):
+							t.Errorf("got %v, want a passing error", err)
+						case strings.Contains(e.Error(), "waited for other runs of "+d.program):
+							waited++
+							if took != tt.gaveUp || e.Attempts != 0 {
+								t.Errorf("it gave up waiting after %v, %d attempts, want after %v without one", took, e.Attempts, tt.gaveUp)
+							}
+						case took%tt.run != 0 || took > tt.gaveUp+tt.run || e.Attempts != 1:
+							t.Errorf("got %v after %v, want the end of a run of %v", e, took, tt.run)
+						}
+					})
 				}
-				if err != nil && strings.Contains(err.Error(), "waited for other runs of "+d.program) {
-					mu.Lock()
-					waited++
-					mu.Unlock()
-					if e := err.(*AuthenticationError); took != 50*time.Second || e.Attempts != 0 || !e.transient {
-						t.Errorf("it gave up waiting after %v, %d attempts, want a passing error after 50s: %v", took, e.Attempts, err)
+				wg.Wait()
+				// One more may get its place at the moment at which the others give up.
+				if ran := tool.count(); ran < tt.ran || ran > tt.ran+1 || ran+waited != 12 {
+					t.Errorf("%d of 12 ran and %d waited in vain, want %d that ran", ran, waited, tt.ran)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowToolAndItsCallers: a run goes on for as long as its caller may wait, and for a minute at the least, whoever leaves.
+func TestSlowToolAndItsCallers(t *testing.T) {
+	const none = 100 * time.Hour
+	for _, tt := range []struct {
+		name     string
+		takes    time.Duration
+		timeout  time.Duration // ProcessTimeout
+		deadline time.Duration // of the context
+		after    time.Duration // the caller leaves
+		want     string        // "" is a token
+		next     bool          // the run's token is there for the next caller, once it has ended
+	}{
+		{name: "12 s, and the context has a minute", takes: 12 * time.Second, deadline: time.Minute, after: 12 * time.Second, next: true},
+		{name: "12 s, and the context has no end", takes: 12 * time.Second, deadline: none, after: 12 * time.Second, next: true},
+		{name: "59 s, and the context has no end", takes: 59 * time.Second, deadline: none, after: 59 * time.Second, next: true},
+		{name: "61 s, and the context has no end", takes: 61 * time.Second, deadline: none, after: time.Minute, want: "did not answer within 1m0s"},
+		{name: "12 s, and the context has 5", takes: 12 * time.Second, deadline: 5 * time.Second, after: 5 * time.Second, want: "gave up waiting after 5s: context deadline exceeded", next: true},
+		{name: "90 s, and the context has two minutes", takes: 90 * time.Second, deadline: 2 * time.Minute, after: 90 * time.Second, next: true},
+		{name: "an hour, and the context has two", takes: time.Hour, deadline: 2 * time.Hour, after: 10 * time.Minute, want: "did not answer within 10m0s"},
+		{name: "12 s, and the option has 10", takes: 12 * time.Second, timeout: 10 * time.Second, deadline: time.Minute, after: 10 * time.Second, want: "did not answer within 10s"},
+		{name: "90 s, and the option has two minutes", takes: 90 * time.Second, timeout: 2 * time.Minute, deadline: none, after: 90 * time.Second, next: true},
+		{name: "90 s, the option has two minutes, the context 5 s", takes: 90 * time.Second, timeout: 2 * time.Minute, deadline: 5 * time.Second, after: 5 * time.Second, want: "gave up waiting", next: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withDevelopers(t, func(t *testing.T, d developer) {
+				tool := granting(d.says)
+				tool.takes = tt.takes
+				cred := d.impatient(t, newRealm(), tool.env(), tt.timeout)
+				ctx := t.Context()
+				if tt.deadline != none {
+					short, cancel := context.WithTimeout(ctx, tt.deadline)
+					defer cancel()
+					ctx = short
+				}
+				start := time.Now()
+				_, err := token(ctx, cred)
+				if took := time.Since(start); took != tt.after || (err == nil) != (tt.want == "") {
+					t.Fatalf("error %v after %v, want %q after %v", err, took, tt.want, tt.after)
+				}
+				if err != nil {
+					wantErrorText(t, err, tt.want)
+				}
+				time.Sleep(tt.takes - tt.after)
+				synctest.Wait()
+				if tt.next {
+					if tk, took := mustToken(t, cred); tk.Token != "token-1" || took != 0 || tool.count() != 1 {
+						t.Errorf("the next caller got %s after %v, %d runs, want token-1 of the first run at once", tk.Token, took, tool.count())
 					}
 				}
 			})
+		})
+	}
+}
+
+// TestSlowToolInAChain: a chain asks with a context of its own, and the caller's deadline counts.
+func TestSlowToolInAChain(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		takes, deadline time.Duration // 0 is none
+		timeout         time.Duration
+		after           time.Duration
+		granted         bool
+	}{
+		{"12 s", 12 * time.Second, 0, 0, 12 * time.Second, true},
+		{"61 s, and the context has no end", 61 * time.Second, 0, 0, time.Minute, false},
+		{"90 s, and the context has two minutes", 90 * time.Second, 2 * time.Minute, 0, 90 * time.Second, true},
+		{"90 s, and the option has two minutes", 90 * time.Second, 0, 2 * time.Minute, 90 * time.Second, true},
+		{"12 s, and the option has 5", 12 * time.Second, 0, 5 * time.Second, 5 * time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{took: tt.takes, variables: map[string]string{envTokenCredentials: "dev"}}
+				cred, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ProcessTimeout: tt.timeout}, l.environment())
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx := t.Context()
+				if tt.deadline > 0 {
+					short, cancel := context.WithTimeout(ctx, tt.deadline)
+					defer cancel()
+					ctx = short
+				}
+				start := time.Now()
+				_, err = token(ctx, cred)
+				if took := time.Since(start); took != tt.after || (err == nil) != tt.granted {
+					t.Errorf("error %v after %v, want a token: %t, after %v", err, took, tt.granted, tt.after)
+				}
+			})
+		})
+	}
+}
+
+func TestProcessTimeoutIsChecked(t *testing.T) {
+	t.Parallel()
+	for _, timeout := range []time.Duration{-1, -time.Hour, time.Hour + 1, math.MaxInt64, math.MinInt64} {
+		_, err := NewAzureCLICredential(&AzureCLICredentialOptions{ProcessTimeout: timeout})
+		wantErrorText(t, err, "AzureCLICredentialOptions.ProcessTimeout: ")
+		_, err = NewAzureDeveloperCLICredential(&AzureDeveloperCLICredentialOptions{ProcessTimeout: timeout})
+		wantErrorText(t, err, "AzureDeveloperCLICredentialOptions.ProcessTimeout: ")
+		for _, selection := range []string{"", "prod", "dev"} {
+			l := &laptop{variables: map[string]string{envTokenCredentials: selection}}
+			_, err = newDefaultCredential(newRealm(), &DefaultCredentialOptions{ProcessTimeout: timeout}, l.environment())
+			wantErrorText(t, err, "identity: DefaultCredentialOptions.ProcessTimeout: ")
 		}
-		wg.Wait()
-		if ran := tool.count(); waited < 6 || waited > 7 || ran+waited != 12 {
-			t.Errorf("%d of 12 ran and %d waited in vain, want 5 and 7 or 6 and 6", ran, waited)
-		}
-	})
+	}
+	if _, err := NewAzureCLICredential(&AzureCLICredentialOptions{ProcessTimeout: time.Hour}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestToolsTokenIsRenewed(t *testing.T) {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,9 +40,13 @@ func FuzzTool(f *testing.F) {
 		"\x1b[0m{\n  \"accessToken\": \"t\",\r\n  \"expires_on\": \"1485907200\"\r\n}\r\n", `{"accessToken":"` + jwtOf(`{"exp":1485907200}`) + `","expiresOn":"N/A"}`, `{"accessToken":"t","expiresOn":null}`,
 		`{"accessToken":"0123456789","tokenType":"x0123456789x","expires_on":1485907200}`, `{"accessToken":"a","ACCESSTOKEN":null,"expires_on":1485907200}`, `{"accessToken":7}`, `{"accessToken":"t\r\nX-Evil: 1"}`,
 		`{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}`, `{"token":"t","expiresOn":"2017-02-01T02:00:00.5+02:00"}`, `{"token":"` + jwtOf(`{"exp":1483412644}`) + `","expiresOn":"2017-02-01T00:00:00Z"}`,
-		`{"token":"t","expiresOn":"2016-02-01T00:00:00Z"}`, `{"token":"t","expiresOn":1485907200}`, `{"token":null}`, "WARNING: You have 2 updates available.\n{}", "", "null", "1E1000", "[]", "<html>",
+		`{"token":"t","expiresOn":"2016-02-01T00:00:00Z"}`, `{"token":"t","expiresOn":1485907200}`, `{"token":null}`, "WARNING: You have 2 updates available.\n{}", "\ufeff" + `{"accessToken":"t","expires_on":1485907200}` + "\x1b[0m", `{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}` + "\nnotice {",
+		`{"x":{"accessToken":"inner"},"accessToken":"t","expires_on":1485907200}`, "WARNING: {\"a\n" + `{"accessToken":"t","expires_on":1485907200}`, `{"accessToken":7,"token":7}{"accessToken":"t","expires_on":1485907200,"token":"t","expiresOn":"2017-02-01T00:00:00Z"}`, strings.Repeat("{", 300), strings.Repeat(`{"a":`, 300), "", "null", "1E1000", "[]", "<html>",
 	}
 	complaints := []string{
+		sampled(f, "az-offline"), sampled(f, "az-config"), sampled(f, "az-torn-profile"), sampled(f, "az-torn-cache"), sampled(f, "az-service-principal"), sampled(f, "az-no-home"),
+		"ERROR: AADSTS50076: more\nPlease run:\naz logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"; reboot\n", "ERROR: User 'x' does not exist in MSAL token cache. Run `az login`.",
+		"ERROR: x. Status: Response_Status.Status_Unexpected, Error code: 1, Tag: 2\nPlease explicitly log in with:\naz login", azdError("failed to authenticate: POST https://x\n--------\nRESPONSE 400\n--------\n{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS70043: expired\"}\n"),
 		"ERROR: Please run 'az login' to setup account.\r\n", "ERROR: No subscription found. Run 'az account set' to select a subscription.", "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login",
 		"\x1b[31mERROR: AADSTS70043: The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.\x1b[0m\r\nTrace ID: t\r\nCorrelation ID: c\r\nTimestamp: 2026-01-02 03:04:05Z\r\nInteractive authentication is needed. Please run:\r\naz login --scope https://vault.azure.net/.default\r\n",
 		"ERROR: AADSTS65001: The user or administrator has not consented to use the application with ID '" + guid + "'. Send an interactive authorization request for this user and resource.",
@@ -74,7 +79,7 @@ func FuzzTool(f *testing.F) {
 		said := stderr[:cut] + leak + stderr[cut:]
 		tool := &fakeTool{answer: func(int) ([]byte, error) { return []byte(mark + stdout), &exitError{int(code), said} }}
 		s := cliOf(t, d.credential(t, tool))
-		a := ask{resource: "https://vault.azure.net", claims: []string{"", rejectedClaims}[which/8%2]}
+		a := ask{resource: "https://vault.azure.net", once: true, claims: []string{"", rejectedClaims}[which/8%2]}
 		if !s.tool.claims {
 			a.claims = ""
 		}
@@ -92,21 +97,27 @@ func FuzzTool(f *testing.F) {
 		if text := e.Error(); text != printable(text) || len(text) > 1200 || len(e.Message) > 300 || e.Message != printable(e.Message) {
 			t.Errorf("%s: not one printable line of some length: %d bytes, %q", d.program, len(text), text)
 		}
-		if e.Code != "" && (!strings.Contains(said, e.Code) && !strings.Contains(said, `\u`) || !regexp.MustCompile(`^AADSTS\d{1,10}$`).MatchString(e.Code)) {
+		plain := terminalEscape.ReplaceAllString(said, "")
+		if e.Code != "" && (!strings.Contains(pythonObject.ReplaceAllString(plain, ""), e.Code) && !strings.Contains(said, `\u`) || !regexp.MustCompile(`^AADSTS\d{1,10}$`).MatchString(e.Code)) {
 			t.Errorf("%s: the code is %q, of %q", d.program, e.Code, said)
 		}
-		missing := code == 127 || code == 9009 || strings.Contains(said, "' is not recognized")
-		loggedOut := strings.Contains(said, "az login") || strings.Contains(said, "az account set") || strings.Contains(said, "Can't find token from MSAL cache")
-		if d.program == "azd" {
-			loggedOut = strings.Contains(strings.ToLower(said), "not logged in") || strings.Contains(said, `\u`)
+		if _, command, ok := strings.Cut(e.hint, " asks for "); ok && !regexp.MustCompile(`^(az logout, then )?(az|azd auth) login( [a-zA-Z0-9._:/+="-]+)*$`).MatchString(command) {
+			t.Errorf("%s: asks to run %q", d.program, command)
 		}
+		missing := code == 127 && !strings.Contains(said, "shared libraries") || code == 9009 || strings.Contains(said, "' is not recognized as an internal or external command")
+		// Necessary, not enough: warnings may tell of another failure.
+		loggedOut := strings.Contains(plain, "Please run 'az login' to setup account")
+		if d.program == "azd" {
+			loggedOut = loggedOut || strings.Contains(said, "not logged in, run `azd ") || strings.Contains(said, "Azure CLI not found on path") || strings.Contains(said, `\u`)
+		}
+		certain := plain == "ERROR: Please run 'az login' to setup account.\r\n" || d.program == "azd" && plain == azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")
 		switch unavailable := errors.Is(e, ErrUnavailable); {
 		case missing && !unavailable:
 			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
 		case !missing && unavailable && (!loggedOut || e.Code != "" || a.claims != ""):
 			t.Errorf("%s: %d %q is unavailable: %v", d.program, code, said, e)
-		case !missing && !unavailable && d.program == "az" && loggedOut && e.Code == "":
-			t.Errorf("az: %d %q is not unavailable: %v", code, said, e)
+		case !unavailable && certain && a.claims == "":
+			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
 		}
 	})
 }
@@ -119,8 +130,21 @@ func checkPrinted(t *testing.T, d developer, stdout []byte) {
 		field, parse = "token", parseAzureDeveloperCLI
 	}
 	got, err := parse(stdout, parsedAt)
-	fields, _ := lastFields(stdout, field, "expires_on", "expiresOn", "tenant")
-	token := stringIn(fields[field])
+	// Any object that has a token may be the first one: what is before it may be half of one.
+	var fields map[string]json.RawMessage
+	token, found := "", false
+	for i := range stdout {
+		var object json.RawMessage
+		if found || stdout[i] != '{' || json.NewDecoder(bytes.NewReader(stdout[i:])).Decode(&object) != nil {
+			continue
+		}
+		fields, _ = lastFields(object, field, "expires_on", "expiresOn", "tenant")
+		token = stringIn(fields[field])
+		found = token != "" && (err != nil || token == got.token)
+	}
+	if err == nil && json.Valid(stdout) && bytes.HasPrefix(bytes.TrimSpace(stdout), []byte("{")) { // the simple case
+		fields, _ = lastFields(stdout, field, "expires_on", "expiresOn", "tenant")
+	}
 	if err != nil {
 		said := toolRefusals.FindStringSubmatch(err.Error())
 		if said == nil || len(err.Error()) > 600 {

@@ -43,7 +43,8 @@ func (s *cloudShell) hint(_ ask, status int, f fault) string {
 	case status == noAnswer:
 		return s.silentHint(envMSI)
 	case f.code == "AudienceNotSupported":
-		return "Cloud Shell has tokens for some resources only; az account get-access-token may have one for this"
+		// az asks this endpoint, too, as long as nobody has run az login: Azure/azure-cli#29057.
+		return "Cloud Shell has tokens for some resources only: run az login, and then this with AZURE_TOKEN_CREDENTIALS=AzureCLICredential and NewDefaultCredential"
 	}
 	return ""
 }

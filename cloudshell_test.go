@@ -243,7 +243,7 @@ func TestCloudShellRefusals(t *testing.T) {
 	)
 	for _, tt := range []refusal{
 		{"audience not supported", 400, "cloudshell/audience-not-supported.json", nil, nil,
-			who + `400 AudienceNotSupported "` + not + `"` + rest + ": Cloud Shell has tokens for some resources only; az account get-access-token may have one for this", nil, "AudienceNotSupported", not, ""},
+			who + `400 AudienceNotSupported "` + not + `"` + rest + ": Cloud Shell has tokens for some resources only: run az login, and then this with AZURE_TOKEN_CREDENTIALS=AzureCLICredential and NewDefaultCredential", nil, "AudienceNotSupported", not, ""},
 		{"another code", 400, `{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, nil,
 			who + `400 BadRequest "Required metadata header not specified"` + rest + ": the request came without the header Metadata that it was made with: did a policy or the Transport in CredentialOptions remove it?", nil, "BadRequest", "Required metadata header not specified", ""},
 		{"a page with 400", 400, "<html>Bad Request</html>", nil, nil,

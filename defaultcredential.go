@@ -22,13 +22,18 @@ type DefaultCredentialOptions struct {
 	// AZURE_CLIENT_ID, if it is set to something, or else the host's default.
 	ID ID
 
-	// TenantID is the tenant of the developer's tokens; "" means the one that the tool has selected. A managed identity has one
+	// TenantID is the tenant of the developer's tokens; "" means the one that the tool has selected, see
+	// [AzureDeveloperCLICredentialOptions] for azd's. A managed identity has one
 	// tenant, and workload identity that of AZURE_TENANT_ID.
 	TenantID string
 
 	// AdditionallyAllowedTenants are further tenants that a resource may ask for, of workload identity and of a developer whose
 	// TenantID is set. "*" allows any.
 	AdditionallyAllowedTenants []string
+
+	// ProcessTimeout is how long a run of az or azd may take, see [AzureCLICredentialOptions]. On Azure it has no meaning. The
+	// whole of GetToken takes 3 minutes at most.
+	ProcessTimeout time.Duration
 
 	// Logger receives which source is in use and why (Info), and what the sources log, without any secret. nil is silent.
 	Logger *slog.Logger
@@ -75,6 +80,9 @@ func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env 
 	if options == nil {
 		options = &DefaultCredentialOptions{}
 	}
+	if err := validateProcessTimeout("DefaultCredentialOptions", options.ProcessTimeout); err != nil {
+		return nil, err // also where no tool is asked here
+	}
 	value := strings.TrimSpace(env.getenv(envTokenCredentials))
 	var valid []string
 	for _, s := range selections {
@@ -113,7 +121,8 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 	}
 	if withCLI {
 		cred, err := newAzureCLI(shared, &AzureCLICredentialOptions{
-			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
+			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants,
+			ProcessTimeout: options.ProcessTimeout, Logger: options.Logger,
 		}, env)
 		if err != nil {
 			return nil, ownField(err, "AzureCLICredentialOptions")
@@ -122,7 +131,8 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 	}
 	if withDeveloperCLI {
 		cred, err := newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{
-			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
+			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants,
+			ProcessTimeout: options.ProcessTimeout, Logger: options.Logger,
 		}, env)
 		if err != nil {
 			return nil, ownField(err, "AzureDeveloperCLICredentialOptions")

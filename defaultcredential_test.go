@@ -35,7 +35,7 @@ var errNotLoggedIn = &exitError{1, "ERROR: Please run 'az login' to setup accoun
 
 func (l *laptop) environment() environment {
 	env := environmentOf(l.variables)
-	env.run = func(ctx context.Context, program string, _ []string) ([]byte, error) {
+	env.run = func(ctx context.Context, c command) ([]byte, error) {
 		l.runs.Add(1)
 		timer := time.NewTimer(l.took)
 		defer timer.Stop()
@@ -46,9 +46,9 @@ func (l *laptop) environment() environment {
 		}
 		end := time.Now().Add(time.Hour)
 		switch {
-		case program == "az" && l.az == nil:
+		case c.program == "az" && l.az == nil:
 			return fmt.Appendf(nil, `{"accessToken":%q,"expires_on":%d,"tokenType":"Bearer"}`, developersToken, end.Unix()), nil
-		case program == "az":
+		case c.program == "az":
 			return nil, l.az
 		case l.azd == nil:
 			return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, developersToken+"-azd", end.UTC().Format(time.RFC3339)), nil

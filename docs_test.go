@@ -56,7 +56,13 @@ func TestOperationsIsComplete(t *testing.T) {
 // unsaid are texts that nobody sees.
 var unsaid = map[string]bool{
 	"identity: unreachable: the last kind of host takes every environment": true,
-	"not logged in": true, // is looked for in what azd says
+	// What is looked for in what az, azd and the shells say:
+	"ERROR: The command failed with an unexpected error": true, "Traceback (most recent call last)": true, "To check existing issues": true, "To open a new issue": true,
+	"Please run 'az login' to setup account": true, "does not exist in MSAL token cache": true, "Can't find token from MSAL cache": true, "from local cache": true,
+	"Failed to load or parse file": true, "Resource temporarily unavailable": true, "Please explicitly log in with": true, "Run 'az account set'": true,
+	"Azure CLI not found on path": true, "failed to create credential": true, "not logged in, run `azd auth login`": true, "not logged in, run `azd login`": true,
+	"Max retries exceeded": true, "Failed to establish a new connection": true, "Read timed out": true, "no such host": true, "TLS handshake timeout": true,
+	"error while loading shared libraries": true, "' is not recognized as an internal or external command": true, "Extra data: line": true, "Expecting value: line": true,
 }
 
 // others are what the page's tables quote of somebody else's.

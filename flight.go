@@ -55,7 +55,8 @@ func (c *cache) join(ctx context.Context, e *entry, key string, w ask, a acquire
 			c.makeRoom()
 		}
 		c.aloft++
-		e.flight, e.stored = &flight{started: now, budget: a.budget(), forced: w.forced(), once: w.once, done: make(chan struct{})}, true
+		w.budget = a.budget(ctx)
+		e.flight, e.stored = &flight{started: now, budget: w.budget, forced: w.forced(), once: w.once, done: make(chan struct{})}, true
 		c.store.Set(key, e, withFlight)
 		go c.fly(context.WithoutCancel(ctx), e, key, w, a, e.flight)
 	}

@@ -1227,7 +1227,7 @@ var errorBodies = []errorBody{
 	{"legacy App Service", "resource unknown", 400, `{"ExceptionMessage":"AADSTS500011: unknown\r\nTrace ID: t","ErrorCode":"invalid_resource","ServiceErrorCodes":["500011"],"StatusCode":400,"Message":null,"CorrelationId":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
 
 	{"Cloud Shell", "header missing", 400, `{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, "BadRequest", "Required metadata header not specified", "", nil, "without the header Metadata"},
-	{"Cloud Shell", "audience", 400, `{"error":{"code":"AudienceNotSupported","message":"Audience https://x is not a supported MSI token audience."}}`, nil, "AudienceNotSupported", "Audience https://x is not a supported MSI token audience.", "", nil, "az account get-access-token"},
+	{"Cloud Shell", "audience", 400, `{"error":{"code":"AudienceNotSupported","message":"Audience https://x is not a supported MSI token audience."}}`, nil, "AudienceNotSupported", "Audience https://x is not a supported MSI token audience.", "", nil, "run az login"},
 
 	// https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code#error-handling
 	{"Service Fabric", "secret missing", 400, `{"error":{"correlationId":"` + corID + `","code":"SecretHeaderNotFound","message":"Secret is not found in the request headers."}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", corID, nil, "without the header Secret"},

@@ -1,19 +1,49 @@
 package identity
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
 
-// runner runs a program that is found on PATH to its end, or kills it when ctx ends, and returns what it wrote to its standard
-// output. Its errors are errNotOnPath, an *exitError, the context's, and others, of the system.
-type runner func(ctx context.Context, program string, arguments []string) (stdout []byte, err error)
+// command is a run of a program.
+type command struct {
+	program   string   // on PATH
+	path      string   // where it was found before, "" if it was not
+	arguments []string // each is one word, or has blanks
+	variables []string // NAME=value: those of deciding that are set
+}
+
+// runner runs a program to its end, or ends it when ctx ends, and returns what it wrote to its standard output. Its errors are
+// errNotOnPath, an *exitError, the context's, and others, of the system.
+type runner func(ctx context.Context, c command) (stdout []byte, err error)
+
+// deciding are the variables that decide whose login a tool uses, and of which tenant and cloud its tokens are.
+var deciding = []string{"HOME", "USERPROFILE", "AZURE_CONFIG_DIR", "AZURE_CLOUD_NAME", "AZD_CONFIG_DIR", "AZD_AUTH_ENDPOINT", "AZURE_SUBSCRIPTION_ID"}
+
+// loginVariables are those that are set.
+func loginVariables(env environment) (set []string) {
+	for _, name := range deciding {
+		if value := env.getenv(name); value != "" {
+			set = append(set, name+"="+value)
+		}
+	}
+	return set
+}
+
+// environment is this process's, with the variables of c instead of what those are by now.
+func (c command) environment() []string {
+	return slices.Concat(slices.DeleteFunc(os.Environ(), func(line string) bool {
+		name, _, _ := strings.Cut(line, "=")
+		return slices.Contains(deciding, name)
+	}), c.variables, []string{"AZURE_CORE_NO_COLOR=true", "NO_COLOR=1"})
+}
 
 var errNotOnPath = errors.New("not on PATH")
 
@@ -26,9 +56,11 @@ type exitError struct {
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
 // noSuchProgram reports whether a script ended because there is no program of a name in it, as the shells of Unix say it, and
-// that of Windows, which may forget its number when the script goes on.
+// that of Windows, which may forget its number when the script goes on. A program that is there and lacks a library ends with
+// the shells' number, too.
 func (e *exitError) noSuchProgram() bool {
-	return e.code == 127 || e.code == 9009 || strings.Contains(e.stderr, "' is not recognized")
+	return e.code == 127 && !strings.Contains(e.stderr, "error while loading shared libraries") || e.code == 9009 ||
+		strings.Contains(e.stderr, "' is not recognized as an internal or external command")
 }
 
 const (
@@ -39,31 +71,59 @@ const (
 	// starts Python. On a machine that is busy with ten times what it can do, a tenth of a second was too short to read
 	// what lay in the pipe.
 	pipesWait = time.Second
+	// endWait is how long a program may take to end when it is asked to. What it may have in hand is the developer's token
+	// cache, some kilobytes that take milliseconds to write; the rest is for a slow disk. An az that was killed at it has left
+	// the file empty, and everybody logged out (Azure/azure-cli#29329).
+	endWait = 3 * time.Second
+	// longestEnd is how much longer than its time a run takes at the most.
+	longestEnd = endWait + pipesWait
 )
 
-// runProcess is the runner of real programs. It uses no shell where the system can do without, and no working directory in
-// which somebody else could have put a program or a library.
-func runProcess(ctx context.Context, program string, arguments []string) ([]byte, error) {
-	path, err := exec.LookPath(program) // which never returns one in the current directory without an error
+// runProcess is the runner of real programs. It uses no shell where the system can do without, no working directory in which
+// somebody else could have put a program or a library, no input, and no terminal.
+func runProcess(ctx context.Context, c command) ([]byte, error) {
+	// It never returns one in the current directory without an error. One that was found before and is gone is no error of
+	// PATH: it may be back in a moment, when its update has ended.
+	path, err := exec.LookPath(cmp.Or(c.path, c.program))
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, exec.ErrDot):
 		return nil, errNotOnPath
 	case err != nil:
 		return nil, err
 	}
-	cmd, err := processCommand(ctx, path, program, arguments)
+	cmd, err := processCommand(path, c)
 	if err != nil {
 		return nil, err
 	}
-	stdout, stderr := &capped{limit: maxOutput}, &capped{limit: maxComplaint}
+	stdout, stderr := &capped{limit: maxOutput}, &bothCapped{limit: maxComplaint/2 - len(gapLine)}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.Env = append(os.Environ(), "AZURE_CORE_NO_COLOR=true", "NO_COLOR=1")
 	cmd.WaitDelay = pipesWait
-	err = cmd.Run()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ended, left := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(left)
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			select {
+			case <-ended: // it was faster
+			default:
+				end(cmd, ended)
+			}
+		}
+	}()
+	err = cmd.Wait()
+	close(ended)
+	<-left
 	exit, exited := errors.AsType[*exec.ExitError](err)
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil: // it has ended well, a child of its own goes on
-		return stdout.Bytes(), nil
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it has ended well, also where a child of its own goes on
+		return stdout.kept, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case exited:
@@ -72,15 +132,61 @@ func runProcess(ctx context.Context, program string, arguments []string) ([]byte
 	return nil, err
 }
 
-// capped is a buffer that keeps the first bytes and takes all.
+// end asks a process to end and, if it doesn't within endWait, ends it; and then what it has left behind.
+func end(cmd *exec.Cmd, ended <-chan struct{}) {
+	askToEnd(cmd)
+	patience := time.NewTimer(endWait)
+	defer patience.Stop()
+	select {
+	case <-ended:
+	case <-patience.C:
+	}
+	kill(cmd)
+}
+
+// capped is a buffer that keeps the first bytes and takes all. It embeds none: io.Copy would go past Write by the ReadFrom of a
+// bytes.Buffer, and keep all.
 type capped struct {
-	bytes.Buffer
+	kept  []byte
 	limit int
 }
 
 func (b *capped) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), max(b.limit-b.Len(), 0))])
+	b.kept = append(b.kept, p[:min(len(p), b.limit-len(b.kept))]...)
 	return len(p), nil
+}
+
+// bothCapped is a buffer that keeps the first bytes and the last, and takes all: a traceback has its reason at the end.
+type bothCapped struct {
+	first, last []byte
+	limit       int // of each
+	cut         bool
+}
+
+func (b *bothCapped) Write(p []byte) (int, error) {
+	n := len(p)
+	fits := min(n, b.limit-len(b.first))
+	b.first, p = append(b.first, p[:fits]...), p[fits:]
+	b.last = append(b.last, p[max(len(p)-2*b.limit, 0):]...)
+	b.cut = b.cut || len(p) > 2*b.limit
+	if len(b.last) > 2*b.limit { // seldom, so that many short writes take no more time than a long one
+		b.last, b.cut = append(b.last[:0], b.last[len(b.last)-b.limit:]...), true
+	}
+	return n, nil
+}
+
+// gapLine stands for what was thrown away.
+const gapLine = "\n…\n"
+
+// String is what was kept. Behind a gap it goes on with a whole line: half of one may be half of a secret, without what tells that
+// it is one.
+func (b *bothCapped) String() string {
+	last := b.last[max(len(b.last)-b.limit, 0):]
+	if !b.cut && len(last) == len(b.last) {
+		return string(b.first) + string(last)
+	}
+	_, lines, _ := strings.Cut(string(last), "\n")
+	return string(b.first) + gapLine + lines
 }
 
 // windowsCommandLine is the command line by which Windows' shell runs a program: az is a script of the shell's there. With /s

@@ -42,6 +42,8 @@ type toolScript struct {
 	Exit           int
 	Slow           string
 	Gate, Child    string
+	Term           string
+	Stop           bool
 }
 
 type toolRun struct {
@@ -50,6 +52,7 @@ type toolRun struct {
 	Environment map[string]string
 	Stdin       int
 	Overlap     bool
+	Terminal    bool
 }
 
 // realTool is the tool under a name, in a directory of the test's.
@@ -102,8 +105,9 @@ func (r *realTool) runs(t *testing.T) (list []toolRun) {
 // env is an environment whose runner is the real one, of this program wherever PATH leads.
 func (r *realTool) env() environment {
 	env := nowhere()
-	env.run = func(ctx context.Context, _ string, arguments []string) ([]byte, error) {
-		return runProcess(ctx, r.path, arguments)
+	env.run = func(ctx context.Context, c command) ([]byte, error) {
+		c.path = r.path
+		return runProcess(ctx, c)
 	}
 	return env
 }
@@ -225,7 +229,7 @@ func TestProcessFailures(t *testing.T) {
 		{"garbage", toolScript{Stdout: canary + "\x00\xff\n"}, false, "no JSON object"},
 		{"HTML", toolScript{Stdout: "<html>" + canary + "</html>"}, false, "no JSON object"},
 		{"a flood", toolScript{Stdout: strings.Repeat("x", 1<<16), Repeat: 64}, false, "no JSON object"},
-		{"a flood behind the token", toolScript{Stdout: "GRANT" + strings.Repeat(" ", 1<<16) + "x", Repeat: 64}, false, "no JSON object"},
+		{"a flood before the token", toolScript{Stdout: strings.Repeat("{", 1<<21) + "GRANT"}, false, "no JSON object"},
 		{"a flood of complaints", toolScript{Stderr: "first " + strings.Repeat("x", 1<<20), Exit: 1}, false, `"first x`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -247,10 +251,10 @@ func TestProcessFailures(t *testing.T) {
 	}
 }
 
-// TestProcessWithALongOutput: what is white space at the end of a token's answer may go on for a while.
+// TestProcessWithALongOutput: what a tool prints behind its token is taken from it and thrown away.
 func TestProcessWithALongOutput(t *testing.T) {
 	t.Parallel()
-	realDevelopers(t, toolScript{Stdout: "GRANT" + strings.Repeat(" ", 1<<19)}, func(t *testing.T, d developer, _ *realTool, cred azcore.TokenCredential) {
+	realDevelopers(t, toolScript{Stdout: "GRANT" + strings.Repeat(" ", 1<<16) + "x", Repeat: 64}, func(t *testing.T, d developer, _ *realTool, cred azcore.TokenCredential) {
 		mustToken(t, cred)
 	})
 }
@@ -280,8 +284,8 @@ func TestProcessLeavesItsOutputOpen(t *testing.T) {
 	})
 }
 
-// TestHangingProcessIsKilled: with all that it has started, as az's script starts Python.
-func TestHangingProcessIsKilled(t *testing.T) {
+// TestHangingProcessIsEnded: with all that it has started, as az's script starts Python.
+func TestHangingProcessIsEnded(t *testing.T) {
 	t.Parallel()
 	gate := newGate(t)
 	tool := newRealTool(t, "az", toolScript{Stdout: string(azSays(canary, time.Hour)), Gate: gate.address(), Child: gate.address()})
@@ -289,7 +293,7 @@ func TestHangingProcessIsKilled(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		out, err := runProcess(ctx, tool.path, nil)
+		out, err := runProcess(ctx, command{path: tool.path})
 		if len(out) > 0 {
 			t.Errorf("a killed process has an output: %s", out)
 		}
@@ -317,6 +321,161 @@ func TestHangingProcessIsKilled(t *testing.T) {
 	}
 }
 
+// TestStubbornProcessIsKilled: one that goes on although it was asked to end, and what it has started.
+func TestStubbornProcessIsKilled(t *testing.T) {
+	t.Parallel()
+	gate := newGate(t)
+	tool := newRealTool(t, "az", toolScript{Gate: gate.address(), Child: gate.address(), Term: "ignore"})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := runProcess(ctx, command{path: tool.path})
+		done <- err
+	}()
+	arrived := map[string]net.Conn{}
+	for range 2 {
+		who, conn := gate.arrive(t)
+		arrived[who] = conn
+	}
+	cancel()
+	for who, conn := range arrived {
+		ended(t, who, conn)
+	}
+	select {
+	case err := <-done:
+		if err != context.Canceled {
+			t.Errorf("got %v, want context.Canceled", err)
+		}
+	case <-time.After(processPatience):
+		t.Error("runProcess waits on")
+	}
+}
+
+// TestProcessIsAskedToEnd, and has the time to write its cache, also where it has been stopped. What it prints after that counts
+// if it ends well.
+func TestProcessIsAskedToEnd(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		script toolScript
+		want   string
+		err    error
+	}{
+		{"ends well", toolScript{Stdout: "whole"}, "whole", nil},
+		{"ends badly", toolScript{Stdout: canary, Exit: 1}, "", context.Canceled},
+		{"stopped", toolScript{Stdout: "whole", Stop: true}, "whole", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			gate := newGate(t)
+			tt.script.Gate, tt.script.Term = gate.address(), "finish"
+			tool := newRealTool(t, "az", tt.script)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				defer cancel()
+				pid, _ := gate.arrive(t)
+				if tt.script.Stop {
+					stopped(t, pid)
+				}
+			}()
+			out, err := runProcess(ctx, command{path: tool.path})
+			if string(out) != tt.want || err != tt.err {
+				t.Errorf("got %q, error %v, want %q, %v", out, err, tt.want, tt.err)
+			}
+			if cache, err := os.ReadFile(tool.path + ".cache"); string(cache) != "whole" {
+				t.Errorf("its cache has %q, error %v, want it whole", cache, err)
+			}
+		})
+	}
+}
+
+// stopped waits until a process is.
+func stopped(t *testing.T, pid string) {
+	for began := time.Now(); time.Since(began) < processPatience; <-time.After(time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat") // pid (name) state …
+		if err != nil {
+			t.Log("whether it has stopped can't be seen here: ", err)
+			return
+		}
+		if strings.Contains(string(stat), ") T ") {
+			return
+		}
+	}
+	t.Error("it doesn't stop")
+}
+
+// TestProcessHasNoTerminal: at one it could ask something, and as a background process be stopped by the answer.
+func TestProcessHasNoTerminal(t *testing.T) {
+	t.Parallel()
+	realDevelopers(t, toolScript{Stdout: "GRANT"}, func(t *testing.T, d developer, tool *realTool, cred azcore.TokenCredential) {
+		mustToken(t, cred)
+		if runs := tool.runs(t); len(runs) != 1 || runs[0].Terminal {
+			t.Errorf("runs are %+v, want one in a session of its own", runs)
+		}
+	})
+}
+
+// TestProcessKeepsItsLogin: what decided whose login a credential has goes on deciding it, whatever the program sets later. It is not
+// parallel, because variables are the process's.
+func TestProcessKeepsItsLogin(t *testing.T) {
+	script := toolScript{Stdout: string(azSays("t", time.Hour))}
+	first, second := newRealTool(t, "az", script), newRealTool(t, "az", script)
+	variables := []string{"HOME", "AZURE_CONFIG_DIR", "AZURE_SUBSCRIPTION_ID"}
+	set := func(value string, tool *realTool) {
+		t.Setenv("PATH", filepath.Dir(tool.path))
+		for _, name := range variables {
+			t.Setenv(name, value)
+		}
+	}
+	set(t.TempDir(), first)
+	home := os.Getenv("HOME")
+	cred, err := NewAzureCLICredential(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set("/elsewhere", second)
+	mustToken(t, cred)
+	runs := first.runs(t)
+	if len(runs) != 1 || len(second.runs(t)) != 0 {
+		t.Fatalf("%d runs of the az that it found, and %d of another, want 1 and 0", len(runs), len(second.runs(t)))
+	}
+	for _, name := range variables {
+		if got := runs[0].Environment[name]; got != home {
+			t.Errorf("%s was %s, want that of the constructor's time, %s", name, got, home)
+		}
+	}
+	t.Run("none", func(t *testing.T) {
+		set("", first)
+		cred, err := NewAzureCLICredential(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set("/elsewhere", second)
+		mustToken(t, cred)
+		runs := first.runs(t)
+		for _, name := range variables {
+			if value, ok := runs[len(runs)-1].Environment[name]; ok {
+				t.Errorf("%s was set, to %q", name, value)
+			}
+		}
+	})
+	t.Run("the program is gone", func(t *testing.T) { // for a moment, as in an update: no reason to ask azd
+		set("/third", first)
+		cred, err := NewAzureCLICredential(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(first.path); err != nil {
+			t.Fatal(err)
+		}
+		e, _ := mustFail(t, cred)
+		if wantErrorText(t, e, "can't run az: "); errors.Is(e, ErrUnavailable) {
+			t.Errorf("got %v, want a failure", e)
+		}
+	})
+}
+
 // TestProcessAtItsLimit: the context's own end is the error, so that the credential can tell it from others.
 func TestProcessAtItsLimit(t *testing.T) {
 	t.Parallel()
@@ -325,7 +484,7 @@ func TestProcessAtItsLimit(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if _, err := runProcess(ctx, tool.path, nil); err != context.DeadlineExceeded {
+	if _, err := runProcess(ctx, command{path: tool.path}); err != context.DeadlineExceeded {
 		t.Errorf("got %v, want context.DeadlineExceeded", err)
 	}
 	if took := time.Since(start); took > processPatience {
@@ -435,7 +594,7 @@ func TestProcessThatCannotStart(t *testing.T) {
 	if wantErrorText(t, e, "can't run az: "); errors.Is(e, ErrUnavailable) {
 		t.Errorf("got %v", e)
 	}
-	if _, err := runProcess(t.Context(), path, nil); !errors.Is(err, syscall.ENOENT) {
+	if _, err := runProcess(t.Context(), command{path: path}); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("got %v, want ENOENT", err)
 	}
 }

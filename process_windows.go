@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -11,17 +10,26 @@ import (
 
 // processCommand runs the program in the shell, in the system's directory: the shell looks for programs in its working directory
 // first.
-func processCommand(ctx context.Context, _, program string, arguments []string) (*exec.Cmd, error) {
+func processCommand(_ string, c command) (*exec.Cmd, error) {
 	root := os.Getenv("SYSTEMROOT")
 	if root == "" {
 		return nil, errors.New("the variable SYSTEMROOT is empty")
 	}
-	line, err := windowsCommandLine(program, arguments)
+	line, err := windowsCommandLine(c.program, c.arguments)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(root, "System32", "cmd.exe"))
-	cmd.Dir = root
+	cmd := exec.Command(filepath.Join(root, "System32", "cmd.exe"))
+	cmd.Env, cmd.Dir = c.environment(), root
+	if c.path != "" { // by a name alone the shell finds what is first on PATH
+		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(c.path)+";"+os.Getenv("PATH"))
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{CmdLine: line, HideWindow: true}
 	return cmd, nil
 }
+
+// askToEnd ends the shell, and not what it runs: Windows has no signal for a program without a window or a console. az goes on,
+// writes its cache, and finds nobody who reads its output.
+func askToEnd(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
+
+func kill(*exec.Cmd) {}

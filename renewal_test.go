@@ -53,7 +53,7 @@ func TestRenewalIsASingleTry(t *testing.T) {
 					down := tt.down
 					down.For = 24 * time.Hour
 					ep.Enqueue(down)
-					outlived := first.ExpiresOn.Add(-expiringWindow - cred.sender.budget() - overtime)
+					outlived := first.ExpiresOn.Add(-expiringWindow - cred.sender.budget(t.Context()) - overtime)
 					for time.Now().Before(first.ExpiresOn.Add(-expiringWait - time.Second)) {
 						mustToken(t, cred)
 						time.Sleep(time.Second)

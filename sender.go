@@ -68,7 +68,7 @@ func (s *sender) client() (*azcore.Client, error) {
 }
 
 // budget implements acquirer.
-func (s *sender) budget() time.Duration { return s.rules.budget }
+func (s *sender) budget(context.Context) time.Duration { return s.rules.budget }
 
 // heedsClaims implements acquirer.
 func (s *sender) heedsClaims() bool {

@@ -58,10 +58,11 @@ const noAnswer = -1
 type ask struct {
 	resource string
 	variant
-	claims   string // of a challenge, "" for none
-	rejected string // the token that was held when the challenge came, "" for none
-	anew     bool   // whatever the store holds
-	once     bool   // a single try: a failure costs nobody anything
+	claims   string        // of a challenge, "" for none
+	rejected string        // the token that was held when the challenge came, "" for none
+	anew     bool          // whatever the store holds
+	once     bool          // a single try: a failure costs nobody anything
+	budget   time.Duration // of the acquisition
 }
 
 // forced reports whether what the store holds is no answer.

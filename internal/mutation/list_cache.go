@@ -37,8 +37,8 @@ var cacheMutations = []mutation{
 		name:  "a flight that hangs is waited for without end",
 		harm:  "a Transport that ignores its context hangs all callers without a deadline",
 		file:  "cache.go",
-		old:   `time.NewTimer(a.budget() + overtime)`,
-		new:   `time.NewTimer(100 * (a.budget() + overtime))`,
+		old:   `time.NewTimer(a.budget(ctx) + overtime)`,
+		new:   `time.NewTimer(100 * (a.budget(ctx) + overtime))`,
 		tests: "TestTransportThatIgnoresItsContext|TestAnothersOptionsDoNotProlongTheWait",
 	},
 	{

@@ -69,7 +69,7 @@ var chainMutations = []mutation{
 		name:  "a walk takes as long as its sources like",
 		harm:  "one that hangs hangs all callers without a deadline",
 		file:  "chainpass.go",
-		old:   `context.WithTimeout(caller, walkBudget)`,
+		old:   `context.WithTimeout(withDeadlineOf(caller), walkBudget)`,
 		new:   `context.WithTimeout(caller, 100*walkBudget)`,
 		tests: "TestChainWalkIsBounded",
 	},
