@@ -826,10 +826,10 @@ func TestDefaultCanary(t *testing.T) {
 			"laptop": nil, "IMDS": nil,
 			"App Service": {envEndpoint: "http://localhost:4141/msi/token?code=" + secret, envHeader: secret},
 		} {
-			var token string
+			const token = "eyJhbGciOiJub25lIn0.canarycanary.canary"
 			l := &laptop{variables: variables, az: &exitError{1, "ERROR: broken " + `{"accessToken": "` + developersToken + `"}`}}
 			var transport policy.Transporter = transportFunc(func(r *http.Request) (*http.Response, error) {
-				if token = "eyJhbGciOiJub25lIn0.canarycanary.canary"; name == "laptop" {
+				if name == "laptop" {
 					return respond(404, "<html>"+token), nil
 				}
 				return respond(503, `{"error":"x","message":"`+secret+` `+token+`","error_description":"`+token+`"}`), nil
