@@ -29,11 +29,33 @@ func detectArc(env environment) (endpoint, reason string, ok bool) {
 	}
 	for _, path := range arcAgentPaths(env) {
 		// A variable that somebody set to move IMDS says more than a file that a machine carries.
-		if !env.has(envAuthority) && env.exists(path) {
+		switch {
+		case env.has(envAuthority):
+		case env.exists(path):
 			return arcEndpoint, path + " exists", true
+		case env.mayNotSee(path) && env.exists(arcAgentDirectory(path)):
+			return arcEndpoint, path + " may not be seen by this process, in a directory of the agent", true
 		}
 	}
 	return arcEndpoint, "", false
+}
+
+// arcAgentDirectory is the directory of the agent that its program is in or below.
+func arcAgentDirectory(program string) string {
+	if i := strings.LastIndex(program, `\`); i >= 0 {
+		return program[:i]
+	}
+	return "/opt/azcmagent"
+}
+
+// arcUnseen is the path of the agent's program if neither it nor a directory of the agent may be seen: it may be there.
+func arcUnseen(env environment) string {
+	for _, path := range arcAgentPaths(env) {
+		if env.mayNotSee(path) {
+			return path
+		}
+	}
+	return ""
 }
 
 // arcAgentPaths: the agent installs its program under Program Files; MSAL for Go looks under ProgramData instead.

@@ -66,8 +66,9 @@ var _ azcore.TokenCredential = (*Chain)(nil)
 type link struct {
 	name   string
 	source azcore.TokenCredential
-	barred func() string // why it must not be used, "" while it may; nil for always
-	whole  bool          // its ErrUnavailable is about the host or the tool, and so the same for every scope
+	barred func() string      // why it must not be used, "" while it may; nil for always
+	whole  bool               // its ErrUnavailable is about the host or the tool, and so the same for every scope
+	advice func(error) string // what the first line of an error says of a failure that ends a pass; nil for nothing
 }
 
 // foreignSource is a credential of another package. It is held by a pointer, so that printing a Chain doesn't print what is in it.
@@ -114,7 +115,7 @@ func newChain(name string, links []link, continueOn func(error) bool, log *slog.
 	whole := continueOn == nil // what the user takes for unavailable may be about one scope
 	for i := range links {
 		switch source := links[i].source.(type) {
-		case *Credential, *hostStep, *AzureCLICredential, *AzureDeveloperCLICredential:
+		case *Credential, *hostStep, *lastHost, *AzureCLICredential, *AzureDeveloperCLICredential:
 			links[i].whole = true
 		case *Chain:
 			links[i].whole = source.whole

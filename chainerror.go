@@ -115,6 +115,11 @@ func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, en
 		e.decisive, e.passing = append(e.decisive, ended), true
 	case stopped >= 0:
 		e.head += ": " + c.links[stopped].name + " failed"
+		if say := c.links[stopped].advice; say != nil {
+			if advice := say(e.decisive[0]); advice != "" {
+				e.head += ": " + advice
+			}
+		}
 	default:
 		e.head += ": no source is available"
 	}

@@ -61,11 +61,16 @@ var selections = []struct {
 // Azure Developer CLI. nil options mean the defaults. It sends nothing and runs nothing.
 //
 // The developer is asked only where nothing says that this is Azure: no host's variable is set, the agent of Azure Arc is not
-// installed, and IMDS has never answered. Once something says so the developer's credentials are barred, for the life of the
+// installed, the machine's chassis asset tag is not that of an Azure VM, and IMDS has never answered. A developer's machine that
+// is one of Azure's (Codespaces, Dev Box) needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the developer's credentials are barred, for the life of the
 // process (of the Chain, if ClientOptions has a Transport), and the log says why. Where nothing does, GetToken gives IMDS 1 s
 // to answer, and not again within a minute. It is asked for the token, and beside that by a request without the header
 // Metadata, which it refuses at once while a token may take it seconds. Its first answer, also one that comes later, ends the
 // developer's part.
+//
+// In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the pipeline's and no developer's. There
+// no evidence of Azure bars them, and that the machine has no identity is no error. The machine's identity still comes first: it has
+// 1 s as above, and all its time once none of the tools has a token.
 //
 // AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as in the Azure SDKs: "prod" is
 // the host's identity alone, "dev" the developer's credentials alone, on Azure, too; WorkloadIdentityCredential,
@@ -97,7 +102,7 @@ func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env 
 				}
 				links = append(links, host)
 				if step, ok := host.source.(*hostStep); ok {
-					barred = step.evidence
+					barred = step.bars
 				}
 			}
 			return addDevelopers(shared, options, env, links, barred, s.azureCLI, s.azureDeveloper)
@@ -139,8 +144,17 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 		}
 		add(cred, &cred.keeper)
 	}
+	step, _ := links[0].source.(*hostStep)
+	inPipe := step != nil && step.pipeline != ""
+	if inPipe {
+		links = append(links, link{name: lastHostName, source: &lastHost{step}, advice: step.advice})
+	}
 	chain := newChain("default credential", links, nil, options.Logger)
 	chain.report(0, nil) // the log says at once what is known at once
+	if inPipe && step.evidence() != "" {
+		chain.log.LogAttrs(context.Background(), slog.LevelInfo, "this is Azure, and a pipeline: the tools are used all the same",
+			slog.String("because", inPipeline(step.pipeline)), slog.String("azure", step.evidence()))
+	}
 	return chain, nil
 }
 
@@ -182,11 +196,11 @@ func newHostLink(shared *realm, options *DefaultCredentialOptions, env environme
 		}
 		return link{name: sourceName(cred), source: cred}, nil
 	}
-	step := &hostStep{cred: cred, realm: shared}
+	step := &hostStep{cred: cred, realm: shared, pipeline: env.pipeline()}
 	if why := env.azure(); why != "" {
 		shared.seen(why)
 	}
-	return link{name: sourceName(cred), source: step}, nil
+	return link{name: sourceName(cred), source: step, advice: step.advice}, nil
 }
 
 // without is an environment in which a variable is not set.
@@ -202,21 +216,27 @@ func (env environment) without(name string) environment {
 }
 
 // azure is what in the environment says that this is Azure; "" if nothing does. AZURE_POD_IDENTITY_AUTHORITY_HOST says that
-// there is an IMDS, somewhere else, and half of a host's variables that there is a host.
+// there is an IMDS, somewhere else, half of a host's variables that there is a host, and the chassis asset tag that the machine is
+// one of Azure's.
 func (env environment) azure() string {
-	d := detect(env)
-	if d.Host != HostIMDS || env.has(envAuthority) || halfOfAHost(env) != "" {
-		return d.Reason
+	k, _, reason := recognise(env)
+	if k.host != HostIMDS || env.onAzureVM() {
+		return reason
 	}
-	return ""
+	return expectsIMDS(env)
 }
 
 // hostStep is the host's identity before the developer's in a chain. As long as nothing says that this is Azure it is given a
 // second, once a minute; and the Credential itself as soon as something does.
+//
+// In a pipeline that is so whatever says that this is Azure: the login of the tools is the pipeline's there, and machines that
+// pipelines run on are Azure's without having an identity. The Credential's own time comes after the tools, where none of them has
+// a token: an IMDS that is asked for the first time may take longer than a second.
 type hostStep struct {
-	cred  *Credential
-	realm *realm
-	asked atomic.Pointer[time.Time] // when the second began that all callers give it; nil for never
+	cred     *Credential
+	realm    *realm
+	asked    atomic.Pointer[time.Time] // when the second began that all callers give it; nil for never
+	pipeline string                    // the variable that says that this is one, "" elsewhere
 }
 
 const (
@@ -232,6 +252,14 @@ type absence struct {
 	err   *AuthenticationError
 }
 
+// bars says why the developer must not be asked, "" if nothing says so.
+func (s *hostStep) bars() string {
+	if s.pipeline != "" {
+		return ""
+	}
+	return s.evidence()
+}
+
 // evidence says why this is Azure, "" if nothing says so.
 func (s *hostStep) evidence() string {
 	if why := s.realm.azure.Load(); why != nil {
@@ -243,16 +271,19 @@ func (s *hostStep) evidence() string {
 	return ""
 }
 
-// GetToken is the Credential's, with less patience where nothing says that this is Azure.
+// GetToken is the Credential's, with less patience where nothing says that this is Azure, and in a pipeline.
 func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if s.evidence() != "" {
+	if s.bars() != "" {
 		return s.cred.GetToken(ctx, options)
 	}
 	node := s.cred.sender.node
-	if a := node.absent.Load(); a != nil && time.Now().Before(a.until) && ctx.Err() == nil {
+	if a := node.absent.Load(); a != nil && !node.answered.Load() && time.Now().Before(a.until) && ctx.Err() == nil {
 		return azcore.AccessToken{}, s.unavailable(ctx, a.err, options)
 	}
-	began := s.begin()
+	began := time.Now()
+	if !node.answered.Load() {
+		began = s.begin()
+	}
 	short, cancel := context.WithDeadline(ctx, began.Add(stepWait))
 	defer cancel()
 	token, err := s.cred.GetToken(short, options)
@@ -260,14 +291,19 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 	switch {
 	case !ok || ctx.Err() != nil: // nil, too
 		return token, err
-	case s.evidence() != "": // it has begun to answer
+	case s.bars() != "": // it has begun to answer
 		return s.cred.GetToken(ctx, options)
+	case s.hasNone(e):
+		return azcore.AccessToken{}, s.none(e)
 	case short.Err() == nil && !errors.Is(err, ErrUnavailable): // a policy in the options, say
 		return token, err
-	}
-	if !errors.Is(err, ErrUnavailable) { // a second has passed, and the request goes on
+	case errors.Is(err, ErrUnavailable):
+	default: // a second has passed, and the request goes on
 		e.soFar = nil
 		e.what, e.cause, e.reason = "no answer within "+stepWait.String()+", and nothing else says that this is Azure", nil, ErrUnavailable
+		if s.pipeline != "" {
+			e.what = "no token within " + stepWait.String() + ", which is what it has before the tools in a pipeline (" + s.pipeline + " is true)"
+		}
 	}
 	node.absent.Store(&absence{began.Add(stepAgain), e.forCaller()})
 	return azcore.AccessToken{}, e
@@ -290,6 +326,44 @@ func (s *hostStep) begin() time.Time {
 		s.cred.sender.probe(ctx)
 	}()
 	return now
+}
+
+// hasNone reports whether IMDS says, in a pipeline, that the machine has no identity, and none was selected.
+func (s *hostStep) hasNone(e *AuthenticationError) bool {
+	return s.pipeline != "" && e.Host == HostIMDS && e.ID == nil && errors.Is(e, ErrIdentityNotFound) && strings.EqualFold(e.Message, "Identity not found")
+}
+
+// none is the error of a machine without an identity: the next source's turn.
+func (s *hostStep) none(e *AuthenticationError) *AuthenticationError {
+	own := e.forCaller()
+	own.reason, own.hint = ErrUnavailable, "this machine has no identity; "+inPipeline(s.pipeline)
+	return own
+}
+
+// advice is for the first line of a chain's error: what to set where the tools' login was meant.
+func (s *hostStep) advice(err error) string {
+	if s.cred.Host() != HostIMDS || !errors.Is(err, ErrIdentityNotFound) && s.cred.sender.node.answered.Load() {
+		return ""
+	}
+	return "where the login of az or azd is meant, set " + envTokenCredentials + "=dev"
+}
+
+// lastHost is the host's identity once more, behind the tools of a pipeline and with all the time that it has elsewhere.
+type lastHost struct{ step *hostStep }
+
+const lastHostName = "managed identity, with all its time"
+
+// GetToken is the Credential's, unless nothing says that this is Azure.
+func (l *lastHost) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	s := l.step
+	if a := s.cred.sender.node.absent.Load(); a != nil && s.evidence() == "" {
+		return azcore.AccessToken{}, s.unavailable(ctx, a.err, options)
+	}
+	token, err := s.cred.GetToken(ctx, options)
+	if e, ok := errors.AsType[*AuthenticationError](err); ok && s.hasNone(e) {
+		return azcore.AccessToken{}, s.none(e)
+	}
+	return token, err
 }
 
 // unavailable is the error of a second without an answer, for who didn't wait for it.

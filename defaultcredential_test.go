@@ -436,10 +436,13 @@ func TestDefaultBarredInWords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
 		_, err := token(t.Context(), l.credential(t, notIMDS["refused"]))
-		const why = "not asked: this is Azure, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set; AZURE_TOKEN_CREDENTIALS=dev selects the developer's credentials all the same"
+		const why = "AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set"
 		lines := strings.Split(err.Error(), "\n\t")
-		if len(lines) != 4 || !strings.HasSuffix(lines[0], ": no source is available") || lines[2] != "Azure CLI: "+why || lines[3] != "Azure Developer CLI: "+why || !errors.Is(err, ErrUnavailable) {
+		if len(lines) != 4 || !strings.HasSuffix(lines[0], ": managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev") || !strings.Contains(lines[1], why) || errors.Is(err, ErrUnavailable) {
 			t.Errorf("error is %v", err)
+		}
+		if got := barredAttempt(1, why).why; got != "not asked: this is Azure, because "+why+"; AZURE_TOKEN_CREDENTIALS=dev selects the developer's credentials all the same" {
+			t.Errorf("a barred source's line is %q", got)
 		}
 		if all := err.(interface{ Unwrap() []error }).Unwrap(); len(all) != 1 || all[0] == nil {
 			t.Errorf("the error unwraps to %v, want that of the one source that was asked", all)
@@ -852,6 +855,118 @@ func TestDefaultCanary(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// TestDefaultInPipelines: the tools' login is the pipeline's there, so that no evidence of Azure bars them; the machine's identity
+// comes first, within a second.
+func TestDefaultInPipelines(t *testing.T) {
+	absent := func(message string) transportFunc { return always(400, oauthProblem("invalid_request", message)) }
+	const several = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
+	for _, tt := range []struct {
+		name      string
+		imds      policy.Transporter
+		variables map[string]string
+		want      string // "developer", which is the pipeline's login here, "managed", "unavailable" or "failure"
+		most      time.Duration
+		nobody    string // the same where nobody is logged in
+	}{
+		{"an identity", identitytest.NewIMDS(nil), nil, "managed", 0, "managed"},
+		{"none", absent("Identity not found"), nil, "developer", 0, "unavailable"},
+		{"several", absent(several), nil, "failure", 0, "failure"},
+		{"no header", absent("Required metadata header not specified"), nil, "failure", 0, "failure"},
+		{"not the one selected", absent("Identity not found"), map[string]string{envClientID: guid}, "failure", 0, "failure"},
+		{"slow", takes(3*time.Second, identitytest.NewIMDS(nil)), nil, "developer", time.Second, "managed"},
+		{"slow to say none", takes(3*time.Second, absent("Identity not found")), nil, "developer", time.Second, "unavailable"},
+		{"failing", always(503, imdsError), nil, "developer", time.Second, "failure"},
+		{"the guest proxy agent refuses", always(403, "", "Connection", "close"), nil, "failure", 0, "failure"},
+		{"silence", notIMDS["silence"], nil, "developer", time.Second, "failure"},
+		{"nobody", notIMDS["refused"], nil, "developer", time.Second, "unavailable"},
+		{"a moved one that isn't there", notIMDS["refused"], map[string]string{envAuthority: "http://127.0.0.1:8080"}, "developer", time.Second, "failure"},
+		{"App Service that isn't there", notIMDS["refused"], map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"}, "developer", time.Second, "failure"},
+	} {
+		for _, pipeline := range []map[string]string{{envGitHub: "true"}, {envPipelines: "True"}} {
+			for _, az := range []error{nil, errNotLoggedIn} {
+				t.Run(fmt.Sprint(tt.name, pipeline, az), func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						l := &laptop{az: az, azd: errNotOnPath, variables: merged(tt.variables, pipeline)}
+						env := l.environment()
+						env.chassis = func() string { return azureChassis }
+						chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{
+							ClientOptions: azcore.ClientOptions{Transport: tt.imds}, Logger: slog.New(slog.NewTextHandler(&l.log, nil)),
+						}, env)
+						if err != nil {
+							t.Fatal(err)
+						}
+						for _, scope := range []string{vaultScope, armScope} { // the second, when more is known of IMDS
+							start := time.Now()
+							tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+							got := "managed"
+							switch {
+							case errors.Is(err, ErrUnavailable):
+								got = "unavailable"
+							case err != nil:
+								got = "failure"
+							case tk.Token == developersToken:
+								got = "developer"
+							}
+							want := tt.want
+							if az != nil {
+								want = tt.nobody
+							}
+							if took := time.Since(start); got != want || az == nil && took > tt.most {
+								t.Errorf("got %s after %v, want %s within %v: %v", got, took, want, tt.most, err)
+							}
+						}
+						if log := l.log.String(); !strings.Contains(log, "this is Azure, and a pipeline") || strings.Contains(log, "developer's credentials are not used") {
+							t.Errorf("the log is:\n%s", log)
+						}
+						if d := detect(env); !strings.Contains(d.Reason, " is true, so that the login of az and azd is the pipeline's") {
+							t.Errorf("the reason is %q", d.Reason)
+						}
+						if s := chain.Status(); s.Azure != "" {
+							t.Errorf("the status says that the tools are barred: %+v", s)
+						}
+					})
+				})
+			}
+		}
+	}
+	for _, value := range []string{"", "false", "1", "yes"} {
+		if name := environmentOf(map[string]string{envGitHub: value, envPipelines: value}).pipeline(); name != "" {
+			t.Errorf("%q makes a pipeline of %s", value, name)
+		}
+	}
+}
+
+// TestDefaultPipelineBecomesItself: once a slow IMDS has brought a token, the machine's identity is used, as everywhere.
+func TestDefaultPipelineBecomesItself(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{variables: map[string]string{envGitHub: "true"}}
+		chain := l.credential(t, takes(3*time.Second, identitytest.NewIMDS(nil)))
+		wantFrom(t, chain, developersToken)
+		time.Sleep(time.Minute)
+		mustToken(t, chain)
+		synctest.Wait()
+		if tk, _ := mustToken(t, chain); tk.Token == developersToken || chain.Status().InUse != "managed identity" {
+			t.Errorf("got %q, of %s", tk.Token, chain.Status().InUse)
+		}
+	})
+}
+
+// TestDefaultNoIdentityInWords: the first line says what to set where a developer's machine is one of Azure's.
+func TestDefaultNoIdentityInWords(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{}
+		_, err := token(t.Context(), l.credential(t, always(400, oauthProblem("invalid_request", "Identity not found"))))
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		if want := "managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev"; !strings.Contains(first, want) || !errors.Is(err, ErrIdentityNotFound) || l.runs.Load() > 0 {
+			t.Errorf("the first line is %q, want %q", first, want)
+		}
+		_, err = token(t.Context(), l.credential(t, always(400, oauthProblem("invalid_resource", "AADSTS500011"))))
+		if strings.Contains(err.Error(), "AZURE_TOKEN_CREDENTIALS") {
+			t.Errorf("a wrong resource is no reason for another login: %v", err)
 		}
 	})
 }

@@ -1,12 +1,14 @@
 package identity
 
-// Evidence is a variable or a file that says which host this is, or how to ask it.
+// Evidence is a variable or a file that says which host this is, or how to ask it. Among the files is the chassis asset tag of the
+// machine, which says whether it is one of Azure's; on Windows it is in the registry, on other systems than that and Linux it is
+// not looked for.
 type Evidence struct {
 	Name     string `json:"name"`               // of the variable, or the file's path
 	File     bool   `json:"file,omitempty"`     // it is a file
-	Set      bool   `json:"set"`                // the variable is set to something, the file exists
-	Value    string `json:"value,omitempty"`    // of the variable, without what may be a secret; an endpoint's without user info and query
-	Withheld bool   `json:"withheld,omitempty"` // it has a value that isn't shown: a secret, a certificate, a malformed URL
+	Set      bool   `json:"set"`                // the variable is set to something, the file exists or can't be ruled out
+	Value    string `json:"value,omitempty"`    // of the variable, without what may be a secret; an endpoint's without user info and query; of a file, what it says
+	Withheld bool   `json:"withheld,omitempty"` // it has a value that isn't shown: a secret, a certificate, a malformed URL, a chassis asset tag that isn't Azure's
 }
 
 // consulted are all variables that the hosts' files read, in the order in which a reader looks for them.
@@ -31,7 +33,12 @@ var consulted = []struct {
 	{envMSISecret, showNothing},
 	{envDefaultClientID, showText},
 	{envAuthority, displayURL},
+	{envGitHub, showText},
+	{envPipelines, showText},
 }
+
+// notSeen is the value of a file that may exist.
+const notSeen = "permission denied"
 
 // showText: somebody may have put a token into any of them.
 func showText(value string) string { return oneLine(redact(value)) }
@@ -50,7 +57,22 @@ func evidence(env environment) []Evidence {
 		list = append(list, e)
 	}
 	for _, path := range arcAgentPaths(env) {
-		list = append(list, Evidence{Name: path, File: true, Set: env.exists(path)})
+		e := Evidence{Name: path, File: true, Set: env.exists(path)}
+		if !e.Set && env.mayNotSee(path) {
+			e.Set, e.Value = true, notSeen
+		}
+		list = append(list, e)
 	}
-	return list
+	if env.chassis == nil {
+		return list
+	}
+	chassis := Evidence{Name: chassisName, File: true}
+	switch env.chassis() {
+	case "":
+	case azureChassis:
+		chassis.Set, chassis.Value = true, azureChassis
+	default:
+		chassis.Set, chassis.Withheld = true, true
+	}
+	return append(list, chassis)
 }

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +33,8 @@ var shownVariables = []struct{ name, in, want string }{
 	{"MSI_SECRET", canary, ""},
 	{"DEFAULT_IDENTITY_CLIENT_ID", guid, guid},
 	{"AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:8080", "http://127.0.0.1:8080"},
+	{"GITHUB_ACTIONS", "true", "true"},
+	{"TF_BUILD", "True", "True"},
 }
 
 // urlVariables are those that have a URL.
@@ -95,6 +100,70 @@ func TestEvidenceOfFiles(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.goos, diff)
 		}
+	}
+}
+
+// TestEvidenceOfTheMachine: the chassis asset tag of Azure is shown, another one is nobody's business; and what may not be seen is
+// no proof that it isn't there.
+func TestEvidenceOfTheMachine(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		tag  string
+		want Evidence
+	}{
+		{azureChassis, Evidence{Name: chassisName, File: true, Set: true, Value: "7783-7084-3265-9085-8269-3286-77"}},
+		{"inventory number 4711", Evidence{Name: chassisName, File: true, Set: true, Withheld: true}},
+		{"", Evidence{Name: chassisName, File: true}},
+	} {
+		list := evidence(onChassis(tt.tag, nil))
+		if diff := cmp.Diff(tt.want, list[len(list)-1]); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.tag, diff)
+		}
+	}
+	env := nowhere()
+	env.forbidden = func(path string) bool { return path == "/opt/azcmagent/bin/himds" }
+	list := evidence(env)
+	want := Evidence{Name: "/opt/azcmagent/bin/himds", File: true, Set: true, Value: "permission denied"}
+	if diff := cmp.Diff(want, list[len(list)-1]); diff != "" {
+		t.Errorf("unseen (-want +got):\n%s", diff)
+	}
+}
+
+// TestArcUnseen: a directory of the agent is the agent; one above it, which other programs have, too, only may have it.
+func TestArcUnseen(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		goos, path, directory string
+	}{
+		{"linux", "/opt/azcmagent/bin/himds", "/opt/azcmagent"},
+		{"windows", `C:\Program Files\AzureConnectedMachineAgent\himds.exe`, `C:\Program Files\AzureConnectedMachineAgent`},
+	} {
+		for seen, want := range map[bool]Host{true: HostArc, false: HostIMDS} {
+			env := environmentOf(map[string]string{"ProgramFiles": `C:\Program Files`})
+			env.goos = tt.goos
+			env.forbidden = func(path string) bool { return path == tt.path }
+			env.exists = func(path string) bool { return seen && path == tt.directory }
+			d := detect(env)
+			if d.Host != want || !strings.Contains(d.Reason, tt.path) || !strings.Contains(d.Reason, "seen") || env.azure() != d.Reason {
+				t.Errorf("%s, its directory seen %v: %+v", tt.goos, seen, d)
+			}
+		}
+	}
+}
+
+// TestArcUnseenInTheFileSystem: a directory that may not be searched.
+func TestArcUnseenInTheFileSystem(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() == 0 || runtime.GOOS == "windows" {
+		t.Skip("may search any directory")
+	}
+	directory := filepath.Join(t.TempDir(), "closed")
+	if err := os.Mkdir(directory, 0); err != nil {
+		t.Fatal(err)
+	}
+	env := processEnvironment()
+	if path := filepath.Join(directory, "himds"); !env.mayNotSee(path) || env.exists(path) || env.mayNotSee(directory) {
+		t.Errorf("a file in a closed directory: may not be seen %v, exists %v", env.mayNotSee(path), env.exists(path))
 	}
 }
 

@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"runtime"
@@ -74,18 +75,25 @@ func Detect() Detection {
 
 // environment is all that detection looks at.
 type environment struct {
-	getenv func(string) string
-	exists func(path string) bool
-	goos   string
-	run    runner // developers' tools
+	getenv    func(string) string
+	exists    func(path string) bool
+	forbidden func(path string) bool // whether a path exists may not be seen; nil for never
+	chassis   func() string          // the machine's chassis asset tag; nil for none
+	goos      string
+	run       runner // developers' tools
 }
 
 func processEnvironment() environment {
 	return environment{
 		getenv: os.Getenv,
 		exists: func(path string) bool { _, err := os.Stat(path); return err == nil },
-		goos:   runtime.GOOS,
-		run:    runProcess,
+		forbidden: func(path string) bool {
+			_, err := os.Stat(path)
+			return errors.Is(err, fs.ErrPermission)
+		},
+		chassis: chassisTag,
+		goos:    runtime.GOOS,
+		run:     runProcess,
 	}
 }
 
@@ -120,7 +128,42 @@ func detect(env environment) Detection {
 			endpoint = src.endpoint()
 		}
 	}
+	if variable := env.pipeline(); variable != "" {
+		reason += "; " + inPipeline(variable)
+	}
 	return Detection{Host: k.host, Endpoint: displayURL(endpoint), Reason: reason}
+}
+
+// The variables that say that this is a job of GitHub Actions or of Azure Pipelines.
+const (
+	envGitHub    = "GITHUB_ACTIONS"
+	envPipelines = "TF_BUILD"
+)
+
+// pipeline names the variable that says that this is a job of a pipeline, "" where none does. There the login of az and azd is the
+// pipeline's and no developer's. Its machine may be one of Azure's all the same, and have no identity.
+//
+// https://docs.github.com/actions/reference/workflows-and-actions/variables
+// https://learn.microsoft.com/azure/devops/pipelines/build/variables
+func (env environment) pipeline() string {
+	for _, name := range []string{envGitHub, envPipelines} {
+		if strings.EqualFold(env.getenv(name), "true") {
+			return name
+		}
+	}
+	return ""
+}
+
+func inPipeline(variable string) string {
+	return variable + " is true, so that the login of az and azd is the pipeline's and no developer's"
+}
+
+// onAzureVM reports whether this machine, or the one that this container runs on, is a virtual machine of Azure.
+func (env environment) onAzureVM() bool { return env.chassis != nil && env.chassis() == azureChassis }
+
+// mayNotSee reports whether it can't be seen whether a path exists.
+func (env environment) mayNotSee(path string) bool {
+	return env.forbidden != nil && env.forbidden(path)
 }
 
 // recognise is the part of detect that [NewCredential] needs, which many services call once per request.

@@ -32,7 +32,9 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // grows with the time taken so far, to 5 s (Service Fabric 16 s). After a 5xx of IMDS it is at least 1 s; a Retry-After
 // is a minimum, with a random wait on top; only a 410 is followed by a try after 70 s, when IMDS promises to be back, whatever it
 // asked for before.
-// Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable].
+// Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable]; after 30 s
+// with another error where a variable, or the machine's chassis asset tag, says that IMDS should be there. Waiting for one of the
+// process's 5 requests at once counts in neither.
 // An address that accepts connections and then says nothing is given the full time: a slow IMDS looks like that.
 //
 // Where a refusal has a number of Entra's that is known, the number decides on another try instead of the status. A certificate

@@ -23,10 +23,27 @@ func detectIMDS(env environment) (string, string, bool) {
 	if reason == "" {
 		reason = "no other host's variables are set"
 	}
+	if path := arcUnseen(env); path != "" {
+		reason = "whether " + path + " exists can't be seen, and " + reason
+	}
+	if env.onAzureVM() {
+		reason = "the chassis asset tag is that of an Azure virtual machine, and " + reason
+	}
 	if env.has(envAuthority) {
 		reason = envAuthority + " is set, and " + reason
 	}
 	return endpoint, reason, true
+}
+
+// expectsIMDS says why an IMDS, or another host of Azure's, should be here, so that nobody there is a fault and no other place; "" if
+// nothing does. That the machine of a pipeline is one of Azure's says nothing of an identity.
+func expectsIMDS(env environment) string {
+	machine := env.pipeline() == "" && (env.onAzureVM() || arcUnseen(env) != "")
+	if !machine && !env.has(envAuthority) && halfOfAHost(env) == "" {
+		return ""
+	}
+	_, reason, _ := detectIMDS(env)
+	return reason
 }
 
 // halfOfAHost names variables that make a host only together with others: the likeliest reason for asking IMDS where there
@@ -53,9 +70,10 @@ func halfOfAHost(env environment) string {
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 type imds struct {
-	url string
-	id  ID
-	env environment // for doubt
+	url      string
+	id       ID
+	env      environment // for doubt
+	expected string      // why it should be there, "" if nothing says so
 }
 
 const (
@@ -88,7 +106,7 @@ func newIMDS(env environment, options *CredentialOptions) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &imds{url: endpoint, id: options.ID, env: env}, nil
+	return &imds{url: endpoint, id: options.ID, env: env, expected: expectsIMDS(env)}, nil
 }
 
 func (s *imds) host() Host       { return HostIMDS }
@@ -115,7 +133,55 @@ func (s *imds) recognises(a answer) bool {
 	if strings.HasPrefix(server, "IMDS/") || strings.HasPrefix(server, "azure-workload-identity/proxy") {
 		return true
 	}
-	return isOAuth(a.body)
+	return isOAuth(a.body) || a.raw != nil && s.saysAzure(a)
+}
+
+// saysAzure recognises what is said without JSON and without IMDS's name, at IMDS's address: by nobody but Azure as far as is known.
+// The body must have been read.
+//
+//   - 410, and no page with it: IMDS is being updated.
+//   - "Required metadata header not specified" as text: Container Instances, with "or not correct" behind it.
+//   - 5xx as text of "Microsoft-IIS": IMDS is starting anew.
+//   - What the guest proxy agent of a VM with the Metadata Security Protocol says: see fromGuestAgent.
+//
+// Docker Desktop, Firecracker, gateways and other clouds' services say who they are, or have a text.
+func (s *imds) saysAzure(a answer) bool {
+	body := strings.TrimSpace(string(a.body))
+	kind := a.header.Get("Content-Type")
+	switch {
+	case a.status == http.StatusGone:
+		return !strings.HasPrefix(body, "<") && !strings.HasPrefix(kind, "text/html")
+	case a.status == http.StatusBadRequest && strings.HasPrefix(body, "Required metadata header not specified"):
+		return true
+	case !strings.HasPrefix(s.url, imdsBase+"/"): // moved by a variable, to something that may be neither
+		return false
+	case a.status >= 500 && strings.HasPrefix(a.header.Get("Server"), "Microsoft-IIS/"):
+		return strings.HasPrefix(kind, "text/plain")
+	}
+	return fromGuestAgent(a)
+}
+
+// fromGuestAgent recognises the guest proxy agent, which stands before IMDS on VMs with the Metadata Security Protocol. It closes the
+// connection after a refusal, with neither a body nor a header that is not due: 403 for programs that the VM's allow list doesn't
+// have, 421 and 500 where it doesn't know who asks, 502 and 503 where it can't reach IMDS. It marks what it passes on.
+//
+// https://github.com/Azure/GuestProxyAgent/blob/main/proxy_agent/src/proxy/proxy_server.rs
+func fromGuestAgent(a answer) bool {
+	if a.header.Get("X-Ms-Azure-Host-Authorization") != "" {
+		return true
+	}
+	switch a.status {
+	case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable:
+	default:
+		return false
+	}
+	closes := a.raw.Close || strings.EqualFold(a.header.Get("Connection"), "close") // net/http says it in one, other Transports in the other
+	for name := range a.header {
+		if name != "Connection" && name != "Content-Length" && name != "Date" {
+			return false
+		}
+	}
+	return closes && len(a.body) == 0
 }
 
 // doubt is added to hints where another host may be meant.
@@ -134,12 +200,18 @@ func (s *imds) notAssigned(status int, f fault) bool {
 
 func (s *imds) hint(_ ask, status int, f fault) string {
 	switch {
+	case status == noAnswer && s.expected != "":
+		return "nothing at " + s.endpoint() + " is IMDS, though it should be: " + s.expected + ". May this process reach that address?"
 	case status == noAnswer:
 		return "nothing at " + s.endpoint() + " is IMDS: is this an Azure VM, and may this process reach that address?" + s.doubt()
 	case s.notAssigned(status, f) && s.id != nil:
 		return "is " + describeID(s.id) + " assigned to this VM?" + s.doubt()
 	case s.notAssigned(status, f):
 		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one" + s.doubt()
+	case status == http.StatusForbidden && f == (fault{}):
+		return "is this program on the VM's allow list for IMDS? The guest proxy agent (Metadata Security Protocol) refuses all others"
+	case (status == http.StatusMisdirectedRequest || status >= 500) && f == (fault{}):
+		return "IMDS is starting, or the VM's guest proxy agent (Metadata Security Protocol) before it is"
 	case status == http.StatusTooManyRequests:
 		return "IMDS serves 20 token requests a second and 5 at once per VM: what else on this VM asks it?"
 	case status == http.StatusNotFound || status == http.StatusGone:
@@ -151,11 +223,12 @@ func (s *imds) hint(_ ask, status int, f fault) string {
 // rules: the budget covers the 70 seconds within which IMDS promises to be back from an update (410), and leaves 5 for
 // the last try. IMDS asks for at least a second between a 5xx and the next try. Nothing that answers within 5 s before
 // anything ever did means that there is no IMDS. 40 s per try: IMDS answers a cold request from Entra within seconds,
-// but a node under load has been seen to take half a minute.
+// but a node under load has been seen to take half a minute. Where something says that IMDS should be there it gets the
+// patience of a host that a variable names. 421 is the guest proxy agent's, which doesn't know this connection yet.
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
 func (s *imds) rules() rules {
-	return rules{
+	r := rules{
 		budget:      75 * time.Second,
 		unanswered:  5 * time.Second,
 		unavailable: true,
@@ -164,7 +237,11 @@ func (s *imds) rules() rules {
 		maxDelay:    5 * time.Second,
 		serverDelay: time.Second,
 		retries: func(status int) bool {
-			return status == http.StatusNotFound || status == http.StatusGone || retriesAnywhere(status)
+			return status == http.StatusNotFound || status == http.StatusGone || status == http.StatusMisdirectedRequest || retriesAnywhere(status)
 		},
 	}
+	if s != nil && s.expected != "" {
+		r.unanswered, r.unavailable = (*named)(nil).rules().unanswered, false
+	}
+	return r
 }

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/identitytest"
 )
 
 var updateGolden = flag.Bool("update-golden", false, "rewrite testdata/*/*.golden from the requests that are sent")
@@ -184,6 +186,8 @@ func TestIMDSRecognises(t *testing.T) {
 		{"empty", "", "", 200, false},
 		{"blank", "", " \n", 200, false},
 		{"HTML 200", "", "<html>Sign in</html>", 200, false},
+		{"Firecracker without a token", "", "No MMDS token provided. Use `X-metadata-token` header to specify the session token.", 401, false},
+		{"Firecracker", "", "Resource not found: /metadata/identity/oauth2/token.", 404, false},
 		{"Docker Desktop", "", "connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.", 403, false},
 		{"gateway 404", "nginx", "<html><h1>404</h1></html>", 404, false},
 		{"proxy 502", "squid/5.7", "<html>Bad Gateway</html>", 502, false},
@@ -203,11 +207,11 @@ func TestIMDSRecognises(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a := answer{status: tt.status, header: http.Header{}, body: []byte(tt.body)}
+			a := answer{status: tt.status, header: http.Header{}, body: []byte(tt.body), raw: &http.Response{Close: true}}
 			if tt.server != "" {
 				a.header.Set("Server", tt.server)
 			}
-			if got := (&imds{}).recognises(a); got != tt.want {
+			if got := (&imds{url: imdsBase + imdsPath}).recognises(a); got != tt.want {
 				t.Errorf("recognised: %v, want %v", got, tt.want)
 			}
 		})
@@ -319,5 +323,184 @@ func TestIMDSRefusals(t *testing.T) {
 			`identity: IMDS: 307: not an answer of IMDS but a redirect, which is not followed` + rest + nobody, ErrUnavailable, "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, nowhere()) })
+	}
+}
+
+// azure are answers that only Azure gives at IMDS's address, without JSON and without IMDS's name.
+var azure = []struct {
+	name    string
+	answer  identitytest.Response
+	moved   bool // it is believed where a variable has moved IMDS to, too
+	retried bool
+	said    string // in the error
+}{
+	{"guest proxy agent: not allowed", identitytest.Response{Status: 403, Header: http.Header{"Connection": {"close"}}}, false, false, "Metadata Security Protocol"},
+	{"guest proxy agent: whose connection?", identitytest.Response{Status: 421, Header: http.Header{"Connection": {"close"}}}, false, true, "Metadata Security Protocol"},
+	{"guest proxy agent: no rules yet", identitytest.Response{Status: 500, Header: http.Header{"Connection": {"close"}, "Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}, "Content-Length": {"0"}}}, false, true, "Metadata Security Protocol"},
+	{"guest proxy agent: no IMDS", identitytest.Response{Status: 502, Header: http.Header{"Connection": {"close"}}}, false, true, "Metadata Security Protocol"},
+	{"guest proxy agent: IMDS fails", identitytest.Response{Status: 503, Header: http.Header{"Connection": {"close"}}}, false, true, "Metadata Security Protocol"},
+	{"guest proxy agent: what it passes on", identitytest.Response{Status: 503, Header: http.Header{"X-Ms-Azure-Host-Authorization": {"value"}}, Body: "Service Unavailable"}, false, true, "Service Unavailable"},
+	{"gone", identitytest.Response{Status: 410, Header: http.Header{}}, true, true, "IMDS is being updated"},
+	{"starting anew", identitytest.Response{Status: 500, Header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/plain"}}, Body: "The service is unavailable."}, false, true, "The service is unavailable."},
+	{"header missing", identitytest.Response{Status: 400, Body: "Required metadata header not specified"}, true, false, "Required metadata header not specified"},
+	{"header missing, Container Instances", identitytest.Response{Status: 400, Body: "Required metadata header not specified or not correct\r\n"}, true, false, "Required metadata header not specified or not correct"},
+}
+
+// TestOnlyAzureSaysThat: it is Azure for as long as the process lives; what passes is tried again with IMDS's patience, and no
+// chain goes on, however it is made.
+func TestOnlyAzureSaysThat(t *testing.T) {
+	t.Parallel()
+	for _, tt := range azure {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				script := func(d time.Duration) *identitytest.Endpoint {
+					ep, a := identitytest.NewIMDS(nil), tt.answer
+					a.For = d
+					ep.Enqueue(a)
+					return ep
+				}
+				const updated = 40 * time.Second
+				took := time.Now()
+				tk, err := token(t.Context(), onIMDS(t, script(updated)))
+				switch {
+				case tt.retried && (err != nil || time.Since(took) < updated):
+					t.Errorf("got %v after %v, want a token once it has passed", err, time.Since(took))
+				case !tt.retried && (err == nil || time.Since(took) > 0):
+					t.Errorf("got the token %q after %v, want a definite error", tk.Token, time.Since(took))
+				}
+				e, _ := mustFail(t, onIMDS(t, script(time.Hour)))
+				wantErrorText(t, e, tt.said)
+				if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityNotFound) || e.StatusCode != tt.answer.Status {
+					t.Errorf("error is %v", e)
+				}
+
+				l := &laptop{}
+				chain := l.credential(t, script(time.Hour))
+				if tk, err := token(t.Context(), chain); err == nil || l.runs.Load() > 0 {
+					t.Errorf("got %q after %d runs of az, want an error and none", tk.Token, l.runs.Load())
+				}
+				if s := chain.Status(); s.Azure == "" {
+					t.Error("the status doesn't say that this is Azure")
+				}
+				l = &laptop{}
+				if tk, _ := token(t.Context(), l.credential(t, takes(0, script(updated)))); tk.Token == developersToken {
+					t.Error("the developer's token")
+				}
+			})
+		})
+		// The agent stands at IMDS's own address only. Elsewhere something else may be empty, and the variable says enough.
+		moved := &imds{url: "http://127.0.0.1:8080" + imdsPath}
+		a := answer{status: tt.answer.Status, header: tt.answer.Header, body: []byte(tt.answer.Body), raw: &http.Response{}}
+		if got := moved.recognises(a); got != tt.moved {
+			t.Errorf("%s: recognised where IMDS was moved to: %v, want %v", tt.name, got, tt.moved)
+		}
+		a.raw = nil // the body could not be had
+		if (&imds{url: imdsBase + imdsPath}).recognises(a) {
+			t.Errorf("%s: recognised without a body", tt.name)
+		}
+	}
+}
+
+// TestAlmostWhatOnlyAzureSays is what gateways, and services of other clouds, may say as well.
+func TestAlmostWhatOnlyAzureSays(t *testing.T) {
+	t.Parallel()
+	closes := &http.Response{Close: true}
+	for name, a := range map[string]answer{
+		"empty, and the connection stays": {status: 403, raw: &http.Response{}},
+		"empty, of a server with a name":  {status: 403, raw: closes, header: http.Header{"Server": {"nginx"}}},
+		"empty, through a proxy":          {status: 502, raw: closes, header: http.Header{"Via": {"1.1 proxy"}}},
+		"empty, with a type":              {status: 503, raw: closes, header: http.Header{"Content-Type": {"text/html"}}},
+		"empty 401":                       {status: 401, raw: closes},
+		"empty 404":                       {status: 404, raw: closes},
+		"empty 407":                       {status: 407, raw: closes},
+		"empty 504":                       {status: 504, raw: closes},
+		"empty 200":                       {status: 200, raw: closes},
+		"a blank":                         {status: 403, raw: closes, body: []byte(" ")},
+		"gone, with a page":               {status: 410, raw: closes, body: []byte(" <html>")},
+		"gone, as HTML":                   {status: 410, raw: closes, header: http.Header{"Content-Type": {"text/html"}}},
+		"IIS with a page":                 {status: 500, raw: closes, header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/html"}}, body: []byte("<html>")},
+		"IIS with a 404":                  {status: 404, raw: closes, header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/plain"}}, body: []byte("no")},
+		"a page about a header":           {status: 400, raw: closes, body: []byte("<p>Required metadata header not specified")},
+		"a header with another status":    {status: 401, raw: closes, body: []byte("Required metadata header not specified")},
+	} {
+		if a.header == nil {
+			a.header = http.Header{}
+		}
+		if (&imds{url: imdsBase + imdsPath}).recognises(a) {
+			t.Errorf("%s: taken for Azure's", name)
+		}
+	}
+}
+
+// expecting are environments in which something says that IMDS should be there.
+var expecting = map[string]func() environment{
+	"moved":               func() environment { return environmentOf(map[string]string{envAuthority: "http://127.0.0.1:8080"}) },
+	"Container Instances": func() environment { return environmentOf(map[string]string{envHeader: "s", envThumbprint: "t"}) },
+	"half of App Service": func() environment {
+		return environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token"})
+	},
+	"half of Azure ML": func() environment { return environmentOf(map[string]string{envMSISecret: "s"}) },
+	"chassis":          func() environment { return onChassis(azureChassis, nil) },
+	"Arc's agent unseen": func() environment {
+		env := nowhere()
+		env.forbidden = func(string) bool { return true }
+		return env
+	},
+}
+
+// onChassis is a machine with a chassis asset tag.
+func onChassis(tag string, variables map[string]string) environment {
+	env := environmentOf(variables)
+	env.chassis = func() string { return tag }
+	return env
+}
+
+// TestExpectedIMDS has the patience of a host that a variable names, and its silence is no reason for a chain to go on.
+func TestExpectedIMDS(t *testing.T) {
+	t.Parallel()
+	for name, env := range expecting {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ep := identitytest.NewIMDS(nil)
+				ep.Enqueue(identitytest.Response{Err: errNobodyListens, For: 20 * time.Second})
+				mustToken(t, credentialAt(t, env(), ep))
+				for what, transport := range notIMDS {
+					if what == "silence" {
+						continue // the full time, as everywhere
+					}
+					e, took := mustFail(t, credentialAt(t, env(), transport))
+					if errors.Is(e, ErrUnavailable) || took < 20*time.Second || took > 31*time.Second {
+						t.Errorf("%s: after %v: %v", what, took, e)
+					}
+					wantErrorText(t, e, "though it should be: ")
+				}
+				ep.Enqueue(identitytest.Response{Status: 503, Body: "pod list is empty", Header: http.Header{"Retry-After": {"20"}}})
+				before := len(ep.Requests())
+				if _, took := mustToken(t, credentialAt(t, env(), ep)); took < 20*time.Second || took > 30*time.Second || len(ep.Requests()) != before+2 {
+					t.Errorf("took %v and %d requests, want 20 s, as was asked for, and 2", took, len(ep.Requests())-before)
+				}
+				l := &laptop{}
+				unlike := env()
+				unlike.run = l.environment().run
+				chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: notIMDS["refused"]}}, unlike)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = token(t.Context(), chain)
+				if err == nil || l.runs.Load() > 0 || !strings.Contains(strings.Split(err.Error(), "\n")[0], "set AZURE_TOKEN_CREDENTIALS=dev") {
+					t.Errorf("after %d runs of az: %v", l.runs.Load(), err)
+				}
+			})
+		})
+	}
+	for name, env := range map[string]environment{
+		"another machine":        onChassis("1234", nil),
+		"no tag":                 onChassis("", nil),
+		"the machine of a job":   onChassis(azureChassis, map[string]string{envGitHub: "true"}),
+		"the machine of another": onChassis(azureChassis, map[string]string{envPipelines: "True"}),
+	} {
+		if why := expectsIMDS(env); why != "" {
+			t.Errorf("%s: IMDS is expected because %s", name, why)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/keyless-go/identity"
@@ -21,9 +22,6 @@ func (c config) explain(e *identity.AuthenticationError, r *report) *problem {
 		p.Kind = unavailable
 		p.Missing = "a managed identity endpoint: this is not Azure, or something keeps this process from reaching it"
 		p.Advice = "on a laptop use identity.NewDefaultCredential after az login, or see it with -fake imds; on Azure assign an identity to this host"
-		if r.set(movesIMDS) {
-			p.Advice += "; unset " + movesIMDS + " if IMDS isn't meant to be elsewhere"
-		}
 	case errors.Is(e, identity.ErrIdentityNotFound):
 		p.Kind = identityNotFound
 		p.Missing, p.Advice = c.assignment(r)
@@ -43,10 +41,16 @@ func (c config) explain(e *identity.AuthenticationError, r *report) *problem {
 		p.Kind = notSent
 		p.Missing = "what a request needs: none was sent"
 		p.Advice = "put right what the error names, and ask again"
-	case e.StatusCode == 0:
+	case e.StatusCode == 0 || stranger(e):
 		p.Kind = noAnswer
 		p.Missing = "an answer: nothing comes from " + r.Endpoint
+		if e.StatusCode != 0 {
+			p.Missing = "an answer of the host: something else answers at " + r.Endpoint
+		}
 		p.Advice = silence(r.Host)
+		if r.Host == identity.HostIMDS && r.set(movesIMDS) {
+			p.Advice += " Unset " + movesIMDS + " if IMDS isn't meant to be elsewhere"
+		}
 	default:
 		p.Kind = refused
 		p.Missing = fmt.Sprintf("a token that can be used: the answer is %d without one", e.StatusCode)
@@ -94,6 +98,11 @@ func silence(host identity.Host) string {
 		return "if MSI_ENDPOINT" + inherited
 	}
 	return "if IDENTITY_ENDPOINT" + inherited
+}
+
+// stranger reports whether something answered that isn't the host.
+func stranger(e *identity.AuthenticationError) bool {
+	return strings.Contains(e.Error(), "not an answer of ")
 }
 
 // set reports whether a variable is.

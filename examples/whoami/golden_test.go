@@ -23,6 +23,8 @@ var variable = []struct{ find, replace string }{
 	{`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d( UTC|Z)`, "TIME"},
 	{`in [0-9.]+(µs|ms|s),`, "in DURATION,"},
 	{`"elapsedMs": [0-9.]+`, `"elapsedMs": DURATION`},
+	{`(chassis_asset_tag +)[^ ].*`, "${1}FINDING"},
+	{`(chassis_asset_tag",\s+"file": true,)\s+"set": (true,\s+"withheld": true|false)`, "${1} FINDING"},
 }
 
 func TestGolden(t *testing.T) {
@@ -44,7 +46,7 @@ func TestGolden(t *testing.T) {
 func skipElsewhere(t *testing.T) {
 	t.Helper()
 	for _, e := range identity.Detect().Evidence {
-		if e.File && e.Set {
+		if e.File && e.Set && !e.Withheld { // the chassis asset tag of a machine that isn't Azure's is withheld
 			t.Skip("this machine has " + e.Name)
 		}
 	}

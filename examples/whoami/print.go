@@ -50,10 +50,14 @@ func printEvidence(out io.Writer, label string, list []identity.Evidence) {
 // finding is what was found, in words. An empty variable counts as unset.
 func finding(e identity.Evidence) string {
 	switch {
-	case e.File && e.Set:
-		return "exists"
-	case e.File:
+	case e.File && !e.Set:
 		return "does not exist"
+	case e.File && e.Withheld:
+		return "exists, and is not Azure's"
+	case e.File && e.Value != "":
+		return e.Value // what it says, or why that can't be seen
+	case e.File:
+		return "exists"
 	case !e.Set:
 		return "not set"
 	case e.Withheld:

@@ -73,8 +73,8 @@ var detectionMutations = []mutation{
 		name:  "a file of Arc's says more than a variable that moves IMDS",
 		harm:  "AZURE_POD_IDENTITY_AUTHORITY_HOST has no effect on a machine with the agent",
 		file:  "arc.go",
-		old:   `if !env.has(envAuthority) && env.exists(path)`,
-		new:   `if env.exists(path)`,
+		old:   `case env.has(envAuthority):`,
+		new:   `case env.has(envAuthority) && path == "":`,
 		tests: "TestMovedIMDSOnAnArcMachine",
 	},
 	{

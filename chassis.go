@@ -1,0 +1,45 @@
+package identity
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+)
+
+// azureChassis is the chassis asset tag that every virtual machine of Azure has in its SMBIOS tables. It is no serial number: all
+// of them have the same. A container sees the tag of the machine that it runs on.
+//
+// https://github.com/canonical/cloud-init/blob/main/cloudinit/sources/azure/identity.py
+const azureChassis = "7783-7084-3265-9085-8269-3286-77"
+
+// chassisTag is this machine's chassis asset tag, "" if there is none that may be read. It never changes, and many services make
+// a credential per request.
+var chassisTag = sync.OnceValue(readChassisTag)
+
+// chassisOf finds the chassis asset tag in SMBIOS tables, as Windows hands them out: structures of a type, a length and a
+// handle of two bytes, followed by their strings. Type 3 is the chassis, whose byte 8 is the number of the tag's string.
+//
+// https://www.dmtf.org/standards/smbios
+func chassisOf(tables []byte) string {
+	for len(tables) >= 4 {
+		kind, length := tables[0], int(tables[1])
+		if length < 4 || length > len(tables) {
+			return ""
+		}
+		structure, rest := tables[:length], tables[length:]
+		end := bytes.Index(rest, []byte{0, 0})
+		if end < 0 {
+			return ""
+		}
+		if kind == 3 {
+			const tag = 8
+			texts := bytes.Split(rest[:end], []byte{0})
+			if length <= tag || structure[tag] == 0 || int(structure[tag]) > len(texts) {
+				return ""
+			}
+			return strings.TrimSpace(string(texts[structure[tag]-1]))
+		}
+		tables = rest[end+2:]
+	}
+	return ""
+}

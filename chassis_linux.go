@@ -1,0 +1,23 @@
+package identity
+
+import (
+	"io"
+	"os"
+	"strings"
+)
+
+// chassisName is where the chassis asset tag is, for messages. Everybody may read that file.
+const chassisName = "/sys/class/dmi/id/chassis_asset_tag"
+
+func readChassisTag() string {
+	file, err := os.Open(chassisName)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = file.Close() }()
+	tag, err := io.ReadAll(io.LimitReader(file, 256)) // a string of SMBIOS, which is short
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(tag))
+}

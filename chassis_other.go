@@ -1,0 +1,7 @@
+//go:build !linux && !windows
+
+package identity
+
+const chassisName = "chassis-asset-tag"
+
+func readChassisTag() string { return "" }
