@@ -242,14 +242,6 @@ var chainMutations = []mutation{
 		tests: "TestDefaultInPipelines",
 	},
 	{
-		name:  "a machine without an identity is unavailable everywhere",
-		harm:  "a service whose identity was taken away goes on as the developer",
-		file:  "defaultcredential.go",
-		old:   `return s.pipeline != "" && e.Host == HostIMDS`,
-		new:   `return e.Host == HostIMDS`,
-		tests: "TestDefaultNoIdentityInWords|TestDefaultWithEvidence",
-	},
-	{
 		name:  "an identity that was selected and isn't there is unavailable in a pipeline",
 		harm:  "a job runs with other rights than those it was given",
 		file:  "defaultcredential.go",
