@@ -195,6 +195,9 @@ func arcKeyDirectory(env environment) (string, error) {
 		if root == "" {
 			return "", errors.New("identity: ProgramData: is empty, and Azure Arc's keys are below it")
 		}
+		if err := validatePath("ProgramData", root); err != nil {
+			return "", err
+		}
 		return strings.TrimRight(root, `\/`) + `\AzureConnectedMachineAgent\Tokens`, nil
 	}
 	return "", errors.New("identity: Azure Arc's agent runs on Linux and Windows, not on " + env.goos)

@@ -299,6 +299,7 @@ func TestArcConstructorRefuses(t *testing.T) {
 		{"macOS", "darwin", map[string]string{"IDENTITY_ENDPOINT": good, "IMDS_ENDPOINT": "x"}, []string{"Linux and Windows", "darwin"}},
 		{"FreeBSD", "freebsd", map[string]string{"IDENTITY_ENDPOINT": good, "IMDS_ENDPOINT": "x"}, []string{"Linux and Windows", "freebsd"}},
 		{"Windows without ProgramData", "windows", map[string]string{"IDENTITY_ENDPOINT": good, "IMDS_ENDPOINT": "x"}, []string{"identity: ProgramData: "}},
+		{"ProgramData with a line's end", "windows", map[string]string{"IDENTITY_ENDPOINT": good, "IMDS_ENDPOINT": "x", "ProgramData": "C:\\ProgramData\r\n"}, []string{`identity: ProgramData: "C:\\ProgramData\r\n" begins or ends with white space`}},
 		{"user info", "linux", map[string]string{"IDENTITY_ENDPOINT": "http://user:pa55word@localhost/", "IMDS_ENDPOINT": "x"}, []string{"identity: IDENTITY_ENDPOINT: ", "user info"}},
 		{"other scheme", "linux", map[string]string{"IDENTITY_ENDPOINT": "unix:///pa55word", "IMDS_ENDPOINT": "x"}, []string{"identity: IDENTITY_ENDPOINT: ", "neither http nor https", arcEndpoint}},
 		{"a word", "linux", map[string]string{"IDENTITY_ENDPOINT": "dummy_required_value", "IMDS_ENDPOINT": "dummy_required_value"}, []string{"identity: IDENTITY_ENDPOINT: "}},
