@@ -1,10 +1,8 @@
 package identity
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,21 +20,35 @@ import (
 //	expiring  in the last 5 minutes of a token that lived over 10: a caller waits up to 2 s for the renewal
 //	expired   from ExpiresOn, by the wall clock: a caller waits for a new one
 //
-// Nothing valid is dropped because of a failure, and mu is never held over I/O.
+// Nothing valid is dropped because of a failure. mu is never held over I/O, nor over code of the user's: methods of contexts
+// and of errors that aren't ours, tracers, log handlers.
 type cache struct {
-	mu    sync.Mutex
-	store *gocache.Cache // identity and resource -> *entry. It is always used under mu, its own lock is never contended
-	swept time.Time
-	limit int // of keys
-	aloft int // keys with a flight
+	mu     sync.Mutex
+	store  *gocache.Cache // identity and resource -> *entry. It is always used under mu, its own lock is never contended
+	swept  time.Time
+	limit  int // of tokens
+	others int // keys without a valid token or a flight, when room was made last
+	aloft  int // flights
+
+	rules    string        // of the first credential that asked
+	met      bool          // one has
+	mixed    bool          // others have asked with other terms
+	patience time.Duration // of the most patient credential that asked
 }
 
 // acquirer asks a host for tokens.
 type acquirer interface {
+	// begin takes what an acquisition needs of the context of the caller that starts it, in that caller's goroutine. The
+	// context that it returns doesn't end, and calls no method of the caller's any more. The function ends the span.
+	begin(ctx context.Context) (context.Context, func(error))
 	// acquire blocks for a bounded time, and keeps the tally meanwhile.
 	acquire(ctx context.Context, a ask, t *tally) (grant, error)
-	// budget is how long acquire takes at the longest, if it starts for a caller with ctx.
+	// budget is how long acquire takes at the longest, if it starts for a caller with ctx. It asks ctx for its deadline.
 	budget(ctx context.Context) time.Duration
+	// patience is how long a single try waits for an answer.
+	patience() time.Duration
+	// terms are the rules by which acquire tries.
+	terms() terms
 	// logger is where the cache says what became of it, with the attributes that identify the host and the identity.
 	logger() *slog.Logger
 	// heedsClaims reports whether a challenge changes what acquire brings. Otherwise the host's own cache decides.
@@ -48,16 +60,20 @@ type acquirer interface {
 // entry is all that is known of one key.
 type entry struct {
 	held atomic.Pointer[held] // the token; nil before the first and after the entry has left the store
+	used atomic.Bool          // handed out since lastUsed
 
 	// The rest is guarded by cache.mu.
+	lastUsed time.Time // about: see sweepEvery
 	stored   bool      // it is in the store
-	flight   *flight   // the request under way, nil if none
-	failures int       // in a row
-	cooling  time.Time // no request before this time (monotonic: a clock step must not stretch it)
-	err      error     // the last failure, which callers without a token get until then
-	light    bool      // that was a single try while a token was held: no reason to fail who can't do with that token
+	lanes    []*lane   // what is under way, and what has failed
+	asked    time.Time // when the flight began that brought the last token
 
-	challenged, refreshed forcing // the last flight that claims asked for, and that Refresh did
+	// Cool-downs of all lanes.
+	said     pause         // by the host: see saidByHost
+	renewal  pause         // after the single try of a renewal, which nobody waited for. A caller without a usable token starts a flight all the same.
+	patience time.Duration // renewal is for those who wait no longer for an answer
+
+	arrived chan struct{} // closed when a token comes; nil while nobody waits for one
 
 	granted, failed     int    // tokens so far, and flights without one
 	requests, throttled int64  // of all flights that have ended: to the host, and its answers of 429
@@ -65,33 +81,8 @@ type entry struct {
 	lastErrAt           time.Time
 }
 
-// forcing is a flight that was to go past the store.
-type forcing struct {
-	flight *flight
-	at     time.Time // its start
-	on     int       // granted at its start
-	before string    // the token that was held then
-}
-
-const (
-	// maxKeys bounds the store: a service that asks for tokens of resources that its callers name must not grow for
-	// ever. 10,000 tokens of 2 KiB are 20 MB.
-	maxKeys = 10_000
-	// evictShare: one in a hundred leaves at once when it is full, so that sorting them costs little per key.
-	evictShare = 100
-	// aloftShare: one in ten may have a flight, which holds a goroutine and can't be dropped to make room. A thousand of
-	// them are nearly what IMDS, at 20 requests a second, could serve within the budget.
-	aloftShare = 10
-	// keepExpired is how long an expired token stays in the store, unused: a clock that was an hour fast and is set
-	// right again makes it valid again.
-	keepExpired = time.Hour
-	// keepFailed is how long a key without a token is remembered beyond its cool-down, so that the next one is longer.
-	keepFailed = time.Minute
-	// withFlight is for how long a key with a flight stays.
-	withFlight = gocache.NoExpiration
-	// sweepEvery bounds how often the store is searched for what has expired.
-	sweepEvery = 10 * time.Minute
-)
+// withFlight is for how long a key with a flight stays.
+const withFlight = gocache.NoExpiration
 
 func newCache() *cache {
 	// No janitor: it would be a goroutine that only a finalizer stops.
@@ -111,19 +102,27 @@ type result struct {
 }
 
 // get returns a token for one key: from the store, or from a flight that it starts or joins. It blocks until ctx ends, and
-// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. w says what is wrong with
-// what the store holds, if anything; the rest of it is the view's and the scope's.
+// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. w says why a held token
+// will not do: claims, or an explicit refresh. get fills in the rest.
 func (c *cache) get(ctx context.Context, v *view, scope string, w ask, a acquirer) (result, error) {
 	began := time.Now()
 	w.resource, w.variant = resourceOf(scope), v.variant
+	budget := a.budget(ctx) // methods of a caller's context are not called under mu
 	var overdue <-chan time.Time
 	for first := true; ; first = false {
-		p := c.decide(ctx, v, scope, &w, first, a)
-		if p.flight == nil {
+		w.budget = budget
+		p := c.decide(ctx.Err() != nil, v, scope, &w, first, a)
+		if p.start != nil {
+			p.start(ctx)
+		}
+		switch {
+		case p.left:
+			return result{}, leaveError(ctx, 0, p.err)
+		case p.flight == nil:
 			return p.result, p.err
 		}
 		if overdue == nil {
-			timer := time.NewTimer(a.budget(ctx) + overtime)
+			timer := time.NewTimer(budget + overtime)
 			defer timer.Stop()
 			overdue = timer.C
 		}
@@ -135,6 +134,7 @@ func (c *cache) get(ctx context.Context, v *view, scope string, w ask, a acquire
 		}
 		select {
 		case <-p.flight.done:
+		case <-p.arrived:
 		case <-patience:
 		case <-ctx.Done():
 		case <-overdue:
@@ -163,95 +163,131 @@ func (c *cache) get(ctx context.Context, v *view, scope string, w ask, a acquire
 type plan struct {
 	result
 	err      error
+	left     bool                  // the caller's context has ended; err is the last failure, if any
+	start    func(context.Context) // starts a flight, with the caller's context. To be called first, without mu
 	flight   *flight
-	fallback *held         // valid now: what the caller gets when patience ends before the flight, or the flight fails
-	patience time.Duration // with fallback
-	again    bool          // after the flight, decide anew
+	fallback *held           // valid now: what the caller gets when patience ends before the flight, or the flight fails
+	patience time.Duration   // with fallback
+	arrived  <-chan struct{} // closed when any flight brings a token: then decide anew
+	again    bool            // after the flight, decide anew
 }
 
 // decide is the table of states at the head of this file.
-func (c *cache) decide(ctx context.Context, v *view, scope string, w *ask, first bool, a acquirer) plan {
-	key, forced := v.identity+w.resource, w.forced()
+func (c *cache) decide(left bool, v *view, scope string, w *ask, first bool, a acquirer) plan {
+	key, forced, own := v.identity+w.resource, w.forced(), a.terms()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.meet(own, a.patience())
 	now := time.Now()
 	e := c.entry(key)
+	l := e.lane(own)
 	h := e.held.Load()
 	valid := h != nil && now.Before(h.token.ExpiresOn)
-	cooling := now.Before(e.cooling)
-	if forced || !valid {
-		cooling = cooling && !e.light
-	}
 	if w.claims != "" && valid && first { // a flight may bring another meanwhile, which nobody has rejected
 		w.rejected = h.token.Token
 	}
 	switch {
-	case (forced || !valid) && ctx.Err() != nil: // nobody would wait for it
-		return plan{err: leaveError(ctx, 0, e.err)}
+	case (forced || !valid) && left: // nobody would wait for it
+		return plan{left: true, err: e.lastFailure(l)}
 	case forced:
-		return c.force(ctx, e, key, *w, a, now, valid, cooling)
-	case !valid && e.flight == nil && cooling:
-		return plan{err: e.err}
-	case !valid && e.flight == nil && c.crowded():
-		return plan{err: crowdError(c.aloft)}
+		return c.force(e, l, key, *w, a, now, valid)
 	case !valid:
-		f := c.join(ctx, e, key, *w, a, now)
-		return plan{flight: f, again: f.once}
+		p := plan{flight: l.flying(now)}
+		if p.flight == nil {
+			if err := e.refusal(l, now); err != nil {
+				return plan{err: err}
+			}
+			if c.crowded() {
+				return plan{err: crowdError(c.aloft)}
+			}
+			began := now
+			if next := e.asked.Add(leastEvery); next.After(now) {
+				began = next
+			}
+			p.flight, p.start = c.launch(e, key, *w, a, false, began, now)
+		}
+		if e.arrived == nil {
+			e.arrived = make(chan struct{})
+		}
+		p.again, p.arrived = p.flight.once, e.arrived
+		return p
 	}
 
 	v.remember(scope, e)
+	e.used.Store(true)
+	held := plan{result: result{token: h.token}}
 	if h.rests(now) {
-		return plan{result: result{token: h.token}}
+		return held
 	}
-	if e.flight == nil && (cooling || c.crowded()) {
-		return plan{result: result{token: h.token}}
+	// While the token outlives an acquisition one renewal is enough for all, and nobody waits for it.
+	if now.Before(h.expiring) {
+		w.budget = a.budget(context.Background())
+	}
+	w.once = outlives(h, w.budget, now)
+	f := l.flying(now)
+	if f == nil && w.once {
+		f = e.flying(w.budget, now)
+	}
+	if f == nil {
+		if e.rests(l, a.patience(), now) || c.crowded() || now.Sub(e.asked) < leastEvery && !h.doubted() {
+			return held
+		}
+		f, held.start = c.launch(e, key, *w, a, now.Before(h.expiring), now, now)
 	}
 	if now.Before(h.expiring) {
-		ctx = context.Background() // nobody waits: the caller's values may be recycled by then
-	}
-	w.once = outlives(h, a.budget(ctx), now)
-	f := c.join(ctx, e, key, *w, a, now)
-	if now.Before(h.expiring) {
-		e.held.Store(h.until(whileRenewed(h, f, now)))
-		return plan{result: result{token: h.token}}
+		e.held.Store(h.until(whileRenewed(h, min(f.budget, w.budget), now)))
+		return held
 	}
 	if waited := now.Sub(f.started); waited < expiringWait {
-		return plan{flight: f, fallback: h, patience: expiringWait - waited}
+		return plan{start: held.start, flight: f, fallback: h, patience: expiringWait - waited}
 	}
-	return plan{result: result{token: h.token}} // those who came first have waited long enough
+	return held // those who came first have waited long enough
+}
+
+// meet notes whose terms differ: what one of them concludes is then not for all.
+func (c *cache) meet(t terms, patience time.Duration) {
+	if !c.met {
+		c.met, c.rules = true, t.rules
+	}
+	c.mixed = c.mixed || t.owner != nil || t.rules != c.rules
+	c.patience = max(c.patience, patience)
 }
 
 // force asks past the store, at most once in claimsEvery: whoever comes within that time gets what it brought. A flight
 // that was under way before is no answer, so that it is waited for and followed by another.
-func (c *cache) force(ctx context.Context, e *entry, key string, w ask, a acquirer, now time.Time, valid, cooling bool) plan {
-	last := &e.challenged
-	if w.claims == "" {
-		last = &e.refreshed
-	}
-	if f := last.flight; f != nil && now.Sub(last.at) < claimsEvery {
-		switch {
-		case e.flight == f:
+func (c *cache) force(e *entry, l *lane, key string, w ask, a acquirer, now time.Time, valid bool) plan {
+	claims := w.claims != ""
+	for _, other := range e.lanes {
+		last := other.forcing(claims)
+		if !last.recent(now) {
+			continue
+		}
+		switch f := last.flight; {
+		case other.flight == f && other == l:
 			return plan{flight: f}
 		case valid && e.granted > last.on: // it, or a later flight, brought what is held
 			token := e.held.Load().token
 			return plan{result: result{token, token.Token != last.before}}
-		case f.err != nil:
+		case f.err != nil && (other == l || saidByHost(f.err)):
 			return plan{flight: f}
 		}
 	}
-	switch {
-	case e.flight != nil && !e.flight.stuck(now):
-		return plan{flight: e.flight, again: true}
-	case cooling:
-		return plan{err: e.err}
-	case c.crowded():
+	if f := l.flying(now); f != nil {
+		return plan{flight: f, again: true}
+	}
+	if err := e.refusal(l, now); err != nil {
+		return plan{err: err}
+	}
+	if c.crowded() {
 		return plan{err: crowdError(c.aloft)}
 	}
-	*last = forcing{flight: c.join(ctx, e, key, w, a, now), at: now, on: e.granted}
+	f, start := c.launch(e, key, w, a, false, now, now)
+	last := f.lane.forcing(claims)
+	*last = forcing{flight: f, at: now, on: e.granted}
 	if h := e.held.Load(); h != nil {
 		last.before = h.token.Token
 	}
-	return plan{flight: last.flight}
+	return plan{flight: f, start: start}
 }
 
 // doubt makes the next use of a held token that a resource has refused wait for another, for a moment: the token itself is
@@ -274,30 +310,4 @@ func (c *cache) entry(key string) *entry {
 	}
 	c.store.Delete(key) // if it is there it has expired, and replacing it would not tell OnEvicted
 	return &entry{}
-}
-
-// makeRoom drops the entries that are nearest to their end when the store is full. Those with a flight stay.
-func (c *cache) makeRoom() {
-	if c.store.ItemCount() < c.limit {
-		return
-	}
-	c.store.DeleteExpired()
-	excess := c.store.ItemCount() - c.limit
-	if excess < 0 {
-		return
-	}
-	type end struct {
-		key string
-		at  int64
-	}
-	var ends []end
-	for key, item := range c.store.Items() {
-		if item.Expiration > 0 {
-			ends = append(ends, end{key, item.Expiration})
-		}
-	}
-	slices.SortFunc(ends, func(a, b end) int { return cmp.Compare(a.at, b.at) })
-	for _, e := range ends[:min(len(ends), excess+max(c.limit/evictShare, 1))] {
-		c.store.Delete(e.key)
-	}
 }

@@ -245,7 +245,7 @@ func (w *world) state(resource string) (*flight, *held) {
 		return nil, nil
 	}
 	e := item.(*entry)
-	return e.flight, e.held.Load()
+	return flightOf(e), e.held.Load()
 }
 
 // options are how all callers ask, so that a resource has one token.

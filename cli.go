@@ -142,6 +142,22 @@ func (s *cli) choose(options policy.TokenRequestOptions) (variant, error) {
 		options.TenantID, s.options, s.home, s.options)
 }
 
+// terms implements acquirer. A run isn't repeated.
+func (s *cli) terms() terms {
+	if s.timeout > 0 {
+		return terms{rules: s.timeout.String()}
+	}
+	return terms{}
+}
+
+// patience implements acquirer.
+func (s *cli) patience() time.Duration { return cmp.Or(s.timeout, toolBudget) }
+
+// begin implements acquirer. A tool gets nothing of the caller's context.
+func (s *cli) begin(context.Context) (context.Context, func(error)) {
+	return context.Background(), func(error) {}
+}
+
 // budget implements acquirer: the waiting for others, the run, and its end.
 func (s *cli) budget(ctx context.Context) time.Duration {
 	if s.timeout > 0 {
@@ -274,6 +290,7 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, 
 		return
 	case errors.Is(err, context.DeadlineExceeded):
 		e.what, e.transient = fmt.Sprintf("%s did not answer within %v and was ended", s.program, round(limit)), true
+		e.waited = limit
 		a.claims = "" // the caller's business
 		e.hint = "does " + s.line(a) + " work in a terminal? If it only takes longer, set ProcessTimeout"
 		return

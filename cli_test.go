@@ -739,7 +739,7 @@ func TestToolsTally(t *testing.T) {
 		case *AzureDeveloperCLICredential:
 			k = &c.keeper
 		}
-		got, _ := k.tokens.status(k.view.identity, true)
+		got, _ := k.tokens.status(k.view.identity, true, k.acquirer)
 		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 || got[0].Failures != 0 {
 			t.Errorf("got %+v, want one request", got)
 		}
@@ -747,7 +747,7 @@ func TestToolsTally(t *testing.T) {
 		tool.answer = func(int) ([]byte, error) { return nil, errNotOnPath }
 		mustFail(t, cred)
 		synctest.Wait()
-		if got, _ = k.tokens.status(k.view.identity, true); len(got) != 1 || got[0].Requests == 0 || got[0].Failures != 1 || !strings.Contains(got[0].LastError, "not installed") || !got[0].LastErrorOn.Equal(time.Now()) {
+		if got, _ = k.tokens.status(k.view.identity, true, k.acquirer); len(got) != 1 || got[0].Requests == 0 || got[0].Failures != 1 || !strings.Contains(got[0].LastError, "not installed") || !got[0].LastErrorOn.Equal(time.Now()) {
 			t.Errorf("got %+v, want a failure now", got)
 		}
 	})

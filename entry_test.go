@@ -42,7 +42,7 @@ func TestCoolDownIsMonotonic(t *testing.T) {
 	cred := onIMDS(t, always(400, imdsError))
 	_, _ = mustFail(t, cred)
 	for _, item := range cred.tokens.store.Items() {
-		if cooling := item.Object.(*entry).cooling; !strings.Contains(cooling.String(), "m=") {
+		if cooling := item.Object.(*entry).cooledUntil(); !strings.Contains(cooling.String(), "m=") {
 			t.Errorf("cooling is %v, without a monotonic reading", cooling)
 		}
 	}
@@ -68,7 +68,7 @@ func TestSuccessResetsTheCoolDown(t *testing.T) {
 		mustToken(t, cred)
 		synctest.Wait()
 		for _, item := range cred.tokens.store.Items() {
-			if n := item.Object.(*entry).failures; n != 0 {
+			if n := failuresOf(item.Object.(*entry)); n != 0 {
 				t.Errorf("%d failures are remembered after a success", n)
 			}
 		}

@@ -62,6 +62,7 @@ type AuthenticationError struct {
 	hint       string        // what to check
 	transient  bool          // worth asking again: Ready waits
 	retryAfter time.Duration // the host's wish, 0 if none
+	waited     time.Duration // how long the last try was let wait, where that ended it; 0 elsewhere
 	body       string        // RawResponse's body
 
 	soFar *AuthenticationError // of a caller who gave up: what the host answered before, nil for nothing. It doesn't change

@@ -19,7 +19,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -525,21 +524,6 @@ func TestCertificateAdvice(t *testing.T) {
 			}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
 			wantErrorText(t, e, tt.want, "HTTPS_PROXY")
 		}
-	})
-}
-
-// TestPanicOfATracer: before the request is made, too, a panic in the user's code is an error of the waiters.
-func TestPanicOfATracer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		cred := onIMDS(t, always(200, "{}"), func(o *CredentialOptions) {
-			o.TracingProvider = tracing.NewProvider(func(string, string) tracing.Tracer {
-				return tracing.NewTracer(func(context.Context, string, *tracing.SpanOptions) (context.Context, tracing.Span) {
-					panic("no spans today")
-				}, nil)
-			}, nil)
-		})
-		e, _ := mustFail(t, cred)
-		wantErrorText(t, e, "panicked: no spans today")
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 // flight is one request for one key, with all who wait for it. It belongs to none of them.
 type flight struct {
+	lane    *lane
 	started time.Time
 	budget  time.Duration // of the credential that started it
 	forced  bool          // past the store
@@ -45,22 +46,22 @@ func (t *tally) lastTry() error {
 	return nil
 }
 
-// join returns the key's flight, and starts it if there is none.
-func (c *cache) join(ctx context.Context, e *entry, key string, w ask, a acquirer, now time.Time) *flight {
-	if e.flight != nil && e.flight.stuck(now) {
-		e.flight = nil // if it ever returns, settle takes what it brings
-	}
-	if e.flight == nil {
-		if !e.stored {
-			c.makeRoom()
+// launch puts a flight that is to begin then on the caller's lane, which has none that is worth waiting for. start is to be called
+// without mu: it takes what the flight needs of the caller's context, or nothing, if nobody waits for it.
+func (c *cache) launch(e *entry, key string, w ask, a acquirer, background bool, began, now time.Time) (f *flight, start func(context.Context)) {
+	l := e.ownLane(a.terms(), now)
+	f = &flight{lane: l, started: began, budget: w.budget, forced: w.forced(), once: w.once, done: make(chan struct{})}
+	l.flight = f // one before it that is stuck, if it ever returns, brings what it brings: see settle
+	c.aloft++
+	c.keep(key, e, withFlight)
+	return f, func(ctx context.Context) {
+		if background {
+			go c.fly(context.Background(), nil, e, key, w, a, f)
+			return
 		}
-		c.aloft++
-		w.budget = a.budget(ctx)
-		e.flight, e.stored = &flight{started: now, budget: w.budget, forced: w.forced(), once: w.once, done: make(chan struct{})}, true
-		c.store.Set(key, e, withFlight)
-		go c.fly(context.WithoutCancel(ctx), e, key, w, a, e.flight)
+		ctx, end := a.begin(ctx)
+		go c.fly(ctx, end, e, key, w, a, f)
 	}
-	return e.flight
 }
 
 // crowded reports whether so many flights are under way that no other may start.
@@ -72,11 +73,13 @@ var errAborted = errors.New("the request for a token was aborted by the Transpor
 
 // panicError is the error of waiters after a panic.
 func panicError(p any, secrets ...string) error {
-	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + oneLine(redact(fmt.Sprint(p), secrets...)), cause: errAborted}
+	said := "something that can't be printed"
+	shielded(func() { said = oneLine(redact(fmt.Sprint(p), secrets...)) }) // its own methods may do anything
+	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said, cause: errAborted}
 }
 
-// fly runs one flight to its end.
-func (c *cache) fly(ctx context.Context, e *entry, key string, w ask, a acquirer, f *flight) {
+// fly runs one flight to its end. end ends the span of the caller that started it; nil if nobody waits.
+func (c *cache) fly(ctx context.Context, end func(error), e *entry, key string, w ask, a acquirer, f *flight) {
 	var g grant
 	var err error = &AuthenticationError{what: errAborted.Error(), cause: errAborted}
 	defer func() {
@@ -84,14 +87,23 @@ func (c *cache) fly(ctx context.Context, e *entry, key string, w ask, a acquirer
 			err = panicError(p)
 		}
 		complete(err, a, w.resource)
+		if end != nil {
+			end(err)
+		}
 		c.mu.Lock()
 		outcome := c.settle(e, key, f, g, err, time.Now())
 		c.mu.Unlock()
-		close(f.done) // before logging: a handler may be slow, or want a lock that the caller holds
+		// After that: a handler may be slow, or want a lock that the caller holds.
 		outcome.challenged, outcome.refreshed, outcome.heeded = w.claims != "", w.anew, a.heedsClaims()
 		outcome.log(a.logger(), w.resource)
 	}()
+	if wait := time.Until(f.started); wait > 0 {
+		time.Sleep(wait)
+	}
 	growStack()
+	if end == nil {
+		ctx, end = a.begin(ctx)
+	}
 	g, err = a.acquire(ctx, w, &f.tally)
 }
 
@@ -109,8 +121,8 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	c.aloft--
 	e.requests += f.tally.requests.Load()
 	e.throttled += f.tally.throttled.Load()
-	if e.flight == f {
-		e.flight = nil
+	if f.lane.flight == f {
+		f.lane.flight = nil
 	}
 	before := e.held.Load()
 	valid := before
@@ -124,28 +136,29 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	var keep time.Duration
 	if err != nil {
 		f.err = err
-		wait := coolDown(err, e.failures, valid, f, now)
-		o.blip = f.once && e.failures == 0
-		e.failures++
+		p, all := e.fail(f, err, valid, c, now)
+		o.blip = f.once && p.failures == 1
+		o.next = p.until
 		e.failed++
-		e.err, e.cooling, e.light = err, now.Add(wait), f.once && wantedWait(err) == 0
 		e.lastErr, e.lastErrAt = err.Error(), now
-		o.next = e.cooling
-		keep = wait + keepFailed
 		if valid != nil {
-			after := before.until(e.cooling)
+			next := now // the next caller may have other terms
+			if all {
+				next = p.until
+			}
+			after := before.until(next)
 			if now.Before(before.token.RefreshOn) && !before.doubted() { // a failed challenge is no reason to renew earlier
 				after.due, after.again = before.token.RefreshOn, nil
 			}
 			e.held.Store(after)
 			o.expires = before.token.ExpiresOn
 		}
+		keep = e.cooledUntil().Sub(now) + keepFailed
 		if before != nil {
 			keep = max(keep, keepUntil(before, now))
 		}
 	} else {
-		e.failures, e.err, e.cooling, e.light = 0, nil, time.Time{}, false
-		e.granted++
+		e.succeed(f.started, now)
 		if valid != nil && !valid.doubted() && !f.forced && g.expiresOn.Before(before.token.ExpiresOn) {
 			g.token, g.expiresOn, g.refreshIn, g.ofUser = before.token.Token, before.token.ExpiresOn, 0, before.ofUser // the one that lasts longer stays
 		}
@@ -157,12 +170,46 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		o.expires, o.next = h.token.ExpiresOn, h.token.RefreshOn
 		keep = keepUntil(h, now)
 	}
-	if e.flight == nil {
-		c.store.Set(key, e, keep)
+	if e.tidy(now); e.aloft() {
+		keep = withFlight
 	}
-	if now.Sub(c.swept) >= sweepEvery {
-		c.swept = now
-		c.store.DeleteExpired()
+	c.keep(key, e, keep)
+	c.tend(key, err == nil, now)
+	close(f.done)
+	if err == nil && e.arrived != nil { // after done: this flight's own callers take what it brought
+		close(e.arrived)
+		e.arrived = nil
 	}
 	return o
+}
+
+// fail notes a failure, and returns the cool-down that follows. all reports whether that is for all who ask for this key.
+func (e *entry) fail(f *flight, err error, valid *held, c *cache, now time.Time) (p *pause, all bool) {
+	p, all = &f.lane.pause, !c.mixed
+	switch {
+	case f.once && wantedWait(err) == 0:
+		p = &e.renewal
+		patience := patienceOf(err)
+		if now.Before(p.until) {
+			patience = max(patience, e.patience)
+		}
+		e.patience = patience
+		all = all || patience >= c.patience
+	case saidByHost(err):
+		p, all = &e.said, true
+	}
+	p.until = now.Add(coolDown(err, p.failures, valid, f, now))
+	p.failures++
+	p.err = err
+	return p, all
+}
+
+// succeed notes that the host has given a token: it is well, whatever was said before.
+func (e *entry) succeed(asked, now time.Time) {
+	e.granted++
+	e.asked, e.lastUsed = asked, now
+	e.said, e.renewal, e.patience = pause{}, pause{}, 0
+	for _, l := range e.lanes {
+		l.pause = pause{}
+	}
 }

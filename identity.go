@@ -125,7 +125,12 @@ func (v variant) key() string { return v.tenant + "\n" + strconv.FormatBool(v.ca
 // CredentialOptions.AdditionallyAllowedTenants.
 //
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one identity and resource share
-// one request; a caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.
+// one request, as far as their credentials have the same Retry; a caller whose ctx ends leaves at once, with an error that
+// errors.Is finds ctx.Err() in.
+//
+// A request outlives its callers. Therefore it sees none of the values in ctx, and no method of ctx is called after GetToken has
+// returned: a Transport or a policy that looks for a value of the caller's in its request's context doesn't find it, and
+// hooks of httptrace aren't called. Only a TracingProvider gets what it asks ctx for when the span begins.
 func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if h := c.hit(&options); h != nil {
 		return h.token, nil

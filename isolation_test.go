@@ -32,8 +32,8 @@ func TestAnothersOptionsDoNotProlongTheWait(t *testing.T) {
 		go func() { _, _ = token(t.Context(), patient) }()
 		synctest.Wait()
 		e, took := mustFail(t, usual)
-		if took > 76*time.Second || !strings.Contains(e.Error(), "no token after 1m16s") || !strings.Contains(e.Error(), "429") || e.Endpoint == "" {
-			t.Errorf("got %v after %v, want an error after 75 s that says what the host answered", e, took)
+		if took > 76*time.Second || !errors.Is(e, ErrThrottled) || took < time.Minute {
+			t.Errorf("got %v after %v, want the error of its own tries after 75 s at most", e, took)
 		}
 		time.Sleep(time.Hour)
 	})
@@ -235,28 +235,6 @@ func TestRenewalNeverShortens(t *testing.T) {
 		}
 		if tk, _ := mustToken(t, cred); tk.Token != "t3" {
 			t.Errorf("got %s after a challenge, want t3", tk.Token)
-		}
-	})
-}
-
-func TestBackgroundRenewalHasNoneOfTheCallersValues(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		type key struct{}
-		var values []any
-		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
-			values = append(values, r.Context().Value(key{}))
-			return respond(200, grantBody("t", time.Hour)), nil
-		}))
-		ctx := context.WithValue(t.Context(), key{}, "the caller's, which may be recycled once GetToken has returned")
-		for range 2 {
-			if _, err := token(ctx, cred); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(40 * time.Minute)
-		}
-		synctest.Wait()
-		if len(values) != 2 || values[0] == nil || values[1] != nil {
-			t.Errorf("values seen: %v, want the caller's in the first, none in the renewal", values)
 		}
 	})
 }

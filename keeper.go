@@ -45,10 +45,14 @@ func (k *keeper) hit(options *policy.TokenRequestOptions) *held {
 	if e == nil {
 		return nil
 	}
-	if h := e.held.Load(); h != nil && h.rests(time.Now()) {
-		return h
+	h := e.held.Load()
+	if h == nil || !h.rests(time.Now()) {
+		return nil
 	}
-	return nil
+	if !e.used.Load() { // a write by each hit would have processors fetch it from one another
+		e.used.Store(true)
+	}
+	return h
 }
 
 // miss is GetToken without a hit.

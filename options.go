@@ -26,9 +26,13 @@ type CredentialOptions struct {
 	//     cache of those with policies.
 	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the defaults. Only one layer
 	//     retries. MaxRetries counts on top of the time budget: 0 means as many as the budget allows, less than zero
-	//     means none.
+	//     means none. Credentials that share a cache share requests and cool-downs with those that have the same Retry;
+	//     a ShouldRetry function is the same as no other. At most 16 different ones at a time are told apart for one token,
+	//     beside the default; those beyond share one request among them.
 	//   - PerCallPolicies run once per acquisition, PerRetryPolicies at each try.
-	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests below it.
+	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests below it. Its
+	//     parent is looked for in the context of the caller whose request it is; a renewal has none. A tracer that panics loses
+	//     a span and nothing else.
 	//   - Logging: IncludeBody is ignored, and neither the host's secret header nor Authorization can be allowed,
 	//     because a log is no place for a token.
 	//   - Cloud: its ActiveDirectoryAuthorityHost is where workload identity asks, before AZURE_AUTHORITY_HOST; elsewhere it
@@ -53,7 +57,8 @@ type CredentialOptions struct {
 	AdditionallyAllowedTenants []string
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
-	// that nobody waits for), without any secret. nil is silent.
+	// that nobody waits for), without any secret. It is called when nobody waits any more, and one that panics loses a line and
+	// nothing else. nil is silent.
 	Logger *slog.Logger
 }
 

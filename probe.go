@@ -20,7 +20,7 @@ func (s *sender) probe(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	ctx = context.WithValue(ownValues{ctx}, tryKey{}, probing{})
+	ctx = context.WithValue(valueless{ctx}, tryKey{}, probing{})
 	req, err := runtime.NewRequest(ctx, http.MethodGet, s.source.endpoint())
 	if err != nil {
 		return

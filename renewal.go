@@ -51,6 +51,9 @@ const (
 
 	// minRenewal keeps a host that repeats its own cached token to its end from being asked ever faster.
 	minRenewal = 30 * time.Second
+	// leastEvery keeps a host whose tokens live for a moment from being asked all the time: a caller who finds that the last
+	// one has ended waits for the rest of this second. It is the window of IMDS's limit, 20 requests, for all resources.
+	leastEvery = time.Second
 	// claimsEvery: azcore, too, asks again at most every 30 s, and no host can do better than repeat itself.
 	claimsEvery = 30 * time.Second
 
@@ -72,9 +75,9 @@ func outlives(h *held, budget time.Duration, now time.Time) bool {
 // whileRenewed is how long a stale token is handed out without a look at the flight that renews it: longer than a flight takes,
 // whose end will say more, but not to the end: one that is stuck in a Transport that ignores its context is replaced halfway, and
 // not sooner, because each of them keeps one of the endpoint's few places.
-func whileRenewed(h *held, f *flight, now time.Time) time.Time {
+func whileRenewed(h *held, budget time.Duration, now time.Time) time.Time {
 	left := h.expiring.Sub(now)
-	return now.Add(min(max(left/2, f.budget+overtime), left))
+	return now.Add(min(max(left/2, budget+overtime), left))
 }
 
 // keepUntil is how long a token stays in the store. The limit keeps a host that dates a token to the year 9999 from

@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptrace"
-	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +21,7 @@ type sender struct {
 	source  source
 	node    *node
 	rules   rules
+	offers  terms
 	log     *slog.Logger
 	options policy.ClientOptions
 
@@ -54,6 +53,7 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 	}
 	s := &sender{source: src, node: n, rules: r, log: shieldedLogger(options.Logger), options: pipelineOptions(options.ClientOptions, transport)}
 	s.options.Transport = placed{s.options.Transport, n}
+	s.offers = termsOf(options.Retry, s)
 	return s, nil
 }
 
@@ -66,6 +66,12 @@ func (s *sender) client() (*azcore.Client, error) {
 	})
 	return s.built, s.buildErr
 }
+
+// terms implements acquirer.
+func (s *sender) terms() terms { return s.offers }
+
+// patience implements acquirer.
+func (s *sender) patience() time.Duration { return s.rules.tryTimeout }
 
 // budget implements acquirer.
 func (s *sender) budget(context.Context) time.Duration { return s.rules.budget }
@@ -90,24 +96,35 @@ func (s *sender) logger() *slog.Logger {
 	return log
 }
 
+// begin implements acquirer. A tracer finds the parent of the acquisition's span in the caller's context, and whatever else it
+// wants to know of that.
+func (s *sender) begin(ctx context.Context) (context.Context, func(error)) {
+	client, err := s.client()
+	if err != nil || !client.Tracer().Enabled() {
+		return context.Background(), func(error) {}
+	}
+	b := borrow(ctx)
+	defer b.giveBack()
+	return runtime.StartSpan(b, "Credential.GetToken", client.Tracer(), nil)
+}
+
 // acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent,
 // which is the longest it blocks: IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise.
 func (s *sender) acquire(ctx context.Context, a ask, counts *tally) (g grant, err error) {
-	ctx, cancel := context.WithTimeout(ownValues{ctx}, s.rules.budget)
+	ctx, cancel := context.WithTimeout(ctx, s.rules.budget)
 	defer cancel()
-	client, err := s.client()
-	if err != nil {
-		return grant{}, err
-	}
-	ctx, end := runtime.StartSpan(ctx, "Credential.GetToken", client.Tracer(), nil)
-	defer func() { end(err) }()
-
 	t := &trial{sender: s, ask: a, endpoint: s.source.endpoint(), start: time.Now(), tally: counts}
 	defer func() {
 		if p := recover(); p != nil { // in the user's Transport or policy: net/http, too, would not let it end the program
 			g, err = grant{}, panicError(p, t.secrets...)
 		}
 	}()
+	client, err := s.client()
+	if err != nil {
+		f := t.failure(err)
+		f.rule(later) // says nothing of the host
+		return grant{}, f.AuthenticationError
+	}
 	first, err := s.source.request(a)
 	if err != nil {
 		return grant{}, t.failure(err).AuthenticationError
@@ -217,7 +234,10 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 			timedOut := tryCtx.Err() != nil && !w.connecting.Load() // slow; otherwise nobody is there
 			f := t.silence(err, timedOut, timeout)
 			if tryCtx.Err() != nil && f.StatusCode == 0 && t.last != nil && (timeout < s.rules.tryTimeout || ctx.Err() != nil) {
-				return nil, t.outOfTime(t.asking() - began)
+				f = t.outOfTime(t.asking() - began)
+			}
+			if tryCtx.Err() != nil {
+				f.waited = timeout
 			}
 			return nil, f
 		case resp == nil:
@@ -276,6 +296,7 @@ func (t *trial) noPlace(deserted bool) *failure {
 	f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v", t.sender.node.limit, t.endpoint, round(time.Since(t.start))))
 	f.settled, f.silent = false, deserted
 	f.rule(again)
+	f.waited = t.sender.rules.tryTimeout
 	return f
 }
 
@@ -332,14 +353,11 @@ func (t *trial) judge(a answer) *failure {
 	return nil
 }
 
-// ownValues hides azcore's context values, and httptrace's, from an acquisition. They belong to the operation of the caller that happened
-// to start it: retry options would multiply the tries, a captured response would hand the token to the caller's
-// variable, and the span state may not be used by two goroutines at once. The caller's httptrace hooks, too, would see the
-// secret header, and run after the caller has left. All other values, such as a parent span, stay.
+// ownValues hides from whom a context is passed on to what belongs to the caller's own operation. All other values stay.
 type ownValues struct{ context.Context }
 
 func (c ownValues) Value(key any) any {
-	if t := reflect.TypeOf(key); t != nil && (strings.HasPrefix(t.PkgPath(), "github.com/Azure/azure-sdk-for-go/sdk/") || t.PkgPath() == "net/http/httptrace") {
+	if foreignKey(key) {
 		return nil
 	}
 	return c.Context.Value(key)

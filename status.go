@@ -47,7 +47,7 @@ func (c *Credential) Status() Status {
 	src := c.sender.source
 	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.endpoint()}
 	var ofUser bool
-	s.Resources, ofUser = c.tokens.status(c.view.identity, c.variants != nil)
+	s.Resources, ofUser = c.tokens.status(c.view.identity, c.variants != nil, c.sender)
 	if id := src.identity(); id != nil {
 		s.Identity = describeID(id)
 	} else if ofUser {
@@ -58,7 +58,7 @@ func (c *Credential) Status() Status {
 
 // status lists the entries of one identity, in order, and says whether one of their tokens is a person's where it should be a
 // managed identity's. With variants, the keys have them before the resource.
-func (c *cache) status(identity string, variants bool) (list []ResourceStatus, ofUser bool) {
+func (c *cache) status(identity string, variants bool, a acquirer) (list []ResourceStatus, ofUser bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -69,7 +69,7 @@ func (c *cache) status(identity string, variants bool) (list []ResourceStatus, o
 			continue
 		}
 		e := item.Object.(*entry)
-		s := e.status(now)
+		s := e.status(a, now)
 		if h := e.held.Load(); h != nil && h.ofUser {
 			ofUser = true
 		}
@@ -89,7 +89,7 @@ func (c *cache) status(identity string, variants bool) (list []ResourceStatus, o
 }
 
 // status is called under cache.mu.
-func (e *entry) status(now time.Time) ResourceStatus {
+func (e *entry) status(a acquirer, now time.Time) ResourceStatus {
 	s := ResourceStatus{
 		LastError: e.lastErr,
 		Requests:  e.requests,
@@ -103,12 +103,16 @@ func (e *entry) status(now time.Time) ResourceStatus {
 	if e.lastErr != "" {
 		s.LastErrorOn = e.lastErrAt.UTC().Round(0) // without the monotonic reading, which means nothing elsewhere
 	}
-	if now.Before(e.cooling) {
-		s.NextTry = e.cooling.UTC().Round(0)
+	if next := e.nextTry(e.lane(a.terms()), a.patience()); now.Before(next) {
+		s.NextTry = next.UTC().Round(0)
 	}
-	if f := e.flight; f != nil {
+	for _, l := range e.lanes {
+		f := l.flight
+		if f == nil {
+			continue
+		}
 		s.InFlight = true
-		if last := f.tally.last.Load(); last != nil {
+		if last := f.tally.last.Load(); last != nil && !last.at.Before(s.LastErrorOn) {
 			s.LastError, s.LastErrorOn = last.err.Error(), last.at.UTC().Round(0)
 		}
 		s.Requests += f.tally.requests.Load()

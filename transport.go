@@ -51,6 +51,7 @@ func isShown(name string) bool {
 // nothing in a log that could be a token.
 func pipelineOptions(o policy.ClientOptions, transport policy.Transporter) policy.ClientOptions {
 	o.APIVersion = ""
+	o.TracingProvider = shieldedTracing(o.TracingProvider)
 	o.Retry = policy.RetryOptions{MaxRetries: -1}
 	o.Logging.IncludeBody = false
 	o.Logging.AllowedHeaders = slices.DeleteFunc(slices.Clone(o.Logging.AllowedHeaders), func(name string) bool {

@@ -76,6 +76,13 @@ func (h badHandler) WithGroup(name string) slog.Handler {
 	return badHandler{h.Handler.WithGroup(name), h.state, h.method}
 }
 
+// badThings are what code of the user's may do instead of returning.
+var badThings = map[string]func(){
+	"panics":              func() { panic("a bug") },
+	"ends its goroutine":  runtime.Goexit,
+	"panics with a panic": func() { panic(panicking{}) },
+}
+
 // TestBadLogHandlers: a handler that panics or ends its goroutine loses the line and nothing else, whoever logs. A panic that
 // got through would end this test's process.
 func TestBadLogHandlers(t *testing.T) {
@@ -95,11 +102,7 @@ func TestBadLogHandlers(t *testing.T) {
 		},
 	} {
 		for _, method := range []string{"Enabled", "Handle", "WithAttrs"} {
-			for how, bad := range map[string]func(){
-				"panics":              func() { panic("the handler's bug") },
-				"ends its goroutine":  runtime.Goexit,
-				"panics with a panic": func() { panic(panicking{}) },
-			} {
+			for how, bad := range badThings {
 				t.Run(name+"/"+method+" "+how, func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						state := &badState{bad: bad}

@@ -10,6 +10,7 @@ var areas = []area{
 	{"Workload identity", workloadMutations},
 	{"The cache, and its flights", cacheMutations},
 	{"Renewal", renewalMutations},
+	{"Code of the user's, and options of others", usercodeMutations},
 	{"Tries, waits and limits", retryMutations},
 	{"What passes, and what doesn't", verdictMutations},
 	{"Options and scopes", optionMutations},

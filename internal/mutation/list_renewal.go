@@ -117,8 +117,8 @@ var renewalMutations = []mutation{
 		name:  "a cool-down ends by the wall clock",
 		harm:  "a clock that is set back stretches it by as much",
 		file:  "flight.go",
-		old:   `err, now.Add(wait)`,
-		new:   `err, now.Add(wait).UTC()`,
+		old:   `p.until = now.Add(coolDown(err, p.failures, valid, f, now))`,
+		new:   `p.until = now.Add(coolDown(err, p.failures, valid, f, now)).UTC()`,
 		tests: "TestCoolDownIsMonotonic",
 	},
 	{
@@ -133,8 +133,8 @@ var renewalMutations = []mutation{
 		name:  "a success doesn't end the cool-downs' growth",
 		harm:  "the next hiccup is followed by the longest of them",
 		file:  "flight.go",
-		old:   `e.failures, e.err, e.cooling, e.light = 0, nil, time.Time{}, false`,
-		new:   `e.err, e.cooling, e.light = nil, time.Time{}, false`,
+		old:   "\t\tl.pause = pause{}\n",
+		new:   "\t\tl.pause.until, l.pause.err = time.Time{}, nil\n",
 		tests: "TestSuccessResetsTheCoolDown",
 	},
 	{
@@ -172,9 +172,9 @@ var renewalMutations = []mutation{
 	{
 		name:  "a failed renewal keeps a forced request waiting",
 		harm:  "a claims challenge in the cool-down of a single try fails without any request",
-		file:  "cache.go",
-		old:   `cooling = cooling && !e.light`,
-		new:   `cooling = cooling || !e.light && false`,
+		file:  "flight.go",
+		old:   `case f.once && wantedWait(err) == 0:`,
+		new:   `case f.once && err == nil:`,
 		tests: "TestFailedRenewalIsNoReasonToRefuse",
 	},
 	{

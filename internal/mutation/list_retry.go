@@ -125,8 +125,8 @@ var retryMutations = []mutation{
 		name:  "an acquisition has no budget",
 		harm:  "callers without a deadline wait for as long as the host is down",
 		file:  "sender.go",
-		old:   `context.WithTimeout(ownValues{ctx}, s.rules.budget)`,
-		new:   `context.WithTimeout(ownValues{ctx}, 100*s.rules.budget)`,
+		old:   `context.WithTimeout(ctx, s.rules.budget)`,
+		new:   `context.WithTimeout(ctx, 100*s.rules.budget)`,
 		tests: "TestBudgetEndsATry",
 	},
 	{
