@@ -33,21 +33,25 @@ func TestNothingValidIsDroppedForAFailure(t *testing.T) {
 		cred.tokens.limit = 100
 		fill(t, cred, "held", 100, func() {})
 		sent := len(ep.Requests())
-		ep.Enqueue(identitytest.Response{Status: 400, For: time.Hour})
+		ep.Enqueue(identitytest.Response{Status: 400, Delay: time.Second}, identitytest.Response{Status: 400, For: time.Hour})
+		slow := policy.TokenRequestOptions{Scopes: []string{"https://slow/.default"}}
+		go func() { _, _ = cred.GetToken(t.Context(), slow) }()
+		synctest.Wait()
 		for i := range 500 {
 			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://new-%d/.default", i)}}); err == nil {
 				t.Fatal("got a token of a host that is down")
 			}
-			if n := cred.tokens.store.ItemCount(); n > 100+10+1 {
-				t.Fatalf("the store holds %d keys, want at most the 100 tokens, 10 failures and 1 more", n)
+			if n := cred.tokens.store.ItemCount(); n > 100+10+2 {
+				t.Fatalf("the store holds %d keys, want at most the 100 tokens, 10 failures and 2 more", n)
 			}
 		}
-		if n := len(ep.Requests()) - sent; n != 500 {
-			t.Errorf("%d requests for 500 new resources", n)
+		if n := len(ep.Requests()) - sent; n != 501 {
+			t.Errorf("%d requests for 501 new resources", n)
 		}
+		_, _ = cred.GetToken(t.Context(), slow) // which joins the flight
 		_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://new-499/.default"}})
-		if n := len(ep.Requests()) - sent; err == nil || n != 500 {
-			t.Errorf("a failure is forgotten beside a full store: %d requests, want the 500", n)
+		if n := len(ep.Requests()) - sent; err == nil || n != 501 {
+			t.Errorf("a flight or a failure is forgotten beside a full store: %d requests, want the 501", n)
 		}
 		sent = len(ep.Requests())
 		if failed := fill(t, cred, "held", 100, func() {}); failed != 0 || len(ep.Requests()) != sent {

@@ -22,9 +22,6 @@ type flight struct {
 	tally   tally
 }
 
-// stuck reports whether it is in a Transport that ignores its context.
-func (f *flight) stuck(now time.Time) bool { return now.Sub(f.started) > f.budget+overtime }
-
 // tally is what an acquisition has done so far.
 type tally struct {
 	requests, throttled atomic.Int64              // requests to the host, and its answers of 429

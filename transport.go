@@ -113,8 +113,8 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	case resp.Body == nil:
 		resp.Body = http.NoBody
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	_ = resp.Body.Close() // everything that is needed has been read
+	refuseUpgrade(resp)
+	body, err := readBody(req.Context(), resp.Body, maxBody)
 	switch {
 	case err != nil:
 		return nil, &bodyError{resp.StatusCode, headerWithout(resp.Header, secrets), fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), errorWithout(err, secrets))}

@@ -5,8 +5,8 @@ var cacheMutations = []mutation{
 		name:  "each caller sends its own request",
 		harm:  "a thousand goroutines of a cold service send a thousand requests, and IMDS throttles them",
 		file:  "cache.go",
-		old:   `p := plan{flight: l.flying(a.budget(), now)}`,
-		new:   `p := plan{flight: l.flying(-overtime, now)}`,
+		old:   "\t\tif p.flight == nil {\n\t\t\tif err := e.refusal",
+		new:   "\t\tif p.flight == nil || !w.once {\n\t\t\tif err := e.refusal",
 		tests: "TestOneRequestPerIdentityAndResource|TestHostThousandCallers",
 	},
 	{
@@ -36,9 +36,9 @@ var cacheMutations = []mutation{
 	{
 		name:  "a flight that hangs is never replaced",
 		harm:  "one hung request in a Transport, and the token is never renewed again",
-		file:  "flight.go",
-		old:   `return now.Sub(f.started) > f.budget+overtime`,
-		new:   `return now.Sub(f.started) > 1000*(f.budget+overtime)`,
+		file:  "lane.go",
+		old:   `now.Sub(l.flight.started) > budget+overtime`,
+		new:   `now.Sub(l.flight.started) > 1000*(budget+overtime)`,
 		tests: "TestTransportThatIgnoresItsContext|TestStaleTokenWithATransportThatIgnoresItsContext",
 	},
 	{
@@ -135,7 +135,7 @@ var cacheMutations = []mutation{
 		file:  "eviction.go",
 		old:   `case item.Expiration <= 0 || key == own:`,
 		new:   `case key == own:`,
-		tests: "TestKeyWithAFlightStays|TestFlightsAreBoundedAndPushNothingOut",
+		tests: "TestNothingValidIsDroppedForAFailure",
 	},
 	{
 		name:  "any number of flights may be under way",
@@ -160,13 +160,5 @@ var cacheMutations = []mutation{
 		old:   "\tc.swept = now\n\tc.store.DeleteExpired()\n",
 		new:   "\tc.swept = now\n",
 		tests: "TestExpiredTokensLeaveTheStore",
-	},
-	{
-		name:  "the log is written before callers have their token",
-		harm:  "a slow handler holds them up, and one that wants a lock of theirs for ever",
-		file:  "flight.go",
-		old:   "\t\tcomplete(err, a, w.resource)\n",
-		new:   "\t\tcomplete(err, a, w.resource)\n\t\toutcome{err: err}.log(a.logger(), w.resource)\n",
-		tests: "TestLogHandlersDoNotHoldCallersUp",
 	},
 }

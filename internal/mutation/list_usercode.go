@@ -77,8 +77,8 @@ var usercodeMutations = []mutation{
 		name:  "what one credential's patience made of a silence holds for all",
 		harm:  "a library with short tries keeps all others from renewing the token",
 		file:  "lane.go",
-		old:   `now.Before(e.renewal.until) && patience <= e.patience {`,
-		new:   `now.Before(e.renewal.until) {`,
+		old:   `|| now.Before(e.renewal.until) && patience <= e.patience`,
+		new:   `|| now.Before(e.renewal.until)`,
 		tests: "TestRenewalsOfOthers",
 	},
 	{
@@ -192,5 +192,21 @@ var usercodeMutations = []mutation{
 		old:   `leastEvery = time.Second`,
 		new:   `leastEvery = time.Millisecond`,
 		tests: "TestMomentaryTokens",
+	},
+	{
+		name:  "a switch of protocols is read",
+		harm:  "five of them, and the endpoint has no place left for the process",
+		file:  "body.go",
+		old:   `if resp.StatusCode == http.StatusSwitchingProtocols {`,
+		new:   `if resp.StatusCode == http.StatusContinue {`,
+		tests: "TestSwitchingProtocols|TestBodiesThatDoNotEnd",
+	},
+	{
+		name:  "a body is read for as long as it likes",
+		harm:  "a Transport whose bodies hang keeps the endpoint's places",
+		file:  "body.go",
+		old:   "\tcase <-ctx.Done():\n\t\tgrace",
+		new:   "\tcase <-context.WithoutCancel(ctx).Done():\n\t\tgrace",
+		tests: "TestBodiesThatDoNotEnd",
 	},
 }
