@@ -48,7 +48,7 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 	type parent struct{}
 	provider := tracing.NewProvider(func(string, string) tracing.Tracer {
 		return tracing.NewTracer(func(ctx context.Context, name string, _ *tracing.SpanOptions) (context.Context, tracing.Span) {
-			_ = ctx.Value(parent{})
+			_, _ = ctx.Value(parent{}), ctx.Value(name) // another one for each request
 			return context.WithValue(ctx, parent{}, name), tracing.Span{}
 		}, nil)
 	}, nil)

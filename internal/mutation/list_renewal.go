@@ -130,14 +130,6 @@ var renewalMutations = []mutation{
 		tests: "TestClockSetBackInACoolDown",
 	},
 	{
-		name:  "a success doesn't end the cool-downs' growth",
-		harm:  "the next hiccup is followed by the longest of them",
-		file:  "flight.go",
-		old:   "\t\tl.pause = pause{}\n",
-		new:   "\t\tl.pause.until, l.pause.err = time.Time{}, nil\n",
-		tests: "TestSuccessResetsTheCoolDown",
-	},
-	{
 		name:  "the cool-down ignores the host's Retry-After",
 		harm:  "a host that asks for a minute's rest is asked again in a second",
 		file:  "renewal.go",
