@@ -43,8 +43,8 @@ var transportMutations = []mutation{
 		name:  "answers may be of any size",
 		harm:  "whoever answers in the host's place fills the memory",
 		file:  "transport.go",
-		old:   `io.LimitReader(resp.Body, maxBody+1)`,
-		new:   `io.LimitReader(resp.Body, 64*maxBody)`,
+		old:   `readBody(req.Context(), resp.Body, maxBody)`,
+		new:   `readBody(req.Context(), resp.Body, 64*maxBody)`,
 		tests: "TestEndlessBody",
 	},
 	{

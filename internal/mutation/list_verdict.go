@@ -93,8 +93,8 @@ var verdictMutations = []mutation{
 		name:  "the end of the time replaces what the host said",
 		harm:  "the error says that there was no answer in 702ms, where each answer was a 404",
 		file:  "sender.go",
-		old:   `return nil, t.outOfTime(t.asking() - began)`,
-		new:   "_ = began\n\t\t\t\treturn nil, f",
+		old:   "\t\t\t\tf = t.outOfTime(t.asking() - began)\n",
+		new:   "\t\t\t\t_ = t.outOfTime(t.asking() - began)\n",
 		tests: "TestHostCutShort",
 	},
 	{
