@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,14 +22,16 @@ var (
 	campaignSeed = flag.Uint64("campaign-seed", 0, "play only the days of one seed in TestCampaign; 0 plays others each time")
 )
 
-// TestCampaign: random days of a host's faults, clock steps, suspensions and replaced secrets, with 50 concurrent callers of one
-// credential. Whatever happens,
+// TestCampaign: random days of a host's faults, clock steps, suspensions, replaced secrets and panicking code of the user's, with
+// 50 concurrent callers of one credential, of a chain with it, and of another credential with its own Retry options that shares
+// the tokens. Whatever happens,
 //
 //   - no caller gets a token that has ended, or another identity's, or another resource's;
 //   - none gets an error while a valid token is held, or waits for more than 2 s then, or at all if it is good for long;
-//   - none waits past its context, or past the budget;
+//   - none waits past its context, or past its own credential's budget;
 //   - the host is left alone for as long as the cool-down, or its own Retry-After, says, also by callers who press;
-//   - within a minute of the host's recovery callers have a token, and one that was due is renewed;
+//   - within a minute of the host's recovery callers have a token, those of another Retry aside, and one that was due is renewed;
+//   - code of the user's that panics costs no more than the request it is in;
 //   - the last good token is held until it ends;
 //   - no goroutine stays.
 //
@@ -46,6 +50,9 @@ func TestCampaign(t *testing.T) {
 		days = 3
 	case days == 0:
 		days = 10
+	}
+	if *campaignDays > 0 { // what a day allocates is gone with it, and collecting it less often saves a third
+		defer debug.SetGCPercent(debug.SetGCPercent(800))
 	}
 	var mu sync.Mutex
 	total := map[string]int{}
@@ -97,8 +104,9 @@ func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 	}{
 		{"IMDS", true, identitytest.NewIMDS, 4}, {"App Service", true, identitytest.NewAppService, 3}, {"Azure Arc", true, identitytest.NewArc, 1},
 		{"Azure ML", true, identitytest.NewAzureML, 1}, {"Cloud Shell", false, identitytest.NewCloudShell, 1}, {"workload identity", false, identitytest.NewWorkloadIdentity, 2},
+		{"Service Fabric", false, identitytest.NewServiceFabric, 2},
 	}
-	n := random.IntN(12)
+	n := random.IntN(14)
 	host := hosts[0]
 	for _, host = range hosts {
 		if n -= host.frequency; n < 0 {
@@ -113,6 +121,9 @@ func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 	}
 	if host.name == "workload identity" {
 		w.base, w.hostCache = "https://localhost:4141", false
+	}
+	if host.name == "Service Fabric" {
+		w.base, w.hostCache, w.viaPolicy = "https://localhost:4141", false, true
 	}
 	w.fake = host.new(options)
 	w.env = &variables{values: variablesAt(w.fake, w.base)}
@@ -130,11 +141,18 @@ func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 	if low < 24*time.Hour { // an outage that nothing bridges is always the same
 		w.longest = 30 * time.Minute
 	}
-	w.cred = credentialAt(t, w.env.environment(), w, func(o *CredentialOptions) {
+	w.fragile = random.IntN(2) == 0
+	adjust := func(o *CredentialOptions) {
 		if w.selects {
 			o.ID = ClientID(guid)
 		}
-	})
+		if w.fragile {
+			o.Logger = slog.New(&fragileHandler{})
+			o.TracingProvider = fragileTracing()
+		}
+	}
+	w.cred = w.credential(t, "", adjust)
+	w.askers = w.people(t, adjust)
 	return w
 }
 
@@ -254,7 +272,11 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 	}
 	close(over)
 	group.Wait()
-	time.Sleep(3 * time.Minute) // for a renewal that is under way; a goroutine that is left then fails the test
+	longest := time.Duration(0)
+	for _, by := range w.askers {
+		longest = max(longest, by.budget)
+	}
+	time.Sleep(longest + time.Minute) // for what is under way; a goroutine that is left then fails the test
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, problem := range w.problems {
@@ -302,19 +324,19 @@ func (c caller) call(resource string) {
 		defer time.AfterFunc(limit, cancel).Stop()
 	}
 	defer cancel()
-	options := c.options(resource)
-	switch c.random.IntN(40) {
-	case 0:
+	options, by := c.options(resource), c.askers[c.random.IntN(len(c.askers))]
+	switch n := c.random.IntN(40); {
+	case n == 0:
 		_ = c.cred.Status()
-	case 1:
+	case n == 1:
 		options.Claims = `{"access_token":{"nbf":{"essential":true}}}`
-		c.judge(resource, ctx, "GetToken with claims", limit, true, func() (azcore.AccessToken, error) { return c.cred.GetToken(ctx, options) })
-	case 2:
-		c.judge(resource, ctx, "Refresh", limit, true, func() (azcore.AccessToken, error) {
-			tk, _, err := c.cred.Refresh(ctx, options.Scopes[0])
+		c.judge(resource, ctx, by, "GetToken with claims", limit, true, func() (azcore.AccessToken, error) { return by.get(ctx, options) })
+	case n == 2 && by.refresh != nil:
+		c.judge(resource, ctx, by, "Refresh", limit, true, func() (azcore.AccessToken, error) {
+			tk, _, err := by.refresh(ctx, options.Scopes[0])
 			return tk, err
 		})
-	case 3:
+	case n == 3:
 		if limit == 0 {
 			limit = 5 * time.Minute
 			var stop context.CancelFunc
@@ -322,17 +344,18 @@ func (c caller) call(resource string) {
 			defer stop()
 		}
 		began := time.Now()
-		err := c.cred.Ready(ctx, options.Scopes...)
+		err := by.ready(ctx, options.Scopes...)
 		if took := time.Since(began); took > limit {
-			c.fail("Ready took %v with a context of %v: %v", took, limit, err)
+			c.fail("Ready of %s took %v with a context of %v: %v", by.name, took, limit, err)
 		}
 	default:
-		c.judge(resource, ctx, "GetToken", limit, false, func() (azcore.AccessToken, error) { return c.cred.GetToken(ctx, options) })
+		c.judge(resource, ctx, by, "GetToken", limit, false, func() (azcore.AccessToken, error) { return by.get(ctx, options) })
 	}
 }
 
 // judge makes a call and checks what it brings against the books.
-func (c caller) judge(resource string, ctx context.Context, kind string, limit time.Duration, forced bool, get func() (azcore.AccessToken, error)) {
+func (c caller) judge(resource string, ctx context.Context, by asker, kind string, limit time.Duration, forced bool, get func() (azcore.AccessToken, error)) {
+	kind += " of " + by.name
 	before := c.now(resource)
 	if _, h := c.state(resource); !before.ends.IsZero() && before.ends.After(before.at) && (h == nil || !h.token.ExpiresOn.After(before.at)) {
 		c.fail("the last good token of %s has %v to live, and isn't held any more", resource, before.ends.Sub(before.at))
@@ -351,7 +374,7 @@ func (c caller) judge(resource string, ctx context.Context, kind string, limit t
 
 	switch {
 	case err == nil && g == nil:
-		c.fail("%s brought a token that was never granted", kind)
+		c.fail("%s brought a token that was never granted: %q", kind, tk.Token)
 	case err == nil && g.foreign:
 		c.fail("%s brought another identity's token", kind)
 	case err == nil && g.resource != resource:
@@ -366,10 +389,10 @@ func (c caller) judge(resource string, ctx context.Context, kind string, limit t
 	if limit > 0 && took > limit {
 		c.fail("%s took %v with a context of %v: %v", kind, took, limit, err)
 	}
-	if budget := c.cred.sender.budget(context.Background()) + overtime; took > budget {
+	if budget := by.budget + overtime; took > budget {
 		c.fail("%s took %v, the budget is %v: %v", kind, took, budget, err)
 	}
-	if !jumped && ctx.Err() == nil && err != nil && !after.well.IsZero() && before.at.Sub(after.well) > time.Minute {
+	if by.usual && !jumped && ctx.Err() == nil && err != nil && !after.well.IsZero() && before.at.Sub(after.well) > time.Minute {
 		c.fail("%s failed although the host has been well for %v: %v", kind, before.at.Sub(after.well), err)
 	}
 	if forced || jumped || before.ends.IsZero() || !before.ends.After(after.at) {
@@ -398,8 +421,9 @@ func (c caller) watchRecovery(resource string, pause func(time.Duration) bool) {
 		if now.at.Sub(now.well) > time.Minute && now.at.Sub(began.at) > time.Minute {
 			break
 		}
-		c.judge(resource, context.Background(), "GetToken", 0, false, func() (azcore.AccessToken, error) {
-			return c.cred.GetToken(context.Background(), c.options(resource))
+		by := c.askers[0]
+		c.judge(resource, context.Background(), by, "GetToken", 0, false, func() (azcore.AccessToken, error) {
+			return by.get(context.Background(), c.options(resource))
 		})
 		if !pause(time.Second) {
 			return
