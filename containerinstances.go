@@ -12,26 +12,28 @@ import (
 // containers there use IMDS.
 const HostContainerInstances Host = "containerinstances"
 
-// detectContainerInstances: the variables are Service Fabric's, whose endpoint is always https, as
-// its certificate is all that tells it from another program. Plain http is how a Windows
-// container's looks.
+// detectContainerInstances: the variables are those of Service Fabric, whose endpoint is always
+// https, because its certificate is all that tells it from another program. The endpoint of a
+// Windows container is plain http.
 //
 // https://github.com/Azure/azure-sdk-for-net/issues/45547
 func detectContainerInstances(env environment) (endpoint, reason string, ok bool) {
 	endpoint = env.getenv(envEndpoint)
 	u, err := url.Parse(endpoint)
 	ok = err == nil && u.Scheme == "http" && env.has(envEndpoint, envHeader, envThumbprint)
-	return endpoint, envEndpoint + " is plain http, and " + envHeader + " and " + envThumbprint + " are set", ok
+	reason = envEndpoint + " is plain http, and " + envHeader + " and " + envThumbprint + " are set"
+	return endpoint, reason, ok
 }
 
-// containerInstances is the token service of a Windows container group. It answers as Service
-// Fabric's does, from which it seems to be made, without TLS and with a selector.
+// containerInstances is the token service of a Windows container group. It seems to be made from
+// Service Fabric's: it answers in the same way, but without TLS, and it has a selector.
 //
 // https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity#managed-identity-on-windows-containers
 type containerInstances struct{ named }
 
 func newContainerInstances(env environment, options *CredentialOptions) (source, error) {
-	if err := onlySelects(HostContainerInstances, options.ID, "give the identity's principal ID, as an ObjectID", ObjectID("")); err != nil {
+	const by = "give the identity's principal ID, as an ObjectID"
+	if err := onlySelects(HostContainerInstances, options.ID, by, ObjectID("")); err != nil {
 		return nil, err
 	}
 	s := &containerInstances{named{is: HostContainerInstances, env: env, id: options.ID}}
@@ -45,11 +47,16 @@ func (s *containerInstances) request(a ask) (request, error) {
 	if err != nil {
 		return request{}, err
 	}
-	if version := endpoint.Query().Get("api-version"); strings.ContainsFunc(version, notInVersion) { // it is shown, as no secret
-		return request{}, errors.New("identity: " + envEndpoint + ": its api-version is none: want a URL such as " + example)
+	// The api-version is the one part of a query that errors show, so nothing else may stand there.
+	version := endpoint.Query().Get("api-version")
+	if strings.ContainsFunc(version, notInVersion) {
+		return request{}, errors.New("identity: " + envEndpoint +
+			": its api-version has characters that no version has: want a URL such as " + example)
 	}
 	if endpoint.Scheme != "https" && !isNearby(endpoint.Hostname()) {
-		return request{}, errors.New("identity: " + envEndpoint + ": is plain http, and neither a private address nor this machine: the secret of " + envHeader + " is not sent there: want a URL such as " + example)
+		return request{}, errors.New("identity: " + envEndpoint +
+			": is plain http, and neither a private address nor this machine: the secret of " +
+			envHeader + " is not sent there: want a URL such as " + example)
 	}
 	selector, value := selector(s.id, "", "principalId", "")
 	return request{
@@ -67,24 +74,27 @@ func notInVersion(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && r != '.' && r != '-'
 }
 
-// sharedSpace is RFC 6598's, which Azure's own networks use as other private ones.
+// sharedSpace is RFC 6598's. Azure's own networks use it as they use other private addresses.
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
-// isNearby reports whether a host can be on no other network than this machine's own. Of names only
-// localhost is.
+// isNearby reports whether a host is this machine or has an address that no network routes to the
+// internet. Of names only localhost counts: what another one stands for isn't known before it is
+// resolved.
 func isNearby(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	ip = ip.Unmap()
-	return err == nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip))
+	return err == nil &&
+		(ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip))
 }
 
 // notAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service
 // Fabric's code for an identity that it doesn't know has the same status.
 func (s *containerInstances) notAssigned(status int, f fault) bool {
-	return status == http.StatusNotFound && (f.code == "DefaultIdentityNotDefined" || f.code == "ManagedIdentityNotFound")
+	return status == http.StatusNotFound &&
+		(f.code == "DefaultIdentityNotDefined" || f.code == "ManagedIdentityNotFound")
 }
 
 func (s *containerInstances) hint(_ ask, status int, f fault) string {
@@ -92,9 +102,11 @@ func (s *containerInstances) hint(_ ask, status int, f fault) string {
 	case status == noAnswer:
 		return s.silentHint(envEndpoint) + " Windows containers in a virtual network can't reach it"
 	case s.notAssigned(status, f) && s.id != nil:
-		return "is " + describeID(s.id) + " the principal ID of an identity that is assigned to this container group?"
+		return "is " + describeID(s.id) +
+			" the principal ID of an identity that is assigned to this container group?"
 	case s.notAssigned(status, f):
-		return "has this container group a system-assigned identity? Set CredentialOptions.ID to the ObjectID of a user-assigned one"
+		return "has this container group a system-assigned identity? " +
+			"Set CredentialOptions.ID to the ObjectID of a user-assigned one"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return "the endpoint refused " + envHeader + ": was the variable changed?"
 	}

@@ -87,7 +87,7 @@ func TestContainerInstancesEndpoints(t *testing.T) {
 		{"a name like localhost", "http://localhost.example/t", "IDENTITY_ENDPOINT: is plain http"},
 		{"a number", "http://167772162/t", "IDENTITY_ENDPOINT: is plain http"},
 		{"unspecified", "http://0.0.0.0/t", "IDENTITY_ENDPOINT: is plain http"},
-		{"a second query", groupEndpoint + "?code=pa55word", "IDENTITY_ENDPOINT: its api-version is none"},
+		{"a second query", groupEndpoint + "?code=pa55word", "IDENTITY_ENDPOINT: its api-version has characters that no version has"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -23,9 +23,10 @@ var azureMLSelectors = map[string]property{"clientid": byClientID}
 // means the default identity, whose client ID is in DEFAULT_IDENTITY_CLIENT_ID: the system-assigned
 // one or, if there is none, the first.
 //
-// How the real endpoint refuses isn't known. The statuses, and the bodies {"error": {"code",
-// "message"}}, are a guess: 401 for a wrong secret, 400 for everything else that is wrong with a
-// query.
+// How the real endpoint refuses is documented nowhere. The statuses, and the bodies {"error":
+// {"code", "message"}}, are a guess: 401 for a wrong secret, 400 for everything else that is wrong
+// with a query. Reports of it have plain text, "InternalError - :{…" or "SSO failure…", and the
+// token of a signed-in user where no identity is selected: for these, enqueue the whole answer.
 //
 // A client learns the address and the secret from the environment, so set it from [Endpoint.Env],
 // also when the Endpoint is its transport; [Endpoint.Start] does that by itself.

@@ -397,9 +397,15 @@ func TestUnknownResources(t *testing.T) {
 		t.Run(host.name, func(t *testing.T) {
 			t.Parallel()
 			e := host.new(&Options{Dir: t.TempDir()})
-			for _, resource := range []string{
-				"nonsense", "vault.azure.net", vault + "/.default", vault + "/.DEFAULT", "https://", "api:", "/subscriptions/x", "0949bc77-831b-4ab2-bad5-28598868c45", "%",
-			} {
+			unknown := []string{
+				"nonsense", "vault.azure.net", "vault.azure.net:443", "localhost:8080", vault + "/.default",
+				vault + "/.DEFAULT", vault + "/.default/", vault + "//.default", "https://", "https:vault.azure.net",
+				"api:", "/subscriptions/x", "0949bc77-831b-4ab2-bad5-28598868c45", "%",
+			}
+			if host.name != "WorkloadIdentity" { // which has refused two scopes before
+				unknown = append(unknown, vault+" "+vault, vault+"/ ", " "+vault, vault+"/\n")
+			}
+			for _, resource := range unknown {
 				got := host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e)))
 				if want := refused[host.name]; got.Status != want.status || !strings.Contains(got.Body, want.text) || strings.Contains(got.Body, "access_token") {
 					t.Errorf("%s: got %d %s, want %d with %s", resource, got.Status, got.Body, want.status, want.text)

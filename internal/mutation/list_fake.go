@@ -94,8 +94,8 @@ var fakeMutations = []mutation{
 		name:  "a fake takes everything for a resource",
 		harm:  "a service that asks for a scope in a resource's place passes its tests, and gets no token on Azure",
 		file:  "identitytest/resource.go",
-		old:   `!strings.HasSuffix(strings.ToLower(resource), defaultScope)`,
-		new:   `true`,
+		old:   `case strings.HasSuffix(strings.ToLower(strings.TrimRight(resource, "/")), defaultScope):`,
+		new:   `case false:`,
 		tests: "TestUnknownResources",
 	},
 	{
