@@ -318,7 +318,7 @@ func TestForeignKeys(t *testing.T) {
 	}
 	ctx := context.WithValue(t.Context(), own{}, "own")
 	b := borrow(ctx)
-	if (ownValues{ctx}).Value(own{}) != "own" || b.Value(own{}) != "own" {
+	if b.Value(own{}) != "own" {
 		t.Error("the caller's own value is hidden")
 	}
 	type later struct{}

@@ -280,7 +280,7 @@ func (c *Chain) lookBack(r *route, i int, options policy.TokenRequestOptions, to
 	now := time.Now()
 	due := func() bool { return int64(now.Sub(c.made)) >= r.next.Load() }
 	if due() && r.looking.CompareAndSwap(false, true) {
-		if !due() || c.state.looks.Add(1) > maxLooks && c.state.looks.Add(-1) >= 0 { // another look has just ended, or too many are under way
+		if !due() || !c.mayLook() { // another look has just ended, or too many are under way
 			r.looking.Store(false)
 			return askedAgain(token, now)
 		}
@@ -301,6 +301,15 @@ func askedAgain(token azcore.AccessToken, now time.Time) azcore.AccessToken {
 // maxLooks bounds the looks at once of all routes: each is a goroutine, and its source may ignore its ctx for good. Ten that
 // take a second each look after 600 scopes a minute.
 const maxLooks = 10
+
+// mayLook takes one of the looks at once, if any is left. look gives it back.
+func (c *Chain) mayLook() bool {
+	if c.state.looks.Add(1) > maxLooks {
+		c.state.looks.Add(-1)
+		return false
+	}
+	return true
+}
 
 // look asks the sources before the one in use, for a minute at most and without a caller's values. There is one look at a
 // time for a route.

@@ -31,8 +31,9 @@ type DefaultCredentialOptions struct {
 	// TenantID is set. "*" allows any.
 	AdditionallyAllowedTenants []string
 
-	// ProcessTimeout is how long a run of az or azd may take, see [AzureCLICredentialOptions]. On Azure it has no meaning. The
-	// whole of GetToken takes 3 minutes at most.
+	// ProcessTimeout is how long a run of az or azd may take, see [AzureCLICredentialOptions]. On
+	// Azure it has no meaning. While no source is in use, GetToken waits 3 minutes at most for all of
+	// them together, see [Chain.GetToken]; the run itself goes on.
 	ProcessTimeout time.Duration
 
 	// Logger receives which source is in use and why (Info), and what the sources log, without any secret. nil is silent.

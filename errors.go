@@ -19,8 +19,8 @@ import (
 var (
 	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop, another cloud, or
 	// a proxy or gateway in its place; or, of a developer's tool, that it isn't installed or nobody is logged in. Trying
-	// another kind of credential makes sense, which is what a [Chain] does. An endpoint that a variable names and that doesn't
-	// answer is another error: it should be there.
+	// another kind of credential makes sense, which is what a [Chain] does. Silence of an endpoint that a variable names,
+	// or of IMDS on a machine with the chassis asset tag of an Azure VM, is another error: it should be there.
 	ErrUnavailable = errors.New("no managed identity endpoint answers here")
 
 	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to it.

@@ -35,8 +35,8 @@ func detectIMDS(env environment) (string, string, bool) {
 	return endpoint, reason, true
 }
 
-// expectsIMDS says why an IMDS, or another host of Azure's, should be here, so that nobody there is a fault and no other place; "" if
-// nothing does. That the machine of a pipeline is one of Azure's says nothing of an identity.
+// expectsIMDS says why an IMDS, or another host of Azure's, should be here. Its silence is then a fault. Otherwise, with "", silence
+// means that this isn't Azure. That the machine of a pipeline is one of Azure's says nothing of an identity.
 func expectsIMDS(env environment) string {
 	machine := env.pipeline() == "" && (env.onAzureVM() || arcUnseen(env) != "")
 	if !machine && !env.has(envAuthority) && halfOfAHost(env) == "" {
@@ -136,7 +136,7 @@ func (s *imds) recognises(a answer) bool {
 	return isOAuth(a.body) || a.raw != nil && s.saysAzure(a)
 }
 
-// saysAzure recognises what is said without JSON and without IMDS's name, at IMDS's address: by nobody but Azure as far as is known.
+// saysAzure recognises what only Azure is known to say at IMDS's address, although it is no JSON and doesn't have IMDS's name.
 // The body must have been read.
 //
 //   - 410, and no page with it: IMDS is being updated.

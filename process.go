@@ -82,8 +82,8 @@ const (
 // runProcess is the runner of real programs. It uses no shell where the system can do without, no working directory in which
 // somebody else could have put a program or a library, no input, and no terminal.
 func runProcess(ctx context.Context, c command) ([]byte, error) {
-	// It never returns one in the current directory without an error. One that was found before and is gone is no error of
-	// PATH: it may be back in a moment, when its update has ended.
+	// LookPath returns an error with a program in the current directory. A program that was found before and is gone isn't
+	// reported as absent: it may be back in a moment, when its update has ended.
 	path, err := exec.LookPath(cmp.Or(c.path, c.program))
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, exec.ErrDot):

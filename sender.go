@@ -352,13 +352,3 @@ func (t *trial) judge(a answer) *failure {
 	t.grant, t.granted = g, true
 	return nil
 }
-
-// ownValues hides from whom a context is passed on to what belongs to the caller's own operation. All other values stay.
-type ownValues struct{ context.Context }
-
-func (c ownValues) Value(key any) any {
-	if foreignKey(key) {
-		return nil
-	}
-	return c.Context.Value(key)
-}

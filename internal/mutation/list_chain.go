@@ -133,8 +133,8 @@ var chainMutations = []mutation{
 		name:  "each scope has its look",
 		harm:  "a thousand scopes before a source that hangs are a thousand goroutines",
 		file:  "chain.go",
-		old:   `c.state.looks.Add(1) > maxLooks &&`,
-		new:   `c.state.looks.Add(1) > 1000*maxLooks &&`,
+		old:   `c.state.looks.Add(1) > maxLooks {`,
+		new:   `c.state.looks.Add(1) > 1000*maxLooks {`,
 		tests: "TestChainLooksAreBounded",
 	},
 	{
