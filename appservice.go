@@ -16,8 +16,8 @@ func detectAppService(env environment) (endpoint, reason string, ok bool) {
 // envDisableMSI is an app setting, which App Service has in the environment, too.
 const envDisableMSI = "WEBSITE_DISABLE_MSI"
 
-// appWithoutIdentity says why an app has no variables of a host: the platforms set them only where there is an identity. It
-// is "" elsewhere.
+// appWithoutIdentity says why an app has no variables of a host: the platforms set them only where
+// there is an identity. It is "" elsewhere.
 //
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity
 // https://learn.microsoft.com/azure/container-apps/environment-variables#built-in-environment-variables

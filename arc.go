@@ -48,7 +48,8 @@ func arcAgentDirectory(program string) string {
 	return "/opt/azcmagent"
 }
 
-// arcUnseen is the path of the agent's program if neither it nor a directory of the agent may be seen: it may be there.
+// arcUnseen is the path of the agent's program if neither it nor a directory of the agent may be
+// seen: it may be there.
 func arcUnseen(env environment) string {
 	for _, path := range arcAgentPaths(env) {
 		if env.mayNotSee(path) {

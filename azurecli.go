@@ -28,9 +28,10 @@ type AzureCLICredentialOptions struct {
 	// both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
-	// ProcessTimeout is how long a run of az may take before it is ended, up to an hour. 0 means as long as the caller's context
-	// lets it, but for a minute if that has no deadline or ends sooner, and for 10 minutes at most. A caller whose context ends
-	// leaves with the context's error; the run goes on, and whoever comes next has its token.
+	// ProcessTimeout is how long a run of az may take before it is ended, up to an hour. 0 means as
+	// long as the caller's context lets it, but for a minute if that has no deadline or ends
+	// sooner, and for 10 minutes at most. A caller whose context ends leaves with the context's
+	// error; the run goes on, and whoever comes next has its token.
 	ProcessTimeout time.Duration
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
@@ -72,23 +73,28 @@ func newAzureCLI(shared *realm, options *AzureCLICredentialOptions, env environm
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
-// Without a held token it runs `az account get-access-token`, once for all callers, and only one at a time in this process. It
-// blocks for a second or two, and until ctx ends. If az hangs, or other runs of it before, that is for a minute, or until ctx's
-// deadline where that is later, for 10 minutes at most; ProcessTimeout in the options is another time for a run. A caller whose
-// ctx ends leaves, and the run goes on: its token is held for the next call. A run whose time is over is asked to end (SIGTERM),
-// and killed if it is still there after 3 s; on Windows az is left alone, and its output is not waited for. A run that fails
-// because az's cache is being written, or because the system's broker is busy, is followed by another after a second.
+// Without a held token it runs `az account get-access-token`, once for all callers, and only one at
+// a time in this process. It blocks for a second or two, and until ctx ends. If az hangs, or other
+// runs of it before, that is for a minute, or until ctx's deadline where that is later, for 10
+// minutes at most; ProcessTimeout in the options is another time for a run. A caller whose ctx ends
+// leaves, and the run goes on: its token is held for the next call. A run whose time is over is
+// asked to end (SIGTERM), and killed if it is still there after 3 s; on Windows az is left alone,
+// and its output is not waited for. A run that fails because az's cache is being written, or
+// because the system's broker is busy, is followed by another after a second.
 //
-// Tokens are held and renewed as those of [Credential.GetToken], so that `az login` as somebody else, or `az account set`, shows
-// in a running process once the held token is renewed, in half an hour or so. The constructor decides which az that is, and
-// whose: it finds it on PATH, and keeps the values of HOME (USERPROFILE on Windows), AZURE_CONFIG_DIR and AZURE_CLOUD_NAME for
-// all of its runs. az is not run by a shell, save on Windows, where it is a script; what is passed to it has only letters, digits
-// and . _ : / -, and blanks in a subscription's name. It has no input and no terminal.
+// Tokens are held and renewed as those of [Credential.GetToken], so that `az login` as somebody
+// else, or `az account set`, shows in a running process once the held token is renewed, in half an
+// hour or so. The constructor decides which az that is, and whose: it finds it on PATH, and keeps
+// the values of HOME (USERPROFILE on Windows), AZURE_CONFIG_DIR and AZURE_CLOUD_NAME for all of its
+// runs. az is not run by a shell, save on Windows, where it is a script; what is passed to it has
+// only letters, digits and . _ : / -, and blanks in a subscription's name. It has no input and no
+// terminal.
 //
-// A claims challenge, as for a second factor, can't be met without the developer: the error has the command to run, and the
-// token that was refused is asked for anew at the next use. An az that is not installed, and one that nobody is logged in
-// with, are errors in which errors.Is finds [ErrUnavailable]. No other failure of az's is: a session that has expired, or an az
-// that is offline, is an error in a [Chain], too, and no reason to be somebody else.
+// A claims challenge, as for a second factor, can't be met without the developer: the error has the
+// command to run, and the token that was refused is asked for anew at the next use. An az that is
+// not installed, and one that nobody is logged in with, are errors in which errors.Is finds
+// [ErrUnavailable]. No other failure of az's is: a session that has expired, or an az that is
+// offline, is an error in a [Chain], too, and no reason to be somebody else.
 //
 // https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 func (c *AzureCLICredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -143,8 +149,8 @@ var azureCLI = &tool{
 		return reason, stderr
 	},
 	asks: asking("az login"),
-	// az names az login after many failures. Only this says that no account is there; and not behind a warning that the file of
-	// the accounts can't be read, which az then overwrites.
+	// az names az login after many failures. Only this says that no account is there; and not
+	// behind a warning that the file of the accounts can't be read, which az then overwrites.
 	loggedOut: func(c complaint) string {
 		if strings.Contains(c.reason, azLoggedOut) {
 			return "az login"

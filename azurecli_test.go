@@ -247,8 +247,8 @@ az login --tenant "x" --scope "https://vault.azure.net/.default"`
 	})
 }
 
-// TestFailureOfAzIsNobodyElse: az names az login after any failure. Only what says that no account is there leads to another
-// identity, whatever else is on the machine.
+// TestFailureOfAzIsNobodyElse: az names az login after any failure. Only what says that no account
+// is there leads to another identity, whatever else is on the machine.
 func TestFailureOfAzIsNobodyElse(t *testing.T) {
 	for _, tt := range []struct {
 		name, stderr string
@@ -280,8 +280,8 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 	}
 }
 
-// TestRaceForTheToolsCache: what another process or the system's broker may have caused is asked once more, after a moment, and
-// is a failure if it stays.
+// TestRaceForTheToolsCache: what another process or the system's broker may have caused is asked
+// once more, after a moment, and is a failure if it stays.
 func TestRaceForTheToolsCache(t *testing.T) {
 	for _, tt := range []struct {
 		name               string

@@ -17,19 +17,22 @@ import (
 // AzureDeveloperCLICredentialOptions are the optional settings of [NewAzureDeveloperCLICredential]. The zero value is ready to
 // use.
 type AzureDeveloperCLICredentialOptions struct {
-	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that a resource asks for, as Key Vault's
-	// clients do; for want of one, that of the subscription in the variable AZURE_SUBSCRIPTION_ID; and then the account's own.
-	// The environment of an azd project has no part in it: azd looks for that in its working directory, and is run in the
-	// system's own, where nobody else can put a file. https://github.com/Azure/azure-dev/issues/4293
+	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that a
+	// resource asks for, as Key Vault's clients do; for want of one, that of the subscription in
+	// the variable AZURE_SUBSCRIPTION_ID; and then the account's own. The environment of an azd
+	// project has no part in it: azd looks for that in its working directory, and is run in the
+	// system's own, where nobody else can put a file.
+	// https://github.com/Azure/azure-dev/issues/4293
 	TenantID string
 
 	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without
 	// both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
-	// ProcessTimeout is how long a run of azd may take before it is ended, up to an hour. 0 means as long as the caller's context
-	// lets it, but for a minute if that has no deadline or ends sooner, and for 10 minutes at most. A caller whose context ends
-	// leaves with the context's error; the run goes on, and whoever comes next has its token.
+	// ProcessTimeout is how long a run of azd may take before it is ended, up to an hour. 0 means
+	// as long as the caller's context lets it, but for a minute if that has no deadline or ends
+	// sooner, and for 10 minutes at most. A caller whose context ends leaves with the context's
+	// error; the run goes on, and whoever comes next has its token.
 	ProcessTimeout time.Duration
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
@@ -43,8 +46,9 @@ type AzureDeveloperCLICredential struct{ keeper }
 
 var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
 
-// NewAzureDeveloperCLICredential makes a credential of the Azure Developer CLI's login. nil options mean the
-// tenant of AZURE_SUBSCRIPTION_ID, or the account's own. It runs nothing; what is wrong with the options is an error here, one that names the field.
+// NewAzureDeveloperCLICredential makes a credential of the Azure Developer CLI's login. nil options
+// mean the tenant of AZURE_SUBSCRIPTION_ID, or the account's own. It runs nothing; what is wrong
+// with the options is an error here, one that names the field.
 func NewAzureDeveloperCLICredential(options *AzureDeveloperCLICredentialOptions) (*AzureDeveloperCLICredential, error) {
 	return newAzureDeveloperCLI(processRealm, options, processEnvironment())
 }
@@ -70,17 +74,21 @@ func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOpt
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
-// Without a held token it runs `azd auth token`, once for all callers, and only one at a time in this process. It blocks for a
-// second or two, 12 s have been seen, and until ctx ends. If azd hangs, or other runs of it before, that is for a minute, or until
-// ctx's deadline where that is later, for 10 minutes at most; ProcessTimeout in the options is another time for a run. A caller
-// whose ctx ends leaves, and the run goes on: its token is held for the next call. A run whose time is over is asked to end
-// (SIGTERM), and killed if it is still there after 3 s; on Windows azd is left alone, and its output is not waited for.
+// Without a held token it runs `azd auth token`, once for all callers, and only one at a time in
+// this process. It blocks for a second or two, 12 s have been seen, and until ctx ends. If azd
+// hangs, or other runs of it before, that is for a minute, or until ctx's deadline where that is
+// later, for 10 minutes at most; ProcessTimeout in the options is another time for a run. A caller
+// whose ctx ends leaves, and the run goes on: its token is held for the next call. A run whose time
+// is over is asked to end (SIGTERM), and killed if it is still there after 3 s; on Windows azd is
+// left alone, and its output is not waited for.
 //
-// Tokens are held and renewed as those of [Credential.GetToken], so that `azd auth login` as somebody else shows in a running
-// process once the held token is renewed, in half an hour or so. The constructor decides which azd that is, and whose: it finds it
-// on PATH, and keeps the values of HOME (USERPROFILE on Windows), AZD_CONFIG_DIR, AZD_AUTH_ENDPOINT and AZURE_SUBSCRIPTION_ID for
-// all of its runs. azd is not run by a shell, save on Windows; what is passed to it has only letters, digits and . _ : / -, and +
-// and = in the base64 of claims. It has no input and no terminal.
+// Tokens are held and renewed as those of [Credential.GetToken], so that `azd auth login` as
+// somebody else shows in a running process once the held token is renewed, in half an hour or so.
+// The constructor decides which azd that is, and whose: it finds it on PATH, and keeps the values
+// of HOME (USERPROFILE on Windows), AZD_CONFIG_DIR, AZD_AUTH_ENDPOINT and AZURE_SUBSCRIPTION_ID for
+// all of its runs. azd is not run by a shell, save on Windows; what is passed to it has only
+// letters, digits and . _ : / -, and + and = in the base64 of claims. It has no input and no
+// terminal.
 //
 // The claims of a challenge are passed on, at most once in 30 s, and azd keeps them for the next login: without a token that
 // meets them the error has the command to run. An azd that is not installed, and one that nobody is logged in with, are errors

@@ -243,7 +243,8 @@ func BenchmarkHitThroughChain(b *testing.B) {
 	}
 }
 
-// BenchmarkToolComplaint: what a tool has said is read in time that grows with its length, whatever it is made of.
+// BenchmarkToolComplaint: what a tool has said is read in time that grows with its length, whatever
+// it is made of.
 func BenchmarkToolComplaint(b *testing.B) {
 	for _, bench := range []struct{ name, text string }{
 		{"offline", sampled(b, "az-offline")},

@@ -9,14 +9,16 @@ import (
 	"time"
 )
 
-// bodyGrace is how long a body that has been told to end is waited for, so that it can say by itself what went wrong.
+// bodyGrace is how long a body that has been told to end is waited for, so that it can say by
+// itself what went wrong.
 const bodyGrace = 100 * time.Millisecond
 
 // errBodyGoesOn is of a body that doesn't end with its request's context.
 var errBodyGoesOn = errors.New("the Transport's body ignores that its request has ended")
 
-// readBody reads a body wholly, up to limit bytes and one more, and closes it. It ends with ctx also where the body doesn't: the
-// goroutine that reads it is then left to itself. What panics in the body, or ends its goroutine, does so here.
+// readBody reads a body wholly, up to limit bytes and one more, and closes it. It ends with ctx
+// also where the body doesn't: the goroutine that reads it is then left to itself. What panics in
+// the body, or ends its goroutine, does so here.
 func readBody(ctx context.Context, body io.ReadCloser, limit int64) ([]byte, error) {
 	type outcome struct {
 		data     []byte
@@ -58,7 +60,8 @@ func readBody(ctx context.Context, body io.ReadCloser, limit int64) ([]byte, err
 	return o.data, o.err
 }
 
-// refuseUpgrade closes the connection of an answer that makes it another protocol's. Its body never ends.
+// refuseUpgrade closes the connection of an answer that makes it another protocol's. Its body never
+// ends.
 func refuseUpgrade(resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		body := resp.Body

@@ -31,8 +31,8 @@ type badBody struct{ read, close func() }
 func (b badBody) Read([]byte) (int, error) { b.read(); return 0, io.EOF }
 func (b badBody) Close() error             { b.close(); return nil }
 
-// TestBodiesThatDoNotEnd: a try ends in its time whatever its answer's body does, and gives its place back: when the host is well,
-// there is a token at once.
+// TestBodiesThatDoNotEnd: a try ends in its time whatever its answer's body does, and gives its
+// place back: when the host is well, there is a token at once.
 func TestBodiesThatDoNotEnd(t *testing.T) {
 	nothing := func() {}
 	for name, answer := range map[string]func(end chan struct{}) (int, io.ReadCloser){

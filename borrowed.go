@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// borrowed is a caller's context, of which a tracer takes what it needs while the caller waits. After that it knows the
-// values that were asked for until then, and no method of the caller's context is called any more: web frameworks recycle
-// theirs for the next request. It never ends.
+// borrowed is a caller's context, of which a tracer takes what it needs while the caller waits.
+// After that it knows the values that were asked for until then, and no method of the caller's
+// context is called any more: web frameworks recycle theirs for the next request. It never ends.
 type borrowed struct {
 	mu    sync.Mutex
 	from  context.Context // nil once it is given back
@@ -55,10 +55,11 @@ type valueless struct{ context.Context }
 
 func (valueless) Value(any) any { return nil }
 
-// foreignKey reports whether a context's value belongs to the operation of the caller that happens to start an acquisition.
-// azcore's retry options would multiply the tries, a captured response would hand the token to the caller's variable, and
-// the span state may not be used by two goroutines at once. Hooks of httptrace, which the net package also finds under a key
-// of its own, would see the secret header, and run after the caller has left.
+// foreignKey reports whether a context's value belongs to the operation of the caller that happens
+// to start an acquisition. azcore's retry options would multiply the tries, a captured response
+// would hand the token to the caller's variable, and the span state may not be used by two
+// goroutines at once. Hooks of httptrace, which the net package also finds under a key of its own,
+// would see the secret header, and run after the caller has left.
 func foreignKey(key any) bool {
 	t := reflect.TypeOf(key)
 	if t == nil {

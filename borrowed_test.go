@@ -20,8 +20,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// recycled is a context as web frameworks have them: once its request is done, it is the next one's. Its fields are not
-// synchronised, so that the race detector sees a late call, too.
+// recycled is a context as web frameworks have them: once its request is done, it is the next
+// one's. Its fields are not synchronised, so that the race detector sees a late call, too.
 type recycled struct {
 	context.Context
 	done bool
@@ -42,8 +42,8 @@ func (c *recycled) note() {
 	}
 }
 
-// TestContextsOfCallersWhoHaveLeft: no method of a caller's context, nor a hook in it, is called after the caller has left,
-// however long the request goes on.
+// TestContextsOfCallersWhoHaveLeft: no method of a caller's context, nor a hook in it, is called
+// after the caller has left, however long the request goes on.
 func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 	type parent struct{}
 	provider := tracing.NewProvider(func(string, string) tracing.Tracer {
@@ -133,8 +133,8 @@ func TestProbeOfCallersWhoHaveLeft(t *testing.T) {
 	})
 }
 
-// TestSpanOfTheCaller: a tracer gets what it wants of the caller's context, also the span of an HTTP request that is sent after
-// the caller has left, and nothing of it in a renewal.
+// TestSpanOfTheCaller: a tracer gets what it wants of the caller's context, also the span of an
+// HTTP request that is sent after the caller has left, and nothing of it in a renewal.
 func TestSpanOfTheCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		type span struct{}
@@ -171,7 +171,8 @@ func TestSpanOfTheCaller(t *testing.T) {
 	})
 }
 
-// TestBadTracers: a tracer that panics, or ends its goroutine, loses a span and nothing else, wherever it does.
+// TestBadTracers: a tracer that panics, or ends its goroutine, loses a span and nothing else,
+// wherever it does.
 func TestBadTracers(t *testing.T) {
 	for how, bad := range badThings {
 		for _, where := range []string{"NewTracer", "Start", "nil context", "End", "SetAttributes", "SetStatus", "AddEvent"} {
@@ -228,8 +229,8 @@ type ctxOf struct {
 
 func (c ctxOf) Err() error { return c.err() }
 
-// slowCause is an error whose text takes a lock of the application's. It is a channel with room for one, because a bubble's time
-// stands still for who waits for a sync.Mutex.
+// slowCause is an error whose text takes a lock of the application's. It is a channel with room for
+// one, because a bubble's time stands still for who waits for a sync.Mutex.
 type slowCause struct{ lock chan struct{} }
 
 func (e slowCause) Error() string {
@@ -238,8 +239,8 @@ func (e slowCause) Error() string {
 	return "shutting down"
 }
 
-// TestNoUserCodeUnderTheLock: what a caller's context does when it is asked, or the cause that it has ended of, holds up
-// nobody else, and the caller for no longer than it takes itself.
+// TestNoUserCodeUnderTheLock: what a caller's context does when it is asked, or the cause that it
+// has ended of, holds up nobody else, and the caller for no longer than it takes itself.
 func TestNoUserCodeUnderTheLock(t *testing.T) {
 	for name, ctxWith := range map[string]func(lock chan struct{}) context.Context{
 		"cause": func(lock chan struct{}) context.Context {

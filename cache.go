@@ -20,8 +20,8 @@ import (
 //	expiring  in the last 5 minutes of a token that lived over 10: a caller waits up to 2 s for the renewal
 //	expired   from ExpiresOn, by the wall clock: a caller waits for a new one
 //
-// Nothing valid is dropped because of a failure. mu is never held over I/O, nor over code of the user's: methods of contexts
-// and of errors that aren't ours, tracers, log handlers.
+// Nothing valid is dropped because of a failure. mu is never held over I/O, nor over code of the
+// user's: methods of contexts and of errors that aren't ours, tracers, log handlers.
 type cache struct {
 	mu     sync.Mutex
 	store  *gocache.Cache // identity and resource -> *entry. It is always used under mu, its own lock is never contended
@@ -38,12 +38,14 @@ type cache struct {
 
 // acquirer asks a host for tokens.
 type acquirer interface {
-	// begin takes what an acquisition needs of the context of the caller that starts it, in that caller's goroutine. The
-	// context that it returns doesn't end, and calls no method of the caller's any more. The function ends the span.
+	// begin takes what an acquisition needs of the context of the caller that starts it, in that
+	// caller's goroutine. The context that it returns doesn't end, and calls no method of the
+	// caller's any more. The function ends the span.
 	begin(ctx context.Context) (context.Context, func(error))
 	// acquire blocks for a bounded time, and keeps the tally meanwhile.
 	acquire(ctx context.Context, a ask, t *tally) (grant, error)
-	// budget is how long acquire takes at the longest, if it starts for a caller with ctx. It asks ctx for its deadline.
+	// budget is how long acquire takes at the longest, if it starts for a caller with ctx. It asks
+	// ctx for its deadline.
 	budget(ctx context.Context) time.Duration
 	// patience is how long a single try waits for an answer.
 	patience() time.Duration
@@ -101,9 +103,10 @@ type result struct {
 	changed bool // it is another than the one held before the flight that brought it
 }
 
-// get returns a token for one key: from the store, or from a flight that it starts or joins. It blocks until ctx ends, and
-// for the acquirer's budget at the longest, whoever's flight it is and however long that may last. w says why a held token
-// will not do: claims, or an explicit refresh. get fills in the rest.
+// get returns a token for one key: from the store, or from a flight that it starts or joins. It
+// blocks until ctx ends, and for the acquirer's budget at the longest, whoever's flight it is and
+// however long that may last. w says why a held token will not do: claims, or an explicit refresh.
+// get fills in the rest.
 func (c *cache) get(ctx context.Context, v *view, scope string, w ask, a acquirer) (result, error) {
 	began := time.Now()
 	w.resource, w.variant = resourceOf(scope), v.variant
@@ -219,7 +222,8 @@ func (c *cache) decide(left bool, v *view, scope string, w *ask, first bool, a a
 	if h.rests(now) {
 		return held
 	}
-	// While the token outlives an acquisition one renewal is enough for all, and nobody waits for it.
+	// While the token outlives an acquisition one renewal is enough for all, and nobody waits for
+	// it.
 	if now.Before(h.expiring) {
 		w.budget = a.budget(context.Background())
 	}

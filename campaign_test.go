@@ -22,15 +22,16 @@ var (
 	campaignSeed = flag.Uint64("campaign-seed", 0, "play only the days of one seed in TestCampaign; 0 plays others each time")
 )
 
-// TestCampaign: random days of a host's faults, clock steps, suspensions, replaced secrets and panicking code of the user's, with
-// 50 concurrent callers of one credential, of a chain with it, and of another credential with its own Retry options that shares
-// the tokens. Whatever happens,
+// TestCampaign: random days of a host's faults, clock steps, suspensions, replaced secrets and
+// panicking code of the user's, with 50 concurrent callers of one credential, of a chain with it,
+// and of another credential with its own Retry options that shares the tokens. Whatever happens,
 //
 //   - no caller gets a token that has ended, or another identity's, or another resource's;
 //   - none gets an error while a valid token is held, or waits for more than 2 s then, or at all if it is good for long;
 //   - none waits past its context, or past its own credential's budget;
 //   - the host is left alone for as long as the cool-down, or its own Retry-After, says, also by callers who press;
-//   - within a minute of the host's recovery callers have a token, those of another Retry aside, and one that was due is renewed;
+//   - within a minute of the host's recovery callers have a token, those of another Retry aside,
+//     and one that was due is renewed;
 //   - code of the user's that panics costs no more than the request it is in;
 //   - the last good token is held until it ends;
 //   - no goroutine stays.

@@ -32,7 +32,8 @@ func askerOf(name string, c *Credential, usual bool) asker {
 // theOther is the credential that shares the tokens. In the books the first one has no name.
 const theOther = "the other credential"
 
-// anothersRetry is what another library in the process may have set for its credential of the same identity.
+// anothersRetry is what another library in the process may have set for its credential of the same
+// identity.
 var anothersRetry = []policy.RetryOptions{
 	{MaxRetries: -1},
 	{MaxRetries: 1, TryTimeout: 5 * time.Second, RetryDelay: time.Second},
@@ -40,8 +41,8 @@ var anothersRetry = []policy.RetryOptions{
 	{MaxRetries: 100, RetryDelay: 20 * time.Second},
 }
 
-// people draws who asks: the credential itself, through a chain whose first source is never here, and, on a third of all
-// hosts, another credential that shares its tokens.
+// people draws who asks: the credential itself, through a chain whose first source is never here,
+// and, on a third of all hosts, another credential that shares its tokens.
 func (w *world) people(t *testing.T, adjust func(*CredentialOptions)) []asker {
 	usual := askerOf("the credential", w.cred, true)
 	options := &ChainOptions{}
@@ -72,8 +73,8 @@ func (absent) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Acce
 	return azcore.AccessToken{}, fmt.Errorf("not here: %w", ErrUnavailable)
 }
 
-// credential makes one whose requests reach the world. Service Fabric's transport has to be pinned to a certificate: there
-// the fake's own is the transport, and a policy answers before it.
+// credential makes one whose requests reach the world. Service Fabric's transport has to be pinned
+// to a certificate: there the fake's own is the transport, and a policy answers before it.
 func (w *world) credential(t *testing.T, name string, adjust ...func(*CredentialOptions)) *Credential {
 	door := door{w, name}
 	var transport policy.Transporter = door

@@ -290,7 +290,8 @@ func (w *world) options(resource string) policy.TokenRequestOptions {
 	return policy.TokenRequestOptions{Scopes: []string{resource + defaultSuffix}, EnableCAE: true}
 }
 
-// failed writes into the books that the last request of a credential for a resource brought nothing.
+// failed writes into the books that the last request of a credential for a resource brought
+// nothing.
 func (w *world) failed(books string, resp *http.Response, body []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

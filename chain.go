@@ -27,9 +27,10 @@ type ChainOptions struct {
 	Logger *slog.Logger
 }
 
-// Chain tries credentials in order, and remembers for each scope the one that last brought a token. Make one with
-// [NewChain] or [NewDefaultCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no Close,
-// and leaves no goroutine behind but looks at sources that were unavailable, each for a minute.
+// Chain tries credentials in order, and remembers for each scope the one that last brought a token.
+// Make one with [NewChain] or [NewDefaultCredential] and pass it to any Azure SDK client. It is
+// safe for concurrent use, needs no Close, and leaves no goroutine behind but looks at sources that
+// were unavailable, each for a minute.
 type Chain struct {
 	name       string // in messages
 	links      []link // in order; never changes
@@ -74,8 +75,8 @@ type link struct {
 // foreignSource is a credential of another package. It is held by a pointer, so that printing a Chain doesn't print what is in it.
 type foreignSource struct{ source *azcore.TokenCredential }
 
-// GetToken asks it in the caller's goroutine and with the caller's ctx: what it makes of the ctx's values is the caller's
-// alone. A panic is its failure.
+// GetToken asks it in the caller's goroutine and with the caller's ctx: what it makes of the ctx's
+// values is the caller's alone. A panic is its failure.
 func (f foreignSource) GetToken(ctx context.Context, options policy.TokenRequestOptions) (token azcore.AccessToken, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -89,11 +90,13 @@ func (f foreignSource) GetToken(ctx context.Context, options policy.TokenRequest
 // says that a source can't be used here: one in which errors.Is finds [ErrUnavailable], or that options.ContinueOn takes for
 // such. Any other error ends the try, so that a failure never turns into another identity. It sends nothing.
 //
-// A source of another package is asked in the goroutine of each caller, with the caller's context, so that one which reads
-// the caller from the context serves each caller its own token. It shares requests among callers only if it does that
-// itself. It has to heed its context, since its caller can't leave before it returns. A panic in it is an error of that
-// source. The source in use is remembered by scope and tenant, not by caller: a source that has a token for some callers
-// only must fail for the others with an error that the chain doesn't go on from. It must not ask the chain that it is in.
+// A source of another package is asked in the goroutine of each caller, with the caller's context,
+// so that one which reads the caller from the context serves each caller its own token. It shares
+// requests among callers only if it does that itself. It has to heed its context, since its caller
+// can't leave before it returns. A panic in it is an error of that source. The source in use is
+// remembered by scope and tenant, not by caller: a source that has a token for some callers only
+// must fail for the others with an error that the chain doesn't go on from. It must not ask the
+// chain that it is in.
 func NewChain(sources []azcore.TokenCredential, options *ChainOptions) (*Chain, error) {
 	if len(sources) == 0 {
 		return nil, errors.New("identity: NewChain: no sources: want at least one")
@@ -150,18 +153,20 @@ func sourceName(source azcore.TokenCredential) string {
 // host's endpoint was up is soon itself, seldom enough that nobody notices.
 const lookEvery = time.Minute
 
-// GetToken returns a token of the source that last brought one for the scope and tenant, or else of the first that is
-// available. Azure SDK clients call it.
+// GetToken returns a token of the source that last brought one for the scope and tenant, or else of
+// the first that is available. Azure SDK clients call it.
 //
-// It takes as long as the sources do that it has to ask, one after the other, and ends with ctx. Credentials of this package
-// share requests among their callers, and their callers leave with ctx; see [NewChain] for those of others. The ctx of a walk
-// along the sources ends after 3 minutes; the source in use gets the caller's. When a source other than the first is in use,
-// those before it are asked again in the background, at most once a minute, and the first that brings a token is used from
-// then on; RefreshOn is a minute away at most, so that Azure SDK clients, which keep a token until then, come to know of it.
+// It takes as long as the sources do that it has to ask, one after the other, and ends with ctx.
+// Credentials of this package share requests among their callers, and their callers leave with ctx;
+// see [NewChain] for those of others. The ctx of a walk along the sources ends after 3 minutes; the
+// source in use gets the caller's. When a source other than the first is in use, those before it
+// are asked again in the background, at most once a minute, and the first that brings a token is
+// used from then on; RefreshOn is a minute away at most, so that Azure SDK clients, which keep a
+// token until then, come to know of it.
 //
-// The error has a line for each source, with its own reason, and a method Summary as [AuthenticationError.Summary]. errors.Is
-// and errors.As find those that ended the walk: the last one, or all if all sources are unavailable; never an
-// *azcore.ResponseError.
+// The error has a line for each source, with its own reason, and a method Summary as
+// [AuthenticationError.Summary]. errors.Is and errors.As find those that ended the walk: the last
+// one, or all if all sources are unavailable; never an *azcore.ResponseError.
 func (c *Chain) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	switch {
 	case len(c.links) == 0:
@@ -205,12 +210,12 @@ func (c *Chain) bar(i int) string {
 	return c.links[i].barred()
 }
 
-// maxTelling bounds the goroutines that write to the log, if its handler hangs. Lines beyond that are lost: they are one for
-// each change of the source in use.
+// maxTelling bounds the goroutines that write to the log, if its handler hangs. Lines beyond that
+// are lost: they are one for each change of the source in use.
 const maxTelling = 100
 
-// tell writes to the log when nobody waits for that: a handler may be slow, want a lock that the caller holds, or a token of
-// this chain.
+// tell writes to the log when nobody waits for that: a handler may be slow, want a lock that the
+// caller holds, or a token of this chain.
 func (c *Chain) tell(write func()) {
 	if c.state.telling.Add(1) > maxTelling {
 		c.state.telling.Add(-1)
@@ -222,7 +227,8 @@ func (c *Chain) tell(write func()) {
 	}()
 }
 
-// report has the log say what a walk or a look has changed. before is what was in use until then, as in route.inUse.
+// report has the log say what a walk or a look has changed. before is what was in use until then,
+// as in route.inUse.
 func (c *Chain) report(before int32, news func()) {
 	switch first := c.announcement(before); {
 	case first != nil && news != nil:
@@ -237,8 +243,8 @@ func (c *Chain) report(before int32, news func()) {
 	}
 }
 
-// announcement is what the log is to say, once, if the developer's sources are barred; nil for nothing. before is what was in
-// use until then, as in route.inUse.
+// announcement is what the log is to say, once, if the developer's sources are barred; nil for
+// nothing. before is what was in use until then, as in route.inUse.
 func (c *Chain) announcement(before int32) (news func()) {
 	if c.state.told.Load() {
 		return nil
@@ -298,8 +304,8 @@ func askedAgain(token azcore.AccessToken, now time.Time) azcore.AccessToken {
 	return token
 }
 
-// maxLooks bounds the looks at once of all routes: each is a goroutine, and its source may ignore its ctx for good. Ten that
-// take a second each look after 600 scopes a minute.
+// maxLooks bounds the looks at once of all routes: each is a goroutine, and its source may ignore
+// its ctx for good. Ten that take a second each look after 600 scopes a minute.
 const maxLooks = 10
 
 // mayLook takes one of the looks at once, if any is left. look gives it back.
@@ -311,8 +317,8 @@ func (c *Chain) mayLook() bool {
 	return true
 }
 
-// look asks the sources before the one in use, for a minute at most and without a caller's values. There is one look at a
-// time for a route.
+// look asks the sources before the one in use, for a minute at most and without a caller's values.
+// There is one look at a time for a route.
 func (c *Chain) look(r *route, end int, options policy.TokenRequestOptions) {
 	before := r.inUse.Load()
 	var news func()

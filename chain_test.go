@@ -390,8 +390,8 @@ func TestChainAskedAgain(t *testing.T) {
 	}
 }
 
-// TestChainCallerLeaves while a source is asked: the error is the caller's, says what is known so far, and is no failure of the
-// source.
+// TestChainCallerLeaves while a source is asked: the error is the caller's, says what is known so
+// far, and is no failure of the source.
 func TestChainCallerLeaves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b", took: 5 * time.Second}
@@ -435,7 +435,8 @@ func TestChainWalkIsBounded(t *testing.T) {
 	})
 }
 
-// TestChainSurvivesItsSources that panic, or end the goroutine that asks them, in their caller's and in a look.
+// TestChainSurvivesItsSources that panic, or end the goroutine that asks them, in their caller's
+// and in a look.
 func TestChainSurvivesItsSources(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		for name, f := range map[string]func(){"panic": func() { panic("canary: eyJhbGciOiJub25lIn0.canary") }, "Goexit": runtime.Goexit} {
@@ -523,7 +524,8 @@ func TestChainStatus(t *testing.T) {
 	})
 }
 
-// TestChainHitDoesNotAllocate: a chain in front of a credential that has a token costs a hit nothing, whosever it is.
+// TestChainHitDoesNotAllocate: a chain in front of a credential that has a token costs a hit
+// nothing, whosever it is.
 func TestChainHitDoesNotAllocate(t *testing.T) {
 	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS, ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
 	if err != nil {

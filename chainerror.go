@@ -26,8 +26,9 @@ var unasked = attempt{index: -1}
 
 func panicked(p any) error { return fmt.Errorf("it panicked: %s", oneLine(redact(fmt.Sprint(p)))) }
 
-// judge says once and for all what a source's failure means. It is the only place where methods of an error that isn't ours are
-// called, and ContinueOn: under no lock, and recovered, because a look is in a goroutine that is nobody's.
+// judge says once and for all what a source's failure means. It is the only place where methods of
+// an error that isn't ours are called, and ContinueOn: under no lock, and recovered, because a look
+// is in a goroutine that is nobody's.
 func (c *Chain) judge(ctx context.Context, i int, err error) (a attempt) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -91,8 +92,8 @@ func wanted(options policy.TokenRequestOptions) string {
 	return oneLine(redact(resourceOf(strings.Join(options.Scopes, ", "))))
 }
 
-// failure is the error of a chain. failed are the sources that brought no token; ended is what ended the walk before the last of
-// them said why, nil if the last one ended it or was the last.
+// failure is the error of a chain. failed are the sources that brought no token; ended is what
+// ended the walk before the last of them said why, nil if the last one ended it or was the last.
 func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, ended error) *chainError {
 	subject := "identity: " + c.name + ": no token for " + wanted(options)
 	e := &chainError{head: subject, passing: true, subject: subject, failed: failed, ended: ended}
@@ -138,7 +139,8 @@ func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, en
 	return e
 }
 
-// reasonFor is why a source brought no token: in this walk, or the last time before if it was passed over. "" is none.
+// reasonFor is why a source brought no token: in this walk, or the last time before if it was
+// passed over. "" is none.
 func (c *Chain) reasonFor(i int, failed []attempt) (why string, inThisWalk bool) {
 	for _, a := range failed {
 		if a.index == i {

@@ -73,8 +73,8 @@ func TestChainOfBadErrors(t *testing.T) {
 	}
 }
 
-// TestChainReadsAnErrorOnce: neither Status nor the caller's own reading of the error calls a foreign method again, and ContinueOn
-// isn't asked what a caller that leaves means.
+// TestChainReadsAnErrorOnce: neither Status nor the caller's own reading of the error calls a
+// foreign method again, and ContinueOn isn't asked what a caller that leaves means.
 func TestChainReadsAnErrorOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var reads, asked atomic.Int64

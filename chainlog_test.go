@@ -98,8 +98,8 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 	}
 }
 
-// TestChainDoesNotWaitForTheLog: neither callers nor the constructor wait for a slow handler, and one that hangs costs a bounded
-// number of goroutines.
+// TestChainDoesNotWaitForTheLog: neither callers nor the constructor wait for a slow handler, and
+// one that hangs costs a bounded number of goroutines.
 func TestChainDoesNotWaitForTheLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		start := time.Now()

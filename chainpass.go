@@ -9,15 +9,16 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// walkBudget is where the ctx of a walk ends for a source that lets nobody go on: twice what the slowest of the peers was seen
-// to take.
+// walkBudget is where the ctx of a walk ends for a source that lets nobody go on: twice what the
+// slowest of the peers was seen to take.
 const walkBudget = 3 * time.Minute
 
 var errWalkBudget = errors.New("no answer within " + walkBudget.String())
 
-// maxWalks bounds the walks at once of a chain with sources of other packages. They are in goroutines of their callers, so this
-// is not for those, but for a source that asks the chain it is in: without an end that ends the program, by a stack of a
-// gigabyte. At this many it has taken some 30 MB.
+// maxWalks bounds the walks at once of a chain with sources of other packages. They are in
+// goroutines of their callers, so this is not for those, but for a source that asks the chain it is
+// in: without an end that ends the program, by a stack of a gigabyte. At this many it has taken
+// some 30 MB.
 const maxWalks = 10_000
 
 var errCrowd = errors.New("too many calls wait for its sources already: does one of them ask the chain itself?")
@@ -30,7 +31,8 @@ func withDeadlineOf(caller context.Context) context.Context {
 	return context.WithValue(caller, deadlineKey{}, deadline)
 }
 
-// callersDeadline is that of the caller for whom a source is asked, whether or not a chain is in between.
+// callersDeadline is that of the caller for whom a source is asked, whether or not a chain is in
+// between.
 func callersDeadline(ctx context.Context) (deadline time.Time, ok bool) {
 	if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok {
 		return deadline, !deadline.IsZero()
@@ -38,9 +40,10 @@ func callersDeadline(ctx context.Context) (deadline time.Time, ok bool) {
 	return ctx.Deadline()
 }
 
-// walk asks the sources in order, in the caller's goroutine and with the caller's values: what a source of another package
-// makes of those is nobody else's. Those of this package share what they acquire by themselves, and go on with that when a
-// caller leaves. known is a failure of the source in use that the caller has seen already, unasked for none.
+// walk asks the sources in order, in the caller's goroutine and with the caller's values: what a
+// source of another package makes of those is nobody else's. Those of this package share what they
+// acquire by themselves, and go on with that when a caller leaves. known is a failure of the source
+// in use that the caller has seen already, unasked for none.
 func (c *Chain) walk(caller context.Context, options policy.TokenRequestOptions, known attempt) (azcore.AccessToken, error) {
 	if caller.Err() != nil {
 		return azcore.AccessToken{}, c.failure(options, nil, caller.Err())
@@ -101,8 +104,9 @@ func (c *Chain) walk(caller context.Context, options policy.TokenRequestOptions,
 	return azcore.AccessToken{}, c.failure(options, failed, nil)
 }
 
-// order is in which the sources are asked: as they are, but for those that were just found unavailable for another scope and
-// would be so for this one. They come last, so that a new scope doesn't cost the time to find that out again.
+// order is in which the sources are asked: as they are, but for those that were just found
+// unavailable for another scope and would be so for this one. They come last, so that a new scope
+// doesn't cost the time to find that out again.
 func (c *Chain) order(known int) []int {
 	first, last := make([]int, 0, len(c.links)), []int(nil)
 	for i := range c.links {
@@ -115,8 +119,8 @@ func (c *Chain) order(known int) []int {
 	return append(first, last...)
 }
 
-// resting reports whether a source was found unavailable within the last minute, whatever the scope, and has brought no token
-// since.
+// resting reports whether a source was found unavailable within the last minute, whatever the
+// scope, and has brought no token since.
 func (c *Chain) resting(i int) bool {
 	if c.whole || !c.links[i].whole {
 		return false

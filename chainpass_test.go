@@ -229,8 +229,9 @@ func TestChainMixedCallers(t *testing.T) {
 // userKey is the key of the context value that says whose call it is.
 type userKey struct{}
 
-// TestChainServesEachCallerItsOwn: a source may read its caller from the context, as an on-behalf-of credential does. No caller
-// gets what another's values made, cold, in use, or through a chain in a chain.
+// TestChainServesEachCallerItsOwn: a source may read its caller from the context, as an
+// on-behalf-of credential does. No caller gets what another's values made, cold, in use, or through
+// a chain in a chain.
 func TestChainServesEachCallerItsOwn(t *testing.T) {
 	for _, name := range []string{"foreign", "after ours", "nested"} {
 		t.Run(name, func(t *testing.T) {
@@ -287,8 +288,8 @@ func TestChainServesEachCallerItsOwn(t *testing.T) {
 	}
 }
 
-// TestChainGivesTheCallersContext to a source in the caller's goroutine, and no value of it to a look, which goes on when the
-// caller has left.
+// TestChainGivesTheCallersContext to a source in the caller's goroutine, and no value of it to a
+// look, which goes on when the caller has left.
 func TestChainGivesTheCallersContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		type seen struct {
@@ -331,7 +332,8 @@ func TestChainGivesTheCallersContext(t *testing.T) {
 	})
 }
 
-// TestChainSharesOurs: a thousand callers run az once, before it is in use and after, and leave with their own ctx.
+// TestChainSharesOurs: a thousand callers run az once, before it is in use and after, and leave
+// with their own ctx.
 func TestChainSharesOurs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{took: 2 * time.Second}
@@ -370,8 +372,8 @@ func TestChainSharesOurs(t *testing.T) {
 	})
 }
 
-// TestChainKeepsTheEarlierSource: a walk that began while the first source was unreachable, and ends after another has brought it
-// into use, doesn't end that.
+// TestChainKeepsTheEarlierSource: a walk that began while the first source was unreachable, and
+// ends after another has brought it into use, doesn't end that.
 func TestChainKeepsTheEarlierSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b", took: 5 * time.Second}
@@ -392,7 +394,8 @@ func TestChainKeepsTheEarlierSource(t *testing.T) {
 	})
 }
 
-// TestChainOfTheDeaf: a source that ignores its context holds up its caller and nobody else, and no goroutine is left of it.
+// TestChainOfTheDeaf: a source that ignores its context holds up its caller and nobody else, and no
+// goroutine is left of it.
 func TestChainOfTheDeaf(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := newDeaf(t)
@@ -423,7 +426,8 @@ func TestChainOfTheDeaf(t *testing.T) {
 	})
 }
 
-// TestChainStartsNoGoroutines that a source can hold, for callers who come and go: a walk is in its caller's goroutine.
+// TestChainStartsNoGoroutines that a source can hold, for callers who come and go: a walk is in its
+// caller's goroutine.
 func TestChainStartsNoGoroutines(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -459,8 +463,8 @@ func TestChainOptionsAreTheCallers(t *testing.T) {
 	})
 }
 
-// TestChainOfItself: a source that asks the chain it is in, and gives it no context by which that could be known, ends with an
-// error and not with the program.
+// TestChainOfItself: a source that asks the chain it is in, and gives it no context by which that
+// could be known, ends with an error and not with the program.
 func TestChainOfItself(t *testing.T) {
 	t.Parallel()
 	var chain *Chain
@@ -477,8 +481,8 @@ func TestChainOfItself(t *testing.T) {
 	}
 }
 
-// TestChainSourceOfOursInUse that fails: Status says so, an error that isn't ErrUnavailable ends it without a walk, and one that is
-// doesn't have it asked again.
+// TestChainSourceOfOursInUse that fails: Status says so, an error that isn't ErrUnavailable ends it
+// without a walk, and one that is doesn't have it asked again.
 func TestChainSourceOfOursInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}

@@ -14,16 +14,16 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// route is which source serves a scope. A source that has nothing for one scope may be the right one for another, so each
-// scope has its own.
+// route is which source serves a scope. A source that has nothing for one scope may be the right
+// one for another, so each scope has its own.
 type route struct {
 	inUse   atomic.Int32 // index of the source that last brought a token, plus 1; 0 for none
 	next    atomic.Int64 // when the sources before it may be looked at again, as time since Chain.made
 	looking atomic.Bool  // that is under way
 }
 
-// routeKey is what a route is for. Claims are not in it: they are a challenge of one token, and change no route. Nor is
-// EnableCAE, which says how long a token may live and not whose it is.
+// routeKey is what a route is for. Claims are not in it: they are a challenge of one token, and
+// change no route. Nor is EnableCAE, which says how long a token may live and not whose it is.
 type routeKey struct {
 	scopes string // quoted if there are several
 	n      int
@@ -43,15 +43,15 @@ func routeKeyOf(options *policy.TokenRequestOptions) routeKey {
 }
 
 const (
-	// maxRoutes bounds each of the two generations of routes, as scopes may be text from elsewhere: 10,000 in all, as many
-	// as a cache holds tokens.
+	// maxRoutes bounds each of the two generations of routes, as scopes may be text from elsewhere:
+	// 10,000 in all, as many as a cache holds tokens.
 	maxRoutes = 5000
 	// maxRouteText bounds the text of one. A call with more walks each time.
 	maxRouteText = 2 * maxResourceLength
 )
 
-// routes finds them. In constant use one stays, whatever else is asked for: full generations are let go, and what is still
-// used moves from the older to the younger.
+// routes finds them. In constant use one stays, whatever else is asked for: full generations are
+// let go, and what is still used moves from the older to the younger.
 type routes struct {
 	all   route                               // of a chain in which all scopes have one
 	index atomic.Pointer[map[routeKey]*route] // for calls: no lock, no allocation
@@ -140,9 +140,9 @@ func (c *Chain) inUse() string {
 	return strings.Join(names, ", ")
 }
 
-// use makes a source the one in use, after those before it have been asked. since is what was in use when that began: one
-// before it that has come into use meanwhile, by another walk or a look, stays. It returns what is to be logged, nil for
-// nothing.
+// use makes a source the one in use, after those before it have been asked. since is what was in
+// use when that began: one before it that has come into use meanwhile, by another walk or a look,
+// stays. It returns what is to be logged, nil for nothing.
 func (c *Chain) use(r *route, i int, since int32, reasons []attempt, options policy.TokenRequestOptions) (news func()) {
 	before := r.inUse.Load()
 	for {

@@ -34,8 +34,8 @@ func (r *refusing) GetToken(_ context.Context, o policy.TokenRequestOptions) (az
 	return azcore.AccessToken{Token: r.name, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// TestChainScopesHaveTheirOwnSource: that a source has nothing for one scope, tenant or challenge says nothing of the others,
-// whichever is asked for first and however often.
+// TestChainScopesHaveTheirOwnSource: that a source has nothing for one scope, tenant or challenge
+// says nothing of the others, whichever is asked for first and however often.
 func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 	vault := policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}
 	isGraph := func(o policy.TokenRequestOptions) bool { return o.Scopes[0] == graphScope }
@@ -96,8 +96,8 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 	}
 }
 
-// TestChainScopesAreRemembered: once it is known which source serves a scope, that one is asked once in a call, and those before it
-// once a minute.
+// TestChainScopesAreRemembered: once it is known which source serves a scope, that one is asked
+// once in a call, and those before it once a minute.
 func TestChainScopesAreRemembered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a := &refusing{name: "a", refuses: func(policy.TokenRequestOptions) bool { return true }, err: errAway}
@@ -117,7 +117,8 @@ func TestChainScopesAreRemembered(t *testing.T) {
 	})
 }
 
-// TestChainRoutesAreBounded: scopes are text from elsewhere. What is in constant use stays known meanwhile.
+// TestChainRoutesAreBounded: scopes are text from elsewhere. What is in constant use stays known
+// meanwhile.
 func TestChainRoutesAreBounded(t *testing.T) {
 	t.Parallel()
 	a := &refusing{name: "a", refuses: func(policy.TokenRequestOptions) bool { return true }, err: errAway}
@@ -184,8 +185,9 @@ func TestChainLooksAreBounded(t *testing.T) {
 	})
 }
 
-// TestChainSparesNewScopes the time that it took to find out that a source of ours is unavailable, which is so for all of them. It
-// is asked all the same if no other source has a token, and looked at once a minute for all scopes together.
+// TestChainSparesNewScopes the time that it took to find out that a source of ours is unavailable,
+// which is so for all of them. It is asked all the same if no other source has a token, and looked
+// at once a minute for all scopes together.
 func TestChainSparesNewScopes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var requests atomic.Int64

@@ -6,18 +6,20 @@ import (
 	"sync"
 )
 
-// azureChassis is the chassis asset tag that every virtual machine of Azure has in its SMBIOS tables. It is no serial number: all
-// of them have the same. A container sees the tag of the machine that it runs on.
+// azureChassis is the chassis asset tag that every virtual machine of Azure has in its SMBIOS
+// tables. It is no serial number: all of them have the same. A container sees the tag of the
+// machine that it runs on.
 //
 // https://github.com/canonical/cloud-init/blob/main/cloudinit/sources/azure/identity.py
 const azureChassis = "7783-7084-3265-9085-8269-3286-77"
 
-// chassisTag is this machine's chassis asset tag, "" if there is none that may be read. It never changes, and many services make
-// a credential per request.
+// chassisTag is this machine's chassis asset tag, "" if there is none that may be read. It never
+// changes, and many services make a credential per request.
 var chassisTag = sync.OnceValue(readChassisTag)
 
-// chassisOf finds the chassis asset tag in SMBIOS tables, as Windows hands them out: structures of a type, a length and a
-// handle of two bytes, followed by their strings. Type 3 is the chassis, whose byte 8 is the number of the tag's string.
+// chassisOf finds the chassis asset tag in SMBIOS tables, as Windows hands them out: structures of
+// a type, a length and a handle of two bytes, followed by their strings. Type 3 is the chassis,
+// whose byte 8 is the number of the tag's string.
 //
 // https://www.dmtf.org/standards/smbios
 func chassisOf(tables []byte) string {

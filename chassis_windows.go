@@ -5,7 +5,8 @@ import "syscall"
 // chassisName is where the chassis asset tag is, for messages.
 const chassisName = `HKLM\SYSTEM\CurrentControlSet\Services\mssmbios\Data\SMBiosData`
 
-// readChassisTag reads the SMBIOS tables that Windows' own driver keeps in the registry, where every user may read them.
+// readChassisTag reads the SMBIOS tables that Windows' own driver keeps in the registry, where
+// every user may read them.
 func readChassisTag() string {
 	path, err := syscall.UTF16PtrFromString(`SYSTEM\CurrentControlSet\Services\mssmbios\Data`)
 	if err != nil {

@@ -56,18 +56,22 @@ type cli struct {
 }
 
 const (
-	// toolBudget is for one run and for waiting until others have ended, where the caller sets no other time: one at a time,
-	// because each has the one token cache of the developer's in its hands. az takes half a second to two when it needn't ask
-	// Entra, and has been seen to take 20 s to start on a busy machine (Azure/azure-cli#20404).
+	// toolBudget is for one run and for waiting until others have ended, where the caller sets no
+	// other time: one at a time, because each has the one token cache of the developer's in its
+	// hands. az takes half a second to two when it needn't ask Entra, and has been seen to take 20
+	// s to start on a busy machine (Azure/azure-cli#20404).
 	toolBudget = time.Minute
-	// longestToolBudget: a context may last as long as its program, and a tool that hangs must not keep all others waiting
-	// until then.
+	// longestToolBudget: a context may last as long as its program, and a tool that hangs must not
+	// keep all others waiting until then.
 	longestToolBudget = 10 * time.Minute
-	// longestProcessTimeout is where an option is taken for a mistake, such as seconds for nanoseconds.
+	// longestProcessTimeout is where an option is taken for a mistake, such as seconds for
+	// nanoseconds.
 	longestProcessTimeout = time.Hour
-	// leastRun is what a run has left when it begins: one that is ended at once helps nobody. azd has been seen to take 12 s.
+	// leastRun is what a run has left when it begins: one that is ended at once helps nobody. azd
+	// has been seen to take 12 s.
 	leastRun = 15 * time.Second
-	// raceWait is how long another process may take to write its cache, before the tool is asked once more.
+	// raceWait is how long another process may take to write its cache, before the tool is asked
+	// once more.
 	raceWait = time.Second
 )
 
@@ -100,8 +104,9 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 	s.allowed = slices.Clone(s.allowed)
 	s.run, s.running = env.run, shared.tool(s.program)
 	s.log = shieldedLogger(s.log)
-	// Another program, another login, or other options may be another developer's tokens. What decides it now decides it in each
-	// run, so that a token never comes under the key of another login.
+	// Another program, another login, or other options may be another developer's tokens. What
+	// decides it now decides it in each run, so that a token never comes under the key of another
+	// login.
 	s.command = command{program: s.program, variables: loginVariables(env)}
 	if path, err := exec.LookPath(s.program); err == nil {
 		s.command.path = path
@@ -188,8 +193,8 @@ func (s *cli) logger() *slog.Logger {
 	return log
 }
 
-// acquire implements acquirer: one run of the tool, when no other is under way, and a second one after a race for the tool's
-// cache. It isn't repeated otherwise: the tool does that itself.
+// acquire implements acquirer: one run of the tool, when no other is under way, and a second one
+// after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
 func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 	start := time.Now()
 	total := cmp.Or(a.budget, s.budget(ctx)) - longestEnd
@@ -266,8 +271,8 @@ type printedError struct{ what, hint string }
 
 func (e *printedError) Error() string { return e.what }
 
-// raced reports whether a run may have failed because another process was writing the tool's cache, or because the system's
-// broker of tokens was busy. Where Entra has answered it was neither.
+// raced reports whether a run may have failed because another process was writing the tool's cache,
+// or because the system's broker of tokens was busy. Where Entra has answered it was neither.
 func (s *cli) raced(said complaint) bool {
 	return !entraNumber.MatchString(said.reason) && slices.ContainsFunc(s.races, func(text string) bool { return strings.Contains(said.whole, text) })
 }
@@ -276,9 +281,9 @@ func (s *cli) failure(a ask, start time.Time) *AuthenticationError {
 	return &AuthenticationError{tool: s.name, Resource: a.resource, Elapsed: time.Since(start)}
 }
 
-// explain says what a failed run means. What the tool has printed to its standard output is never looked at: it may be a
-// token. Of the rest only what says that the tool is absent, or that nobody is logged in with it, makes it unavailable: a failure
-// must not turn into another identity.
+// explain says what a failed run means. What the tool has printed to its standard output is never
+// looked at: it may be a token. Of the rest only what says that the tool is absent, or that nobody
+// is logged in with it, makes it unavailable: a failure must not turn into another identity.
 func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, limit time.Duration) {
 	exit, exited := errors.AsType[*exitError](err)
 	output, printed := errors.AsType[*printedError](err)
@@ -395,9 +400,10 @@ func (s *cli) line(a ask) string {
 	return strings.Join(words, " ")
 }
 
-// objectWith returns the first JSON object of a tool's output that has a text in a field, and nil if there is none. What is
-// around it doesn't matter: warnings, a byte order mark, escapes of a terminal (Azure/azure-sdk-for-python#37841). No byte is read
-// more than a few times, and after maxObjects that are none, or not this one, there is none.
+// objectWith returns the first JSON object of a tool's output that has a text in a field, and nil
+// if there is none. What is around it doesn't matter: warnings, a byte order mark, escapes of a
+// terminal (Azure/azure-sdk-for-python#37841). No byte is read more than a few times, and after
+// maxObjects that are none, or not this one, there is none.
 func objectWith(out []byte, field string) []byte {
 	for range maxObjects {
 		for { // to where an object may begin
@@ -431,8 +437,8 @@ func objectWith(out []byte, field string) []byte {
 	return nil
 }
 
-// maxObjects is far above what a tool has to tell beside a token, a line each. Ten thousand pieces of JSON are judged in a tenth of
-// a second.
+// maxObjects is far above what a tool has to tell beside a token, a line each. Ten thousand pieces
+// of JSON are judged in a tenth of a second.
 const maxObjects = 10_000
 
 // isGUID reports whether a tenant is named by its ID: two names of one tenant can't be compared.

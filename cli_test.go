@@ -321,7 +321,8 @@ func TestHangingToolsCommand(t *testing.T) {
 	})
 }
 
-// TestQueueOfHangingRuns: whoever waits for others gets an error within a minute, or within the time of the options.
+// TestQueueOfHangingRuns: whoever waits for others gets an error within a minute, or within the
+// time of the options.
 func TestQueueOfHangingRuns(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
@@ -372,7 +373,8 @@ func TestQueueOfHangingRuns(t *testing.T) {
 	}
 }
 
-// TestSlowToolAndItsCallers: a run goes on for as long as its caller may wait, and for a minute at the least, whoever leaves.
+// TestSlowToolAndItsCallers: a run goes on for as long as its caller may wait, and for a minute at
+// the least, whoever leaves.
 func TestSlowToolAndItsCallers(t *testing.T) {
 	const none = 100 * time.Hour
 	for _, tt := range []struct {

@@ -283,8 +283,9 @@ func TestBodyCanBeReadTwice(t *testing.T) {
 	})
 }
 
-// TestCloudShellAsIMDS: Cloud Shell answers the requests of IMDS as well, for a program that is told to ask there. Its
-// refusals have another shape than those of IMDS, and are recognised all the same.
+// TestCloudShellAsIMDS: Cloud Shell answers the requests of IMDS as well, for a program that is
+// told to ask there. Its refusals have another shape than those of IMDS, and are recognised all the
+// same.
 func TestCloudShellAsIMDS(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewCloudShell(nil)

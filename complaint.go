@@ -26,7 +26,8 @@ var (
 
 const (
 	errorMark = "ERROR:"
-	// unexpected is how az begins when it has no text for what happened: the reason is at the end of the traceback.
+	// unexpected is how az begins when it has no text for what happened: the reason is at the end
+	// of the traceback.
 	unexpected = "ERROR: The command failed with an unexpected error"
 	traceback  = "Traceback (most recent call last):"
 )
@@ -42,7 +43,8 @@ func (t *tool) hear(stderr string) complaint {
 	return c
 }
 
-// reasonIn picks the reason out of a text that may begin with warnings, and may be a Python traceback of any length.
+// reasonIn picks the reason out of a text that may begin with warnings, and may be a Python
+// traceback of any length.
 func reasonIn(text string) string {
 	begin := lineWith(text, errorMark)
 	last := strings.LastIndex(text, traceback)
@@ -74,7 +76,8 @@ func lineWith(text, mark string) int {
 	return -1
 }
 
-// raisedIn is the exception behind the frames of a traceback, which are indented. az writes whom to tell behind it.
+// raisedIn is the exception behind the frames of a traceback, which are indented. az writes whom to
+// tell behind it.
 func raisedIn(trace string) string {
 	var raised strings.Builder
 	for line := range strings.Lines(trace) {
@@ -90,7 +93,8 @@ func raisedIn(trace string) string {
 	return raised.String()
 }
 
-// responseIn puts what Entra said in the place of a dump of its response, as azd and its Go libraries write it:
+// responseIn puts what Entra said in the place of a dump of its response, as azd and its Go
+// libraries write it:
 //
 //	failed to authenticate: POST https://login.microsoftonline.com/…/token
 //	--------------------------------------------------------------------------------
@@ -118,8 +122,8 @@ func responseIn(text string) string {
 	return head + ", " + f.code + ": " + f.message
 }
 
-// asking is a pattern of the command that logs in, with its options. Nothing is taken for an option's value that a shell would
-// read more into: the command is shown for people to copy.
+// asking is a pattern of the command that logs in, with its options. Nothing is taken for an
+// option's value that a shell would read more into: the command is shown for people to copy.
 func asking(login string) *regexp.Regexp {
 	return regexp.MustCompile(regexp.QuoteMeta(login) + `(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`)
 }
@@ -128,7 +132,8 @@ func asking(login string) *regexp.Regexp {
 //
 //	az login --tenant "…" --scope "https://vault.azure.net/.default"
 //
-// A plain az login would not do for a resource that wants a second factor. Of several it is the most exact, which is the longest.
+// A plain az login would not do for a resource that wants a second factor. Of several it is the
+// most exact, which is the longest.
 func (t *tool) asked(text string) string {
 	longest := ""
 	for _, command := range t.asks.FindAllString(text, -1) {
@@ -139,7 +144,8 @@ func (t *tool) asked(text string) string {
 	return redact(longest)
 }
 
-// bothEnds is oneLine for a text whose reason may be at its end: of one that is too long the middle is left out.
+// bothEnds is oneLine for a text whose reason may be at its end: of one that is too long the middle
+// is left out.
 func bothEnds(text string) string {
 	const gap = " … "
 	text = printable(text)

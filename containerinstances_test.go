@@ -64,7 +64,8 @@ func TestContainerInstancesEndpoints(t *testing.T) {
 		want           string // the request's URL, or what the error has in it
 	}{
 		{"as reported", groupEndpoint, "http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0&resource=r"},
-		// https://github.com/cisagov/ScubaConnect has these two, the second for containers in a virtual network.
+		// https://github.com/cisagov/ScubaConnect has these two, the second for containers in a
+		// virtual network.
 		{"another private network", "http://10.92.0.7:2377/metadata/identity/oauth2/token?api-version=1.0", "http://10.92.0.7:2377/metadata/identity/oauth2/token?api-version=1.0&resource=r"},
 		{"link-local", "http://169.254.128.1:2377/t?api-version=1.0", "http://169.254.128.1:2377/t?api-version=1.0&resource=r"},
 		{"192.168", "http://192.168.1.2/t", "http://192.168.1.2/t?resource=r"},

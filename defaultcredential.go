@@ -22,8 +22,8 @@ type DefaultCredentialOptions struct {
 	// AZURE_CLIENT_ID, if it is set to something, or else the host's default.
 	ID ID
 
-	// TenantID is the tenant of the developer's tokens; "" means the one that the tool has selected, see
-	// [AzureDeveloperCLICredentialOptions] for azd's. A managed identity has one
+	// TenantID is the tenant of the developer's tokens; "" means the one that the tool has
+	// selected, see [AzureDeveloperCLICredentialOptions] for azd's. A managed identity has one
 	// tenant, and workload identity that of AZURE_TENANT_ID.
 	TenantID string
 
@@ -32,8 +32,8 @@ type DefaultCredentialOptions struct {
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of az or azd may take, see [AzureCLICredentialOptions]. On
-	// Azure it has no meaning. While no source is in use, GetToken waits 3 minutes at most for all of
-	// them together, see [Chain.GetToken]; the run itself goes on.
+	// Azure it has no meaning. While no source is in use, GetToken waits 3 minutes at most for all
+	// of them together, see [Chain.GetToken]; the run itself goes on.
 	ProcessTimeout time.Duration
 
 	// Logger receives which source is in use and why (Info), and what the sources log, without any secret. nil is silent.
@@ -61,17 +61,20 @@ var selections = []struct {
 // laptop with the login of its developer: a [Chain] of the identity of the host that [Detect] reports, the Azure CLI and the
 // Azure Developer CLI. nil options mean the defaults. It sends nothing and runs nothing.
 //
-// The developer is asked only where nothing says that this is Azure: no host's variable is set, the agent of Azure Arc is not
-// installed, the machine's chassis asset tag is not that of an Azure VM, and IMDS has never answered. A developer's machine that
-// is one of Azure's (Codespaces, Dev Box) needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the developer's credentials are barred, for the life of the
-// process (of the Chain, if ClientOptions has a Transport), and the log says why. Where nothing does, GetToken gives IMDS 1 s
-// to answer, and not again within a minute. It is asked for the token, and beside that by a request without the header
-// Metadata, which it refuses at once while a token may take it seconds. Its first answer, also one that comes later, ends the
+// The developer is asked only where nothing says that this is Azure: no host's variable is set, the
+// agent of Azure Arc is not installed, the machine's chassis asset tag is not that of an Azure VM,
+// and IMDS has never answered. A developer's machine that is one of Azure's (Codespaces, Dev Box)
+// needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the developer's credentials are barred,
+// for the life of the process (of the Chain, if ClientOptions has a Transport), and the log says
+// why. Where nothing does, GetToken gives IMDS 1 s to answer, and not again within a minute. It is
+// asked for the token, and beside that by a request without the header Metadata, which it refuses
+// at once while a token may take it seconds. Its first answer, also one that comes later, ends the
 // developer's part.
 //
-// In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the pipeline's and no developer's. There
-// no evidence of Azure bars them, and that the machine has no identity is no error. The machine's identity still comes first: it has
-// 1 s as above, and all its time once none of the tools has a token.
+// In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the
+// pipeline's and no developer's. There no evidence of Azure bars them, and that the machine has no
+// identity is no error. The machine's identity still comes first: it has 1 s as above, and all its
+// time once none of the tools has a token.
 //
 // AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as in the Azure SDKs: "prod" is
 // the host's identity alone, "dev" the developer's credentials alone, on Azure, too; WorkloadIdentityCredential,
@@ -216,9 +219,9 @@ func (env environment) without(name string) environment {
 	return env
 }
 
-// azure is what in the environment says that this is Azure; "" if nothing does. AZURE_POD_IDENTITY_AUTHORITY_HOST says that
-// there is an IMDS, somewhere else, half of a host's variables that there is a host, and the chassis asset tag that the machine is
-// one of Azure's.
+// azure is what in the environment says that this is Azure; "" if nothing does.
+// AZURE_POD_IDENTITY_AUTHORITY_HOST says that there is an IMDS, somewhere else, half of a host's
+// variables that there is a host, and the chassis asset tag that the machine is one of Azure's.
 func (env environment) azure() string {
 	k, _, reason := recognise(env)
 	if k.host != HostIMDS || env.onAzureVM() {
@@ -230,9 +233,10 @@ func (env environment) azure() string {
 // hostStep is the host's identity before the developer's in a chain. As long as nothing says that this is Azure it is given a
 // second, once a minute; and the Credential itself as soon as something does.
 //
-// In a pipeline that is so whatever says that this is Azure: the login of the tools is the pipeline's there, and machines that
-// pipelines run on are Azure's without having an identity. The Credential's own time comes after the tools, where none of them has
-// a token: an IMDS that is asked for the first time may take longer than a second.
+// In a pipeline that is so whatever says that this is Azure: the login of the tools is the
+// pipeline's there, and machines that pipelines run on are Azure's without having an identity. The
+// Credential's own time comes after the tools, where none of them has a token: an IMDS that is
+// asked for the first time may take longer than a second.
 type hostStep struct {
 	cred     *Credential
 	realm    *realm
@@ -272,7 +276,8 @@ func (s *hostStep) evidence() string {
 	return ""
 }
 
-// GetToken is the Credential's, with less patience where nothing says that this is Azure, and in a pipeline.
+// GetToken is the Credential's, with less patience where nothing says that this is Azure, and in a
+// pipeline.
 func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if s.bars() != "" {
 		return s.cred.GetToken(ctx, options)
@@ -310,8 +315,9 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 	return azcore.AccessToken{}, e
 }
 
-// begin returns when the second began that is under way or has passed, and begins it, with a probe, if none has in the last
-// minute. It is the same one for all callers: those who each have less time than a second come to the next source, too.
+// begin returns when the second began that is under way or has passed, and begins it, with a probe,
+// if none has in the last minute. It is the same one for all callers: those who each have less time
+// than a second come to the next source, too.
 func (s *hostStep) begin() time.Time {
 	now := time.Now()
 	last := s.asked.Load()
@@ -329,7 +335,8 @@ func (s *hostStep) begin() time.Time {
 	return now
 }
 
-// hasNone reports whether IMDS says, in a pipeline, that the machine has no identity, and none was selected.
+// hasNone reports whether IMDS says, in a pipeline, that the machine has no identity, and none was
+// selected.
 func (s *hostStep) hasNone(e *AuthenticationError) bool {
 	return s.pipeline != "" && e.Host == HostIMDS && e.ID == nil && errors.Is(e, ErrIdentityNotFound) && strings.EqualFold(e.Message, "Identity not found")
 }
@@ -349,7 +356,8 @@ func (s *hostStep) advice(err error) string {
 	return "where the login of az or azd is meant, set " + envTokenCredentials + "=dev"
 }
 
-// lastHost is the host's identity once more, behind the tools of a pipeline and with all the time that it has elsewhere.
+// lastHost is the host's identity once more, behind the tools of a pipeline and with all the time
+// that it has elsewhere.
 type lastHost struct{ step *hostStep }
 
 const lastHostName = "managed identity, with all its time"

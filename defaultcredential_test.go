@@ -859,8 +859,8 @@ func TestDefaultCanary(t *testing.T) {
 	})
 }
 
-// TestDefaultInPipelines: the tools' login is the pipeline's there, so that no evidence of Azure bars them; the machine's identity
-// comes first, within a second.
+// TestDefaultInPipelines: the tools' login is the pipeline's there, so that no evidence of Azure
+// bars them; the machine's identity comes first, within a second.
 func TestDefaultInPipelines(t *testing.T) {
 	absent := func(message string) transportFunc { return always(400, oauthProblem("invalid_request", message)) }
 	const several = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
@@ -940,7 +940,8 @@ func TestDefaultInPipelines(t *testing.T) {
 	}
 }
 
-// TestDefaultPipelineBecomesItself: once a slow IMDS has brought a token, the machine's identity is used, as everywhere.
+// TestDefaultPipelineBecomesItself: once a slow IMDS has brought a token, the machine's identity is
+// used, as everywhere.
 func TestDefaultPipelineBecomesItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{variables: map[string]string{envGitHub: "true"}}
@@ -955,7 +956,8 @@ func TestDefaultPipelineBecomesItself(t *testing.T) {
 	})
 }
 
-// TestDefaultNoIdentityInWords: the first line says what to set where a developer's machine is one of Azure's.
+// TestDefaultNoIdentityInWords: the first line says what to set where a developer's machine is one
+// of Azure's.
 func TestDefaultNoIdentityInWords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}

@@ -19,13 +19,16 @@
 //
 // The host is detected by its environment variables, see [Detect]; an empty one counts as unset. The first of these is it:
 //
-//   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE is set. It needs AZURE_TENANT_ID and
-//     AZURE_CLIENT_ID, or CredentialOptions.ID in place of the latter; without them NewCredential returns an error, because
-//     the node's identity is another one. CredentialOptions.Host asks for that on purpose. The service account's token in the
-//     file is exchanged at Entra, and read anew each time. With AKS's identity bindings, AZURE_KUBERNETES_TOKEN_PROXY and its companions, the cluster's proxy is asked in Entra's place;
-//     azidentity does that only with an option.
-//   - Container Instances, Windows containers: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set,
-//     and the endpoint is plain http. It must be a private address or this machine. An identity is selected by object ID.
+//   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE is set. It
+//     needs AZURE_TENANT_ID and AZURE_CLIENT_ID, or CredentialOptions.ID in place of the latter;
+//     without them NewCredential returns an error, because the node's identity is another one.
+//     CredentialOptions.Host asks for that on purpose. The service account's token in the file is
+//     exchanged at Entra, and read anew each time. With AKS's identity bindings,
+//     AZURE_KUBERNETES_TOKEN_PROXY and its companions, the cluster's proxy is asked in Entra's
+//     place; azidentity does that only with an option.
+//   - Container Instances, Windows containers: IDENTITY_ENDPOINT, IDENTITY_HEADER and
+//     IDENTITY_SERVER_THUMBPRINT are set, and the endpoint is plain http. It must be a private
+//     address or this machine. An identity is selected by object ID.
 //   - Service Fabric: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set. The server's certificate
 //     must have that thumbprint. The application's manifest selects the identity.
 //   - App Service, Functions, Logic Apps, Container Apps and Automation: IDENTITY_ENDPOINT and IDENTITY_HEADER are set.
@@ -34,8 +37,8 @@
 //   - Azure Arc: IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or the agent's program himds is found, which is not looked for
 //     when AZURE_POD_IDENTITY_AUTHORITY_HOST is set. The process must be allowed to read
 //     the agent's keys: a member of the group himds on Linux, of "Hybrid agent extension applications" on Windows.
-//   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Linux Container Instances, Spring Apps.
-//     AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
+//   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Linux Container Instances,
+//     Spring Apps. AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
 //
 // Variables that hold a secret or name an endpoint are read at every request, because platforms change them; those of IMDS
 // and of workload identity once, and the latter's token file at every request. Requests to all of these but Entra, or AKS's
@@ -49,15 +52,18 @@
 // over 10, a caller waits up to 2 s for the renewal. A token that comes with a day to live thus covers an outage of about half
 // a day without an error. When the host repeats itself from its own cache, it is asked again at half of what remains.
 //
-// All callers of one identity and resource share one request, across goroutines and across credentials with the same Retry; a
-// caller that leaves costs the others nothing, and nobody waits longer than 76 s on IMDS, 31 s elsewhere. Credentials whose
-// Retry differs share the token, but neither their tries nor their cool-downs, so that the options of one library can't delay
-// another. What the host itself says holds for all of them: a Retry-After, or a refusal that doesn't pass. A process has at most 5 requests under
-// way at one endpoint, 50 at Entra. After a failure the key cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token
-// is held, to 10 s in its last 5 minutes), or for the host's Retry-After, so that a flood of callers is a trickle at the host. A
-// renewal is a single try as long as the held token outlives an acquisition; later ones are tried again as one without a token.
-// At most 10,000 tokens are held; beyond that a new one pushes out the one that was used longest ago. A token that comes with
-// less than a second to live is followed by a request a second at most.
+// All callers of one identity and resource share one request, across goroutines and across
+// credentials with the same Retry; a caller that leaves costs the others nothing, and nobody waits
+// longer than 76 s on IMDS, 31 s elsewhere. Credentials whose Retry differs share the token, but
+// neither their tries nor their cool-downs, so that the options of one library can't delay another.
+// What the host itself says holds for all of them: a Retry-After, or a refusal that doesn't pass. A
+// process has at most 5 requests under way at one endpoint, 50 at Entra. After a failure the key
+// cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token is held, to 10 s
+// in its last 5 minutes), or for the host's Retry-After, so that a flood of callers is a trickle at
+// the host. A renewal is a single try as long as the held token outlives an acquisition; later ones
+// are tried again as one without a token. At most 10,000 tokens are held; beyond that a new one
+// pushes out the one that was used longest ago. A token that comes with less than a second to live
+// is followed by a request a second at most.
 //
 // Credentials with the default transport share one cache per process; one with a Transport or policies of its own has its
 // own. There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
@@ -67,21 +73,25 @@
 //
 // # On Azure and on a laptop
 //
-// [NewDefaultCredential] is the managed or workload identity on Azure, and on a laptop the developer who is logged in with the
-// Azure CLI or the Azure Developer CLI; never the developer on Azure. [NewChain] tries any credentials in order, and goes on only
-// from one that is unavailable; which one serves is remembered for each scope. [NewAzureCLICredential] and [NewAzureDeveloperCLICredential] are the developer's alone.
+// [NewDefaultCredential] is the managed or workload identity on Azure, and on a laptop the
+// developer who is logged in with the Azure CLI or the Azure Developer CLI; never the developer on
+// Azure. [NewChain] tries any credentials in order, and goes on only from one that is unavailable;
+// which one serves is remembered for each scope. [NewAzureCLICredential] and
+// [NewAzureDeveloperCLICredential] are the developer's alone.
 //
 // # Errors
 //
-// A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came back, and what to check.
-// errors.Is tells the cases apart that programs act on: [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch],
-// [ErrThrottled], and the error of the caller's context. Passing failures are retried before anyone sees them, for up to 75 s
-// on IMDS and 30 s elsewhere. Where nothing says which host this is, and nothing can be reached at IMDS's address or something
-// else answers there, it is 5 s, and [ErrUnavailable]; an endpoint that a variable names should be there, and its error says
-// what to check. No error, log line
-// or trace holds a token or a secret. CredentialOptions.Logger receives what happens; by default nothing does.
-// [AuthenticationError.Summary], which the errors of chains have, too, is for statuses and groups: it stays the same while the
-// cause does. docs/operations.md in the repository has each message with what to do, and alerts to have.
+// A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came
+// back, and what to check. errors.Is tells the cases apart that programs act on: [ErrUnavailable],
+// [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled], and the error of the caller's
+// context. Passing failures are retried before anyone sees them, for up to 75 s on IMDS and 30 s
+// elsewhere. Where nothing says which host this is, and nothing can be reached at IMDS's address or
+// something else answers there, it is 5 s, and [ErrUnavailable]; an endpoint that a variable names
+// should be there, and its error says what to check. No error, log line or trace holds a token or a
+// secret. CredentialOptions.Logger receives what happens; by default nothing does.
+// [AuthenticationError.Summary], which the errors of chains have, too, is for statuses and groups:
+// it stays the same while the cause does. docs/operations.md in the repository has each message
+// with what to do, and alerts to have.
 //
 // # Testing
 //

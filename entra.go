@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// entraNumber finds Entra's number of a failure. They have up to 7 digits; a book of digits is no number.
+// entraNumber finds Entra's number of a failure. They have up to 7 digits; a book of digits is no
+// number.
 var entraNumber = regexp.MustCompile(`AADSTS\d{1,10}`)
 
 // topic is what a number of Entra's is about, as far as advice differs.
@@ -23,15 +24,16 @@ const (
 	aboutBlocked       // a policy, or somebody who has switched the application off
 )
 
-// entraNumbers are the numbers that this package knows. What is not here is judged by its HTTP status. The names in the
-// comments are Entra's own:
+// entraNumbers are the numbers that this package knows. What is not here is judged by its HTTP
+// status. The names in the comments are Entra's own:
 //
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 //
-// That a refusal passes by itself is Entra's own word there (a transient or retryable error, a timeout, a service that is
-// unavailable), or was seen in the field: in kedacore/keda#8152, 22 of 1,021 exchanges of a right federation were refused by
-// 700213; Azure/azure-workload-identity#977 has the same with 70021, #1200 with 700211, #273 says that a new federated
-// credential takes up to some minutes; Azure/AKS#4029, Azure/azure-cli#28863 and Azure/azure-workload-identity#642 have an
+// That a refusal passes by itself is Entra's own word there (a transient or retryable error, a
+// timeout, a service that is unavailable), or was seen in the field: in kedacore/keda#8152, 22 of
+// 1,021 exchanges of a right federation were refused by 700213; Azure/azure-workload-identity#977
+// has the same with 70021, #1200 with 700211, #273 says that a new federated credential takes up to
+// some minutes; Azure/AKS#4029, Azure/azure-cli#28863 and Azure/azure-workload-identity#642 have an
 // issuer that Entra couldn't reach for a moment.
 var entraNumbers = map[string]struct {
 	verdict verdict
@@ -59,7 +61,8 @@ var entraNumbers = map[string]struct {
 	"AADSTS501621": {again, noTopic}, // ClaimsTransformationTimeoutRegularExpressionTimeout
 	// Too many equal requests in a short time: more of them are no help.
 	"AADSTS50196": {later, noTopic}, // LoopDetected
-	// The file's token has been read again by then, see workload.follow. The kubelet may write another one.
+	// The file's token has been read again by then, see workload.follow. The kubelet may write
+	// another one.
 	"AADSTS700024": {later, aboutExpiry},
 
 	"AADSTS70001":   {never, aboutBlocked}, // UnauthorizedClient: the application is disabled
@@ -83,8 +86,8 @@ var entraNumbers = map[string]struct {
 	"AADSTS1002012": {never, aboutScope},   // a scope without /.default
 }
 
-// noSuchClient reports whether Entra says that it doesn't know, or doesn't trust, the identity that was asked for. On which
-// host that is said, and with which status, makes no difference.
+// noSuchClient reports whether Entra says that it doesn't know, or doesn't trust, the identity that
+// was asked for. On which host that is said, and with which status, makes no difference.
 func (f fault) noSuchClient() bool {
 	topic := entraNumbers[f.entra].topic
 	return topic == aboutClient || topic == aboutTrust
@@ -116,9 +119,11 @@ const (
 	blockedHint = " has been disabled, or a Conditional Access policy for workload identities blocks it: its sign-in log in the Entra admin center says which"
 )
 
-// exchangeAudience is the audience that a service account's token must have in a cloud, which Entra's host name tells.
+// exchangeAudience is the audience that a service account's token must have in a cloud, which
+// Entra's host name tells.
 //
-// hashicorp/terraform-provider-azurerm#28059 and hashicorp/terraform-provider-azuread#1755 have what happens without it.
+// hashicorp/terraform-provider-azurerm#28059 and hashicorp/terraform-provider-azuread#1755 have
+// what happens without it.
 func exchangeAudience(authority string) string {
 	const public = "api://AzureADTokenExchange"
 	authority = strings.ToLower(authority)

@@ -17,10 +17,11 @@ import (
 // The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an Azure SDK client or
 // a chain returns.
 var (
-	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop, another cloud, or
-	// a proxy or gateway in its place; or, of a developer's tool, that it isn't installed or nobody is logged in. Trying
-	// another kind of credential makes sense, which is what a [Chain] does. Silence of an endpoint that a variable names,
-	// or of IMDS on a machine with the chassis asset tag of an Azure VM, is another error: it should be there.
+	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop,
+	// another cloud, or a proxy or gateway in its place; or, of a developer's tool, that it isn't
+	// installed or nobody is logged in. Trying another kind of credential makes sense, which is
+	// what a [Chain] does. Silence of an endpoint that a variable names, or of IMDS on a machine
+	// with the chassis asset tag of an Azure VM, is another error: it should be there.
 	ErrUnavailable = errors.New("no managed identity endpoint answers here")
 
 	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to it.
@@ -196,8 +197,8 @@ func oneLine(text string) string {
 	return text
 }
 
-// quoted shows a value in which white space may matter: in quotes, with its control characters visible, no token in it, and no
-// longer than a message.
+// quoted shows a value in which white space may matter: in quotes, with its control characters
+// visible, no token in it, and no longer than a message.
 func quoted(value string) string {
 	value = redact(value)
 	if len(value) > maxMessage {

@@ -7,22 +7,26 @@ import (
 )
 
 const (
-	// maxKeys bounds the store: a service that asks for tokens of resources that its callers name must not grow for
-	// ever. 10,000 tokens of 2 KiB are 20 MB.
+	// maxKeys bounds the store: a service that asks for tokens of resources that its callers name
+	// must not grow for ever. 10,000 tokens of 2 KiB are 20 MB.
 	maxKeys = 10_000
-	// evictShare: one in a hundred leaves at once when it is full, so that sorting them costs little per key.
+	// evictShare: one in a hundred leaves at once when it is full, so that sorting them costs
+	// little per key.
 	evictShare = 100
-	// aloftShare: one in ten may have a flight, which holds a goroutine and can't be dropped to make room. A thousand of
-	// them are nearly what IMDS, at 20 requests a second, could serve within the budget. As many may have failed: they are
-	// remembered beside a full store, so that they cool down, and none of its tokens has to leave for them.
+	// aloftShare: one in ten may have a flight, which holds a goroutine and can't be dropped to
+	// make room. A thousand of them are nearly what IMDS, at 20 requests a second, could serve
+	// within the budget. As many may have failed: they are remembered beside a full store, so that
+	// they cool down, and none of its tokens has to leave for them.
 	aloftShare = 10
-	// keepExpired is how long an expired token stays in the store, unused: a clock that was an hour fast and is set
-	// right again makes it valid again.
+	// keepExpired is how long an expired token stays in the store, unused: a clock that was an hour
+	// fast and is set right again makes it valid again.
 	keepExpired = time.Hour
-	// keepFailed is how long a key without a token is remembered beyond its cool-down, so that the next one is longer.
+	// keepFailed is how long a key without a token is remembered beyond its cool-down, so that the
+	// next one is longer.
 	keepFailed = time.Minute
-	// sweepEvery bounds how often the store is searched for what has expired. It is also how exactly the store knows when
-	// a token was used last: a hit only sets a mark, and that only if it isn't set.
+	// sweepEvery bounds how often the store is searched for what has expired. It is also how
+	// exactly the store knows when a token was used last: a hit only sets a mark, and that only if
+	// it isn't set.
 	sweepEvery = 10 * time.Minute
 )
 
@@ -44,8 +48,8 @@ func (c *cache) keep(key string, e *entry, d time.Duration) {
 	e.stored = true
 }
 
-// tend makes room for what a flight has brought to a key, and drops what has ended. Only a token pushes out another: what is
-// merely asked for may fail.
+// tend makes room for what a flight has brought to a key, and drops what has ended. Only a token
+// pushes out another: what is merely asked for may fail.
 func (c *cache) tend(key string, brought bool, now time.Time) {
 	excess := c.store.ItemCount() - c.aloft - c.others - c.limit
 	if brought && excess > 0 || excess >= c.batch() {
@@ -77,9 +81,9 @@ func (e *entry) noteUse(now time.Time) {
 	}
 }
 
-// makeRoom drops the tokens that were used longest ago when there are more than the limit, and of the keys without a valid
-// token, if they are too many, those that are nearest to their end. Those with a flight stay, and so does the key for which
-// room is made.
+// makeRoom drops the tokens that were used longest ago when there are more than the limit, and of
+// the keys without a valid token, if they are too many, those that are nearest to their end. Those
+// with a flight stay, and so does the key for which room is made.
 func (c *cache) makeRoom(own string, now time.Time) {
 	c.store.DeleteExpired()
 	var tokens, others []leaving

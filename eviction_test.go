@@ -24,8 +24,8 @@ func fill(t *testing.T, cred *Credential, name string, n int, between func()) (f
 	return failed
 }
 
-// TestNothingValidIsDroppedForAFailure: with a full store and a host that is down, failures are remembered beside the tokens, up
-// to a limit of their own, and leave first.
+// TestNothingValidIsDroppedForAFailure: with a full store and a host that is down, failures are
+// remembered beside the tokens, up to a limit of their own, and leave first.
 func TestNothingValidIsDroppedForAFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -74,7 +74,8 @@ func TestNothingValidIsDroppedForAFailure(t *testing.T) {
 	})
 }
 
-// TestFullStoreDropsWhatWasUsedLongestAgo: however old a token is that is in use, and however soon it ends.
+// TestFullStoreDropsWhatWasUsedLongestAgo: however old a token is that is in use, and however soon
+// it ends.
 func TestFullStoreDropsWhatWasUsedLongestAgo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -104,7 +105,8 @@ func TestFullStoreDropsWhatWasUsedLongestAgo(t *testing.T) {
 	})
 }
 
-// TestMomentaryTokens: a host whose tokens end at once is asked for one a second, and each caller has one that is valid.
+// TestMomentaryTokens: a host whose tokens end at once is asked for one a second, and each caller
+// has one that is valid.
 func TestMomentaryTokens(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		at := &arrivals{next: transportFunc(momentary)}

@@ -1,8 +1,8 @@
 package identity
 
-// Evidence is a variable or a file that says which host this is, or how to ask it. Among the files is the chassis asset tag of the
-// machine, which says whether it is one of Azure's; on Windows it is in the registry, on other systems than that and Linux it is
-// not looked for.
+// Evidence is a variable or a file that says which host this is, or how to ask it. Among the files
+// is the chassis asset tag of the machine, which says whether it is one of Azure's; on Windows it
+// is in the registry, on other systems than that and Linux it is not looked for.
 type Evidence struct {
 	Name     string `json:"name"`               // of the variable, or the file's path
 	File     bool   `json:"file,omitempty"`     // it is a file

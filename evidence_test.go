@@ -103,8 +103,8 @@ func TestEvidenceOfFiles(t *testing.T) {
 	}
 }
 
-// TestEvidenceOfTheMachine: the chassis asset tag of Azure is shown, another one is nobody's business; and what may not be seen is
-// no proof that it isn't there.
+// TestEvidenceOfTheMachine: the chassis asset tag of Azure is shown, another one is nobody's
+// business; and what may not be seen is no proof that it isn't there.
 func TestEvidenceOfTheMachine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -129,7 +129,8 @@ func TestEvidenceOfTheMachine(t *testing.T) {
 	}
 }
 
-// TestArcUnseen: a directory of the agent is the agent; one above it, which other programs have, too, only may have it.
+// TestArcUnseen: a directory of the agent is the agent; one above it, which other programs have,
+// too, only may have it.
 func TestArcUnseen(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -101,8 +101,8 @@ func ExampleNewCredential_serviceFabric() {
 	// identity: CredentialOptions.ID: Service Fabric can't select an identity by client ID: the application's manifest assigns the identity, so leave ID nil
 }
 
-// In a Windows container of Container Instances a user-assigned identity is selected by its object ID, which Azure calls
-// the principal ID. Linux containers there ask IMDS, which takes all three.
+// In a Windows container of Container Instances a user-assigned identity is selected by its object
+// ID, which Azure calls the principal ID. Linux containers there ask IMDS, which takes all three.
 func ExampleNewCredential_containerInstances() {
 	defer standIn(identitytest.NewContainerInstances)() // leave out in a container
 
@@ -268,8 +268,8 @@ func ExampleAuthenticationError() {
 	// Output: 400 invalid_request "Identity not found": assign the identity to this host
 }
 
-// A controller writes why it has no token into a condition. Error has another text at each failure, and so would wake the
-// controller again; Summary has the same one while the cause stays.
+// A controller writes why it has no token into a condition. Error has another text at each failure,
+// and so would wake the controller again; Summary has the same one while the cause stays.
 func ExampleAuthenticationError_Summary() {
 	host := identitytest.NewIMDS(nil)
 	cred, err := identity.NewCredential(&identity.CredentialOptions{

@@ -86,7 +86,8 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 // timeWasUp begins what is said of a try that was cut short.
 const timeWasUp = "and no answer in the "
 
-// outOfTime is what becomes of a try that our own budget has cut short: what came before says more of the host.
+// outOfTime is what becomes of a try that our own budget has cut short: what came before says more
+// of the host.
 func (t *trial) outOfTime(had time.Duration) *failure {
 	f, e := *t.last, *t.last.AuthenticationError
 	e.what = strings.TrimLeft(e.what+", "+timeWasUp+round(had).String()+" that were left", ", ")

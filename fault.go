@@ -24,8 +24,9 @@ func (f fault) each(change func(string) string) fault {
 // fromEntra reports whether the failure was Entra's and not the host's: then it has an AADSTS number.
 func (f fault) fromEntra() bool { return f.entra != "" }
 
-// misses is the header that the host says the request has to have, "" if it says nothing of one. IMDS and its kin have no
-// code of their own for it, and the same words whatever the code: without them it would be the identity that is missing.
+// misses is the header that the host says the request has to have, "" if it says nothing of one.
+// IMDS and its kin have no code of their own for it, and the same words whatever the code: without
+// them it would be the identity that is missing.
 func (f fault) misses() string {
 	switch {
 	case f.code == "SecretHeaderNotFound":
@@ -45,8 +46,9 @@ var digits = regexp.MustCompile(`\d{1,10}`) // [500011], or "[500011]"
 //	{"statusCode": 400, "message": "…", "correlationId": "…"}                       App Service
 //	{"ErrorCode": "…", "ExceptionMessage": "…", "CorrelationId": "…"}                legacy App Service
 //
-// and anything else as text. In a text that has a number of Entra's, such as what Microsoft's azure-workload-identity proxy
-// says, the object around the number is read in the place of the whole, or the words from the number on.
+// and anything else as text. In a text that has a number of Entra's, such as what Microsoft's
+// azure-workload-identity proxy says, the object around the number is read in the place of the
+// whole, or the words from the number on.
 //
 // The texts are made clean before they are cut to one line.
 func parseFault(header http.Header, body string, clean ...func(string) string) fault {

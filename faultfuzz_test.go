@@ -149,7 +149,8 @@ func FuzzRedact(f *testing.F) {
 	})
 }
 
-// FuzzPresented: what a token file says of itself is one line of printable text, bounded, without a token.
+// FuzzPresented: what a token file says of itself is one line of printable text, bounded, without a
+// token.
 func FuzzPresented(f *testing.F) {
 	for _, seed := range []string{`{"iss":"i","sub":"s","aud":["a","b"]}`, `{"iss":"` + jwtOf("{}") + `"}`, `{"iss":"\u2028\r\n","sub":{},"aud":7}`, `{"sub":"` + strings.Repeat("世", 300) + `"}`, "[]", ""} {
 		f.Add([]byte(seed), "eyJhbGciOiJSUzI1NiJ9", "c2lnbmF0dXJl")

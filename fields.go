@@ -8,16 +8,17 @@ import (
 	"strings"
 )
 
-// secretNames are the ends of the names that fields for secrets have, without what joins words: access_token, refreshToken,
-// id-token. What follows tells whether a value does: a function named get_access_token has none.
+// secretNames are the ends of the names that fields for secrets have, without what joins words:
+// access_token, refreshToken, id-token. What follows tells whether a value does: a function named
+// get_access_token has none.
 var secretNames = []string{
 	"token", "tokenvalue", "tokenstring", "secret", "secretvalue", "assertion", "authorization",
 	"password", "passwd", "passphrase", "pwd", "connectionstring", "identityheader",
 	"accountkey", "accesskey", "apikey", "subscriptionkey", "signingkey", "privatekey", "primarykey", "secondarykey", "functionkey", "hostkey",
 }
 
-// proseNames of these stand in sentences, too: behind one of them and a colon a word may be no value. Behind certainNames it
-// always is taken for one.
+// proseNames of these stand in sentences, too: behind one of them and a colon a word may be no
+// value. Behind certainNames it always is taken for one.
 var (
 	proseNames   = []string{"token", "secret", "assertion"}
 	certainNames = []string{"accesstoken", "refreshtoken", "idtoken", "sastoken", "bearertoken", "clientsecret", "clientassertion"}
@@ -26,8 +27,9 @@ var (
 // userInfo finds the name and the password in a URL.
 var userInfo = regexp.MustCompile(`://([^\s/?#"'<>@]+)@`)
 
-// hideFields replaces what a field for a token or another secret holds, and whatever looks like a token, under any layers of
-// escapes. Where it can't be told that something is no value it is hidden.
+// hideFields replaces what a field for a token or another secret holds, and whatever looks like a
+// token, under any layers of escapes. Where it can't be told that something is no value it is
+// hidden.
 func hideFields(text string) string {
 	for range 3 {
 		shown := hideFieldsOnce(text)
@@ -39,8 +41,9 @@ func hideFields(text string) string {
 	return redacted // it changes each time that it is read, which nothing innocent does
 }
 
-// effort bounds how often the bytes of a text are looked at for where values end. One value in the other, as in JSON, is looked at
-// twice; a text with a hundred that don't end is written to keep us busy.
+// effort bounds how often the bytes of a text are looked at for where values end. One value in the
+// other, as in JSON, is looked at twice; a text with a hundred that don't end is written to keep us
+// busy.
 const effort = 16
 
 // span is a part of a text.
@@ -106,13 +109,15 @@ func (r *reading) nextName(at int) (from, to int) {
 	return at, to
 }
 
-// longestScheme bounds what stands before the credentials of a request: SharedAccessSignature is the longest in use.
+// longestScheme bounds what stands before the credentials of a request: SharedAccessSignature is
+// the longest in use.
 const longestScheme = 24
 
 // longestName bounds how much of a name is looked at.
 const longestName = 64
 
-// bareField is the end of a field's name in small letters, without what joins words and without a number.
+// bareField is the end of a field's name in small letters, without what joins words and without a
+// number.
 func bareField[T []byte | string](name T) string {
 	name = name[max(len(name)-longestName, 0):]
 	bare := make([]byte, 0, longestName)
@@ -131,7 +136,8 @@ func endsIn(name string, ends []string) bool {
 	return slices.ContainsFunc(ends, func(end string) bool { return strings.HasSuffix(name, end) })
 }
 
-// bearer is the token behind the word for its kind. It is false for prose, and for a parameter of a challenge: error="…".
+// bearer is the token behind the word for its kind. It is false for prose, and for a parameter of a
+// challenge: error="…".
 func (r *reading) bearer(at int) (token span, ok bool) {
 	for r.at(at) == ':' || r.at(at) == '+' || isBlank(r.at(at)) {
 		at++
@@ -165,8 +171,8 @@ func isPlainWord(word []byte) bool {
 
 func isLetter(c rune) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
-// value finds what the field holds whose name, bare, is from begin to end. It is false if there is no value, or none that could
-// be a secret.
+// value finds what the field holds whose name, bare, is from begin to end. It is false if there is
+// no value, or none that could be a secret.
 func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 	quoted := isQuote(r.at(end)) && r.at(begin-1) != '/' // which is the end of a URL
 	authorization := strings.HasSuffix(name, "authorization")
@@ -255,8 +261,8 @@ func (r *reading) hasWord(at int, word string) bool {
 	return bytes.HasPrefix(bytes.ToLower(r.text[at:min(at+len(word), len(r.text))]), []byte(word))
 }
 
-// quotedValue is what is between a quote and the next one that was escaped alike; all that is left if there is none. Two of them
-// stand for one, as in CSV, and hold up three.
+// quotedValue is what is between a quote and the next one that was escaped alike; all that is left
+// if there is none. Two of them stand for one, as in CSV, and hold up three.
 func (r *reading) quotedValue(open int) (span, bool) {
 	quote := r.source(open)
 	for at := open + 1; at < len(r.text); at++ {
@@ -283,9 +289,9 @@ func (r *reading) namesOnly(open int) bool {
 	return !ok || !bytes.ContainsFunc(r.text[value.from:value.to], func(c rune) bool { return (c < 'a' || c > 'z') && c != '_' })
 }
 
-// word is where a value without quotes ends: at a blank, an ampersand, a double quote or the end of what encloses it. An escaped
-// one is a part of the value, unless the separator was escaped as deep. What is in brackets is a part of it with all that is
-// between them.
+// word is where a value without quotes ends: at a blank, an ampersand, a double quote or the end of
+// what encloses it. An escaped one is a part of the value, unless the separator was escaped as
+// deep. What is in brackets is a part of it with all that is between them.
 func (r *reading) word(at, depth int) int {
 	for at < len(r.text) {
 		r.effort--
@@ -307,8 +313,9 @@ func (r *reading) word(at, depth int) int {
 	return at
 }
 
-// closing is behind the bracket that closes the one at a place; the end of the text if there is none. Brackets in quotes don't
-// count, nor does what may only look like quotes: of the two ways to read it the longer one is hidden.
+// closing is behind the bracket that closes the one at a place; the end of the text if there is
+// none. Brackets in quotes don't count, nor does what may only look like quotes: of the two ways to
+// read it the longer one is hidden.
 func (r *reading) closing(open int) int {
 	return max(r.closingIn(open, false), r.closingIn(open, true))
 }
@@ -381,7 +388,8 @@ func (r *reading) source(i int) string { return r.original[r.from(i):r.to(i)] }
 // maxLayers is more than anybody makes: JSON in JSON in a query.
 const maxLayers = 4
 
-// unescapeAll undoes all escapes that can stand for what a field is made of, layer by layer. It is false if there are more.
+// unescapeAll undoes all escapes that can stand for what a field is made of, layer by layer. It is
+// false if there are more.
 func unescapeAll(text string) (r *reading, settled bool) {
 	r = &reading{original: text, text: []byte(text)}
 	for range maxLayers + 1 {

@@ -43,8 +43,9 @@ func (t *tally) lastTry() error {
 	return nil
 }
 
-// launch puts a flight that is to begin then on the caller's lane, which has none that is worth waiting for. start is to be called
-// without mu: it takes what the flight needs of the caller's context, or nothing, if nobody waits for it.
+// launch puts a flight that is to begin then on the caller's lane, which has none that is worth
+// waiting for. start is to be called without mu: it takes what the flight needs of the caller's
+// context, or nothing, if nobody waits for it.
 func (c *cache) launch(e *entry, key string, w ask, a acquirer, background bool, began, now time.Time) (f *flight, start func(context.Context)) {
 	l := e.ownLane(a.terms(), now)
 	f = &flight{lane: l, started: began, budget: w.budget, forced: w.forced(), once: w.once, done: make(chan struct{})}
@@ -75,7 +76,8 @@ func panicError(p any, secrets ...string) error {
 	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said, cause: errAborted}
 }
 
-// fly runs one flight to its end. end ends the span of the caller that started it; nil if nobody waits.
+// fly runs one flight to its end. end ends the span of the caller that started it; nil if nobody
+// waits.
 func (c *cache) fly(ctx context.Context, end func(error), e *entry, key string, w ask, a acquirer, f *flight) {
 	var g grant
 	var err error = &AuthenticationError{what: errAborted.Error(), cause: errAborted}
@@ -180,7 +182,8 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	return o
 }
 
-// fail notes a failure, and returns the cool-down that follows. all reports whether that is for all who ask for this key.
+// fail notes a failure, and returns the cool-down that follows. all reports whether that is for all
+// who ask for this key.
 func (e *entry) fail(f *flight, err error, valid *held, c *cache, now time.Time) (p *pause, all bool) {
 	p, all = &f.lane.pause, !c.mixed
 	switch {

@@ -140,8 +140,9 @@ const (
 	envPipelines = "TF_BUILD"
 )
 
-// pipeline names the variable that says that this is a job of a pipeline, "" where none does. There the login of az and azd is the
-// pipeline's and no developer's. Its machine may be one of Azure's all the same, and have no identity.
+// pipeline names the variable that says that this is a job of a pipeline, "" where none does. There
+// the login of az and azd is the pipeline's and no developer's. Its machine may be one of Azure's
+// all the same, and have no identity.
 //
 // https://docs.github.com/actions/reference/workflows-and-actions/variables
 // https://learn.microsoft.com/azure/devops/pipelines/build/variables
@@ -158,7 +159,8 @@ func inPipeline(variable string) string {
 	return variable + " is true, so that the login of az and azd is the pipeline's and no developer's"
 }
 
-// onAzureVM reports whether this machine, or the one that this container runs on, is a virtual machine of Azure.
+// onAzureVM reports whether this machine, or the one that this container runs on, is a virtual
+// machine of Azure.
 func (env environment) onAzureVM() bool { return env.chassis != nil && env.chassis() == azureChassis }
 
 // mayNotSee reports whether it can't be seen whether a path exists.
@@ -203,7 +205,8 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %.100q: want one of %s, or \"\" to detect it", redact(string(want)), strings.Join(names, ", "))
 }
 
-// onPurpose says how to leave a token file unused, and onPurposeByDefault the same of the default credential.
+// onPurpose says how to leave a token file unused, and onPurposeByDefault the same of the default
+// credential.
 const (
 	onPurpose          = "To ask the node's IMDS on purpose, set CredentialOptions.Host to HostIMDS"
 	onPurposeByDefault = "To ask for the managed identity on purpose, set " + envTokenCredentials + "=ManagedIdentityCredential"

@@ -46,8 +46,9 @@ var (
 	}
 )
 
-// detectionTable: 1 is set, 0 is unset or empty, - is either. Each of the 1,024 combinations is in exactly one row. Where
-// IDENTITY_ENDPOINT is plain http, Service Fabric is Container Instances on Windows, and nothing else changes.
+// detectionTable: 1 is set, 0 is unset or empty, - is either. Each of the 1,024 combinations is in
+// exactly one row. Where IDENTITY_ENDPOINT is plain http, Service Fabric is Container Instances on
+// Windows, and nothing else changes.
 var detectionTable = []struct {
 	row      string // in the order of detectionColumns
 	host     Host

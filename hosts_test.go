@@ -1262,8 +1262,9 @@ var errorBodies = []errorBody{
 	{"workload identity", "a proxy's page", 403, "<html>Blocked by policy</html>", []string{"-"}, "", "<html>Blocked by policy</html>", "", nil, "HTTPS_PROXY"},
 }
 
-// TestLostHeaders: a policy that takes out what a host wants is named, and the identity isn't blamed. Most hosts don't say in
-// a code of theirs what they miss, so that it is noticed on the way out.
+// TestLostHeaders: a policy that takes out what a host wants is named, and the identity isn't
+// blamed. Most hosts don't say in a code of theirs what they miss, so that it is noticed on the way
+// out.
 func TestLostHeaders(t *testing.T) {
 	for _, p := range places {
 		for name := range p.header {

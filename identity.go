@@ -27,18 +27,19 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 //
 // # Defaults of CredentialOptions.Retry
 //
-// An acquisition may take 75 s on IMDS and 30 s elsewhere, all tries together; each try 40 s and 20 s. The first wait between
-// tries is random up to 1.75 s (elsewhere 500 ms, Service Fabric 1 s), later ones are random from half to the whole of what
-// grows with the time taken so far, to 5 s (Service Fabric 16 s). After a 5xx of IMDS it is at least 1 s; a Retry-After
-// is a minimum, with a random wait on top; only a 410 is followed by a try after 70 s, when IMDS promises to be back, whatever it
-// asked for before.
-// Where connections fail or something answers that isn't IMDS, and IMDS never has, it ends after 5 s with [ErrUnavailable]; after 30 s
-// with another error where a variable, or the machine's chassis asset tag, says that IMDS should be there. Waiting for one of the
-// process's 5 requests at once counts in neither.
-// An address that accepts connections and then says nothing is given the full time: a slow IMDS looks like that.
+// An acquisition may take 75 s on IMDS and 30 s elsewhere, all tries together; each try 40 s and 20
+// s. The first wait between tries is random up to 1.75 s (elsewhere 500 ms, Service Fabric 1 s),
+// later ones are random from half to the whole of what grows with the time taken so far, to 5 s
+// (Service Fabric 16 s). After a 5xx of IMDS it is at least 1 s; a Retry-After is a minimum, with a
+// random wait on top; only a 410 is followed by a try after 70 s, when IMDS promises to be back,
+// whatever it asked for before. Where connections fail or something answers that isn't IMDS, and
+// IMDS never has, it ends after 5 s with [ErrUnavailable]; after 30 s with another error where a
+// variable, or the machine's chassis asset tag, says that IMDS should be there. Waiting for one of
+// the process's 5 requests at once counts in neither. An address that accepts connections and then
+// says nothing is given the full time: a slow IMDS looks like that.
 //
-// Where a refusal has a number of Entra's that is known, the number decides on another try instead of the status. A certificate
-// that isn't accepted is final at once.
+// Where a refusal has a number of Entra's that is known, the number decides on another try instead
+// of the status. A certificate that isn't accepted is final at once.
 //
 // All this is for who waits. A renewal while the held token outlives an acquisition is a single try, whatever
 // CredentialOptions.Retry says; if it fails, the next one follows after a cool-down of up to 5 s, doubling to 30 s.
@@ -124,13 +125,14 @@ func (v variant) key() string { return v.tenant + "\n" + strconv.FormatBool(v.ca
 // share theirs; Ready does. TenantID matters to workload identity only: see
 // CredentialOptions.AdditionallyAllowedTenants.
 //
-// Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one identity and resource share
-// one request, as far as their credentials have the same Retry; a caller whose ctx ends leaves at once, with an error that
-// errors.Is finds ctx.Err() in.
+// Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one
+// identity and resource share one request, as far as their credentials have the same Retry; a
+// caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.
 //
-// A request outlives its callers. Therefore it sees none of the values in ctx, and no method of ctx is called after GetToken has
-// returned: a Transport or a policy that looks for a value of the caller's in its request's context doesn't find it, and
-// hooks of httptrace aren't called. Only a TracingProvider gets what it asks ctx for when the span begins.
+// A request outlives its callers. Therefore it sees none of the values in ctx, and no method of ctx
+// is called after GetToken has returned: a Transport or a policy that looks for a value of the
+// caller's in its request's context doesn't find it, and hooks of httptrace aren't called. Only a
+// TracingProvider gets what it asks ctx for when the span begins.
 func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	if h := c.hit(&options); h != nil {
 		return h.token, nil

@@ -35,8 +35,9 @@ func detectIMDS(env environment) (string, string, bool) {
 	return endpoint, reason, true
 }
 
-// expectsIMDS says why an IMDS, or another host of Azure's, should be here. Its silence is then a fault. Otherwise, with "", silence
-// means that this isn't Azure. That the machine of a pipeline is one of Azure's says nothing of an identity.
+// expectsIMDS says why an IMDS, or another host of Azure's, should be here. Its silence is then a
+// fault. Otherwise, with "", silence means that this isn't Azure. That the machine of a pipeline is
+// one of Azure's says nothing of an identity.
 func expectsIMDS(env environment) string {
 	machine := env.pipeline() == "" && (env.onAzureVM() || arcUnseen(env) != "")
 	if !machine && !env.has(envAuthority) && halfOfAHost(env) == "" {
@@ -136,15 +137,18 @@ func (s *imds) recognises(a answer) bool {
 	return isOAuth(a.body) || a.raw != nil && s.saysAzure(a)
 }
 
-// saysAzure recognises what only Azure is known to say at IMDS's address, although it is no JSON and doesn't have IMDS's name.
-// The body must have been read.
+// saysAzure recognises what only Azure is known to say at IMDS's address, although it is no JSON
+// and doesn't have IMDS's name. The body must have been read.
 //
 //   - 410, and no page with it: IMDS is being updated.
-//   - "Required metadata header not specified" as text: Container Instances, with "or not correct" behind it.
+//   - "Required metadata header not specified" as text: Container Instances, with "or not correct"
+//     behind it.
 //   - 5xx as text of "Microsoft-IIS": IMDS is starting anew.
-//   - What the guest proxy agent of a VM with the Metadata Security Protocol says: see fromGuestAgent.
+//   - What the guest proxy agent of a VM with the Metadata Security Protocol says: see
+//     fromGuestAgent.
 //
-// Docker Desktop, Firecracker, gateways and other clouds' services say who they are, or have a text.
+// Docker Desktop, Firecracker, gateways and other clouds' services say who they are, or have a
+// text.
 func (s *imds) saysAzure(a answer) bool {
 	body := strings.TrimSpace(string(a.body))
 	kind := a.header.Get("Content-Type")
@@ -161,9 +165,10 @@ func (s *imds) saysAzure(a answer) bool {
 	return fromGuestAgent(a)
 }
 
-// fromGuestAgent recognises the guest proxy agent, which stands before IMDS on VMs with the Metadata Security Protocol. It closes the
-// connection after a refusal, with neither a body nor a header that is not due: 403 for programs that the VM's allow list doesn't
-// have, 421 and 500 where it doesn't know who asks, 502 and 503 where it can't reach IMDS. It marks what it passes on.
+// fromGuestAgent recognises the guest proxy agent, which stands before IMDS on VMs with the
+// Metadata Security Protocol. It closes the connection after a refusal, with neither a body nor a
+// header that is not due: 403 for programs that the VM's allow list doesn't have, 421 and 500 where
+// it doesn't know who asks, 502 and 503 where it can't reach IMDS. It marks what it passes on.
 //
 // https://github.com/Azure/GuestProxyAgent/blob/main/proxy_agent/src/proxy/proxy_server.rs
 func fromGuestAgent(a answer) bool {
@@ -220,11 +225,13 @@ func (s *imds) hint(_ ask, status int, f fault) string {
 	return ""
 }
 
-// rules: the budget covers the 70 seconds within which IMDS promises to be back from an update (410), and leaves 5 for
-// the last try. IMDS asks for at least a second between a 5xx and the next try. Nothing that answers within 5 s before
-// anything ever did means that there is no IMDS. 40 s per try: IMDS answers a cold request from Entra within seconds,
-// but a node under load has been seen to take half a minute. Where something says that IMDS should be there it gets the
-// patience of a host that a variable names. 421 is the guest proxy agent's, which doesn't know this connection yet.
+// rules: the budget covers the 70 seconds within which IMDS promises to be back from an update
+// (410), and leaves 5 for the last try. IMDS asks for at least a second between a 5xx and the next
+// try. Nothing that answers within 5 s before anything ever did means that there is no IMDS. 40 s
+// per try: IMDS answers a cold request from Entra within seconds, but a node under load has been
+// seen to take half a minute. Where something says that IMDS should be there it gets the patience
+// of a host that a variable names. 421 is the guest proxy agent's, which doesn't know this
+// connection yet.
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
 func (s *imds) rules() rules {

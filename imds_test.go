@@ -346,8 +346,8 @@ var azure = []struct {
 	{"header missing, Container Instances", identitytest.Response{Status: 400, Body: "Required metadata header not specified or not correct\r\n"}, true, false, "Required metadata header not specified or not correct"},
 }
 
-// TestOnlyAzureSaysThat: it is Azure for as long as the process lives; what passes is tried again with IMDS's patience, and no
-// chain goes on, however it is made.
+// TestOnlyAzureSaysThat: it is Azure for as long as the process lives; what passes is tried again
+// with IMDS's patience, and no chain goes on, however it is made.
 func TestOnlyAzureSaysThat(t *testing.T) {
 	t.Parallel()
 	for _, tt := range azure {
@@ -388,7 +388,8 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 				}
 			})
 		})
-		// The agent stands at IMDS's own address only. Elsewhere something else may be empty, and the variable says enough.
+		// The agent stands at IMDS's own address only. Elsewhere something else may be empty, and
+		// the variable says enough.
 		moved := &imds{url: "http://127.0.0.1:8080" + imdsPath}
 		a := answer{status: tt.answer.Status, header: tt.answer.Header, body: []byte(tt.answer.Body), raw: &http.Response{}}
 		if got := moved.recognises(a); got != tt.moved {
@@ -455,7 +456,8 @@ func onChassis(tag string, variables map[string]string) environment {
 	return env
 }
 
-// TestExpectedIMDS has the patience of a host that a variable names, and its silence is no reason for a chain to go on.
+// TestExpectedIMDS has the patience of a host that a variable names, and its silence is no reason
+// for a chain to go on.
 func TestExpectedIMDS(t *testing.T) {
 	t.Parallel()
 	for name, env := range expecting {

@@ -8,9 +8,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// terms are the rules by which a credential tries to get a token, as far as its options set them. Credentials of one identity
-// share its tokens whatever their terms are, but flights and cool-downs only with equals: nobody waits for the tries of a
-// credential that is more patient, or gets the error of one that is less. The zero value is the default.
+// terms are the rules by which a credential tries to get a token, as far as its options set them.
+// Credentials of one identity share its tokens whatever their terms are, but flights and cool-downs
+// only with equals: nobody waits for the tries of a credential that is more patient, or gets the
+// error of one that is less. The zero value is the default.
 type terms struct {
 	rules string
 	owner *sender // whose rules they are, of those that can't be compared
@@ -28,8 +29,8 @@ func termsOf(o policy.RetryOptions, owner *sender) terms {
 	return t
 }
 
-// lane is what credentials with equal terms do about one key. It is guarded by cache.mu, and dropped once there is nothing
-// to say of it: a token in use has none.
+// lane is what credentials with equal terms do about one key. It is guarded by cache.mu, and
+// dropped once there is nothing to say of it: a token in use has none.
 type lane struct {
 	terms  terms
 	flight *flight // the request under way, nil if none
@@ -64,8 +65,8 @@ func (l *lane) forcing(claims bool) *forcing {
 	return &l.refreshed
 }
 
-// flying is the flight under way that is worth waiting for, nil for none: one that has taken longer than its budget may be in a
-// Transport that ignores its context.
+// flying is the flight under way that is worth waiting for, nil for none: one that has taken longer
+// than its budget may be in a Transport that ignores its context.
 func (l *lane) flying(now time.Time) *flight {
 	if l == nil || l.flight == nil || now.Sub(l.flight.started) > l.flight.budget+overtime {
 		return nil
@@ -73,12 +74,13 @@ func (l *lane) flying(now time.Time) *flight {
 	return l.flight
 }
 
-// maxLanes bounds what a key costs, in requests as well as in memory, when a program makes credentials with ever other
-// options. A program has a handful of libraries that use Azure; credentials beyond that share a lane, but none has to share
-// with the default options.
+// maxLanes bounds what a key costs, in requests as well as in memory, when a program makes
+// credentials with ever other options. A program has a handful of libraries that use Azure;
+// credentials beyond that share a lane, but none has to share with the default options.
 const maxLanes = 16
 
-// sharedTerms are those of the lane that credentials share which have come too late for one of their own.
+// sharedTerms are those of the lane that credentials share which have come too late for one of
+// their own.
 var sharedTerms = terms{rules: "others"}
 
 // lane finds the lane of terms, nil if there is none.
@@ -112,7 +114,8 @@ func (e *entry) ownLane(t terms, now time.Time) *lane {
 	return l
 }
 
-// tidy drops the lanes of which there is nothing to say any more, and with them the credentials that they belong to.
+// tidy drops the lanes of which there is nothing to say any more, and with them the credentials
+// that they belong to.
 func (e *entry) tidy(now time.Time) {
 	var kept []*lane
 	for _, l := range e.lanes {
@@ -123,7 +126,8 @@ func (e *entry) tidy(now time.Time) {
 	e.lanes = kept
 }
 
-// flying is a flight of any lane that a caller with this budget may leave a renewal to, nil for none.
+// flying is a flight of any lane that a caller with this budget may leave a renewal to, nil for
+// none.
 func (e *entry) flying(budget time.Duration, now time.Time) *flight {
 	for _, l := range e.lanes {
 		if f := l.flying(now); f != nil && now.Sub(f.started) <= budget+overtime {
@@ -143,7 +147,8 @@ func (e *entry) aloft() bool {
 	return false
 }
 
-// refusal is the error of callers on a lane who can't do with a held token, nil when a flight may start for them.
+// refusal is the error of callers on a lane who can't do with a held token, nil when a flight may
+// start for them.
 func (e *entry) refusal(l *lane, now time.Time) error {
 	switch {
 	case now.Before(e.said.until):
@@ -154,7 +159,8 @@ func (e *entry) refusal(l *lane, now time.Time) error {
 	return nil
 }
 
-// rests reports whether a held token is not to be renewed now by a credential on a lane, whose tries wait so long.
+// rests reports whether a held token is not to be renewed now by a credential on a lane, whose
+// tries wait so long.
 func (e *entry) rests(l *lane, patience time.Duration, now time.Time) bool {
 	return e.refusal(l, now) != nil || now.Before(e.renewal.until) && patience <= e.patience
 }
@@ -196,15 +202,16 @@ func (e *entry) cooledUntil() time.Time {
 	return end
 }
 
-// saidByHost reports whether a failure is what the host said, so that it holds for all who would ask it: for how long to leave
-// it alone, or no for good. What a credential's own options have made of a silence, or of a failure that passes, does not.
+// saidByHost reports whether a failure is what the host said, so that it holds for all who would
+// ask it: for how long to leave it alone, or no for good. What a credential's own options have made
+// of a silence, or of a failure that passes, does not.
 func saidByHost(err error) bool {
 	e, ok := err.(*AuthenticationError)
 	return ok && e.cause != errAborted && (e.retryAfter > 0 || !e.transient)
 }
 
-// patienceOf is how patient a credential may be to which a single try that failed says something: longer ones may succeed
-// where one was cut short by its own options.
+// patienceOf is how patient a credential may be to which a single try that failed says something:
+// longer ones may succeed where one was cut short by its own options.
 func patienceOf(err error) time.Duration {
 	if e, ok := err.(*AuthenticationError); ok && e.waited > 0 {
 		return e.waited

@@ -48,8 +48,8 @@ func poll(ctx context.Context, cred *Credential, pause time.Duration) {
 	}
 }
 
-// TestOptionsOfOthers: whatever Retry one credential has, and however hard it is used, another one with the defaults has its
-// token within its own time.
+// TestOptionsOfOthers: whatever Retry one credential has, and however hard it is used, another one
+// with the defaults has its token within its own time.
 func TestOptionsOfOthers(t *testing.T) {
 	never := func(*http.Response, error) bool { return false }
 	for _, tt := range []struct {
@@ -105,7 +105,8 @@ func TestOptionsOfOthers(t *testing.T) {
 	}
 }
 
-// TestRenewalsOfOthers: one whose tries are too short to renew the token, and who is always first to try, keeps nobody from it.
+// TestRenewalsOfOthers: one whose tries are too short to renew the token, and who is always first
+// to try, keeps nobody from it.
 func TestRenewalsOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -131,8 +132,8 @@ func TestRenewalsOfOthers(t *testing.T) {
 	})
 }
 
-// TestRenewalsAreShared: while a token is good for long, credentials with different options make one renewal, and in an outage no
-// more requests than one credential would.
+// TestRenewalsAreShared: while a token is good for long, credentials with different options make
+// one renewal, and in an outage no more requests than one credential would.
 func TestRenewalsAreShared(t *testing.T) {
 	options := func(i int) policy.RetryOptions {
 		switch {
@@ -178,7 +179,8 @@ func TestRenewalsAreShared(t *testing.T) {
 	}
 }
 
-// TestWhatTheHostSaysHoldsForAll: also for a credential with other options than the one that was told.
+// TestWhatTheHostSaysHoldsForAll: also for a credential with other options than the one that was
+// told.
 func TestWhatTheHostSaysHoldsForAll(t *testing.T) {
 	for name, answer := range map[string]identitytest.Response{
 		"leave me alone": {Status: 429, Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"100"}}},
@@ -208,7 +210,8 @@ func TestWhatTheHostSaysHoldsForAll(t *testing.T) {
 	}
 }
 
-// TestEqualOptionsShare: a flight and its failure are shared by credentials with equal options, and by no others.
+// TestEqualOptionsShare: a flight and its failure are shared by credentials with equal options, and
+// by no others.
 func TestEqualOptionsShare(t *testing.T) {
 	never := func(*http.Response, error) bool { return false }
 	for _, tt := range []struct {
@@ -255,7 +258,8 @@ func TestEqualOptionsShare(t *testing.T) {
 	}
 }
 
-// TestTokenOfAnotherLane: whoever waits for tries of its own takes a token that another credential's have brought.
+// TestTokenOfAnotherLane: whoever waits for tries of its own takes a token that another
+// credential's have brought.
 func TestTokenOfAnotherLane(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -276,7 +280,8 @@ func TestTokenOfAnotherLane(t *testing.T) {
 	})
 }
 
-// TestChallengesOfOthers: a challenge, too, waits for no other's tries, and takes what they have brought.
+// TestChallengesOfOthers: a challenge, too, waits for no other's tries, and takes what they have
+// brought.
 func TestChallengesOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -300,7 +305,8 @@ func TestChallengesOfOthers(t *testing.T) {
 	})
 }
 
-// TestLanesAreBounded: a program that makes credentials with options of their own all the time pays for some, and none is kept.
+// TestLanesAreBounded: a program that makes credentials with options of their own all the time pays
+// for some, and none is kept.
 func TestLanesAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)

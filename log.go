@@ -21,8 +21,8 @@ type outcome struct {
 	heeded     bool // and the host takes claims
 }
 
-// isMismatch reports whether the error is ErrIdentityMismatch. errors.Is would call methods of an error of the user's Transport,
-// and a panic in one would end the program here.
+// isMismatch reports whether the error is ErrIdentityMismatch. errors.Is would call methods of an
+// error of the user's Transport, and a panic in one would end the program here.
 func isMismatch(err error) bool {
 	e, ok := err.(*AuthenticationError)
 	return ok && e.reason == ErrIdentityMismatch

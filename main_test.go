@@ -14,9 +14,9 @@ var toolDirectory string
 
 // TestMain leaves nothing behind of what outlives a single test.
 //
-// In FIPS 140-3 mode, up to Go 1.26, a goroutine of a bubble that reads crypto/rand while another one
-// does panics (see takeTurn in identitytest). Some tests serve TLS outside of bubbles, which takes no
-// turns, so that the tests run one at a time then.
+// In FIPS 140-3 mode, up to Go 1.26, a goroutine of a bubble that reads crypto/rand while another
+// one does panics (see takeTurn in identitytest). Some tests serve TLS outside of bubbles, which
+// takes no turns, so that the tests run one at a time then.
 func TestMain(m *testing.M) {
 	goroutinesAtStart = runtime.NumGoroutine()
 	flag.Parse()

@@ -46,8 +46,9 @@ func (n *named) at(endpoint *url.URL) {
 // selectors are all the names by which one host or another is told an identity, and must not be from elsewhere.
 var selectors = []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id"}
 
-// reserved are the parameters that only a request of ours sets, by their bare names: the selectors, and all else that
-// decides which token comes back. An api-version is not among them: an endpoint may name its own where we send none.
+// reserved are the parameters that only a request of ours sets, by their bare names: the selectors,
+// and all else that decides which token comes back. An api-version is not among them: an endpoint
+// may name its own where we send none.
 var reserved = func() map[string]bool {
 	names := map[string]bool{}
 	for _, name := range append([]string{"resource", "authority", "bypass_cache", "xms_cc", "token_sha256_to_refresh"}, selectors...) {
@@ -56,8 +57,8 @@ var reserved = func() map[string]bool {
 	return names
 }()
 
-// bareName is a parameter's name without what a lenient server may pass over: case, which ASP.NET ignores as most of these
-// endpoints are built on it, and whatever is neither a letter nor a digit.
+// bareName is a parameter's name without what a lenient server may pass over: case, which ASP.NET
+// ignores as most of these endpoints are built on it, and whatever is neither a letter nor a digit.
 func bareName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {

@@ -20,8 +20,9 @@ func askedBy(t *testing.T, env environment, id ID) *url.URL {
 	return r.url
 }
 
-// TestEndpointQuerySelectsNothing: whoever sets an endpoint's variable says where the host is, not whom or what for it is
-// asked, in whichever spelling a server may understand. What else the query has, such as a key to the endpoint, stays.
+// TestEndpointQuerySelectsNothing: whoever sets an endpoint's variable says where the host is, not
+// whom or what for it is asked, in whichever spelling a server may understand. What else the query
+// has, such as a key to the endpoint, stays.
 func TestEndpointQuerySelectsNothing(t *testing.T) {
 	t.Parallel()
 	const thumbprint = "0123456789ABCDEF0123456789abcdef01234567"

@@ -16,13 +16,14 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// manyRuns is the variable that says how often TestDefaultOnAnAzureVM runs each of its cases: once without it, 100 times to be
-// sure.
+// manyRuns is the variable that says how often TestDefaultOnAnAzureVM runs each of its cases: once
+// without it, 100 times to be sure.
 const manyRuns = "IDENTITY_TEST_RUNS"
 
-// TestDefaultOnAnAzureVM asks for several resources at once, on the real scheduler and at IMDS's own address, in a network
-// namespace that has nothing but loopback. IMDS refuses the probe at once and takes over a second for a token. Nobody is the
-// developer, and no call fails, with and without az.
+// TestDefaultOnAnAzureVM asks for several resources at once, on the real scheduler and at IMDS's
+// own address, in a network namespace that has nothing but loopback. IMDS refuses the probe at once
+// and takes over a second for a token. Nobody is the developer, and no call fails, with and without
+// az.
 func TestDefaultOnAnAzureVM(t *testing.T) {
 	if os.Getenv(inNamespace) != "" {
 		onAzureVMInNamespace(t)

@@ -24,31 +24,34 @@ type CredentialOptions struct {
 	//     thumbprint in IDENTITY_SERVER_THUMBPRINT, and follows no redirect. A credential with a Transport has a token cache,
 	//     and a limit of requests at once (5, and 50 to Entra), of its own; all others share one per process, but for the
 	//     cache of those with policies.
-	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the defaults. Only one layer
-	//     retries. MaxRetries counts on top of the time budget: 0 means as many as the budget allows, less than zero
-	//     means none. Credentials that share a cache share requests and cool-downs with those that have the same Retry;
-	//     a ShouldRetry function is the same as no other. At most 16 different ones at a time are told apart for one token,
-	//     beside the default; those beyond share one request among them.
+	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the
+	//     defaults. Only one layer retries. MaxRetries counts on top of the time budget: 0 means as
+	//     many as the budget allows, less than zero means none. Credentials that share a cache
+	//     share requests and cool-downs with those that have the same Retry; a ShouldRetry function
+	//     is the same as no other. At most 16 different ones at a time are told apart for one
+	//     token, beside the default; those beyond share one request among them.
 	//   - PerCallPolicies run once per acquisition, PerRetryPolicies at each try.
-	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests below it. Its
-	//     parent is looked for in the context of the caller whose request it is; a renewal has none. A tracer that panics loses
-	//     a span and nothing else.
+	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP
+	//     requests below it. Its parent is looked for in the context of the caller whose request it
+	//     is; a renewal has none. A tracer that panics loses a span and nothing else.
 	//   - Logging: IncludeBody is ignored, and neither the host's secret header nor Authorization can be allowed,
 	//     because a log is no place for a token.
 	//   - Cloud: its ActiveDirectoryAuthorityHost is where workload identity asks, before AZURE_AUTHORITY_HOST; elsewhere it
 	//     has no meaning, like APIVersion and InsecureAllowCredentialWithHTTP.
 	azcore.ClientOptions
 
-	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it nil for the host's
-	// default: the system-assigned identity, or for want of one, on IMDS, the only user-assigned one; on Azure ML the one of
-	// DEFAULT_IDENTITY_CLIENT_ID, with workload identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the
-	// default. Azure ML, legacy App Service and workload identity take a ClientID only, Container Instances on Windows an
-	// ObjectID only; Service Fabric, whose applications' manifests decide, and Cloud Shell, whose token is the signed-in
-	// user's, take none: NewCredential refuses what the host can't serve.
+	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it
+	// nil for the host's default: the system-assigned identity, or for want of one, on IMDS, the
+	// only user-assigned one; on Azure ML the one of DEFAULT_IDENTITY_CLIENT_ID, with workload
+	// identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the default. Azure
+	// ML, legacy App Service and workload identity take a ClientID only, Container Instances on
+	// Windows an ObjectID only; Service Fabric, whose applications' manifests decide, and Cloud
+	// Shell, whose token is the signed-in user's, take none: NewCredential refuses what the host
+	// can't serve.
 	ID ID
 
-	// Host overrides the detection. "" means the host that [Detect] reports. A pod that has a token file but is to use the
-	// node's identity names [HostIMDS].
+	// Host overrides the detection. "" means the host that [Detect] reports. A pod that has a token
+	// file but is to use the node's identity names [HostIMDS].
 	Host Host
 
 	// AdditionallyAllowedTenants are the tenants, beside that of AZURE_TENANT_ID, for which workload identity may ask for a
@@ -56,9 +59,9 @@ type CredentialOptions struct {
 	// any. By default there is none, and such a request fails. Managed identities have one tenant: elsewhere TenantID has no meaning.
 	AdditionallyAllowedTenants []string
 
-	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
-	// that nobody waits for), without any secret. It is called when nobody waits any more, and one that panics loses a line and
-	// nothing else. nil is silent.
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the
+	// first failed try of a renewal that nobody waits for), without any secret. It is called when
+	// nobody waits any more, and one that panics loses a line and nothing else. nil is silent.
 	Logger *slog.Logger
 }
 
@@ -160,7 +163,8 @@ func validateValue(field, value string) error {
 	return nil
 }
 
-// validatePath refuses a path that a line's end or a blank has got stuck to. The file would not be found, and the path look right.
+// validatePath refuses a path that a line's end or a blank has got stuck to. The file would not be
+// found, and the path look right.
 func validatePath(variable, value string) error {
 	switch {
 	case strings.TrimSpace(value) != value:
@@ -171,7 +175,8 @@ func validatePath(variable, value string) error {
 	return nil
 }
 
-// strayWhiteSpace is what stands around a value that may be a secret: the white space alone, visibly. It is "" if there is none.
+// strayWhiteSpace is what stands around a value that may be a secret: the white space alone,
+// visibly. It is "" if there is none.
 func strayWhiteSpace(value string) string {
 	trimmed := strings.TrimSpace(value)
 	if trimmed == value || trimmed == "" {

@@ -83,7 +83,8 @@ func (q *queue) leave() {
 	q.free++
 }
 
-// placed gives each round trip a place. It stands below the user's policies, so that what these do holds nobody's place.
+// placed gives each round trip a place. It stands below the user's policies, so that what these do
+// holds nobody's place.
 type placed struct {
 	next policy.Transporter
 	node *node

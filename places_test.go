@@ -18,7 +18,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// takes is a Transport that takes its time for each request, as long as the request's context lasts.
+// takes is a Transport that takes its time for each request, as long as the request's context
+// lasts.
 func takes(d time.Duration, next policy.Transporter) transportFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		select {
@@ -30,8 +31,8 @@ func takes(d time.Duration, next policy.Transporter) transportFunc {
 	}
 }
 
-// allAtOnce asks for the scopes' tokens at the same time, and returns how often each outcome came. Errors are told
-// apart by whether a chain would go on after them.
+// allAtOnce asks for the scopes' tokens at the same time, and returns how often each outcome came.
+// Errors are told apart by whether a chain would go on after them.
 func allAtOnce(t *testing.T, cred azcore.TokenCredential, scopes []string) map[string]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -59,7 +60,8 @@ func allAtOnce(t *testing.T, cred azcore.TokenCredential, scopes []string) map[s
 	return outcomes
 }
 
-// TestManyResourcesOfASlowIMDS: waiting for our own places is not its silence, whoever has them and for how long.
+// TestManyResourcesOfASlowIMDS: waiting for our own places is not its silence, whoever has them and
+// for how long.
 func TestManyResourcesOfASlowIMDS(t *testing.T) {
 	imds := func() policy.Transporter { return takes(6*time.Second, identitytest.NewIMDS(nil)) }
 	somebodyElse := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -99,7 +101,8 @@ func TestManyResourcesOfASlowIMDS(t *testing.T) {
 	}
 }
 
-// TestPoliciesHoldNoPlace: what one credential's policies do before and after the request keeps nobody else from asking.
+// TestPoliciesHoldNoPlace: what one credential's policies do before and after the request keeps
+// nobody else from asking.
 func TestPoliciesHoldNoPlace(t *testing.T) {
 	never := policyFunc(func(req *policy.Request) (*http.Response, error) {
 		<-req.Raw().Context().Done()
@@ -142,8 +145,8 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 	}
 }
 
-// TestImpatientTriesAreNotSilence: one credential gives each of many tries less time than IMDS takes. That is not IMDS's silence for
-// another one, which waits for its turn behind them.
+// TestImpatientTriesAreNotSilence: one credential gives each of many tries less time than IMDS
+// takes. That is not IMDS's silence for another one, which waits for its turn behind them.
 func TestImpatientTriesAreNotSilence(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		shared := newRealm()
@@ -168,8 +171,8 @@ func TestImpatientTriesAreNotSilence(t *testing.T) {
 	})
 }
 
-// TestWaitForAPlaceIsNoSilence: a credential that has waited for its turn behind tries that say nothing has all of its own time
-// to find IMDS, which isn't there at that moment.
+// TestWaitForAPlaceIsNoSilence: a credential that has waited for its turn behind tries that say
+// nothing has all of its own time to find IMDS, which isn't there at that moment.
 func TestWaitForAPlaceIsNoSilence(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		shared := newRealm()
@@ -205,7 +208,8 @@ func TestWaitForAPlaceIsNoSilence(t *testing.T) {
 	})
 }
 
-// TestSomeSilenceAmongSlowAnswers: IMDS thinks about four tokens while one connection after the other breaks.
+// TestSomeSilenceAmongSlowAnswers: IMDS thinks about four tokens while one connection after the
+// other breaks.
 func TestSomeSilenceAmongSlowAnswers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := takes(8*time.Second, identitytest.NewIMDS(nil))
@@ -230,7 +234,8 @@ func TestSomeSilenceAmongSlowAnswers(t *testing.T) {
 	})
 }
 
-// TestNoPlaceIsNoSilence: where the places are never given back the error says so, and not that this isn't Azure.
+// TestNoPlaceIsNoSilence: where the places are never given back the error says so, and not that
+// this isn't Azure.
 func TestNoPlaceIsNoSilence(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		stuck := make(chan struct{})
@@ -255,8 +260,8 @@ func TestNoPlaceIsNoSilence(t *testing.T) {
 	})
 }
 
-// TestKeyIsUsedAtOnce: Azure Arc's challenge is answered before anybody else's first request, because its key lives for a
-// moment.
+// TestKeyIsUsedAtOnce: Azure Arc's challenge is answered before anybody else's first request,
+// because its key lives for a moment.
 func TestKeyIsUsedAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewArc(&identitytest.Options{Dir: t.TempDir()})
@@ -330,7 +335,8 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// TestQueueLosesNoPlace: a place that comes at the moment at which its request gives up goes to the next one.
+// TestQueueLosesNoPlace: a place that comes at the moment at which its request gives up goes to the
+// next one.
 func TestQueueLosesNoPlace(t *testing.T) {
 	t.Parallel()
 	const limit = 3
@@ -362,8 +368,9 @@ func TestQueueLosesNoPlace(t *testing.T) {
 	}
 }
 
-// TestDefaultManyResources: IMDS answers the probe at once, and takes its time for the tokens of as many resources as there are
-// places, and more. Nobody becomes the developer, and where there is none no call fails.
+// TestDefaultManyResources: IMDS answers the probe at once, and takes its time for the tokens of as
+// many resources as there are places, and more. Nobody becomes the developer, and where there is
+// none no call fails.
 func TestDefaultManyResources(t *testing.T) {
 	for name, az := range map[string]error{"developer": nil, "nobody": errNotLoggedIn} {
 		for _, n := range []int{1, 4, 5, 6, 20} {
@@ -384,8 +391,8 @@ func TestDefaultManyResources(t *testing.T) {
 	}
 }
 
-// TestDefaultProbePastOthers: the probe is sent while other credentials of the process have all the places, and while the probe
-// of a chain is held up by a policy of its own.
+// TestDefaultProbePastOthers: the probe is sent while other credentials of the process have all the
+// places, and while the probe of a chain is held up by a policy of its own.
 func TestDefaultProbePastOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		shared := newRealm()

@@ -13,7 +13,8 @@ import (
 //
 // https://github.com/Azure/azure-sdk-for-go/blob/main/sdk/azidentity/managed_identity_client.go
 //
-// It has a place of its own: as many requests for tokens as may be under way can all wait for Entra.
+// It has a place of its own: as many requests for tokens as may be under way can all wait for
+// Entra.
 func (s *sender) probe(ctx context.Context) {
 	defer func() { _ = recover() }() // in the user's Transport or policy: the request for the token says so
 	client, err := s.client()

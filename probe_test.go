@@ -76,8 +76,8 @@ func TestDefaultProbe(t *testing.T) {
 	})
 }
 
-// TestDefaultProbeIsModest: there is one at a time beside the requests for tokens, it doesn't end the program, and isn't sent
-// where something says which host this is.
+// TestDefaultProbeIsModest: there is one at a time beside the requests for tokens, it doesn't end
+// the program, and isn't sent where something says which host this is.
 func TestDefaultProbeIsModest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var now, most atomic.Int64

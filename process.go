@@ -20,11 +20,13 @@ type command struct {
 	variables []string // NAME=value: those of deciding that are set
 }
 
-// runner runs a program to its end, or ends it when ctx ends, and returns what it wrote to its standard output. Its errors are
-// errNotOnPath, an *exitError, the context's, and others, of the system.
+// runner runs a program to its end, or ends it when ctx ends, and returns what it wrote to its
+// standard output. Its errors are errNotOnPath, an *exitError, the context's, and others, of the
+// system.
 type runner func(ctx context.Context, c command) (stdout []byte, err error)
 
-// deciding are the variables that decide whose login a tool uses, and of which tenant and cloud its tokens are.
+// deciding are the variables that decide whose login a tool uses, and of which tenant and cloud its
+// tokens are.
 var deciding = []string{"HOME", "USERPROFILE", "AZURE_CONFIG_DIR", "AZURE_CLOUD_NAME", "AZD_CONFIG_DIR", "AZD_AUTH_ENDPOINT", "AZURE_SUBSCRIPTION_ID"}
 
 // loginVariables are those that are set.
@@ -55,9 +57,9 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
-// noSuchProgram reports whether a script ended because there is no program of a name in it, as the shells of Unix say it, and
-// that of Windows, which may forget its number when the script goes on. A program that is there and lacks a library ends with
-// the shells' number, too.
+// noSuchProgram reports whether a script ended because there is no program of a name in it, as the
+// shells of Unix say it, and that of Windows, which may forget its number when the script goes on.
+// A program that is there and lacks a library ends with the shells' number, too.
 func (e *exitError) noSuchProgram() bool {
 	return e.code == 127 && !strings.Contains(e.stderr, "error while loading shared libraries") || e.code == 9009 ||
 		strings.Contains(e.stderr, "' is not recognized as an internal or external command")
@@ -71,19 +73,22 @@ const (
 	// starts Python. On a machine that is busy with ten times what it can do, a tenth of a second was too short to read
 	// what lay in the pipe.
 	pipesWait = time.Second
-	// endWait is how long a program may take to end when it is asked to. What it may have in hand is the developer's token
-	// cache, some kilobytes that take milliseconds to write; the rest is for a slow disk. An az that was killed at it has left
-	// the file empty, and everybody logged out (Azure/azure-cli#29329).
+	// endWait is how long a program may take to end when it is asked to. What it may have in hand
+	// is the developer's token cache, some kilobytes that take milliseconds to write; the rest is
+	// for a slow disk. An az that was killed at it has left the file empty, and everybody logged
+	// out (Azure/azure-cli#29329).
 	endWait = 3 * time.Second
 	// longestEnd is how much longer than its time a run takes at the most.
 	longestEnd = endWait + pipesWait
 )
 
-// runProcess is the runner of real programs. It uses no shell where the system can do without, no working directory in which
-// somebody else could have put a program or a library, no input, and no terminal.
+// runProcess is the runner of real programs. It uses no shell where the system can do without, no
+// working directory in which somebody else could have put a program or a library, no input, and no
+// terminal.
 func runProcess(ctx context.Context, c command) ([]byte, error) {
-	// LookPath returns an error with a program in the current directory. A program that was found before and is gone isn't
-	// reported as absent: it may be back in a moment, when its update has ended.
+	// LookPath returns an error with a program in the current directory. A program that was found
+	// before and is gone isn't reported as absent: it may be back in a moment, when its update has
+	// ended.
 	path, err := exec.LookPath(cmp.Or(c.path, c.program))
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, exec.ErrDot):
@@ -132,7 +137,8 @@ func runProcess(ctx context.Context, c command) ([]byte, error) {
 	return nil, err
 }
 
-// end asks a process to end and, if it doesn't within endWait, ends it; and then what it has left behind.
+// end asks a process to end and, if it doesn't within endWait, ends it; and then what it has left
+// behind.
 func end(cmd *exec.Cmd, ended <-chan struct{}) {
 	askToEnd(cmd)
 	patience := time.NewTimer(endWait)
@@ -144,8 +150,8 @@ func end(cmd *exec.Cmd, ended <-chan struct{}) {
 	kill(cmd)
 }
 
-// capped is a buffer that keeps the first bytes and takes all. It embeds none: io.Copy would go past Write by the ReadFrom of a
-// bytes.Buffer, and keep all.
+// capped is a buffer that keeps the first bytes and takes all. It embeds none: io.Copy would go
+// past Write by the ReadFrom of a bytes.Buffer, and keep all.
 type capped struct {
 	kept  []byte
 	limit int
@@ -156,7 +162,8 @@ func (b *capped) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// bothCapped is a buffer that keeps the first bytes and the last, and takes all: a traceback has its reason at the end.
+// bothCapped is a buffer that keeps the first bytes and the last, and takes all: a traceback has
+// its reason at the end.
 type bothCapped struct {
 	first, last []byte
 	limit       int // of each
@@ -178,8 +185,8 @@ func (b *bothCapped) Write(p []byte) (int, error) {
 // gapLine stands for what was thrown away.
 const gapLine = "\n…\n"
 
-// String is what was kept. Behind a gap it goes on with a whole line: half of one may be half of a secret, without what tells that
-// it is one.
+// String is what was kept. Behind a gap it goes on with a whole line: half of one may be half of a
+// secret, without what tells that it is one.
 func (b *bothCapped) String() string {
 	last := b.last[max(len(b.last)-b.limit, 0):]
 	if !b.cut && len(last) == len(b.last) {

@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// processCommand runs the program itself, without a shell, in a session of its own. It is ended with all that it starts: az's
-// script would leave Python behind. And it has no terminal, at which it could ask something and wait for the answer.
+// processCommand runs the program itself, without a shell, in a session of its own. It is ended
+// with all that it starts: az's script would leave Python behind. And it has no terminal, at which
+// it could ask something and wait for the answer.
 func processCommand(path string, c command) (*exec.Cmd, error) {
 	cmd := exec.Command(path, c.arguments...)
 	cmd.Env, cmd.Dir = c.environment(), "/bin"
@@ -16,12 +17,13 @@ func processCommand(path string, c command) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// askToEnd tells a process and all of its group to end. One that has been stopped hears of it when it goes on.
+// askToEnd tells a process and all of its group to end. One that has been stopped hears of it when
+// it goes on.
 func askToEnd(cmd *exec.Cmd) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGCONT)
 }
 
-// kill ends what is left of a process and its group. The system gives the group's number to nobody else as long as one of them is
-// left, and after that not before it has given out all others.
+// kill ends what is left of a process and its group. The system gives the group's number to nobody
+// else as long as one of them is left, and after that not before it has given out all others.
 func kill(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

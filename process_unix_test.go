@@ -321,7 +321,8 @@ func TestHangingProcessIsEnded(t *testing.T) {
 	}
 }
 
-// TestStubbornProcessIsKilled: one that goes on although it was asked to end, and what it has started.
+// TestStubbornProcessIsKilled: one that goes on although it was asked to end, and what it has
+// started.
 func TestStubbornProcessIsKilled(t *testing.T) {
 	t.Parallel()
 	gate := newGate(t)
@@ -352,8 +353,8 @@ func TestStubbornProcessIsKilled(t *testing.T) {
 	}
 }
 
-// TestProcessIsAskedToEnd, and has the time to write its cache, also where it has been stopped. What it prints after that counts
-// if it ends well.
+// TestProcessIsAskedToEnd, and has the time to write its cache, also where it has been stopped.
+// What it prints after that counts if it ends well.
 func TestProcessIsAskedToEnd(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -405,7 +406,8 @@ func stopped(t *testing.T, pid string) {
 	t.Error("it doesn't stop")
 }
 
-// TestProcessHasNoTerminal: at one it could ask something, and as a background process be stopped by the answer.
+// TestProcessHasNoTerminal: at one it could ask something, and as a background process be stopped
+// by the answer.
 func TestProcessHasNoTerminal(t *testing.T) {
 	t.Parallel()
 	realDevelopers(t, toolScript{Stdout: "GRANT"}, func(t *testing.T, d developer, tool *realTool, cred azcore.TokenCredential) {
@@ -416,8 +418,8 @@ func TestProcessHasNoTerminal(t *testing.T) {
 	})
 }
 
-// TestProcessKeepsItsLogin: what decided whose login a credential has goes on deciding it, whatever the program sets later. It is not
-// parallel, because variables are the process's.
+// TestProcessKeepsItsLogin: what decided whose login a credential has goes on deciding it, whatever
+// the program sets later. It is not parallel, because variables are the process's.
 func TestProcessKeepsItsLogin(t *testing.T) {
 	script := toolScript{Stdout: string(azSays("t", time.Hour))}
 	first, second := newRealTool(t, "az", script), newRealTool(t, "az", script)

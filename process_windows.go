@@ -28,8 +28,8 @@ func processCommand(_ string, c command) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// askToEnd ends the shell, and not what it runs: Windows has no signal for a program without a window or a console. az goes on,
-// writes its cache, and finds nobody who reads its output.
+// askToEnd ends the shell, and not what it runs: Windows has no signal for a program without a
+// window or a console. az goes on, writes its cache, and finds nobody who reads its output.
 func askToEnd(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
 
 func kill(*exec.Cmd) {}

@@ -13,12 +13,13 @@ import (
 // readyPoll is how often Ready looks again. It costs no request while a cool-down lasts, and that is at least as long.
 const readyPoll = 500 * time.Millisecond
 
-// Ready returns nil once a valid token is held for each of the scopes, without a request when that is so already. It
-// waits through start-up and unavailability, and has no limit of its own: it blocks until ctx ends, and then returns the
-// last failure, in which errors.Is finds ctx.Err(). It also waits for workload identity's token file, and for a federated
-// credential that Entra doesn't find yet. What waiting can't mend, such as an identity that isn't assigned, a certificate
-// that isn't accepted, or an empty scope, it returns at once. It is safe for concurrent use, and meant for start-up and for
-// readiness probes.
+// Ready returns nil once a valid token is held for each of the scopes, without a request when that
+// is so already. It waits through start-up and unavailability, and has no limit of its own: it
+// blocks until ctx ends, and then returns the last failure, in which errors.Is finds ctx.Err(). It
+// also waits for workload identity's token file, and for a federated credential that Entra doesn't
+// find yet. What waiting can't mend, such as an identity that isn't assigned, a certificate that
+// isn't accepted, or an empty scope, it returns at once. It is safe for concurrent use, and meant
+// for start-up and for readiness probes.
 func (c *Credential) Ready(ctx context.Context, scopes ...string) error {
 	return ready(ctx, c, scopes)
 }

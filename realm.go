@@ -36,7 +36,8 @@ func (n *node) silent() {
 	n.silentAt = now
 }
 
-// deserted reports whether all requests have found nobody there for so long, and none is waiting for an answer.
+// deserted reports whether all requests have found nobody there for so long, and none is waiting
+// for an answer.
 func (n *node) deserted(d time.Duration) bool {
 	if n.answered.Load() {
 		return false

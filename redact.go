@@ -15,20 +15,22 @@ const redacted = "REDACTED"
 // leastKey is the length from which on a text that only may be a secret is taken for one: hiding "1" would hide all numbers.
 const leastKey = 8
 
-// maxRedacted is as far as a text is looked into; the rest is dropped. It is more than any host says and far more than is
-// quoted, and looking into that much takes at most some ten milliseconds, whoever wrote it.
+// maxRedacted is as far as a text is looked into; the rest is dropped. It is more than any host
+// says and far more than is quoted, and looking into that much takes at most some ten milliseconds,
+// whoever wrote it.
 const maxRedacted = 64 << 10
 
-// cutMargin is what a text loses at its end after it was cut at maxRedacted, since the cut may have left less of a secret than
-// is recognised: 11 bytes, of up to 36 each under two layers of escapes.
+// cutMargin is what a text loses at its end after it was cut at maxRedacted, since the cut may have
+// left less of a secret than is recognised: 11 bytes, of up to 36 each under two layers of escapes.
 const cutMargin = 1 << 10
 
-// maxSecretsFound is how many secrets are replaced one by one. Of a text with more of them nothing is shown.
+// maxSecretsFound is how many secrets are replaced one by one. Of a text with more of them nothing
+// is shown.
 const maxSecretsFound = 16
 
-// redact removes from text what must not be shown: secrets, should something echo them, whatever looks like a token, and what
-// a field for one holds. All else stays as it is. It takes time in proportion to the text, of which it reads maxRedacted, and
-// to the secrets, whatever they hold.
+// redact removes from text what must not be shown: secrets, should something echo them, whatever
+// looks like a token, and what a field for one holds. All else stays as it is. It takes time in
+// proportion to the text, of which it reads maxRedacted, and to the secrets, whatever they hold.
 func redact(text string, secrets ...string) string { return newSecretIndex(secrets).redact(text) }
 
 // conceal is redact for texts of our own: only the secrets are removed.
@@ -42,7 +44,8 @@ func (x *secretIndex) redact(text string) string {
 // conceal is the function of that name, for many texts.
 func (x *secretIndex) conceal(text string) string { return bounded64K(text, x.hide) }
 
-// bounded64K cuts a text before it is cleaned, and what is clean once more where the cut may have left a piece of a secret.
+// bounded64K cuts a text before it is cleaned, and what is clean once more where the cut may have
+// left a piece of a secret.
 func bounded64K(text string, clean func(string) string) string {
 	if len(text) <= maxRedacted {
 		return clean(text)
@@ -51,8 +54,8 @@ func bounded64K(text string, clean func(string) string) string {
 	return strings.ToValidUTF8(text[:max(len(text)-cutMargin, 0)], "") + "…"
 }
 
-// hide replaces the secrets that are in a text. Where that leaves one under escapes, or a piece of one, nothing of the text is
-// shown.
+// hide replaces the secrets that are in a text. Where that leaves one under escapes, or a piece of
+// one, nothing of the text is shown.
 func (x *secretIndex) hide(text string) string {
 	found := x.search(text, maxSecretsFound+1)
 	switch {

@@ -28,7 +28,8 @@ func slowlyReads(text string) []string {
 	return all
 }
 
-// slowlyShows reports whether a text has a secret in it, or 12 bytes of it, in any reading: by looking for each piece.
+// slowlyShows reports whether a text has a secret in it, or 12 bytes of it, in any reading: by
+// looking for each piece.
 func slowlyShows(text, secret string) bool {
 	for _, reading := range slowlyReads(text) {
 		if strings.Contains(reading, secret) {
@@ -88,8 +89,8 @@ func TestSecretIndex(t *testing.T) {
 	}
 }
 
-// innocent are texts of az, azd, Entra and the hosts that say what is wrong and hold nothing to hide, some with the names of
-// fields that often do. The IDs in them are made up.
+// innocent are texts of az, azd, Entra and the hosts that say what is wrong and hold nothing to
+// hide, some with the names of fields that often do. The IDs in them are made up.
 var innocent = []string{
 	"Traceback (most recent call last):\n  File \"/opt/az/lib/python3.12/site-packages/azure/cli/command_modules/profile/custom.py\", line 76, in get_access_token\n    creds, subscription, tenant = profile.get_raw_token(subscription=subscription, resource=resource, scopes=scopes, tenant=tenant)\n  File \"/opt/az/lib/python3.12/site-packages/azure/cli/core/_profile.py\", line 383, in get_raw_token\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /organizations/v2.0/.well-known/openid-configuration (Caused by NewConnectionError('<urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new connection: [Errno 111] Connection refused'))",
 	"  File \"/usr/lib/python3/dist-packages/msal/application.py\", line 1422, in acquire_token_silent_with_error\n    result = self._acquire_token_silent_from_cache_and_possibly_refresh_it(\n  File \"/usr/lib/python3/dist-packages/msal/token_cache.py\", line 120, in find\nPermissionError: [Errno 13] Permission denied: '/root/.azure/msal_token_cache.json'",
@@ -286,7 +287,8 @@ func checkHidden(t *testing.T, what, text string) {
 	}
 }
 
-// TestFieldsAreHidden: a value is not seen, whatever the field's name, the text around it, and the characters in it.
+// TestFieldsAreHidden: a value is not seen, whatever the field's name, the text around it, and the
+// characters in it.
 func TestFieldsAreHidden(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
@@ -351,8 +353,9 @@ var hardTexts = map[string]string{
 	"names in a row": "token-", "names in quotes": "'token','", "words for tokens": "bearer+", "heads of JWTs": "eyJhbGciOiJ", "heads of URLs": "://a", "a secret's head": "0123456789a",
 }
 
-// TestRedactIsLinear: 64 times the text takes about 64 times as long, and a text beyond what is looked into not much longer,
-// whoever writes the text, the secrets and both. A square would be 4096 times as long.
+// TestRedactIsLinear: 64 times the text takes about 64 times as long, and a text beyond what is
+// looked into not much longer, whoever writes the text, the secrets and both. A square would be
+// 4096 times as long.
 func TestRedactIsLinear(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it measures")
@@ -432,7 +435,8 @@ func TestHeadersOfSecretsAreHidden(t *testing.T) {
 	}
 }
 
-// TestLongTextsAreCut: beyond what is looked into nothing is shown, nor the head of a secret that the cut leaves.
+// TestLongTextsAreCut: beyond what is looked into nothing is shown, nor the head of a secret that
+// the cut leaves.
 func TestLongTextsAreCut(t *testing.T) {
 	t.Parallel()
 	const secret = "0123456789"

@@ -51,8 +51,9 @@ const (
 
 	// minRenewal keeps a host that repeats its own cached token to its end from being asked ever faster.
 	minRenewal = 30 * time.Second
-	// leastEvery keeps a host whose tokens live for a moment from being asked all the time: a caller who finds that the last
-	// one has ended waits for the rest of this second. It is the window of IMDS's limit, 20 requests, for all resources.
+	// leastEvery keeps a host whose tokens live for a moment from being asked all the time: a
+	// caller who finds that the last one has ended waits for the rest of this second. It is the
+	// window of IMDS's limit, 20 requests, for all resources.
 	leastEvery = time.Second
 	// claimsEvery: azcore, too, asks again at most every 30 s, and no host can do better than repeat itself.
 	claimsEvery = 30 * time.Second

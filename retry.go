@@ -41,7 +41,8 @@ func retriesAnywhere(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500 || status <= 0
 }
 
-// enough is for how long an endpoint that has never answered is tried: the rest of unanswered is for the last try.
+// enough is for how long an endpoint that has never answered is tried: the rest of unanswered is
+// for the last try.
 func (r rules) enough() time.Duration { return r.unanswered * 4 / 5 }
 
 // lastTry is how long before the end of the budget the last try starts, so that it can be answered.

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// piece is the length from which on what a text and a secret have in common is no accident: servers cut the long values that
-// they repeat. A shorter secret is found as a whole.
+// piece is the length from which on what a text and a secret have in common is no accident: servers
+// cut the long values that they repeat. A shorter secret is found as a whole.
 const piece = 12
 
-// secretIndex finds secrets in texts, and pieces of them, plain and under two layers of escapes. To make it takes time in
-// proportion to the secrets, to search a text time in proportion to the text: whoever writes both, as a host does that repeats
-// its token, can't make it more.
+// secretIndex finds secrets in texts, and pieces of them, plain and under two layers of escapes. To
+// make it takes time in proportion to the secrets, to search a text time in proportion to the text:
+// whoever writes both, as a host does that repeats its token, can't make it more.
 type secretIndex struct {
 	secrets []string // as they are sent: net/http takes off what is around a header's value
 	joined  string   // all of them
@@ -75,7 +75,8 @@ func (x *secretIndex) slot(n int, text string) (at *uint32, there bool) {
 	}
 }
 
-// search finds which secrets a text has in it, whole or a piece, plain or under two layers of escapes: at most limit of them.
+// search finds which secrets a text has in it, whole or a piece, plain or under two layers of
+// escapes: at most limit of them.
 func (x *secretIndex) search(text string, limit int) (found []int) {
 	if len(x.secrets) == 0 {
 		return nil
@@ -104,8 +105,8 @@ func (x *secretIndex) search(text string, limit int) (found []int) {
 	return found
 }
 
-// readings calls do with a text as it is and as it reads without one and more layers of escapes, each by itself, until do is
-// false.
+// readings calls do with a text as it is and as it reads without one and more layers of escapes,
+// each by itself, until do is false.
 func readings(text string, layers int, do func(string) bool) bool {
 	if !do(text) {
 		return false

@@ -96,8 +96,8 @@ func (s *sender) logger() *slog.Logger {
 	return log
 }
 
-// begin implements acquirer. A tracer finds the parent of the acquisition's span in the caller's context, and whatever else it
-// wants to know of that.
+// begin implements acquirer. A tracer finds the parent of the acquisition's span in the caller's
+// context, and whatever else it wants to know of that.
 func (s *sender) begin(ctx context.Context) (context.Context, func(error)) {
 	client, err := s.client()
 	if err != nil || !client.Tracer().Enabled() {
@@ -285,8 +285,8 @@ func (t *trial) follow(sent request, got answer) (next request, again bool, f *f
 	return request{}, false, f
 }
 
-// noPlace is a try that had no place among the requests at once in the time that there was. That alone says nothing of the
-// endpoint, which was not asked; what it said before says more.
+// noPlace is a try that had no place among the requests at once in the time that there was. That
+// alone says nothing of the endpoint, which was not asked; what it said before says more.
 func (t *trial) noPlace(deserted bool) *failure {
 	if t.last != nil {
 		f := *t.last
@@ -309,8 +309,8 @@ func (t *trial) read(resp *http.Response) (answer, *failure) {
 	return answer{status: resp.StatusCode, header: resp.Header, body: body, raw: resp}, nil
 }
 
-// recognises reports whether an answer is the host's own. A refusal with a number of Entra's is, whatever shape it has: only
-// what asks Entra has one to pass on.
+// recognises reports whether an answer is the host's own. A refusal with a number of Entra's is,
+// whatever shape it has: only what asks Entra has one to pass on.
 func (t *trial) recognises(a answer) bool {
 	return t.sender.source.recognises(a) || a.status >= 400 && entraNumber.Match(a.body)
 }

@@ -17,8 +17,8 @@ import (
 // HostServiceFabric is a Service Fabric cluster whose application has a managed identity.
 const HostServiceFabric Host = "servicefabric"
 
-// detectServiceFabric: of Container Instances, Linux sets the header and the thumbprint without an endpoint, and uses
-// IMDS. Windows sets all three, and was recognised before.
+// detectServiceFabric: of Container Instances, Linux sets the header and the thumbprint without an
+// endpoint, and uses IMDS. Windows sets all three, and was recognised before.
 func detectServiceFabric(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envEndpoint), envEndpoint + ", " + envHeader + " and " + envThumbprint + " are set", env.has(envEndpoint, envHeader, envThumbprint)
 }
@@ -46,7 +46,8 @@ func newServiceFabric(env environment, options *CredentialOptions) (source, erro
 	return s.checked(s)
 }
 
-// proof implements prover: the header names the application, and the thumbprint the server that it is sent to.
+// proof implements prover: the header names the application, and the thumbprint the server that it
+// is sent to.
 func (s *serviceFabric) proof() string {
 	return s.env.getenv(envHeader) + "\n" + s.env.getenv(envThumbprint)
 }

@@ -1,8 +1,9 @@
 package identity
 
-// shielded runs code of the user's in a goroutine of its own and waits for it. Neither a panic in it nor a runtime.Goexit
-// reaches the caller, which may be a goroutine in which nobody recovers. It reports whether the code has returned. What the
-// code has panicked with is lost: fmt would call methods of that, too.
+// shielded runs code of the user's in a goroutine of its own and waits for it. Neither a panic in
+// it nor a runtime.Goexit reaches the caller, which may be a goroutine in which nobody recovers. It
+// reports whether the code has returned. What the code has panicked with is lost: fmt would call
+// methods of that, too.
 func shielded(code func()) (returned bool) {
 	done := make(chan struct{})
 	go func() {

@@ -40,8 +40,8 @@ type (
 	follower interface {
 		follow(a ask, got answer) (next request, again bool, err error)
 	}
-	// prover is a source that has something of its own to prove its identity with. Credentials that differ in it share no token:
-	// one of them may be refused what the other one gets.
+	// prover is a source that has something of its own to prove its identity with. Credentials that
+	// differ in it share no token: one of them may be refused what the other one gets.
 	prover interface{ proof() string }
 	// echoer is a source that doesn't select an identity unless its answer names it.
 	echoer interface{ echoes() }

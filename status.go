@@ -56,8 +56,9 @@ func (c *Credential) Status() Status {
 	return s
 }
 
-// status lists the entries of one identity, in order, and says whether one of their tokens is a person's where it should be a
-// managed identity's. With variants, the keys have them before the resource.
+// status lists the entries of one identity, in order, and says whether one of their tokens is a
+// person's where it should be a managed identity's. With variants, the keys have them before the
+// resource.
 func (c *cache) status(identity string, variants bool, a acquirer) (list []ResourceStatus, ofUser bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,10 +7,11 @@ import (
 	"sync"
 )
 
-// Summary returns the error in one line that stays the same while the cause does, for a status, a condition or a group of log
-// lines: what Error says, and the identity that was asked for, without times, counts, ports, and the IDs of requests, in the
-// host's own words, too. Another status, code, message, identity or resource makes another line. Where a caller has given up,
-// it is what the host answered before. Like Error, it holds no secret.
+// Summary returns the error in one line that stays the same while the cause does, for a status, a
+// condition or a group of log lines: what Error says, and the identity that was asked for, without
+// times, counts, ports, and the IDs of requests, in the host's own words, too. Another status,
+// code, message, identity or resource makes another line. Where a caller has given up, it is what
+// the host answered before. Like Error, it holds no secret.
 //
 // The errors of a [Chain] have this method, too. Both are found by
 //
@@ -41,7 +42,8 @@ const (
 	notReady = "not ready when the context ended: "
 )
 
-// withoutReady takes off what Ready has added, and that a last try was cut short, which chance decides.
+// withoutReady takes off what Ready has added, and that a last try was cut short, which chance
+// decides.
 func withoutReady(what string) string {
 	what, _, _ = strings.Cut(what, notReady)
 	what, _, _ = strings.Cut(strings.TrimSuffix(what, "; "), timeWasUp)
@@ -59,8 +61,8 @@ func without(text, id string) string {
 // slack is by how much what varies in a message may change its length before it is cut.
 const slack = 44
 
-// cutMessage makes a message that was cut after maxMessage bytes, with what varies in it, one that is cut where that makes no
-// difference.
+// cutMessage makes a message that was cut after maxMessage bytes, with what varies in it, one that
+// is cut where that makes no difference.
 func cutMessage(text, original string) string {
 	if len(original) >= maxMessage-len("…") && strings.HasSuffix(original, "…") && len(text) > maxMessage-slack {
 		return strings.ToValidUTF8(text[:maxMessage-slack], "") + "…"
@@ -68,8 +70,8 @@ func cutMessage(text, original string) string {
 	return text
 }
 
-// answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was only waited for, which says
-// no more than that.
+// answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was
+// only waited for, which says no more than that.
 func answeredSoFar(last error) *AuthenticationError {
 	e, ok := last.(*AuthenticationError)
 	if !ok || e.StatusCode == 0 && e.cause == nil {
@@ -91,14 +93,16 @@ var varying = sync.OnceValue(func() []substitution {
 	)
 	var list []substitution
 	for _, s := range []struct{ found, shown string }{
-		// Times, as Go, Python, .NET and HTTP write them, and as seconds or milliseconds since 1970.
+		// Times, as Go, Python, .NET and HTTP write them, and as seconds or milliseconds since
+		// 1970.
 		{`(?i)\b(timestamp["']?\s*[:=]\s*["']?)\d[\w:.+-]*(?: ` + clock + zone + `)?`, `${1}…`},
 		{`\b\d{4}-\d{2}-\d{2}[T ]` + clock + zone, `…`},
 		{`\b\d{1,2}/\d{1,2}/\d{4} ` + clock + `(?: [AP]M)?` + zone, `…`},
 		{`\b` + day + `,? (?:\d{1,2}[ -]` + month + `[ -]\d{2,4}|` + month + ` +\d{1,2}) ` + clock + zone + `(?: \d{4})?`, `…`},
 		{`\b` + clock + zone, `…`},
 		{`\b[12]\d{9}(?:\d{3})?(?:\.\d+)?\b`, `…`},
-		// IDs of requests, by what stands before them: Trace ID: …, "request-id": "…", correlation ID c0ffee1, Ref A: …, Reference #18.…
+		// IDs of requests, by what stands before them: Trace ID: …, "request-id": "…", correlation
+		// ID c0ffee1, Ref A: …, Reference #18.…
 		{`(?i)\b(` + labels + `[ _-]?id["']?\s*[:=#]\s*["']?)[\w.-]+`, `${1}…`},
 		{`(?i)\b(` + labels + `[ _-]?id\s+["'(]?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
 		{`(?i)\b(` + labels + `["']?\s*[:=#]\s*["']?)[a-z_.-]*\d[\w.-]{7,}`, `${1}…`},
@@ -108,7 +112,8 @@ var varying = sync.OnceValue(func() []substitution {
 		{`\b(?:` + duration + `)+\b`, `…`},
 		{`(?i)\b\d+(?:\.\d+)?( (?:milli|micro|nano)?(?:seconds?|secs?|minutes?|mins?|hours?|days?)\b)`, `…${1}`},
 		{`(?i)\b\d+( (?:attempts?|tries|bytes|requests?|other resources|calls)\b)`, `…${1}`},
-		// Addresses of a connection: its own port is another each time, and a name may stand for many. The endpoint is told anyway.
+		// Addresses of a connection: its own port is another each time, and a name may stand for
+		// many. The endpoint is told anyway.
 		{`\b((?:tcp|udp)[46]?) ` + address + `->` + address, `${1}`},
 		{`\b((?:tcp|udp)[46]?) ` + address, `${1}`},
 		{`\b(lookup \S+) on ` + address, `${1}`},
@@ -161,7 +166,8 @@ func (a attempt) summary() (text string) {
 	return strings.TrimPrefix(text, "identity: ")
 }
 
-// Summary is [AuthenticationError.Summary] for a chain: what failed, with the Summary of the sources that ended the walk.
+// Summary is [AuthenticationError.Summary] for a chain: what failed, with the Summary of the
+// sources that ended the walk.
 func (e *chainError) Summary() string {
 	var last attempt
 	if len(e.failed) > 0 {

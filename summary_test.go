@@ -22,8 +22,9 @@ func variedText(i int) string {
 	return fmt.Sprintf("refused. Trace ID: 0000000%d-2222-4333-8444-555555555555 Correlation ID: c0ffee%d Timestamp: 2026-11-28 10:0%d:00Z, try again in %d seconds", i, i, i, i+1)
 }
 
-// TestSummaryStays the same while the cause does, however the host words it each time, and differs for each cause: a controller
-// that writes an error into a condition would otherwise be woken by its own writing (cert-manager/cert-manager#5652).
+// TestSummaryStays the same while the cause does, however the host words it each time, and differs
+// for each cause: a controller that writes an error into a condition would otherwise be woken by
+// its own writing (cert-manager/cert-manager#5652).
 func TestSummaryStays(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		time.Sleep(24 * time.Hour) // a bubble's time begins where a date that is past is none

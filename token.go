@@ -146,9 +146,10 @@ func expiry(r tokenResponse, token string, now time.Time) (time.Time, bool) {
 	return now.Add(seconds(relative)), true
 }
 
-// dateLayouts are the dates that hosts have been seen to send. HTTP's own three, and mail's beside them, come from servers
-// that stand in for a host. A fraction of a second is accepted in all of them. Not among them is what nobody sends with a
-// token, such as .NET's /Date(…)/ and TimeSpan: then the next of the answer's fields dates the token.
+// dateLayouts are the dates that hosts have been seen to send. HTTP's own three, and mail's beside
+// them, come from servers that stand in for a host. A fraction of a second is accepted in all of
+// them. Not among them is what nobody sends with a token, such as .NET's /Date(…)/ and TimeSpan:
+// then the next of the answer's fields dates the token.
 var dateLayouts = []string{
 	time.RFC3339,
 	"2006-01-02T15:04:05",
@@ -277,10 +278,12 @@ func (c jwtClaims) ofUser() bool {
 // mismatch compares the identity that was asked for with all that the answer and the token say of theirs. It returns
 // the identity that came back, or "" when nothing contradicts.
 //
-// A token that can't be read, in an answer that names nobody, passes: not every resource lets others read its tokens. With
-// mustEcho it doesn't, because older agents of Azure Arc ignore selectors. One that can be read names its client ID and object
-// ID wherever it comes from Entra, and one that doesn't is refused. It names its resource ID for Microsoft's own resources only
-// (MicrosoftDocs/azure-docs#96027), so that silence on that passes, too. A person is never the identity that was selected.
+// A token that can't be read, in an answer that names nobody, passes: not every resource lets
+// others read its tokens. With mustEcho it doesn't, because older agents of Azure Arc ignore
+// selectors. One that can be read names its client ID and object ID wherever it comes from Entra,
+// and one that doesn't is refused. It names its resource ID for Microsoft's own resources only
+// (MicrosoftDocs/azure-docs#96027), so that silence on that passes, too. A person is never the
+// identity that was selected.
 func mismatch(id ID, g grant, mustEcho bool) (got string) {
 	if id == nil {
 		return ""

@@ -42,14 +42,16 @@ func readAssertion(path string) (string, error) {
 	return assertion, nil
 }
 
-// isTemporary reports whether the system calls an error one that passes: no file descriptor left, say.
+// isTemporary reports whether the system calls an error one that passes: no file descriptor left,
+// say.
 func isTemporary(err error) bool {
 	var temporary interface{ Temporary() bool }
 	return errors.As(err, &temporary) && temporary.Temporary()
 }
 
-// presented is what a service account's token says of itself, for who compares it with the federated credential: its issuer,
-// subject and audience, which are no secrets. It is "" if there is no such token.
+// presented is what a service account's token says of itself, for who compares it with the
+// federated credential: its issuer, subject and audience, which are no secrets. It is "" if there
+// is no such token.
 func presented(path string) string {
 	assertion, err := readAssertion(path)
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 )
 
-// shieldedTracing is the user's TracingProvider as it is used here. Whatever panics in it, or ends its goroutine, costs a
-// span and nothing else. A tracer that couldn't be made is wanted again for the next span.
+// shieldedTracing is the user's TracingProvider as it is used here. Whatever panics in it, or ends
+// its goroutine, costs a span and nothing else. A tracer that couldn't be made is wanted again for
+// the next span.
 func shieldedTracing(user tracing.Provider) tracing.Provider {
 	if reflect.ValueOf(user).IsZero() {
 		return user

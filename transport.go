@@ -140,8 +140,9 @@ func secretsOf(req *http.Request) []string {
 	return secrets
 }
 
-// headerWithout copies an answer's header without secrets, should the host repeat one there. Of a field for one, and of values
-// beyond the maxRedacted bytes that are looked into, only the names stay.
+// headerWithout copies an answer's header without secrets, should the host repeat one there. Of a
+// field for one, and of values beyond the maxRedacted bytes that are looked into, only the names
+// stay.
 func headerWithout(h http.Header, secrets []string) http.Header {
 	hidden, left := newSecretIndex(secrets), maxRedacted
 	clean := make(http.Header, len(h))
@@ -172,7 +173,8 @@ func reveals(err error, secrets []string) bool {
 	return newSecretIndex(secrets).inError(err, &left)
 }
 
-// inError is reveals for what is left to be looked into. An error with more to it is taken for one that does.
+// inError is reveals for what is left to be looked into. An error with more to it is taken for one
+// that does.
 func (x *secretIndex) inError(err error, left *int) bool {
 	for _, text := range []string{err.Error(), fmt.Sprintf("%#v", err)} {
 		if *left -= len(text) + 1; *left < 0 || x.redact(text) != text {

@@ -211,7 +211,8 @@ type endlessBody struct{ read int }
 func (b *endlessBody) Read(p []byte) (int, error) { b.read += len(p); return len(p), nil }
 func (b *endlessBody) Close() error               { return nil }
 
-// TestCallersContextValues: none of them reaches the Transport, least of all those of azcore, which belong to the caller's operation.
+// TestCallersContextValues: none of them reaches the Transport, least of all those of azcore, which
+// belong to the caller's operation.
 func TestCallersContextValues(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		type key struct{}

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// try is one try on its way through the user's policies to the Transport. Its context ends after the time that a try may
-// take. That time stands still while the try waits for a place: that this process asks for much says nothing of the endpoint.
+// try is one try on its way through the user's policies to the Transport. Its context ends after
+// the time that a try may take. That time stands still while the try waits for a place: that this
+// process asks for much says nothing of the endpoint.
 type try struct {
 	trial      *trial
 	silent     bool        // nothing had answered yet when it began
@@ -96,7 +97,8 @@ func (w *try) next(header http.Header) {
 	w.trial.lost.Store("")
 }
 
-// inspect looks at a request on its way to the Transport: a policy of the user's may have taken out what the host wants.
+// inspect looks at a request on its way to the Transport: a policy of the user's may have taken out
+// what the host wants.
 func (w *try) inspect(header http.Header) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -119,8 +121,8 @@ func (w *try) count() {
 	}
 }
 
-// enter waits for a place. A request that follows up the host's answer, such as one with a key that lives for a
-// moment, doesn't queue up again.
+// enter waits for a place. A request that follows up the host's answer, such as one with a key that
+// lives for a moment, doesn't queue up again.
 func (w *try) enter(ctx context.Context, n *node) error {
 	if !n.places.takeFree() {
 		if err := w.wait(ctx, n); err != nil {
@@ -157,11 +159,13 @@ func (w *try) leave(n *node) {
 	n.places.leave()
 }
 
-// lookAgain is how often a request that waits for a place looks at what became of those that have one.
+// lookAgain is how often a request that waits for a place looks at what became of those that have
+// one.
 const lookAgain = 500 * time.Millisecond
 
-// untilDeserted is a context that ends with errDeserted once the time for finding out whether anybody is there is over, and
-// others have done so, who had the places: many resources at a dead address are not to be asked for one after the other.
+// untilDeserted is a context that ends with errDeserted once the time for finding out whether
+// anybody is there is over, and others have done so, who had the places: many resources at a dead
+// address are not to be asked for one after the other.
 func (w *try) untilDeserted(ctx context.Context, n *node) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := w.trial.sender.rules

@@ -11,17 +11,19 @@ import (
 // unescapes undo one layer of the escapes that a secret comes back in, each of its own kind.
 var unescapes = []func(string) string{html.UnescapeString, unescapeJSON, unescapeURL, unescapeQuery}
 
-// unescapeJSON undoes the escapes of a JSON string, wherever in the text they are, and those that other languages share.
+// unescapeJSON undoes the escapes of a JSON string, wherever in the text they are, and those that
+// other languages share.
 func unescapeJSON(text string) string { return unescapeEach(text, '\\', jsonEscape) }
 
-// unescapeURL undoes the escapes of a URL, wherever in the text they are, and whatever else is in it.
+// unescapeURL undoes the escapes of a URL, wherever in the text they are, and whatever else is in
+// it.
 func unescapeURL(text string) string { return unescapeEach(text, '%', percentEscape) }
 
 // unescapeQuery undoes those of a query, where a plus sign is a blank.
 func unescapeQuery(text string) string { return unescapeURL(strings.ReplaceAll(text, "+", " ")) }
 
-// unescapeEach replaces each escape, which begins with mark, by what it stands for. The function reads one at the head of a
-// text, and says how many bytes it has; 0 if there is none.
+// unescapeEach replaces each escape, which begins with mark, by what it stands for. The function
+// reads one at the head of a text, and says how many bytes it has; 0 if there is none.
 func unescapeEach(text string, mark byte, read func(string) (plain string, n int)) string {
 	at := strings.IndexByte(text, mark)
 	if at < 0 {
@@ -43,8 +45,8 @@ func unescapeEach(text string, mark byte, read func(string) (plain string, n int
 	return b.String()
 }
 
-// jsonEscape reads one that can stand for a piece of a secret, which has no control characters. Two of them make one character
-// beyond U+FFFF; half of such a pair makes none.
+// jsonEscape reads one that can stand for a piece of a secret, which has no control characters. Two
+// of them make one character beyond U+FFFF; half of such a pair makes none.
 func jsonEscape(text string) (plain string, n int) {
 	if len(text) < 2 {
 		return "", 0

@@ -8,8 +8,9 @@ import (
 // silent is the Logger of credentials that were given none.
 var silent = slog.New(slog.DiscardHandler)
 
-// shieldedLogger is the user's Logger as it is used here: if its handler panics or ends its goroutine, the line is lost and
-// nothing else. Most lines come from goroutines in which nobody recovers, so that a panic would end the program.
+// shieldedLogger is the user's Logger as it is used here: if its handler panics or ends its
+// goroutine, the line is lost and nothing else. Most lines come from goroutines in which nobody
+// recovers, so that a panic would end the program.
 func shieldedLogger(user *slog.Logger) *slog.Logger {
 	if user == nil {
 		return silent

@@ -16,7 +16,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// badHandler is a slog.Handler of which one method does something bad for as long as bad is not nil. Otherwise it writes text.
+// badHandler is a slog.Handler of which one method does something bad for as long as bad is not
+// nil. Otherwise it writes text.
 type badHandler struct {
 	slog.Handler
 	state  *badState
@@ -83,8 +84,8 @@ var badThings = map[string]func(){
 	"panics with a panic": func() { panic(panicking{}) },
 }
 
-// TestBadLogHandlers: a handler that panics or ends its goroutine loses the line and nothing else, whoever logs. A panic that
-// got through would end this test's process.
+// TestBadLogHandlers: a handler that panics or ends its goroutine loses the line and nothing else,
+// whoever logs. A panic that got through would end this test's process.
 func TestBadLogHandlers(t *testing.T) {
 	away := &scripted{err: errAway}
 	for name, credential := range map[string]func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential{

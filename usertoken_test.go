@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TestUsersToken: a host that gives a person's token where a managed identity's is wanted is believed as long as no identity was
-// selected, since Azure ML's instances do so by design; but not in silence.
+// TestUsersToken: a host that gives a person's token where a managed identity's is wanted is
+// believed as long as no identity was selected, since Azure ML's instances do so by design; but not
+// in silence.
 func TestUsersToken(t *testing.T) {
 	const says = "the token is a signed-in user's, not a managed identity's"
 	msi := func(clientID string) environment { return msiEnvironment(envDefaultClientID, clientID) }
@@ -74,8 +75,9 @@ func TestUsersToken(t *testing.T) {
 	}
 }
 
-// TestAppServiceThatIgnoresTheSelector: a stand-in for App Service that doesn't know principal_id gives its own identity's token,
-// whose sub is the object ID and which has no oid, in an answer that names nobody.
+// TestAppServiceThatIgnoresTheSelector: a stand-in for App Service that doesn't know principal_id
+// gives its own identity's token, whose sub is the object ID and which has no oid, in an answer
+// that names nobody.
 func TestAppServiceThatIgnoresTheSelector(t *testing.T) {
 	for _, tt := range []struct {
 		name, claims string

@@ -8,8 +8,9 @@ import (
 	"slices"
 )
 
-// verdict is what a failed try says of asking again. A try gets one verdict. Three things follow from it: whether another
-// try is made within the budget, whether Ready waits, and what callers are told until the cool-down ends.
+// verdict is what a failed try says of asking again. A try gets one verdict. Three things follow
+// from it: whether another try is made within the budget, whether Ready waits, and what callers are
+// told until the cool-down ends.
 type verdict uint8
 
 const (
@@ -18,17 +19,18 @@ const (
 	again                // Another try may help. It is made within the budget, and Ready waits.
 )
 
-// rule gives the failure its verdict. AuthenticationError.transient, which Ready reads, is set here and nowhere else for a
-// failed try.
+// rule gives the failure its verdict. AuthenticationError.transient, which Ready reads, is set here
+// and nowhere else for a failed try.
 func (f *failure) rule(v verdict) { f.verdict, f.transient = v, v != never }
 
-// pending is an error of a source's that may be gone after a while, without anybody's doing: a file that is yet to come.
+// pending is an error of a source's that may be gone after a while, without anybody's doing: a file
+// that is yet to come.
 type pending struct{ error }
 
 func (p *pending) Unwrap() error { return p.error }
 
-// ofAnswer is the verdict on a host's refusal. Entra's number decides where there is one that is known. The status decides
-// otherwise. A 429 is a 429 whatever its text says.
+// ofAnswer is the verdict on a host's refusal. Entra's number decides where there is one that is
+// known. The status decides otherwise. A 429 is a 429 whatever its text says.
 func (r rules) ofAnswer(status int, ours bool, f fault) verdict {
 	meaning, known := entraNumbers[f.entra]
 	switch {
@@ -42,8 +44,9 @@ func (r rules) ofAnswer(status int, ours bool, f fault) verdict {
 	return never
 }
 
-// ofTransport is the verdict on a request that brought no answer. A certificate doesn't become right by asking again; one
-// whose dates are wrong by this machine's clock does once the clock is set.
+// ofTransport is the verdict on a request that brought no answer. A certificate doesn't become
+// right by asking again; one whose dates are wrong by this machine's clock does once the clock is
+// set.
 func ofTransport(err error) verdict {
 	var nonRetriable interface{ NonRetriable() }
 	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
@@ -59,8 +62,8 @@ func ofTransport(err error) verdict {
 	return again
 }
 
-// isCertificateError reports whether the server's certificate was not accepted. A Transport of the user's may not wrap the
-// reason as crypto/tls does.
+// isCertificateError reports whether the server's certificate was not accepted. A Transport of the
+// user's may not wrap the reason as crypto/tls does.
 func isCertificateError(err error) bool {
 	_, unverified := errors.AsType[*tls.CertificateVerificationError](err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
@@ -70,8 +73,9 @@ func isCertificateError(err error) bool {
 	return unverified || unknown || noRoots || otherName || invalid
 }
 
-// overrule applies the user's options to a verdict, in azcore's order: what is settled by itself, then the user's function,
-// then the user's statuses. They say whether another try is made. Ready waits over what either they or we think passes.
+// overrule applies the user's options to a verdict, in azcore's order: what is settled by itself,
+// then the user's function, then the user's statuses. They say whether another try is made. Ready
+// waits over what either they or we think passes.
 func (t *trial) overrule(f *failure) verdict {
 	r := t.sender.rules
 	var wanted bool

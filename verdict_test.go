@@ -18,11 +18,14 @@ import (
 
 // passingNumbers are refusals of Entra's that pass by themselves, with what says so.
 var passingNumbers = []int{
-	// The federation is right, and was not found: kedacore/keda#8152, Azure/azure-workload-identity#977, #1200, #273.
+	// The federation is right, and was not found: kedacore/keda#8152,
+	// Azure/azure-workload-identity#977, #1200, #273.
 	70021, 70025, 700211, 700213,
-	// Entra couldn't read the issuer's documents: Azure/AKS#4029, Azure/azure-cli#28863, Azure/azure-workload-identity#642.
+	// Entra couldn't read the issuer's documents: Azure/AKS#4029, Azure/azure-cli#28863,
+	// Azure/azure-workload-identity#642.
 	50166, 90061, 501661,
-	// Entra's error reference calls them transient, retryable, a timeout or a service that is unavailable.
+	// Entra's error reference calls them transient, retryable, a timeout or a service that is
+	// unavailable.
 	50000, 50033, 90006, 90012, 90024, 90033, 90055, 90090, 90091, 501621,
 }
 
@@ -39,7 +42,8 @@ func (s *site) numbered(status, number int) identitytest.Response {
 	return s.own(status, s.problem("invalid_client", fmt.Sprintf("AADSTS%d: some text.", number)))
 }
 
-// TestHostEntraNumbers: Entra's number decides, on each host that passes one on, whatever status it comes with.
+// TestHostEntraNumbers: Entra's number decides, on each host that passes one on, whatever status it
+// comes with.
 func TestHostEntraNumbers(t *testing.T) {
 	if got, want := len(entraNumbers), len(passingNumbers)+len(definiteNumbers)+2; got != want {
 		t.Errorf("the package knows %d numbers, this test %d", got, want)
@@ -108,7 +112,8 @@ func TestHostMissesOnce(t *testing.T) {
 	})
 }
 
-// TestHostLoopDetected: Entra calls it a loop of equal requests. More of them are no help, a pause is.
+// TestHostLoopDetected: Entra calls it a loop of equal requests. More of them are no help, a pause
+// is.
 func TestHostLoopDetected(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		s := p.open(t)
@@ -136,7 +141,8 @@ func TestTemporarilyUnavailable(t *testing.T) {
 	})
 }
 
-// TestUsersRulesAndNumbers: the user's statuses and function replace ours, and Ready waits over what either calls passing.
+// TestUsersRulesAndNumbers: the user's statuses and function replace ours, and Ready waits over
+// what either calls passing.
 func TestUsersRulesAndNumbers(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -168,7 +174,8 @@ func TestUsersRulesAndNumbers(t *testing.T) {
 	}
 }
 
-// TestHostCertificates: one that isn't accepted is no better a second later. A clock that is wrong may be set.
+// TestHostCertificates: one that isn't accepted is no better a second later. A clock that is wrong
+// may be set.
 func TestHostCertificates(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -222,7 +229,8 @@ func TestHostCertificates(t *testing.T) {
 	}
 }
 
-// TestHostCutShort: a try that the end of the time cuts short says nothing; what the host said before it does.
+// TestHostCutShort: a try that the end of the time cuts short says nothing; what the host said
+// before it does.
 func TestHostCutShort(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		s := p.open(t)
@@ -272,8 +280,8 @@ func TestHostCutShort(t *testing.T) {
 	})
 }
 
-// TestHostRetryAfterOfAStranger: a gateway in front knows when it is worth coming back. It can't silence the process beyond
-// the acquisition.
+// TestHostRetryAfterOfAStranger: a gateway in front knows when it is worth coming back. It can't
+// silence the process beyond the acquisition.
 func TestHostRetryAfterOfAStranger(t *testing.T) {
 	page := func(after string) identitytest.Response {
 		return identitytest.Response{Status: 503, Body: "<html>Bad Gateway</html>", Header: http.Header{"Content-Type": {"text/html"}, "Retry-After": {after}}}
@@ -323,7 +331,8 @@ func TestHostRetryAfterOfAStranger(t *testing.T) {
 	})
 }
 
-// proxySays is what Microsoft's azure-workload-identity proxy answers in IMDS's place when Entra refuses.
+// proxySays is what Microsoft's azure-workload-identity proxy answers in IMDS's place when Entra
+// refuses.
 func proxySays(object string) *http.Response {
 	text := "failed to acquire token: ClientAssertionCredential authentication failed.\n" +
 		"POST https://login.microsoftonline.com/" + podTenant + "/oauth2/v2.0/token\n" + strings.Repeat("-", 80) + "\n" +
@@ -332,7 +341,8 @@ func proxySays(object string) *http.Response {
 	return respond(500, text, "Content-Type", "text/plain; charset=utf-8", "Server", "azure-workload-identity/proxy/v1.6.0 (linux/amd64) 2026/x")
 }
 
-// TestWorkloadIdentityProxy: Microsoft's proxy stands in IMDS's place and hands out tokens of Entra's.
+// TestWorkloadIdentityProxy: Microsoft's proxy stands in IMDS's place and hands out tokens of
+// Entra's.
 //
 // https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html
 func TestWorkloadIdentityProxy(t *testing.T) {

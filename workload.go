@@ -24,8 +24,9 @@ const HostWorkloadIdentity Host = "workloadidentity"
 
 const envAuthorityHost = "AZURE_AUTHORITY_HOST"
 
-// detectWorkload takes every pod that has a token file: what is missing beside it is an error of newWorkload's, because the host
-// that would be detected next has another identity. It leaves the endpoint to the source, which makes it of several variables.
+// detectWorkload takes every pod that has a token file: what is missing beside it is an error of
+// newWorkload's, because the host that would be detected next has another identity. It leaves the
+// endpoint to the source, which makes it of several variables.
 func detectWorkload(env environment) (endpoint, reason string, ok bool) {
 	reason = envTokenFile + ", " + envClientID + " and " + envTenantID + " are set"
 	var missing []string
@@ -44,7 +45,8 @@ func detectWorkload(env environment) (endpoint, reason string, ok bool) {
 	return "", reason, env.has(envTokenFile)
 }
 
-// isHalfAPod reports whether the options don't complete what the variables say of workload identity.
+// isHalfAPod reports whether the options don't complete what the variables say of workload
+// identity.
 func isHalfAPod(env environment, options *CredentialOptions) bool {
 	_, complete := options.ID.(ClientID)
 	return !env.has(envTenantID) || !complete && (options.ID != nil || !env.has(envClientID))
@@ -143,8 +145,8 @@ func (s *workload) identity() ID { return s.clientID }
 func (s *workload) endpoint() string { return s.own } // which has neither user info nor a query
 func (s *workload) address() string  { return s.own }
 
-// proof implements prover: the file has the token by which Entra knows the pod, and the proxy's certificate is what the file's
-// token is entrusted to.
+// proof implements prover: the file has the token by which Entra knows the pod, and the proxy's
+// certificate is what the file's token is entrusted to.
 func (s *workload) proof() string {
 	if s.binding == nil {
 		return s.tokenFile

@@ -853,7 +853,8 @@ func TestWorkloadReadsAnExpiredAssertionOnce(t *testing.T) {
 	})
 }
 
-// TestWorkloadReadsAgainByTheNumber: the number decides, whatever it comes in and whichever status that has.
+// TestWorkloadReadsAgainByTheNumber: the number decides, whatever it comes in and whichever status
+// that has.
 func TestWorkloadReadsAgainByTheNumber(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -1906,8 +1907,9 @@ func TestTokenInPlaceOfItsFile(t *testing.T) {
 	}
 }
 
-// TestWorkloadFileComesLate: the token may be projected, or written by a sidecar, after the program has started. GetToken says
-// at once what is missing, Ready waits. What nobody will put right by itself it doesn't wait for.
+// TestWorkloadFileComesLate: the token may be projected, or written by a sidecar, after the program
+// has started. GetToken says at once what is missing, Ready waits. What nobody will put right by
+// itself it doesn't wait for.
 func TestWorkloadFileComesLate(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -1999,7 +2001,8 @@ func TestWorkloadExpiredAssertionIsWaitedFor(t *testing.T) {
 	})
 }
 
-// TestHalfAPod: a token file is never left unused without a word, since any other host has another identity.
+// TestHalfAPod: a token file is never left unused without a word, since any other host has another
+// identity.
 func TestHalfAPod(t *testing.T) {
 	const here = "https://login.microsoftonline.com/" + podTenant + "/oauth2/v2.0/token"
 	file := []string{envTokenFile, "/var/run/secrets/azure/tokens/azure-identity-token"}
@@ -2125,7 +2128,8 @@ func TestProofsTellTokensApart(t *testing.T) {
 	}
 }
 
-// TestTwoTokenFiles: two service accounts, one identity; Entra refuses the second. See crossplane-contrib/upjet-azure#1030.
+// TestTwoTokenFiles: two service accounts, one identity; Entra refuses the second. See
+// crossplane-contrib/upjet-azure#1030.
 func TestTwoTokenFiles(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		first, second := assertionFile(t, "first"), assertionFile(t, "second")
@@ -2158,7 +2162,8 @@ func TestTwoTokenFiles(t *testing.T) {
 	})
 }
 
-// TestVariablesWithStrayWhiteSpace: it is the constructor's error, and seen there. A URL, which may have a secret, is not shown.
+// TestVariablesWithStrayWhiteSpace: it is the constructor's error, and seen there. A URL, which may
+// have a secret, is not shown.
 func TestVariablesWithStrayWhiteSpace(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -2199,7 +2204,8 @@ func TestVariablesWithStrayWhiteSpace(t *testing.T) {
 	}
 }
 
-// TestAudienceOfTheCloud: each cloud has an audience of its own, and the token says which one it has.
+// TestAudienceOfTheCloud: each cloud has an audience of its own, and the token says which one it
+// has.
 func TestAudienceOfTheCloud(t *testing.T) {
 	for authority, audience := range map[string]string{
 		"https://login.microsoftonline.com":              "api://AzureADTokenExchange?",
@@ -2223,7 +2229,8 @@ func TestAudienceOfTheCloud(t *testing.T) {
 	}
 }
 
-// TestPresented: what a file says of itself can be anything, and is shown on one line, without a token, and not at length.
+// TestPresented: what a file says of itself can be anything, and is shown on one line, without a
+// token, and not at length.
 func TestPresented(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, content, want string }{

@@ -21,10 +21,11 @@ type appService struct {
 // NewAppService returns a fake of the endpoint of App Service, Functions, Logic Apps and Container Apps, api-version
 // 2019-08-01. Nil options means the defaults. It panics if options has no meaning: see [Options].
 //
-// It refuses what that endpoint refuses, with its status and body: another method than GET, a wrong secret, a missing
-// or repeated query parameter, an unknown identity, two selectors. It also refuses the selectors of other hosts, such
-// as msi_res_id. A resource that Entra doesn't know, being neither a URI nor a GUID, or a scope with /.default, is
-// answered 500, as by the real endpoint. A request without a selector means the system-assigned identity, and no other.
+// It refuses what that endpoint refuses, with its status and body: another method than GET, a wrong
+// secret, a missing or repeated query parameter, an unknown identity, two selectors. It also
+// refuses the selectors of other hosts, such as msi_res_id. A resource that Entra doesn't know,
+// being neither a URI nor a GUID, or a scope with /.default, is answered 500, as by the real
+// endpoint. A request without a selector means the system-assigned identity, and no other.
 //
 // A client learns the address and the secret from the environment, so set it from [Endpoint.Env], also when the
 // Endpoint is its transport; [Endpoint.Start] does that by itself.
@@ -40,8 +41,9 @@ func NewAppService(options *Options) *Endpoint {
 			"object_id":    byObjectID, // an alias of principal_id
 			"mi_res_id":    byResourceID,
 		},
-		// https://github.com/AzureAD/microsoft-authentication-library-for-python, msal/managed_identity.py: "a vague
-		// statusCode=500". It is not told from any other failure.
+		// https://github.com/AzureAD/microsoft-authentication-library-for-python,
+		// msal/managed_identity.py: "a vague statusCode=500". It is not told from any other
+		// failure.
 		unknown: func(h *appService, _, _ string) answer { return h.failure(http.StatusInternalServerError) },
 		body: func(id Identity, t token, resource string) map[string]string {
 			return map[string]string{

@@ -37,10 +37,11 @@ var arcSelectors = map[string]property{
 // request, and its file is removed when it is presented. A wrong or used key is answered with the next challenge.
 // It works on every system, though the agent runs on Linux and Windows only. Files of keys that nobody presents stay until [Endpoint.RotateSecret], or until the test's directory is removed.
 //
-// A request without a selector means the system-assigned identity, and no other. An identity that the server doesn't
-// have, that one included, is answered 404 with the code identity_not_found, in place of the challenge, so that no key is
-// spent on it. So is the system-assigned one by an ID of its own. mi_res_id is ignored, as by the real agent: the answer has
-// the token of the system-assigned identity, and no echo of the parameter.
+// A request without a selector means the system-assigned identity, and no other. An identity that
+// the server doesn't have, that one included, is answered 404 with the code identity_not_found, in
+// place of the challenge, so that no key is spent on it. So is the system-assigned one by an ID of
+// its own. mi_res_id is ignored, as by the real agent: the answer has the token of the
+// system-assigned identity, and no echo of the parameter.
 //
 // A client learns the address from the environment, so set it from [Endpoint.Env], also when the Endpoint is its transport;
 // [Endpoint.Start] does that by itself. A credential in this process that finds the endpoint by these variables takes keys

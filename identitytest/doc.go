@@ -77,9 +77,9 @@
 // In FIPS 140-3 mode (GODEBUG=fips140=on) Go 1.26 panics when two goroutines of a bubble read
 // crypto/rand at the same instant: "fips140/drbg: failed to obtain initial entropy". Go 1.27 has
 // mended that. The fakes are safe from it: importing this package seeds crypto/rand, and where it
-// matters the handshakes of [Endpoint.Client] happen one after the other, in all bubbles. If your own
-// code reads crypto/rand in bubbles, or serves TLS with [Endpoint.TLSConfig] there, run those tests
-// one at a time (go test -parallel 1).
+// matters the handshakes of [Endpoint.Client] happen one after the other, in all bubbles. If your
+// own code reads crypto/rand in bubbles, or serves TLS with [Endpoint.TLSConfig] there, run those
+// tests one at a time (go test -parallel 1).
 //
 // # Another process
 //

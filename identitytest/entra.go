@@ -118,8 +118,8 @@ func expiredAssertion() *entraError {
 			"Please review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials."}
 }
 
-// strangeAssertion is the refusal of an assertion that no federated credential fits, by what doesn't: its issuer (700211),
-// audience (700212) or subject (700213).
+// strangeAssertion is the refusal of an assertion that no federated credential fits, by what
+// doesn't: its issuer (700211), audience (700212) or subject (700213).
 func strangeAssertion(code int, what, value string) *entraError {
 	return &entraError{http.StatusUnauthorized, "invalid_client", code,
 		fmt.Sprintf("No matching federated identity record found for presented assertion %s '%s'. Please check your "+

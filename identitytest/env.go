@@ -36,8 +36,9 @@ var hostVariables = [...]string{
 //   - Cloud Shell is found by MSI_ENDPOINT alone.
 //   - Service Fabric is found by IDENTITY_ENDPOINT; IDENTITY_HEADER has the secret and IDENTITY_SERVER_THUMBPRINT the
 //     hash of the certificate, by which another process checks it. IDENTITY_API_VERSION has the version.
-//   - Container Instances on Windows is found by the same three. IDENTITY_ENDPOINT is plain http, and its query has the
-//     version. A credential sends the secret to a private address or to this machine only.
+//   - Container Instances on Windows is found by the same three. IDENTITY_ENDPOINT is plain http,
+//     and its query has the version. A credential sends the secret to a private address or to this
+//     machine only.
 //   - Azure Arc is found by IDENTITY_ENDPOINT and IMDS_ENDPOINT. A client reads a key from a file that the endpoint
 //     names, and only if it lies where the agent of Arc has its keys. A credential in this process looks in Options.Dir
 //     instead; a client in another process, or of another make, refuses unless that is the agent's directory.

@@ -16,8 +16,9 @@ import (
 // one goroutine at a time. A supply of generators wouldn't help: crypto/rand keeps them in a
 // sync.Pool, which the garbage collector empties.
 //
-// Therefore this package reads crypto/rand once when it is imported. Later it reads in turn: when it
-// makes a certificate, and in the handshakes of Endpoint.Client. All else has its bytes from random.
+// Therefore this package reads crypto/rand once when it is imported. Later it reads in turn: when
+// it makes a certificate, and in the handshakes of Endpoint.Client. All else has its bytes from
+// random.
 
 func init() { seedOutsideBubbles() }
 

@@ -20,9 +20,9 @@ import (
 )
 
 // TestMain: in FIPS 140-3 mode, up to Go 1.26, a goroutine of a bubble that reads crypto/rand while
-// another one does panics (see takeTurn). Some tests serve TLS outside of bubbles with net/http, which
-// takes no turns. So the tests run one at a time then, other than TestBubbleInFIPSMode's, which are to
-// show that the fakes need no such care.
+// another one does panics (see takeTurn). Some tests serve TLS outside of bubbles with net/http,
+// which takes no turns. So the tests run one at a time then, other than TestBubbleInFIPSMode's,
+// which are to show that the fakes need no such care.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(underFIPS) == "" && fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 // underFIPS tells the test binary that it is the child of TestBubbleInFIPSMode.
 const underFIPS = "IDENTITYTEST_UNDER_FIPS"
 
-// The fakes work in bubbles with GODEBUG=fips140=only, also if nothing has read crypto/rand before and
-// many ask at once. The setting is read when a process starts, so that it takes one.
+// The fakes work in bubbles with GODEBUG=fips140=only, also if nothing has read crypto/rand before
+// and many ask at once. The setting is read when a process starts, so that it takes one.
 func TestBubbleInFIPSMode(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(underFIPS) == "" {
@@ -104,8 +104,8 @@ func TestBubbleInFIPSMode(t *testing.T) {
 			})
 		}
 	})
-	// Whoever can't have a turn leaves no turn taken: a handshake that fails, one that its client gives up,
-	// and a request without TLS.
+	// Whoever can't have a turn leaves no turn taken: a handshake that fails, one that its client
+	// gives up, and a request without TLS.
 	t.Run("handshakes that fail", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			endpoint, stranger := identitytest.NewServiceFabric(nil), identitytest.NewServiceFabric(nil).Client()

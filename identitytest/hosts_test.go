@@ -375,7 +375,8 @@ func askingFor(t *testing.T, resource string, send transport) transport {
 	}
 }
 
-// What Entra can't know is no resource, whatever the host. The commonest mistake is a scope in a resource's place.
+// What Entra can't know is no resource, whatever the host. The commonest mistake is a scope in a
+// resource's place.
 func TestUnknownResources(t *testing.T) {
 	t.Parallel()
 	const entra = "AADSTS500011: The resource principal named "

@@ -58,7 +58,8 @@ func (m metadataService) missing(query url.Values) (problem string) {
 	return ""
 }
 
-// success is the answer that has a token, unless Entra, which is asked last, doesn't know the resource.
+// success is the answer that has a token, unless Entra, which is asked last, doesn't know the
+// resource.
 func (m metadataService) success(issuer *issuer, d demand, selected selector) answer {
 	if !isResource(d.resource) {
 		return m.json(http.StatusBadRequest, unknownResource(d.resource, d.id.TenantID).problem(randomGUID()))

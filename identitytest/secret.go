@@ -49,9 +49,10 @@ type rotator interface {
 // RotateSecret replaces the secret of an endpoint, as the platform does at times. What a client has read before is
 // refused from now on:
 //
-//   - App Service, Service Fabric and Container Instances on Windows have it in IDENTITY_HEADER, Azure ML and the legacy
-//     App Service in MSI_SECRET. If the endpoint is running by [Endpoint.Start], the variable gets the new one, and a client
-//     has to notice; otherwise [Endpoint.Env] returns it.
+//   - App Service, Service Fabric and Container Instances on Windows have it in IDENTITY_HEADER,
+//     Azure ML and the legacy App Service in MSI_SECRET. If the endpoint is running by
+//     [Endpoint.Start], the variable gets the new one, and a client has to notice; otherwise
+//     [Endpoint.Env] returns it.
 //   - Azure Arc has a key file per request. Those which were handed out and not used yet are removed.
 //   - Workload identity has a token file, which is replaced in one step.
 //

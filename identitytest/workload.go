@@ -53,14 +53,16 @@ const (
 // identities is system-assigned, as those can't be federated, and without Options.Dir. Two identities may have the same
 // ClientID if their TenantIDs differ: an application that is in several tenants.
 //
-// It refuses what Entra refuses, with its status, code (AADSTS…) and body: another method than POST, a body that isn't a
-// form, an unknown tenant, another grant_type than client_credentials, an unknown client_id, not exactly one scope or
-// one that doesn't end in /.default (openid, offline_access and profile don't count, as MSAL adds them), claims that
-// aren't a JSON object, another client_assertion_type than jwt-bearer, and any client_assertion but the content of the
-// file: AADSTS700024 for what was there before [Endpoint.RotateSecret], and for another one, by what differs, AADSTS700211
-// (issuer), 700212 (audience), 700213 (subject) or 700027 (signature). A scope whose resource is neither a URI nor a GUID,
-// or which has /.default twice, is AADSTS500011. The assertion says that it ends after an hour; the endpoint takes it until
-// the next rotation, as a cluster would have replaced it in time.
+// It refuses what Entra refuses, with its status, code (AADSTS…) and body: another method than
+// POST, a body that isn't a form, an unknown tenant, another grant_type than client_credentials, an
+// unknown client_id, not exactly one scope or one that doesn't end in /.default (openid,
+// offline_access and profile don't count, as MSAL adds them), claims that aren't a JSON object,
+// another client_assertion_type than jwt-bearer, and any client_assertion but the content of the
+// file: AADSTS700024 for what was there before [Endpoint.RotateSecret], and for another one, by
+// what differs, AADSTS700211 (issuer), 700212 (audience), 700213 (subject) or 700027 (signature). A
+// scope whose resource is neither a URI nor a GUID, or which has /.default twice, is AADSTS500011.
+// The assertion says that it ends after an hour; the endpoint takes it until the next rotation, as
+// a cluster would have replaced it in time.
 //
 // The audience of a token is the scope without its last /.default. Every answer has a new token, whose claim xms_cc has
 // CP1 if the claims asked for it. refresh_in is in the answer if the token lives for 12 hours at least.

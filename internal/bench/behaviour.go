@@ -26,7 +26,8 @@ type situation struct {
 // refreshIn is the least that this library heeds: a token that is due sooner is not renewed sooner.
 const refreshIn = 30 * time.Second
 
-// renewing reports whether a second request has come, or comes soon: a renewal in the background has just begun.
+// renewing reports whether a second request has come, or comes soon: a renewal in the background
+// has just begun.
 func renewing(f *fake, within time.Duration) bool {
 	for until := time.Now().Add(within); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		if f.requests.Load() > 1 {

@@ -44,8 +44,8 @@ func keepEnvironment(t *testing.T) {
 	}
 }
 
-// TestRegressionFails makes a hit ten times as slow, and wants the short run to fail for it, and only then: what is twice as
-// slow may be a busy machine.
+// TestRegressionFails makes a hit ten times as slow, and wants the short run to fail for it, and
+// only then: what is twice as slow may be a busy machine.
 func TestRegressionFails(t *testing.T) {
 	keepEnvironment(t)
 	for _, test := range []struct {

@@ -42,12 +42,12 @@ type verdict struct {
 	why     string  // why that bound, or why that is the floor
 }
 
-// ratioInShort is how many times its bound a ratio of times may be in a short run. With other load on
-// all cores, the worst ratio seen was half as much again as on a quiet machine.
+// ratioInShort is how many times its bound a ratio of times may be in a short run. With other load
+// on all cores, the worst ratio seen was half as much again as on a quiet machine.
 const ratioInShort = 4
 
-// millisInShort is the bound in a short run of calls that must not wait: half of the 2 s that the host
-// takes meanwhile, or a goroutine that wasn't scheduled for a second.
+// millisInShort is the bound in a short run of calls that must not wait: half of the 2 s that the
+// host takes meanwhile, or a goroutine that wasn't scheduled for a second.
 const millisInShort = 1000
 
 func (v verdict) holds(short bool) bool {

@@ -191,8 +191,8 @@ func arcTokens(t *testing.T) {
 	}
 }
 
-// arcRefusals: the agent refuses an identity in place of its challenge. MSAL for Go then says no more than that it expected
-// another status.
+// arcRefusals: the agent refuses an identity in place of its challenge. MSAL for Go then says no
+// more than that it expected another status.
 func arcRefusals(t *testing.T) {
 	stranger := identitytest.Identity{
 		ClientID:   "11111111-2222-4333-8444-555555555555",

@@ -123,8 +123,9 @@ func TestLegacyAppService(t *testing.T) {
 	}
 }
 
-// TestWindowsContainers: azidentity takes the variables of a Windows container of Container Instances for Service Fabric's,
-// and refuses their endpoint, which is plain http. Here they are a host of their own.
+// TestWindowsContainers: azidentity takes the variables of a Windows container of Container
+// Instances for Service Fabric's, and refuses their endpoint, which is plain http. Here they are a
+// host of their own.
 func TestWindowsContainers(t *testing.T) {
 	withoutAgent(t)
 	identitytest.NewContainerInstances(nil).Start(t)
