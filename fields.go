@@ -27,6 +27,10 @@ var (
 // userInfo finds the name and the password in a URL.
 var userInfo = regexp.MustCompile(`://([^\s/?#"'<>@]+)@`)
 
+// privateKey finds one in PEM, with its first line, also one cut in the middle.
+var privateKey = regexp.MustCompile(
+	`-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]+(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?`)
+
 // hideFields replaces what a field for a token or another secret holds, and whatever looks like a
 // token, under any layers of escapes. Where it can't be told that something is no value it is
 // hidden.
@@ -74,8 +78,10 @@ func hideFieldsOnce(text string) string {
 			hidden = append(hidden, span{m[2], m[3]})
 		}
 	}
-	for _, m := range jwtLike.FindAllIndex(r.text, -1) {
-		hidden = append(hidden, span{m[0], m[1]})
+	for _, looks := range []*regexp.Regexp{jwtLike, privateKey} {
+		for _, m := range looks.FindAllIndex(r.text, -1) {
+			hidden = append(hidden, span{m[0], m[1]})
+		}
 	}
 	if len(hidden) == 0 {
 		return text
@@ -116,8 +122,8 @@ const longestScheme = 24
 // longestName bounds how much of a name is looked at.
 const longestName = 64
 
-// bareField is the end of a field's name in small letters, without what joins words and without a
-// number.
+// bareField is the end of a field's name in small letters, without what joins words, without a
+// number, and of several the name of one: tokens.
 func bareField[T []byte | string](name T) string {
 	name = name[max(len(name)-longestName, 0):]
 	bare := make([]byte, 0, longestName)
@@ -129,7 +135,7 @@ func bareField[T []byte | string](name T) string {
 			bare = append(bare, c)
 		}
 	}
-	return string(bytes.TrimRight(bare, "0123456789"))
+	return string(bytes.TrimRight(bare, "0123456789s"))
 }
 
 func endsIn(name string, ends []string) bool {
@@ -199,15 +205,23 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 			return span{}, false
 		}
 		at++
-	case quoted && r.at(at) == ',': // ('access_token', 'x')
-		if at = r.skipBlanks(at + 1); !isQuote(r.at(at)) || r.namesOnly(at) {
+	case quoted && r.at(at) == ',': // ('access_token', 'x'), {"name": "access_token", "value": "x"}
+		if at = r.skipBlanks(at + 1); !isQuote(r.at(at)) {
+			return span{}, false
+		}
+		if next, of := r.fieldAt(at); of > 0 {
+			if next != "value" {
+				return span{}, false
+			}
+			at = of
+		} else if r.namesOnly(at) {
 			return span{}, false
 		}
 	case r.text[begin] == '-' && separator > end: // --access-token x
 	default:
 		return span{}, false
 	}
-	at = r.skipBlanks(at)
+	at = r.skipBlanks(r.block(r.skipBlanks(at)))
 	if bytes.HasPrefix(r.text[min(at, len(r.text)):], []byte(redacted)) && !isTokenByte(r.at(at+len(redacted))) {
 		return span{}, false
 	}
@@ -232,7 +246,7 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 	case "", "null", "none", "nil", "undefined", "true", "false", "[", "{", "(":
 		return span{}, false
 	}
-	if prose && isPlainWord(word) && endsIn(name, proseNames) && !endsIn(name, certainNames) {
+	if prose && isPlainWord(word) && endsIn(name, proseNames) && (!endsIn(name, certainNames) || strings.HasSuffix(name, "validtoken")) {
 		// "can't parse the token: it has expired"
 		return span{}, false
 	}
@@ -240,6 +254,35 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 		to = max(to, r.word(r.skipBlanks(to), depth))
 	}
 	return span{at, to}, true
+}
+
+// fieldAt is the name in quotes at a place, and where its value begins; 0 if it is no field's.
+func (r *reading) fieldAt(open int) (name string, at int) {
+	value, ok := r.quotedValue(open)
+	if !ok {
+		return "", 0
+	}
+	for at = value.to; isQuote(r.at(at)) || r.at(at) == '\\'; at++ {
+	}
+	if at = r.skipBlanks(at); r.at(at) != ':' {
+		return "", 0
+	}
+	return bareField(r.text[value.from:value.to]), at + 1
+}
+
+// block is behind the sign at a place by which YAML says that the value is in the next lines, such as | and >-.
+func (r *reading) block(at int) int {
+	if r.at(at) != '|' && r.at(at) != '>' {
+		return at
+	}
+	to := at + 1
+	for strings.IndexByte("+-123456789", r.at(to)) >= 0 {
+		to++
+	}
+	if r.at(to) != '\n' && r.at(to) != '\r' {
+		return at
+	}
+	return to
 }
 
 // at is a byte, 0 beyond the ends.

@@ -136,6 +136,7 @@ var innocent = []string{
 	`{"access_token":"","expires_in":0,"refresh_token":null}`,
 	"GET http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net", "POST https://login.microsoftonline.com/common/oauth2/v2.0/token",
 	"/subscriptions/77777777-2222-4333-8444-555555555555/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/n",
+	"invalid_token: the token has expired", `{"error":"invalid_token","Message":"it has expired"}`, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
 	"100% wrong & 5 < 6, isn't it? \\o/ C:\\temp\\new", "signature: ok", "tokens: 3", "a secret: nobody knows", "",
 }
 
@@ -238,6 +239,18 @@ var fieldForms = []fieldForm{
 	{"Ruby", false, func(name, value string) string { return "{" + jsonOf(name) + "=>" + jsonOf(value) + "}" }},
 	{"YAML", true, func(name, value string) string { return "a: b\n" + name + ": " + value + "\nzone: 1" }},
 	{"YAML on two lines", true, func(name, value string) string { return name + ":\n  " + value + "\nzone: 1" }},
+	{"YAML in a block", true, func(name, value string) string { return name + ": |\n  " + value + "\nzone: 1" }},
+	{"YAML in a folded block", true, func(name, value string) string { return name + ": >-\r\n  " + value + "\r\nzone: 1" }},
+	{"a name and a value in JSON", false, func(name, value string) string {
+		return `[{"name": ` + jsonOf(name) + `, "value": ` + jsonOf(value) + `, "zone": 1}]`
+	}},
+	{"a name and a value in JSON in JSON", false, func(name, value string) string {
+		return jsonOf(map[string]string{"message": `[{"Name":` + jsonOf(name) + `,"Value":` + jsonOf(value) + `}]`})
+	}},
+	{"JSON in JavaScript", false, func(name, value string) string {
+		return strings.NewReplacer(`"`, `\x22`, `'`, `\x27`, `\`, `\x5c`, "=", `\x3D`).Replace(fieldJSON(name, value))
+	}},
+	{"several in JSON", false, func(name, value string) string { return jsonOf(map[string][]string{name + "s": {value, value}}) }},
 	{"XML", true, func(name, value string) string { return "<a><" + name + ">" + value + "</" + name + "></a>" }},
 	{"an input in HTML", false, func(name, value string) string {
 		return `<input type="hidden" name="` + name + `" value="` + html.EscapeString(value) + `" />`
@@ -314,6 +327,7 @@ func TestFieldsAreHidden(t *testing.T) {
 		"Bearer QJX7abcVBK2", "bearer: QJX7abcVBK2", "sent Bearer+QJX7abcVBK2", "https://QJX7:VBK2@x.example/", "proxy http://QJX7VBK2@10.0.0.1:3128 failed",
 		`{"access_token":"QJX7 cut in the middle VBK2`, "access_token='QJX7 cut VBK2", `{"access_token":["QJX7","VBK2`, `access_token=QJX7\nVBK2`,
 		"access_token = QJX7VBK2", "access_token : QJX7VBK2", "the token: QJX7VBK2.", "token=QJX7VBK2", `"token" : "lowercase QJX7VBK2"`, `access_token=SecretStr("QJX7 VBK2")`,
+		"-----BEGIN PRIVATE KEY-----\nQJX7a+/=\nVBK2\n-----END PRIVATE KEY-----\n", `{"pem":"-----BEGIN RSA PRIVATE KEY-----\nQJX7\nVBK2\n`,
 	} {
 		checkHidden(t, "by itself", text)
 	}

@@ -54,6 +54,11 @@ func jsonEscape(text string) (plain string, n int) {
 	switch text[1] {
 	case '"', '\\', '/', '\'':
 		return text[1:2], 2
+	case 'x': // JavaScript's and Python's
+		if c, ok := hexDigits(text, 2, 2); ok && c < utf8.RuneSelf {
+			return string(c), 4
+		}
+		return "", 0
 	case 'u':
 	default:
 		return "", 0
