@@ -338,6 +338,14 @@ var chainMutations = []mutation{
 		tests: "TestSummaryStays|TestSummaryOfTools",
 	},
 	{
+		name:  "Windows' error numbers are taken for times",
+		harm:  "two failures of az's broker are one in a status",
+		file:  "summary.go",
+		old:   `(?:1[5-9]|20)\d{8}`,
+		new:   `[12]\d{9}`,
+		tests: "TestSummaryOfTexts",
+	},
+	{
 		name:  "Summary says who gave up, not what the host answered",
 		harm:  "a controller that writes it into a condition is woken by its own writing, without an end",
 		file:  "summary.go",
