@@ -176,6 +176,8 @@ func TestAzureDeveloperCLIFailedClaims(t *testing.T) {
 		{"a second factor", azdError("fetching token: AADSTS50076: you must use multi-factor authentication"), nil, []string{secondFactor, "run azd auth login --tenant-id " + homeTenant + " and try again", "AADSTS50076"}},
 		{"reauthentication", azdError("reauthentication required"), nil, []string{secondFactor, "run azd auth login --tenant-id " + homeTenant}},
 		{"an old azd", "Error: unknown flag: --claims", nil, []string{secondFactor, "update azd", "1.18.1"}},
+		{"offline", azdError(`fetching token: Get "https://login.microsoftonline.com/x": dial tcp: lookup login.microsoftonline.com: no such host`), nil, []string{"can azd reach Entra from here?"}},
+		{"Entra's own trouble", azdError("fetching token: AADSTS90033: A transient error has occurred. Please try again."), nil, []string{"It may pass by itself"}},
 		{"not installed", "", errNotOnPath, []string{"not installed"}},
 		{"hangs", "", context.DeadlineExceeded, []string{"did not answer"}},
 	} {

@@ -259,7 +259,7 @@ func (s *cli) ask(ctx context.Context, a ask) (printed, error) {
 		return printed{}, &printedError{what: strings.TrimPrefix(err.Error(), "identity: "), hint: "is " + s.program + " on PATH the real one, and up to date?"}
 	case s.subscription != "" && isGUID(a.tenant) && isGUID(got.tenant) && !strings.EqualFold(a.tenant, got.tenant):
 		return printed{}, &printedError{
-			what: fmt.Sprintf("the token is of tenant %s, that of subscription %q, and the resource is of tenant %s", got.tenant, s.subscription, a.tenant),
+			what: fmt.Sprintf("the token is of tenant %s, that of subscription %s, and the resource is of tenant %s", got.tenant, quoted(s.subscription), a.tenant),
 			hint: "is the resource in another subscription?",
 		}
 	}
@@ -307,15 +307,21 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, 
 		return
 	}
 	number := entraNumber.FindString(said.reason)
+	// What an assertion's times say passes in a pod, where another one is written. A tool logs in with the one that it has.
+	meaning := entraNumbers[number]
+	passes := meaning.verdict != never && meaning.topic != aboutExpiry
 	e.Code, e.Message = number, bothEnds(redact(said.reason))
 	login, loggedOut := s.loginAsked(a.variant, said), s.loggedOut(said)
 	switch {
-	case a.claims != "":
+	case a.claims != "" && !passes && !s.raced(said) && (number != "" || !unreachable(said.reason)):
 		e.what = moreOfTheLogin
 		e.hint = "run " + login + " and try again"
 		if strings.Contains(said.whole, "unknown flag") {
 			e.hint = "update " + s.program + ", which doesn't know about that, to 1.18.1 or later"
 		}
+	case passes:
+		e.transient = true
+		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(number, "AADSTS") + " says what that means. It may pass by itself"
 	case number != "":
 		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(number, "AADSTS") + " says what that means; "
 		if said.login != "" {

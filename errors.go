@@ -197,14 +197,15 @@ func oneLine(text string) string {
 	return text
 }
 
-// quoted shows a value in which white space may matter: in quotes, with its control characters
-// visible, no token in it, and no longer than a message.
+// quoted shows a value in which white space may matter: in quotes, with its control characters and
+// runs of blanks visible, no token in it, and no longer than a message.
 func quoted(value string) string {
 	value = redact(value)
 	if len(value) > maxMessage {
 		value = strings.ToValidUTF8(value[:maxMessage], "") + "…"
 	}
-	return strconv.Quote(value)
+	// Of a run of blanks printable leaves one. In quotes each second one is written as what it stands for.
+	return strings.ReplaceAll(strconv.Quote(value), "  ", ` \x20`)
 }
 
 func count(n int, noun string) string {

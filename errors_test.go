@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +117,21 @@ func TestErrorIsOneLine(t *testing.T) {
 		t.Parallel()
 		checkOneLine(t, (&AuthenticationError{}).Error())
 	})
+}
+
+// TestBlanksInQuotesStay: of a path with several in a row a person would look for another file.
+func TestBlanksInQuotesStay(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/var/run/token", "/a  b", " /a   b    c ", "/a\u00a0 \t  b", `C:\a  b`, "  ", "/a \xff  b"} {
+		text := (&AuthenticationError{Host: HostIMDS, what: "can't read " + quoted(path) + ": no such file"}).Error()
+		prefix, err := strconv.QuotedPrefix(text[strings.Index(text, `"`):])
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if got, err := strconv.Unquote(prefix); got != path || err != nil {
+			t.Errorf("%q is shown as %s, error %v", path, text, err)
+		}
+	}
 }
 
 func TestErrorUnwraps(t *testing.T) {

@@ -78,6 +78,8 @@ const (
 	// for a slow disk. An az that was killed at it has left the file empty, and everybody logged
 	// out (Azure/azure-cli#29329).
 	endWait = 3 * time.Second
+	// endPoll is how often it is looked whether what it has left behind has ended, too.
+	endPoll = 20 * time.Millisecond
 	// longestEnd is how much longer than its time a run takes at the most.
 	longestEnd = endWait + pipesWait
 )
@@ -137,17 +139,26 @@ func runProcess(ctx context.Context, c command) ([]byte, error) {
 	return nil, err
 }
 
-// end asks a process to end and, if it doesn't within endWait, ends it; and then what it has left
-// behind.
+// end asks a process and its group to end and, if they don't within endWait, ends them. A script
+// such as az's, which the signal ends at once, is no longer there to wait for its Python.
 func end(cmd *exec.Cmd, ended <-chan struct{}) {
 	askToEnd(cmd)
 	patience := time.NewTimer(endWait)
 	defer patience.Stop()
-	select {
-	case <-ended:
-	case <-patience.C:
+	var look <-chan time.Time
+	for ended != nil || groupLives(cmd) {
+		if ended == nil {
+			look = time.After(endPoll)
+		}
+		select {
+		case <-ended:
+			ended = nil
+		case <-look:
+		case <-patience.C:
+			kill(cmd)
+			return
+		}
 	}
-	kill(cmd)
 }
 
 // capped is a buffer that keeps the first bytes and takes all. It embeds none: io.Copy would go

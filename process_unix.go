@@ -24,6 +24,9 @@ func askToEnd(cmd *exec.Cmd) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGCONT)
 }
 
+// groupLives reports whether anything is left of a process and its group.
+func groupLives(cmd *exec.Cmd) bool { return syscall.Kill(-cmd.Process.Pid, 0) == nil }
+
 // kill ends what is left of a process and its group. The system gives the group's number to nobody
 // else as long as one of them is left, and after that not before it has given out all others.
 func kill(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

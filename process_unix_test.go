@@ -391,6 +391,30 @@ func TestProcessIsAskedToEnd(t *testing.T) {
 	}
 }
 
+// TestProcessBehindAScriptIsAskedToEnd: the script dies of the signal at once. What it has started has the same time to write its
+// cache as if it had been run by itself.
+func TestProcessBehindAScriptIsAskedToEnd(t *testing.T) {
+	t.Parallel()
+	gate := newGate(t)
+	tool := newRealTool(t, "python", toolScript{Gate: gate.address(), Term: "finish"})
+	script := filepath.Join(t.TempDir(), "az")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n'"+tool.path+"' >'"+tool.path+".out' 2>&1\nexit 0\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		defer cancel()
+		gate.arrive(t)
+	}()
+	if out, err := runProcess(ctx, command{path: script}); len(out) > 0 || err != context.Canceled {
+		t.Errorf("got %q, error %v, want nothing, %v", out, err, context.Canceled)
+	}
+	if cache, err := os.ReadFile(tool.path + ".cache"); string(cache) != "whole" {
+		t.Errorf("its cache has %q, error %v, want it whole", cache, err)
+	}
+}
+
 // stopped waits until a process is.
 func stopped(t *testing.T, pid string) {
 	for began := time.Now(); time.Since(began) < processPatience; <-time.After(time.Millisecond) {

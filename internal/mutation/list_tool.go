@@ -262,4 +262,28 @@ var toolMutations = []mutation{
 		new:   `s.name, s.command.path, "", s.home`,
 		tests: "TestTokensAreSharedByOneLogin",
 	},
+	{
+		name:  "what az's script has started is killed as soon as the script is gone",
+		harm:  "az's Python is in the middle of writing its token cache, after which nobody is logged in",
+		file:  "process.go",
+		old:   "\t\t\tended = nil\n",
+		new:   "\t\t\tended = nil\n\t\t\tkill(cmd)\n",
+		tests: "TestProcessBehindAScriptIsAskedToEnd",
+	},
+	{
+		name:  "Entra's own trouble is final where az tells it",
+		harm:  "a program gives up at its start because of a moment",
+		file:  "cli.go",
+		old:   `passes := meaning.verdict != never && meaning.topic != aboutExpiry`,
+		new:   `passes := meaning.verdict != never && meaning.topic == aboutExpiry && number == ""`,
+		tests: "TestAzureCLIFailures",
+	},
+	{
+		name:  "after a claims challenge any failure of azd's is about the login",
+		harm:  "who is offline is told to log in, which fails, too",
+		file:  "cli.go",
+		old:   `!s.raced(said) && (number != "" || !unreachable(said.reason))`,
+		new:   `!s.raced(said)`,
+		tests: "TestAzureDeveloperCLIFailedClaims",
+	},
 }
