@@ -307,7 +307,8 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, 
 		return
 	}
 	number := entraNumber.FindString(said.reason)
-	// What an assertion's times say passes in a pod, where another one is written. A tool logs in with the one that it has.
+	// What an assertion's times say passes in a pod, where another one is written. A tool logs in
+	// with the one that it has.
 	meaning := entraNumbers[number]
 	passes := meaning.verdict != never && meaning.topic != aboutExpiry
 	e.Code, e.Message = number, bothEnds(redact(said.reason))

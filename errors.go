@@ -204,7 +204,8 @@ func quoted(value string) string {
 	if len(value) > maxMessage {
 		value = strings.ToValidUTF8(value[:maxMessage], "") + "…"
 	}
-	// Of a run of blanks printable leaves one. In quotes each second one is written as what it stands for.
+	// Of a run of blanks printable leaves one. In quotes each second one is written as what it
+	// stands for.
 	return strings.ReplaceAll(strconv.Quote(value), "  ", ` \x20`)
 }
 

@@ -270,7 +270,8 @@ func (r *reading) fieldAt(open int) (name string, at int) {
 	return bareField(r.text[value.from:value.to]), at + 1
 }
 
-// block is behind the sign at a place by which YAML says that the value is in the next lines, such as | and >-.
+// block is behind the sign at a place by which YAML says that the value is in the next lines, such
+// as | and >-.
 func (r *reading) block(at int) int {
 	if r.at(at) != '|' && r.at(at) != '>' {
 		return at

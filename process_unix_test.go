@@ -391,8 +391,8 @@ func TestProcessIsAskedToEnd(t *testing.T) {
 	}
 }
 
-// TestProcessBehindAScriptIsAskedToEnd: the script dies of the signal at once. What it has started has the same time to write its
-// cache as if it had been run by itself.
+// TestProcessBehindAScriptIsAskedToEnd: the script dies of the signal at once. What it has started
+// has the same time to write its cache as if it had been run by itself.
 func TestProcessBehindAScriptIsAskedToEnd(t *testing.T) {
 	t.Parallel()
 	gate := newGate(t)
