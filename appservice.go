@@ -23,14 +23,17 @@ const envDisableMSI = "WEBSITE_DISABLE_MSI"
 // https://learn.microsoft.com/azure/container-apps/environment-variables#built-in-environment-variables
 func appWithoutIdentity(env environment) string {
 	for _, app := range []struct{ variable, platform string }{
-		{"WEBSITE_SITE_NAME", "App Service"}, {"CONTAINER_APP_NAME", "Container Apps"}, {"CONTAINER_APP_JOB_NAME", "Container Apps"},
+		{"WEBSITE_SITE_NAME", "App Service"}, {"CONTAINER_APP_NAME", "Container Apps"},
+		{"CONTAINER_APP_JOB_NAME", "Container Apps"},
 	} {
 		switch {
 		case !env.has(app.variable) || env.has(envEndpoint):
 		case env.has(envDisableMSI):
-			return envEndpoint + " is not set. " + app.variable + " says that this is " + app.platform + ", where " + envDisableMSI + " switches the token endpoint off"
+			return envEndpoint + " is not set. " + app.variable + " says that this is " +
+				app.platform + ", where " + envDisableMSI + " switches the token endpoint off"
 		default:
-			return envEndpoint + " is not set. " + app.variable + " says that this is " + app.platform + ", which sets it where the app has an identity: assign one"
+			return envEndpoint + " is not set. " + app.variable + " says that this is " +
+				app.platform + ", which sets it where the app has an identity: assign one"
 		}
 	}
 	return ""
@@ -90,7 +93,8 @@ func (s *appService) hint(_ ask, status int, f fault) string {
 	case status == noAnswer:
 		return s.silentHint(envEndpoint)
 	case s.notAssigned(status, f) && s.id != nil:
-		return "is " + describeID(s.id) + " assigned to this app (on Container Apps: and not withheld by identitySettings)?"
+		return "is " + describeID(s.id) +
+			" assigned to this app (on Container Apps: and not withheld by identitySettings)?"
 	case s.notAssigned(status, f):
 		return "is the system-assigned identity of this app switched on (on Container Apps: and not withheld by identitySettings)? Set CredentialOptions.ID to choose a user-assigned one"
 	case status == http.StatusInternalServerError && !f.fromEntra():

@@ -34,7 +34,8 @@ func detectArc(env environment) (endpoint, reason string, ok bool) {
 		case env.exists(path):
 			return arcEndpoint, path + " exists", true
 		case env.mayNotSee(path) && env.exists(arcAgentDirectory(path)):
-			return arcEndpoint, path + " may not be seen by this process, in a directory of the agent", true
+			return arcEndpoint, path +
+				" may not be seen by this process, in a directory of the agent", true
 		}
 	}
 	return arcEndpoint, "", false
@@ -317,7 +318,8 @@ func (s *arc) hint(_ ask, status int, f fault) string {
 	case status == noAnswer:
 		return "is Azure Arc's agent running (azcmagent show), and does it listen at " + s.first + "?"
 	case s.notAssigned(status, f) && s.id != nil:
-		return "is " + describeID(s.id) + " assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
+		return "is " + describeID(s.id) +
+			" assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
 	case s.notAssigned(status, f):
 		return "is this server connected (azcmagent show), and its system-assigned identity there?"
 	case status >= http.StatusInternalServerError && !f.fromEntra():

@@ -158,15 +158,23 @@ var azureCLI = &tool{
 		return ""
 	},
 	races: []string{
-		"does not exist in MSAL token cache",                           // AzureAD/microsoft-authentication-extensions-for-python#150
-		"Can't find token from MSAL cache",                             // Azure/azure-cli#32931
-		"from local cache",                                             // "Could not retrieve credential …", of a service principal
-		"Failed to load or parse file",                                 // the file of the accounts, while another az writes it
-		"JSONDecodeError", "Extra data: line", "Expecting value: line", // the same of other files, Azure/azure-cli#33720
+		// AzureAD/microsoft-authentication-extensions-for-python#150
+		"does not exist in MSAL token cache",
+		"Can't find token from MSAL cache", // Azure/azure-cli#32931
+		// "Could not retrieve credential …", of a service principal
+		"from local cache",
+		// the file of the accounts, while another az writes it
+		"Failed to load or parse file",
+		// the same of other files, Azure/azure-cli#33720
+		"JSONDecodeError", "Extra data: line", "Expecting value: line",
 		".lockfile", "Resource temporarily unavailable", // Azure/azure-cli#20273, #25485
-		"Response_Status.", "Please explicitly log in with", // Windows' broker, Azure/azure-cli#25787
+		// Windows' broker, Azure/azure-cli#25787
+		"Response_Status.", "Please explicitly log in with",
 	},
-	advice: [][2]string{{"Run 'az account set'", "run az account set --subscription with an ID that az account list shows"}},
+	advice: [][2]string{{
+		"Run 'az account set'",
+		"run az account set --subscription with an ID that az account list shows",
+	}},
 }
 
 // azLoggedOut is what az says where nobody is logged in, since 2.0.

@@ -124,10 +124,13 @@ var azureDeveloperCLI = &tool{
 	asks:      asking("azd auth login"),
 	loggedOut: func(c complaint) string {
 		switch {
-		case strings.Contains(c.reason, azLoggedOut), strings.Contains(c.reason, "Azure CLI not found on path"):
+		case strings.Contains(c.reason, azLoggedOut),
+			strings.Contains(c.reason, "Azure CLI not found on path"):
 			return "az login" // azd config set auth.useAzCliAuth true
-		case containsAny(c.reason, "loading secret:", "failed to create credential:"): // azd wraps any failure of these so
-		case containsAny(c.reason, "not logged in, run `azd auth login`", "not logged in, run `azd login`"):
+		// azd wraps any failure of these so
+		case containsAny(c.reason, "loading secret:", "failed to create credential:"):
+		case containsAny(c.reason, "not logged in, run `azd auth login`",
+			"not logged in, run `azd login`"):
 			return "azd auth login"
 		}
 		return ""

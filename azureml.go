@@ -77,7 +77,9 @@ func (s *azureML) hint(_ ask, status int, f fault) string {
 		return fmt.Sprintf("is %s assigned to this compute or app?", describeID(s.id))
 	case s.notAssigned(status, f):
 		return "has this compute or app a system-assigned identity? Set CredentialOptions.ID to a ClientID to choose a user-assigned one"
-	case status == http.StatusBadRequest && !f.structured && !f.fromEntra() && !strings.HasPrefix(f.message, "<"): // text is Azure ML's, a page is not
+	// text is Azure ML's, a page is not
+	case status == http.StatusBadRequest && !f.structured && !f.fromEntra() &&
+		!strings.HasPrefix(f.message, "<"):
 		return "has this compute an identity? Without one, and with single sign-on, it asks for the token of the user who is signed in to it"
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return "does " + envMSI + " name the token endpoint?"

@@ -23,8 +23,9 @@ import (
 // Nothing valid is dropped because of a failure. mu is never held over I/O, nor over code of the
 // user's: methods of contexts and of errors that aren't ours, tracers, log handlers.
 type cache struct {
-	mu     sync.Mutex
-	store  *gocache.Cache // identity and resource -> *entry. It is always used under mu, its own lock is never contended
+	mu sync.Mutex
+	// identity and resource -> *entry. It is always used under mu, its own lock is never contended
+	store  *gocache.Cache
 	swept  time.Time
 	limit  int // of tokens
 	others int // keys without a valid token or a flight, when room was made last
@@ -71,8 +72,10 @@ type entry struct {
 	asked    time.Time // when the flight began that brought the last token
 
 	// Cool-downs of all lanes.
-	said     pause         // by the host: see saidByHost
-	renewal  pause         // after the single try of a renewal, which nobody waited for. A caller without a usable token starts a flight all the same.
+	said pause // by the host: see saidByHost
+	// after the single try of a renewal, which nobody waited for. A caller without a usable token
+	// starts a flight all the same.
+	renewal  pause
 	patience time.Duration // renewal is for those who wait no longer for an answer
 
 	arrived chan struct{} // closed when a token comes; nil while nobody waits for one
@@ -165,11 +168,14 @@ func (c *cache) get(ctx context.Context, v *view, scope string, w ask, a acquire
 // plan is what a caller is to do: take the token or the error, or wait for the flight.
 type plan struct {
 	result
-	err      error
-	left     bool                  // the caller's context has ended; err is the last failure, if any
-	start    func(context.Context) // starts a flight, with the caller's context. To be called first, without mu
-	flight   *flight
-	fallback *held           // valid now: what the caller gets when patience ends before the flight, or the flight fails
+	err error
+	// the caller's context has ended; err is the last failure, if any
+	left bool
+	// starts a flight, with the caller's context. To be called first, without mu
+	start  func(context.Context)
+	flight *flight
+	// valid now: what the caller gets when patience ends before the flight, or the flight fails
+	fallback *held
 	patience time.Duration   // with fallback
 	arrived  <-chan struct{} // closed when any flight brings a token: then decide anew
 	again    bool            // after the flight, decide anew
@@ -233,7 +239,8 @@ func (c *cache) decide(left bool, v *view, scope string, w *ask, first bool, a a
 		f = e.flying(w.budget, now)
 	}
 	if f == nil {
-		if e.rests(l, a.patience(), now) || c.crowded() || now.Sub(e.asked) < leastEvery && !h.doubted() {
+		if e.rests(l, a.patience(), now) || c.crowded() ||
+			now.Sub(e.asked) < leastEvery && !h.doubted() {
 			return held
 		}
 		f, held.start = c.launch(e, key, *w, a, now.Before(h.expiring), now, now)
@@ -259,7 +266,9 @@ func (c *cache) meet(t terms, patience time.Duration) {
 
 // force asks past the store, at most once in claimsEvery: whoever comes within that time gets what it brought. A flight
 // that was under way before is no answer, so that it is waited for and followed by another.
-func (c *cache) force(e *entry, l *lane, key string, w ask, a acquirer, now time.Time, valid bool) plan {
+func (c *cache) force(
+	e *entry, l *lane, key string, w ask, a acquirer, now time.Time, valid bool,
+) plan {
 	claims := w.claims != ""
 	for _, other := range e.lanes {
 		last := other.forcing(claims)

@@ -52,7 +52,9 @@ type chainState struct {
 
 	mu   sync.Mutex    // guards the rest; not held over I/O, nor over anything that isn't ours
 	last []lastFailure // of each source
-	away []time.Time   // when each was last found unavailable, whatever the scope; zero if it has brought a token since
+	// when each was last found unavailable, whatever the scope; zero if it has brought a token
+	// since
+	away []time.Time
 }
 
 // lastFailure is kept as text: an error may hold an answer's body, and its methods may do anything.
@@ -67,9 +69,11 @@ var _ azcore.TokenCredential = (*Chain)(nil)
 type link struct {
 	name   string
 	source azcore.TokenCredential
-	barred func() string      // why it must not be used, "" while it may; nil for always
-	whole  bool               // its ErrUnavailable is about the host or the tool, and so the same for every scope
-	advice func(error) string // what the first line of an error says of a failure that ends a pass; nil for nothing
+	barred func() string // why it must not be used, "" while it may; nil for always
+	// its ErrUnavailable is about the host or the tool, and so the same for every scope
+	whole bool
+	// what the first line of an error says of a failure that ends a pass; nil for nothing
+	advice func(error) string
 }
 
 // foreignSource is a credential of another package. It is held by a pointer, so that printing a Chain doesn't print what is in it.
@@ -77,7 +81,9 @@ type foreignSource struct{ source *azcore.TokenCredential }
 
 // GetToken asks it in the caller's goroutine and with the caller's ctx: what it makes of the ctx's
 // values is the caller's alone. A panic is its failure.
-func (f foreignSource) GetToken(ctx context.Context, options policy.TokenRequestOptions) (token azcore.AccessToken, err error) {
+func (f foreignSource) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (token azcore.AccessToken, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			token, err = azcore.AccessToken{}, panicked(p)
@@ -127,8 +133,10 @@ func newChain(name string, links []link, continueOn func(error) bool, log *slog.
 		}
 		whole = whole && links[i].whole
 	}
-	state := &chainState{limit: maxWalks, last: make([]lastFailure, len(links)), away: make([]time.Time, len(links))}
-	return &Chain{name: name, links: links, whole: whole, continueOn: continueOn, log: shieldedLogger(log), made: time.Now(), state: state}
+	state := &chainState{limit: maxWalks, last: make([]lastFailure, len(links)),
+		away: make([]time.Time, len(links))}
+	return &Chain{name: name, links: links, whole: whole, continueOn: continueOn,
+		log: shieldedLogger(log), made: time.Now(), state: state}
 }
 
 // sourceName is what a source is called in messages: a credential of another package by its type.
@@ -263,7 +271,9 @@ func (c *Chain) announcement(before int32) (news func()) {
 			level = slog.LevelWarn
 		}
 		return func() {
-			c.log.Log(context.Background(), level, "this is Azure: the developer's credentials are not used from now on", "because", why)
+			c.log.Log(context.Background(), level,
+				"this is Azure: the developer's credentials are not used from now on",
+				"because", why)
 		}
 	}
 	return nil
@@ -282,7 +292,9 @@ func (c *Chain) note(a attempt) {
 
 // lookBack has the sources before the one in use looked at, if it is time, and dates a token so that who keeps it asks again
 // soon.
-func (c *Chain) lookBack(r *route, i int, options policy.TokenRequestOptions, token azcore.AccessToken) azcore.AccessToken {
+func (c *Chain) lookBack(
+	r *route, i int, options policy.TokenRequestOptions, token azcore.AccessToken,
+) azcore.AccessToken {
 	now := time.Now()
 	due := func() bool { return int64(now.Sub(c.made)) >= r.next.Load() }
 	if due() && r.looking.CompareAndSwap(false, true) {
@@ -341,7 +353,8 @@ func (c *Chain) look(r *route, end int, options policy.TokenRequestOptions) {
 			return
 		case a.err != nil && !a.goesOn: // not unavailable any more, and not of use: what is in use stays
 			news = func() {
-				c.log.LogAttrs(context.Background(), slog.LevelWarn, "a source before the one in use fails",
+				c.log.LogAttrs(context.Background(), slog.LevelWarn,
+					"a source before the one in use fails",
 					slog.String("source", c.links[i].name), slog.String("error", a.why))
 			}
 			return
@@ -350,7 +363,9 @@ func (c *Chain) look(r *route, end int, options policy.TokenRequestOptions) {
 }
 
 // ask asks one source, and remembers what that says of it.
-func (c *Chain) ask(ctx context.Context, i int, options policy.TokenRequestOptions) (azcore.AccessToken, attempt) {
+func (c *Chain) ask(
+	ctx context.Context, i int, options policy.TokenRequestOptions,
+) (azcore.AccessToken, attempt) {
 	token, err := c.links[i].source.GetToken(ctx, options)
 	if err == nil {
 		c.state.mu.Lock()

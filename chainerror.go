@@ -39,7 +39,8 @@ func (c *Chain) judge(ctx context.Context, i int, err error) (a attempt) {
 	a = attempt{index: i, err: err, why: c.reason(i, err)}
 	unavailable := errors.Is(err, ErrUnavailable)
 	a.away = unavailable && c.links[i].whole
-	a.goesOn = unavailable || ctx.Err() == nil && c.continueOn != nil && c.continueOn(err) // one that has no time left says nothing
+	// one that has no time left says nothing
+	a.goesOn = unavailable || ctx.Err() == nil && c.continueOn != nil && c.continueOn(err)
 	if p, ok := errors.AsType[passingError](err); ok {
 		a.passes = p.passes()
 	}
@@ -94,7 +95,9 @@ func wanted(options policy.TokenRequestOptions) string {
 
 // failure is the error of a chain. failed are the sources that brought no token; ended is what
 // ended the walk before the last of them said why, nil if the last one ended it or was the last.
-func (c *Chain) failure(options policy.TokenRequestOptions, failed []attempt, ended error) *chainError {
+func (c *Chain) failure(
+	options policy.TokenRequestOptions, failed []attempt, ended error,
+) *chainError {
 	subject := "identity: " + c.name + ": no token for " + wanted(options)
 	e := &chainError{head: subject, passing: true, subject: subject, failed: failed, ended: ended}
 	stopped := -1

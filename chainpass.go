@@ -44,7 +44,9 @@ func callersDeadline(ctx context.Context) (deadline time.Time, ok bool) {
 // source of another package makes of those is nobody else's. Those of this package share what they
 // acquire by themselves, and go on with that when a caller leaves. known is a failure of the source
 // in use that the caller has seen already, unasked for none.
-func (c *Chain) walk(caller context.Context, options policy.TokenRequestOptions, known attempt) (azcore.AccessToken, error) {
+func (c *Chain) walk(
+	caller context.Context, options policy.TokenRequestOptions, known attempt,
+) (azcore.AccessToken, error) {
 	if caller.Err() != nil {
 		return azcore.AccessToken{}, c.failure(options, nil, caller.Err())
 	}
@@ -83,7 +85,8 @@ func (c *Chain) walk(caller context.Context, options policy.TokenRequestOptions,
 		case c.bar(i) != "": // it has turned out meanwhile that this is Azure: from the start, without the developer
 			n, failed, known = -1, nil, unasked
 			continue
-		case a.err == nil && options.Claims != "": // a challenge of one token says nothing of the scope's other tokens
+		// a challenge of one token says nothing of the scope's other tokens
+		case a.err == nil && options.Claims != "":
 			if i > 0 {
 				token = askedAgain(token, time.Now())
 			}

@@ -17,9 +17,10 @@ import (
 // route is which source serves a scope. A source that has nothing for one scope may be the right
 // one for another, so each scope has its own.
 type route struct {
-	inUse   atomic.Int32 // index of the source that last brought a token, plus 1; 0 for none
-	next    atomic.Int64 // when the sources before it may be looked at again, as time since Chain.made
-	looking atomic.Bool  // that is under way
+	inUse atomic.Int32 // index of the source that last brought a token, plus 1; 0 for none
+	// when the sources before it may be looked at again, as time since Chain.made
+	next    atomic.Int64
+	looking atomic.Bool // that is under way
 }
 
 // routeKey is what a route is for. Claims are not in it: they are a challenge of one token, and
@@ -108,7 +109,8 @@ func (r *routes) find(key routeKey, add bool) *route {
 		if r.younger == nil {
 			r.younger = map[routeKey]*route{}
 		}
-		key.scopes, key.tenant = strings.Clone(key.scopes), strings.Clone(key.tenant) // they may be pieces of a large text
+		// they may be pieces of a large text
+		key.scopes, key.tenant = strings.Clone(key.scopes), strings.Clone(key.tenant)
 		r.younger[key] = found
 	}
 	if r.misses++; r.misses > min(len(r.younger), mergeAfter) || len(r.younger) == 1 {
@@ -143,7 +145,9 @@ func (c *Chain) inUse() string {
 // use makes a source the one in use, after those before it have been asked. since is what was in
 // use when that began: one before it that has come into use meanwhile, by another walk or a look,
 // stays. It returns what is to be logged, nil for nothing.
-func (c *Chain) use(r *route, i int, since int32, reasons []attempt, options policy.TokenRequestOptions) (news func()) {
+func (c *Chain) use(
+	r *route, i int, since int32, reasons []attempt, options policy.TokenRequestOptions,
+) (news func()) {
 	before := r.inUse.Load()
 	for {
 		if before > 0 && before <= int32(i) && before != since {

@@ -5,7 +5,9 @@ import "time"
 // ChainStatus is what became of a chain's sources, at one moment. It is meant for logs and health pages, can be marshaled as
 // JSON, and has no secret in it.
 type ChainStatus struct {
-	InUse   string         `json:"inUse"`           // the source that last brought a token, "" for none yet; "A, B" where A brings those of some scopes and B those of others
+	// the source that last brought a token, "" for none yet; "A, B" where A brings those of some
+	// scopes and B those of others
+	InUse   string         `json:"inUse"`
 	Azure   string         `json:"azure,omitempty"` // of NewDefaultCredential: what says that this is Azure, so that the developer's sources are barred
 	Sources []SourceStatus `json:"sources"`         // in order
 }

@@ -17,7 +17,8 @@ func readChassisTag() string {
 		return ""
 	}
 	var key syscall.Handle
-	if syscall.RegOpenKeyEx(syscall.HKEY_LOCAL_MACHINE, path, 0, syscall.KEY_QUERY_VALUE, &key) != nil {
+	if syscall.RegOpenKeyEx(syscall.HKEY_LOCAL_MACHINE, path, 0, syscall.KEY_QUERY_VALUE,
+		&key) != nil {
 		return ""
 	}
 	defer func() { _ = syscall.RegCloseKey(key) }()

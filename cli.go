@@ -27,12 +27,17 @@ type tool struct {
 
 	arguments func(s *cli, a ask) []string                        // each is one word, or has blanks
 	parse     func(stdout []byte, now time.Time) (printed, error) // errors never repeat a byte of it
-	complaint func(stderr string) (reason, advice string)         // what it says of a failure, and what to do about it
-	asks      *regexp.Regexp                                      // the login that it asks for, see asking
-	loggedOut func(c complaint) (login string)                    // the login that nobody has done, "" if somebody is logged in
-	races     []string                                            // texts of failures that asking once more may mend
-	advice    [][2]string                                         // of other failures: a text of theirs, and what to do
-	claims    bool                                                // it takes those of a challenge
+	// what it says of a failure, and what to do about it
+	complaint func(stderr string) (reason, advice string)
+	// the login that it asks for, see asking
+	asks *regexp.Regexp
+	// the login that nobody has done, "" if somebody is logged in
+	loggedOut func(c complaint) (login string)
+	// texts of failures that asking once more may mend
+	races []string
+	// of other failures: a text of theirs, and what to do
+	advice [][2]string
+	claims bool // it takes those of a challenge
 }
 
 // printed is what a tool prints.
@@ -111,7 +116,8 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 	if path, err := exec.LookPath(s.program); err == nil {
 		s.command.path = path
 	}
-	identity := fmt.Sprintf("%s\n%q\n%q\n%s\n%s\n", s.name, s.command.path, s.command.variables, s.home, s.subscription)
+	identity := fmt.Sprintf("%s\n%q\n%q\n%s\n%s\n", s.name, s.command.path, s.command.variables,
+		s.home, s.subscription)
 	k.tokens, k.acquirer, k.view.identity = shared.tokens, s, identity
 	k.variants = &variants{source: s, identity: identity}
 	return nil
@@ -119,7 +125,8 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 
 func validateProcessTimeout(options string, timeout time.Duration) error {
 	if timeout < 0 || timeout > longestProcessTimeout {
-		return fmt.Errorf("identity: %s.ProcessTimeout: %v: want a time up to %v, or 0 for the default", options, timeout, longestProcessTimeout)
+		return fmt.Errorf("identity: %s.ProcessTimeout: %v: want a time up to %v, or 0 for the default",
+			options, timeout, longestProcessTimeout)
 	}
 	return nil
 }
@@ -256,7 +263,8 @@ func (s *cli) ask(ctx context.Context, a ask) (printed, error) {
 	case err != nil && ctx.Err() != nil: // it was ended while it printed, and calls that a success
 		return printed{}, ctx.Err()
 	case err != nil:
-		return printed{}, &printedError{what: strings.TrimPrefix(err.Error(), "identity: "), hint: "is " + s.program + " on PATH the real one, and up to date?"}
+		return printed{}, &printedError{what: strings.TrimPrefix(err.Error(), "identity: "),
+			hint: "is " + s.program + " on PATH the real one, and up to date?"}
 	case s.subscription != "" && isGUID(a.tenant) && isGUID(got.tenant) && !strings.EqualFold(a.tenant, got.tenant):
 		return printed{}, &printedError{
 			what: fmt.Sprintf("the token is of tenant %s, that of subscription %s, and the resource is of tenant %s", got.tenant, quoted(s.subscription), a.tenant),
@@ -274,7 +282,8 @@ func (e *printedError) Error() string { return e.what }
 // raced reports whether a run may have failed because another process was writing the tool's cache,
 // or because the system's broker of tokens was busy. Where Entra has answered it was neither.
 func (s *cli) raced(said complaint) bool {
-	return !entraNumber.MatchString(said.reason) && slices.ContainsFunc(s.races, func(text string) bool { return strings.Contains(said.whole, text) })
+	return !entraNumber.MatchString(said.reason) && slices.ContainsFunc(s.races,
+		func(text string) bool { return strings.Contains(said.whole, text) })
 }
 
 func (s *cli) failure(a ask, start time.Time) *AuthenticationError {
@@ -284,7 +293,9 @@ func (s *cli) failure(a ask, start time.Time) *AuthenticationError {
 // explain says what a failed run means. What the tool has printed to its standard output is never
 // looked at: it may be a token. Of the rest only what says that the tool is absent, or that nobody
 // is logged in with it, makes it unavailable: a failure must not turn into another identity.
-func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, limit time.Duration) {
+func (s *cli) explain(
+	e *AuthenticationError, a ask, err error, said complaint, limit time.Duration,
+) {
 	exit, exited := errors.AsType[*exitError](err)
 	output, printed := errors.AsType[*printedError](err)
 	switch {
@@ -294,10 +305,12 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, 
 		e.hint = "install it from " + s.install + " and run " + s.login
 		return
 	case errors.Is(err, context.DeadlineExceeded):
-		e.what, e.transient = fmt.Sprintf("%s did not answer within %v and was ended", s.program, round(limit)), true
+		e.what, e.transient = fmt.Sprintf("%s did not answer within %v and was ended", s.program,
+			round(limit)), true
 		e.waited = limit
 		a.claims = "" // the caller's business
-		e.hint = "does " + s.line(a) + " work in a terminal? If it only takes longer, set ProcessTimeout"
+		e.hint = "does " + s.line(a) +
+			" work in a terminal? If it only takes longer, set ProcessTimeout"
 		return
 	case printed:
 		e.what, e.hint = output.what, output.hint
@@ -324,7 +337,8 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, 
 		e.transient = true
 		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(number, "AADSTS") + " says what that means. It may pass by itself"
 	case number != "":
-		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(number, "AADSTS") + " says what that means; "
+		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" +
+			strings.TrimPrefix(number, "AADSTS") + " says what that means; "
 		if said.login != "" {
 			e.hint += s.program + " asks for " + login
 		} else {
@@ -341,9 +355,11 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, 
 		e.hint = "was another " + s.program + " at work? If it stays like this, run " + login
 	case unreachable(said.reason):
 		e.transient = !untrusted(said.reason)
-		e.hint = "can " + s.program + " reach Entra from here? Check the network and the variables HTTPS_PROXY and NO_PROXY"
+		e.hint = "can " + s.program +
+			" reach Entra from here? Check the network and the variables HTTPS_PROXY and NO_PROXY"
 		if !e.transient {
-			e.hint = "does a proxy intercept TLS here? Then " + s.program + " needs the proxy's certificate"
+			e.hint = "does a proxy intercept TLS here? Then " + s.program +
+				" needs the proxy's certificate"
 		}
 	case e.Message == "":
 		e.what = fmt.Sprintf("%s ended with %v and without a word", s.program, err)
@@ -360,8 +376,10 @@ func (s *cli) explain(e *AuthenticationError, a ask, err error, said complaint, 
 
 // unreachable reports whether the reason is the way to Entra, as Python's and Go's clients say it.
 func unreachable(reason string) bool {
-	return containsAny(reason, "Max retries exceeded", "Failed to establish a new connection", "Connection aborted", "Read timed out",
-		"dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake timeout") || untrusted(reason)
+	return containsAny(reason, "Max retries exceeded", "Failed to establish a new connection",
+		"Connection aborted", "Read timed out",
+		"dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake timeout") ||
+		untrusted(reason)
 }
 
 // untrusted reports whether it is a certificate on that way, which doesn't pass by itself.
@@ -428,7 +446,8 @@ func objectWith(out []byte, field string) []byte {
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(out, &fields); err != nil {
 			end = 1
-			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok { // one byte before is where an object may have ended
+			// one byte before is where an object may have ended
+			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 				end = max(int(syntax.Offset)-1, 1)
 			}
 			fields = nil

@@ -36,7 +36,8 @@ const (
 func (t *tool) hear(stderr string) complaint {
 	c := complaint{whole: terminalEscape.ReplaceAllString(stderr, "")}
 	reason, advice := t.complaint(c.whole)
-	if c.login = t.asked(reason + "\n" + advice); c.login != "" && strings.Contains(advice, "\naz logout") {
+	if c.login = t.asked(reason + "\n" + advice); c.login != "" &&
+		strings.Contains(advice, "\naz logout") {
 		c.logout = "az logout, then "
 	}
 	c.reason = reasonIn(reason)
@@ -84,7 +85,8 @@ func raisedIn(trace string) string {
 		frame := strings.TrimLeft(line, " \t\r\n") != line
 		switch {
 		case raised.Len() == 0 && frame:
-		case strings.HasPrefix(line, "To check existing issues"), strings.HasPrefix(line, "To open a new issue"):
+		case strings.HasPrefix(line, "To check existing issues"),
+			strings.HasPrefix(line, "To open a new issue"):
 			return raised.String()
 		default:
 			raised.WriteString(line)
@@ -125,7 +127,8 @@ func responseIn(text string) string {
 // asking is a pattern of the command that logs in, with its options. Nothing is taken for an
 // option's value that a shell would read more into: the command is shown for people to copy.
 func asking(login string) *regexp.Regexp {
-	return regexp.MustCompile(regexp.QuoteMeta(login) + `(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`)
+	return regexp.MustCompile(regexp.QuoteMeta(login) +
+		`(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`)
 }
 
 // asked is the command by which a tool asks to be logged in, such as
@@ -137,7 +140,8 @@ func asking(login string) *regexp.Regexp {
 func (t *tool) asked(text string) string {
 	longest := ""
 	for _, command := range t.asks.FindAllString(text, -1) {
-		if command = strings.TrimRight(command, "."); len(command) > len(longest) && len(command) <= maxMessage {
+		if command = strings.TrimRight(command, "."); len(command) > len(longest) &&
+			len(command) <= maxMessage {
 			longest = command
 		}
 	}
@@ -153,5 +157,6 @@ func bothEnds(text string) string {
 		return text
 	}
 	half := (maxMessage - len(gap)) / 2
-	return printable(strings.ToValidUTF8(text[:half], "") + gap + strings.ToValidUTF8(text[len(text)-half:], ""))
+	return printable(strings.ToValidUTF8(text[:half], "") + gap +
+		strings.ToValidUTF8(text[len(text)-half:], ""))
 }

@@ -89,7 +89,8 @@ func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env 
 	if options == nil {
 		options = &DefaultCredentialOptions{}
 	}
-	if err := validateProcessTimeout("DefaultCredentialOptions", options.ProcessTimeout); err != nil {
+	if err := validateProcessTimeout("DefaultCredentialOptions",
+		options.ProcessTimeout); err != nil {
 		return nil, err // also where no tool is asked here
 	}
 	value := strings.TrimSpace(env.getenv(envTokenCredentials))
@@ -130,8 +131,10 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 	}
 	if withCLI {
 		cred, err := newAzureCLI(shared, &AzureCLICredentialOptions{
-			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants,
-			ProcessTimeout: options.ProcessTimeout, Logger: options.Logger,
+			TenantID:                   options.TenantID,
+			AdditionallyAllowedTenants: options.AdditionallyAllowedTenants,
+			ProcessTimeout:             options.ProcessTimeout,
+			Logger:                     options.Logger,
 		}, env)
 		if err != nil {
 			return nil, ownField(err, "AzureCLICredentialOptions")
@@ -140,8 +143,10 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 	}
 	if withDeveloperCLI {
 		cred, err := newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{
-			TenantID: options.TenantID, AdditionallyAllowedTenants: options.AdditionallyAllowedTenants,
-			ProcessTimeout: options.ProcessTimeout, Logger: options.Logger,
+			TenantID:                   options.TenantID,
+			AdditionallyAllowedTenants: options.AdditionallyAllowedTenants,
+			ProcessTimeout:             options.ProcessTimeout,
+			Logger:                     options.Logger,
 		}, env)
 		if err != nil {
 			return nil, ownField(err, "AzureDeveloperCLICredentialOptions")
@@ -151,13 +156,16 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 	step, _ := links[0].source.(*hostStep)
 	inPipe := step != nil && step.pipeline != ""
 	if inPipe {
-		links = append(links, link{name: lastHostName, source: &lastHost{step}, advice: step.advice})
+		links = append(links,
+			link{name: lastHostName, source: &lastHost{step}, advice: step.advice})
 	}
 	chain := newChain("default credential", links, nil, options.Logger)
 	chain.report(0, nil) // the log says at once what is known at once
 	if inPipe && step.evidence() != "" {
-		chain.log.LogAttrs(context.Background(), slog.LevelInfo, "this is Azure, and a pipeline: the tools are used all the same",
-			slog.String("because", inPipeline(step.pipeline)), slog.String("azure", step.evidence()))
+		chain.log.LogAttrs(context.Background(), slog.LevelInfo,
+			"this is Azure, and a pipeline: the tools are used all the same",
+			slog.String("because", inPipeline(step.pipeline)),
+			slog.String("azure", step.evidence()))
 	}
 	return chain, nil
 }
@@ -193,7 +201,8 @@ func newHostLink(shared *realm, options *DefaultCredentialOptions, env environme
 		return link{}, errors.New(strings.ReplaceAll(err.Error(), "CredentialOptions.ID", variable))
 	case err != nil:
 		theirs := fmt.Sprintf("CredentialOptions.Host is %q", string(o.Host))
-		return link{}, ownField(errors.New(strings.NewReplacer(theirs, named, onPurpose, onPurposeByDefault).Replace(err.Error())), "CredentialOptions")
+		ours := strings.NewReplacer(theirs, named, onPurpose, onPurposeByDefault)
+		return link{}, ownField(errors.New(ours.Replace(err.Error())), "CredentialOptions")
 	case alone:
 		if !managed {
 			cred.reason = named
@@ -238,10 +247,11 @@ func (env environment) azure() string {
 // Credential's own time comes after the tools, where none of them has a token: an IMDS that is
 // asked for the first time may take longer than a second.
 type hostStep struct {
-	cred     *Credential
-	realm    *realm
-	asked    atomic.Pointer[time.Time] // when the second began that all callers give it; nil for never
-	pipeline string                    // the variable that says that this is one, "" elsewhere
+	cred  *Credential
+	realm *realm
+	// when the second began that all callers give it; nil for never
+	asked    atomic.Pointer[time.Time]
+	pipeline string // the variable that says that this is one, "" elsewhere
 }
 
 const (
@@ -283,7 +293,8 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 		return s.cred.GetToken(ctx, options)
 	}
 	node := s.cred.sender.node
-	if a := node.absent.Load(); a != nil && !node.answered.Load() && time.Now().Before(a.until) && ctx.Err() == nil {
+	if a := node.absent.Load(); a != nil && !node.answered.Load() && time.Now().Before(a.until) &&
+		ctx.Err() == nil {
 		return azcore.AccessToken{}, s.unavailable(ctx, a.err, options)
 	}
 	began := time.Now()
@@ -308,7 +319,8 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 		e.soFar = nil
 		e.what, e.cause, e.reason = "no answer within "+stepWait.String()+", and nothing else says that this is Azure", nil, ErrUnavailable
 		if s.pipeline != "" {
-			e.what = "no token within " + stepWait.String() + ", which is what it has before the tools in a pipeline (" + s.pipeline + " is true)"
+			e.what = "no token within " + stepWait.String() +
+				", which is what it has before the tools in a pipeline (" + s.pipeline + " is true)"
 		}
 	}
 	node.absent.Store(&absence{began.Add(stepAgain), e.forCaller()})
@@ -338,7 +350,8 @@ func (s *hostStep) begin() time.Time {
 // hasNone reports whether IMDS says, in a pipeline, that the machine has no identity, and none was
 // selected.
 func (s *hostStep) hasNone(e *AuthenticationError) bool {
-	return s.pipeline != "" && e.Host == HostIMDS && e.ID == nil && errors.Is(e, ErrIdentityNotFound) && strings.EqualFold(e.Message, "Identity not found")
+	return s.pipeline != "" && e.Host == HostIMDS && e.ID == nil &&
+		errors.Is(e, ErrIdentityNotFound) && strings.EqualFold(e.Message, "Identity not found")
 }
 
 // none is the error of a machine without an identity: the next source's turn.
@@ -350,7 +363,8 @@ func (s *hostStep) none(e *AuthenticationError) *AuthenticationError {
 
 // advice is for the first line of a chain's error: what to set where the tools' login was meant.
 func (s *hostStep) advice(err error) string {
-	if s.cred.Host() != HostIMDS || !errors.Is(err, ErrIdentityNotFound) && s.cred.sender.node.answered.Load() {
+	if s.cred.Host() != HostIMDS ||
+		!errors.Is(err, ErrIdentityNotFound) && s.cred.sender.node.answered.Load() {
 		return ""
 	}
 	return "where the login of az or azd is meant, set " + envTokenCredentials + "=dev"
@@ -363,7 +377,9 @@ type lastHost struct{ step *hostStep }
 const lastHostName = "managed identity, with all its time"
 
 // GetToken is the Credential's, unless nothing says that this is Azure.
-func (l *lastHost) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (l *lastHost) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	s := l.step
 	if a := s.cred.sender.node.absent.Load(); a != nil && s.evidence() == "" {
 		return azcore.AccessToken{}, s.unavailable(ctx, a.err, options)

@@ -40,8 +40,9 @@ var entraNumbers = map[string]struct {
 	topic   topic
 }{
 	// A federation that isn't everywhere yet, or that one of Entra's machines doesn't find.
-	"AADSTS70021":  {again, aboutTrust},
-	"AADSTS70025":  {again, aboutTrust}, // the client has no federated credential at all: the first one is new
+	"AADSTS70021": {again, aboutTrust},
+	// the client has no federated credential at all: the first one is new
+	"AADSTS70025":  {again, aboutTrust},
 	"AADSTS700211": {again, aboutTrust}, // issuer
 	"AADSTS700213": {again, aboutTrust}, // subject
 	// The issuer's documents, which Entra reads when it needs them.
@@ -71,19 +72,21 @@ var entraNumbers = map[string]struct {
 	"AADSTS700011":  {never, aboutClient},  // UnauthorizedClientAppNotFoundInOrgIdTenant
 	"AADSTS700016":  {never, aboutClient},  // UnauthorizedClient_DoesNotMatchRequest
 	"AADSTS700038":  {never, aboutClient},  // the client ID has not the form of one
-	"AADSTS7000229": {never, aboutClient},  // the application has no service principal in the tenant
-	"AADSTS700212":  {never, aboutTrust},   // audience: the cluster asks for it, so that waiting changes nothing
-	"AADSTS7002138": {never, aboutTrust},   // the letters' case differs, see Azure/login#517
-	"AADSTS50013":   {never, aboutIssuer},  // InvalidAssertion: signature
-	"AADSTS50027":   {never, aboutToken},   // InvalidJwtToken
-	"AADSTS90002":   {never, aboutTenant},  // InvalidTenantName
-	"AADSTS900023":  {never, aboutTenant},  // neither a GUID nor a domain
-	"AADSTS90038":   {never, aboutTenant},  // NationalCloudTenantRedirection
-	"AADSTS50001":   {never, aboutScope},   // InvalidResource
-	"AADSTS500011":  {never, aboutScope},   // InvalidResourceServicePrincipalNotFound
-	"AADSTS500014":  {never, aboutScope},   // the resource's service principal is disabled
-	"AADSTS70011":   {never, aboutScope},   // InvalidScope
-	"AADSTS1002012": {never, aboutScope},   // a scope without /.default
+	// the application has no service principal in the tenant
+	"AADSTS7000229": {never, aboutClient},
+	// audience: the cluster asks for it, so that waiting changes nothing
+	"AADSTS700212":  {never, aboutTrust},
+	"AADSTS7002138": {never, aboutTrust},  // the letters' case differs, see Azure/login#517
+	"AADSTS50013":   {never, aboutIssuer}, // InvalidAssertion: signature
+	"AADSTS50027":   {never, aboutToken},  // InvalidJwtToken
+	"AADSTS90002":   {never, aboutTenant}, // InvalidTenantName
+	"AADSTS900023":  {never, aboutTenant}, // neither a GUID nor a domain
+	"AADSTS90038":   {never, aboutTenant}, // NationalCloudTenantRedirection
+	"AADSTS50001":   {never, aboutScope},  // InvalidResource
+	"AADSTS500011":  {never, aboutScope},  // InvalidResourceServicePrincipalNotFound
+	"AADSTS500014":  {never, aboutScope},  // the resource's service principal is disabled
+	"AADSTS70011":   {never, aboutScope},  // InvalidScope
+	"AADSTS1002012": {never, aboutScope},  // a scope without /.default
 }
 
 // noSuchClient reports whether Entra says that it doesn't know, or doesn't trust, the identity that
@@ -105,13 +108,15 @@ func entraHint(id ID, f fault) string {
 	case aboutClient:
 		return "Entra refused: is " + who + " an identity of this tenant?"
 	case aboutTrust:
-		return "Entra refused: has " + who + " a federated credential with exactly this cluster's issuer, this service account and the audience of this cloud?"
+		return "Entra refused: has " + who +
+			" a federated credential with exactly this cluster's issuer, this service account and the audience of this cloud?"
 	case aboutIssuer:
 		return "Entra refused: " + issuerHint
 	case aboutBlocked:
 		return "Entra refused: " + who + blockedHint
 	}
-	return "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(f.entra, "AADSTS") + " says what that means"
+	return "Entra refused: https://login.microsoftonline.com/error?code=" +
+		strings.TrimPrefix(f.entra, "AADSTS") + " says what that means"
 }
 
 const (

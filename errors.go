@@ -66,7 +66,8 @@ type AuthenticationError struct {
 	waited     time.Duration // how long the last try was let wait, where that ended it; 0 elsewhere
 	body       string        // RawResponse's body
 
-	soFar *AuthenticationError // of a caller who gave up: what the host answered before, nil for nothing. It doesn't change
+	// of a caller who gave up: what the host answered before, nil for nothing. It doesn't change
+	soFar *AuthenticationError
 }
 
 // Error returns the error in one line.

@@ -40,7 +40,8 @@ type leaving struct {
 // keep puts an entry into the store for a time.
 func (c *cache) keep(key string, e *entry, d time.Duration) {
 	if !e.stored {
-		if _, taken := c.store.Get(key); taken { // by an entry that was made while this one's flight was stuck
+		// by an entry that was made while this one's flight was stuck
+		if _, taken := c.store.Get(key); taken {
 			return
 		}
 	}
@@ -115,7 +116,9 @@ func (c *cache) makeRoom(own string, now time.Time) {
 
 // drop drops the first n, as far as there are so many, and returns how many those were.
 func (c *cache) drop(keys []leaving, n int) int {
-	slices.SortFunc(keys, func(a, b leaving) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.ends, b.ends)) })
+	slices.SortFunc(keys, func(a, b leaving) int {
+		return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.ends, b.ends))
+	})
 	n = min(n, len(keys))
 	for _, k := range keys[:n] {
 		c.store.Delete(k.key)

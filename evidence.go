@@ -4,11 +4,16 @@ package identity
 // is the chassis asset tag of the machine, which says whether it is one of Azure's; on Windows it
 // is in the registry, on other systems than that and Linux it is not looked for.
 type Evidence struct {
-	Name     string `json:"name"`               // of the variable, or the file's path
-	File     bool   `json:"file,omitempty"`     // it is a file
-	Set      bool   `json:"set"`                // the variable is set to something, the file exists or can't be ruled out
-	Value    string `json:"value,omitempty"`    // of the variable, without what may be a secret; an endpoint's without user info and query; of a file, what it says
-	Withheld bool   `json:"withheld,omitempty"` // it has a value that isn't shown: a secret, a certificate, a malformed URL, a chassis asset tag that isn't Azure's
+	Name string `json:"name"`           // of the variable, or the file's path
+	File bool   `json:"file,omitempty"` // it is a file
+	// the variable is set to something, the file exists or can't be ruled out
+	Set bool `json:"set"`
+	// of the variable, without what may be a secret; an endpoint's without user info and query; of
+	// a file, what it says
+	Value string `json:"value,omitempty"`
+	// it has a value that isn't shown: a secret, a certificate, a malformed URL, a chassis asset
+	// tag that isn't Azure's
+	Withheld bool `json:"withheld,omitempty"`
 }
 
 // consulted are all variables that the hosts' files read, in the order in which a reader looks for them.

@@ -18,11 +18,13 @@ import (
 // failure is a try that brought no token.
 type failure struct {
 	*AuthenticationError
-	verdict verdict       // on asking again: see rule
-	settled bool          // the user's options for retries have no say in it
-	silent  bool          // nothing answered as the host would
-	status  int           // which the user's options may judge; -1 where there is none
-	wait    time.Duration // what is asked for before the next try, by the host or by something in its place; 0 for nothing
+	verdict verdict // on asking again: see rule
+	settled bool    // the user's options for retries have no say in it
+	silent  bool    // nothing answered as the host would
+	status  int     // which the user's options may judge; -1 where there is none
+	// what is asked for before the next try, by the host or by something in its place; 0 for
+	// nothing
+	wait time.Duration
 }
 
 // failure makes a failed try of an error of ours. It is final, unless the error says otherwise.
@@ -149,11 +151,13 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 		f.hint = "something answers in the place of " + answerer(src) + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
 	}
 	lost, _ := t.lost.Load().(string)
-	if lost = cmp.Or(lost, fa.misses()); a.status < 400 || a.status >= 500 || a.status == http.StatusTooManyRequests {
+	if lost = cmp.Or(lost, fa.misses()); a.status < 400 || a.status >= 500 ||
+		a.status == http.StatusTooManyRequests {
 		lost = ""
 	}
 	if lost != "" {
-		f.hint = "the request came without the header " + lost + " that it was made with: did a policy or the Transport in CredentialOptions remove it?"
+		f.hint = "the request came without the header " + lost +
+			" that it was made with: did a policy or the Transport in CredentialOptions remove it?"
 	}
 	switch {
 	case a.redirects() && ours:
@@ -173,7 +177,9 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	if ours && !success && !a.redirects() && fa.code == "" && fa.message == "" {
 		f.what = "without a word, from " + t.endpoint
 	}
-	if f.hint == "" && fa.fromEntra() && a.status >= 400 && a.status != http.StatusTooManyRequests && (f.verdict != again || entraNumbers[fa.entra].topic != noTopic) {
+	if f.hint == "" && fa.fromEntra() && a.status >= 400 &&
+		a.status != http.StatusTooManyRequests &&
+		(f.verdict != again || entraNumbers[fa.entra].topic != noTopic) {
 		f.hint = entraHint(src.identity(), fa)
 	}
 	return f

@@ -31,7 +31,8 @@ func (f fault) misses() string {
 	switch {
 	case f.code == "SecretHeaderNotFound":
 		return "Secret"
-	case f.code == "bad_request_102" || strings.Contains(strings.ToLower(f.message), "metadata header"):
+	case f.code == "bad_request_102" ||
+		strings.Contains(strings.ToLower(f.message), "metadata header"):
 		return "Metadata"
 	}
 	return ""
@@ -56,7 +57,8 @@ func parseFault(header http.Header, body string, clean ...func(string) string) f
 	if f.structured = f != (fault{}); !f.structured {
 		f = faultAround(body)
 	}
-	f.correlationID = cmp.Or(f.correlationID, header.Get("X-Correlation-Id"), header.Get("X-Ms-Request-Id"))
+	f.correlationID = cmp.Or(f.correlationID, header.Get("X-Correlation-Id"),
+		header.Get("X-Ms-Request-Id"))
 	for _, c := range clean {
 		f = f.each(c)
 	}
@@ -82,9 +84,12 @@ func faultIn(body []byte) (f fault) {
 	}
 	_ = json.Unmarshal(outer.Error, &inner) // a string there leaves inner empty
 	f = fault{
-		code:          cmp.Or(text(outer.Error), text(inner.Code), text(outer.Code), text(outer.ErrorCode)),
-		message:       cmp.Or(text(outer.Description), text(outer.Message), text(inner.Message), text(outer.Exception)),
-		correlationID: cmp.Or(text(outer.CorrelationID), text(outer.Correlation), text(inner.CorrelationID)),
+		code: cmp.Or(text(outer.Error), text(inner.Code), text(outer.Code),
+			text(outer.ErrorCode)),
+		message: cmp.Or(text(outer.Description), text(outer.Message), text(inner.Message),
+			text(outer.Exception)),
+		correlationID: cmp.Or(text(outer.CorrelationID), text(outer.Correlation),
+			text(inner.CorrelationID)),
 	}
 	f.entra = entraNumber.FindString(f.message)
 	if n := digits.FindString(string(outer.EntraNumbers)); f.entra == "" && n != "" {

@@ -14,14 +14,16 @@ import (
 var secretNames = []string{
 	"token", "tokenvalue", "tokenstring", "secret", "secretvalue", "assertion", "authorization",
 	"password", "passwd", "passphrase", "pwd", "connectionstring", "identityheader",
-	"accountkey", "accesskey", "apikey", "subscriptionkey", "signingkey", "privatekey", "primarykey", "secondarykey", "functionkey", "hostkey",
+	"accountkey", "accesskey", "apikey", "subscriptionkey", "signingkey", "privatekey",
+	"primarykey", "secondarykey", "functionkey", "hostkey",
 }
 
 // proseNames of these stand in sentences, too: behind one of them and a colon a word may be no
 // value. Behind certainNames it always is taken for one.
 var (
 	proseNames   = []string{"token", "secret", "assertion"}
-	certainNames = []string{"accesstoken", "refreshtoken", "idtoken", "sastoken", "bearertoken", "clientsecret", "clientassertion"}
+	certainNames = []string{"accesstoken", "refreshtoken", "idtoken", "sastoken", "bearertoken",
+		"clientsecret", "clientassertion"}
 )
 
 // userInfo finds the name and the password in a URL.
@@ -89,7 +91,9 @@ func hideFieldsOnce(text string) string {
 	for i, h := range hidden { // in the text itself
 		hidden[i] = span{r.from(h.from), r.to(h.to - 1)}
 	}
-	slices.SortFunc(hidden, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
+	slices.SortFunc(hidden, func(a, b span) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
+	})
 	var b strings.Builder
 	end := 0
 	for i := 0; i < len(hidden); {
@@ -155,7 +159,8 @@ func (r *reading) bearer(at int) (token span, ok bool) {
 	}
 	word := r.text[min(at, to):to]
 	parameter := r.at(to-1) == '=' && (isQuote(r.at(to)) || r.at(to) == '\\')
-	return span{at, to}, len(word) > 0 && !parameter && string(word) != redacted && !isPlainWord(word)
+	return span{at, to}, len(word) > 0 && !parameter && string(word) != redacted &&
+		!isPlainWord(word)
 }
 
 // isPlainWord reports whether a word is one of a sentence, or a number such as a status or Entra's.
@@ -168,7 +173,8 @@ func isPlainWord(word []byte) bool {
 		return len(digits) <= 3 || len(digits) < len(bare)
 	}
 	letters := strings.ReplaceAll(bare, "'", "")
-	if len(letters) > 20 || strings.ContainsFunc(letters, func(c rune) bool { return !isLetter(c) }) {
+	if len(letters) > 20 ||
+		strings.ContainsFunc(letters, func(c rune) bool { return !isLetter(c) }) {
 		return false
 	}
 	rest := letters[min(len(letters), 1):]
@@ -198,7 +204,8 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 		if r.at(at) == '>' { // =>
 			at++
 		}
-	case r.at(at) == '>' && (before == '<' || before == ':'): // <access_token>x</access_token>, <a:token>x
+	// <access_token>x</access_token>, <a:token>x
+	case r.at(at) == '>' && (before == '<' || before == ':'):
 		at++
 	case quoted && r.hasWord(at, "value"): // <input name="access_token" value="x">
 		if at = r.skipBlanks(at + len("value")); r.at(at) != '=' {
@@ -234,7 +241,8 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 		if strings.Trim(strings.ToLower(string(r.text[at:quote])), "bruf") != "" { // it's
 			value.from = at
 		}
-		if authorization && bytes.HasPrefix(r.text[value.from:], []byte("https://")) { // where to ask, of a challenge
+		// where to ask, of a challenge
+		if authorization && bytes.HasPrefix(r.text[value.from:], []byte("https://")) {
 			ok = false
 		}
 		return value, ok
@@ -250,7 +258,8 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 		// "can't parse the token: it has expired"
 		return span{}, false
 	}
-	if authorization && len(word) < longestScheme && !bytes.ContainsAny(word, "=,([{") { // Bearer and its like
+	// Bearer and its like
+	if authorization && len(word) < longestScheme && !bytes.ContainsAny(word, "=,([{") {
 		to = max(to, r.word(r.skipBlanks(to), depth))
 	}
 	return span{at, to}, true
@@ -330,7 +339,8 @@ func (r *reading) inQuotes(from, to int) (span, bool) {
 // namesOnly reports whether what is in quotes is a name of another field.
 func (r *reading) namesOnly(open int) bool {
 	value, ok := r.quotedValue(open)
-	return !ok || !bytes.ContainsFunc(r.text[value.from:value.to], func(c rune) bool { return (c < 'a' || c > 'z') && c != '_' })
+	return !ok || !bytes.ContainsFunc(r.text[value.from:value.to],
+		func(c rune) bool { return (c < 'a' || c > 'z') && c != '_' })
 }
 
 // word is where a value without quotes ends: at a blank, an ampersand, a double quote or the end of
@@ -348,7 +358,8 @@ func (r *reading) word(at, depth int) int {
 		case isBlank(c), c == '&', c == '"':
 			return at
 		case strings.IndexByte(")]}'`,;<>", c) >= 0:
-			if next := r.at(at + 1); next == 0 || isBlank(next) || strings.IndexByte(")]}'`,;<>\"&./:", next) >= 0 {
+			if next := r.at(at + 1); next == 0 || isBlank(next) ||
+				strings.IndexByte(")]}'`,;<>\"&./:", next) >= 0 {
 				return at
 			}
 		}
@@ -459,7 +470,8 @@ func (r *reading) unescapeLayer() bool {
 		n := 0
 		switch text[at] {
 		case '\\':
-			if s, n = jsonEscape(text[at:]); n == 0 && at+1 < len(text) && strings.IndexByte("nrt", text[at+1]) >= 0 {
+			if s, n = jsonEscape(text[at:]); n == 0 && at+1 < len(text) &&
+				strings.IndexByte("nrt", text[at+1]) >= 0 {
 				s, n = " ", 2
 			}
 		case '%':
@@ -494,7 +506,9 @@ func (r *reading) unescapeLayer() bool {
 }
 
 // copy appends a part of a text that has no escapes.
-func (r *reading) copy(plain []byte, origins []origin, text string, from, to int) ([]byte, []origin) {
+func (r *reading) copy(
+	plain []byte, origins []origin, text string, from, to int,
+) ([]byte, []origin) {
 	for i := from; i < to; i++ {
 		origins = append(origins, origin{uint32(r.from(i)), uint32(r.to(i)), uint8(r.depth(i))})
 	}

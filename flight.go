@@ -46,10 +46,14 @@ func (t *tally) lastTry() error {
 // launch puts a flight that is to begin then on the caller's lane, which has none that is worth
 // waiting for. start is to be called without mu: it takes what the flight needs of the caller's
 // context, or nothing, if nobody waits for it.
-func (c *cache) launch(e *entry, key string, w ask, a acquirer, background bool, began, now time.Time) (f *flight, start func(context.Context)) {
+func (c *cache) launch(
+	e *entry, key string, w ask, a acquirer, background bool, began, now time.Time,
+) (f *flight, start func(context.Context)) {
 	l := e.ownLane(a.terms(), now)
-	f = &flight{lane: l, started: began, budget: w.budget, forced: w.forced(), once: w.once, done: make(chan struct{})}
-	l.flight = f // one before it that is stuck, if it ever returns, brings what it brings: see settle
+	f = &flight{lane: l, started: began, budget: w.budget, forced: w.forced(), once: w.once,
+		done: make(chan struct{})}
+	// one before it that is stuck, if it ever returns, brings what it brings: see settle
+	l.flight = f
 	c.aloft++
 	c.keep(key, e, withFlight)
 	return f, func(ctx context.Context) {
@@ -72,13 +76,17 @@ var errAborted = errors.New("the request for a token was aborted by the Transpor
 // panicError is the error of waiters after a panic.
 func panicError(p any, secrets ...string) error {
 	said := "something that can't be printed"
-	shielded(func() { said = oneLine(redact(fmt.Sprint(p), secrets...)) }) // its own methods may do anything
-	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said, cause: errAborted}
+	// its own methods may do anything
+	shielded(func() { said = oneLine(redact(fmt.Sprint(p), secrets...)) })
+	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said,
+		cause: errAborted}
 }
 
 // fly runs one flight to its end. end ends the span of the caller that started it; nil if nobody
 // waits.
-func (c *cache) fly(ctx context.Context, end func(error), e *entry, key string, w ask, a acquirer, f *flight) {
+func (c *cache) fly(
+	ctx context.Context, end func(error), e *entry, key string, w ask, a acquirer, f *flight,
+) {
 	var g grant
 	var err error = &AuthenticationError{what: errAborted.Error(), cause: errAborted}
 	defer func() {
@@ -159,7 +167,9 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	} else {
 		e.succeed(f.started, now)
 		if valid != nil && !valid.doubted() && !f.forced && g.expiresOn.Before(before.token.ExpiresOn) {
-			g.token, g.expiresOn, g.refreshIn, g.ofUser = before.token.Token, before.token.ExpiresOn, 0, before.ofUser // the one that lasts longer stays
+			// the one that lasts longer stays
+			g.token, g.expiresOn, g.refreshIn, g.ofUser = before.token.Token,
+				before.token.ExpiresOn, 0, before.ofUser
 		}
 		h := newHeld(g, before, now)
 		e.held.Store(h)
@@ -175,7 +185,8 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	c.keep(key, e, keep)
 	c.tend(key, err == nil, now)
 	close(f.done)
-	if err == nil && e.arrived != nil { // after done: this flight's own callers take what it brought
+	// after done: this flight's own callers take what it brought
+	if err == nil && e.arrived != nil {
 		close(e.arrived)
 		e.arrived = nil
 	}
@@ -184,7 +195,9 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 
 // fail notes a failure, and returns the cool-down that follows. all reports whether that is for all
 // who ask for this key.
-func (e *entry) fail(f *flight, err error, valid *held, c *cache, now time.Time) (p *pause, all bool) {
+func (e *entry) fail(
+	f *flight, err error, valid *held, c *cache, now time.Time,
+) (p *pause, all bool) {
 	p, all = &f.lane.pause, !c.mixed
 	switch {
 	case f.once && wantedWait(err) == 0:

@@ -32,7 +32,10 @@ var kinds []kind
 func init() {
 	kinds = []kind{
 		{HostWorkloadIdentity, "workload identity", detectWorkload, newWorkload},
-		{HostContainerInstances, "Container Instances on Windows", detectContainerInstances, newContainerInstances},
+		{
+			HostContainerInstances, "Container Instances on Windows",
+			detectContainerInstances, newContainerInstances,
+		},
 		{HostServiceFabric, "Service Fabric", detectServiceFabric, newServiceFabric},
 		{HostAppService, "App Service", detectAppService, newAppService},
 		{HostAzureML, "Azure ML or legacy App Service", detectAzureML, newAzureML},
@@ -54,8 +57,10 @@ func (h Host) String() string {
 
 // Detection is what [Detect] concluded.
 type Detection struct {
-	Host     Host   // the host; IMDS when nothing says otherwise
-	Endpoint string // the token endpoint's URL, without query; "" if a variable that it comes from is malformed or missing
+	Host Host // the host; IMDS when nothing says otherwise
+	// the token endpoint's URL, without query; "" if a variable that it comes from is malformed or
+	// missing
+	Endpoint string
 	Reason   string // what decided, in words: names of variables and files, never a value that is secret
 
 	// Evidence is everything that was looked at, set or not: the variables by which hosts are recognised and asked, then
@@ -156,12 +161,15 @@ func (env environment) pipeline() string {
 }
 
 func inPipeline(variable string) string {
-	return variable + " is true, so that the login of az and azd is the pipeline's and no developer's"
+	return variable +
+		" is true, so that the login of az and azd is the pipeline's and no developer's"
 }
 
 // onAzureVM reports whether this machine, or the one that this container runs on, is a virtual
 // machine of Azure.
-func (env environment) onAzureVM() bool { return env.chassis != nil && env.chassis() == azureChassis }
+func (env environment) onAzureVM() bool {
+	return env.chassis != nil && env.chassis() == azureChassis
+}
 
 // mayNotSee reports whether it can't be seen whether a path exists.
 func (env environment) mayNotSee(path string) bool {
@@ -209,7 +217,8 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 // credential.
 const (
 	onPurpose          = "To ask the node's IMDS on purpose, set CredentialOptions.Host to HostIMDS"
-	onPurposeByDefault = "To ask for the managed identity on purpose, set " + envTokenCredentials + "=ManagedIdentityCredential"
+	onPurposeByDefault = "To ask for the managed identity on purpose, set " + envTokenCredentials +
+		"=ManagedIdentityCredential"
 )
 
 // onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.

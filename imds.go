@@ -131,7 +131,8 @@ func (s *imds) request(a ask) (request, error) {
 // or a token; its look-alikes (the workload identity proxy, test doubles) do the latter.
 func (s *imds) recognises(a answer) bool {
 	server := a.header.Get("Server")
-	if strings.HasPrefix(server, "IMDS/") || strings.HasPrefix(server, "azure-workload-identity/proxy") {
+	if strings.HasPrefix(server, "IMDS/") ||
+		strings.HasPrefix(server, "azure-workload-identity/proxy") {
 		return true
 	}
 	return isOAuth(a.body) || a.raw != nil && s.saysAzure(a)
@@ -155,9 +156,11 @@ func (s *imds) saysAzure(a answer) bool {
 	switch {
 	case a.status == http.StatusGone:
 		return !strings.HasPrefix(body, "<") && !strings.HasPrefix(kind, "text/html")
-	case a.status == http.StatusBadRequest && strings.HasPrefix(body, "Required metadata header not specified"):
+	case a.status == http.StatusBadRequest &&
+		strings.HasPrefix(body, "Required metadata header not specified"):
 		return true
-	case !strings.HasPrefix(s.url, imdsBase+"/"): // moved by a variable, to something that may be neither
+	// moved by a variable, to something that may be neither
+	case !strings.HasPrefix(s.url, imdsBase+"/"):
 		return false
 	case a.status >= 500 && strings.HasPrefix(a.header.Get("Server"), "Microsoft-IIS/"):
 		return strings.HasPrefix(kind, "text/plain")
@@ -176,11 +179,13 @@ func fromGuestAgent(a answer) bool {
 		return true
 	}
 	switch a.status {
-	case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable:
+	case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable:
 	default:
 		return false
 	}
-	closes := a.raw.Close || strings.EqualFold(a.header.Get("Connection"), "close") // net/http says it in one, other Transports in the other
+	// net/http says it in one, other Transports in the other
+	closes := a.raw.Close || strings.EqualFold(a.header.Get("Connection"), "close")
 	for name := range a.header {
 		if name != "Connection" && name != "Content-Length" && name != "Date" {
 			return false
@@ -206,7 +211,8 @@ func (s *imds) notAssigned(status int, f fault) bool {
 func (s *imds) hint(_ ask, status int, f fault) string {
 	switch {
 	case status == noAnswer && s.expected != "":
-		return "nothing at " + s.endpoint() + " is IMDS, though it should be: " + s.expected + ". May this process reach that address?"
+		return "nothing at " + s.endpoint() + " is IMDS, though it should be: " + s.expected +
+			". May this process reach that address?"
 	case status == noAnswer:
 		return "nothing at " + s.endpoint() + " is IMDS: is this an Azure VM, and may this process reach that address?" + s.doubt()
 	case s.notAssigned(status, f) && s.id != nil:
@@ -244,7 +250,8 @@ func (s *imds) rules() rules {
 		maxDelay:    5 * time.Second,
 		serverDelay: time.Second,
 		retries: func(status int) bool {
-			return status == http.StatusNotFound || status == http.StatusGone || status == http.StatusMisdirectedRequest || retriesAnywhere(status)
+			return status == http.StatusNotFound || status == http.StatusGone ||
+				status == http.StatusMisdirectedRequest || retriesAnywhere(status)
 		},
 	}
 	if s != nil && s.expected != "" {

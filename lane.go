@@ -20,8 +20,10 @@ type terms struct {
 // termsOf are the terms of a credential with these options.
 func termsOf(o policy.RetryOptions, owner *sender) terms {
 	var t terms
-	if o.MaxRetries != 0 || o.TryTimeout != 0 || o.RetryDelay != 0 || o.MaxRetryDelay != 0 || o.StatusCodes != nil {
-		t.rules = fmt.Sprint(o.MaxRetries, o.TryTimeout, o.RetryDelay, o.MaxRetryDelay, o.StatusCodes, o.StatusCodes == nil)
+	if o.MaxRetries != 0 || o.TryTimeout != 0 || o.RetryDelay != 0 || o.MaxRetryDelay != 0 ||
+		o.StatusCodes != nil {
+		t.rules = fmt.Sprint(o.MaxRetries, o.TryTimeout, o.RetryDelay, o.MaxRetryDelay,
+			o.StatusCodes, o.StatusCodes == nil)
 	}
 	if o.ShouldRetry != nil {
 		t.owner = owner
@@ -55,7 +57,9 @@ type forcing struct {
 }
 
 // recent reports whether the flight is an answer to whoever would force another one now.
-func (f *forcing) recent(now time.Time) bool { return f.flight != nil && now.Sub(f.at) < claimsEvery }
+func (f *forcing) recent(now time.Time) bool {
+	return f.flight != nil && now.Sub(f.at) < claimsEvery
+}
 
 // forcing is the lane's record of challenges, or of Refresh.
 func (l *lane) forcing(claims bool) *forcing {
@@ -119,7 +123,8 @@ func (e *entry) ownLane(t terms, now time.Time) *lane {
 func (e *entry) tidy(now time.Time) {
 	var kept []*lane
 	for _, l := range e.lanes {
-		if l.flight != nil || l.pause.err != nil && now.Sub(l.pause.until) < keepFailed || l.challenged.recent(now) || l.refreshed.recent(now) {
+		if l.flight != nil || l.pause.err != nil && now.Sub(l.pause.until) < keepFailed ||
+			l.challenged.recent(now) || l.refreshed.recent(now) {
 			kept = append(kept, l)
 		}
 	}

@@ -13,8 +13,9 @@ type outcome struct {
 	expires time.Time
 	next    time.Time // renewal, or the earliest next try
 	err     error
-	ofUser  bool // the token is a person's where it should be a managed identity's, and the one before was none
-	blip    bool // the first failure, of a renewal that nobody waited for
+	// the token is a person's where it should be a managed identity's, and the one before was none
+	ofUser bool
+	blip   bool // the first failure, of a renewal that nobody waited for
 
 	refreshed  bool // Refresh asked for it
 	challenged bool // claims asked for it
@@ -48,7 +49,9 @@ func (o outcome) log(to *slog.Logger, resource string) {
 		}
 		to.LogAttrs(ctx, level, message, append(attrs, slog.Time("next_try", o.next.UTC()), slog.String("error", o.err.Error()))...)
 	case o.ofUser: // Azure ML's instances have single sign-on (Azure/azure-sdk-for-python#31032)
-		to.LogAttrs(ctx, slog.LevelWarn, "the token is a signed-in user's, not a managed identity's", append(attrs, slog.Time("renewal", o.next))...)
+		to.LogAttrs(ctx, slog.LevelWarn,
+			"the token is a signed-in user's, not a managed identity's",
+			append(attrs, slog.Time("renewal", o.next))...)
 	case o.challenged && !o.heeded:
 		level := slog.LevelInfo
 		if !o.changed {

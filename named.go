@@ -51,7 +51,8 @@ var selectors = []string{"client_id", "clientid", "object_id", "principal_id", "
 // may name its own where we send none.
 var reserved = func() map[string]bool {
 	names := map[string]bool{}
-	for _, name := range append([]string{"resource", "authority", "bypass_cache", "xms_cc", "token_sha256_to_refresh"}, selectors...) {
+	for _, name := range append([]string{"resource", "authority", "bypass_cache", "xms_cc",
+		"token_sha256_to_refresh"}, selectors...) {
 		names[bareName(name)] = true
 	}
 	return names
@@ -132,7 +133,8 @@ func (*named) rules() rules {
 
 // silentHint is what to check when nothing has answered at an endpoint that a variable names.
 func (n *named) silentHint(variable string) string {
-	hint := "is the token endpoint of " + n.is.String() + " at " + n.first + " up, and is that where " + variable + " should point?"
+	hint := "is the token endpoint of " + n.is.String() + " at " + n.first +
+		" up, and is that where " + variable + " should point?"
 	u, err := url.Parse(n.first)
 	if err != nil || u.Scheme != "https" || isNearby(u.Hostname()) {
 		return hint
@@ -140,7 +142,8 @@ func (n *named) silentHint(variable string) string {
 	// Some tools put an endpoint of a made-up name behind a proxy of theirs.
 	for _, proxy := range []string{"HTTPS_PROXY", "https_proxy"} {
 		if n.env.has(proxy) {
-			return hint + " It was asked without the proxy of " + proxy + ": if it is behind that one, give CredentialOptions.Transport a client whose http.Transport has Proxy: http.ProxyFromEnvironment"
+			return hint + " It was asked without the proxy of " + proxy +
+				": if it is behind that one, give CredentialOptions.Transport a client whose http.Transport has Proxy: http.ProxyFromEnvironment"
 		}
 	}
 	return hint

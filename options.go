@@ -158,7 +158,8 @@ func validateValue(field, value string) error {
 	case len(value) > maxIDLength:
 		return fmt.Errorf("%sis of %d characters, at most %d are allowed", field, len(value), maxIDLength)
 	case strings.ContainsFunc(value, func(r rune) bool { return r == ' ' || unprintable(r) }):
-		return errors.New(field + quoted(value) + " contains a blank or a control character, or is not UTF-8")
+		return errors.New(field + quoted(value) +
+			" contains a blank or a control character, or is not UTF-8")
 	}
 	return nil
 }
@@ -168,9 +169,11 @@ func validateValue(field, value string) error {
 func validatePath(variable, value string) error {
 	switch {
 	case strings.TrimSpace(value) != value:
-		return errors.New("identity: " + variable + ": " + quoted(value) + " begins or ends with white space")
+		return errors.New("identity: " + variable + ": " + quoted(value) +
+			" begins or ends with white space")
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return errors.New("identity: " + variable + ": " + quoted(value) + " contains a control character")
+		return errors.New("identity: " + variable + ": " + quoted(value) +
+			" contains a control character")
 	}
 	return nil
 }

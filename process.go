@@ -27,7 +27,8 @@ type runner func(ctx context.Context, c command) (stdout []byte, err error)
 
 // deciding are the variables that decide whose login a tool uses, and of which tenant and cloud its
 // tokens are.
-var deciding = []string{"HOME", "USERPROFILE", "AZURE_CONFIG_DIR", "AZURE_CLOUD_NAME", "AZD_CONFIG_DIR", "AZD_AUTH_ENDPOINT", "AZURE_SUBSCRIPTION_ID"}
+var deciding = []string{"HOME", "USERPROFILE", "AZURE_CONFIG_DIR", "AZURE_CLOUD_NAME",
+	"AZD_CONFIG_DIR", "AZD_AUTH_ENDPOINT", "AZURE_SUBSCRIPTION_ID"}
 
 // loginVariables are those that are set.
 func loginVariables(env environment) (set []string) {
@@ -61,7 +62,8 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code
 // shells of Unix say it, and that of Windows, which may forget its number when the script goes on.
 // A program that is there and lacks a library ends with the shells' number, too.
 func (e *exitError) noSuchProgram() bool {
-	return e.code == 127 && !strings.Contains(e.stderr, "error while loading shared libraries") || e.code == 9009 ||
+	return e.code == 127 && !strings.Contains(e.stderr, "error while loading shared libraries") ||
+		e.code == 9009 ||
 		strings.Contains(e.stderr, "' is not recognized as an internal or external command")
 }
 
@@ -129,7 +131,8 @@ func runProcess(ctx context.Context, c command) ([]byte, error) {
 	<-left
 	exit, exited := errors.AsType[*exec.ExitError](err)
 	switch {
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it has ended well, also where a child of its own goes on
+	// it has ended well, also where a child of its own goes on
+	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		return stdout.kept, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -187,7 +190,8 @@ func (b *bothCapped) Write(p []byte) (int, error) {
 	b.first, p = append(b.first, p[:fits]...), p[fits:]
 	b.last = append(b.last, p[max(len(p)-2*b.limit, 0):]...)
 	b.cut = b.cut || len(p) > 2*b.limit
-	if len(b.last) > 2*b.limit { // seldom, so that many short writes take no more time than a long one
+	// seldom, so that many short writes take no more time than a long one
+	if len(b.last) > 2*b.limit {
 		b.last, b.cut = append(b.last[:0], b.last[len(b.last)-b.limit:]...), true
 	}
 	return n, nil

@@ -83,7 +83,8 @@ func (r *realm) node(s source) *node {
 	n := r.nodes[key]
 	if n == nil {
 		limit := cmp.Or(s.rules().concurrent, maxConcurrent)
-		n = &node{limit: limit, underWay: map[*try]time.Time{}, places: queue{free: limit}, probes: queue{free: 1}}
+		n = &node{limit: limit, underWay: map[*try]time.Time{}, places: queue{free: limit},
+			probes: queue{free: 1}}
 		r.nodes[key] = n
 	}
 	return n

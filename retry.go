@@ -143,10 +143,11 @@ type trial struct {
 	tried    time.Duration // from start to the beginning of the last try
 	asked    time.Duration // the same without waits for a place
 	waited   atomic.Int64  // for places so far, as a time.Duration
-	lost     atomic.Value  // the header of the source's, a string, that the last request went out without; "" for none
-	last     *failure      // kept here, because backoff drops it when the context ends
-	grant    grant
-	granted  bool
+	// the header of the source's, a string, that the last request went out without; "" for none
+	lost    atomic.Value
+	last    *failure // kept here, because backoff drops it when the context ends
+	grant   grant
+	granted bool
 }
 
 // run tries until there is a token, a final failure, or no time left.
@@ -241,7 +242,8 @@ func (s *schedule) next() time.Duration {
 	latest, tried := s.lastTry, t.tried
 	if t.unanswered() && r.unanswered < r.budget {
 		latest = r.enough()
-		if elapsed >= latest && t.sender.node.deserted(latest) { // others have found out while this one waited for a place
+		// others have found out while this one waited for a place
+		if elapsed >= latest && t.sender.node.deserted(latest) {
 			return backoff.Stop
 		}
 		tried, elapsed = t.asked, t.asking()
@@ -254,7 +256,8 @@ func (s *schedule) next() time.Duration {
 	}
 	high = min(high, longestBudget) // so that no sum overflows
 	least := f.wait
-	if f.silent { // what something in the host's place asks for is heeded as far as the budget and the options go
+	// what something in the host's place asks for is heeded as far as the budget and the options go
+	if f.silent {
 		least = max(min(least, left, cmp.Or(r.maxRetryAfter, left)), 0)
 	}
 	if f.status >= 500 {
@@ -262,12 +265,14 @@ func (s *schedule) next() time.Duration {
 		low = max(low, r.serverDelay)
 		high = max(high, low)
 	}
-	if f.wait > 0 { // a minimum that all who failed together got alike, so that the jitter goes on top of it
+	// a minimum that all who failed together got alike, so that the jitter goes on top of it
+	if f.wait > 0 {
 		low, high = least, least+high
 	}
 	wait := low + jitter(high-low)
 	switch {
-	case tried >= latest, t.unanswered() && elapsed >= r.unanswered, r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
+	case tried >= latest, t.unanswered() && elapsed >= r.unanswered,
+		r.maxRetryAfter > 0 && f.retryAfter > r.maxRetryAfter:
 		return backoff.Stop
 	case wait <= left:
 		return wait

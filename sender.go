@@ -51,7 +51,8 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 			return nil, err
 		}
 	}
-	s := &sender{source: src, node: n, rules: r, log: shieldedLogger(options.Logger), options: pipelineOptions(options.ClientOptions, transport)}
+	s := &sender{source: src, node: n, rules: r, log: shieldedLogger(options.Logger),
+		options: pipelineOptions(options.ClientOptions, transport)}
 	s.options.Transport = placed{s.options.Transport, n}
 	s.offers = termsOf(options.Retry, s)
 	return s, nil
@@ -199,10 +200,11 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 	w := &try{trial: t, silent: t.unanswered(), since: time.Now()}
 	defer w.stop()
 	w.after(timeout, func() { cancel(context.DeadlineExceeded) })
-	traced := httptrace.WithClientTrace(context.WithValue(tryCtx, tryKey{}, w), &httptrace.ClientTrace{
-		GetConn: func(string) { w.connecting.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { w.connecting.Store(false) },
-	})
+	traced := httptrace.WithClientTrace(context.WithValue(tryCtx, tryKey{}, w),
+		&httptrace.ClientTrace{
+			GetConn: func(string) { w.connecting.Store(true) },
+			GotConn: func(httptrace.GotConnInfo) { w.connecting.Store(false) },
+		})
 	if left := s.rules.unanswered - t.asking(); t.unanswered() && left < timeout {
 		// A Transport of the user's may try to connect for ever. One that has connected gets the full time.
 		w.after(left, func() {
@@ -231,9 +233,11 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		w.count() // if a policy of the user's has answered
 		switch {
 		case err != nil:
-			timedOut := tryCtx.Err() != nil && !w.connecting.Load() // slow; otherwise nobody is there
+			// slow; otherwise nobody is there
+			timedOut := tryCtx.Err() != nil && !w.connecting.Load()
 			f := t.silence(err, timedOut, timeout)
-			if tryCtx.Err() != nil && f.StatusCode == 0 && t.last != nil && (timeout < s.rules.tryTimeout || ctx.Err() != nil) {
+			if tryCtx.Err() != nil && f.StatusCode == 0 && t.last != nil &&
+				(timeout < s.rules.tryTimeout || ctx.Err() != nil) {
 				f = t.outOfTime(t.asking() - began)
 			}
 			if tryCtx.Err() != nil {
@@ -293,7 +297,8 @@ func (t *trial) noPlace(deserted bool) *failure {
 		f.silent = f.silent && deserted
 		return &f
 	}
-	f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v", t.sender.node.limit, t.endpoint, round(time.Since(t.start))))
+	f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v",
+		t.sender.node.limit, t.endpoint, round(time.Since(t.start))))
 	f.settled, f.silent = false, deserted
 	f.rule(again)
 	f.waited = t.sender.rules.tryTimeout

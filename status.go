@@ -10,11 +10,13 @@ import (
 // Status is what a credential holds and what became of its requests, at one moment. It is meant for logs and health pages,
 // can be marshaled as JSON, and has no secret in it.
 type Status struct {
-	Host      Host             `json:"host"`               // whose endpoint is asked
-	Reason    string           `json:"reason"`             // why that one: what [Detect] says, or the option that names it
-	Endpoint  string           `json:"endpoint"`           // its token endpoint, without query
-	Identity  string           `json:"identity,omitempty"` // the one that is asked for, such as "client ID 1234…"; "" means the host's default, "a signed-in user" that it gave such tokens
-	Resources []ResourceStatus `json:"resources"`          // what tokens were asked for, by name
+	Host     Host   `json:"host"`     // whose endpoint is asked
+	Reason   string `json:"reason"`   // why that one: what [Detect] says, or the option that names it
+	Endpoint string `json:"endpoint"` // its token endpoint, without query
+	// the one that is asked for, such as "client ID 1234…"; "" means the host's default, "a
+	// signed-in user" that it gave such tokens
+	Identity  string           `json:"identity,omitempty"`
+	Resources []ResourceStatus `json:"resources"` // what tokens were asked for, by name
 }
 
 // ResourceStatus is what is known of the tokens for one resource. It is forgotten an hour after a token has expired, and some
@@ -59,7 +61,9 @@ func (c *Credential) Status() Status {
 // status lists the entries of one identity, in order, and says whether one of their tokens is a
 // person's where it should be a managed identity's. With variants, the keys have them before the
 // resource.
-func (c *cache) status(identity string, variants bool, a acquirer) (list []ResourceStatus, ofUser bool) {
+func (c *cache) status(
+	identity string, variants bool, a acquirer,
+) (list []ResourceStatus, ofUser bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()

@@ -64,7 +64,8 @@ const slack = 44
 // cutMessage makes a message that was cut after maxMessage bytes, with what varies in it, one that
 // is cut where that makes no difference.
 func cutMessage(text, original string) string {
-	if len(original) >= maxMessage-len("…") && strings.HasSuffix(original, "…") && len(text) > maxMessage-slack {
+	if len(original) >= maxMessage-len("…") && strings.HasSuffix(original, "…") &&
+		len(text) > maxMessage-slack {
 		return strings.ToValidUTF8(text[:maxMessage-slack], "") + "…"
 	}
 	return text
@@ -192,14 +193,17 @@ func (e *chainError) Summary() string {
 		var reasons []string
 		for _, a := range e.failed {
 			if a.err != nil {
-				reasons = append(reasons, e.names[a.index]+": "+strings.TrimPrefix(a.summary(), e.names[a.index]+": "))
+				reasons = append(reasons,
+					e.names[a.index]+": "+strings.TrimPrefix(a.summary(), e.names[a.index]+": "))
 			}
 		}
 		return e.subject + ": no source is available: " + strings.Join(reasons, "; ")
 	case e.stopped >= 0 && (e.ended == nil || last.answered()):
-		return e.subject + ": " + e.names[e.stopped] + " failed: " + strings.TrimPrefix(last.summary(), e.names[e.stopped]+": ")
+		return e.subject + ": " + e.names[e.stopped] + " failed: " +
+			strings.TrimPrefix(last.summary(), e.names[e.stopped]+": ")
 	case e.stopped >= 0:
-		return e.subject + ": gave up waiting for " + e.names[e.stopped] + ": " + unvarying(e.ended.Error())
+		return e.subject + ": gave up waiting for " + e.names[e.stopped] + ": " +
+			unvarying(e.ended.Error())
 	case e.ended == errCrowd:
 		return e.subject + ": " + e.ended.Error()
 	}

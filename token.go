@@ -19,7 +19,8 @@ type grant struct {
 	expiresOn time.Time     // wall clock, UTC
 	refreshIn time.Duration // from the time of the answer; 0 if the host didn't say
 	echo      echo          // what the answer says of the identity beside the token
-	ofUser    bool          // it is a person's, on a host whose tokens should be a managed identity's
+	// it is a person's, on a host whose tokens should be a managed identity's
+	ofUser bool
 }
 
 // echo holds the fields by which an answer names the identity it is for, "" where absent.

@@ -20,13 +20,15 @@ const maxAssertion = 64 << 10
 // readAssertion reads the projected token. Errors never repeat a byte of it.
 func readAssertion(path string) (string, error) {
 	fail := func(why, check string) error {
-		return errors.New("identity: " + envTokenFile + ": " + quoted(path) + ": " + why + ": " + check)
+		return errors.New("identity: " + envTokenFile + ": " + quoted(path) + ": " + why + ": " +
+			check)
 	}
 	const projected = "is the service account's token projected into this pod (label azure.workload.identity/use: \"true\")?"
 	content, err := readFile(path, maxAssertion)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "", fail(err.Error(), "may this process read it? The token is for the user in securityContext.runAsUser, or the group in fsGroup")
+		return "", fail(err.Error(),
+			"may this process read it? The token is for the user in securityContext.runAsUser, or the group in fsGroup")
 	case errors.Is(err, fs.ErrNotExist) || isTemporary(err):
 		return "", &pending{fail(err.Error(), projected)}
 	case err != nil:
@@ -79,7 +81,8 @@ func presented(path string) string {
 		audiences = several
 	}
 	var shown []string
-	for _, claim := range [][2]string{{"iss", text(claims.Issuer)}, {"sub", text(claims.Subject)}, {"aud", strings.Join(audiences, " ")}} {
+	for _, claim := range [][2]string{{"iss", text(claims.Issuer)}, {"sub", text(claims.Subject)},
+		{"aud", strings.Join(audiences, " ")}} {
 		if claim[1] != "" {
 			shown = append(shown, claim[0]+" "+quoted(conceal(claim[1], assertion)))
 		}

@@ -17,7 +17,9 @@ func shieldedTracing(user tracing.Provider) tracing.Provider {
 	}
 	return tracing.NewProvider(func(module, version string) tracing.Tracer {
 		var made atomic.Pointer[tracing.Tracer]
-		return tracing.NewTracer(func(ctx context.Context, name string, options *tracing.SpanOptions) (context.Context, tracing.Span) {
+		return tracing.NewTracer(func(
+			ctx context.Context, name string, options *tracing.SpanOptions,
+		) (context.Context, tracing.Span) {
 			var spanCtx context.Context
 			var span tracing.Span
 			returned := shielded(func() {
@@ -41,7 +43,11 @@ func shieldedSpan(span tracing.Span) tracing.Span {
 	return tracing.NewSpan(tracing.SpanImpl{
 		End:           func() { shielded(span.End) },
 		SetAttributes: func(a ...tracing.Attribute) { shielded(func() { span.SetAttributes(a...) }) },
-		AddEvent:      func(name string, a ...tracing.Attribute) { shielded(func() { span.AddEvent(name, a...) }) },
-		SetStatus:     func(code tracing.SpanStatus, text string) { shielded(func() { span.SetStatus(code, text) }) },
+		AddEvent: func(name string, a ...tracing.Attribute) {
+			shielded(func() { span.AddEvent(name, a...) })
+		},
+		SetStatus: func(code tracing.SpanStatus, text string) {
+			shielded(func() { span.SetStatus(code, text) })
+		},
 	})
 }

@@ -186,7 +186,8 @@ func (x *secretIndex) inError(err error, left *int) bool {
 		inner := e.Unwrap()
 		return inner != nil && x.inError(inner, left)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(e.Unwrap(), func(inner error) bool { return inner != nil && x.inError(inner, left) })
+		return slices.ContainsFunc(e.Unwrap(),
+			func(inner error) bool { return inner != nil && x.inError(inner, left) })
 	}
 	return false
 }

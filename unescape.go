@@ -99,7 +99,8 @@ func hexDigits(text string, at, n int) (rune, bool) {
 
 // htmlEscape reads one of HTML's that is whole.
 func htmlEscape(text string) (plain string, n int) {
-	const longest = 12 // of those that stand for what a field's value is set off by: &DiacriticalAcute; is none
+	// of those that stand for what a field's value is set off by: &DiacriticalAcute; is none
+	const longest = 12
 	end := strings.IndexByte(text[:min(len(text), longest)], ';')
 	if end < 0 {
 		return "", 0

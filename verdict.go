@@ -14,9 +14,11 @@ import (
 type verdict uint8
 
 const (
-	never verdict = iota // Asking again can't help. The caller gets the error at once, from Ready, too.
-	later                // It may pass, but not because the host is asked again at once: GetToken returns, Ready waits.
-	again                // Another try may help. It is made within the budget, and Ready waits.
+	// Asking again can't help. The caller gets the error at once, from Ready, too.
+	never verdict = iota
+	// It may pass, but not because the host is asked again at once: GetToken returns, Ready waits.
+	later
+	again // Another try may help. It is made within the budget, and Ready waits.
 )
 
 // rule gives the failure its verdict. AuthenticationError.transient, which Ready reads, is set here

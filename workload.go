@@ -40,7 +40,8 @@ func detectWorkload(env environment) (endpoint, reason string, ok bool) {
 		if len(missing) > 1 {
 			verb = " are"
 		}
-		reason = envTokenFile + " is set, but " + strings.Join(missing, " and ") + verb + " not, which workload identity needs"
+		reason = envTokenFile + " is set, but " + strings.Join(missing, " and ") + verb +
+			" not, which workload identity needs"
 	}
 	return "", reason, env.has(envTokenFile)
 }
@@ -76,7 +77,8 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	} else {
 		s.clientID = ClientID(env.getenv(envClientID))
 		if s.clientID == "" {
-			return nil, errors.New("identity: " + envClientID + ": is empty: want the client ID of the identity, from the annotation azure.workload.identity/client-id of the service account or as CredentialOptions.ID")
+			return nil, errors.New("identity: " + envClientID +
+				": is empty: want the client ID of the identity, from the annotation azure.workload.identity/client-id of the service account or as CredentialOptions.ID")
 		}
 		if err := validateValue("identity: "+envClientID+": ", string(s.clientID)); err != nil {
 			return nil, err
@@ -129,8 +131,10 @@ func validateTenant(field, tenant string) error {
 	switch {
 	case tenant == "":
 		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
-	case strings.TrimSpace(tenant) != tenant && validateTenant(field, strings.TrimSpace(tenant)) == nil:
-		return errors.New("identity: " + field + ": " + quoted(tenant) + " begins or ends with white space")
+	case strings.TrimSpace(tenant) != tenant &&
+		validateTenant(field, strings.TrimSpace(tenant)) == nil:
+		return errors.New("identity: " + field + ": " + quoted(tenant) +
+			" begins or ends with white space")
 	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), strings.HasPrefix(tenant, "eyJ") && jwtLike.MatchString(tenant), strings.ContainsFunc(tenant, func(r rune) bool {
 		return r != '.' && r != '-' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 	}):
@@ -151,7 +155,8 @@ func (s *workload) proof() string {
 	if s.binding == nil {
 		return s.tokenFile
 	}
-	return strings.Join([]string{s.tokenFile, s.binding.serverName, s.binding.caFile, string(s.binding.given)}, "\n")
+	return strings.Join([]string{s.tokenFile, s.binding.serverName, s.binding.caFile,
+		string(s.binding.given)}, "\n")
 }
 
 func (s *workload) url(tenant string) *url.URL {
@@ -300,13 +305,17 @@ func (s *workload) hint(a ask, status int, f fault) string {
 	case aboutIssuer:
 		return issuerHint
 	case aboutTrust:
-		hint := "has " + describeID(s.clientID) + " a federated credential with exactly this cluster's issuer, this service account and the audience " + exchangeAudience(s.authority.Hostname()) + "? "
+		hint := "has " + describeID(s.clientID) +
+			" a federated credential with exactly this cluster's issuer, this service account and the audience " +
+			exchangeAudience(s.authority.Hostname()) + "? "
 		if token := presented(s.tokenFile); token != "" {
 			hint += "The token in " + quoted(s.tokenFile) + " has " + token + ". "
 		}
 		return hint + "A new one works after some minutes"
 	case aboutExpiry:
-		return "the token in " + quoted(s.tokenFile) + " has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+		return "the token in " + quoted(s.tokenFile) +
+			" has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " +
+			time.Now().UTC().Format(time.RFC3339)
 	case aboutToken:
 		return "is what is in " + quoted(s.tokenFile) + " a service account's token?"
 	case aboutTenant:

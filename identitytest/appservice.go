@@ -44,7 +44,9 @@ func NewAppService(options *Options) *Endpoint {
 		// https://github.com/AzureAD/microsoft-authentication-library-for-python,
 		// msal/managed_identity.py: "a vague statusCode=500". It is not told from any other
 		// failure.
-		unknown: func(h *appService, _, _ string) answer { return h.failure(http.StatusInternalServerError) },
+		unknown: func(h *appService, _, _ string) answer {
+			return h.failure(http.StatusInternalServerError)
+		},
 		body: func(id Identity, t token, resource string) map[string]string {
 			return map[string]string{
 				"access_token": t.raw,

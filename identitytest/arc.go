@@ -71,7 +71,9 @@ func (h *arc) answer(e *Endpoint, r received) answer {
 		id, ok = find(e.identities, arcSelectors[selected.name], selected.value)
 		ok = ok && !id.System
 	}
-	if !ok { // before the challenge: https://github.com/AzureAD/microsoft-authentication-library-for-python/pull/962
+	// before the challenge:
+	// https://github.com/AzureAD/microsoft-authentication-library-for-python/pull/962
+	if !ok {
 		return h.failure(http.StatusNotFound)
 	}
 	if !h.spend(r.Header.Get("Authorization")) {

@@ -38,14 +38,17 @@ var containerInstancesSelectors = map[string]property{"principalId": byObjectID}
 // certificate that nobody shows.
 func NewContainerInstances(options *Options) *Endpoint {
 	const groupID = "/providers/Microsoft.ContainerInstance/containerGroups/group-test"
-	return newEndpoint(options, containerInstances{newHeaderSecret("IDENTITY_HEADER")}, resourceGroupID+groupID)
+	return newEndpoint(options, containerInstances{newHeaderSecret("IDENTITY_HEADER")},
+		resourceGroupID+groupID)
 }
 
 func (h containerInstances) env(_ *Endpoint, base string) []string {
 	return []string{
-		"IDENTITY_ENDPOINT=" + base + containerInstancesPath + "?api-version=" + containerInstancesVersion,
+		"IDENTITY_ENDPOINT=" + base + containerInstancesPath + "?api-version=" +
+			containerInstancesVersion,
 		h.line(),
-		"IDENTITY_SERVER_THUMBPRINT=" + strings.ToUpper(strings.ReplaceAll(guidOf("certificate"), "-", "")) + "00000000",
+		"IDENTITY_SERVER_THUMBPRINT=" +
+			strings.ToUpper(strings.ReplaceAll(guidOf("certificate"), "-", "")) + "00000000",
 	}
 }
 
@@ -56,7 +59,8 @@ func (h containerInstances) answer(e *Endpoint, r received) answer {
 	case r.Method != http.MethodGet:
 		return h.failure(http.StatusMethodNotAllowed)
 	case len(r.Header.Values("Secret")) == 0:
-		return h.refuse(http.StatusBadRequest, "SecretHeaderNotFound", "Secret is not found in the request headers.")
+		return h.refuse(http.StatusBadRequest, "SecretHeaderNotFound",
+			"Secret is not found in the request headers.")
 	case !h.is(r.Header.Get("Secret")):
 		return h.unknown()
 	}
@@ -66,7 +70,8 @@ func (h containerInstances) answer(e *Endpoint, r received) answer {
 		return h.refuse(http.StatusBadRequest, "BadRequest", problem)
 	case version != containerInstancesVersion:
 		return h.refuse(http.StatusBadRequest, "InvalidApiVersion",
-			fmt.Sprintf("The api-version '%s' is not supported. Supported version is '%s'.", version, containerInstancesVersion))
+			fmt.Sprintf("The api-version '%s' is not supported. Supported version is '%s'.",
+				version, containerInstancesVersion))
 	case query.Get("resource") == "":
 		return h.failure(http.StatusBadRequest)
 	}
@@ -93,21 +98,25 @@ func (h containerInstances) answer(e *Endpoint, r received) answer {
 }
 
 func (h containerInstances) unknown() answer {
-	return h.refuse(http.StatusNotFound, "ManagedIdentityNotFound", "Managed identity not found for the specified application host.")
+	return h.refuse(http.StatusNotFound, "ManagedIdentityNotFound",
+		"Managed identity not found for the specified application host.")
 }
 
 func (h containerInstances) failure(status int) answer {
 	switch {
 	case status == http.StatusBadRequest:
-		return h.refuse(status, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string.")
+		return h.refuse(status, "ArgumentNullOrEmpty",
+			"The parameter 'resource' should not be null or empty string.")
 	case status == http.StatusNotFound:
-		return h.refuse(status, "DefaultIdentityNotDefined", "DefaultIdentityNotDefined ") // the blank is the host's
+		// the blank is the host's
+		return h.refuse(status, "DefaultIdentityNotDefined", "DefaultIdentityNotDefined ")
 	case status >= 500:
 		return h.refuse(status, "InternalServerError", "An error occurred.")
 	case status < 400:
 		return answer{status: status, header: h.kestrel()}
 	}
-	return h.refuse(status, strings.ReplaceAll(http.StatusText(status), " ", ""), http.StatusText(status))
+	return h.refuse(status, strings.ReplaceAll(http.StatusText(status), " ", ""),
+		http.StatusText(status))
 }
 
 func (h containerInstances) refuse(status int, code, message string) answer {

@@ -124,11 +124,13 @@ func strangeAssertion(code int, what, value string) *entraError {
 	return &entraError{http.StatusUnauthorized, "invalid_client", code,
 		fmt.Sprintf("No matching federated identity record found for presented assertion %s '%s'. Please check your "+
 			"federated identity credential Subject, Audience and Issuer against the presented assertion. "+
-			"https://learn.microsoft.com/entra/workload-id/workload-identity-federation", what, value)}
+			"https://learn.microsoft.com/entra/workload-id/workload-identity-federation", what,
+			value)}
 }
 
 func unsignedAssertion() *entraError {
-	return &entraError{http.StatusUnauthorized, "invalid_client", 700027, "Client assertion failed signature validation."}
+	return &entraError{http.StatusUnauthorized, "invalid_client", 700027,
+		"Client assertion failed signature validation."}
 }
 
 // entraFailure is the likeliest error of that status.

@@ -24,7 +24,8 @@ var imdsSelectors = map[string]property{
 //
 // With Options.HostCache, bypass_cache=true puts a new token into the cache.
 func NewIMDS(options *Options) *Endpoint {
-	host := imds{metadataService{server: "IMDS/150.870.65.1854", selectors: imdsSelectors, versions: []string{"2018-02-01"}, bypass: true}}
+	host := imds{metadataService{server: "IMDS/150.870.65.1854", selectors: imdsSelectors,
+		versions: []string{"2018-02-01"}, bypass: true}}
 	return newEndpoint(options, host, resourceGroupID+"/providers/Microsoft.Compute/virtualMachines/vm-test")
 }
 
@@ -41,7 +42,8 @@ func (h imds) answer(e *Endpoint, r received) answer {
 	if problem != "" {
 		return h.refuse(problem)
 	}
-	return h.success(e.issuer, demand{id: id, resource: query.Get("resource"), anew: query.Has("bypass_cache")}, selected)
+	return h.success(e.issuer,
+		demand{id: id, resource: query.Get("resource"), anew: query.Has("bypass_cache")}, selected)
 }
 
 func (imds) identity(identities []Identity, selected selector) (id Identity, problem string) {

@@ -20,7 +20,9 @@ type metadataService struct {
 func (metadataService) path() string { return "/metadata/identity/oauth2/token" }
 
 // parse returns what r asks for, or the answer to it if it is wrong, which has a status.
-func (m metadataService) parse(e *Endpoint, r received) (query url.Values, selected selector, refusal answer) {
+func (m metadataService) parse(
+	e *Endpoint, r received,
+) (query url.Values, selected selector, refusal answer) {
 	switch {
 	case !e.isAt(r, m.path()):
 		refusal = m.failure(http.StatusNotFound)
@@ -62,7 +64,8 @@ func (m metadataService) missing(query url.Values) (problem string) {
 // resource.
 func (m metadataService) success(issuer *issuer, d demand, selected selector) answer {
 	if !isResource(d.resource) {
-		return m.json(http.StatusBadRequest, unknownResource(d.resource, d.id.TenantID).problem(randomGUID()))
+		return m.json(http.StatusBadRequest,
+			unknownResource(d.resource, d.id.TenantID).problem(randomGUID()))
 	}
 	now := time.Now()
 	t := issuer.issue(d, now)

@@ -69,7 +69,8 @@ func (i *issuer) issue(d demand, now time.Time) token {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	key := holding{d.id.ClientID, d.resource, d.capable}
-	if t, ok := i.held[key]; ok && !d.anew && now.Before(time.Unix(t.expires, 0)) && !t.hasHash(d.refused) {
+	if t, ok := i.held[key]; ok && !d.anew && now.Before(time.Unix(t.expires, 0)) &&
+		!t.hasHash(d.refused) {
 		return t
 	}
 	t := i.sign(d, now)

@@ -48,7 +48,8 @@ func (r *report) fail(c config, err error) {
 		return
 	}
 	r.Status = e.StatusCode
-	r.Answers = e.StatusCode != 0 && !errors.Is(err, identity.ErrUnavailable) && !stranger(e) // what isn't IMDS may answer at its address
+	// what isn't IMDS may answer at its address
+	r.Answers = e.StatusCode != 0 && !errors.Is(err, identity.ErrUnavailable) && !stranger(e)
 	r.Error = c.explain(e, r)
 }
 

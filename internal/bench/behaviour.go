@@ -76,14 +76,17 @@ var situations = []situation{
 		},
 	},
 	{
-		what: "a token with 4 minutes left, the host answers 503", bound: 50, inShort: millisInShort, unit: "ms", why: "a valid token is handed out at once, whatever the host says",
+		what: "a token with 4 minutes left, the host answers 503", bound: 50,
+		inShort: millisInShort, unit: "ms",
+		why:  "a valid token is handed out at once, whatever the host says",
 		host: func() *fake { return &fake{life: 4 * time.Minute} },
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
 			return second(ctx, ask, scope, func() { f.down.Store(true) })
 		},
 	},
 	{
-		what: "a token is held, and the host takes 2 s for another resource", bound: 50, inShort: millisInShort, unit: "ms", why: "no lock is held over a request",
+		what: "a token is held, and the host takes 2 s for another resource", bound: 50,
+		inShort: millisInShort, unit: "ms", why: "no lock is held over a request",
 		host: func() *fake { return &fake{delay: 2 * time.Second} },
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
 			other := make(chan error, 1)
@@ -96,8 +99,10 @@ var situations = []situation{
 		},
 	},
 	{
-		what: "a valid token is due for renewal, and the host takes 2 s", bound: 50, inShort: millisInShort, unit: "ms", why: "the renewal is nobody's to wait for", ripens: true,
-		host: func() *fake { return &fake{refresh: refreshIn, delay: 2 * time.Second} },
+		what: "a valid token is due for renewal, and the host takes 2 s", bound: 50,
+		inShort: millisInShort, unit: "ms", why: "the renewal is nobody's to wait for",
+		ripens: true,
+		host:   func() *fake { return &fake{refresh: refreshIn, delay: 2 * time.Second} },
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
 			f.slow.Store(true)
 			cost, words, err := timed(ctx, ask, scope)
@@ -184,7 +189,8 @@ func measureBehaviour(ctx context.Context, short bool, say func(string)) (sectio
 			time.Sleep(time.Until(x.ready))
 			setAppService(x.url) // it is read for each request, so that they go one after the other
 			cost, words, err := sit.try(ctx, x.ask, x.host, x.scope)
-			if err == nil && sit.ripens && scale.ripens > 0 && x.name == ours && !renewing(x.host, 10*time.Second) {
+			if err == nil && sit.ripens && scale.ripens > 0 && x.name == ours &&
+				!renewing(x.host, 10*time.Second) {
 				err = errors.New("there was no renewal that could have been waited for")
 			}
 			if err != nil {
@@ -192,7 +198,8 @@ func measureBehaviour(ctx context.Context, short bool, say func(string)) (sectio
 			}
 			row = append(row, words)
 			if x.name == ours {
-				s.verdicts = append(s.verdicts, verdict{what: sit.what, got: cost, bound: sit.bound, inShort: sit.inShort, unit: sit.unit, why: sit.why})
+				s.verdicts = append(s.verdicts, verdict{what: sit.what, got: cost, bound: sit.bound,
+					inShort: sit.inShort, unit: sit.unit, why: sit.why})
 			}
 		}
 		t.rows = append(t.rows, row)

@@ -89,8 +89,11 @@ func measureCold(ctx context.Context, short bool, say func(string)) (section, er
 		},
 		tables: []table{tab},
 		verdicts: []verdict{
-			{what: "acquisition beside a bare request", got: quiet[ours], bound: coldBound, inShort: ratioInShort * coldBound, unit: "x", why: "half of it is the socket's"},
-			{what: "allocations of an acquisition beyond a bare request's", got: allocs[ours] - allocs[theLimit], bound: coldAllocations, why: "azcore's pipeline has half of them"},
+			{what: "acquisition beside a bare request", got: quiet[ours], bound: coldBound,
+				inShort: ratioInShort * coldBound, unit: "x", why: "half of it is the socket's"},
+			{what: "allocations of an acquisition beyond a bare request's",
+				got: allocs[ours] - allocs[theLimit], bound: coldAllocations,
+				why: "azcore's pipeline has half of them"},
 		},
 	}, nil
 }

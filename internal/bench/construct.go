@@ -76,9 +76,16 @@ func measureConstruction(ctx context.Context, short bool, say func(string)) (sec
 		}
 		s.tables[0].rows = append(s.tables[0].rows, []string{name, nanoseconds(t.ns(ours)), nanoseconds(quickest(t[ours])), nanoseconds(t.ns(azIdentity)), ratio(t.ratio(azIdentity, ours)),
 			nanoseconds(t.ns(theLimit)), ratio(t.ratio(ours, theLimit)), figure(allocs)})
-		s.verdicts = append(s.verdicts, verdict{what: "construction beside azidentity's, " + name, got: t.ratio(ours, azIdentity), bound: share, inShort: ratioInShort * share, unit: "x", why: "it has less to set up; twice as much as today would show"})
-		s.verdicts = append(s.verdicts, verdict{what: "construction beside the limit, " + name, got: t.ratio(ours, theLimit), bound: constructionBound, inShort: ratioInShort * constructionBound, unit: "x", why: "5 µs where the limit takes 0.45 µs"})
-		s.verdicts = append(s.verdicts, verdict{what: "allocations of a construction, " + name, got: allocs, bound: constructionAllocations, why: "a second look at the environment or a parser more would show"})
+		s.verdicts = append(s.verdicts, verdict{what: "construction beside azidentity's, " + name,
+			got: t.ratio(ours, azIdentity), bound: share, inShort: ratioInShort * share, unit: "x",
+			why: "it has less to set up; twice as much as today would show"})
+		s.verdicts = append(s.verdicts, verdict{what: "construction beside the limit, " + name,
+			got: t.ratio(ours, theLimit), bound: constructionBound,
+			inShort: ratioInShort * constructionBound, unit: "x",
+			why: "5 µs where the limit takes 0.45 µs"})
+		s.verdicts = append(s.verdicts, verdict{what: "allocations of a construction, " + name,
+			got: allocs, bound: constructionAllocations,
+			why: "a second look at the environment or a parser more would show"})
 		return nil
 	}
 

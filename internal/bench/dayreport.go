@@ -44,9 +44,15 @@ func daySection(names []string, days map[string]day, hit map[string]float64) sec
 		t.rows = append(t.rows, []string{name, duration(longest), figure(float64(slow)), figure(float64(failed)), figure(float64(days[name].requests))})
 		if name == ours {
 			s.verdicts = append(s.verdicts,
-				verdict{what: "errors of a day with two outages of 4 hours", got: float64(failed), bound: 0, why: "what is renewed at half of its life outlives an outage of nearly half a day"},
-				verdict{what: "the longest call of that day", got: float64(longest) / 1e6, bound: 1, unit: "ms", why: "nobody waits for a renewal"},
-				verdict{what: "requests to the host on that day ÷ " + azIdentity + "'s", got: float64(days[name].requests) / float64(days[azIdentity].requests), bound: 1, unit: "x", why: "a renewal is a single try, with 15 to 30 s between two"})
+				verdict{what: "errors of a day with two outages of 4 hours", got: float64(failed),
+					bound: 0,
+					why:   "what is renewed at half of its life outlives an outage of nearly half a day"},
+				verdict{what: "the longest call of that day", got: float64(longest) / 1e6, bound: 1,
+					unit: "ms", why: "nobody waits for a renewal"},
+				verdict{what: "requests to the host on that day ÷ " + azIdentity + "'s",
+					got:   float64(days[name].requests) / float64(days[azIdentity].requests),
+					bound: 1, unit: "x",
+					why: "a renewal is a single try, with 15 to 30 s between two"})
 		}
 		c.alt += fmt.Sprintf("%s: longest call %s, %d of %d calls over a second, %d errors. ", name, duration(longest), slow, len(days[name].calls), failed)
 	}

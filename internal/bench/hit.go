@@ -101,10 +101,18 @@ func compareHits(ctx context.Context, all []contender, short bool, say func(stri
 		},
 		tables: []table{hitTable(serial, parallel, allocs), parts},
 		verdicts: []verdict{
-			{what: "hit beside the limit", got: serial.ratio(ours, theLimit), bound: hitBound, inShort: ratioInShort * hitBound, unit: "x", why: "the limit does nothing that could be left out"},
-			{what: "hit beside the limit, on all cores", got: parallel.ratio(ours, theLimit), bound: hitBound, inShort: ratioInShort * hitBound, unit: "x", why: "no lock, no counter, nothing shared is written"},
-			{what: "allocations of a hit", got: allocs[ours], bound: 0, why: "a copy of what is held needs none"},
-			{what: "hit beside AWS's cache of a single credential", got: serial.ratio(ours, awsCache), bound: awsBound, inShort: ratioInShort * awsBound, unit: "x", why: "finding one of many is to cost no more than having one"},
+			{what: "hit beside the limit", got: serial.ratio(ours, theLimit), bound: hitBound,
+				inShort: ratioInShort * hitBound, unit: "x",
+				why: "the limit does nothing that could be left out"},
+			{what: "hit beside the limit, on all cores", got: parallel.ratio(ours, theLimit),
+				bound: hitBound, inShort: ratioInShort * hitBound, unit: "x",
+				why: "no lock, no counter, nothing shared is written"},
+			{what: "allocations of a hit", got: allocs[ours], bound: 0,
+				why: "a copy of what is held needs none"},
+			{what: "hit beside AWS's cache of a single credential",
+				got: serial.ratio(ours, awsCache), bound: awsBound,
+				inShort: ratioInShort * awsBound, unit: "x",
+				why: "finding one of many is to cost no more than having one"},
 		},
 	}
 	return s, nil

@@ -39,7 +39,8 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 	var only string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&c.short, "short", false, "less of everything, in under a minute, and times judged by bounds that a busy machine keeps; writes nothing without -out")
+	flags.BoolVar(&c.short, "short", false,
+		"less of everything, in under a minute, and times judged by bounds that a busy machine keeps; writes nothing without -out")
 	flags.StringVar(&c.out, "out", "", "the `directory` that performance.md and its pictures are written to (default: docs of the repository)")
 	flags.StringVar(&only, "only", "", "the `names` of what to measure, separated by commas: "+strings.Join(names(list), ", "))
 	flags.BoolVar(&c.sweep, "sweep", false, "only compares policies of waiting between tries, and writes the table of backoff.md")
@@ -132,7 +133,8 @@ func summary(w io.Writer, results []result) (missed int) {
 			case v.Past:
 				word, note = "slower", "; a full run judges it"
 			}
-			_, _ = fmt.Fprintf(w, "%s  %-10s %s: %s, bound %s%s\n", word, r.Name, v.What, v.Got, v.Bound, note)
+			_, _ = fmt.Fprintf(w, "%s  %-10s %s: %s, bound %s%s\n", word, r.Name, v.What, v.Got,
+				v.Bound, note)
 		}
 	}
 	return missed

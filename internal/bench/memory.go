@@ -83,8 +83,12 @@ func measureMemory(ctx context.Context, short bool, say func(string)) (section, 
 			},
 		}},
 		verdicts: []verdict{
-			{what: "bytes per held token beyond the token", got: last, bound: overheadBound, unit: "B", why: "a key, an entry with what Status tells, three times, and two ways to find it"},
-			{what: "share of the memory that stays after the tokens have expired", got: mine.share() * 100, bound: 10, unit: "%", why: "the store's and the index's own tables, which Go's maps never give back"},
+			{what: "bytes per held token beyond the token", got: last, bound: overheadBound,
+				unit: "B",
+				why:  "a key, an entry with what Status tells, three times, and two ways to find it"},
+			{what: "share of the memory that stays after the tokens have expired",
+				got: mine.share() * 100, bound: 10, unit: "%",
+				why: "the store's and the index's own tables, which Go's maps never give back"},
 		},
 	}, nil
 }

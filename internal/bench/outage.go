@@ -178,11 +178,18 @@ func outageSection(bins []bin) section {
 			},
 		}},
 		verdicts: []verdict{
-			{what: "errors while a token is held, in an outage of 20 hours", got: float64(failed), bound: 0, why: "a token is served until it ends"},
-			{what: "the longest call of those hours, the last minutes aside", got: float64(bridged) / 1e6, bound: 1, unit: "ms", why: "nobody waits for a renewal"},
-			{what: "the longest call in the last minutes", got: waited.Seconds(), bound: 2, unit: "s", why: "what a caller gives a renewal before it takes the old token"},
-			{what: "requests an hour in that outage, while the token bridges it", got: rate, bound: 240, why: "a try in 15 to 30 s"},
-			{what: "the first token after that outage", got: recovered.Seconds(), bound: 15, unit: "s", why: "the cool-down without a token is 10 s at most, the wait between tries 5 s"},
+			{what: "errors while a token is held, in an outage of 20 hours", got: float64(failed),
+				bound: 0, why: "a token is served until it ends"},
+			{what: "the longest call of those hours, the last minutes aside",
+				got: float64(bridged) / 1e6, bound: 1, unit: "ms",
+				why: "nobody waits for a renewal"},
+			{what: "the longest call in the last minutes", got: waited.Seconds(), bound: 2,
+				unit: "s", why: "what a caller gives a renewal before it takes the old token"},
+			{what: "requests an hour in that outage, while the token bridges it", got: rate,
+				bound: 240, why: "a try in 15 to 30 s"},
+			{what: "the first token after that outage", got: recovered.Seconds(), bound: 15,
+				unit: "s",
+				why:  "the cool-down without a token is 10 s at most, the wait between tries 5 s"},
 		},
 	}
 }

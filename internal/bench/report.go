@@ -25,7 +25,9 @@ func render(name string, s section, short bool) result {
 	}
 	r.Markdown = b.String()
 	for _, v := range s.verdicts {
-		r.Verdicts = append(r.Verdicts, ruling{What: v.what, Got: figure(v.got) + unit(v.unit), Bound: figure(v.bound) + unit(v.unit), Why: v.why, Holds: v.holds(short), Past: !v.holds(false)})
+		r.Verdicts = append(r.Verdicts, ruling{What: v.what, Got: figure(v.got) + unit(v.unit),
+			Bound: figure(v.bound) + unit(v.unit), Why: v.why, Holds: v.holds(short),
+			Past: !v.holds(false)})
 	}
 	return r
 }

@@ -34,12 +34,13 @@ type table struct {
 // past a much wider bound, which a lock on the way, a search or a wait for the host is still past.
 // What is past its own bound alone is reported, and judged by a full run.
 type verdict struct {
-	what    string
-	got     float64
-	bound   float64 // got must not be above it
-	inShort float64 // in place of bound in a short run, for what the machine's clock measures; 0 is bound
-	unit    string  // "x" for a ratio
-	why     string  // why that bound, or why that is the floor
+	what  string
+	got   float64
+	bound float64 // got must not be above it
+	// in place of bound in a short run, for what the machine's clock measures; 0 is bound
+	inShort float64
+	unit    string // "x" for a ratio
+	why     string // why that bound, or why that is the floor
 }
 
 // ratioInShort is how many times its bound a ratio of times may be in a short run. With other load

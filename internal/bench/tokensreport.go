@@ -32,7 +32,8 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 	s := section{
 		title: "A hit with many tokens",
 		text: []string{
-			"A cache of this library holds 10,000 keys, past that the tokens that were used longest ago leave; 100,000 tokens are ten credentials with caches of their own. MSAL's cache, which is azidentity's, is one for the process and is searched from end to end. The limit is " + limitOfHit + "; a larger map costs it a little, too.",
+			"A cache of this library holds 10,000 keys, past that the tokens that were used longest ago leave; 100,000 tokens are ten credentials with caches of their own. MSAL's cache, which is azidentity's, is one for the process and is searched from end to end. The limit is " +
+				limitOfHit + "; a larger map costs it a little, too.",
 		},
 		tables: []table{t, {
 			caption: "Each of 10,000 tokens in turn, so that nothing is in the processor's nearest cache. The limit keeps a token 64 bytes away from its map; here the entry, which is replaced under running readers, and the token's times are two more places. Without a bound: nobody calls that way.",
@@ -43,7 +44,11 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 	}
 	for _, h := range holdings {
 		if h.n >= scale.tokens {
-			s.verdicts = append(s.verdicts, verdict{what: fmt.Sprintf("hit with %s tokens held beside one", figure(float64(h.n))), got: flat[h.n], bound: hitBound, inShort: ratioInShort * hitBound, unit: "x", why: "a look-up does not depend on how many there are"})
+			s.verdicts = append(s.verdicts,
+				verdict{what: fmt.Sprintf("hit with %s tokens held beside one",
+					figure(float64(h.n))), got: flat[h.n], bound: hitBound,
+					inShort: ratioInShort * hitBound, unit: "x",
+					why: "a look-up does not depend on how many there are"})
 		}
 	}
 	return s

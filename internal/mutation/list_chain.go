@@ -245,8 +245,8 @@ var chainMutations = []mutation{
 		name:  "an identity that was selected and isn't there is unavailable in a pipeline",
 		harm:  "a job runs with other rights than those it was given",
 		file:  "defaultcredential.go",
-		old:   ` && e.ID == nil && `,
-		new:   ` && `,
+		old:   ` && e.ID == nil &&`,
+		new:   ` &&`,
 		tests: "TestDefaultInPipelines",
 	},
 	{

@@ -21,8 +21,8 @@ var retryMutations = []mutation{
 		name:  "a Retry-After on the way to a token is ignored",
 		harm:  "a host that asks for a rest is asked again at once, and throttles on",
 		file:  "retry.go",
-		old:   "\tif f.wait > 0 { // a minimum",
-		new:   "\tif f.wait > maxRetryAfter { // a minimum",
+		old:   "\tif f.wait > 0 {",
+		new:   "\tif f.wait > maxRetryAfter {",
 		tests: "TestRetryAfterIsAMinimum",
 	},
 	{

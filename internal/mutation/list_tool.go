@@ -186,8 +186,8 @@ var toolMutations = []mutation{
 		name:  "the login that az asks for is not told",
 		harm:  "the plain az login that is told does not satisfy the resource, and leads in a circle",
 		file:  "complaint.go",
-		old:   `if command = strings.TrimRight(command, "."); len(command) > len(longest) && len(command) <= maxMessage {`,
-		new:   `if command = strings.TrimRight(command, "."); len(command) > maxMessage {`,
+		old:   `if command = strings.TrimRight(command, "."); len(command) > len(longest) &&`,
+		new:   `if command = strings.TrimRight(command, "."); false &&`,
 		tests: "TestAzureCLIFailures",
 	},
 	{
@@ -258,8 +258,8 @@ var toolMutations = []mutation{
 		name:  "the tokens of all logins are one developer's",
 		harm:  "AZURE_CONFIG_DIR of another login has no effect",
 		file:  "cli.go",
-		old:   `s.name, s.command.path, s.command.variables, s.home`,
-		new:   `s.name, s.command.path, "", s.home`,
+		old:   `s.name, s.command.path, s.command.variables,`,
+		new:   `s.name, s.command.path, "",`,
 		tests: "TestTokensAreSharedByOneLogin",
 	},
 	{
