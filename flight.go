@@ -143,8 +143,8 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	var keep time.Duration
 	if err != nil {
 		f.err = err
+		o.blip = f.once && e.failures(f.lane) == 0
 		p, all := e.fail(f, err, valid, c, now)
-		o.blip = f.once && p.failures == 1
 		o.next = p.until
 		e.failed++
 		e.lastErr, e.lastErrAt = err.Error(), now
@@ -211,7 +211,10 @@ func (e *entry) fail(
 	case saidByHost(err):
 		p, all = &e.said, true
 	}
-	p.until = now.Add(coolDown(err, p.failures, valid, f, now))
+	until := now.Add(coolDown(err, e.failures(f.lane), valid, f, now))
+	if until.After(p.until) { // a flight of other terms may have been asked for more
+		p.until = until
+	}
 	p.failures++
 	p.err = err
 	return p, all

@@ -152,6 +152,11 @@ func (e *entry) aloft() bool {
 	return false
 }
 
+// failures are those in a row that concern a lane, whichever cool-down followed each: cool-downs double with them.
+func (e *entry) failures(l *lane) int {
+	return e.said.failures + e.renewal.failures + l.pause.failures
+}
+
 // refusal is the error of callers on a lane who can't do with a held token, nil when a flight may
 // start for them.
 func (e *entry) refusal(l *lane, now time.Time) error {

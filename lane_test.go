@@ -210,6 +210,68 @@ func TestWhatTheHostSaysHoldsForAll(t *testing.T) {
 	}
 }
 
+// TestLongestWishHolds: of two credentials that the host asks to wait, the one that is told less doesn't end the other's time.
+func TestLongestWishHolds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		wish := func(seconds string, after time.Duration) identitytest.Response {
+			return identitytest.Response{Status: 429, Delay: after, Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {seconds}}}
+		}
+		ep := identitytest.NewIMDS(nil)
+		first := onIMDS(t, ep, retries(policy.RetryOptions{MaxRetries: -1}))
+		second := sameCache(t, first, ep, retries(policy.RetryOptions{MaxRetries: -1, TryTimeout: time.Minute}))
+		ep.Enqueue(wish("100", time.Second), wish("2", 3*time.Second))
+		var wg sync.WaitGroup
+		wg.Go(func() { mustFail(t, first) })
+		synctest.Wait()
+		wg.Go(func() { mustFail(t, second) })
+		wg.Wait()
+		for range 9 { // to the 93rd second
+			time.Sleep(10 * time.Second)
+			mustFail(t, first)
+			mustFail(t, second)
+		}
+		if n := len(ep.Requests()); n != 2 {
+			t.Errorf("%d requests, want the first two", n)
+		}
+		time.Sleep(10 * time.Second)
+		mustToken(t, second)
+	})
+}
+
+// TestCoolDownsOfOneKindAndAnother: cool-downs double with the failures in a row, also where the host says of some for how long
+// to leave it alone.
+func TestCoolDownsOfOneKindAndAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		var asked []time.Time
+		cred := onIMDS(t, ep, func(o *CredentialOptions) {
+			o.PerRetryPolicies = []policy.Policy{policyFunc(func(r *policy.Request) (*http.Response, error) {
+				asked = append(asked, time.Now())
+				return r.Next()
+			})}
+		})
+		first, _ := mustToken(t, cred)
+		for i := range 8 {
+			header := http.Header{"Server": {"IMDS/1"}}
+			if i%2 == 1 {
+				header.Set("Retry-After", "1")
+			}
+			ep.Enqueue(identitytest.Response{Status: 503, Header: header})
+		}
+		time.Sleep(time.Until(first.RefreshOn))
+		asked = nil
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		poll(ctx, cred, 100*time.Millisecond)
+		for i := range 8 {
+			least := min(renewalCoolDown<<i, maxRenewalCoolDown) / 2
+			if gap := asked[i+1].Sub(asked[i]); gap < least {
+				t.Errorf("a request %v after failure %d, want at least %v", gap, i+1, least)
+			}
+		}
+	})
+}
+
 // TestEqualOptionsShare: a flight and its failure are shared by credentials with equal options, and
 // by no others.
 func TestEqualOptionsShare(t *testing.T) {

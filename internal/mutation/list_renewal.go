@@ -117,8 +117,8 @@ var renewalMutations = []mutation{
 		name:  "a cool-down ends by the wall clock",
 		harm:  "a clock that is set back stretches it by as much",
 		file:  "flight.go",
-		old:   `p.until = now.Add(coolDown(err, p.failures, valid, f, now))`,
-		new:   `p.until = now.Add(coolDown(err, p.failures, valid, f, now)).UTC()`,
+		old:   `until := now.Add(coolDown(err, e.failures(f.lane), valid, f, now))`,
+		new:   `until := now.Add(coolDown(err, e.failures(f.lane), valid, f, now)).UTC()`,
 		tests: "TestCoolDownIsMonotonic",
 	},
 	{
