@@ -35,6 +35,8 @@ type cache struct {
 	met      bool          // one has
 	mixed    bool          // others have asked with other terms
 	patience time.Duration // of the most patient credential that asked
+
+	leastPatience time.Duration // of the least patient one
 }
 
 // acquirer asks a host for tokens.
@@ -236,7 +238,7 @@ func (c *cache) decide(left bool, v *view, scope string, w *ask, first bool, a a
 	w.once = outlives(h, w.budget, now)
 	f := l.flying(now)
 	if f == nil && w.once {
-		f = e.flying(w.budget, now)
+		f = e.flying(a.patience(), now)
 	}
 	if f == nil {
 		if e.rests(l, a.patience(), now) || c.crowded() ||
@@ -246,7 +248,11 @@ func (c *cache) decide(left bool, v *view, scope string, w *ask, first bool, a a
 		f, held.start = c.launch(e, key, *w, a, now.Before(h.expiring), now, now)
 	}
 	if now.Before(h.expiring) {
-		e.held.Store(h.until(whileRenewed(h, min(f.budget, w.budget), now)))
+		quiet := whileRenewed(h, min(f.budget, w.budget), now)
+		if own := f.started.Add(c.leastPatience + overtime); c.mixed && own.Before(quiet) {
+			quiet = own // from then on a credential that waits less long for an answer makes a renewal of its own
+		}
+		e.held.Store(h.until(quiet))
 		return held
 	}
 	if waited := now.Sub(f.started); waited < expiringWait {
@@ -258,10 +264,10 @@ func (c *cache) decide(left bool, v *view, scope string, w *ask, first bool, a a
 // meet notes whose terms differ: what one of them concludes is then not for all.
 func (c *cache) meet(t terms, patience time.Duration) {
 	if !c.met {
-		c.met, c.rules = true, t.rules
+		c.met, c.rules, c.leastPatience = true, t.rules, patience
 	}
 	c.mixed = c.mixed || t.owner != nil || t.rules != c.rules
-	c.patience = max(c.patience, patience)
+	c.patience, c.leastPatience = max(c.patience, patience), min(c.leastPatience, patience)
 }
 
 // force asks past the store, at most once in claimsEvery: whoever comes within that time gets what it brought. A flight

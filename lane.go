@@ -131,11 +131,11 @@ func (e *entry) tidy(now time.Time) {
 	e.lanes = kept
 }
 
-// flying is a flight of any lane that a caller with this budget may leave a renewal to, nil for
-// none.
-func (e *entry) flying(budget time.Duration, now time.Time) *flight {
+// flying is a flight of any lane that a caller may leave a renewal to, nil for none: for as long as
+// the caller's own single try would wait for an answer.
+func (e *entry) flying(patience time.Duration, now time.Time) *flight {
 	for _, l := range e.lanes {
-		if f := l.flying(now); f != nil && now.Sub(f.started) <= budget+overtime {
+		if f := l.flying(now); f != nil && now.Sub(f.started) < patience+overtime {
 			return f
 		}
 	}
@@ -152,7 +152,8 @@ func (e *entry) aloft() bool {
 	return false
 }
 
-// failures are those in a row that concern a lane, whichever cool-down followed each: cool-downs double with them.
+// failures are those in a row that concern a lane, whichever cool-down followed each: cool-downs
+// double with them.
 func (e *entry) failures(l *lane) int {
 	return e.said.failures + e.renewal.failures + l.pause.failures
 }

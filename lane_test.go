@@ -132,6 +132,34 @@ func TestRenewalsOfOthers(t *testing.T) {
 	})
 }
 
+// TestLongRenewalsOfOthers: a renewal whose single try may wait for an hour keeps others from
+// theirs no longer than one of theirs would have taken.
+func TestLongRenewalsOfOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		usual := onIMDS(t, ep)
+		patient := sameCache(t, usual, ep, retries(policy.RetryOptions{TryTimeout: 50 * time.Minute}))
+		first, _ := mustToken(t, usual)
+		mustToken(t, patient)
+		time.Sleep(time.Until(first.RefreshOn))
+		ep.Enqueue(identitytest.Response{Delay: 45 * time.Minute}) // the one request that the host forgets
+		if tk, took := mustToken(t, patient); tk.Token != first.Token || took != 0 {
+			t.Fatalf("got another token after %v, want the held one at once", took)
+		}
+		synctest.Wait()
+		within := usual.sender.rules.tryTimeout + overtime
+		for time.Since(first.RefreshOn) <= within {
+			time.Sleep(time.Second)
+			mustToken(t, usual)
+		}
+		synctest.Wait()
+		if tk, _ := mustToken(t, usual); tk.Token == first.Token {
+			t.Errorf("the token was not renewed in %v", within)
+		}
+		time.Sleep(time.Hour) // for the patient one's
+	})
+}
+
 // TestRenewalsAreShared: while a token is good for long, credentials with different options make
 // one renewal, and in an outage no more requests than one credential would.
 func TestRenewalsAreShared(t *testing.T) {
@@ -210,7 +238,8 @@ func TestWhatTheHostSaysHoldsForAll(t *testing.T) {
 	}
 }
 
-// TestLongestWishHolds: of two credentials that the host asks to wait, the one that is told less doesn't end the other's time.
+// TestLongestWishHolds: of two credentials that the host asks to wait, the one that is told less
+// doesn't end the other's time.
 func TestLongestWishHolds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		wish := func(seconds string, after time.Duration) identitytest.Response {
@@ -238,8 +267,8 @@ func TestLongestWishHolds(t *testing.T) {
 	})
 }
 
-// TestCoolDownsOfOneKindAndAnother: cool-downs double with the failures in a row, also where the host says of some for how long
-// to leave it alone.
+// TestCoolDownsOfOneKindAndAnother: cool-downs double with the failures in a row, also where the
+// host says of some for how long to leave it alone.
 func TestCoolDownsOfOneKindAndAnother(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)

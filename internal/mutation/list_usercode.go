@@ -81,4 +81,28 @@ var usercodeMutations = []mutation{
 		new:   "",
 		tests: "TestTokenOfAnotherLane",
 	},
+	{
+		name:  "a renewal waits for another's as long as that may take",
+		harm:  "a credential with a TryTimeout of an hour keeps all others from renewing for an hour",
+		file:  "lane.go",
+		old:   `now.Sub(f.started) < patience+overtime {`,
+		new:   `patience > 0 {`,
+		tests: "TestLongRenewalsOfOthers",
+	},
+	{
+		name:  "a shorter wish of the host's ends a longer one",
+		harm:  "the host is asked again long before the time that it asked for",
+		file:  "flight.go",
+		old:   `if until.After(p.until) {`,
+		new:   `if until.After(now) {`,
+		tests: "TestLongestWishHolds",
+	},
+	{
+		name:  "failures are counted by their kind",
+		harm:  "a host that fails now in this way and now in that is asked more often than one that fails in one way",
+		file:  "lane.go",
+		old:   `return e.said.failures + e.renewal.failures + l.pause.failures`,
+		new:   `return max(e.said.failures, e.renewal.failures, l.pause.failures)`,
+		tests: "TestCoolDownsOfOneKindAndAnother",
+	},
 }
