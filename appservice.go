@@ -22,21 +22,36 @@ const envDisableMSI = "WEBSITE_DISABLE_MSI"
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity
 // https://learn.microsoft.com/azure/container-apps/environment-variables#built-in-environment-variables
 func appWithoutIdentity(env environment) string {
-	for _, app := range []struct{ variable, platform string }{
-		{"WEBSITE_SITE_NAME", "App Service"}, {"CONTAINER_APP_NAME", "Container Apps"},
-		{"CONTAINER_APP_JOB_NAME", "Container Apps"},
-	} {
-		switch {
-		case !env.has(app.variable) || env.has(envEndpoint):
-		case env.has(envDisableMSI):
-			return envEndpoint + " is not set. " + app.variable + " says that this is " +
-				app.platform + ", where " + envDisableMSI + " switches the token endpoint off"
-		default:
-			return envEndpoint + " is not set. " + app.variable + " says that this is " +
-				app.platform + ", which sets it where the app has an identity: assign one"
-		}
+	variable, platform := appPlatform(env)
+	switch {
+	case variable == "" || env.has(envEndpoint):
+		return ""
+	case env.has(envDisableMSI):
+		return envEndpoint + " is not set. " + variable + " says that this is " + platform +
+			", where " + envDisableMSI + " switches the token endpoint off"
 	}
-	return ""
+	return envEndpoint + " is not set. " + variable + " says that this is " + platform +
+		", which sets it where the app has an identity: assign one"
+}
+
+// The variables by which a platform for apps makes itself known, also to an app without an identity.
+const (
+	envAppService   = "WEBSITE_SITE_NAME"
+	envContainerApp = "CONTAINER_APP_NAME"
+	envContainerJob = "CONTAINER_APP_JOB_NAME"
+)
+
+// appPlatform is the variable that says so, and what it says; both are "" elsewhere.
+func appPlatform(env environment) (variable, platform string) {
+	switch {
+	case env.has(envAppService):
+		return envAppService, "App Service"
+	case env.has(envContainerApp):
+		return envContainerApp, "Container Apps"
+	case env.has(envContainerJob):
+		return envContainerJob, "Container Apps"
+	}
+	return "", ""
 }
 
 // appService is the token endpoint of App Service and its kin.

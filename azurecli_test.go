@@ -214,8 +214,10 @@ az login --tenant "x" --scope "https://vault.azure.net/.default"`
 		{"not installed", errNotOnPath, true, true, "", []string{"az is not installed, or not on PATH", "https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
 		{"exit status 127", &exitError{127, "az: python3: not found"}, true, true, "", []string{"az is not installed"}},
 		{"exit status 127 of a Python without its library", &exitError{127, "/opt/az/bin/python3: error while loading shared libraries: libpython3.12.so.1.0: cannot open shared object file"}, false, false, "", []string{"libpython3.12.so.1.0"}},
+		{"the same, in musl's words", &exitError{127, "Error loading shared library libpython3.12.so.1.0: No such file or directory (needed by /usr/bin/python3)"}, false, false, "", []string{"libpython3.12.so.1.0"}},
 		{"Windows without Python", &exitError{9009, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
 		{"the same, by its text", &exitError{1, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
+		{"what Windows hasn't is a program that az wanted", &exitError{1, "'wmic' is not recognized as an internal or external command,\r\noperable program or batch file.\r\nERROR: Subscription 'x' not found.\r\n"}, false, false, "", []string{"Subscription 'x' not found"}},
 		{"what is not recognized is something else", &exitError{1, "ERROR: 'vault' is not recognized as a resource"}, false, false, "", []string{"'vault' is not recognized"}},
 		{"not logged in", &exitError{1, "ERROR: Please run 'az login' to setup account.\r\n"}, true, true, "", []string{"nobody is logged in", "run az login", "Please run 'az login' to setup account."}},
 		{"not logged in, as sampled", &exitError{1, sampled(t, "az-logged-out")}, true, true, "", []string{"nobody is logged in", "run az login"}},
@@ -331,18 +333,21 @@ func TestRaceForTheToolsCache(t *testing.T) {
 			})
 		})
 	}
-	t.Run("no time for that", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) {
-				return nil, &exitError{1, "ERROR: Can't find token from MSAL cache."}
-			}}
-			e, took := mustFail(t, azureCLIOf(t, tool, AzureCLICredentialOptions{ProcessTimeout: 2500 * time.Millisecond}))
-			if took != 2500*time.Millisecond || e.Attempts != 1 {
-				t.Errorf("got %v after %v, want one attempt and 2.5s", e, took)
-			}
-			wantErrorText(t, e, "Can't find token from MSAL cache.")
+	for name, said := range map[string][2]string{
+		"no time for that": {"ERROR: Can't find token from MSAL cache.", "Can't find token from MSAL cache."},
+		"no time for that, with half of the accounts": {sampled(t, "az-torn-profile"), "az login"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) { return nil, &exitError{1, said[0]} }}
+				e, took := mustFail(t, azureCLIOf(t, tool, AzureCLICredentialOptions{ProcessTimeout: 2500 * time.Millisecond}))
+				if took != 2500*time.Millisecond || e.Attempts != 1 || errors.Is(e, ErrUnavailable) {
+					t.Errorf("got %v after %v, want one attempt, 2.5s and a failure", e, took)
+				}
+				wantErrorText(t, e, said[1])
+			})
 		})
-	})
+	}
 }
 
 // TestAzureCLIsOwnTenantInHints: the command in a hint is the one that helps.

@@ -3,7 +3,7 @@ package identity
 import (
 	"bytes"
 	"strings"
-	"sync"
+	"sync/atomic"
 )
 
 // azureChassis is the chassis asset tag that every virtual machine of Azure has in its SMBIOS
@@ -15,7 +15,23 @@ const azureChassis = "7783-7084-3265-9085-8269-3286-77"
 
 // chassisTag is this machine's chassis asset tag, "" if there is none that may be read. It never
 // changes, and many services make a credential per request.
-var chassisTag = sync.OnceValue(readChassisTag)
+var chassisTag = onceKnown(readChassisTag)
+
+// onceKnown calls read until it knows. A process that has no file descriptor left for a moment must
+// not take a machine of Azure's for a laptop from then on.
+func onceKnown(read func() (tag string, known bool)) func() string {
+	var kept atomic.Pointer[string]
+	return func() string {
+		if tag := kept.Load(); tag != nil {
+			return *tag
+		}
+		tag, known := read()
+		if known {
+			kept.Store(&tag)
+		}
+		return tag
+	}
+}
 
 // chassisOf finds the chassis asset tag in SMBIOS tables, as Windows hands them out: structures of
 // a type, a length and a handle of two bytes, followed by their strings. Type 3 is the chassis,

@@ -4,4 +4,4 @@ package identity
 
 const chassisName = "chassis-asset-tag"
 
-func readChassisTag() string { return "" }
+func readChassisTag() (tag string, known bool) { return "", true }

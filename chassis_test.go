@@ -54,6 +54,26 @@ func TestChassisOf(t *testing.T) {
 	}
 }
 
+// TestChassisIsReadUntilKnown: that it can't be read for a moment says nothing of the machine.
+func TestChassisIsReadUntilKnown(t *testing.T) {
+	t.Parallel()
+	reads := 0
+	tag := onceKnown(func() (string, bool) {
+		if reads++; reads < 3 {
+			return "", false
+		}
+		return azureChassis, true
+	})
+	for i, want := range []string{"", "", azureChassis, azureChassis} {
+		if got := tag(); got != want {
+			t.Errorf("read %d: got %q, want %q", i+1, got, want)
+		}
+	}
+	if reads != 3 {
+		t.Errorf("it was read %d times, want 3", reads)
+	}
+}
+
 func FuzzChassisOf(f *testing.F) {
 	f.Add(structure(3, []byte{1, 3, 2, 3, 1}, azureChassis))
 	f.Fuzz(func(t *testing.T, tables []byte) {

@@ -243,7 +243,7 @@ func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 			e.Attempts = 2
 		}
 		s.explain(e, a, err, said, limit)
-		if raced && e.reason == ErrUnavailable { // a moment ago somebody was logged in
+		if e.reason == ErrUnavailable && (raced || s.raced(said)) { // a moment ago somebody was logged in
 			e.reason = nil
 		}
 		return grant{}, e

@@ -104,7 +104,10 @@ func FuzzTool(f *testing.F) {
 		if _, command, ok := strings.Cut(e.hint, " asks for "); ok && !regexp.MustCompile(`^(az logout, then )?(az|azd auth) login( [a-zA-Z0-9._:/+="-]+)*$`).MatchString(command) {
 			t.Errorf("%s: asks to run %q", d.program, command)
 		}
-		missing := code == 127 && !strings.Contains(said, "shared libraries") || code == 9009 || strings.Contains(said, "' is not recognized as an internal or external command")
+		lacks := strings.Contains(said, "shared librar") || strings.Contains(said, "Error relocating")
+		shells := strings.Fields(said) // which has a text of twelve words, and a name that may have more
+		missing := code == 127 && !lacks || code == 9009 || len(shells) == 13 && strings.HasPrefix(shells[0], "'") &&
+			strings.HasSuffix(strings.Join(shells, " "), "' is not recognized as an internal or external command, operable program or batch file.")
 		// Necessary, not enough: warnings may tell of another failure.
 		loggedOut := strings.Contains(plain, "Please run 'az login' to setup account")
 		if d.program == "azd" {

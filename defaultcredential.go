@@ -61,15 +61,17 @@ var selections = []struct {
 // laptop with the login of its developer: a [Chain] of the identity of the host that [Detect] reports, the Azure CLI and the
 // Azure Developer CLI. nil options mean the defaults. It sends nothing and runs nothing.
 //
-// The developer is asked only where nothing says that this is Azure: no host's variable is set, the
-// agent of Azure Arc is not installed, the machine's chassis asset tag is not that of an Azure VM,
-// and IMDS has never answered. A developer's machine that is one of Azure's (Codespaces, Dev Box)
+// The developer is asked only where nothing says that this is Azure: no variable of a host or of a
+// platform for apps is set, the agent of Azure Arc is not installed, the machine's chassis asset tag
+// is not that of an Azure VM, and IMDS has never answered. A developer's machine that is one of Azure's (Codespaces, Dev Box)
 // needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the developer's credentials are barred,
 // for the life of the process (of the Chain, if ClientOptions has a Transport), and the log says
 // why. Where nothing does, GetToken gives IMDS 1 s to answer, and not again within a minute. It is
 // asked for the token, and beside that by a request without the header Metadata, which it refuses
 // at once while a token may take it seconds. Its first answer, also one that comes later, ends the
 // developer's part.
+// Where no request came as far as the Transport, because a policy in ClientOptions fails or waits,
+// nobody has been asked: that is an error, and takes the time that it takes on Azure.
 //
 // In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the
 // pipeline's and no developer's. There no evidence of Azure bars them, and that the machine has no
@@ -231,12 +233,20 @@ func (env environment) without(name string) environment {
 // azure is what in the environment says that this is Azure; "" if nothing does.
 // AZURE_POD_IDENTITY_AUTHORITY_HOST says that there is an IMDS, somewhere else, half of a host's
 // variables that there is a host, and the chassis asset tag that the machine is one of Azure's.
+// An app of App Service or Container Apps that has no identity must not be whoever has logged in
+// beside it.
 func (env environment) azure() string {
 	k, _, reason := recognise(env)
 	if k.host != HostIMDS || env.onAzureVM() {
 		return reason
 	}
-	return expectsIMDS(env)
+	if reason := expectsIMDS(env); reason != "" {
+		return reason
+	}
+	if variable, platform := appPlatform(env); variable != "" {
+		return variable + " says that this is " + platform
+	}
+	return ""
 }
 
 // hostStep is the host's identity before the developer's in a chain. As long as nothing says that this is Azure it is given a
@@ -315,6 +325,8 @@ func (s *hostStep) GetToken(ctx context.Context, options policy.TokenRequestOpti
 	case short.Err() == nil && !errors.Is(err, ErrUnavailable): // a policy in the options, say
 		return token, err
 	case errors.Is(err, ErrUnavailable):
+	case !node.answered.Load() && !node.foundNobody(began): // nobody was asked: a policy in the options has failed, say
+		return s.cred.GetToken(ctx, options)
 	default: // a second has passed, and the request goes on
 		e.soFar = nil
 		e.what, e.cause, e.reason = "no answer within "+stepWait.String()+", and nothing else says that this is Azure", nil, ErrUnavailable

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -390,7 +392,10 @@ func TestDefaultWithEvidence(t *testing.T) {
 		"half of App Service": {envEndpoint: "http://localhost:4141/msi/token"},
 		"half of Azure ML":    {envMSISecret: "s"},
 		"half of Arc":         {envIMDS: "http://localhost:40342"},
-		"workload identity":   {envTokenFile: "/no/such/file", envClientID: "c", envTenantID: "t"},
+		"an app of App Service without an identity":    {"WEBSITE_SITE_NAME": "shop"},
+		"an app of Container Apps without an identity": {"CONTAINER_APP_NAME": "shop"},
+		"a job of Container Apps without an identity":  {"CONTAINER_APP_JOB_NAME": "shop"},
+		"workload identity":                            {envTokenFile: "/no/such/file", envClientID: "c", envTenantID: "t"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -413,6 +418,9 @@ func TestDefaultWithEvidence(t *testing.T) {
 		"failing": func(*http.Request) (*http.Response, error) {
 			return respond(500, "", "Server", "IMDS/150.870.65.1"), nil
 		},
+		"an update that breaks off":     breaksOff(respond(410, "")),
+		"a restart that breaks off":     breaksOff(respond(500, "", "Server", "Microsoft-IIS/10.0", "Content-Type", "text/plain")),
+		"the agent's mark, and a break": breaksOff(respond(200, "", "X-Ms-Azure-Host-Authorization", "v")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -428,6 +436,15 @@ func TestDefaultWithEvidence(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// breaksOff is an answer whose body breaks off at once.
+func breaksOff(answer *http.Response) transportFunc {
+	return func(*http.Request) (*http.Response, error) {
+		broken := *answer
+		broken.Header, broken.Body = answer.Header.Clone(), io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
+		return &broken, nil
 	}
 }
 

@@ -62,7 +62,7 @@ var unsaid = map[string]bool{
 	"Failed to load or parse file": true, "Resource temporarily unavailable": true, "Please explicitly log in with": true, "Run 'az account set'": true,
 	"Azure CLI not found on path": true, "failed to create credential": true, "not logged in, run `azd auth login`": true, "not logged in, run `azd login`": true,
 	"Max retries exceeded": true, "Failed to establish a new connection": true, "Read timed out": true, "no such host": true, "TLS handshake timeout": true,
-	"error while loading shared libraries": true, "' is not recognized as an internal or external command": true, "Extra data: line": true, "Expecting value: line": true,
+	"error while loading shared libraries": true, "Error loading shared library": true, "Error relocating": true, `^(?:\s*'[^\r\n]*' is not recognized as an internal or external command,\s*operable program or batch file\.\s*)+$`: true, "Extra data: line": true, "Expecting value: line": true,
 }
 
 // others are what the page's tables quote of somebody else's.

@@ -38,6 +38,9 @@ var consulted = []struct {
 	{envMSISecret, showNothing},
 	{envDefaultClientID, showText},
 	{envAuthority, displayURL},
+	{envAppService, showText},
+	{envContainerApp, showText},
+	{envContainerJob, showText},
 	{envGitHub, showText},
 	{envPipelines, showText},
 }

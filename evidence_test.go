@@ -33,6 +33,9 @@ var shownVariables = []struct{ name, in, want string }{
 	{"MSI_SECRET", canary, ""},
 	{"DEFAULT_IDENTITY_CLIENT_ID", guid, guid},
 	{"AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:8080", "http://127.0.0.1:8080"},
+	{"WEBSITE_SITE_NAME", "shop", "shop"},
+	{"CONTAINER_APP_NAME", "shop", "shop"},
+	{"CONTAINER_APP_JOB_NAME", "shop", "shop"},
 	{"GITHUB_ACTIONS", "true", "true"},
 	{"TF_BUILD", "True", "True"},
 }
@@ -180,6 +183,7 @@ func TestEvidenceIsComplete(t *testing.T) {
 	}
 	look := func() {
 		detect(env)
+		env.azure()
 		for _, host := range append([]Host{""}, func() (all []Host) {
 			for _, k := range kinds {
 				all = append(all, k.host)

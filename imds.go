@@ -135,11 +135,12 @@ func (s *imds) recognises(a answer) bool {
 		strings.HasPrefix(server, "azure-workload-identity/proxy") {
 		return true
 	}
-	return isOAuth(a.body) || a.raw != nil && s.saysAzure(a)
+	return isOAuth(a.body) || s.saysAzure(a)
 }
 
 // saysAzure recognises what only Azure is known to say at IMDS's address, although it is no JSON
-// and doesn't have IMDS's name. The body must have been read.
+// and doesn't have IMDS's name. Of an answer that broke off, the
+// status and the headers say it.
 //
 //   - 410, and no page with it: IMDS is being updated.
 //   - "Required metadata header not specified" as text: Container Instances, with "or not correct"
@@ -182,6 +183,9 @@ func fromGuestAgent(a answer) bool {
 	case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusInternalServerError,
 		http.StatusBadGateway, http.StatusServiceUnavailable:
 	default:
+		return false
+	}
+	if a.raw == nil { // it broke off: there was a body
 		return false
 	}
 	// net/http says it in one, other Transports in the other

@@ -154,30 +154,44 @@ func TestDefaultStepErrors(t *testing.T) {
 	})
 }
 
-// TestDefaultPolicyFails: a policy of the user's that refuses is no sign of a laptop.
+// TestDefaultPolicyFails: code of the user's that fails, or never answers, is no sign of a laptop, however often and whenever it is
+// asked: nobody was there to say anything.
 func TestDefaultPolicyFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		l := &laptop{}
-		chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
-			Transport: notIMDS["refused"], PerCallPolicies: []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { return nil, errBroken })},
-		}}, l.environment())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := token(t.Context(), chain); err == nil || l.runs.Load() > 0 || !strings.Contains(err.Error(), "a policy in CredentialOptions failed") {
-			t.Errorf("error is %v, after %d runs of az", err, l.runs.Load())
-		}
-		// One that never answers is.
-		never := make(chan struct{})
-		defer close(never)
-		chain, err = newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
-			Transport: notIMDS["refused"], PerCallPolicies: []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { <-never; return nil, errBroken })},
-		}}, l.environment())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tk, took := mustToken(t, chain); tk.Token != developersToken || took != time.Second {
-			t.Errorf("got %q after %v", tk.Token, took)
-		}
+	refuses := policyFunc(func(*policy.Request) (*http.Response, error) { return nil, errBroken })
+	waits := policyFunc(func(r *policy.Request) (*http.Response, error) {
+		<-r.Raw().Context().Done()
+		return nil, r.Raw().Context().Err()
 	})
+	for name, options := range map[string]azcore.ClientOptions{
+		"refuses":            {PerCallPolicies: []policy.Policy{refuses}},
+		"refuses each try":   {PerRetryPolicies: []policy.Policy{refuses}},
+		"waits":              {PerCallPolicies: []policy.Policy{waits}},
+		"waits in each try":  {PerRetryPolicies: []policy.Policy{waits}},
+		"a Transport panics": {Transport: transportFunc(func(*http.Request) (*http.Response, error) { panic("at the disco") })},
+	} {
+		for _, pipeline := range []string{"", "true"} {
+			t.Run(name+pipeline, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					options := options
+					if options.Transport == nil {
+						options.Transport = notIMDS["refused"]
+					}
+					l := &laptop{variables: map[string]string{envGitHub: pipeline}}
+					chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: options}, l.environment())
+					if err != nil {
+						t.Fatal(err)
+					}
+					for range 4 { // within the first second, and when that has passed
+						for _, scope := range []string{vaultScope, armScope} {
+							if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err == nil || l.runs.Load() > 0 {
+								t.Errorf("got %q, error %v, after %d runs of az", tk.Token, err, l.runs.Load())
+							}
+						}
+						time.Sleep(2 * time.Second)
+					}
+					time.Sleep(3 * time.Minute) // until what goes on has ended
+				})
+			})
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -58,13 +59,23 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
 
+// unknownToShell is all that a run of Windows' shell says that found no program of a name.
+var unknownToShell = regexp.MustCompile(`^(?:\s*'[^\r\n]*' is not recognized as an internal or external command,\s*operable program or batch file\.\s*)+$`)
+
 // noSuchProgram reports whether a script ended because there is no program of a name in it, as the
 // shells of Unix say it, and that of Windows, which may forget its number when the script goes on.
-// A program that is there and lacks a library ends with the shells' number, too.
+// A program that is there and lacks a library ends with the shells' number, too (glibc's
+// words, and musl's). One that says something of its own is there: what the shell didn't find was a
+// program that it wanted, such as wmic, which Windows has no more.
 func (e *exitError) noSuchProgram() bool {
-	return e.code == 127 && !strings.Contains(e.stderr, "error while loading shared libraries") ||
-		e.code == 9009 ||
-		strings.Contains(e.stderr, "' is not recognized as an internal or external command")
+	switch e.code {
+	case 127:
+		return !containsAny(e.stderr, "error while loading shared libraries",
+			"Error loading shared library", "Error relocating ")
+	case 9009:
+		return true
+	}
+	return unknownToShell.MatchString(e.stderr)
 }
 
 const (

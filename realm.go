@@ -36,6 +36,13 @@ func (n *node) silent() {
 	n.silentAt = now
 }
 
+// foundNobody reports whether a request has found nobody there since, or waits for an answer.
+func (n *node) foundNobody(since time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.underWay) > 0 || !n.silentAt.Before(since)
+}
+
 // deserted reports whether all requests have found nobody there for so long, and none is waiting
 // for an answer.
 func (n *node) deserted(d time.Duration) bool {

@@ -194,6 +194,40 @@ var chainMutations = []mutation{
 		tests: "TestDefaultWithEvidence",
 	},
 	{
+		name:  "a policy that fails is a sign of a laptop",
+		harm:  "code of the user's fails on Azure, and from the next second on a program is its developer",
+		file:  "defaultcredential.go",
+		old:   `case !node.answered.Load() && !node.foundNobody(began):`,
+		new:   `case false && !node.foundNobody(began):`,
+		tests: "TestDefaultPolicyFails",
+	},
+	{
+		name:  "an app without an identity is a laptop",
+		harm:  "a login that somebody left in a container is the app's",
+		file:  "defaultcredential.go",
+		old:   `if variable, platform := appPlatform(env); variable != "" {`,
+		new:   `if variable, platform := appPlatform(env); variable == "-" {`,
+		tests: "TestDefaultWithEvidence",
+	},
+	{
+		name:  "an answer of IMDS that breaks off is nobody's",
+		harm:  "IMDS is being updated, the connection breaks, and a program is its developer",
+		file:  "imds.go",
+		old:   `return isOAuth(a.body) || s.saysAzure(a)`,
+		new:   `return isOAuth(a.body) || a.raw != nil && s.saysAzure(a)`,
+		tests: "TestDefaultWithEvidence",
+	},
+	{
+		name:  "the chassis asset tag is read once, whatever came of it",
+		harm:  "no file descriptor is left for a moment, and a VM of Azure's is a laptop for the life of the process",
+		file:  "chassis.go",
+		old:   `		if known {
+			kept`,
+		new:   `		if known || true {
+			kept`,
+		tests: "TestChassisIsReadUntilKnown",
+	},
+	{
 		name:  "the chassis asset tag is no evidence of Azure",
 		harm:  "on a VM whose IMDS is slow at first, a program runs as the developer",
 		file:  "host.go",
