@@ -218,12 +218,12 @@ var chainMutations = []mutation{
 		tests: "TestDefaultWithEvidence",
 	},
 	{
-		name:  "the chassis asset tag is read once, whatever came of it",
-		harm:  "no file descriptor is left for a moment, and a VM of Azure's is a laptop for the life of the process",
-		file:  "chassis.go",
-		old:   `		if known {
+		name: "the chassis asset tag is read once, whatever came of it",
+		harm: "no file descriptor is left for a moment, and a VM of Azure's is a laptop for the life of the process",
+		file: "chassis.go",
+		old: `		if known {
 			kept`,
-		new:   `		if known || true {
+		new: `		if known || true {
 			kept`,
 		tests: "TestChassisIsReadUntilKnown",
 	},
