@@ -377,9 +377,9 @@ func (s *cli) explain(
 // unreachable reports whether the reason is the way to Entra, as Python's and Go's clients say it.
 func unreachable(reason string) bool {
 	return containsAny(reason, "Max retries exceeded", "Failed to establish a new connection",
-		"Connection aborted", "Read timed out",
-		"dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake timeout") ||
-		untrusted(reason)
+		"Connection aborted", "Read timed out", "dial tcp", "read tcp", "write tcp", "proxyconnect",
+		"no such host", "connection refused", "connection reset by peer", "i/o timeout", `": EOF`,
+		"unexpected EOF", "Client.Timeout exceeded", "TLS handshake timeout") || untrusted(reason)
 }
 
 // untrusted reports whether it is a certificate on that way, which doesn't pass by itself.

@@ -50,8 +50,12 @@ var entraNumbers = map[string]struct {
 	"AADSTS90061":  {again, aboutIssuer},
 	"AADSTS501661": {again, aboutIssuer},
 	// Entra's own troubles.
+	"AADSTS40010":  {again, noTopic}, // OAuth2IdPRetryableServerError
 	"AADSTS50000":  {again, noTopic}, // TokenIssuanceError
 	"AADSTS50033":  {again, noTopic}, // RetryableError
+	"AADSTS50087":  {again, noTopic}, // SasRetryableError
+	"AADSTS70012":  {again, noTopic}, // MsaServerError
+	"AADSTS80005":  {again, noTopic}, // OnPremisePasswordValidatorUnpredictableWebException
 	"AADSTS90006":  {again, noTopic}, // ExternalServerRetryableError
 	"AADSTS90012":  {again, noTopic}, // RequestTimeout
 	"AADSTS90024":  {again, noTopic}, // RequestBudgetExceededError

@@ -163,6 +163,10 @@ func (r *reading) bearer(at int) (token span, ok bool) {
 		!isPlainWord(word)
 }
 
+// whatFailed is a name that programs give to what may fail, or to how it did.
+var whatFailed = regexp.MustCompile(
+	`^(?:[a-z]{1,20}\.){0,4}[A-Z][A-Za-z]{0,40}(?:Credential|Error|Exception)[.,:;]?$`)
+
 // isPlainWord reports whether a word is one of a sentence, or a number such as a status or Entra's.
 func isPlainWord(word []byte) bool {
 	bare := strings.TrimRight(string(word), ".,:;!?)")
@@ -254,8 +258,8 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 	case "", "null", "none", "nil", "undefined", "true", "false", "[", "{", "(":
 		return span{}, false
 	}
-	if prose && isPlainWord(word) && endsIn(name, proseNames) && (!endsIn(name, certainNames) || strings.HasSuffix(name, "validtoken")) {
-		// "can't parse the token: it has expired"
+	if prose && (isPlainWord(word) || whatFailed.Match(word)) && endsIn(name, proseNames) && (!endsIn(name, certainNames) || strings.HasSuffix(name, "validtoken")) {
+		// "can't parse the token: it has expired", "fetching token: AzureCLICredential: no"
 		return span{}, false
 	}
 	// Bearer and its like

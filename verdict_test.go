@@ -26,7 +26,7 @@ var passingNumbers = []int{
 	50166, 90061, 501661,
 	// Entra's error reference calls them transient, retryable, a timeout or a service that is
 	// unavailable.
-	50000, 50033, 90006, 90012, 90024, 90033, 90055, 90090, 90091, 501621,
+	40010, 50000, 50033, 50087, 70012, 80005, 90006, 90012, 90024, 90033, 90055, 90090, 90091, 501621,
 }
 
 // definiteNumbers are those that somebody has to do something about.
