@@ -131,7 +131,7 @@ var transportMutations = []mutation{
 		name:  "a sentence about a token loses its words",
 		harm:  "the reason that a tool gives is REDACTED",
 		file:  "fields.go",
-		old:   `if prose && isPlainWord(word)`,
+		old:   `if prose && (isPlainWord(word) || whatFailed.Match(word))`,
 		new:   `if prose && word == nil`,
 		tests: "TestInnocentTextsStay",
 	},
