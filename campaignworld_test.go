@@ -341,7 +341,8 @@ func (w *world) answer(r *http.Request, body []byte, resource, books, ill string
 	return resp, nil
 }
 
-// lasts reports whether an answer brings a token that has expired by the host's clock only. By this machine's it is one to use.
+// lasts reports whether an answer brings a token that has expired by the host's clock only. By this
+// machine's it is one to use.
 func (w *world) lasts(content []byte) bool {
 	var said struct {
 		Token string `json:"access_token"`
