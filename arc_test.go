@@ -1373,8 +1373,10 @@ func TestArcIdentityThatIsNotThere(t *testing.T) {
 				})
 				e, took := mustFail(t, credentialAt(t, onArc(ep), ep, func(o *CredentialOptions) { o.ID = tt.id }))
 				wantErrorText(t, e, "identity: Azure Arc: 404 identity_not_found", tt.want)
-				if !errors.Is(e, ErrIdentityNotFound) || took != 0 || e.Attempts != 1 || len(ep.Requests()) != 1 {
-					t.Errorf("%d attempts, %d requests in %v, want ErrIdentityNotFound in place of a challenge: %v", e.Attempts, len(ep.Requests()), took, e)
+				if !errors.Is(e, ErrIdentityNotFound) || took != 0 || e.Attempts != 1 ||
+					len(ep.Requests()) != 1 {
+					t.Errorf("%d attempts, %d requests in %v, want ErrIdentityNotFound in place of a challenge: %v",
+						e.Attempts, len(ep.Requests()), took, e)
 				}
 			})
 		})

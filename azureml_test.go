@@ -397,7 +397,8 @@ func TestLegacyAppServiceDateOfTheFake(t *testing.T) {
 
 // newMSIVariables are an environment of Azure ML that changes under the credential.
 func newMSIVariables() *variables {
-	return &variables{values: map[string]string{"MSI_ENDPOINT": "http://localhost:1111/msi/token", "MSI_SECRET": "first", "DEFAULT_IDENTITY_CLIENT_ID": guid}}
+	return &variables{values: map[string]string{"MSI_ENDPOINT": "http://localhost:1111/msi/token",
+		"MSI_SECRET": "first", "DEFAULT_IDENTITY_CLIENT_ID": guid}}
 }
 
 // msiAsked notes where requests went, with what secret and for which client ID, then asks reply.
@@ -426,7 +427,9 @@ func TestAzureMLReadsItsVariablesAtEveryRequest(t *testing.T) {
 		v.set("DEFAULT_IDENTITY_CLIENT_ID", otherTenant)
 		time.Sleep(25 * time.Hour)
 		mustToken(t, cred)
-		want := []string{"GET localhost:1111/msi/token first " + guid, "GET localhost:1111/msi/token second " + guid, "GET localhost:2222/other third " + guid} // the identity stays the one that tokens are kept by
+		// the identity stays the one that tokens are kept by
+		want := []string{"GET localhost:1111/msi/token first " + guid,
+			"GET localhost:1111/msi/token second " + guid, "GET localhost:2222/other third " + guid}
 		if diff := cmp.Diff(want, seen); diff != "" {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}
@@ -449,7 +452,8 @@ func TestAzureMLReadsItsVariablesAtEveryTry(t *testing.T) {
 			}
 			return respond(200, grantBody("t", time.Hour))
 		})))
-		want := []string{"GET localhost:1111/msi/token first " + guid, "GET localhost:1111/msi/token second " + guid, "GET localhost:2222/other third " + guid}
+		want := []string{"GET localhost:1111/msi/token first " + guid,
+			"GET localhost:1111/msi/token second " + guid, "GET localhost:2222/other third " + guid}
 		if diff := cmp.Diff(want, seen); diff != "" {
 			t.Errorf("tries (-want +got):\n%s", diff)
 		}

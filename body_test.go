@@ -61,8 +61,11 @@ func TestBodiesThatDoNotEnd(t *testing.T) {
 				}), retries(policy.RetryOptions{MaxRetries: -1, TryTimeout: time.Second}))
 				for _, scope := range scopesOf(3 * maxConcurrent) {
 					start := time.Now()
-					if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err == nil || time.Since(start) > 2*time.Second {
-						t.Errorf("got %v after %v, want an error within 2 s", err, time.Since(start))
+					if _, err := cred.GetToken(t.Context(),
+						policy.TokenRequestOptions{Scopes: []string{scope}}); err == nil ||
+						time.Since(start) > 2*time.Second {
+						t.Errorf("got %v after %v, want an error within 2 s", err,
+							time.Since(start))
 					}
 				}
 				well.Store(true)
@@ -94,17 +97,22 @@ func TestSwitchingProtocols(t *testing.T) {
 			closed <- err
 			return
 		}
-		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.WriteString(c,
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 		_, err = c.Read(make([]byte, 1))
 		closed <- err
 	}()
-	env := environmentOf(map[string]string{envEndpoint: "http://" + l.Addr().String() + "/msi/token", envHeader: "secret-secret"})
-	cred, err := newCredentialIn(newRealm(), &CredentialOptions{ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}}, env)
+	env := environmentOf(map[string]string{envEndpoint: "http://" + l.Addr().String() +
+		"/msi/token", envHeader: "secret-secret"})
+	cred, err := newCredentialIn(newRealm(),
+		&CredentialOptions{ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}},
+		env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var e *AuthenticationError
-	if _, err := token(t.Context(), cred); !errors.As(err, &e) || e.StatusCode != http.StatusSwitchingProtocols {
+	if _, err := token(t.Context(), cred); !errors.As(err, &e) ||
+		e.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("got %v, want an error about the 101", err)
 	}
 	if err := <-closed; !errors.Is(err, io.EOF) {
@@ -121,7 +129,8 @@ func TestReadBodyWaitsALittle(t *testing.T) {
 			<-ctx.Done()
 			return 0, fmt.Errorf("cut: %w", ctx.Err())
 		})), 10)
-		if len(data) != 0 || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errBodyGoesOn) {
+		if len(data) != 0 || !errors.Is(err, context.DeadlineExceeded) ||
+			errors.Is(err, errBodyGoesOn) {
 			t.Errorf("got %q, %v", data, err)
 		}
 	})

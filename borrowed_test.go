@@ -70,8 +70,10 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 					cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
 						asked++
 						// As net does it: its own hooks are under a key of its own.
-						_, err := (&net.Dialer{}).DialContext(r.Context(), "unix", "/nonexistent/socket")
-						if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.ConnectStart != nil {
+						_, err := (&net.Dialer{}).DialContext(r.Context(), "unix",
+							"/nonexistent/socket")
+						if trace := httptrace.ContextClientTrace(r.Context()); trace != nil &&
+							trace.ConnectStart != nil {
 							trace.ConnectStart("", "")
 						}
 						return nil, err
@@ -88,7 +90,8 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 					if forced {
 						claims = "{}"
 					}
-					_, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+					_, err := cred.GetToken(ctx,
+						policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
 					if !errors.Is(err, context.DeadlineExceeded) {
 						t.Fatalf("got %v, want the caller's deadline", err)
 					}
@@ -96,7 +99,8 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 					time.Sleep(time.Minute)
 					synctest.Wait()
 					if asked < 2 || ctx.late != 0 || dials != 0 {
-						t.Errorf("%d requests; the context was asked %d times after its caller had left, its hooks were called %d times, want neither", asked, ctx.late, dials)
+						t.Errorf("%d requests; the context was asked %d times after its caller had left, its hooks were called %d times, want neither",
+							asked, ctx.late, dials)
 					}
 				})
 			})
@@ -151,13 +155,16 @@ func TestSpanOfTheCaller(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
 		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.TracingProvider = provider })
 		ep.Enqueue(identitytest.Response{Status: 503, For: time.Second})
-		ctx, cancel := context.WithTimeout(context.WithValue(context.WithValue(t.Context(), span{}, "caller"), baggage{}, "b"), time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.WithValue(context.WithValue(t.Context(), span{},
+			"caller"), baggage{}, "b"), time.Millisecond)
 		defer cancel()
 		_, _ = token(ctx, cred)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if len(spans) < 3 || spans[0] != "caller > Credential.GetToken b" || spans[len(spans)-1] != "Credential.GetToken > HTTP GET b" {
-			t.Errorf("spans %q, want the acquisition's below the caller's, and the requests' below that", spans)
+		if len(spans) < 3 || spans[0] != "caller > Credential.GetToken b" ||
+			spans[len(spans)-1] != "Credential.GetToken > HTTP GET b" {
+			t.Errorf("spans %q, want the acquisition's below the caller's, and the requests' below that",
+				spans)
 		}
 		spans = nil
 		time.Sleep(14 * time.Hour)
@@ -175,7 +182,8 @@ func TestSpanOfTheCaller(t *testing.T) {
 // wherever it does.
 func TestBadTracers(t *testing.T) {
 	for how, bad := range badThings {
-		for _, where := range []string{"NewTracer", "Start", "nil context", "End", "SetAttributes", "SetStatus", "AddEvent"} {
+		for _, where := range []string{"NewTracer", "Start", "nil context", "End", "SetAttributes",
+			"SetStatus", "AddEvent"} {
 			t.Run(where+" "+how, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					var made, spans atomic.Int64
@@ -213,7 +221,8 @@ func TestBadTracers(t *testing.T) {
 					mustToken(t, cred)
 					synctest.Wait()
 					if spans.Load() == 0 {
-						t.Errorf("no spans after the tracer has recovered, %d tracers were made", made.Load())
+						t.Errorf("no spans after the tracer has recovered, %d tracers were made",
+							made.Load())
 					}
 				})
 			})
@@ -265,7 +274,9 @@ func TestNoUserCodeUnderTheLock(t *testing.T) {
 					ctx := ctxWith(lock)
 					lock <- struct{}{} // the application holds it
 					go func() {
-						_, _ = cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://other/.default"}, Claims: claims})
+						_, _ = cred.GetToken(ctx,
+							policy.TokenRequestOptions{Scopes: []string{"https://other/.default"},
+								Claims: claims})
 					}()
 					synctest.Wait()
 					done := make(chan struct{})
@@ -310,7 +321,8 @@ func TestForeignKeys(t *testing.T) {
 		t.Fatalf("net and httptrace have asked for %v only", k.seen)
 	}
 	for _, key := range k.seen {
-		if strings.HasPrefix(fmt.Sprintf("%T", key), "*int") { // context's own, by which it finds who ends it
+		// context's own, by which it finds who ends it
+		if strings.HasPrefix(fmt.Sprintf("%T", key), "*int") {
 			continue
 		}
 		if !foreignKey(key) {

@@ -250,7 +250,9 @@ func (c *cache) decide(left bool, v *view, scope string, w *ask, first bool, a a
 	if now.Before(h.expiring) {
 		quiet := whileRenewed(h, min(f.budget, w.budget), now)
 		if own := f.started.Add(c.leastPatience + overtime); c.mixed && own.Before(quiet) {
-			quiet = own // from then on a credential that waits less long for an answer makes a renewal of its own
+			// from then on a credential that waits less long for an answer makes a renewal of its
+			// own
+			quiet = own
 		}
 		e.held.Store(h.until(quiet))
 		return held

@@ -52,7 +52,8 @@ func TestCampaign(t *testing.T) {
 	case days == 0:
 		days = 10
 	}
-	if *campaignDays > 0 { // what a day allocates is gone with it, and collecting it less often saves a third
+	// what a day allocates is gone with it, and collecting it less often saves a third
+	if *campaignDays > 0 {
 		defer debug.SetGCPercent(debug.SetGCPercent(800))
 	}
 	var mu sync.Mutex
@@ -277,7 +278,8 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 	for _, by := range w.askers {
 		longest = max(longest, by.budget)
 	}
-	time.Sleep(longest + time.Minute) // for what is under way; a goroutine that is left then fails the test
+	// for what is under way; a goroutine that is left then fails the test
+	time.Sleep(longest + time.Minute)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, problem := range w.problems {
@@ -393,7 +395,8 @@ func (c caller) judge(resource string, ctx context.Context, by asker, kind strin
 	if budget := by.budget + overtime; took > budget {
 		c.fail("%s took %v, the budget is %v: %v", kind, took, budget, err)
 	}
-	if by.usual && !jumped && ctx.Err() == nil && err != nil && !after.well.IsZero() && before.at.Sub(after.well) > time.Minute {
+	if by.usual && !jumped && ctx.Err() == nil && err != nil && !after.well.IsZero() &&
+		before.at.Sub(after.well) > time.Minute {
 		c.fail("%s failed although the host has been well for %v: %v", kind, before.at.Sub(after.well), err)
 	}
 	if forced || jumped || before.ends.IsZero() || !before.ends.After(after.at) {

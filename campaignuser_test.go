@@ -22,11 +22,13 @@ type asker struct {
 	refresh func(context.Context, string) (azcore.AccessToken, bool, error) // nil for none
 	ready   func(context.Context, ...string) error
 	budget  time.Duration // for which a call takes at the longest, and overtime
-	usual   bool          // it has the default options, so that it has a token within a minute of the host's recovery
+	// it has the default options, so that it has a token within a minute of the host's recovery
+	usual bool
 }
 
 func askerOf(name string, c *Credential, usual bool) asker {
-	return asker{name: name, get: c.GetToken, refresh: c.Refresh, ready: c.Ready, budget: c.sender.budget(context.Background()), usual: usual}
+	return asker{name: name, get: c.GetToken, refresh: c.Refresh, ready: c.Ready,
+		budget: c.sender.budget(context.Background()), usual: usual}
 }
 
 // theOther is the credential that shares the tokens. In the books the first one has no name.
@@ -54,11 +56,13 @@ func (w *world) people(t *testing.T, adjust func(*CredentialOptions)) []asker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	people := []asker{usual, usual, usual, {name: "the chain", get: chain.GetToken, ready: chain.Ready, budget: usual.budget, usual: true}}
+	people := []asker{usual, usual, usual, {name: "the chain", get: chain.GetToken,
+		ready: chain.Ready, budget: usual.budget, usual: true}}
 	if w.random.IntN(3) == 0 {
 		w.shared = true
 		o := anothersRetry[w.random.IntN(len(anothersRetry))]
-		w.count(fmt.Sprintf("credentials beside one with MaxRetries %d, RetryDelay %v, TryTimeout %v", o.MaxRetries, o.RetryDelay, o.TryTimeout))
+		w.count(fmt.Sprintf("credentials beside one with MaxRetries %d, RetryDelay %v, TryTimeout %v",
+			o.MaxRetries, o.RetryDelay, o.TryTimeout))
 		other := w.credential(t, theOther, adjust, func(c *CredentialOptions) { c.Retry = o })
 		other.tokens, other.sender.node = w.cred.tokens, w.cred.sender.node
 		people = append(people, askerOf(theOther, other, false))

@@ -40,9 +40,10 @@ type world struct {
 	life      func() time.Duration // of the next token
 	longest   time.Duration        // of the host's ailments
 	viaPolicy bool                 // requests come by a policy, not by the transport
-	fragile   bool                 // the user's log handler, tracer and ContinueOn panic now and then
-	shared    bool                 // another credential, with another Retry, shares the tokens
-	askers    []asker              // who asks; the first is the credential
+	// the user's log handler, tracer and ContinueOn panic now and then
+	fragile bool
+	shared  bool    // another credential, with another Retry, shares the tokens
+	askers  []asker // who asks; the first is the credential
 
 	suspension atomic.Pointer[chan struct{}] // closed when the machine is suspended
 
@@ -71,11 +72,13 @@ type granted struct {
 
 // sent is a request in the books.
 type sent struct {
-	at       time.Time // of a calm one, when its try began
-	calm     bool      // nobody waited for it, and nobody had to for a while
-	failed   bool
-	told     int         // 1 if the host named a time that it wants, which is a cool-down of its own; otherwise 0
-	refused  [2]int      // calm ones before it that brought nothing, since one brought a token, by told
+	at     time.Time // of a calm one, when its try began
+	calm   bool      // nobody waited for it, and nobody had to for a while
+	failed bool
+	// 1 if the host named a time that it wants, which is a cool-down of its own; otherwise 0
+	told int
+	// calm ones before it that brought nothing, since one brought a token, by told
+	refused  [2]int
 	patience time.Time   // the host wants none before
 	minute   []time.Time // it and all others of the last minute
 }
@@ -209,12 +212,14 @@ func readRequest(r *http.Request) (body []byte, resource string, err error) {
 func (w *world) arrive(r *http.Request, resource, books string) string {
 	ill := w.ailment
 	if ill == "now this, now that" {
-		ill = append(ailments[:len(ailments)-2:len(ailments)-2], "well", "well", "well")[w.random.IntN(len(ailments)+1)]
+		ill = append(ailments[:len(ailments)-2:len(ailments)-2], "well", "well",
+			"well")[w.random.IntN(len(ailments)+1)]
 	}
 	if ill == "another identity" && !w.selects { // nobody could tell
 		ill = "well"
 	}
-	if ill == "too large" && w.viaPolicy { // the bound is the transport's; what a policy makes up is its own
+	// the bound is the transport's; what a policy makes up is its own
+	if ill == "too large" && w.viaPolicy {
 		ill = "garbage"
 	}
 	w.count("requests")
@@ -241,14 +246,17 @@ func (w *world) arrive(r *http.Request, resource, books string) string {
 			refused[before.told]++
 			least := min(renewalCoolDown<<min(refused[before.told]-1, 10), maxRenewalCoolDown) / 2
 			if gap := began.Sub(before.at); calm && !w.shared && gap < least {
-				w.problems = append(w.problems, fmt.Sprintf("a request %v after the last of %d that failed, with a token that is good for long", gap, refused[before.told]))
+				w.problems = append(w.problems,
+					fmt.Sprintf("a request %v after the last of %d that failed, with a token that is good for long",
+						gap, refused[before.told]))
 			}
 		}
 		minute := slices.DeleteFunc(append(before.minute, now), func(at time.Time) bool { return now.Sub(at) > time.Minute })
 		if len(minute) > crowd {
 			w.problems = append(w.problems, fmt.Sprintf("%d requests within a minute", len(minute)))
 		}
-		w.last[books] = sent{at: began, calm: calm, refused: refused, patience: before.patience, minute: minute}
+		w.last[books] = sent{at: began, calm: calm, refused: refused, patience: before.patience,
+			minute: minute}
 	}
 	return ill
 }
@@ -256,7 +264,8 @@ func (w *world) arrive(r *http.Request, resource, books string) string {
 // calm reports whether nobody waits for a request: the held token outlives an acquisition, and nobody forces one.
 func (w *world) calm(resource string, now time.Time) bool {
 	flight, h := w.state(resource)
-	return h != nil && flight != nil && flight.once && outlives(h, w.cred.sender.budget(context.Background()), now)
+	return h != nil && flight != nil && flight.once &&
+		outlives(h, w.cred.sender.budget(context.Background()), now)
 }
 
 // state is the flight that is under way for a resource, and the token that is held; nil for none.
@@ -274,7 +283,8 @@ func (w *world) state(resource string) (*flight, *held) {
 	}
 	e := item.(*entry)
 	under := flightOf(e)
-	for _, l := range e.lanes { // each Retry has one of its own, and what a forced one brings is taken in any case
+	// each Retry has one of its own, and what a forced one brings is taken in any case
+	for _, l := range e.lanes {
 		if l.flight != nil && l.flight.forced {
 			under = l.flight
 		}

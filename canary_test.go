@@ -163,7 +163,8 @@ func (w *witness) showError(err error) {
 		w.shown = append(w.shown, e.Summary())
 	}
 	if e, ok := err.(*AuthenticationError); ok {
-		w.drove("AuthenticationError.Summary", "AuthenticationError.Error", "AuthenticationError.Unwrap", "AuthenticationError.NonRetriable")
+		w.drove("AuthenticationError.Summary", "AuthenticationError.Error",
+			"AuthenticationError.Unwrap", "AuthenticationError.NonRetriable")
 		e.NonRetriable()
 		w.show(e)
 		w.showResponse(e.RawResponse)

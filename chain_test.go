@@ -401,7 +401,8 @@ func TestChainCallerLeaves(t *testing.T) {
 			start := time.Now()
 			_, err := token(ctx, chain)
 			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) || time.Since(start) != patience ||
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) ||
+				time.Since(start) != patience ||
 				strings.Contains(err.Error(), "away") != (patience > 5*time.Second) {
 				t.Errorf("error is %v after %v", err, time.Since(start))
 			}
@@ -414,7 +415,9 @@ func TestChainCallerLeaves(t *testing.T) {
 		wantFrom(t, chain, "b")
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) || chain.Status().Sources[1].LastError != "" { // the source in use
+		// the source in use
+		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) ||
+			chain.Status().Sources[1].LastError != "" {
 			t.Errorf("error is %v; and a caller that left is taken for a failure: %+v", err, chain.Status())
 		}
 	})
@@ -455,7 +458,9 @@ func TestChainSurvivesItsSources(t *testing.T) {
 			all.Wait()
 			if name == "panic" {
 				want := "identity.sourceFunc: it panicked: canary: REDACTED"
-				if lines := strings.Split(fmt.Sprint(err), "\n\t"); len(lines) != 3 || lines[1] != want || !strings.HasPrefix(lines[2], "identity.scripted: not asked") {
+				if lines := strings.Split(fmt.Sprint(err), "\n\t"); len(lines) != 3 ||
+					lines[1] != want ||
+					!strings.HasPrefix(lines[2], "identity.scripted: not asked") {
 					t.Errorf("error is %v, want %q", err, want)
 				}
 				if e, ok := errors.AsType[passingError](err); !ok || e.passes() {

@@ -84,12 +84,14 @@ func TestChainReadsAnErrorOnce(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			_, got := token(ctx, chain)
 			cancel()
-			if !strings.Contains(got.Error(), "read") || !strings.Contains(got.Error(), "read") || !strings.Contains(chain.Status().Sources[0].LastError, "read") {
+			if !strings.Contains(got.Error(), "read") || !strings.Contains(got.Error(), "read") ||
+				!strings.Contains(chain.Status().Sources[0].LastError, "read") {
 				t.Errorf("error is %v, status %+v", got, chain.Status())
 			}
 		}
 		if reads.Load() != 10 || asked.Load() != 10 {
-			t.Errorf("the error was read %d times, and ContinueOn asked %d times, want once for each of 10 calls", reads.Load(), asked.Load())
+			t.Errorf("the error was read %d times, and ContinueOn asked %d times, want once for each of 10 calls",
+				reads.Load(), asked.Load())
 		}
 	})
 }

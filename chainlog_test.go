@@ -42,7 +42,8 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 					if chain == nil {
 						return
 					}
-					if r.Message != "token acquired" { // a flight's line, which may come between the chain's
+					// a flight's line, which may come between the chain's
+					if r.Message != "token acquired" {
 						messages = append(messages, r.Level.String()+" "+r.Message)
 					}
 					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -109,18 +110,22 @@ func TestChainDoesNotWaitForTheLog(t *testing.T) {
 			time.Sleep(time.Minute)
 		}))
 		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
-		if _, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{Logger: log}, l.environment()); err != nil {
+		if _, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{Logger: log},
+			l.environment()); err != nil {
 			t.Fatal(err)
 		}
-		chain := mustChain(t, &ChainOptions{Logger: log}, &scripted{err: errAway}, &scripted{name: "b"})
+		chain := mustChain(t, &ChainOptions{Logger: log}, &scripted{err: errAway},
+			&scripted{name: "b"})
 		for _, scope := range scopesOf(1000) {
-			if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
+			if tk, err := chain.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
 				t.Fatalf("got %q, error %v", tk.Token, err)
 			}
 		}
 		synctest.Wait()
 		if took := time.Since(start); took > 0 || lines.Load() != 1+maxTelling {
-			t.Errorf("a thousand calls waited %v for the log, which got %d lines, want 0 and %d", took, lines.Load(), 1+maxTelling)
+			t.Errorf("a thousand calls waited %v for the log, which got %d lines, want 0 and %d",
+				took, lines.Load(), 1+maxTelling)
 		}
 	})
 }
@@ -150,7 +155,9 @@ func TestChainLogsWhichSource(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		wantFrom(t, chain, "a")
-		if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "source=chain before=identity.scripted resource=https://vault.azure.net\n") {
+		if got := log.String(); strings.Count(got, "\n") != 2 ||
+			!strings.Contains(got,
+				"source=chain before=identity.scripted resource=https://vault.azure.net\n") {
 			t.Errorf("the log is %s", got)
 		}
 	})

@@ -247,14 +247,16 @@ func TestChainServesEachCallerItsOwn(t *testing.T) {
 					case "victor":
 						panic(user)
 					}
-					return azcore.AccessToken{Token: fmt.Sprint(user), ExpiresOn: time.Now().Add(time.Hour)}, nil
+					return azcore.AccessToken{Token: fmt.Sprint(user),
+						ExpiresOn: time.Now().Add(time.Hour)}, nil
 				})
 				var chain *Chain
 				switch name {
 				case "foreign":
 					chain = mustChain(t, nil, onBehalfOf)
 				case "after ours":
-					az, err := newAzureCLI(newRealm(), nil, (&laptop{az: errNotLoggedIn}).environment())
+					az, err := newAzureCLI(newRealm(), nil,
+						(&laptop{az: errNotLoggedIn}).environment())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -270,7 +272,8 @@ func TestChainServesEachCallerItsOwn(t *testing.T) {
 							switch {
 							case user != "mallory" && user != "victor":
 								if err != nil || tk.Token != user {
-									t.Errorf("%s got the token of %q, error %v", user, tk.Token, err)
+									t.Errorf("%s got the token of %q, error %v", user, tk.Token,
+										err)
 								}
 							case err == nil || !strings.Contains(err.Error(), user):
 								t.Errorf("%s got the token of %q, error %v", user, tk.Token, err)
@@ -304,10 +307,12 @@ func TestChainGivesTheCallersContext(t *testing.T) {
 			end, bounded := ctx.Deadline()
 			mu.Lock()
 			defer mu.Unlock()
-			got = append(got, seen{ctx.Value(userKey{}), bounded, httptrace.ContextClientTrace(ctx) != nil, time.Until(end)})
+			got = append(got, seen{ctx.Value(userKey{}), bounded,
+				httptrace.ContextClientTrace(ctx) != nil, time.Until(end)})
 			return azcore.AccessToken{}, errAway
 		})
-		ctx := httptrace.WithClientTrace(context.WithValue(t.Context(), userKey{}, "mine"), &httptrace.ClientTrace{})
+		ctx := httptrace.WithClientTrace(context.WithValue(t.Context(), userKey{}, "mine"),
+			&httptrace.ClientTrace{})
 		var inUse context.Context
 		b := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			inUse = ctx
@@ -342,7 +347,8 @@ func TestChainSharesOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 		chain := mustChain(t, nil, &scripted{err: errAway}, az)
-		for _, scope := range []string{vaultScope, armScope, vaultScope} { // the last one when the first token has ended
+		// the last one when the first token has ended
+		for _, scope := range []string{vaultScope, armScope, vaultScope} {
 			l.runs.Store(0)
 			start := time.Now()
 			var all sync.WaitGroup
@@ -354,9 +360,11 @@ func TestChainSharesOurs(t *testing.T) {
 						defer cancel()
 						ctx = short
 					}
-					tk, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+					tk, err := chain.GetToken(ctx,
+						policy.TokenRequestOptions{Scopes: []string{scope}})
 					switch took := time.Since(start); {
-					case i%2 == 0 && (!errors.Is(err, context.DeadlineExceeded) || took != time.Second):
+					case i%2 == 0 &&
+						(!errors.Is(err, context.DeadlineExceeded) || took != time.Second):
 						t.Errorf("got %v after %v, want the caller's deadline after 1 s", err, took)
 					case i%2 != 0 && (tk.Token != developersToken || took != 2*time.Second):
 						t.Errorf("got %q, error %v, after %v", tk.Token, err, took)
@@ -388,8 +396,10 @@ func TestChainKeepsTheEarlierSource(t *testing.T) {
 		// And from there on to the next one when it is unavailable again.
 		a.set(errAway)
 		wantFrom(t, chain, "b")
-		if tk, _ := mustToken(t, chain); tk.Token != "b" || chain.Status().InUse != "identity.scripted" || a.asks.Load() != 4 {
-			t.Errorf("got %q, and the first source was asked %d times, want that of b after 4", tk.Token, a.asks.Load())
+		if tk, _ := mustToken(t, chain); tk.Token != "b" ||
+			chain.Status().InUse != "identity.scripted" || a.asks.Load() != 4 {
+			t.Errorf("got %q, and the first source was asked %d times, want that of b after 4",
+				tk.Token, a.asks.Load())
 		}
 	})
 }
@@ -413,7 +423,8 @@ func TestChainOfTheDeaf(t *testing.T) {
 				defer cancel()
 				tk, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"deaf"}})
 				if err != nil || tk.Token != "deaf" || time.Since(start) != time.Minute {
-					t.Errorf("got %q, error %v, after %v, want its token when it brings one", tk.Token, err, time.Since(start))
+					t.Errorf("got %q, error %v, after %v, want its token when it brings one",
+						tk.Token, err, time.Since(start))
 				}
 			})
 		}
@@ -436,8 +447,11 @@ func TestChainStartsNoGoroutines(t *testing.T) {
 		}))
 		before := goroutinesOfBubble(t)
 		for i := range 1000 {
-			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), userKey{}, i), time.Millisecond)
-			_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://r%d/.default", i)}})
+			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), userKey{}, i),
+				time.Millisecond)
+			_, err := chain.GetToken(ctx,
+				policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://r%d/.default",
+					i)}})
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatalf("error is %v", err)
@@ -473,7 +487,8 @@ func TestChainOfItself(t *testing.T) {
 	}))
 	chain.state.limit = 1000 // 10,000 take two seconds, under the race detector twenty
 	_, err := token(t.Context(), chain)
-	if !errors.Is(err, errCrowd) || strings.Count(err.Error(), "does one of them ask the chain itself?") != 1 {
+	if !errors.Is(err, errCrowd) ||
+		strings.Count(err.Error(), "does one of them ask the chain itself?") != 1 {
 		t.Errorf("error is %v", err)
 	}
 	if n := chain.state.walks.Load(); n != 0 {
@@ -496,14 +511,16 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		time.Sleep(2 * time.Hour) // its token has ended
 		l.az = &exitError{1, "ERROR: broken"}
 		asks := before.asks.Load()
-		if _, err := token(t.Context(), chain); err == nil || before.asks.Load() != asks || !strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
+		if _, err := token(t.Context(), chain); err == nil || before.asks.Load() != asks ||
+			!strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
 			t.Errorf("got %v, the source before was asked %d times more, status %+v", err, before.asks.Load()-asks, chain.Status())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		l.az = errNotLoggedIn
 		runs := l.runs.Load()
-		if tk, err := token(t.Context(), chain); tk.Token != "c" || l.runs.Load() != runs+1 || !strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {
+		if tk, err := token(t.Context(), chain); tk.Token != "c" || l.runs.Load() != runs+1 ||
+			!strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {
 			t.Errorf("got %q, error %v, after %d runs, status %+v", tk.Token, err, l.runs.Load()-runs, chain.Status())
 		}
 	})
@@ -513,7 +530,9 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 func TestChainAsksTheSourceInUseOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a := &scripted{name: "a"}
-		for name, chain := range map[string]*Chain{"foreign": mustChain(t, nil, a, &scripted{name: "b"}), "ours": mustChain(t, nil, mustChain(t, nil, a), &scripted{name: "b"})} {
+		for name, chain := range map[string]*Chain{"foreign": mustChain(t, nil, a,
+			&scripted{name: "b"}),
+			"ours": mustChain(t, nil, mustChain(t, nil, a), &scripted{name: "b"})} {
 			a.set(nil)
 			wantFrom(t, chain, "a")
 			a.set(errAway)

@@ -63,12 +63,14 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 						}
 						chain := mustChain(t, options, a, b)
 						if kind == "nested" {
-							chain = mustChain(t, options, mustChain(t, nil, a), mustChain(t, nil, b))
+							chain = mustChain(t, options, mustChain(t, nil, a),
+								mustChain(t, nil, b))
 						}
 						ask := func(o policy.TokenRequestOptions, want string) {
 							t.Helper()
 							if tk, err := chain.GetToken(t.Context(), o); tk.Token != want {
-								t.Fatalf("%+v: got the token of %q, error %v, want that of %s", o, tk.Token, err, want)
+								t.Fatalf("%+v: got the token of %q, error %v, want that of %s", o,
+									tk.Token, err, want)
 							}
 						}
 						if otherFirst {
@@ -105,14 +107,16 @@ func TestChainScopesAreRemembered(t *testing.T) {
 		chain := mustChain(t, nil, a, b)
 		for range 59 {
 			for _, scope := range scopesOf(20) {
-				if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
+				if _, err := chain.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			time.Sleep(time.Second)
 		}
 		if a.asks.Load() != 20 || b.asks.Load() != 59*20 {
-			t.Errorf("in 59 calls for each of 20 scopes the first source was asked %d times, the one in use %d times", a.asks.Load(), b.asks.Load())
+			t.Errorf("in 59 calls for each of 20 scopes the first source was asked %d times, the one in use %d times",
+				a.asks.Load(), b.asks.Load())
 		}
 	})
 }
@@ -125,7 +129,8 @@ func TestChainRoutesAreBounded(t *testing.T) {
 	chain := mustChain(t, nil, a, &scripted{name: "b"})
 	ask := func(scope string) (walked bool) {
 		before := a.asks.Load()
-		if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
+		if _, err := chain.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
 			t.Fatal(err)
 		}
 		return a.asks.Load() > before
@@ -141,7 +146,8 @@ func TestChainRoutesAreBounded(t *testing.T) {
 		}
 	}
 	routes := &chain.state.routes
-	if n, index := len(routes.younger)+len(routes.older), len(*routes.index.Load()); n > 2*maxRoutes || index > maxRoutes {
+	if n, index := len(routes.younger)+len(routes.older),
+		len(*routes.index.Load()); n > 2*maxRoutes || index > maxRoutes {
 		t.Errorf("%d routes are kept, %d in the index", n, index)
 	}
 	n := len(routes.younger)
@@ -168,14 +174,16 @@ func TestChainLooksAreBounded(t *testing.T) {
 		}), &scripted{name: "b"})
 		for range 10 {
 			for _, scope := range scopesOf(100) {
-				if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
+				if tk, err := chain.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
 					t.Fatalf("got %q, error %v", tk.Token, err)
 				}
 			}
 			time.Sleep(time.Minute)
 		}
 		if n := d.asks.Load(); n != maxLooks || chain.state.looks.Load() != maxLooks {
-			t.Errorf("%d looks are under way, by the count %d, want %d", n, chain.state.looks.Load(), maxLooks)
+			t.Errorf("%d looks are under way, by the count %d, want %d", n,
+				chain.state.looks.Load(), maxLooks)
 		}
 		close(d.let)
 		synctest.Wait()
@@ -197,7 +205,8 @@ func TestChainSparesNewScopes(t *testing.T) {
 		ask := func(scope string, want time.Duration) {
 			t.Helper()
 			start := time.Now()
-			tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			tk, err := chain.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{scope}})
 			if took := time.Since(start); tk.Token != "b" || took > 0 != (want > 0) || took > want {
 				t.Errorf("got %q, error %v, after %v, want about %v", tk.Token, err, took, want)
 			}
@@ -222,8 +231,11 @@ func TestChainSparesNewScopes(t *testing.T) {
 		}
 		b.set(errAway)
 		requests.Store(0)
-		if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://new.example"}}); !errors.Is(err, ErrUnavailable) || requests.Load() == 0 {
-			t.Errorf("error is %v, after %d requests, want one of a source that was asked", err, requests.Load())
+		if _, err := chain.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{"https://new.example"}}); !errors.Is(err,
+			ErrUnavailable) || requests.Load() == 0 {
+			t.Errorf("error is %v, after %d requests, want one of a source that was asked", err,
+				requests.Load())
 		}
 	})
 }

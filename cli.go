@@ -267,7 +267,8 @@ func (s *cli) ask(ctx context.Context, a ask) (printed, error) {
 			hint: "is " + s.program + " on PATH the real one, and up to date?"}
 	case s.subscription != "" && isGUID(a.tenant) && isGUID(got.tenant) && !strings.EqualFold(a.tenant, got.tenant):
 		return printed{}, &printedError{
-			what: fmt.Sprintf("the token is of tenant %s, that of subscription %s, and the resource is of tenant %s", got.tenant, quoted(s.subscription), a.tenant),
+			what: fmt.Sprintf("the token is of tenant %s, that of subscription %s, and the resource is of tenant %s",
+				got.tenant, quoted(s.subscription), a.tenant),
 			hint: "is the resource in another subscription?",
 		}
 	}
@@ -335,7 +336,8 @@ func (s *cli) explain(
 		}
 	case passes:
 		e.transient = true
-		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + strings.TrimPrefix(number, "AADSTS") + " says what that means. It may pass by itself"
+		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" +
+			strings.TrimPrefix(number, "AADSTS") + " says what that means. It may pass by itself"
 	case number != "":
 		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" +
 			strings.TrimPrefix(number, "AADSTS") + " says what that means; "

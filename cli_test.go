@@ -143,7 +143,8 @@ func (d developer) impatient(tb testing.TB, shared *realm, env environment, time
 	if d.program == "az" {
 		cred, err = newAzureCLI(shared, &AzureCLICredentialOptions{ProcessTimeout: timeout}, env)
 	} else {
-		cred, err = newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{ProcessTimeout: timeout}, env)
+		cred, err = newAzureDeveloperCLI(shared,
+			&AzureDeveloperCLICredentialOptions{ProcessTimeout: timeout}, env)
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -304,10 +305,13 @@ func TestHangingTool(t *testing.T) {
 		tool.takes = time.Hour
 		cred := d.credential(t, tool)
 		e, took := mustFail(t, cred)
-		if took != time.Minute || errors.Is(e, ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) || !e.transient {
-			t.Errorf("got %v after %v, want a passing error after a minute that is none of the caller's context", e, took)
+		if took != time.Minute || errors.Is(e, ErrUnavailable) ||
+			errors.Is(e, context.DeadlineExceeded) || !e.transient {
+			t.Errorf("got %v after %v, want a passing error after a minute that is none of the caller's context",
+				e, took)
 		}
-		wantErrorText(t, e, d.program+" did not answer within 1m0s", "in a terminal", "set ProcessTimeout", "https://vault.azure.net", "1 attempt, 1m0s")
+		wantErrorText(t, e, d.program+" did not answer within 1m0s", "in a terminal",
+			"set ProcessTimeout", "https://vault.azure.net", "1 attempt, 1m0s")
 	})
 }
 
@@ -345,7 +349,8 @@ func TestQueueOfHangingRuns(t *testing.T) {
 				waited := 0
 				for _, scope := range scopesOf(12) {
 					wg.Go(func() {
-						_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+						_, err := cred.GetToken(t.Context(),
+							policy.TokenRequestOptions{Scopes: []string{scope}})
 						took := time.Since(start)
 						mu.Lock()
 						defer mu.Unlock()
@@ -356,17 +361,20 @@ func TestQueueOfHangingRuns(t *testing.T) {
 						case strings.Contains(e.Error(), "waited for other runs of "+d.program):
 							waited++
 							if took != tt.gaveUp || e.Attempts != 0 {
-								t.Errorf("it gave up waiting after %v, %d attempts, want after %v without one", took, e.Attempts, tt.gaveUp)
+								t.Errorf("it gave up waiting after %v, %d attempts, want after %v without one",
+									took, e.Attempts, tt.gaveUp)
 							}
 						case took%tt.run != 0 || took > tt.gaveUp+tt.run || e.Attempts != 1:
-							t.Errorf("got %v after %v, want the end of a run of %v", e, took, tt.run)
+							t.Errorf("got %v after %v, want the end of a run of %v", e, took,
+								tt.run)
 						}
 					})
 				}
 				wg.Wait()
 				// One more may get its place at the moment at which the others give up.
 				if ran := tool.count(); ran < tt.ran || ran > tt.ran+1 || ran+waited != 12 {
-					t.Errorf("%d of 12 ran and %d waited in vain, want %d that ran", ran, waited, tt.ran)
+					t.Errorf("%d of 12 ran and %d waited in vain, want %d that ran", ran, waited,
+						tt.ran)
 				}
 			})
 		})
@@ -419,8 +427,10 @@ func TestSlowToolAndItsCallers(t *testing.T) {
 				time.Sleep(tt.takes - tt.after)
 				synctest.Wait()
 				if tt.next {
-					if tk, took := mustToken(t, cred); tk.Token != "token-1" || took != 0 || tool.count() != 1 {
-						t.Errorf("the next caller got %s after %v, %d runs, want token-1 of the first run at once", tk.Token, took, tool.count())
+					if tk, took := mustToken(t, cred); tk.Token != "token-1" || took != 0 ||
+						tool.count() != 1 {
+						t.Errorf("the next caller got %s after %v, %d runs, want token-1 of the first run at once",
+							tk.Token, took, tool.count())
 					}
 				}
 			})
@@ -445,8 +455,10 @@ func TestSlowToolInAChain(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				l := &laptop{took: tt.takes, variables: map[string]string{envTokenCredentials: "dev"}}
-				cred, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ProcessTimeout: tt.timeout}, l.environment())
+				l := &laptop{took: tt.takes,
+					variables: map[string]string{envTokenCredentials: "dev"}}
+				cred, err := newDefaultCredential(newRealm(),
+					&DefaultCredentialOptions{ProcessTimeout: tt.timeout}, l.environment())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -459,7 +471,8 @@ func TestSlowToolInAChain(t *testing.T) {
 				start := time.Now()
 				_, err = token(ctx, cred)
 				if took := time.Since(start); took != tt.after || (err == nil) != tt.granted {
-					t.Errorf("error %v after %v, want a token: %t, after %v", err, took, tt.granted, tt.after)
+					t.Errorf("error %v after %v, want a token: %t, after %v", err, took, tt.granted,
+						tt.after)
 				}
 			})
 		})
@@ -468,14 +481,16 @@ func TestSlowToolInAChain(t *testing.T) {
 
 func TestProcessTimeoutIsChecked(t *testing.T) {
 	t.Parallel()
-	for _, timeout := range []time.Duration{-1, -time.Hour, time.Hour + 1, math.MaxInt64, math.MinInt64} {
+	for _, timeout := range []time.Duration{-1, -time.Hour, time.Hour + 1, math.MaxInt64,
+		math.MinInt64} {
 		_, err := NewAzureCLICredential(&AzureCLICredentialOptions{ProcessTimeout: timeout})
 		wantErrorText(t, err, "AzureCLICredentialOptions.ProcessTimeout: ")
 		_, err = NewAzureDeveloperCLICredential(&AzureDeveloperCLICredentialOptions{ProcessTimeout: timeout})
 		wantErrorText(t, err, "AzureDeveloperCLICredentialOptions.ProcessTimeout: ")
 		for _, selection := range []string{"", "prod", "dev"} {
 			l := &laptop{variables: map[string]string{envTokenCredentials: selection}}
-			_, err = newDefaultCredential(newRealm(), &DefaultCredentialOptions{ProcessTimeout: timeout}, l.environment())
+			_, err = newDefaultCredential(newRealm(),
+				&DefaultCredentialOptions{ProcessTimeout: timeout}, l.environment())
 			wantErrorText(t, err, "identity: DefaultCredentialOptions.ProcessTimeout: ")
 		}
 	}
@@ -749,7 +764,10 @@ func TestToolsTally(t *testing.T) {
 		tool.answer = func(int) ([]byte, error) { return nil, errNotOnPath }
 		mustFail(t, cred)
 		synctest.Wait()
-		if got, _ = k.tokens.status(k.view.identity, true, k.acquirer); len(got) != 1 || got[0].Requests == 0 || got[0].Failures != 1 || !strings.Contains(got[0].LastError, "not installed") || !got[0].LastErrorOn.Equal(time.Now()) {
+		if got, _ = k.tokens.status(k.view.identity, true, k.acquirer); len(got) != 1 ||
+			got[0].Requests == 0 || got[0].Failures != 1 ||
+			!strings.Contains(got[0].LastError, "not installed") ||
+			!got[0].LastErrorOn.Equal(time.Now()) {
 			t.Errorf("got %+v, want a failure now", got)
 		}
 	})

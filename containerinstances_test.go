@@ -37,13 +37,15 @@ func TestContainerInstancesRequests(t *testing.T) {
 			t.Parallel()
 			r := sentBy(t, inGroup(groupEndpoint), tt.id)
 			checkQuery(t, r, tt.want)
-			if r.Method != "GET" || r.URL.Scheme+"://"+r.URL.Host+r.URL.Path != "http://10.0.0.2:2377/metadata/identity/oauth2/token" {
+			if r.Method != "GET" ||
+				r.URL.Scheme+"://"+r.URL.Host+r.URL.Path != "http://10.0.0.2:2377/metadata/identity/oauth2/token" {
 				t.Errorf("request is %s %s", r.Method, r.URL)
 			}
 			if diff := cmp.Diff([]string{"the-secret"}, r.Header["Secret"]); diff != "" {
 				t.Errorf("Secret header (-want +got):\n%s", diff)
 			}
-			if strings.Contains(r.URL.String(), "the-secret") || strings.Contains(r.UserAgent(), "the-secret") {
+			if strings.Contains(r.URL.String(), "the-secret") ||
+				strings.Contains(r.UserAgent(), "the-secret") {
 				t.Error("the secret is elsewhere in the request, too")
 			}
 			got := wireFormat(r, "the-secret")
@@ -111,17 +113,20 @@ func TestContainerInstancesEndpoints(t *testing.T) {
 	}
 	t.Run("https, named", func(t *testing.T) {
 		t.Parallel()
-		cred, err := newCredential(&CredentialOptions{Host: HostContainerInstances}, inGroup("https://identity.example/t?api-version=1.0"))
+		cred, err := newCredential(&CredentialOptions{Host: HostContainerInstances},
+			inGroup("https://identity.example/t?api-version=1.0"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := cred.sender.source.request(ask{resource: "r"}); err != nil || r.url.String() != "https://identity.example/t?api-version=1.0&resource=r" {
+		if r, err := cred.sender.source.request(ask{resource: "r"}); err != nil ||
+			r.url.String() != "https://identity.example/t?api-version=1.0&resource=r" {
 			t.Errorf("asked by %v (%v)", r.url, err)
 		}
 	})
 	t.Run("moved to the internet after the start", func(t *testing.T) {
 		t.Parallel()
-		vars := &variables{values: variablesAt(identitytest.NewContainerInstances(nil), "http://10.0.0.2:2377")}
+		vars := &variables{values: variablesAt(identitytest.NewContainerInstances(nil),
+			"http://10.0.0.2:2377")}
 		var sent int
 		cred := credentialAt(t, vars.environment(), transportFunc(func(*http.Request) (*http.Response, error) {
 			sent++
@@ -139,9 +144,11 @@ func TestContainerInstancesRefusals(t *testing.T) {
 	t.Parallel()
 	const (
 		rest   = " (token for https://vault.azure.net, 1 attempt, 0s, correlation ID " + guid + ")"
-		absent = `identity: Container Instances on Windows: 404 DefaultIdentityNotDefined "DefaultIdentityNotDefined"` + rest
+		absent = `identity: Container Instances on Windows: 404 DefaultIdentityNotDefined "DefaultIdentityNotDefined"` +
+			rest
 	)
-	kestrel := []string{"Server", "Kestrel", "Content-Type", "application/json; charset=utf-8", "x-ms-request-id", guid}
+	kestrel := []string{"Server", "Kestrel", "Content-Type", "application/json; charset=utf-8",
+		"x-ms-request-id", guid}
 	for _, tt := range []refusal{
 		{"no system-assigned identity", 404, "containerinstances/default-identity-not-defined.json", kestrel, nil,
 			absent + ": has this container group a system-assigned identity? Set CredentialOptions.ID to the ObjectID of a user-assigned one", ErrIdentityNotFound, "DefaultIdentityNotDefined", "DefaultIdentityNotDefined", guid},

@@ -328,7 +328,8 @@ func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
 			imds.until = time.Time{}
 			chain.links[0].source.(*hostStep).cred.sender.node.answered.Store(true)
 		})
-		tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}})
+		tk, err := chain.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{armScope}})
 		if err != nil || strings.HasPrefix(tk.Token, developersToken) || l.runs.Load() != 2 {
 			t.Errorf("got %q, error %v, after %d runs of az, want the managed identity's after az has ended", tk.Token, err, l.runs.Load())
 		}
@@ -455,10 +456,13 @@ func TestDefaultBarredInWords(t *testing.T) {
 		_, err := token(t.Context(), l.credential(t, notIMDS["refused"]))
 		const why = "AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set"
 		lines := strings.Split(err.Error(), "\n\t")
-		if len(lines) != 4 || !strings.HasSuffix(lines[0], ": managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev") || !strings.Contains(lines[1], why) || errors.Is(err, ErrUnavailable) {
+		if len(lines) != 4 || !strings.HasSuffix(lines[0],
+			": managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev") ||
+			!strings.Contains(lines[1], why) || errors.Is(err, ErrUnavailable) {
 			t.Errorf("error is %v", err)
 		}
-		if got := barredAttempt(1, why).why; got != "not asked: this is Azure, because "+why+"; AZURE_TOKEN_CREDENTIALS=dev selects the developer's credentials all the same" {
+		if got := barredAttempt(1,
+			why).why; got != "not asked: this is Azure, because "+why+"; AZURE_TOKEN_CREDENTIALS=dev selects the developer's credentials all the same" {
 			t.Errorf("a barred source's line is %q", got)
 		}
 		if all := err.(interface{ Unwrap() []error }).Unwrap(); len(all) != 1 || all[0] == nil {
@@ -885,9 +889,10 @@ func TestDefaultInPipelines(t *testing.T) {
 		name      string
 		imds      policy.Transporter
 		variables map[string]string
-		want      string // "developer", which is the pipeline's login here, "managed", "unavailable" or "failure"
-		most      time.Duration
-		nobody    string // the same where nobody is logged in
+		// "developer", which is the pipeline's login here, "managed", "unavailable" or "failure"
+		want   string
+		most   time.Duration
+		nobody string // the same where nobody is logged in
 	}{
 		{"an identity", identitytest.NewIMDS(nil), nil, "managed", 0, "managed"},
 		{"none", absent("Identity not found"), nil, "developer", 0, "unavailable"},
@@ -907,18 +912,22 @@ func TestDefaultInPipelines(t *testing.T) {
 			for _, az := range []error{nil, errNotLoggedIn} {
 				t.Run(fmt.Sprint(tt.name, pipeline, az), func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
-						l := &laptop{az: az, azd: errNotOnPath, variables: merged(tt.variables, pipeline)}
+						l := &laptop{az: az, azd: errNotOnPath,
+							variables: merged(tt.variables, pipeline)}
 						env := l.environment()
 						env.chassis = func() string { return azureChassis }
 						chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{
-							ClientOptions: azcore.ClientOptions{Transport: tt.imds}, Logger: slog.New(slog.NewTextHandler(&l.log, nil)),
+							ClientOptions: azcore.ClientOptions{Transport: tt.imds},
+							Logger:        slog.New(slog.NewTextHandler(&l.log, nil)),
 						}, env)
 						if err != nil {
 							t.Fatal(err)
 						}
-						for _, scope := range []string{vaultScope, armScope} { // the second, when more is known of IMDS
+						// the second, when more is known of IMDS
+						for _, scope := range []string{vaultScope, armScope} {
 							start := time.Now()
-							tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+							tk, err := chain.GetToken(t.Context(),
+								policy.TokenRequestOptions{Scopes: []string{scope}})
 							got := "managed"
 							switch {
 							case errors.Is(err, ErrUnavailable):
@@ -932,14 +941,19 @@ func TestDefaultInPipelines(t *testing.T) {
 							if az != nil {
 								want = tt.nobody
 							}
-							if took := time.Since(start); got != want || az == nil && took > tt.most {
-								t.Errorf("got %s after %v, want %s within %v: %v", got, took, want, tt.most, err)
+							if took := time.Since(start); got != want ||
+								az == nil && took > tt.most {
+								t.Errorf("got %s after %v, want %s within %v: %v", got, took, want,
+									tt.most, err)
 							}
 						}
-						if log := l.log.String(); !strings.Contains(log, "this is Azure, and a pipeline") || strings.Contains(log, "developer's credentials are not used") {
+						if log := l.log.String(); !strings.Contains(log,
+							"this is Azure, and a pipeline") ||
+							strings.Contains(log, "developer's credentials are not used") {
 							t.Errorf("the log is:\n%s", log)
 						}
-						if d := detect(env); !strings.Contains(d.Reason, " is true, so that the login of az and azd is the pipeline's") {
+						if d := detect(env); !strings.Contains(d.Reason,
+							" is true, so that the login of az and azd is the pipeline's") {
 							t.Errorf("the reason is %q", d.Reason)
 						}
 						if s := chain.Status(); s.Azure != "" {
@@ -951,7 +965,8 @@ func TestDefaultInPipelines(t *testing.T) {
 		}
 	}
 	for _, value := range []string{"", "false", "1", "yes"} {
-		if name := environmentOf(map[string]string{envGitHub: value, envPipelines: value}).pipeline(); name != "" {
+		if name := environmentOf(map[string]string{envGitHub: value,
+			envPipelines: value}).pipeline(); name != "" {
 			t.Errorf("%q makes a pipeline of %s", value, name)
 		}
 	}
@@ -967,7 +982,8 @@ func TestDefaultPipelineBecomesItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		mustToken(t, chain)
 		synctest.Wait()
-		if tk, _ := mustToken(t, chain); tk.Token == developersToken || chain.Status().InUse != "managed identity" {
+		if tk, _ := mustToken(t, chain); tk.Token == developersToken ||
+			chain.Status().InUse != "managed identity" {
 			t.Errorf("got %q, of %s", tk.Token, chain.Status().InUse)
 		}
 	})
@@ -978,12 +994,15 @@ func TestDefaultPipelineBecomesItself(t *testing.T) {
 func TestDefaultNoIdentityInWords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}
-		_, err := token(t.Context(), l.credential(t, always(400, oauthProblem("invalid_request", "Identity not found"))))
+		_, err := token(t.Context(),
+			l.credential(t, always(400, oauthProblem("invalid_request", "Identity not found"))))
 		first, _, _ := strings.Cut(err.Error(), "\n")
-		if want := "managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev"; !strings.Contains(first, want) || !errors.Is(err, ErrIdentityNotFound) || l.runs.Load() > 0 {
+		if want := "managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev"; !strings.Contains(first,
+			want) || !errors.Is(err, ErrIdentityNotFound) || l.runs.Load() > 0 {
 			t.Errorf("the first line is %q, want %q", first, want)
 		}
-		_, err = token(t.Context(), l.credential(t, always(400, oauthProblem("invalid_resource", "AADSTS500011"))))
+		_, err = token(t.Context(),
+			l.credential(t, always(400, oauthProblem("invalid_resource", "AADSTS500011"))))
 		if strings.Contains(err.Error(), "AZURE_TOKEN_CREDENTIALS") {
 			t.Errorf("a wrong resource is no reason for another login: %v", err)
 		}

@@ -122,8 +122,10 @@ func TestErrorIsOneLine(t *testing.T) {
 // TestBlanksInQuotesStay: of a path with several in a row a person would look for another file.
 func TestBlanksInQuotesStay(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/var/run/token", "/a  b", " /a   b    c ", "/a\u00a0 \t  b", `C:\a  b`, "  ", "/a \xff  b"} {
-		text := (&AuthenticationError{Host: HostIMDS, what: "can't read " + quoted(path) + ": no such file"}).Error()
+	for _, path := range []string{"/var/run/token", "/a  b", " /a   b    c ", "/a\u00a0 \t  b",
+		`C:\a  b`, "  ", "/a \xff  b"} {
+		text := (&AuthenticationError{Host: HostIMDS, what: "can't read " + quoted(path) +
+			": no such file"}).Error()
 		prefix, err := strconv.QuotedPrefix(text[strings.Index(text, `"`):])
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)

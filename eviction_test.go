@@ -16,7 +16,9 @@ func fill(t *testing.T, cred *Credential, name string, n int, between func()) (f
 	t.Helper()
 	for i := range n {
 		time.Sleep(time.Minute)
-		if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://%s-%d/.default", name, i)}}); err != nil {
+		if _, err := cred.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://%s-%d/.default", name,
+				i)}}); err != nil {
 			failed++
 		}
 		between()
@@ -33,22 +35,27 @@ func TestNothingValidIsDroppedForAFailure(t *testing.T) {
 		cred.tokens.limit = 100
 		fill(t, cred, "held", 100, func() {})
 		sent := len(ep.Requests())
-		ep.Enqueue(identitytest.Response{Status: 400, Delay: time.Second}, identitytest.Response{Status: 400, For: time.Hour})
+		ep.Enqueue(identitytest.Response{Status: 400, Delay: time.Second},
+			identitytest.Response{Status: 400, For: time.Hour})
 		slow := policy.TokenRequestOptions{Scopes: []string{"https://slow/.default"}}
 		go func() { _, _ = cred.GetToken(t.Context(), slow) }()
 		synctest.Wait()
 		for i := range 500 {
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://new-%d/.default", i)}}); err == nil {
+			if _, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://new-%d/.default",
+					i)}}); err == nil {
 				t.Fatal("got a token of a host that is down")
 			}
 			if n := cred.tokens.store.ItemCount(); n > 100+10+2 {
-				t.Fatalf("the store holds %d keys, want at most the 100 tokens, 10 failures and 2 more", n)
+				t.Fatalf("the store holds %d keys, want at most the 100 tokens, 10 failures and 2 more",
+					n)
 			}
 		}
 		if n := len(ep.Requests()) - sent; n != 501 {
 			t.Errorf("%d requests for 501 new resources", n)
 		}
-		_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://new-499/.default"}})
+		_, err := cred.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{"https://new-499/.default"}})
 		if n := len(ep.Requests()) - sent; err == nil || n != 501 {
 			t.Errorf("a failure is forgotten beside a full store: %d requests, want the 501", n)
 		}
@@ -127,5 +134,6 @@ func TestMomentaryTokens(t *testing.T) {
 // momentary answers after 5 ms with a token that has 20 ms to live.
 func momentary(*http.Request) (*http.Response, error) {
 	time.Sleep(5 * time.Millisecond)
-	return respond(200, fmt.Sprintf(`{"access_token":"t","expires_on":"%f","token_type":"Bearer"}`, float64(time.Now().Add(20*time.Millisecond).UnixMicro())/1e6)), nil
+	return respond(200, fmt.Sprintf(`{"access_token":"t","expires_on":"%f","token_type":"Bearer"}`,
+		float64(time.Now().Add(20*time.Millisecond).UnixMicro())/1e6)), nil
 }

@@ -126,7 +126,8 @@ func TestEvidenceOfTheMachine(t *testing.T) {
 	env := nowhere()
 	env.forbidden = func(path string) bool { return path == "/opt/azcmagent/bin/himds" }
 	list := evidence(env)
-	want := Evidence{Name: "/opt/azcmagent/bin/himds", File: true, Set: true, Value: "permission denied"}
+	want := Evidence{Name: "/opt/azcmagent/bin/himds", File: true, Set: true,
+		Value: "permission denied"}
 	if diff := cmp.Diff(want, list[len(list)-1]); diff != "" {
 		t.Errorf("unseen (-want +got):\n%s", diff)
 	}
@@ -148,7 +149,8 @@ func TestArcUnseen(t *testing.T) {
 			env.forbidden = func(path string) bool { return path == tt.path }
 			env.exists = func(path string) bool { return seen && path == tt.directory }
 			d := detect(env)
-			if d.Host != want || !strings.Contains(d.Reason, tt.path) || !strings.Contains(d.Reason, "seen") || env.azure() != d.Reason {
+			if d.Host != want || !strings.Contains(d.Reason, tt.path) ||
+				!strings.Contains(d.Reason, "seen") || env.azure() != d.Reason {
 				t.Errorf("%s, its directory seen %v: %+v", tt.goos, seen, d)
 			}
 		}
@@ -166,8 +168,10 @@ func TestArcUnseenInTheFileSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := processEnvironment()
-	if path := filepath.Join(directory, "himds"); !env.mayNotSee(path) || env.exists(path) || env.mayNotSee(directory) {
-		t.Errorf("a file in a closed directory: may not be seen %v, exists %v", env.mayNotSee(path), env.exists(path))
+	if path := filepath.Join(directory, "himds"); !env.mayNotSee(path) || env.exists(path) ||
+		env.mayNotSee(directory) {
+		t.Errorf("a file in a closed directory: may not be seen %v, exists %v", env.mayNotSee(path),
+			env.exists(path))
 	}
 }
 

@@ -285,7 +285,8 @@ func ExampleAuthenticationError_Summary() {
 		log.Fatal(err)
 	}
 	for _, source := range []azcore.TokenCredential{cred, chain} {
-		_, err := source.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+		_, err := source.GetToken(context.Background(),
+			policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 		message := fmt.Sprint(err)
 		var summarized interface{ Summary() string } // of a credential's error, and of a chain's
 		if errors.As(err, &summarized) {

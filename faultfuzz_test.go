@@ -126,7 +126,8 @@ func FuzzRedact(f *testing.F) {
 		said := before + other.encode(one.encode(sent)) + behind
 		if sent != "" && len(said) <= maxRedacted/4 && len(secret) <= maxRedacted/4 {
 			for _, text := range []string{said, before + behind} {
-				if got, want := len(newSecretIndex([]string{secret}).search(text, 1)) > 0, slowlyShows(text, sent); got != want {
+				if got, want := len(newSecretIndex([]string{secret}).search(text, 1)) > 0,
+					slowlyShows(text, sent); got != want {
 					t.Errorf("%q in %q: found %v, want %v", sent, text, got, want)
 				}
 			}
@@ -152,18 +153,23 @@ func FuzzRedact(f *testing.F) {
 // FuzzPresented: what a token file says of itself is one line of printable text, bounded, without a
 // token.
 func FuzzPresented(f *testing.F) {
-	for _, seed := range []string{`{"iss":"i","sub":"s","aud":["a","b"]}`, `{"iss":"` + jwtOf("{}") + `"}`, `{"iss":"\u2028\r\n","sub":{},"aud":7}`, `{"sub":"` + strings.Repeat("世", 300) + `"}`, "[]", ""} {
+	for _, seed := range []string{`{"iss":"i","sub":"s","aud":["a","b"]}`, `{"iss":"` +
+		jwtOf("{}") + `"}`, `{"iss":"\u2028\r\n","sub":{},"aud":7}`, `{"sub":"` +
+		strings.Repeat("世", 300) + `"}`, "[]", ""} {
 		f.Add([]byte(seed), "eyJhbGciOiJSUzI1NiJ9", "c2lnbmF0dXJl")
 	}
 	path := filepath.Join(f.TempDir(), "token")
 	f.Fuzz(func(t *testing.T, payload []byte, head, signature string) {
 		own := path + rand.Text()
-		if err := os.WriteFile(own, []byte(head+"."+base64.RawURLEncoding.EncodeToString(payload)+"."+signature), 0o600); err != nil {
+		if err := os.WriteFile(own,
+			[]byte(head+"."+base64.RawURLEncoding.EncodeToString(payload)+"."+signature),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		defer os.Remove(own)
 		shown := presented(own)
-		if jwtLike.MatchString(shown) || printable(shown) != strings.Join(strings.Fields(shown), " ") || len(shown) > 3*(6*maxMessage+10) {
+		if jwtLike.MatchString(shown) || printable(shown) != strings.Join(strings.Fields(shown),
+			" ") || len(shown) > 3*(6*maxMessage+10) {
 			t.Errorf("shown is %q", shown)
 		}
 	})

@@ -32,13 +32,16 @@ func TestProxyThatIsNotUsed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				env := environmentOf(map[string]string{tt.variable: tt.endpoint, tt.proxy: "http://proxy.example:8080"})
+				env := environmentOf(map[string]string{tt.variable: tt.endpoint,
+					tt.proxy: "http://proxy.example:8080"})
 				if tt.variable == "IDENTITY_ENDPOINT" {
-					env = environmentOf(map[string]string{tt.variable: tt.endpoint, "IDENTITY_HEADER": "s", tt.proxy: "http://proxy.example:8080"})
+					env = environmentOf(map[string]string{tt.variable: tt.endpoint,
+						"IDENTITY_HEADER": "s", tt.proxy: "http://proxy.example:8080"})
 				}
 				e, _ := mustFail(t, credentialAt(t, env, nobodyListens))
 				wantErrorText(t, e, "is that where "+tt.variable+" should point?")
-				if got := strings.Contains(e.Error(), "It was asked without the proxy of "+tt.proxy+": "); got != tt.want {
+				if got := strings.Contains(e.Error(),
+					"It was asked without the proxy of "+tt.proxy+": "); got != tt.want {
 					t.Errorf("it tells of the proxy: %v, want %v: %v", got, tt.want, e)
 				}
 				if strings.Contains(e.Error(), "proxy.example") {
@@ -80,7 +83,8 @@ func TestAppWithoutIdentity(t *testing.T) {
 			variables := variablesAt(identitytest.NewAppService(nil), "http://localhost:4141")
 			variables["WEBSITE_DISABLE_MSI"] = "1"
 			e, _ := mustFail(t, credentialAt(t, environmentOf(variables), nobodyListens))
-			wantErrorText(t, e, "WEBSITE_DISABLE_MSI is set, which switches this app's token endpoint off")
+			wantErrorText(t, e,
+				"WEBSITE_DISABLE_MSI is set, which switches this app's token endpoint off")
 			if errors.Is(e, ErrUnavailable) {
 				t.Errorf("got %v", e)
 			}

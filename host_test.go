@@ -175,7 +175,8 @@ func testDetectTruthTable(t *testing.T, scheme string) {
 				}
 				cred, err := newCredential(&CredentialOptions{}, env)
 				if err != nil && host == HostWorkloadIdentity {
-					wantErrorText(t, err, "AZURE_FEDERATED_TOKEN_FILE is set, but ", "is empty", "CredentialOptions.Host to HostIMDS")
+					wantErrorText(t, err, "AZURE_FEDERATED_TOKEN_FILE is set, but ", "is empty",
+						"CredentialOptions.Host to HostIMDS")
 					if endpoint != "" || strings.Contains(err.Error(), canary) {
 						t.Fatalf("%v: newCredential: %v", variables, err)
 					}
@@ -518,7 +519,8 @@ func TestAuthorityHost(t *testing.T) {
 func TestHostNames(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[Host]string{
-		HostIMDS: "IMDS", HostAppService: "App Service", "servicefabric": "Service Fabric", "containerinstances": "Container Instances on Windows", "cloudshell": "Cloud Shell",
+		HostIMDS: "IMDS", HostAppService: "App Service", "servicefabric": "Service Fabric",
+		"containerinstances": "Container Instances on Windows", "cloudshell": "Cloud Shell",
 		"arc": "Azure Arc", "azureml": "Azure ML or legacy App Service", "workloadidentity": "workload identity", "moon": "moon", "": "",
 	} {
 		if got := host.String(); got != want {

@@ -28,9 +28,13 @@ func FuzzDetect(f *testing.F) {
 	f.Add("", "", "", "", local, "1", "", "", "", "", "", "", false, "")                                    // Azure ML, legacy App Service
 	f.Add("", "", "", "", "http://localhost:50342/oauth2/token", "", "", "", "", "", "", "", false, "moon") // Cloud Shell
 	f.Add(fabric, "1", thumb, "", "", "", "", "", "", "", "", "", false, "")
-	f.Add("", "1", thumb, "", "", "", "", "", "", "", "", "", false, "")                                                                    // Container Instances
-	f.Add("http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0", "1", thumb, "", "", "", "", "", "", "", "", "", false, "") // the same on Windows
-	f.Add("HTTP://20.1.2.3:2377/", "1", thumb, "", "", "", "", "", "", "", "", "", false, "servicefabric")
+	// Container Instances
+	f.Add("", "1", thumb, "", "", "", "", "", "", "", "", "", false, "")
+	// the same on Windows
+	f.Add("http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0", "1", thumb, "", "",
+		"", "", "", "", "", "", "", false, "")
+	f.Add("HTTP://20.1.2.3:2377/", "1", thumb, "", "", "", "", "", "", "", "", "", false,
+		"servicefabric")
 	f.Add("http://localhost:2377/", "1", thumb+"x", "", "", "", "", "", "", "", "", "", false, "")
 	f.Add(arcToken, "", "", "http://localhost:40342", "", "", "", "", "", "", "", "", false, "")
 	f.Add(arcToken, "1", "", "http://localhost:40342", "", "", "", "", "", "", "", "", true, "arc")
@@ -97,7 +101,8 @@ func checkDetection(t *testing.T, variables map[string]string, agent bool, host,
 		}
 		return variables[column] != ""
 	})
-	if u, err := url.Parse(variables[envEndpoint]); want == HostServiceFabric && err == nil && u.Scheme == "http" {
+	if u, err := url.Parse(variables[envEndpoint]); want == HostServiceFabric && err == nil &&
+		u.Scheme == "http" {
 		want = HostContainerInstances
 	}
 	if d.Host != want || d.Reason == "" {

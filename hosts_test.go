@@ -85,7 +85,8 @@ var places = []place{
 		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Metadata": {"true"}},
 		parameters: url.Values{"api-version": {"2018-02-01"}, "resource": {"https://vault.azure.net"}},
 		client:     "client_id", object: "object_id", resource: "msi_res_id",
-		check: "AZURE_POD_IDENTITY_AUTHORITY_HOST", server: http.Header{"Server": {"IMDS/150.870.65.1854"}}, problem: oauthProblem,
+		check:  "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+		server: http.Header{"Server": {"IMDS/150.870.65.1854"}}, problem: oauthProblem,
 		absent: identitytest.Response{Status: 400, Body: `{"error":"invalid_request","error_description":"Identity not found"}`},
 	},
 	{
@@ -106,13 +107,17 @@ var places = []place{
 		absent: identitytest.Response{Status: 404, Body: `{"error":{"correlationId":"c0ffee","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`},
 	},
 	{
-		name: "Windows containers", host: HostContainerInstances, fake: identitytest.NewContainerInstances, base: "http://10.0.0.2:2377", identities: systemAndOne, steps: 1,
+		name: "Windows containers", host: HostContainerInstances,
+		fake: identitytest.NewContainerInstances, base: "http://10.0.0.2:2377",
+		identities: systemAndOne, steps: 1,
 		silence: onNode, budget: onNode,
-		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Secret": {"SECRET"}},
+		method: "GET", path: "/metadata/identity/oauth2/token",
+		header:     http.Header{"Secret": {"SECRET"}},
 		parameters: url.Values{"api-version": {"1.0"}, "resource": {"https://vault.azure.net"}},
 		object:     "principalId",
 		secret:     "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: codedProblem,
-		absent: identitytest.Response{Status: 404, Body: `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`},
+		absent: identitytest.Response{Status: 404,
+			Body: `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`},
 	},
 	{
 		name: "Azure ML", host: HostAzureML, fake: identitytest.NewAzureML, base: "http://localhost:46808", identities: systemAndOne, steps: 1,
@@ -323,7 +328,8 @@ func (s *site) own(status int, body string, header ...string) identitytest.Respo
 // endpoint is the URL by which messages name the host.
 func (s *site) endpoint() string {
 	variable := map[Host]string{
-		HostIMDS: "AZURE_POD_IDENTITY_AUTHORITY_HOST", HostAppService: "IDENTITY_ENDPOINT", HostServiceFabric: "IDENTITY_ENDPOINT", HostContainerInstances: "IDENTITY_ENDPOINT",
+		HostIMDS: "AZURE_POD_IDENTITY_AUTHORITY_HOST", HostAppService: "IDENTITY_ENDPOINT",
+		HostServiceFabric: "IDENTITY_ENDPOINT", HostContainerInstances: "IDENTITY_ENDPOINT",
 		HostAzureML: "MSI_ENDPOINT", HostCloudShell: "MSI_ENDPOINT", HostArc: "IDENTITY_ENDPOINT", HostWorkloadIdentity: "AZURE_AUTHORITY_HOST",
 	}[s.host]
 	value, _, _ := strings.Cut(s.env.getenv(variable), "?")
@@ -1268,7 +1274,8 @@ var errorBodies = []errorBody{
 func TestLostHeaders(t *testing.T) {
 	for _, p := range places {
 		for name := range p.header {
-			if name == "Accept" || strings.HasPrefix(name, "Content-") || name == "Metadata" && p.header.Get("Metadata") != "" && p.secret != "" {
+			if name == "Accept" || strings.HasPrefix(name, "Content-") ||
+				name == "Metadata" && p.header.Get("Metadata") != "" && p.secret != "" {
 				continue // no host wants these
 			}
 			for how, spoil := range map[string]func(http.Header){
@@ -1286,7 +1293,9 @@ func TestLostHeaders(t *testing.T) {
 								return r.Next()
 							}))
 						}))
-						wantErrorText(t, e, "the request came without the header "+name+" that it was made with", "a policy or the Transport in CredentialOptions")
+						wantErrorText(t, e,
+							"the request came without the header "+name+" that it was made with",
+							"a policy or the Transport in CredentialOptions")
 						if errors.Is(e, ErrIdentityNotFound) || errors.Is(e, ErrUnavailable) {
 							t.Errorf("it blames the identity or the host: %v", e)
 						}

@@ -207,7 +207,8 @@ func TestIMDSRecognises(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a := answer{status: tt.status, header: http.Header{}, body: []byte(tt.body), raw: &http.Response{Close: true}}
+			a := answer{status: tt.status, header: http.Header{}, body: []byte(tt.body),
+				raw: &http.Response{Close: true}}
 			if tt.server != "" {
 				a.header.Set("Server", tt.server)
 			}
@@ -364,26 +365,31 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 				tk, err := token(t.Context(), onIMDS(t, script(updated)))
 				switch {
 				case tt.retried && (err != nil || time.Since(took) < updated):
-					t.Errorf("got %v after %v, want a token once it has passed", err, time.Since(took))
+					t.Errorf("got %v after %v, want a token once it has passed", err,
+						time.Since(took))
 				case !tt.retried && (err == nil || time.Since(took) > 0):
-					t.Errorf("got the token %q after %v, want a definite error", tk.Token, time.Since(took))
+					t.Errorf("got the token %q after %v, want a definite error", tk.Token,
+						time.Since(took))
 				}
 				e, _ := mustFail(t, onIMDS(t, script(time.Hour)))
 				wantErrorText(t, e, tt.said)
-				if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityNotFound) || e.StatusCode != tt.answer.Status {
+				if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityNotFound) ||
+					e.StatusCode != tt.answer.Status {
 					t.Errorf("error is %v", e)
 				}
 
 				l := &laptop{}
 				chain := l.credential(t, script(time.Hour))
 				if tk, err := token(t.Context(), chain); err == nil || l.runs.Load() > 0 {
-					t.Errorf("got %q after %d runs of az, want an error and none", tk.Token, l.runs.Load())
+					t.Errorf("got %q after %d runs of az, want an error and none", tk.Token,
+						l.runs.Load())
 				}
 				if s := chain.Status(); s.Azure == "" {
 					t.Error("the status doesn't say that this is Azure")
 				}
 				l = &laptop{}
-				if tk, _ := token(t.Context(), l.credential(t, takes(0, script(updated)))); tk.Token == developersToken {
+				if tk, _ := token(t.Context(),
+					l.credential(t, takes(0, script(updated)))); tk.Token == developersToken {
 					t.Error("the developer's token")
 				}
 			})
@@ -391,7 +397,8 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 		// The agent stands at IMDS's own address only. Elsewhere something else may be empty, and
 		// the variable says enough.
 		moved := &imds{url: "http://127.0.0.1:8080" + imdsPath}
-		a := answer{status: tt.answer.Status, header: tt.answer.Header, body: []byte(tt.answer.Body), raw: &http.Response{}}
+		a := answer{status: tt.answer.Status, header: tt.answer.Header,
+			body: []byte(tt.answer.Body), raw: &http.Response{}}
 		if got := moved.recognises(a); got != tt.moved {
 			t.Errorf("%s: recognised where IMDS was moved to: %v, want %v", tt.name, got, tt.moved)
 		}
@@ -472,25 +479,33 @@ func TestExpectedIMDS(t *testing.T) {
 						continue // the full time, as everywhere
 					}
 					e, took := mustFail(t, credentialAt(t, env(), transport))
-					if errors.Is(e, ErrUnavailable) || took < 20*time.Second || took > 31*time.Second {
+					if errors.Is(e, ErrUnavailable) || took < 20*time.Second ||
+						took > 31*time.Second {
 						t.Errorf("%s: after %v: %v", what, took, e)
 					}
 					wantErrorText(t, e, "though it should be: ")
 				}
-				ep.Enqueue(identitytest.Response{Status: 503, Body: "pod list is empty", Header: http.Header{"Retry-After": {"20"}}})
+				ep.Enqueue(identitytest.Response{Status: 503, Body: "pod list is empty",
+					Header: http.Header{"Retry-After": {"20"}}})
 				before := len(ep.Requests())
-				if _, took := mustToken(t, credentialAt(t, env(), ep)); took < 20*time.Second || took > 30*time.Second || len(ep.Requests()) != before+2 {
-					t.Errorf("took %v and %d requests, want 20 s, as was asked for, and 2", took, len(ep.Requests())-before)
+				if _, took := mustToken(t, credentialAt(t, env(), ep)); took < 20*time.Second ||
+					took > 30*time.Second || len(ep.Requests()) != before+2 {
+					t.Errorf("took %v and %d requests, want 20 s, as was asked for, and 2", took,
+						len(ep.Requests())-before)
 				}
 				l := &laptop{}
 				unlike := env()
 				unlike.run = l.environment().run
-				chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: notIMDS["refused"]}}, unlike)
+				chain, err := newDefaultCredential(newRealm(),
+					&DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: notIMDS["refused"]}},
+					unlike)
 				if err != nil {
 					t.Fatal(err)
 				}
 				_, err = token(t.Context(), chain)
-				if err == nil || l.runs.Load() > 0 || !strings.Contains(strings.Split(err.Error(), "\n")[0], "set AZURE_TOKEN_CREDENTIALS=dev") {
+				if err == nil || l.runs.Load() > 0 ||
+					!strings.Contains(strings.Split(err.Error(), "\n")[0],
+						"set AZURE_TOKEN_CREDENTIALS=dev") {
 					t.Errorf("after %d runs of az: %v", l.runs.Load(), err)
 				}
 			})

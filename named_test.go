@@ -32,22 +32,28 @@ func TestEndpointQuerySelectsNothing(t *testing.T) {
 		selected ID // that the host can select by
 	}{
 		{"App Service", func(query string) environment {
-			return environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?" + query, envHeader: "s"})
+			return environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?" +
+				query, envHeader: "s"})
 		}, ObjectID(guid)},
 		{"Service Fabric", func(query string) environment {
-			return environmentOf(map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token?" + query, envHeader: "s", envThumbprint: thumbprint})
+			return environmentOf(map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token?" +
+				query, envHeader: "s", envThumbprint: thumbprint})
 		}, nil},
 		{"Container Instances", func(query string) environment {
-			return environmentOf(map[string]string{envEndpoint: "http://10.0.0.2:2377/metadata/identity/oauth2/token?" + query, envHeader: "s", envThumbprint: thumbprint})
+			return environmentOf(map[string]string{envEndpoint: "http://10.0.0.2:2377/metadata/identity/oauth2/token?" +
+				query, envHeader: "s", envThumbprint: thumbprint})
 		}, ObjectID(guid)},
 		{"Azure ML", func(query string) environment {
-			return environmentOf(map[string]string{envMSI: "http://localhost:46808/MSI/auth?" + query, envMSISecret: "s"})
+			return environmentOf(map[string]string{envMSI: "http://localhost:46808/MSI/auth?" +
+				query, envMSISecret: "s"})
 		}, ClientID(guid)},
 		{"Cloud Shell", func(query string) environment {
-			return environmentOf(map[string]string{envMSI: "http://localhost:50342/oauth2/token?" + query})
+			return environmentOf(map[string]string{envMSI: "http://localhost:50342/oauth2/token?" +
+				query})
 		}, nil},
 		{"Azure Arc", func(query string) environment {
-			return environmentOf(map[string]string{envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token?" + query, envIMDS: "http://localhost:40342"})
+			return environmentOf(map[string]string{envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token?" +
+				query, envIMDS: "http://localhost:40342"})
 		}, ResourceID(identityID)},
 	}
 	const somebody = "somebody-else"
@@ -79,7 +85,8 @@ func TestEndpointQuerySelectsNothing(t *testing.T) {
 						own = strings.Replace(query, "keep=2", "keep=e", 1)
 					}
 					if got := askedBy(t, host.env(own), id).RawQuery; got != want.Encode() {
-						t.Errorf("ID %v, with ?%s: the query is %s, want %s", id, own, got, want.Encode())
+						t.Errorf("ID %v, with ?%s: the query is %s, want %s", id, own, got,
+							want.Encode())
 					}
 				}
 			}
@@ -89,7 +96,8 @@ func TestEndpointQuerySelectsNothing(t *testing.T) {
 		t.Parallel()
 		for _, host := range hosts {
 			want := askedBy(t, host.env(""), nil).Query()
-			if want.Get("api-version") == "" { // as on Cloud Shell, where the endpoint's own may be needed
+			// as on Cloud Shell, where the endpoint's own may be needed
+			if want.Get("api-version") == "" {
 				want.Set("Api-Version", "9")
 			}
 			if got := askedBy(t, host.env("Api-Version=9"), nil).RawQuery; got != want.Encode() {
@@ -101,7 +109,8 @@ func TestEndpointQuerySelectsNothing(t *testing.T) {
 		t.Parallel()
 		for _, query := range append(queries, "", "keep=e") {
 			base := "http://127.0.0.1:8080/?" + query
-			_, err := newCredential(&CredentialOptions{}, environmentOf(map[string]string{envAuthority: base}))
+			_, err := newCredential(&CredentialOptions{},
+				environmentOf(map[string]string{envAuthority: base}))
 			if u, parsed := url.Parse(base); parsed == nil && u.RawQuery == "" {
 				continue
 			}

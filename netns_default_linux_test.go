@@ -34,8 +34,10 @@ func TestDefaultOnAnAzureVM(t *testing.T) {
 		for _, tool := range []bool{true, false} {
 			path := t.TempDir()
 			if tool {
-				script := "#!/bin/sh\necho '{\"accessToken\":\"" + developersToken + "\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}'\n"
-				if err := os.WriteFile(filepath.Join(path, "az"), []byte(script), 0o755); err != nil {
+				script := "#!/bin/sh\necho '{\"accessToken\":\"" + developersToken +
+					"\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}'\n"
+				if err := os.WriteFile(filepath.Join(path, "az"), []byte(script),
+					0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -43,16 +45,20 @@ func TestDefaultOnAnAzureVM(t *testing.T) {
 				t.Parallel()
 				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 				defer cancel()
-				child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDefaultOnAnAzureVM$", "-test.v")
+				child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDefaultOnAnAzureVM$",
+					"-test.v")
 				child.Env = []string{
-					inNamespace + "=1", "HOME=" + t.TempDir(), "PATH=" + path, "GOMAXPROCS=" + strconv.Itoa(processors),
+					inNamespace + "=1", "HOME=" + t.TempDir(), "PATH=" + path, "GOMAXPROCS=" +
+						strconv.Itoa(processors),
 					manyRuns + "=" + os.Getenv(manyRuns),
 				}
 				child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 				if os.Getuid() != 0 {
 					child.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-					child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-					child.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+					child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0,
+						HostID: os.Getuid(), Size: 1}}
+					child.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0,
+						HostID: os.Getgid(), Size: 1}}
 				}
 				out, err := child.CombinedOutput()
 				switch {
@@ -60,7 +66,8 @@ func TestDefaultOnAnAzureVM(t *testing.T) {
 					t.Skipf("this machine makes no network namespaces: %v", err)
 				case strings.Contains(string(out), "--- SKIP"):
 					t.Skipf("%s", out)
-				case err != nil || !strings.Contains(string(out), "--- PASS: TestDefaultOnAnAzureVM"):
+				case err != nil ||
+					!strings.Contains(string(out), "--- PASS: TestDefaultOnAnAzureVM"):
 					t.Errorf("in the namespace: %v\n%s", err, out)
 				}
 			})
@@ -85,7 +92,8 @@ func onAzureVMInNamespace(t *testing.T) {
 	runs, _ := strconv.Atoi(os.Getenv(manyRuns))
 	for run := range max(runs, 1) {
 		for _, n := range []int{1, 5, 10} {
-			chain, err := newDefaultCredential(newRealm(), nil, processEnvironment()) // a realm as in a new process
+			// a realm as in a new process
+			chain, err := newDefaultCredential(newRealm(), nil, processEnvironment())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -63,7 +63,8 @@ var failures = map[string]func(t *testing.T) error{
 	"workload identity without trust": func(t *testing.T) error {
 		stub := always(http.StatusUnauthorized, entraRefusal("invalid_client", 700213, "No matching federated identity record found for presented assertion subject 'system:serviceaccount:shop:orders'."))
 		claims := `{"iss":"https://westeurope.oic.prod-aks.azure.com/t/c/","sub":"system:serviceaccount:shop:orders","aud":["api://AzureADTokenExchange"]}`
-		return fails(t, credentialAt(t, inPod(t, envTokenFile, assertionFile(t, jwtOf(claims))), stub))
+		return fails(t,
+			credentialAt(t, inPod(t, envTokenFile, assertionFile(t, jwtOf(claims))), stub))
 	},
 	"the caller leaves": func(t *testing.T) error {
 		ep := identitytest.NewIMDS(nil)

@@ -40,7 +40,8 @@ func allAtOnce(t *testing.T, cred azcore.TokenCredential, scopes []string) map[s
 	var wg sync.WaitGroup
 	for _, scope := range scopes {
 		wg.Go(func() {
-			tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			tk, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{scope}})
 			outcome := "token"
 			switch {
 			case errors.Is(err, ErrUnavailable):
@@ -83,7 +84,8 @@ func TestManyResourcesOfASlowIMDS(t *testing.T) {
 			ep := identitytest.NewIMDS(nil)
 			slow := takes(6*time.Second, ep)
 			return onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
-				if r.URL.Query().Get("resource") == strings.TrimSuffix(scopesOf(1)[0], "/.default") && len(ep.Requests()) == 0 {
+				if r.URL.Query().Get("resource") == strings.TrimSuffix(scopesOf(1)[0],
+					"/.default") && len(ep.Requests()) == 0 {
 					return nil, errors.New("connection reset by peer")
 				}
 				return slow.Do(r)
@@ -93,7 +95,8 @@ func TestManyResourcesOfASlowIMDS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				const n = 20
-				if diff := cmp.Diff(map[string]int{"token": n}, allAtOnce(t, open(t), scopesOf(n))); diff != "" {
+				if diff := cmp.Diff(map[string]int{"token": n},
+					allAtOnce(t, open(t), scopesOf(n))); diff != "" {
 					t.Errorf("outcomes (-want +got):\n%s", diff)
 				}
 			})
@@ -124,7 +127,8 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 				ep := identitytest.NewIMDS(nil)
 				open := func(o azcore.ClientOptions) *Credential {
 					o.Transport = ep
-					cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
+					cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o},
+						nowhere())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -133,7 +137,8 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 				blocked := open(options)
 				for _, scope := range scopesOf(4 * maxConcurrent) {
 					go func() {
-						_, _ = blocked.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+						_, _ = blocked.GetToken(context.Background(),
+							policy.TokenRequestOptions{Scopes: []string{scope}})
 					}()
 				}
 				time.Sleep(time.Second)
@@ -151,7 +156,8 @@ func TestImpatientTriesAreNotSilence(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		shared := newRealm()
 		open := func(retry policy.RetryOptions) *Credential {
-			o := azcore.ClientOptions{Transport: takes(700*time.Millisecond, identitytest.NewIMDS(nil)), Retry: retry}
+			o := azcore.ClientOptions{Transport: takes(700*time.Millisecond,
+				identitytest.NewIMDS(nil)), Retry: retry}
 			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
 			if err != nil {
 				t.Fatal(err)
@@ -161,11 +167,13 @@ func TestImpatientTriesAreNotSilence(t *testing.T) {
 		impatient := open(policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1})
 		for _, scope := range scopesOf(100) {
 			go func() {
-				_, _ = impatient.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+				_, _ = impatient.GetToken(context.Background(),
+					policy.TokenRequestOptions{Scopes: []string{scope}})
 			}()
 		}
 		synctest.Wait()
-		if _, took := mustToken(t, open(policy.RetryOptions{})); took < 5*time.Second || took > 20*time.Second {
+		if _, took := mustToken(t, open(policy.RetryOptions{})); took < 5*time.Second ||
+			took > 20*time.Second {
 			t.Errorf("took %v, want its turn after 100 tries of half a second, 5 at once", took)
 		}
 	})
@@ -185,10 +193,12 @@ func TestWaitForAPlaceIsNoSilence(t *testing.T) {
 			}
 			return cred
 		}
-		impatient := open(takes(time.Hour, ep), policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1})
+		impatient := open(takes(time.Hour, ep),
+			policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1})
 		for _, scope := range scopesOf(100) {
 			go func() {
-				_, _ = impatient.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+				_, _ = impatient.GetToken(context.Background(),
+					policy.TokenRequestOptions{Scopes: []string{scope}})
 			}()
 		}
 		synctest.Wait()
@@ -226,7 +236,8 @@ func TestSomeSilenceAmongSlowAnswers(t *testing.T) {
 		}
 		for _, scope := range scopes {
 			go func() {
-				_, _ = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+				_, _ = cred.GetToken(context.Background(),
+					policy.TokenRequestOptions{Scopes: []string{scope}})
 			}()
 			synctest.Wait()
 		}
@@ -245,12 +256,15 @@ func TestNoPlaceIsNoSilence(t *testing.T) {
 		}))
 		for _, scope := range scopesOf(maxConcurrent) {
 			go func() {
-				_, _ = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+				_, _ = cred.GetToken(context.Background(),
+					policy.TokenRequestOptions{Scopes: []string{scope}})
 			}()
 		}
 		synctest.Wait()
 		e, took := mustFail(t, cred)
-		if errors.Is(e, ErrUnavailable) || took != 75*time.Second || e.Attempts != 0 || !strings.Contains(e.Error(), "no place among the 5 requests at once to http://169.254.169.254/") {
+		if errors.Is(e, ErrUnavailable) || took != 75*time.Second || e.Attempts != 0 ||
+			!strings.Contains(e.Error(),
+				"no place among the 5 requests at once to http://169.254.169.254/") {
 			t.Errorf("after %v: %v", took, e)
 		}
 		if n := cred.Status().Resources[len(cred.Status().Resources)-1].Requests; n != 0 {
@@ -280,11 +294,13 @@ func TestKeyIsUsedAtOnce(t *testing.T) {
 		}))
 		cred := credentialAt(t, environmentAt(ep, "http://localhost:40342"), transport)
 		const n = 50
-		if diff := cmp.Diff(map[string]int{"token": n}, allAtOnce(t, cred, scopesOf(n))); diff != "" {
+		if diff := cmp.Diff(map[string]int{"token": n},
+			allAtOnce(t, cred, scopesOf(n))); diff != "" {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
 		}
 		if latest > 300*time.Millisecond {
-			t.Errorf("a key was used %v after the challenge, want it within two requests' time", latest)
+			t.Errorf("a key was used %v after the challenge, want it within two requests' time",
+				latest)
 		}
 	})
 }
@@ -363,8 +379,10 @@ func TestQueueLosesNoPlace(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if q.free != limit || most.Load() > limit || taken.Load() == 0 || len(q.urgent)+len(q.others) > 0 {
-		t.Errorf("%d places are free, want %d; %d were taken at once; %d wait", q.free, limit, most.Load(), len(q.urgent)+len(q.others))
+	if q.free != limit || most.Load() > limit || taken.Load() == 0 ||
+		len(q.urgent)+len(q.others) > 0 {
+		t.Errorf("%d places are free, want %d; %d were taken at once; %d wait", q.free, limit,
+			most.Load(), len(q.urgent)+len(q.others))
 	}
 }
 
@@ -377,10 +395,13 @@ func TestDefaultManyResources(t *testing.T) {
 			t.Run(fmt.Sprint(name, ", ", n), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					l := &laptop{az: az}
-					imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second}}
+					imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil),
+						delay: 3 * time.Second}}
 					got := allAtOnce(t, l.credential(t, imds), scopesOf(n))
-					if diff := cmp.Diff(map[string]int{"token": n}, got); diff != "" || l.runs.Load() > 0 {
-						t.Errorf("outcomes (-want +got), after %d runs of az:\n%s", l.runs.Load(), diff)
+					if diff := cmp.Diff(map[string]int{"token": n}, got); diff != "" ||
+						l.runs.Load() > 0 {
+						t.Errorf("outcomes (-want +got), after %d runs of az:\n%s", l.runs.Load(),
+							diff)
 					}
 					if imds.probes.Load() != 1 {
 						t.Errorf("%d probes, want 1", imds.probes.Load())
@@ -396,11 +417,13 @@ func TestDefaultManyResources(t *testing.T) {
 func TestDefaultProbePastOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		shared := newRealm()
-		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 10 * time.Second}}
+		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil),
+			delay: 10 * time.Second}}
 		l := &laptop{azd: errNotOnPath}
 		open := func(o azcore.ClientOptions) *Credential {
 			o.Transport = imds
-			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, l.environment())
+			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o},
+				l.environment())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -408,7 +431,8 @@ func TestDefaultProbePastOthers(t *testing.T) {
 		}
 		chainOf := func(cred *Credential) *Chain {
 			step := &hostStep{cred: cred, realm: shared}
-			chain, err := addDevelopers(shared, &DefaultCredentialOptions{}, l.environment(), []link{{name: sourceName(cred), source: step}}, step.evidence, true, true)
+			chain, err := addDevelopers(shared, &DefaultCredentialOptions{}, l.environment(),
+				[]link{{name: sourceName(cred), source: step}}, step.evidence, true, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -417,7 +441,8 @@ func TestDefaultProbePastOthers(t *testing.T) {
 		others := open(azcore.ClientOptions{})
 		for _, scope := range scopesOf(2 * maxConcurrent) {
 			go func() {
-				_, _ = others.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
+				_, _ = others.GetToken(context.Background(),
+					policy.TokenRequestOptions{Scopes: []string{scope}})
 			}()
 		}
 		heldUp := chainOf(open(azcore.ClientOptions{PerCallPolicies: []policy.Policy{policyFunc(func(req *policy.Request) (*http.Response, error) {
@@ -426,7 +451,8 @@ func TestDefaultProbePastOthers(t *testing.T) {
 		})}}))
 		go func() { _, _ = token(context.Background(), heldUp) }()
 		synctest.Wait()
-		if tk, took := mustToken(t, chainOf(open(azcore.ClientOptions{}))); strings.HasPrefix(tk.Token, developersToken) {
+		if tk, took := mustToken(t,
+			chainOf(open(azcore.ClientOptions{}))); strings.HasPrefix(tk.Token, developersToken) {
 			t.Errorf("got %q after %v, while IMDS answers", tk.Token, took)
 		}
 	})

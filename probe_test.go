@@ -59,7 +59,8 @@ func TestDefaultSlowToken(t *testing.T) {
 func TestDefaultProbe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}
-		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second}, plain: "Bad Request"}
+		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil),
+			delay: 3 * time.Second}, plain: "Bad Request"}
 		var bare atomic.Value
 		chain := l.credential(t, transportFunc(func(r *http.Request) (*http.Response, error) {
 			if r.Header.Get("Metadata") == "" {

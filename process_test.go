@@ -104,12 +104,14 @@ func TestWindowsCommandLineIsReadAsItWasMeant(t *testing.T) {
 func TestCapped(t *testing.T) {
 	t.Parallel()
 	b := &capped{limit: 10}
-	if n, err := io.Copy(b, struct{ io.Reader }{strings.NewReader("12341")}); n != 5 || err != nil { // as os/exec does
+	// as os/exec does
+	if n, err := io.Copy(b, struct{ io.Reader }{strings.NewReader("12341")}); n != 5 || err != nil {
 		t.Errorf("copied %d, %v, want 5", n, err)
 	}
 	for _, text := range []string{"23", "4", "1212", "", "1234"} {
 		if n, err := b.Write([]byte(text)); n != len(text) || err != nil {
-			t.Errorf("Write returned %d, %v, want all: a program whose output isn't taken ends early", n, err)
+			t.Errorf("Write returned %d, %v, want all: a program whose output isn't taken ends early",
+				n, err)
 		}
 	}
 	if got := string(b.kept); got != "1234123412" {
@@ -130,7 +132,8 @@ func TestBothCapped(t *testing.T) {
 		for rest := whole; len(rest) > 0; {
 			n := 1 + random.IntN(len(rest))
 			if got, err := b.Write(rest[:n]); got != n || err != nil {
-				t.Fatalf("Write of %d bytes returned %d, %v: a program whose output isn't taken ends early", n, got, err)
+				t.Fatalf("Write of %d bytes returned %d, %v: a program whose output isn't taken ends early",
+					n, got, err)
 			}
 			rest = rest[n:]
 		}

@@ -265,7 +265,8 @@ func TestProcessLeavesItsOutputOpen(t *testing.T) {
 	gate := newGate(t)
 	for _, d := range developers { // one after the other, since they share the gate
 		tool := newRealTool(t, d.program, toolScript{Stdout: string(d.says("t", time.Hour)), Child: gate.address()})
-		if tk, took := mustToken(t, d.credentialIn(t, newRealm(), tool.env(), "")); tk.Token != "t" || took > processPatience {
+		if tk, took := mustToken(t, d.credentialIn(t, newRealm(), tool.env(),
+			"")); tk.Token != "t" || took > processPatience {
 			t.Errorf("%s: got the token %s after %v", d.name, tk.Token, took)
 		}
 		who, conn := gate.arrive(t)
@@ -326,7 +327,8 @@ func TestHangingProcessIsEnded(t *testing.T) {
 func TestStubbornProcessIsKilled(t *testing.T) {
 	t.Parallel()
 	gate := newGate(t)
-	tool := newRealTool(t, "az", toolScript{Gate: gate.address(), Child: gate.address(), Term: "ignore"})
+	tool := newRealTool(t, "az",
+		toolScript{Gate: gate.address(), Child: gate.address(), Term: "ignore"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
@@ -398,7 +400,9 @@ func TestProcessBehindAScriptIsAskedToEnd(t *testing.T) {
 	gate := newGate(t)
 	tool := newRealTool(t, "python", toolScript{Gate: gate.address(), Term: "finish"})
 	script := filepath.Join(t.TempDir(), "az")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\n'"+tool.path+"' >'"+tool.path+".out' 2>&1\nexit 0\n"), 0o700); err != nil {
+	if err := os.WriteFile(script,
+		[]byte("#!/bin/sh\n'"+tool.path+"' >'"+tool.path+".out' 2>&1\nexit 0\n"),
+		0o700); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -464,7 +468,8 @@ func TestProcessKeepsItsLogin(t *testing.T) {
 	mustToken(t, cred)
 	runs := first.runs(t)
 	if len(runs) != 1 || len(second.runs(t)) != 0 {
-		t.Fatalf("%d runs of the az that it found, and %d of another, want 1 and 0", len(runs), len(second.runs(t)))
+		t.Fatalf("%d runs of the az that it found, and %d of another, want 1 and 0", len(runs),
+			len(second.runs(t)))
 	}
 	for _, name := range variables {
 		if got := runs[0].Environment[name]; got != home {

@@ -35,7 +35,8 @@ func FuzzRequest(f *testing.F) {
 		f.Add(identityID, byte(2), scope, "Contoso.OnMicrosoft.com", "a=%zz&b", rejectedClaims)
 		f.Add("", byte(3), scope, "../common", "xms_cc=cp1;a", "e30=")
 		f.Add("", byte(3), scope, "", "=&x=y", "")
-		f.Add("", byte(3), scope, "", "Client_Id=a&CLIENT%5FID=b&client-id=c&Re%73ource=d&API-Version=e&clıent_id=f&_=g", "")
+		f.Add("", byte(3), scope, "",
+			"Client_Id=a&CLIENT%5FID=b&client-id=c&Re%73ource=d&API-Version=e&clıent_id=f&_=g", "")
 	}
 	for _, tenant := range []string{"..", ".", "-x", "a/b", "%2e%2e", "eyJhbGciOiJub25l", strings.Repeat("a", 1025)} {
 		f.Add("", byte(7), vaultScope, tenant, "", "")
@@ -139,7 +140,8 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	}
 	for name := range want {
 		switch strings.ToLower(strings.ToUpper(noLetters.ReplaceAllString(name, ""))) {
-		case "clientid", "objectid", "principalid", "msiresid", "miresid", "resource", "apiversion", "authority", "bypasscache", "xmscc", "tokensha256torefresh":
+		case "clientid", "objectid", "principalid", "msiresid", "miresid", "resource", "apiversion",
+			"authority", "bypasscache", "xmscc", "tokensha256torefresh":
 			want.Del(name)
 		}
 	}
@@ -173,7 +175,9 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		got = r.form
 	default:
 		want.Set("resource", resource)
-		want.Set("api-version", map[Host]string{HostIMDS: "2018-02-01", HostAppService: "2019-08-01", HostAzureML: "2017-09-01", HostArc: "2020-06-01", HostServiceFabric: "2019-07-01-preview", HostContainerInstances: "1.0"}[k.host])
+		want.Set("api-version", map[Host]string{HostIMDS: "2018-02-01",
+			HostAppService: "2019-08-01", HostAzureML: "2017-09-01", HostArc: "2020-06-01",
+			HostServiceFabric: "2019-07-01-preview", HostContainerInstances: "1.0"}[k.host])
 		if k.host == HostServiceFabric && asked.EnableCAE {
 			want.Set("xms_cc", "cp1")
 		}

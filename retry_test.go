@@ -307,7 +307,8 @@ func TestManyRetries(t *testing.T) {
 			return best
 		}
 		// A step for each retry would be two million times as many.
-		if few, many := quickest(1000), quickest(math.MaxInt32); many > 1000*max(few, time.Microsecond) {
+		if few, many := quickest(1000), quickest(math.MaxInt32); many > 1000*max(few,
+			time.Microsecond) {
 			t.Errorf("%+v: took %v, and %v with 1,000 retries", o, many, few)
 		}
 		if r.budget < 75*time.Second || r.budget > longestBudget {

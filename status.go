@@ -10,8 +10,9 @@ import (
 // Status is what a credential holds and what became of its requests, at one moment. It is meant for logs and health pages,
 // can be marshaled as JSON, and has no secret in it.
 type Status struct {
-	Host     Host   `json:"host"`     // whose endpoint is asked
-	Reason   string `json:"reason"`   // why that one: what [Detect] says, or the option that names it
+	Host Host `json:"host"` // whose endpoint is asked
+	// why that one: what [Detect] says, or the option that names it
+	Reason   string `json:"reason"`
 	Endpoint string `json:"endpoint"` // its token endpoint, without query
 	// the one that is asked for, such as "client ID 1234…"; "" means the host's default, "a
 	// signed-in user" that it gave such tokens

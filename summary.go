@@ -102,7 +102,8 @@ var varying = sync.OnceValue(func() []substitution {
 		{`\b\d{8}T\d{6}(?:\.\d+)?Z?(?:-\w+)?\b`, `…`},
 		{`\b\d{1,2}[/.]\d{1,2}[/.]\d{4},? ` + clock + zone, `…`},
 		{`\b\d{1,2}/` + month + `/\d{4}:` + clock + zone, `…`},
-		{`\b` + day + `,? (?:\d{1,2}[ -]` + month + `[ -]\d{2,4}|` + month + ` +\d{1,2}) ` + clock + zone + `(?: \d{4})?`, `…`},
+		{`\b` + day + `,? (?:\d{1,2}[ -]` + month + `[ -]\d{2,4}|` + month + ` +\d{1,2}) ` + clock +
+			zone + `(?: \d{4})?`, `…`},
 		{`\b` + month + ` +\d{1,2}(?:, \d{4},?)? ` + clock + zone, `…`},
 		{`\b[EFIW]\d{4} ` + clock + ` +\d+ `, `… `}, // klog, with the number of a thread
 		{`\b(?:\d+\.)?` + clock + zone, `…`},
@@ -113,7 +114,8 @@ var varying = sync.OnceValue(func() []substitution {
 		{`(?i)\b(` + labels + `[ _-]?id["']?\s*[:=#]\s*["']?)[\w.-]+`, `${1}…`},
 		{`(?i)\b(` + labels + `[ _-]?id\s+["'(]?)[a-z_.-]*\d[\w.-]*`, `${1}…`},
 		{`(?i)\b(` + labels + `["']?\s*[:=#]\s*["']?)[a-z_.-]*\d[\w.-]{7,}`, `${1}…`},
-		{`(?i)\b((?:` + labels + `|error|event|log)(?:[ _-]?id)?["']?\s*[:=#]?\s*["'(]?)` + guid, `${1}…`},
+		{`(?i)\b((?:` + labels + `|error|event|log)(?:[ _-]?id)?["']?\s*[:=#]?\s*["'(]?)` + guid,
+			`${1}…`},
 		{`(?i)\b(traceparent["']?\s*[:=]\s*["']?)\d[\w-]*`, `${1}…`},
 		{`(?i)\b(ref [a-c]\s*[:=#]\s*)[\w.-]*`, `${1}…`},
 		{`(?i)\b(ref(?:erence)?\s*(?:id)?\s*[:=#]\s*#?)[a-z_.-]*\d[\w.-]{7,}`, `${1}…`},
@@ -122,11 +124,14 @@ var varying = sync.OnceValue(func() []substitution {
 		// How long, and how many.
 		{`\b(?:` + duration + `)+\b`, `…`},
 		{`\b\d+(?:\.\d+)? [nµμum]?s\b`, `…`},
-		{`(?i)\b\d+(?:\.\d+)?( (?:(?:milli|micro|nano)?second|sec|minute|min|hour|day)s?)\b`, `…${1}`},
+		{`(?i)\b\d+(?:\.\d+)?( (?:(?:milli|micro|nano)?second|sec|minute|min|hour|day)s?)\b`,
+			`…${1}`},
 		{`(?i)\b\d+( (?:attempt|byte|request|other resource|call|time)s?)\b`, `…${1}`},
 		{`(?i)\b\d+( (?:re)?)tr(?:y|ies)\b`, `…${1}tries`},
-		{`(… (?:\w+ )?(?:second|sec|minute|min|hour|day|attempt|byte|request|resource|call|time))\b`, `${1}s`},
-		{`(?i)\b((?:attempt|retry)(?:[ _-]?after)?(?:[ _-]?ms)?["']?\s*[:=#]?\s*["'#]?)\d+(?: ?(?:of|/) ?\d+)?\b`, `${1}…`},
+		{`(… (?:\w+ )?(?:second|sec|minute|min|hour|day|attempt|byte|request|resource|call|time))\b`,
+			`${1}s`},
+		{`(?i)\b((?:attempt|retry)(?:[ _-]?after)?(?:[ _-]?ms)?["']?\s*[:=#]?\s*["'#]?)\d+(?: ?(?:of|/) ?\d+)?\b`,
+			`${1}…`},
 		// Addresses of a connection: its own port is another each time, and a name may stand for
 		// many. The endpoint is told anyway.
 		{`\b((?:tcp|udp)[46]?) ` + address + `->` + address, `${1}`},

@@ -19,7 +19,8 @@ import (
 
 // variedText is a host's text in which all varies that hosts let vary.
 func variedText(i int) string {
-	return fmt.Sprintf("refused. Trace ID: 0000000%d-2222-4333-8444-555555555555 Correlation ID: c0ffee%d Timestamp: 2026-11-28 10:0%d:00Z, try again in %d seconds", i, i, i, i+1)
+	return fmt.Sprintf("refused. Trace ID: 0000000%d-2222-4333-8444-555555555555 Correlation ID: c0ffee%d Timestamp: 2026-11-28 10:0%d:00Z, try again in %d seconds",
+		i, i, i, i+1)
 }
 
 // TestSummaryStays the same while the cause does, however the host words it each time, and differs
@@ -59,10 +60,13 @@ func TestSummaryStays(t *testing.T) {
 				},
 			},
 			"throttled": {func(i int) error {
-				return answer(s.own(429, s.problem("some_code", variedText(i)), "Retry-After", fmt.Sprint(i)))
+				return answer(s.own(429, s.problem("some_code", variedText(i)), "Retry-After",
+					fmt.Sprint(i)))
 			}},
 			"a gateway": {func(i int) error {
-				return answer(identitytest.Response{Status: 502, Body: fmt.Sprintf("<html>Bad Gateway <!-- Ref A: 5D%dC0FFEE Ref B: MSP%d Ref C: 2026-11-28T10:0%d:00Z --></html>", i, i, i)})
+				return answer(identitytest.Response{Status: 502,
+					Body: fmt.Sprintf("<html>Bad Gateway <!-- Ref A: 5D%dC0FFEE Ref B: MSP%d Ref C: 2026-11-28T10:0%d:00Z --></html>",
+						i, i, i)})
 			}},
 			"refused connections": {func(int) error {
 				s.down.Store(true)
@@ -72,12 +76,15 @@ func TestSummaryStays(t *testing.T) {
 			"connections that break": {func(i int) error {
 				end := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
 				return answer(identitytest.Response{Err: &net.OpError{
-					Op: "read", Net: "tcp", Source: end(53124 + i), Addr: end(4141), Err: os.NewSyscallError("read", syscall.ECONNRESET),
+					Op: "read", Net: "tcp", Source: end(53124 + i), Addr: end(4141),
+					Err: os.NewSyscallError("read", syscall.ECONNRESET),
 				}})
 			}},
 			"no token in it": {func(int) error { return answer(s.own(200, `{"expires_in":"3600"}`)) }},
 			"a clock that is wrong": {func(i int) error {
-				return answer(s.own(200, fmt.Sprintf(`{"access_token":"t","expires_on":"%d","token_type":"Bearer"}`, time.Now().Add(-time.Duration(i+1)*time.Hour).Unix())))
+				return answer(s.own(200,
+					fmt.Sprintf(`{"access_token":"t","expires_on":"%d","token_type":"Bearer"}`,
+						time.Now().Add(-time.Duration(i+1)*time.Hour).Unix())))
 			}},
 			"a caller without patience": {func(int) error {
 				s.answer(identitytest.Response{Delay: time.Hour, For: 4 * time.Minute})
@@ -103,9 +110,11 @@ func TestSummaryStays(t *testing.T) {
 						summary = got
 					}
 					if got != summary {
-						t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s\nof %v", name, got, summary, err)
+						t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s\nof %v",
+							name, got, summary, err)
 					}
-					if strings.ContainsAny(got, "\r\n") || !strings.HasPrefix(got, "identity: "+p.host.String()+": ") {
+					if strings.ContainsAny(got, "\r\n") ||
+						!strings.HasPrefix(got, "identity: "+p.host.String()+": ") {
 						t.Errorf("%s: the summary is %q", name, got)
 					}
 					time.Sleep(12*time.Minute + time.Duration(i)*777*time.Millisecond)
@@ -125,7 +134,9 @@ func TestSummaryStays(t *testing.T) {
 func TestSummaryTellsCausesApart(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	base := AuthenticationError{Host: HostIMDS, Resource: "https://vault.azure.net", StatusCode: 400, Code: "invalid_request", Message: "Identity not found", Attempts: 3, Elapsed: time.Second, CorrelationID: "c0ffee"}
+	base := AuthenticationError{Host: HostIMDS, Resource: "https://vault.azure.net",
+		StatusCode: 400, Code: "invalid_request", Message: "Identity not found", Attempts: 3,
+		Elapsed: time.Second, CorrelationID: "c0ffee"}
 	for _, change := range []func(*AuthenticationError){
 		func(*AuthenticationError) {},
 		func(e *AuthenticationError) { e.Host = HostAppService },
@@ -229,7 +240,8 @@ func TestSummaryOfTexts(t *testing.T) {
 	// A message that was cut is cut where the length of what varies makes no difference.
 	summary := ""
 	for _, wait := range []string{"1", "12", "123456789"} {
-		e := &AuthenticationError{Message: oneLine("wait for " + wait + " seconds. " + strings.Repeat("many words ", 50))}
+		e := &AuthenticationError{Message: oneLine("wait for " + wait + " seconds. " +
+			strings.Repeat("many words ", 50))}
 		if summary == "" {
 			summary = e.Summary()
 		}
@@ -254,7 +266,8 @@ func TestSummaryOfChains(t *testing.T) {
 		return onIMDS(t, ep, withID(ClientID(guid)))
 	}
 	foreign := sourceFailing(func() error { return errors.New("broken: " + text()) })
-	const refusal = `managed identity failed: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID ` + guid + `)`
+	const refusal = `managed identity failed: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID ` +
+		guid + `)`
 	for _, tt := range []struct {
 		name    string
 		sources func(t *testing.T) []azcore.TokenCredential
@@ -290,7 +303,8 @@ func TestSummaryOfChains(t *testing.T) {
 				chain := mustChain(t, nil, tt.sources(t)...)
 				summary := ""
 				for i := range 5 {
-					ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second+time.Duration(i)*time.Millisecond)
+					ctx, cancel := context.WithTimeout(t.Context(),
+						40*time.Second+time.Duration(i)*time.Millisecond)
 					_, err := token(ctx, chain)
 					cancel()
 					var found interface{ Summary() string }
@@ -298,14 +312,16 @@ func TestSummaryOfChains(t *testing.T) {
 						t.Fatalf("no Summary in %v", err)
 					}
 					got := found.Summary()
-					if want := "identity: chain: no token for https://vault.azure.net: " + tt.want; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+					if want := "identity: chain: no token for https://vault.azure.net: " +
+						tt.want; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
 						t.Errorf("the summary is\n%s\nwant\n%s", got, want)
 					}
 					if summary == "" {
 						summary = got
 					}
 					if got != summary {
-						t.Errorf("the cause stayed, and the summary became\n%s\nafter\n%s", got, summary)
+						t.Errorf("the cause stayed, and the summary became\n%s\nafter\n%s", got,
+							summary)
 					}
 					time.Sleep(time.Duration(i) * 77 * time.Second)
 				}
@@ -346,7 +362,8 @@ func TestSummaryOfReady(t *testing.T) {
 					summary = found.Summary()
 				}
 				if got := found.Summary(); got != summary {
-					t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s", name, got, summary)
+					t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s", name,
+						got, summary)
 				}
 			}
 		}

@@ -448,7 +448,8 @@ func TestMismatch(t *testing.T) {
 			}
 			// Where the answer must name it, silence doesn't pass, and nothing else does that
 			// doesn't without.
-			if got := mismatch(tt.id, grant{token: tt.token, echo: tt.echo}, true); tt.want != "" && got == "" {
+			if got := mismatch(tt.id, grant{token: tt.token, echo: tt.echo}, true); tt.want != "" &&
+				got == "" {
 				t.Errorf("with an echo demanded it passes, want %q", tt.want)
 			}
 		})

@@ -244,11 +244,14 @@ func FuzzClaims(f *testing.F) {
 		readable := false
 		if parts := strings.Split(token, "."); len(parts) == 3 {
 			if payload, ok := slowBase64(parts[1]); ok {
-				want, readable = lastFields(payload, "exp", "appid", "azp", "oid", "xms_mirid", "sub", "idtyp", "upn", "scp")
+				want, readable = lastFields(payload, "exp", "appid", "azp", "oid", "xms_mirid",
+					"sub", "idtyp", "upn", "scp")
 				readable = readable && strings.TrimSpace(string(payload)) != "null"
 			}
 		}
-		for name, raw := range map[string]json.RawMessage{"exp": claims.Exp, "appid": claims.AppID, "azp": claims.Azp, "oid": claims.OID, "xms_mirid": claims.MIRID, "sub": claims.Sub, "idtyp": claims.IDType, "upn": claims.UPN, "scp": claims.Scopes} {
+		for name, raw := range map[string]json.RawMessage{"exp": claims.Exp, "appid": claims.AppID,
+			"azp": claims.Azp, "oid": claims.OID, "xms_mirid": claims.MIRID, "sub": claims.Sub,
+			"idtyp": claims.IDType, "upn": claims.UPN, "scp": claims.Scopes} {
 			if !bytes.Equal(raw, want[name]) {
 				t.Errorf("claim %s is %q, want %q", name, raw, want[name])
 			}
@@ -277,7 +280,8 @@ func FuzzClaims(f *testing.F) {
 		if echoed == "" && text(want["oid"]) == "" {
 			subject = text(want["sub"])
 		}
-		person := strings.EqualFold(text(want["idtyp"]), "user") || text(want["idtyp"]) == "" && text(want["upn"])+text(want["scp"]) != ""
+		person := strings.EqualFold(text(want["idtyp"]), "user") ||
+			text(want["idtyp"]) == "" && text(want["upn"])+text(want["scp"]) != ""
 		if got := mismatch(nil, g, true); got != "" {
 			t.Errorf("nobody asked, got %q", got)
 		}
@@ -290,7 +294,8 @@ func FuzzClaims(f *testing.F) {
 			{ResourceID(id), []string{echoed, text(want["xms_mirid"])}},
 		} {
 			contradicted := person
-			if _, byResource := ask.id.(ResourceID); readable && !byResource && strings.Join(ask.said, "") == "" {
+			if _, byResource := ask.id.(ResourceID); readable && !byResource &&
+				strings.Join(ask.said, "") == "" {
 				contradicted = true
 			}
 			for _, s := range ask.said {

@@ -244,7 +244,8 @@ func TestCallersContextValues(t *testing.T) {
 			t.Error("the token's response was captured into the caller's variable")
 		}
 		if value != nil {
-			t.Errorf("the Transport sees the caller's own value %v, and would after the caller has left", value)
+			t.Errorf("the Transport sees the caller's own value %v, and would after the caller has left",
+				value)
 		}
 		if time.Since(start) < time.Microsecond {
 			t.Error("the caller's retry options were used: two layers retry")

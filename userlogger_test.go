@@ -96,10 +96,13 @@ func TestBadLogHandlers(t *testing.T) {
 			return mustChain(t, &ChainOptions{Logger: log}, away, onIMDS(t, ep))
 		},
 		"default credential": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
-			return must(newDefaultCredential(newRealm(), &DefaultCredentialOptions{Logger: log, ClientOptions: azcore.ClientOptions{Transport: ep}}, nowhere()))(t)
+			return must(newDefaultCredential(newRealm(),
+				&DefaultCredentialOptions{Logger: log,
+					ClientOptions: azcore.ClientOptions{Transport: ep}}, nowhere()))(t)
 		},
 		"Azure CLI": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
-			return must(newAzureCLI(newRealm(), &AzureCLICredentialOptions{Logger: log, TenantID: homeTenant}, granting(azGrants).env()))(t)
+			return must(newAzureCLI(newRealm(), &AzureCLICredentialOptions{Logger: log,
+				TenantID: homeTenant}, granting(azGrants).env()))(t)
 		},
 	} {
 		for _, method := range []string{"Enabled", "Handle", "WithAttrs"} {
@@ -107,9 +110,11 @@ func TestBadLogHandlers(t *testing.T) {
 				t.Run(name+"/"+method+" "+how, func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						state := &badState{bad: bad}
-						log := slog.New(badHandler{slog.NewTextHandler(state, &slog.HandlerOptions{Level: slog.LevelDebug}), state, method})
+						log := slog.New(badHandler{slog.NewTextHandler(state,
+							&slog.HandlerOptions{Level: slog.LevelDebug}), state, method})
 						if method == "WithAttrs" {
-							state.turn(nil) // until the chain, which has no attributes of its own, is made
+							// until the chain, which has no attributes of its own, is made
+							state.turn(nil)
 						}
 						ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{ClientID: "id"}}})
 						cred := credential(t, log, ep)
@@ -123,8 +128,10 @@ func TestBadLogHandlers(t *testing.T) {
 						ep.Enqueue(identitytest.Response{Status: 400, For: time.Minute})
 						_, _ = challenged(t.Context(), cred)
 						synctest.Wait()
-						if text := state.text(); name == "credential" && !strings.Contains(text, "token renewal failed") {
-							t.Errorf("the log has %q after the handler has recovered, want the failure", text)
+						if text := state.text(); name == "credential" &&
+							!strings.Contains(text, "token renewal failed") {
+							t.Errorf("the log has %q after the handler has recovered, want the failure",
+								text)
 						}
 					})
 				})
@@ -148,7 +155,8 @@ func TestLoggersThatAreNone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		for _, log := range []*slog.Logger{{}, slog.New(barren{slog.DiscardHandler})} {
 			mustToken(t, onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) { o.Logger = log }))
-			mustToken(t, mustChain(t, &ChainOptions{Logger: log}, &scripted{err: errAway}, onIMDS(t, identitytest.NewIMDS(nil))))
+			mustToken(t, mustChain(t, &ChainOptions{Logger: log}, &scripted{err: errAway},
+				onIMDS(t, identitytest.NewIMDS(nil))))
 		}
 		log := shieldedLogger(slog.New(barren{slog.DiscardHandler})).WithGroup("g").With("a", 1)
 		log.Info("lost")

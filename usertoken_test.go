@@ -44,19 +44,24 @@ func TestUsersToken(t *testing.T) {
 			n := 0
 			cred := credentialAt(t, tt.env, transportFunc(func(*http.Request) (*http.Response, error) {
 				n++
-				return respond(200, grantBody(jwtOf(strings.Replace(tt.claims, "}", fmt.Sprintf(`,"uti":"%d"}`, n), 1)), 24*time.Hour)), nil
+				return respond(200,
+					grantBody(jwtOf(strings.Replace(tt.claims, "}", fmt.Sprintf(`,"uti":"%d"}`, n),
+						1)), 24*time.Hour)), nil
 			}), func(o *CredentialOptions) {
 				o.ID = tt.id
-				o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				o.Logger = slog.New(slog.NewJSONHandler(&log,
+					&slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
-			if _, err := token(t.Context(), cred); (err != nil) != tt.different || err != nil && !errors.Is(err, ErrIdentityMismatch) {
+			if _, err := token(t.Context(), cred); (err != nil) != tt.different ||
+				err != nil && !errors.Is(err, ErrIdentityMismatch) {
 				t.Fatalf("GetToken: %v, want a mismatch: %v", err, tt.different)
 			} else if tt.different {
 				wantErrorText(t, err, "a signed-in user, who is no managed identity")
 			}
 			time.Sleep(time.Second) // the log comes behind the token
 			lines := logged(t, &log)
-			if len(lines) != 1 || lines[0].Msg != tt.want || (lines[0].Level == "WARN") != (tt.want != "token acquired") {
+			if len(lines) != 1 || lines[0].Msg != tt.want ||
+				(lines[0].Level == "WARN") != (tt.want != "token acquired") {
 				t.Errorf("the log has %v, want %q", lines, tt.want)
 			}
 			if got := cred.Status().Identity; got != tt.identity {
@@ -69,7 +74,8 @@ func TestUsersToken(t *testing.T) {
 			mustToken(t, cred)
 			time.Sleep(time.Minute)
 			if lines := logged(t, &log); n != 2 || len(lines) != 1 || lines[0].Level != "DEBUG" {
-				t.Errorf("%d requests; of the renewal the log has %v, want no second warning", n, lines)
+				t.Errorf("%d requests; of the renewal the log has %v, want no second warning", n,
+					lines)
 			}
 		})
 	}
@@ -89,7 +95,8 @@ func TestAppServiceThatIgnoresTheSelector(t *testing.T) {
 	} {
 		bubbleIn(t, tt.name, func(t *testing.T) {
 			cred := credentialAt(t, appServiceAt(), always(200, grantBody(jwtOf(tt.claims), time.Hour)), func(o *CredentialOptions) { o.ID = ObjectID(guid) })
-			if _, err := token(t.Context(), cred); tt.ok != (err == nil) || err != nil && !errors.Is(err, ErrIdentityMismatch) {
+			if _, err := token(t.Context(), cred); tt.ok != (err == nil) ||
+				err != nil && !errors.Is(err, ErrIdentityMismatch) {
 				t.Errorf("GetToken: %v, want a token: %v", err, tt.ok)
 			}
 		})

@@ -678,7 +678,9 @@ func TestWorkloadFileThatIsNoToken(t *testing.T) {
 					o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 				})
 				e, took := mustFail(t, cred)
-				wantErrorText(t, e, "workload identity: AZURE_FEDERATED_TOKEN_FILE: "+strconv.Quote(path)+": ", tt.want, "https://vault.azure.net")
+				wantErrorText(t, e,
+					"workload identity: AZURE_FEDERATED_TOKEN_FILE: "+strconv.Quote(path)+": ",
+					tt.want, "https://vault.azure.net")
 				synctest.Wait()
 				if text := fmt.Sprintf("%v %+v %#v %s", e, e, e, log.String()); strings.Contains(text, canary) || strings.Contains(text, "größe") {
 					t.Errorf("the file's content is shown: %s", text)
@@ -1465,13 +1467,15 @@ func TestWorkloadIdentityCheck(t *testing.T) {
 func TestWorkloadRefusals(t *testing.T) {
 	t.Parallel()
 	const (
-		cor     = "0a1b2c3d-1111-4222-8333-944455556666"
-		rest    = " (token for https://vault.azure.net, 1 attempt, 0s, correlation ID " + cor + ")"
-		app     = ": is client ID " + podClient + " an identity of tenant " + podTenant + "?"
-		trust   = ": has client ID " + podClient + " a federated credential with exactly this cluster's issuer, this service account and the audience api://AzureADTokenExchange? The token in FILE has sub \"system:serviceaccount:default:workload\". A new one works after some minutes"
+		cor   = "0a1b2c3d-1111-4222-8333-944455556666"
+		rest  = " (token for https://vault.azure.net, 1 attempt, 0s, correlation ID " + cor + ")"
+		app   = ": is client ID " + podClient + " an identity of tenant " + podTenant + "?"
+		trust = ": has client ID " + podClient +
+			" a federated credential with exactly this cluster's issuer, this service account and the audience api://AzureADTokenExchange? The token in FILE has sub \"system:serviceaccount:default:workload\". A new one works after some minutes"
 		cloudQ  = ": does AZURE_TENANT_ID name a tenant of the cloud of login.microsoftonline.com?"
 		scopeQ  = ": is the scope a resource of this tenant and cloud?"
-		blocked = ": client ID " + podClient + " has been disabled, or a Conditional Access policy for workload identities blocks it: its sign-in log in the Entra admin center says which"
+		blocked = ": client ID " + podClient +
+			" has been disabled, or a Conditional Access policy for workload identities blocks it: its sign-in log in the Entra admin center says which"
 		nobody  = ": may this pod reach " + podTokenURL + ", is HTTPS_PROXY right, and is that the cloud that AZURE_AUTHORITY_HOST should name?"
 		restNot = " (token for https://vault.azure.net, 1 attempt, 0s)"
 	)
@@ -1509,7 +1513,8 @@ func TestWorkloadRefusals(t *testing.T) {
 		sampled("throttled", 429, "throttled", "temporarily_unavailable", ErrThrottled, ""),
 		sampled("unavailable", 503, "unavailable", "temporarily_unavailable", nil, ""),
 		// Entra's number decides, whatever status something on the way has made of it.
-		sampled("application unknown, with another status", 503, "application-unknown", "unauthorized_client", ErrIdentityNotFound, app),
+		sampled("application unknown, with another status", 503, "application-unknown",
+			"unauthorized_client", ErrIdentityNotFound, app),
 		{"number in the list only", 400, `{"error":"unauthorized_client","error_description":"Application not found.","error_codes":[700016],"correlation_id":"` + cor + `"}`, nil, id,
 			`identity: workload identity: 400 unauthorized_client "AADSTS700016: Application not found."` + rest + app, ErrIdentityNotFound, "unauthorized_client", "AADSTS700016: Application not found.", cor},
 		{"no description", 400, `{"error":"invalid_request"}`, []string{"X-Ms-Request-Id", cor}, id,
@@ -1732,7 +1737,8 @@ func TestWorkloadWithoutAWord(t *testing.T) {
 					}
 					return respond(status, tt.body, "Retry-After", "9", "X-Ms-Request-Id", tt.id)
 				}}
-				if _, took := mustToken(t, credentialAt(t, inPod(t), entra)); took < 9*time.Second || took > 10*time.Second {
+				if _, took := mustToken(t, credentialAt(t, inPod(t),
+					entra)); took < 9*time.Second || took > 10*time.Second {
 					t.Errorf("a token after %v, want Retry-After heeded", took)
 				}
 			})
@@ -1885,8 +1891,11 @@ func TestWorkloadFakeRefuses(t *testing.T) {
 				}
 				e, took := mustFail(t, cred)
 				wantErrorText(t, e, tt.code)
-				if passing := tt.value == "stranger"; passing != (took > 20*time.Second) || !passing && took != 0 || tt.sentinel != nil && !errors.Is(e, tt.sentinel) || e.CorrelationID == "" {
-					t.Errorf("got %v after %v, want %v with a correlation ID, asked again: %v", e, took, tt.sentinel, passing)
+				if passing := tt.value == "stranger"; passing != (took > 20*time.Second) ||
+					!passing && took != 0 || tt.sentinel != nil && !errors.Is(e, tt.sentinel) ||
+					e.CorrelationID == "" {
+					t.Errorf("got %v after %v, want %v with a correlation ID, asked again: %v", e,
+						took, tt.sentinel, passing)
 				}
 			})
 		})
@@ -1950,7 +1959,9 @@ func TestWorkloadFileComesLate(t *testing.T) {
 				_ = os.WriteFile(path, []byte(podAssertion), 0o600)
 			})
 			err := cred.Ready(t.Context(), vaultScope)
-			if took := time.Since(start); tt.waits && (err != nil || took < 5*time.Minute || took > 5*time.Minute+15*time.Second) || !tt.waits && (err == nil || took > 2*time.Second) {
+			if took := time.Since(start); tt.waits && (err != nil || took < 5*time.Minute ||
+				took > 5*time.Minute+15*time.Second) ||
+				!tt.waits && (err == nil || took > 2*time.Second) {
 				t.Errorf("Ready returned %v after %v, want it to wait: %v", err, took, tt.waits)
 			}
 			time.Sleep(5 * time.Minute)
@@ -1971,12 +1982,14 @@ func TestWorkloadFileOfAnotherUser(t *testing.T) {
 		}
 		cred := credentialAt(t, inPod(t, envTokenFile, file), &entraStub{})
 		e, took := mustFail(t, cred)
-		wantErrorText(t, e, strconv.Quote(file), "permission denied", "securityContext.runAsUser", "fsGroup")
+		wantErrorText(t, e, strconv.Quote(file), "permission denied", "securityContext.runAsUser",
+			"fsGroup")
 		if strings.Contains(e.Error(), "azure.workload.identity/use") || took != 0 {
 			t.Errorf("the pod's label is blamed, or it took %v: %v", took, e)
 		}
 		start := time.Now()
-		if err := cred.Ready(t.Context(), vaultScope); err == nil || time.Since(start) > 2*time.Second {
+		if err := cred.Ready(t.Context(), vaultScope); err == nil ||
+			time.Since(start) > 2*time.Second {
 			t.Errorf("Ready returned %v after %v, want the error at once", err, time.Since(start))
 		}
 	})
@@ -2042,7 +2055,8 @@ func TestHalfAPod(t *testing.T) {
 			switch {
 			case tt.want != nil:
 				wantErrorText(t, err, tt.want...)
-				if tt.options.Host == "" && (d.Host != HostWorkloadIdentity || !strings.Contains(d.Reason, "AZURE_FEDERATED_TOKEN_FILE")) {
+				if tt.options.Host == "" && (d.Host != HostWorkloadIdentity ||
+					!strings.Contains(d.Reason, "AZURE_FEDERATED_TOKEN_FILE")) {
 					t.Errorf("Detect says %+v, the constructor %v", d, err)
 				}
 			case err != nil:
@@ -2062,11 +2076,13 @@ func TestHalfAPod(t *testing.T) {
 				}
 				return
 			}
-			wantErrorText(t, err, "AZURE_FEDERATED_TOKEN_FILE is set, but ", "AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential")
+			wantErrorText(t, err, "AZURE_FEDERATED_TOKEN_FILE is set, but ",
+				"AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential")
 			if chain != nil || strings.Contains(err.Error(), "DefaultCredentialOptions.Host") {
 				t.Errorf("default credential: %v", err)
 			}
-			if _, err := newDefaultCredential(newRealm(), nil, env.with(envTokenCredentials, "ManagedIdentityCredential")); err != nil {
+			if _, err := newDefaultCredential(newRealm(), nil,
+				env.with(envTokenCredentials, "ManagedIdentityCredential")); err != nil {
 				t.Errorf("as the message advises: %v", err)
 			}
 		})
@@ -2078,7 +2094,8 @@ func TestProofsTellTokensApart(t *testing.T) {
 	t.Parallel()
 	ca := string(newCertifier(t).pem)
 	other := string(newCertifier(t).pem)
-	fabric := []string{envEndpoint, "https://localhost:2377/metadata/identity/oauth2/token", envHeader, "h", envThumbprint, strings.Repeat("a", 40)}
+	fabric := []string{envEndpoint, "https://localhost:2377/metadata/identity/oauth2/token",
+		envHeader, "h", envThumbprint, strings.Repeat("a", 40)}
 	pod := inPod(t)
 	for _, tt := range []struct {
 		name       string
@@ -2117,7 +2134,8 @@ func TestProofsTellTokensApart(t *testing.T) {
 					t.Fatal(err)
 				}
 				keys = append(keys, cred.view.identity)
-				if shown := fmt.Sprintf("%+v", cred); strings.Contains(shown, "another") || strings.Contains(cred.view.identity, "BEGIN") {
+				if shown := fmt.Sprintf("%+v", cred); strings.Contains(shown, "another") ||
+					strings.Contains(cred.view.identity, "BEGIN") {
 					t.Errorf("a secret is in what is printed of the credential: %s", shown)
 				}
 			}
@@ -2135,13 +2153,15 @@ func TestTwoTokenFiles(t *testing.T) {
 		first, second := assertionFile(t, "first"), assertionFile(t, "second")
 		entra := &entraStub{reply: func(_ int, p tokenPost) *http.Response {
 			if p.form.Get("client_assertion") == "second" {
-				return respond(401, entraRefusal("invalid_client", 700212, "No matching federated identity record found."))
+				return respond(401, entraRefusal("invalid_client", 700212,
+					"No matching federated identity record found."))
 			}
 			return nil
 		}}
 		shared, n := newRealm(), 0
 		make := func(file string) *Credential {
-			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: optionsWith(entra)}, inPod(t, envTokenFile, file))
+			cred, err := newCredentialIn(shared,
+				&CredentialOptions{ClientOptions: optionsWith(entra)}, inPod(t, envTokenFile, file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -2197,7 +2217,8 @@ func TestVariablesWithStrayWhiteSpace(t *testing.T) {
 			}
 		})
 	}
-	for _, value := range []string{"/with a blank/token", "/größe/token", `C:\Program Files\token`} {
+	for _, value := range []string{"/with a blank/token", "/größe/token",
+		`C:\Program Files\token`} {
 		if _, err := newCredential(nil, inPod(t, envTokenFile, value)); err != nil {
 			t.Errorf("%q is a path: %v", value, err)
 		}
@@ -2221,7 +2242,8 @@ func TestAudienceOfTheCloud(t *testing.T) {
 			file := assertionFile(t, jwtOf(claims))
 			e, took := mustFail(t, credentialAt(t, inPod(t, envAuthorityHost, authority, envTokenFile, file),
 				always(401, entraRefusal("invalid_client", 700212, "No matching federated identity record found for presented assertion audience."))))
-			wantErrorText(t, e, "the audience "+audience, "The token in "+strconv.Quote(file)+` has iss "https://oidc.example/1/", sub "system:serviceaccount:shop:orders", aud "api://AzureADTokenExchange other"`)
+			wantErrorText(t, e, "the audience "+audience,
+				"The token in "+strconv.Quote(file)+` has iss "https://oidc.example/1/", sub "system:serviceaccount:shop:orders", aud "api://AzureADTokenExchange other"`)
 			if took != 0 || e.Attempts != 1 {
 				t.Errorf("%d attempts in %v, want 1 at once", e.Attempts, took)
 			}

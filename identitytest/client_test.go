@@ -215,7 +215,8 @@ func TestStartedConnectionErrorUnderTLS(t *testing.T) {
 	e.Start(t)
 	e.Enqueue(Response{Err: errScripted, For: time.Hour})
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: e.certificate.pool}, DisableKeepAlives: true}
-	if response, err := transport.RoundTrip(fabricRequest(t, os.Getenv, "")); !errors.Is(err, errReset) && !errors.Is(err, io.EOF) {
+	if response, err := transport.RoundTrip(fabricRequest(t, os.Getenv, "")); !errors.Is(err,
+		errReset) && !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, error %v; want a connection that ends without an answer", response, err)
 	}
 }

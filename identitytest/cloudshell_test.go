@@ -22,7 +22,8 @@ func TestCloudShellAnswersAsIMDS(t *testing.T) {
 	e := NewCloudShell(nil)
 	r := shellRequest(t, inMemory(e), "")
 	asIMDS(r)
-	if c := readClaims(t, tokenOf(t, do(t, e, r))); c.Audience != vault || c.ObjectID != e.Identities()[0].ObjectID {
+	if c := readClaims(t, tokenOf(t, do(t, e, r))); c.Audience != vault ||
+		c.ObjectID != e.Identities()[0].ObjectID {
 		t.Errorf("got a token of %s for %s", c.ObjectID, c.Audience)
 	}
 }

@@ -23,10 +23,13 @@ func checkGroupError(t *testing.T, got reply, want refusal) {
 	if err := json.Unmarshal([]byte(got.Body), &body); err != nil {
 		t.Fatalf("body %q: %v", got.Body, err)
 	}
-	if got.Status != want.status || body.Error.Code != want.code || !strings.Contains(body.Error.Message, want.text) || body.Error.Details == nil {
-		t.Errorf("got %d %s, want %d %s with %q", got.Status, got.Body, want.status, want.code, want.text)
+	if got.Status != want.status || body.Error.Code != want.code ||
+		!strings.Contains(body.Error.Message, want.text) || body.Error.Details == nil {
+		t.Errorf("got %d %s, want %d %s with %q", got.Status, got.Body, want.status, want.code,
+			want.text)
 	}
-	if id := got.Header.Get("x-ms-request-id"); got.Header.Get("Server") != "Kestrel" || !guidPattern.MatchString(id) {
+	if id := got.Header.Get("x-ms-request-id"); got.Header.Get("Server") != "Kestrel" ||
+		!guidPattern.MatchString(id) {
 		t.Errorf("headers: got %v, want Kestrel's and a request ID", got.Header)
 	}
 }
@@ -68,22 +71,28 @@ func TestContainerInstancesRefuses(t *testing.T) {
 	t.Run("no system-assigned identity", func(t *testing.T) {
 		t.Parallel()
 		e := NewContainerInstances(&Options{Identities: []Identity{{}}})
-		checkGroupError(t, do(t, e, groupRequest(t, inMemory(e), "")), refusal{status: 404, code: "DefaultIdentityNotDefined", text: "DefaultIdentityNotDefined "})
+		checkGroupError(t, do(t, e, groupRequest(t, inMemory(e), "")),
+			refusal{status: 404, code: "DefaultIdentityNotDefined",
+				text: "DefaultIdentityNotDefined "})
 	})
 }
 
 func TestContainerInstancesSuccess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := NewContainerInstances(&Options{Identities: []Identity{{System: true}, {}}, Lifetime: time.Hour})
-		for i, more := range []string{"", "&principalId=" + strings.ToUpper(e.Identities()[1].ObjectID)} {
+		e := NewContainerInstances(&Options{Identities: []Identity{{System: true}, {}},
+			Lifetime: time.Hour})
+		for i, more := range []string{"", "&principalId=" +
+			strings.ToUpper(e.Identities()[1].ObjectID)} {
 			got := do(t, e, groupRequest(t, inMemory(e), more))
 			body := fields(t, got.Body) // all are strings
-			if c := readClaims(t, body["access_token"]); c.Audience != vault || c.ObjectID != e.Identities()[i].ObjectID {
+			if c := readClaims(t, body["access_token"]); c.Audience != vault ||
+				c.ObjectID != e.Identities()[i].ObjectID {
 				t.Errorf("%q: got a token of %s for %s", more, c.ObjectID, c.Audience)
 			}
 			delete(body, "access_token")
-			want := map[string]string{"expires_on": "946688400", "resource": vault, "token_type": "Bearer"}
+			want := map[string]string{"expires_on": "946688400", "resource": vault,
+				"token_type": "Bearer"}
 			if diff := cmp.Diff(want, body); got.Status != 200 || diff != "" {
 				t.Errorf("%q: status %d, body (-want +got):\n%s", more, got.Status, diff)
 			}
@@ -94,10 +103,12 @@ func TestContainerInstancesSuccess(t *testing.T) {
 func TestContainerInstancesEnv(t *testing.T) {
 	t.Parallel()
 	env := inMemory(NewContainerInstances(nil))
-	if endpoint := env("IDENTITY_ENDPOINT"); !strings.HasPrefix(endpoint, "http://") || !strings.HasSuffix(endpoint, "/metadata/identity/oauth2/token?api-version=1.0") {
+	if endpoint := env("IDENTITY_ENDPOINT"); !strings.HasPrefix(endpoint, "http://") ||
+		!strings.HasSuffix(endpoint, "/metadata/identity/oauth2/token?api-version=1.0") {
 		t.Errorf("IDENTITY_ENDPOINT is %s", endpoint)
 	}
-	if got := env("IDENTITY_SERVER_THUMBPRINT"); len(got) != 40 || strings.Trim(got, "0123456789ABCDEF") != "" {
+	if got := env("IDENTITY_SERVER_THUMBPRINT"); len(got) != 40 ||
+		strings.Trim(got, "0123456789ABCDEF") != "" {
 		t.Errorf("IDENTITY_SERVER_THUMBPRINT is %q, want 40 hexadecimal digits", got)
 	}
 }

@@ -25,7 +25,8 @@ import (
 // which are to show that the fakes need no such care.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if os.Getenv(underFIPS) == "" && fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
+	if os.Getenv(underFIPS) == "" && fips140.Enabled() &&
+		strings.HasPrefix(runtime.Version(), "go1.26") {
 		_ = flag.Set("test.parallel", "1")
 	}
 	os.Exit(m.Run())
@@ -41,7 +42,8 @@ func TestBubbleInFIPSMode(t *testing.T) {
 	if os.Getenv(underFIPS) == "" {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestBubbleInFIPSMode$", "-test.v", "-test.parallel=4")
+		child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestBubbleInFIPSMode$", "-test.v",
+			"-test.parallel=4")
 		child.Env = append(os.Environ(), underFIPS+"=1", "GODEBUG=fips140=only")
 		out, err := child.CombinedOutput()
 		switch text := string(out); {
@@ -98,7 +100,8 @@ func TestBubbleInFIPSMode(t *testing.T) {
 					}
 					asking.Wait()
 					if took := time.Since(began); took != 0 {
-						t.Errorf("waiting for one's turn took %v of the bubble's time, want none", took)
+						t.Errorf("waiting for one's turn took %v of the bubble's time, want none",
+							took)
 					}
 				})
 			})
@@ -108,7 +111,8 @@ func TestBubbleInFIPSMode(t *testing.T) {
 	// gives up, and a request without TLS.
 	t.Run("handshakes that fail", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			endpoint, stranger := identitytest.NewServiceFabric(nil), identitytest.NewServiceFabric(nil).Client()
+			endpoint, stranger := identitytest.NewServiceFabric(nil),
+				identitytest.NewServiceFabric(nil).Client()
 			for range 3 {
 				client := endpoint.Client()
 				client.Transport.(*http.Transport).TLSClientConfig = stranger.Transport.(*http.Transport).TLSClientConfig
@@ -116,7 +120,9 @@ func TestBubbleInFIPSMode(t *testing.T) {
 					_ = response.Body.Close()
 					t.Error("got a response from a server that isn't trusted")
 				}
-				connection, err := endpoint.Client().Transport.(*http.Transport).DialContext(t.Context(), "", "")
+				connection,
+					err := endpoint.Client().Transport.(*http.Transport).DialContext(t.Context(),
+					"", "")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -127,15 +133,18 @@ func TestBubbleInFIPSMode(t *testing.T) {
 				}
 				_ = response.Body.Close()
 			}
-			held, err := endpoint.Client().Transport.(*http.Transport).DialContext(t.Context(), "", "")
+			held, err := endpoint.Client().Transport.(*http.Transport).DialContext(t.Context(), "",
+				"")
 			if err != nil {
 				t.Fatal(err)
 			}
 			gone, cancel := context.WithCancel(t.Context())
 			cancel()
 			if strings.HasPrefix(runtime.Version(), "go1.26") { // later ones know no turns
-				if _, err := endpoint.Client().Transport.(*http.Transport).DialContext(gone, "", ""); err != context.Canceled {
-					t.Errorf("got error %v, want %v: another one has the turn", err, context.Canceled)
+				if _, err := endpoint.Client().Transport.(*http.Transport).DialContext(gone, "",
+					""); err != context.Canceled {
+					t.Errorf("got error %v, want %v: another one has the turn", err,
+						context.Canceled)
 				}
 			}
 			_ = held.Close()

@@ -306,7 +306,8 @@ func TestRotateSecretLeavesTheEnvironmentAlone(t *testing.T) {
 	for _, name := range []string{"IDENTITY_HEADER", "MSI_SECRET"} {
 		t.Setenv(name, "as before")
 	}
-	for _, e := range []*Endpoint{NewAppService(nil), NewAppService2017(nil), NewAzureML(nil), NewServiceFabric(nil), NewContainerInstances(nil)} {
+	for _, e := range []*Endpoint{NewAppService(nil), NewAppService2017(nil), NewAzureML(nil),
+		NewServiceFabric(nil), NewContainerInstances(nil)} {
 		e.RotateSecret()
 	}
 	for _, name := range []string{"IDENTITY_HEADER", "MSI_SECRET"} {
@@ -400,7 +401,8 @@ func TestUnknownResources(t *testing.T) {
 			e := host.new(&Options{Dir: t.TempDir()})
 			unknown := []string{
 				"nonsense", "vault.azure.net", "vault.azure.net:443", "localhost:8080", vault + "/.default",
-				vault + "/.DEFAULT", vault + "/.default/", vault + "//.default", "https://", "https:vault.azure.net",
+				vault + "/.DEFAULT", vault + "/.default/", vault + "//.default", "https://",
+				"https:vault.azure.net",
 				"api:", "/subscriptions/x", "0949bc77-831b-4ab2-bad5-28598868c45", "%",
 			}
 			if host.name != "WorkloadIdentity" { // which has refused two scopes before
@@ -408,14 +410,22 @@ func TestUnknownResources(t *testing.T) {
 			}
 			for _, resource := range unknown {
 				got := host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e)))
-				if want := refused[host.name]; got.Status != want.status || !strings.Contains(got.Body, want.text) || strings.Contains(got.Body, "access_token") {
-					t.Errorf("%s: got %d %s, want %d with %s", resource, got.Status, got.Body, want.status, want.text)
+				if want := refused[host.name]; got.Status != want.status ||
+					!strings.Contains(got.Body, want.text) ||
+					strings.Contains(got.Body, "access_token") {
+					t.Errorf("%s: got %d %s, want %d with %s", resource, got.Status, got.Body,
+						want.status, want.text)
 				}
 			}
 			for _, resource := range []string{
-				vault, vault + "/", "https://other.example/path?a=b", "api://my-app", "api://0949bc77-831b-4ab2-bad5-28598868c453/x", "0949BC77-831b-4ab2-bad5-28598868c453", "urn:my:app", "spn:0949bc77-831b-4ab2-bad5-28598868c453",
+				vault, vault + "/", "https://other.example/path?a=b", "api://my-app",
+				"api://0949bc77-831b-4ab2-bad5-28598868c453/x",
+				"0949BC77-831b-4ab2-bad5-28598868c453", "urn:my:app",
+				"spn:0949bc77-831b-4ab2-bad5-28598868c453",
 			} {
-				if c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e))))); c.Audience != resource {
+				if c := readClaims(t, tokenOf(t,
+					host.ask(t, inMemory(e),
+						askingFor(t, resource, throughDo(e))))); c.Audience != resource {
 					t.Errorf("%s: got a token for %s", resource, c.Audience)
 				}
 			}

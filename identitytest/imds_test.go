@@ -195,7 +195,9 @@ func TestIMDSFailures(t *testing.T) {
 // MSAL for JavaScript puts a slash at the end where a variable has the address.
 func TestSlashAtTheEnd(t *testing.T) {
 	t.Parallel()
-	r := request(t, "GET", "http://169.254.169.254/metadata/identity/oauth2/token/?api-version=2018-02-01&resource=https://r", "")
+	r := request(t, "GET",
+		"http://169.254.169.254/metadata/identity/oauth2/token/?api-version=2018-02-01&resource=https://r",
+		"")
 	r.Header.Set("Metadata", "true")
 	if got := do(t, NewIMDS(nil), r); got.Status != 200 {
 		t.Errorf("got %d %s, want 200", got.Status, got.Body)
@@ -206,7 +208,8 @@ func TestSlashAtTheEnd(t *testing.T) {
 func TestBypassCache(t *testing.T) {
 	t.Parallel()
 	e := NewIMDS(&Options{HostCache: true})
-	first, repeated := accessToken(t, do(t, e, imdsRequest(t, ""))), accessToken(t, do(t, e, imdsRequest(t, "")))
+	first, repeated := accessToken(t, do(t, e, imdsRequest(t, ""))), accessToken(t,
+		do(t, e, imdsRequest(t, "")))
 	past := accessToken(t, do(t, e, imdsRequest(t, "&bypass_cache=true")))
 	after := accessToken(t, do(t, e, imdsRequest(t, "")))
 	if first != repeated || past == first || after != past {

@@ -45,7 +45,8 @@ func isGUID(text string) bool {
 // unknownResource is how Entra refuses a resource, to whoever asks.
 func unknownResource(resource, tenant string) *entraError {
 	return &entraError{http.StatusBadRequest, "invalid_resource", 500011,
-		"The resource principal named " + resource + " was not found in the tenant named " + tenant +
+		"The resource principal named " + resource + " was not found in the tenant named " +
+			tenant +
 			". This can happen if the application has not been installed by the administrator of " +
 			"the tenant or consented to by any user in the tenant. You might have sent your " +
 			"authentication request to the wrong tenant."}

@@ -207,7 +207,8 @@ func TestEnv(t *testing.T) {
 func startedRequest(t *testing.T) *http.Request {
 	t.Helper()
 	if base := os.Getenv("AZURE_POD_IDENTITY_AUTHORITY_HOST"); base != "" {
-		r := request(t, "GET", base+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://r", "")
+		r := request(t, "GET",
+			base+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://r", "")
 		r.Header.Set("Metadata", "true")
 		return r
 	}

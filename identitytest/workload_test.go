@@ -494,8 +494,11 @@ func TestWorkloadIdentityStandsIn(t *testing.T) {
 func TestReadAssertion(t *testing.T) {
 	t.Parallel()
 	for _, aud := range []string{`"you"`, `["you"]`} {
-		got, err := readAssertion("x." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"me","aud":`+aud+`,"exp":1}`)) + ".y")
-		if got.Issuer != "me" || !slices.Equal(got.Audience, []string{"you"}) || got.Expires != 1 || err != nil {
+		got, err := readAssertion("x." +
+			base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"me","aud":`+aud+`,"exp":1}`)) +
+			".y")
+		if got.Issuer != "me" || !slices.Equal(got.Audience, []string{"you"}) || got.Expires != 1 ||
+			err != nil {
 			t.Errorf("%s: got %+v, %v", aud, got, err)
 		}
 	}

@@ -261,7 +261,8 @@ func identities(t *testing.T) []identitytest.Identity {
 
 func TestSelectIdentity(t *testing.T) {
 	system, user := identities(t)[0], identities(t)[1]
-	ofTheSystem := []string{standins.IMDS, standins.AppService} // Arc refuses its system-assigned identity by an ID of its own
+	// Arc refuses its system-assigned identity by an ID of its own
+	ofTheSystem := []string{standins.IMDS, standins.AppService}
 	anyID := slices.Concat(ofTheSystem, []string{standins.Arc})
 	byClientID := slices.Concat(anyID, []string{standins.AzureML, standins.AppService2017})
 	for _, test := range []struct {
@@ -316,7 +317,8 @@ func TestWrongIdentity(t *testing.T) {
 		t.Run(test.host+" "+test.flag, func(t *testing.T) {
 			skipWithoutHost(t, test.host)
 			_, stderr := execute(t, 1, "-host", test.host, test.flag, test.id)
-			for _, want := range []string{test.want, test.id, "1 attempt,", "(-h lists the identities of the stand-ins)"} {
+			for _, want := range []string{test.want, test.id, "1 attempt,",
+				"(-h lists the identities of the stand-ins)"} {
 				if !strings.Contains(stderr, want) {
 					t.Errorf("stderr %q has no %q", stderr, want)
 				}

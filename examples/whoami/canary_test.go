@@ -54,7 +54,8 @@ func sent(t *testing.T, endpoint *identitytest.Endpoint) (secrets []string) {
 
 // hasSecret are the hosts that are asked with one.
 var hasSecret = map[string]bool{
-	standins.AppService: true, standins.ServiceFabric: true, standins.ContainerInstances: true, standins.AzureML: true, standins.AppService2017: true,
+	standins.AppService: true, standins.ServiceFabric: true, standins.ContainerInstances: true,
+	standins.AzureML: true, standins.AppService2017: true,
 	standins.Arc: true, standins.WorkloadIdentity: true,
 }
 

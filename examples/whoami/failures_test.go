@@ -71,7 +71,8 @@ var failures = []struct {
 		name:    "nothing there",
 		prepare: func(t *testing.T) { t.Setenv(movesIMDS, closed(t)) },
 		kind:    noAnswer, answers: "no, in ",
-		want: [5]string{"the host's default identity", "IMDS at http://127.0.0.1:", "connection refused", "nothing comes from ", "Unset " + movesIMDS},
+		want: [5]string{"the host's default identity", "IMDS at http://127.0.0.1:",
+			"connection refused", "nothing comes from ", "Unset " + movesIMDS},
 	}, {
 		name: "something else there",
 		prepare: func(t *testing.T) {
@@ -80,7 +81,8 @@ var failures = []struct {
 			t.Setenv(movesIMDS, stranger.URL)
 		},
 		kind: noAnswer, answers: "no: something else does, with 404, in ",
-		want: [5]string{"", "IMDS at ", "not an answer of IMDS", "something else answers at ", "Unset " + movesIMDS},
+		want: [5]string{"", "IMDS at ", "not an answer of IMDS", "something else answers at ",
+			"Unset " + movesIMDS},
 	}, {
 		name:    "unknown client ID",
 		prepare: func(t *testing.T) { onHost(t, standins.IMDS) },

@@ -46,7 +46,8 @@ func TestGolden(t *testing.T) {
 func skipElsewhere(t *testing.T) {
 	t.Helper()
 	for _, e := range identity.Detect().Evidence {
-		if e.File && e.Set && !e.Withheld { // the chassis asset tag of a machine that isn't Azure's is withheld
+		// the chassis asset tag of a machine that isn't Azure's is withheld
+		if e.File && e.Set && !e.Withheld {
 			t.Skip("this machine has " + e.Name)
 		}
 	}

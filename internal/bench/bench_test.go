@@ -99,7 +99,9 @@ func TestCommandLine(t *testing.T) {
 	list := []measurement{{name: "one"}, {name: "two"}, {name: "three", long: true}}
 	perform := func(_ context.Context, m measurement, short bool, _ func(string)) (result, error) {
 		ran += m.name + " "
-		return render(m.name, section{title: m.name, verdicts: []verdict{{what: "what", got: 1, bound: 2, unit: "x", why: "why"}}}, false), nil
+		return render(m.name, section{title: m.name,
+				verdicts: []verdict{{what: "what", got: 1, bound: 2, unit: "x", why: "why"}}}, false),
+			nil
 	}
 	for _, test := range []struct {
 		name   string

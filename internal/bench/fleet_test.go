@@ -246,7 +246,9 @@ func TestFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range s.verdicts {
-		if !v.holds(false) && !strings.Contains(v.what, "busiest") && !strings.Contains(v.what, "day 4") { // of few hosts: chance
+		// of few hosts: chance
+		if !v.holds(false) && !strings.Contains(v.what, "busiest") &&
+			!strings.Contains(v.what, "day 4") {
 			t.Errorf("%s: %g, want at most %g", v.what, v.got, v.bound)
 		}
 	}

@@ -117,9 +117,10 @@ func TestReport(t *testing.T) {
 	results := []result{
 		render("hit", section{
 			title: "A hit", text: []string{"What was measured."},
-			tables:   []table{{caption: "Per call.", head: []string{"what", "ours"}, rows: [][]string{{"a | b", "100 ns"}}}},
-			charts:   []chart{sample},
-			verdicts: []verdict{{what: "hit", got: 1.1, bound: 1.25, unit: "x", why: "the limit"}, {what: "allocations", got: 2, bound: 0, why: "none are needed"}},
+			tables: []table{{caption: "Per call.", head: []string{"what", "ours"}, rows: [][]string{{"a | b", "100 ns"}}}},
+			charts: []chart{sample},
+			verdicts: []verdict{{what: "hit", got: 1.1, bound: 1.25, unit: "x", why: "the limit"},
+				{what: "allocations", got: 2, bound: 0, why: "none are needed"}},
 		}, false),
 	}
 	golden(t, "report.md", report(results, m, false))
@@ -128,11 +129,15 @@ func TestReport(t *testing.T) {
 		t.Errorf("got %d missed, want 1:\n%s", missed, out.String())
 	}
 	out.Reset()
-	slower := render("hit", section{verdicts: []verdict{{what: "hit", got: 2, bound: 1.25, inShort: 5, unit: "x"}}}, true)
-	if missed := summary(&out, []result{slower}); missed != 0 || out.String() != "slower  hit        hit: 2 ×, bound 1.25 ×; a full run judges it\n" {
+	slower := render("hit",
+		section{verdicts: []verdict{{what: "hit", got: 2, bound: 1.25, inShort: 5, unit: "x"}}},
+		true)
+	if missed := summary(&out, []result{slower}); missed != 0 ||
+		out.String() != "slower  hit        hit: 2 ×, bound 1.25 ×; a full run judges it\n" {
 		t.Errorf("got %d missed, want none and a word of it:\n%s", missed, out.String())
 	}
-	if text := report([]result{slower}, m, true); !strings.Contains(text, "| past it, which a full run judges | hit | 2 × | 1.25 × |") {
+	if text := report([]result{slower}, m, true); !strings.Contains(text,
+		"| past it, which a full run judges | hit | 2 × | 1.25 × |") {
 		t.Errorf("got the report of a short run:\n%s", text)
 	}
 }
@@ -147,7 +152,8 @@ func TestVerdict(t *testing.T) {
 	} {
 		v := verdict{got: test.got, bound: test.bound, inShort: test.inShort}
 		if full, short := v.holds(false), v.holds(true); full != test.full || short != test.short {
-			t.Errorf("%v beside %v, in a short run %v: got %v and %v, want %v and %v", test.got, test.bound, test.inShort, full, short, test.full, test.short)
+			t.Errorf("%v beside %v, in a short run %v: got %v and %v, want %v and %v", test.got,
+				test.bound, test.inShort, full, short, test.full, test.short)
 		}
 	}
 }

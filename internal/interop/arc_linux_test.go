@@ -210,7 +210,9 @@ func arcRefusals(t *testing.T) {
 				t.Errorf("the peer: got %v, want that it received 404", theirs.err)
 			}
 			var refused *identity.AuthenticationError
-			if !errors.As(own.err, &refused) || refused.StatusCode != http.StatusNotFound || refused.Code != "identity_not_found" || !errors.Is(refused, identity.ErrIdentityNotFound) {
+			if !errors.As(own.err, &refused) || refused.StatusCode != http.StatusNotFound ||
+				refused.Code != "identity_not_found" ||
+				!errors.Is(refused, identity.ErrIdentityNotFound) {
 				t.Errorf("got %v, want 404 identity_not_found, ErrIdentityNotFound", own.err)
 			}
 		})

@@ -131,16 +131,20 @@ func TestWindowsContainers(t *testing.T) {
 	identitytest.NewContainerInstances(nil).Start(t)
 	peer, err := azidentity.NewManagedIdentityCredential(nil)
 	if err == nil {
-		_, err = peer.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{newScope()}})
+		_, err = peer.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{newScope()}})
 	}
 	if err == nil || !strings.Contains(err.Error(), "must use HTTPS") {
-		t.Errorf("azidentity: got %v, want a refusal of the endpoint: has it learnt this host? Then compare the requests", err)
+		t.Errorf("azidentity: got %v, want a refusal of the endpoint: has it learnt this host? Then compare the requests",
+			err)
 	}
 	ours, err := identity.NewCredential(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ours.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{newScope()}}); err != nil || ours.Host() != identity.HostContainerInstances {
+	if _, err := ours.GetToken(t.Context(),
+		policy.TokenRequestOptions{Scopes: []string{newScope()}}); err != nil ||
+		ours.Host() != identity.HostContainerInstances {
 		t.Errorf("%s: %v", ours.Host(), err)
 	}
 }
