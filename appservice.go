@@ -34,7 +34,8 @@ func appWithoutIdentity(env environment) string {
 		", which sets it where the app has an identity: assign one"
 }
 
-// The variables by which a platform for apps makes itself known, also to an app without an identity.
+// The variables by which a platform for apps makes itself known, also to an app without an
+// identity.
 const (
 	envAppService   = "WEBSITE_SITE_NAME"
 	envContainerApp = "CONTAINER_APP_NAME"

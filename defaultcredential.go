@@ -62,16 +62,16 @@ var selections = []struct {
 // Azure Developer CLI. nil options mean the defaults. It sends nothing and runs nothing.
 //
 // The developer is asked only where nothing says that this is Azure: no variable of a host or of a
-// platform for apps is set, the agent of Azure Arc is not installed, the machine's chassis asset tag
-// is not that of an Azure VM, and IMDS has never answered. A developer's machine that is one of Azure's (Codespaces, Dev Box)
-// needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the developer's credentials are barred,
-// for the life of the process (of the Chain, if ClientOptions has a Transport), and the log says
-// why. Where nothing does, GetToken gives IMDS 1 s to answer, and not again within a minute. It is
-// asked for the token, and beside that by a request without the header Metadata, which it refuses
-// at once while a token may take it seconds. Its first answer, also one that comes later, ends the
-// developer's part.
-// Where no request came as far as the Transport, because a policy in ClientOptions fails or waits,
-// nobody has been asked: that is an error, and takes the time that it takes on Azure.
+// platform for apps is set, the agent of Azure Arc is not installed, the machine's chassis asset
+// tag is not that of an Azure VM, and IMDS has never answered. A developer's machine that is one of
+// Azure's (Codespaces, Dev Box) needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the
+// developer's credentials are barred, for the life of the process (of the Chain, if ClientOptions
+// has a Transport), and the log says why. Where nothing does, GetToken gives IMDS 1 s to answer,
+// and not again within a minute. It is asked for the token, and beside that by a request without
+// the header Metadata, which it refuses at once while a token may take it seconds. Its first
+// answer, also one that comes later, ends the developer's part. Where no request came as far as the
+// Transport, because a policy in ClientOptions fails or waits, nobody has been asked: that is an
+// error, and takes the time that it takes on Azure.
 //
 // In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the
 // pipeline's and no developer's. There no evidence of Azure bars them, and that the machine has no

@@ -155,8 +155,8 @@ func TestDefaultStepErrors(t *testing.T) {
 	})
 }
 
-// TestDefaultPolicyFails: code of the user's that fails, or never answers, is no sign of a laptop, however often and whenever it is
-// asked: nobody was there to say anything.
+// TestDefaultPolicyFails: code of the user's that fails, or never answers, is no sign of a laptop,
+// however often and whenever it is asked: nobody was there to say anything.
 func TestDefaultPolicyFails(t *testing.T) {
 	refuses := policyFunc(func(*policy.Request) (*http.Response, error) { return nil, errBroken })
 	waits := policyFunc(func(r *policy.Request) (*http.Response, error) {
