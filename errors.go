@@ -41,8 +41,11 @@ var (
 // the text nor a field holds a token, the host's secret header, Azure Arc's key, or a service account's token.
 //
 // errors.Is finds [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled], and the error of the
-// caller's context. It never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like the missing blob
-// of the call that needed the token.
+// caller's context. errors.As finds the errors of Go's own packages, such as *net.OpError and x509.UnknownAuthorityError. Of
+// an error of another type, which a Transport or a policy of yours has returned, the text stays, and errors.Is finds it: all
+// who wait for one request have its error, and the type's methods may be fit for one goroutine only. An AuthenticationError
+// never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like the missing blob of the call that needed the
+// token.
 type AuthenticationError struct {
 	Host          Host           // the host that was asked, "" for a developer's tool
 	Endpoint      string         // its token endpoint, without query

@@ -249,13 +249,15 @@ func (t *trial) plain(err error) string {
 }
 
 // cause is what an error may unwrap to. A deadline of our own must not look like the caller's, an HTTP error not like the
-// one of the caller's request, and a text that holds the secret must not come back through the chain.
+// one of the caller's request, and a text that holds the secret must not come back through the chain. Nor must an object
+// whose methods only one goroutine may call: the cause is shared by all who wait.
 func (t *trial) cause(err error) error {
 	err = bare(err)
 	var response *azcore.ResponseError
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || reveals(err, t.secrets) {
 		return nil
 	}
+	err, _ = tell(err)
 	return err
 }
 

@@ -1,0 +1,167 @@
+package identity
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
+)
+
+// countingError writes to itself in each of its methods, which the race detector notices when two goroutines call them.
+type countingError struct {
+	calls, most int // it panics after most calls, 0 for never
+	inner       error
+}
+
+func (e *countingError) count() {
+	if e.calls++; e.most > 0 && e.calls > e.most {
+		panic("asked too often")
+	}
+}
+
+func (e *countingError) Error() string { e.count(); return fmt.Sprint("call ", e.calls) }
+func (e *countingError) Unwrap() error { e.count(); return e.inner }
+func (e *countingError) Is(error) bool { e.count(); return false }
+func (e *countingError) As(any) bool   { e.count(); return false }
+
+// countingAddr does so as an address.
+type countingAddr struct{ calls *int }
+
+func (countingAddr) Network() string  { return "tcp" }
+func (a countingAddr) String() string { *a.calls++; return fmt.Sprint("call ", *a.calls) }
+
+// listError can't be compared.
+type listError []error
+
+func (listError) Error() string     { return "several" }
+func (l listError) Unwrap() []error { return l }
+
+// TestErrorsOfOthersAreNotShared: all who wait for one request get its error, so that no method of an error object that a
+// Transport or a policy has made is called once they have it.
+func TestErrorsOfOthersAreNotShared(t *testing.T) {
+	for name, from := range map[string]func(error) (policy.Transporter, []policy.Policy){
+		"Transport": func(err error) (policy.Transporter, []policy.Policy) {
+			return transportFunc(func(*http.Request) (*http.Response, error) { return nil, err }), nil
+		},
+		"body": func(err error) (policy.Transporter, []policy.Policy) {
+			return transportFunc(func(*http.Request) (*http.Response, error) {
+				resp := respond(200, "")
+				resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("{"), failingReader{err}))
+				return resp, nil
+			}), nil
+		},
+		"policy": func(err error) (policy.Transporter, []policy.Policy) {
+			return identitytest.NewIMDS(nil), []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { return nil, err })}
+		},
+	} {
+		for kind, wrap := range map[string]func(*countingError) error{
+			"itself":             func(e *countingError) error { return e },
+			"wrapped":            func(e *countingError) error { return fmt.Errorf("outer: %w", e) },
+			"joined":             func(e *countingError) error { return errors.Join(syscall.EPIPE, e) },
+			"in a standard type": func(e *countingError) error { return &net.OpError{Op: "dial", Err: e} },
+			"as an address": func(e *countingError) error {
+				return &net.OpError{Op: "dial", Addr: countingAddr{&e.calls}, Err: syscall.ECONNREFUSED}
+			},
+			"not comparable": func(e *countingError) error { return listError{e} },
+		} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					foreign := &countingError{inner: syscall.ECONNREFUSED}
+					transport, policies := from(wrap(foreign))
+					cred := onIMDS(t, transport, func(o *CredentialOptions) {
+						o.Retry.MaxRetries = -1
+						o.PerCallPolicies = policies
+					})
+					var all sync.WaitGroup
+					for range 8 {
+						all.Go(func() {
+							e, _ := mustFail(t, cred)
+							if _, ok := errors.AsType[*countingError](e); ok || !errors.Is(e, syscall.ECONNREFUSED) || fmt.Sprintf("%v %+v %#v", e, e, e) == "" {
+								t.Errorf("errors.As finds the object of another, or errors.Is not what it wraps: %v", e)
+							}
+							for _, inner := range e.Unwrap() {
+								_ = inner.Error()
+							}
+							if kind == "itself" && !errors.Is(e, foreign) {
+								t.Error("errors.Is doesn't find the error itself")
+							}
+						})
+					}
+					all.Wait()
+					time.Sleep(time.Hour)
+				})
+			})
+		}
+	}
+}
+
+// failingReader fails.
+type failingReader struct{ err error }
+
+func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
+
+// TestErrorsOfOthersThatPanic: wherever it does, all who wait get an error, and nothing goes on.
+func TestErrorsOfOthersThatPanic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for most := range 60 {
+			cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+				time.Sleep(time.Second)
+				return nil, &countingError{most: most + 1}
+			}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
+			var all sync.WaitGroup
+			for range 3 {
+				all.Go(func() { _ = mustFailSomehow(t, cred).Error() })
+			}
+			all.Wait()
+			synctest.Wait()
+			if n := aloft(cred.tokens); n != 0 {
+				t.Fatalf("%d flights are under way for ever", n)
+			}
+		}
+	})
+}
+
+func mustFailSomehow(t *testing.T, cred *Credential) error {
+	t.Helper()
+	e, _ := mustFail(t, cred)
+	return e
+}
+
+// TestTell: what Go's own packages make stays as it is, so that programs find it.
+func TestTell(t *testing.T) {
+	t.Parallel()
+	_, noFile := os.Open("/nonexistent")
+	_, noURL := url.Parse("http://[")
+	for _, err := range []error{
+		io.EOF, syscall.ECONNRESET, noFile, noURL, os.ErrDeadlineExceeded, net.ErrClosed, errTooLarge,
+		&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true},
+		&net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
+		x509.UnknownAuthorityError{}, x509.SystemRootsError{Err: io.EOF}, x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"},
+		fmt.Errorf("a: %w, %w", io.EOF, errors.Join(syscall.EPIPE, io.ErrUnexpectedEOF)),
+	} {
+		if got, changed := tell(err); changed || fmt.Sprintf("%T %v", got, got) != fmt.Sprintf("%T %v", err, err) {
+			t.Errorf("%T: %v has become %T: %v", err, err, got, got)
+		}
+	}
+	foreign := struct{ error }{fmt.Errorf("x: %w", &net.DNSError{Err: "e"})} // of a package's whose path has no dot, such as main
+	got, changed := tell(errors.Join(foreign, io.EOF))
+	if dns, ok := errors.AsType[*net.DNSError](got); ok || dns != nil { // it doesn't unwrap
+		t.Errorf("got %v of an error that doesn't unwrap", dns)
+	}
+	if !changed || !errors.Is(got, io.EOF) || !errors.Is(got, foreign) || got.Error() != "x: lookup : e\nEOF" {
+		t.Errorf("got %#v", got)
+	}
+}
