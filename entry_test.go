@@ -56,23 +56,50 @@ func TestCoolDownIsMonotonic(t *testing.T) {
 	}
 }
 
+// TestSuccessResetsTheCoolDown: whichever cool-down that was, all callers' or those of one credential's own options.
 func TestSuccessResetsTheCoolDown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: time.Minute})
-		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
-		ep.Enqueue(identitytest.Response{Status: 500, For: 30 * time.Second})
-		for range 3000 {
-			_, _ = token(t.Context(), cred)
-			time.Sleep(20 * time.Millisecond)
-		}
-		mustToken(t, cred)
-		synctest.Wait()
-		for _, item := range cred.tokens.store.Items() {
-			if n := failuresOf(item.Object.(*entry)); n != 0 {
-				t.Errorf("%d failures are remembered after a success", n)
-			}
-		}
-	})
+	for _, tt := range []struct {
+		name string
+		held bool // there is a token, which is to be renewed
+		ill  identitytest.Response
+	}{
+		{"without a token", false, identitytest.Response{Status: 500, For: 30 * time.Second}},
+		{"a renewal", true, identitytest.Response{Status: 500, For: 30 * time.Second}},
+		{"said by the host", false, identitytest.Response{Status: 429, Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"9"}}, For: 30 * time.Second}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ep := identitytest.NewIMDS(nil)
+				cred := onIMDS(t, ep, func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
+				if tt.held {
+					tk, _ := mustToken(t, cred)
+					time.Sleep(time.Until(tk.RefreshOn))
+				}
+				remembered := func() (n int) {
+					for _, item := range cred.tokens.store.Items() {
+						n += failuresOf(item.Object.(*entry))
+					}
+					return n
+				}
+				ep.Enqueue(tt.ill)
+				for range 1250 {
+					_, _ = token(t.Context(), cred)
+					time.Sleep(20 * time.Millisecond)
+				}
+				if n := remembered(); n < 2 {
+					t.Fatalf("%d failures are remembered in an outage", n)
+				}
+				for range 400 { // it is well again in 5 s, and asked after another 30 at the latest
+					_, _ = token(t.Context(), cred)
+					time.Sleep(100 * time.Millisecond)
+				}
+				synctest.Wait()
+				if n := remembered(); n != 0 {
+					t.Errorf("%d failures are remembered after a success", n)
+				}
+			})
+		})
+	}
 }
 
 func TestEvictedKeyIsAskedForAgain(t *testing.T) {

@@ -207,6 +207,34 @@ func TestRenewalsAreShared(t *testing.T) {
 	}
 }
 
+// TestRenewalBesideAFailedChallenge: while a renewal is under way, a challenge that fails is no reason for credentials with other
+// options to renew the token once more.
+func TestRenewalBesideAFailedChallenge(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, ep)
+		rejected := sameCache(t, cred, ep, retries(policy.RetryOptions{MaxRetries: -1}))
+		other := sameCache(t, cred, ep, retries(policy.RetryOptions{MaxRetries: 7}))
+		first, _ := mustToken(t, cred)
+		mustToken(t, rejected)
+		mustToken(t, other)
+		time.Sleep(time.Until(first.RefreshOn))
+		ep.Enqueue(identitytest.Response{Delay: 5 * time.Second}, identitytest.Response{Status: 503})
+		mustToken(t, cred) // begins the renewal
+		synctest.Wait()
+		if _, err := challenged(t.Context(), rejected); err == nil {
+			t.Fatal("the challenge has not failed")
+		}
+		if _, took := mustToken(t, other); took != 0 {
+			t.Errorf("waited for %v beside a valid token", took)
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(ep.Requests()); n != 3 {
+			t.Errorf("%d requests, want the first, the renewal and the challenge", n)
+		}
+	})
+}
+
 // TestWhatTheHostSaysHoldsForAll: also for a credential with other options than the one that was
 // told.
 func TestWhatTheHostSaysHoldsForAll(t *testing.T) {

@@ -85,22 +85,29 @@ func TestErrorsOfOthersAreNotShared(t *testing.T) {
 						o.Retry.MaxRetries = -1
 						o.PerCallPolicies = policies
 					})
+					use := func() {
+						e, _ := mustFail(t, cred)
+						if _, ok := errors.AsType[*countingError](e); ok || !errors.Is(e, syscall.ECONNREFUSED) {
+							t.Errorf("errors.As finds the object of another, or errors.Is not what it wraps: %v", e)
+						}
+						_ = fmt.Sprintf("%v %+v %#v", e, e, e)
+						for _, inner := range e.Unwrap() {
+							_ = inner.Error()
+						}
+						if kind == "itself" && !errors.Is(e, foreign) {
+							t.Error("errors.Is doesn't find the error itself")
+						}
+					}
 					var all sync.WaitGroup
 					for range 8 {
-						all.Go(func() {
-							e, _ := mustFail(t, cred)
-							if _, ok := errors.AsType[*countingError](e); ok || !errors.Is(e, syscall.ECONNREFUSED) || fmt.Sprintf("%v %+v %#v", e, e, e) == "" {
-								t.Errorf("errors.As finds the object of another, or errors.Is not what it wraps: %v", e)
-							}
-							for _, inner := range e.Unwrap() {
-								_ = inner.Error()
-							}
-							if kind == "itself" && !errors.Is(e, foreign) {
-								t.Error("errors.Is doesn't find the error itself")
-							}
-						})
+						all.Go(use)
 					}
 					all.Wait()
+					calls := foreign.calls
+					use() // in the cool-down: the same error
+					if foreign.calls != calls {
+						t.Errorf("a caller's use of the error has called its methods %d times", foreign.calls-calls)
+					}
 					time.Sleep(time.Hour)
 				})
 			})
@@ -123,7 +130,7 @@ func TestErrorsOfOthersThatPanic(t *testing.T) {
 			}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
 			var all sync.WaitGroup
 			for range 3 {
-				all.Go(func() { _ = mustFailSomehow(t, cred).Error() })
+				all.Go(func() { _, _ = mustFail(t, cred) })
 			}
 			all.Wait()
 			synctest.Wait()
@@ -132,12 +139,6 @@ func TestErrorsOfOthersThatPanic(t *testing.T) {
 			}
 		}
 	})
-}
-
-func mustFailSomehow(t *testing.T, cred *Credential) error {
-	t.Helper()
-	e, _ := mustFail(t, cred)
-	return e
 }
 
 // TestTell: what Go's own packages make stays as it is, so that programs find it.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,10 +203,10 @@ func TestHostCertificates(t *testing.T) {
 					t.Skip("its certificate has a test of its own")
 				}
 				s := p.open(t)
-				refused := true
+				var accepted atomic.Bool
 				cred := credentialAt(t, s.env, transportFunc(func(r *http.Request) (*http.Response, error) {
 					s.note()
-					if refused {
+					if !accepted.Load() {
 						return nil, fmt.Errorf("tls: %w", cause)
 					}
 					return s.ep.Do(r)
@@ -215,13 +216,13 @@ func TestHostCertificates(t *testing.T) {
 					t.Errorf("%d requests in %v, want 1 at once, and not ErrUnavailable: %v", s.sent(), took, e)
 				}
 				wantErrorText(t, e, tt.text, s.endpoint(), s.check)
-				time.AfterFunc(3*time.Minute, func() { refused = false })
+				time.AfterFunc(3*time.Minute, func() { accepted.Store(true) })
 				start := time.Now()
 				err := cred.Ready(t.Context(), vaultScope)
 				if (err == nil) != tt.wait || !tt.wait && time.Since(start) > 2*time.Second {
 					t.Errorf("Ready returned %v after %v, want it to wait: %v", err, time.Since(start), tt.wait)
 				}
-				if refused {
+				if !accepted.Load() {
 					time.Sleep(3 * time.Minute)
 				}
 			})
