@@ -161,4 +161,12 @@ var cacheMutations = []mutation{
 		new:   "\tc.swept = now\n",
 		tests: "TestExpiredTokensLeaveTheStore",
 	},
+	{
+		name:  "a flight ends with its first caller",
+		harm:  "one impatient caller's deadline fails all others",
+		file:  "flight.go",
+		old:   "ctx, end := a.begin(ctx)\n\t\tgo",
+		new:   "_, end := a.begin(ctx)\n\t\tgo",
+		tests: "TestCallersLeave",
+	},
 }

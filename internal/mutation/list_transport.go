@@ -247,4 +247,12 @@ var transportMutations = []mutation{
 		new:   `Proxy:                  nil,`,
 		tests: "TestWorkloadThroughProxy",
 	},
+	{
+		name:  "reading goes on after its try",
+		harm:  "a body that doesn't end takes one of the endpoint's five places",
+		file:  "body.go",
+		old:   `time.NewTimer(bodyGrace)`,
+		new:   `time.NewTimer(10000 * bodyGrace)`,
+		tests: "TestBodiesThatDoNotEnd",
+	},
 }

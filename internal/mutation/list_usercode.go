@@ -165,8 +165,8 @@ var usercodeMutations = []mutation{
 		name:  "each credential's options renew anew",
 		harm:  "a token is renewed as often as there are options in a program",
 		file:  "cache.go",
-		old:   `f = e.flying(w.budget, now)`,
-		new:   `_ = e.flying(w.budget, now)`,
+		old:   `f = e.flying(a.patience(), now)`,
+		new:   `_ = e.flying(a.patience(), now)`,
 		tests: "TestRenewalBesideAFailedChallenge",
 	},
 }
