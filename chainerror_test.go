@@ -84,7 +84,7 @@ func TestChainReadsAnErrorOnce(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			_, got := token(ctx, chain)
 			cancel()
-			if !strings.Contains(got.Error(), "read") || !strings.Contains(got.Error(), "read") ||
+			if !strings.Contains(got.Error(), "read") ||
 				!strings.Contains(chain.Status().Sources[0].LastError, "read") {
 				t.Errorf("error is %v, status %+v", got, chain.Status())
 			}

@@ -56,7 +56,7 @@ type cli struct {
 	timeout      time.Duration // for one run, 0 for the budget
 	command      command       // without its arguments
 	run          runner
-	running      chan struct{} // has room for one
+	running      *queue // of one place
 	log          *slog.Logger
 }
 
@@ -207,14 +207,12 @@ func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 	total := cmp.Or(a.budget, s.budget(ctx)) - longestEnd
 	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
 	defer cancel()
-	select {
-	case s.running <- struct{}{}:
-		defer func() { <-s.running }()
-	case <-queue.Done():
+	if s.running.take(queue, false) != nil {
 		e := s.failure(a, start)
 		e.what, e.transient = fmt.Sprintf("waited for other runs of %s, which don't end", s.program), true
 		return grant{}, e
 	}
+	defer s.running.leave()
 	limit := cmp.Or(s.timeout, total-time.Since(start))
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -260,6 +260,37 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 	})
 }
 
+// TestToolsInSeveralBubbles: tests of a user's, each in a bubble of its own, share what the process
+// knows of a tool, also after runs that failed.
+func TestToolsInSeveralBubbles(t *testing.T) {
+	for _, d := range developers {
+		t.Run(d.name, func(t *testing.T) {
+			shared := newRealm()
+			tool := granting(d.says)
+			for i := range 2 {
+				fails := i == 0
+				synctest.Test(t, func(t *testing.T) {
+					tool.takes = time.Hour
+					if !fails {
+						time.Sleep(30 * time.Second) // bubbles begin at the same time: to the end of the cool-down
+						tool.takes = time.Second
+					}
+					cred := d.impatient(t, shared, tool.env(), 5*time.Second)
+					var wg sync.WaitGroup
+					for range 3 {
+						wg.Go(func() {
+							if _, err := token(t.Context(), cred); (err != nil) != fails {
+								t.Errorf("bubble %d: %v", i, err)
+							}
+						})
+					}
+					wg.Wait()
+				})
+			}
+		})
+	}
+}
+
 // TestOneRunAtATime: each run has the one token cache of the developer's in its hands.
 func TestOneRunAtATime(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {

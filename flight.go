@@ -188,6 +188,8 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 	// after done: this flight's own callers take what it brought
 	if err == nil && e.arrived != nil {
 		close(e.arrived)
+	}
+	if err == nil || !e.aloft() { // nobody waits for one
 		e.arrived = nil
 	}
 	return o

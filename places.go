@@ -9,8 +9,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// queue hands out an endpoint's places: how many requests it gets at once. Requests get them in the
-// order in which they ask, but urgent ones first.
+// queue hands out places: how many requests an endpoint gets at once, or the one for runs of a tool.
+// They are given in the order in which they are asked for, but to urgent requests first. It has no
+// channel while nobody waits: a program's tests in bubbles (testing/synctest) share it, one after the
+// other, and a channel belongs to its bubble.
 type queue struct {
 	mu     sync.Mutex // guards the rest; never held while anybody waits
 	free   int

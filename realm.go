@@ -69,13 +69,13 @@ const maxConcurrent = 5
 type realm struct {
 	tokens *cache
 	mu     sync.Mutex
-	nodes  map[string]*node         // by host and endpoint; a process sees one or two
-	tools  map[string]chan struct{} // by program
-	azure  atomic.Pointer[string]   // why this is Azure, once something has said so; it never changes after that
+	nodes  map[string]*node       // by host and endpoint; a process sees one or two
+	tools  map[string]*queue      // by program
+	azure  atomic.Pointer[string] // why this is Azure, once something has said so; it never changes after that
 }
 
 func newRealm() *realm {
-	return &realm{tokens: newCache(), nodes: map[string]*node{}, tools: map[string]chan struct{}{}}
+	return &realm{tokens: newCache(), nodes: map[string]*node{}, tools: map[string]*queue{}}
 }
 
 // processRealm is the one global variable that changes: fifty clients that each made a credential of one identity shall send one
@@ -97,12 +97,12 @@ func (r *realm) node(s source) *node {
 	return n
 }
 
-// tool is what has room for the one run of a developer's tool at a time.
-func (r *realm) tool(program string) chan struct{} {
+// tool hands out the one place for runs of a developer's tool.
+func (r *realm) tool(program string) *queue {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tools[program] == nil {
-		r.tools[program] = make(chan struct{}, 1)
+		r.tools[program] = &queue{free: 1}
 	}
 	return r.tools[program]
 }
