@@ -66,8 +66,8 @@ var toolMutations = []mutation{
 		name:  "runs of az overlap",
 		harm:  "they write one token cache at once, and break it",
 		file:  "realm.go",
-		old:   `r.tools[program] = make(chan struct{}, 1)`,
-		new:   `r.tools[program] = make(chan struct{}, 100)`,
+		old:   `r.tools[program] = &queue{free: 1}`,
+		new:   `r.tools[program] = &queue{free: 10}`,
 		tests: "TestOneRunAtATime",
 	},
 	{
