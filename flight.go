@@ -148,17 +148,20 @@ func (c *cache) settle(e *entry, key string, f *flight, g grant, err error, now 
 		o.next = p.until
 		e.failed++
 		e.lastErr, e.lastErrAt = err.Error(), now
-		if valid != nil {
+		if before != nil { // also if it has expired: perhaps by a clock that is set right again
 			next := now // the next caller may have other terms
 			if all {
 				next = p.until
 			}
 			after := before.until(next)
-			if now.Before(before.token.RefreshOn) && !before.doubted() { // a failed challenge is no reason to renew earlier
+			if now.Before(before.token.RefreshOn) && !before.doubted() {
+				// a failed challenge is no reason to renew earlier
 				after.due, after.again = before.token.RefreshOn, nil
 			}
 			e.held.Store(after)
-			o.expires = before.token.ExpiresOn
+		}
+		if valid != nil {
+			o.expires = valid.token.ExpiresOn
 		}
 		keep = e.cooledUntil().Sub(now) + keepFailed
 		if before != nil {

@@ -163,6 +163,21 @@ func TestClockSetBackInACoolDown(t *testing.T) {
 			soon(t, cred, first, time.Hour+2*time.Second)
 		})
 	})
+	t.Run("after it was ahead while the renewal failed", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			ep := identitytest.NewIMDS(nil)
+			cred := onIMDS(t, ep)
+			first, _ := mustToken(t, cred)
+			time.Sleep(time.Until(first.RefreshOn))
+			ep.Enqueue(identitytest.Response{Delay: 10 * time.Second, Status: 503})
+			mustToken(t, cred)
+			time.Sleep(time.Second)
+			shiftClock(cred, 14*time.Hour) // past the token's end
+			time.Sleep(10 * time.Second)
+			shiftClock(cred, -14*time.Hour)
+			soon(t, cred, first, renewalCoolDown+2*time.Second)
+		})
+	})
 }
 
 // TestFailedRenewalIsNoReasonToRefuse: who can't do with the held token gets a full acquisition after a renewal's single
