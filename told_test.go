@@ -145,6 +145,7 @@ func TestErrorsOfOthersThatPanic(t *testing.T) {
 func TestTell(t *testing.T) {
 	t.Parallel()
 	_, noFile := os.Open("/nonexistent")
+	//lint:ignore SA1007 a URL that is none is what this is about
 	_, noURL := url.Parse("http://[")
 	for _, err := range []error{
 		io.EOF, syscall.ECONNRESET, noFile, noURL, os.ErrDeadlineExceeded, net.ErrClosed, errTooLarge,
