@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,53 @@ func TestBodiesThatDoNotEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUpgradeIsNotRead: the body of a 101 is another protocol's. It is closed, and not a byte of it is
+// read, so that the request's place is free at once.
+func TestUpgradeIsNotRead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var well atomic.Bool
+		var asked, read, closed atomic.Int64
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if well.Load() {
+				return ep.Do(r)
+			}
+			asked.Add(1)
+			resp := respond(http.StatusSwitchingProtocols, "", "Server", "IMDS/1")
+			resp.Body = badBody{
+				read:  func() { read.Add(1); <-r.Context().Done() },
+				close: func() { closed.Add(1) },
+			}
+			return resp, nil
+		}), retries(policy.RetryOptions{MaxRetries: -1}))
+		start := time.Now()
+		var all sync.WaitGroup
+		for _, scope := range scopesOf(3 * maxConcurrent) {
+			all.Go(func() {
+				var e *AuthenticationError
+				if _, err := cred.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{scope}}); !errors.As(err, &e) ||
+					e.StatusCode != http.StatusSwitchingProtocols {
+					t.Errorf("got %v, want an error about the 101", err)
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the places were free after %v, want at once", took)
+		}
+		synctest.Wait()
+		if read.Load() != 0 || asked.Load() == 0 || closed.Load() != asked.Load() {
+			t.Errorf("of %d bodies %d were read and %d closed, want none and all", asked.Load(),
+				read.Load(), closed.Load())
+		}
+		well.Store(true)
+		if _, took := mustToken(t, cred); took != 0 {
+			t.Errorf("a token took %v after the host's recovery", took)
+		}
+	})
 }
 
 // TestSwitchingProtocols: over TCP the connection is closed, too.

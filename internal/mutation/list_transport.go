@@ -255,4 +255,12 @@ var transportMutations = []mutation{
 		new:   `time.NewTimer(10000 * bodyGrace)`,
 		tests: "TestBodiesThatDoNotEnd",
 	},
+	{
+		name:  "the body of a 101 is read",
+		harm:  "a connection that stays open takes one of the endpoint's five places",
+		file:  "body.go",
+		old:   `resp.StatusCode == http.StatusSwitchingProtocols`,
+		new:   `resp.StatusCode == http.StatusContinue`,
+		tests: "TestUpgradeIsNotRead",
+	},
 }
