@@ -298,7 +298,8 @@ func (s *cli) explain(
 	exit, exited := errors.AsType[*exitError](err)
 	output, printed := errors.AsType[*printedError](err)
 	switch {
-	case errors.Is(err, errNotOnPath), exited && exit.noSuchProgram(): // az's script can't find its Python
+	case errors.Is(err, errNotOnPath),
+		exited && exit.noSuchProgram() && !s.raced(said): // az's script can't find its Python
 		e.reason, e.transient = ErrUnavailable, true
 		e.what = s.program + " is not installed, or not on PATH"
 		e.hint = "install it from " + s.install + " and run " + s.login

@@ -33,6 +33,7 @@ var toolRefusals = regexp.MustCompile(`^(azd? printed no JSON object with a toke
 // FuzzTool: of what az and azd print, a token is taken only out of its field and ends when they say; and what they complain of
 // becomes one printable line without a token, which tells "nobody is logged in" only if they do.
 func FuzzTool(f *testing.F) {
+	firstPart := regexp.MustCompile(`eyJ[\w-]*\.` + redacted) // of a token, which is no secret
 	const month = `"expiresOn":"2017-02-01 00:00:00.000000"`
 	stdouts := []string{
 		`{"accessToken":"t",` + month + `,"expires_on":1485907200,"subscription":"` + guid + `","tenant":"` + homeTenant + `","tokenType":"Bearer"}`,
@@ -60,6 +61,8 @@ func FuzzTool(f *testing.F) {
 		f.Add(stdouts[i%len(stdouts)], complaint, uint16(i%3), uint16(len(complaint)/2), byte(i))
 		f.Add(complaint, complaint, uint16(127), uint16(i), byte(2*i+1))
 	}
+	f.Add("0", "AADSTS70043: The refresh token has expired.\r\nTrace ID: t\r\nCorrelation ID: c", uint16(1), uint16(55), byte('!'))
+	f.Add("0", "Can't load the credential from local cache", uint16(127), uint16(4), byte('Z'))
 	for i, stdout := range stdouts {
 		f.Add(stdout, stdout, uint16(9009), uint16(i), byte(i))
 	}
@@ -90,7 +93,8 @@ func FuzzTool(f *testing.F) {
 		}
 		payload := strings.Split(jwtOf(`{"oid":"`+mark+`"}`), ".")[1]
 		for _, text := range []string{e.Error(), fmt.Sprintf("%+v %+v", e, *e)} {
-			if strings.Contains(text, "QJX7") || strings.Contains(text, "VBK2") || strings.Contains(text, payload[:20]) || jwtLike.MatchString(text) {
+			if strings.Contains(text, "QJX7") || strings.Contains(text, "VBK2") || strings.Contains(text, payload[:20]) ||
+				jwtLike.MatchString(firstPart.ReplaceAllString(text, "")) {
 				t.Errorf("%s shows a token: %q", d.program, text)
 			}
 		}
@@ -105,9 +109,11 @@ func FuzzTool(f *testing.F) {
 			t.Errorf("%s: asks to run %q", d.program, command)
 		}
 		lacks := strings.Contains(said, "shared librar") || strings.Contains(said, "Error relocating")
-		shells := strings.Fields(said) // which has a text of twelve words, and a name that may have more
-		missing := code == 127 && !lacks || code == 9009 || len(shells) == 13 && strings.HasPrefix(shells[0], "'") &&
-			strings.HasSuffix(strings.Join(shells, " "), "' is not recognized as an internal or external command, operable program or batch file.")
+		missing := (code == 127 && !lacks || code == 9009) && !s.raced(s.hear(said)) // whoever tells of the cache is there
+		// What Windows' shell says has to be all that is said. And a library is lacking only in these words.
+		words := strings.Join(strings.Fields(said), "")
+		perhaps := strings.HasPrefix(words, "'") && strings.HasSuffix(words, "'isnotrecognizedasaninternalorexternalcommand,operableprogramorbatchfile.") ||
+			code == 127 && !containsAny(said, "error while loading shared libraries", "Error loading shared library", "Error relocating ")
 		// Necessary, not enough: warnings may tell of another failure.
 		loggedOut := strings.Contains(plain, "Please run 'az login' to setup account")
 		if d.program == "azd" {
@@ -117,7 +123,7 @@ func FuzzTool(f *testing.F) {
 		switch unavailable := errors.Is(e, ErrUnavailable); {
 		case missing && !unavailable:
 			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
-		case !missing && unavailable && (!loggedOut || e.Code != "" || a.claims != ""):
+		case !missing && !perhaps && unavailable && (!loggedOut || e.Code != "" || a.claims != ""):
 			t.Errorf("%s: %d %q is unavailable: %v", d.program, code, said, e)
 		case !unavailable && certain && a.claims == "":
 			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)

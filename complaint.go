@@ -10,7 +10,7 @@ import (
 // complaint is what a tool that failed has written to its standard error.
 type complaint struct {
 	whole  string // without the colors of a terminal
-	reason string // why it failed, in its own words, of any length and not yet redacted
+	reason string // why it failed, in its own words, of any length
 	login  string // the command that it asks for, "" for none
 	logout string // what it asks for before that, with a word of ours behind it
 }
@@ -35,7 +35,9 @@ const (
 // hear reads what a tool has complained of. It takes time in proportion to the length of the text.
 func (t *tool) hear(stderr string) complaint {
 	c := complaint{whole: terminalEscape.ReplaceAllString(stderr, "")}
-	reason, advice := t.complaint(c.whole)
+	// Before anything is taken out of the text: that could be the name by which a value is known
+	// to be secret. And once more when it is shown, because the reason may have been JSON in JSON.
+	reason, advice := t.complaint(redact(c.whole))
 	if c.login = t.asked(reason + "\n" + advice); c.login != "" &&
 		strings.Contains(advice, "\naz logout") {
 		c.logout = "az logout, then "
