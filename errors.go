@@ -208,9 +208,9 @@ func quoted(value string) string {
 	if len(value) > maxMessage {
 		value = strings.ToValidUTF8(value[:maxMessage], "") + "…"
 	}
-	// Of a run of blanks printable leaves one. In quotes each second one is written as what it
-	// stands for.
-	return strings.ReplaceAll(strconv.Quote(value), "  ", ` \x20`)
+	// Of a run of blanks printable leaves one, and of U+FFFD a blank. In quotes each second blank,
+	// and that, are written as what they stand for.
+	return strings.NewReplacer("  ", ` \x20`, "\ufffd", `\ufffd`).Replace(strconv.Quote(value))
 }
 
 func count(n int, noun string) string {
