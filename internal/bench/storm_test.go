@@ -105,7 +105,7 @@ func TestLimitsAgree(t *testing.T) {
 				time.Sleep(at - time.Since(begin))
 				synctest.Wait()
 				group.Go(func() {
-					req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=r", nil)
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net", nil)
 					if err != nil {
 						t.Error(err)
 						return

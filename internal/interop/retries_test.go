@@ -22,7 +22,8 @@ func TestRetries(t *testing.T) {
 		both, onlyOurs []int
 	}{
 		// 408 is nobody's but a gateway's here, and passes; Microsoft's page wants all of 5xx retried, without exceptions.
-		{imds, []int{404, 410, 429, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511}, []int{408, 509, 599}},
+		// 421 is the guest proxy agent's, as 403 and 503 are.
+		{imds, []int{404, 410, 429, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511}, []int{408, 421, 509, 599}},
 		{appService, azcoreStatuses, otherServerErrors},
 		{azureML, azcoreStatuses, otherServerErrors},
 		{cloudShell, azcoreStatuses, otherServerErrors},
