@@ -57,8 +57,8 @@ type witness struct {
 	mu     sync.Mutex // guards azcore and spans
 	azcore bytes.Buffer
 	spans  bytes.Buffer
-	text   bytes.Buffer // slog's, in both forms; written by one goroutine at a time
-	json   bytes.Buffer
+	text   lockedBuffer // slog's, in both forms. A line may be written when its caller has left.
+	json   lockedBuffer
 	logger *slog.Logger
 	shown  []string        // what a program may print
 	last   []any           // to be printed at the end by verbs that aren't for them: fmt then reads what pointers lead to
@@ -655,4 +655,22 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 // asClientChallenged asks as an Azure SDK client does whose token was refused.
 func asClientChallenged(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken, error) {
 	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true, Claims: rejectedClaims})
+}
+
+// lockedBuffer is a buffer that several goroutines write to and read.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
