@@ -48,12 +48,8 @@ func (s *scripted) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (
 	s.mu.Lock()
 	err, took := s.err, s.took
 	s.mu.Unlock()
-	timer := time.NewTimer(took)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return azcore.AccessToken{}, ctx.Err()
+	if err := lasts(ctx, took); err != nil {
+		return azcore.AccessToken{}, err
 	}
 	if err != nil {
 		return azcore.AccessToken{}, err

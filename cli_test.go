@@ -49,10 +49,8 @@ func (f *fakeTool) run(ctx context.Context, c command) ([]byte, error) {
 		f.mu.Unlock()
 	}()
 	if f.takes > 0 {
-		select {
-		case <-time.After(f.takes):
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := lasts(ctx, f.takes); err != nil {
+			return nil, err
 		}
 	}
 	return f.answer(n)

@@ -39,12 +39,8 @@ func (l *laptop) environment() environment {
 	env := environmentOf(l.variables)
 	env.run = func(ctx context.Context, c command) ([]byte, error) {
 		l.runs.Add(1)
-		timer := time.NewTimer(l.took)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := lasts(ctx, l.took); err != nil {
+			return nil, err
 		}
 		end := time.Now().Add(time.Hour)
 		switch {
@@ -238,10 +234,8 @@ func (s *slowAtFirst) Do(r *http.Request) (*http.Response, error) {
 	if time.Now().Before(s.until) {
 		return nil, errors.New("connection refused")
 	}
-	select {
-	case <-time.After(s.delay):
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
+	if err := lasts(r.Context(), s.delay); err != nil {
+		return nil, err
 	}
 	return s.ep.Do(r)
 }

@@ -30,6 +30,23 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
+// lasts waits for d or for the end of ctx, whose error it returns. It polls no timer that is due at once: under the race
+// detector Go 1.26 crashes when goroutines of a bubble receive from such timers at one time, because they all run in the
+// one race context that a bubble has for its timers (runtime, maybeRunChan).
+func lasts(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // nowhere is an environment in which nothing is set.
 func nowhere() environment { return environmentOf(nil) }
 

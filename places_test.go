@@ -22,12 +22,10 @@ import (
 // lasts.
 func takes(d time.Duration, next policy.Transporter) transportFunc {
 	return func(r *http.Request) (*http.Response, error) {
-		select {
-		case <-time.After(d):
-			return next.Do(r)
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
+		if err := lasts(r.Context(), d); err != nil {
+			return nil, err
 		}
+		return next.Do(r)
 	}
 }
 

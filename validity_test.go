@@ -48,10 +48,8 @@ func (w *whim) Do(r *http.Request) (*http.Response, error) {
 	case 3:
 		return nil, syscall.ECONNREFUSED
 	case 4, 5:
-		select {
-		case <-time.After(delay):
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
+		if err := lasts(r.Context(), delay); err != nil {
+			return nil, err
 		}
 	}
 	w.mu.Lock()
