@@ -250,7 +250,7 @@ func (r received) form() (raw string, ok bool) {
 
 // pause waits for d or for the end of ctx, whose error it returns.
 func pause(ctx context.Context, d time.Duration) error {
-	if d == 0 {
+	if d <= 0 {
 		return ctx.Err()
 	}
 	timer := time.NewTimer(d)
