@@ -3,15 +3,11 @@ package identity_test
 import (
 	"encoding/json"
 	"errors"
-	"go/parser"
-	"go/token"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -116,7 +112,7 @@ func TestDependencies(t *testing.T) {
 
 	t.Run("one file each", func(t *testing.T) {
 		t.Parallel()
-		files := imports(t, ".")
+		files := imports(t, engine(t)...)
 		for _, module := range []string{"github.com/patrickmn/go-cache", "github.com/cenkalti/backoff/v4"} {
 			var by []string
 			for file, imported := range files {
@@ -268,54 +264,4 @@ func goTool(t *testing.T, args ...string) string {
 		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
 	return string(out)
-}
-
-// imports returns the import paths of each non-test Go file of the package in dir, whatever system it is built for.
-func imports(t *testing.T, dir string) map[string][]string {
-	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files := make(map[string][]string)
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = nil
-		for _, spec := range file.Imports {
-			path, err := strconv.Unquote(spec.Path.Value)
-			if err != nil {
-				t.Fatalf("%s: import %s: %v", name, spec.Path.Value, err)
-			}
-			files[name] = append(files[name], path)
-		}
-	}
-	return files
-}
-
-// walk calls visit with each file below dir, git's own excepted.
-func walk(t *testing.T, dir string, visit func(name string)) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.Name() == ".git":
-			if entry.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		case entry.Type().IsRegular():
-			visit(name)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -14,8 +15,8 @@ import (
 
 const operationsPage = "docs/operations.md"
 
-// TestOperationsIsComplete: docs/operations.md has every text that the package can say, and its tables quote none that it
-// can't.
+// TestOperationsIsComplete: docs/operations.md has every text that the library can say, and its
+// tables quote none that it can't.
 func TestOperationsIsComplete(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(operationsPage)
@@ -25,7 +26,7 @@ func TestOperationsIsComplete(t *testing.T) {
 	page := string(content)
 	said := messages(t)
 	if len(said) < 200 {
-		t.Errorf("found %d texts in the package, there are more", len(said))
+		t.Errorf("found %d texts in the library, there are more", len(said))
 	}
 	for _, m := range said {
 		if !unsaid[m.text] && !strings.Contains(page, m.text) {
@@ -47,7 +48,7 @@ func TestOperationsIsComplete(t *testing.T) {
 		for _, quote := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(cells[column], -1) {
 			text := strings.Trim(quote[1], ends)
 			if words.MatchString(text) && !others[text] && !slices.ContainsFunc(said, func(m message) bool { return strings.Contains(m.text, text) }) {
-				t.Errorf("%s:%d: nothing in the package says:\n%s", operationsPage, number+1, text)
+				t.Errorf("%s:%d: nothing in the library says:\n%s", operationsPage, number+1, text)
 			}
 		}
 	}
@@ -70,36 +71,43 @@ var others = map[string]bool{
 	"context deadline exceeded": true,
 }
 
-// message is a text of the package's, with … in place of each value.
+// message is a text of the library's, with … in place of each value.
 type message struct{ at, text string }
 
-// messages are all texts of the package that consist of words: of errors, hints, log lines and reasons.
+// messages are all texts of the library's packages that consist of words: of errors, hints, log
+// lines and reasons.
 func messages(t *testing.T) []message {
 	t.Helper()
 	var all []message
 	fset := token.NewFileSet()
 	var files []*ast.File
-	for name := range imports(t, ".") {
+	for name := range imports(t, engine(t)...) {
 		file, err := parser.ParseFile(fset, name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		files = append(files, file)
 	}
-	shared := map[string]ast.Expr{}
+	shared := map[string]map[string]ast.Expr{} // by package; the names of packages differ
 	for _, file := range files {
+		if shared[file.Name.Name] == nil {
+			shared[file.Name.Name] = map[string]ast.Expr{}
+		}
 		for _, d := range file.Decls {
 			if g, ok := d.(*ast.GenDecl); ok {
-				constants(g, shared)
+				constants(g, shared[file.Name.Name])
 			}
 		}
 	}
 	for _, file := range files {
 		for _, d := range file.Decls {
 			known := map[string]ast.Expr{} // those of the function hide the package's
-			for name, value := range shared {
-				known[name] = value
+			for other, values := range shared {
+				for name, value := range values {
+					known[other+"."+name] = value
+				}
 			}
+			maps.Copy(known, shared[file.Name.Name])
 			ast.Inspect(d, func(n ast.Node) bool {
 				if g, ok := n.(*ast.GenDecl); ok {
 					constants(g, known)
@@ -160,6 +168,12 @@ func fold(x ast.Expr, known map[string]ast.Expr) string {
 		if value, ok := known[x.Name]; ok {
 			return fold(value, known)
 		}
+	case *ast.SelectorExpr: // a constant of another package's, perhaps
+		if of, ok := x.X.(*ast.Ident); ok {
+			if value, ok := known[of.Name+"."+x.Sel.Name]; ok {
+				return fold(value, known)
+			}
+		}
 	case *ast.ParenExpr:
 		return fold(x.X, known)
 	case *ast.BinaryExpr:
@@ -170,7 +184,7 @@ func fold(x ast.Expr, known map[string]ast.Expr) string {
 	return "…"
 }
 
-// TestNothingIsWritten: no token reaches a file, because the package calls nothing that writes one.
+// TestNothingIsWritten: no token reaches a file, because the library calls nothing that writes one.
 func TestNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	allowed := map[string]bool{
@@ -178,7 +192,7 @@ func TestNothingIsWritten(t *testing.T) {
 		"PathError": true,
 	}
 	used := 0
-	for name := range imports(t, ".") {
+	for name := range imports(t, engine(t)...) {
 		fset := token.NewFileSet()
 		file, err := parser.ParseFile(fset, name, nil, 0)
 		if err != nil {
@@ -196,6 +210,6 @@ func TestNothingIsWritten(t *testing.T) {
 		})
 	}
 	if used == 0 {
-		t.Error("the package doesn't use os, which can't be")
+		t.Error("the library doesn't use os, which can't be")
 	}
 }

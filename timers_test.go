@@ -4,7 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -20,16 +20,8 @@ func TestTimersAreNotDueAtOnce(t *testing.T) {
 		"campaign_test.go":      "its pauses are a millisecond or longer",
 		"campaignworld_test.go": "it waits only when its time isn't zero",
 	}
-	var files []string
-	for _, pattern := range []string{"*_test.go", "*/*_test.go"} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, found...)
-	}
-	for _, name := range files {
-		if checked[filepath.ToSlash(name)] != "" {
+	for _, name := range sources(t) {
+		if !strings.HasSuffix(name, "_test.go") || checked[name] != "" {
 			continue
 		}
 		set := token.NewFileSet()

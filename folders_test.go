@@ -1,0 +1,118 @@
+package identity_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// folders are those of this module that hold a package, "." first, with forward slashes. Commands,
+// packages of tests only and modules below this one are left out.
+func folders(t *testing.T) []string {
+	t.Helper()
+	names := map[string]string{} // of packages by their folders
+	for _, file := range sources(t) {
+		folder := filepath.ToSlash(filepath.Dir(file))
+		if strings.HasSuffix(file, "_test.go") || names[folder] != "" {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[folder] = parsed.Name.Name
+	}
+	var list []string
+	for folder, name := range names {
+		if name != "main" {
+			list = append(list, folder)
+		}
+	}
+	slices.Sort(list)
+	if len(list) < 3 || list[0] != "." || !slices.Contains(list, "internal/seam") {
+		t.Fatalf("the module's packages are in %v, which can't be", list)
+	}
+	return list
+}
+
+// engine are the folders whose packages are linked into a user's program: all but the fakes'.
+func engine(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(folders(t), func(folder string) bool { return folder == "identitytest" })
+}
+
+// sources are this module's Go files, with forward slashes: tests and commands, too.
+func sources(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	walk(t, ".", func(name string) {
+		if filepath.Ext(name) == ".go" {
+			list = append(list, filepath.ToSlash(name))
+		}
+	}, func(folder string) bool {
+		_, err := os.Stat(filepath.Join(folder, "go.mod"))
+		return filepath.Base(folder) == "testdata" || folder != "." && err == nil
+	})
+	return list
+}
+
+// imports returns the import paths of each non-test Go file of the packages in some folders, by the
+// file's name with forward slashes, whatever system it is built for.
+func imports(t *testing.T, folders ...string) map[string][]string {
+	t.Helper()
+	files := make(map[string][]string)
+	for _, name := range sources(t) {
+		if strings.HasSuffix(name, "_test.go") ||
+			!slices.Contains(folders, filepath.ToSlash(filepath.Dir(name))) {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = nil
+		for _, spec := range file.Imports {
+			path, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatalf("%s: import %s: %v", name, spec.Path.Value, err)
+			}
+			files[name] = append(files[name], path)
+		}
+	}
+	return files
+}
+
+// walk calls visit with each file below dir. It passes over git's own, and over the folders that
+// one of skip finds.
+func walk(t *testing.T, dir string, visit func(name string), skip ...func(folder string) bool) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == ".git":
+			if entry.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		case entry.IsDir():
+			for _, skips := range skip {
+				if skips(name) {
+					return filepath.SkipDir
+				}
+			}
+		case entry.Type().IsRegular():
+			visit(name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
