@@ -5,10 +5,11 @@
 //	go -C internal/mutation run . -list            what there is, without running anything
 //	go -C internal/mutation run . -write           writes docs/mutation.md, of a part its rows only
 //
-// Each mutation in the list is one edit of one file. The package is tested with that edit by go's -overlay, so that the tree
-// stays as it is: first the tests that ought to notice, then, if none of them does, all of the package's, none left out by
-// -short. The exit status is 0 when each mutation made a test fail. One that survives, that compiles no more, that crashes the
-// tests or hangs until their time is up is a reason to mend a test, or the list.
+// Each mutation in the list is one edit of one file, in any folder of the module. The tests are run with that edit by go's
+// -overlay, so that the tree stays as it is: first those that ought to notice, which may be in the file's own package or in
+// the root, then, if none of them does, all tests of the two, none left out by -short. The exit status is 0 when each
+// mutation made a test fail. One that survives, that compiles no more, that crashes the tests or hangs until their time is
+// up is a reason to mend a test, or the list.
 //
 // A mutant may ask other addresses than the tests do, IMDS's real one among them. On Linux the tests therefore run in a
 // network namespace of their own, whose only device is loopback; elsewhere, and where namespaces can't be made, this

@@ -39,11 +39,12 @@ func TestList(t *testing.T) {
 					t.Errorf("%q: %q can't be a cell of a table", m.name, text)
 				}
 			}
-			c := packages[m.dir()]
-			if c == nil {
-				c = newChecker(t, root, m.dir())
-				packages[m.dir()] = c
+			for _, dir := range testedIn(m.dir()) {
+				if packages[dir] == nil {
+					packages[dir] = newChecker(t, root, dir)
+				}
 			}
+			c := packages[m.dir()]
 			text, err := m.apply(root)
 			if err != nil {
 				t.Error(err)
@@ -56,8 +57,8 @@ func TestList(t *testing.T) {
 				t.Errorf("%q does not compile: %v", m.name, err)
 			}
 			for name := range strings.SplitSeq(m.tests, "|") {
-				if !c.tests[name] {
-					t.Errorf("%q: there is no test %q in %s", m.name, name, m.dir())
+				if !c.tests[name] && !packages["."].tests[name] {
+					t.Errorf("%q: there is no test %q in %s, nor in the root", m.name, name, m.dir())
 				}
 			}
 		}

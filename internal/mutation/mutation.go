@@ -11,9 +11,9 @@ import (
 type mutation struct {
 	name     string // what is broken; it is in no other's name
 	harm     string // what a user would suffer
-	file     string // in the repository, with forward slashes
+	file     string // in the repository, with its folders and forward slashes: internal/retry/jitter.go
 	old, new string // old is in the file exactly once
-	tests    string // those that ought to notice, as TestOne|TestOther; all others are run only if they don't
+	tests    string // those that ought to notice, as TestOne|TestOther; in the file's package or in the root
 }
 
 // area is what mutations have in common, in the report.

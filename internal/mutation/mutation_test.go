@@ -15,6 +15,12 @@ import (
 // fixture is a laboratory for a module with one file and its tests.
 func fixture(t *testing.T, code, tests string) *laboratory {
 	t.Helper()
+	return fixtureOf(t, map[string]string{"fixture.go": code, "fixture_test.go": tests})
+}
+
+// fixtureOf is a laboratory for a module with some files.
+func fixtureOf(t *testing.T, files map[string]string) *laboratory {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("builds programs")
 	}
@@ -22,8 +28,13 @@ func fixture(t *testing.T, code, tests string) *laboratory {
 		t.Skip("the go command isn't on PATH")
 	}
 	l := &laboratory{root: t.TempDir(), scratch: t.TempDir()}
-	for name, text := range map[string]string{"go.mod": "module fixture\n\ngo 1.26\n", "fixture.go": code, "fixture_test.go": tests} {
-		if err := os.WriteFile(filepath.Join(l.root, name), []byte(text), 0o600); err != nil {
+	files["go.mod"] = "module fixture\n\ngo 1.26\n"
+	for name, text := range files {
+		path := filepath.Join(l.root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,6 +103,82 @@ func TestTwo(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(l.root, "fixture.go")); err != nil || string(text) != code {
 		t.Errorf("the tree has changed: %v\n%s", err, text)
+	}
+}
+
+// TestExamineInAnotherPackage: a mutant of a package below the root is looked for by that package's
+// tests and by the root's. Two files have one name.
+func TestExamineInAnotherPackage(t *testing.T) {
+	t.Parallel()
+	l := fixtureOf(t, map[string]string{
+		"sum.go": "package fixture\n\nimport \"fixture/internal/sum\"\n\nfunc Twice(a int) int { return sum.Of(a, a) }\n",
+		"sum_test.go": `package fixture
+
+import "testing"
+
+func TestTwice(t *testing.T) {
+	if Twice(3) != 6 {
+		t.Error("2 * 3")
+	}
+}
+`,
+		"internal/sum/sum.go": `package sum
+
+var zero = 0
+
+func Of(a, b int) int {
+	if a == b {
+		return a + a
+	}
+	return a + b + zero
+}
+
+func Unseen() int { return 1 }
+`,
+		"internal/sum/sum_test.go": `package sum
+
+import "testing"
+
+func TestOf(t *testing.T) {
+	if Of(2, 3) != 5 {
+		t.Error("2 + 3")
+	}
+}
+`,
+		"internal/bare/bare.go": "package bare\n",
+	})
+	of := func(name, old, new, tests string) mutation {
+		return mutation{name: name, file: "internal/sum/sum.go", old: old, new: new, tests: tests}
+	}
+	tests := []struct {
+		mutation
+		want verdict
+		by   string
+	}{
+		{of("noticed in its package", "a + b", "a - b", "TestOf"), caught, "TestOf"},
+		{of("noticed in the root", "a + a", "a - a", "TestTwice"), caught, "TestTwice"},
+		{of("noticed by another in the root", "return a + a", "return a", "TestOf"), caught, "TestTwice"},
+		{of("a variable", "zero = 0", "zero = 1", "TestTwice"), caught, "TestOf"},
+		{of("noticed by none", "return 1", "return 2", "TestOf"), survived, ""},
+	}
+	var all []mutation
+	for _, tt := range tests {
+		all = append(all, tt.mutation)
+	}
+	c, err := l.culture(t.Context(), "internal/sum", all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		got, err := c.examine(t.Context(), tt.mutation)
+		if err != nil || got.verdict != tt.want || strings.Join(got.tests, " ") != tt.by {
+			t.Errorf("%s: got %v by %q, %v, want %v by %q\n%s", tt.name, got.verdict, got.tests, err, tt.want, tt.by, got.output)
+		}
+	}
+	// A package without tests of its own has the root's.
+	bare := mutation{name: "a mutant", file: "internal/bare/bare.go", old: "bare", new: "bare", tests: "TestTwice"}
+	if c, err := l.culture(t.Context(), "internal/bare", []mutation{bare}); err != nil || len(c.suites) != 1 || c.suites[0].dir != "." {
+		t.Errorf("got %+v, %v, want the root's tests", c, err)
 	}
 }
 

@@ -28,19 +28,27 @@ type laboratory struct {
 type culture struct {
 	*laboratory
 	dir     string
-	binary  string            // its tests
-	numbers map[string]string // by the mutations' names, of those that are in the binary
+	texts   map[string]string // of its files, with the mutants
+	numbers map[string]string // by the mutations' names, of those that are in texts
+	tests   string            // an expression for all that ought to notice one
+	suites  []*suite
+}
 
-	wholePasses bool // all of the tests pass without a mutant
+// suite is the tests of one package that may notice a mutant: those of the mutant's own package,
+// which are quick, and those of the root, which go through all packages.
+type suite struct {
+	dir         string
+	binary      string // with the many mutants; "" until it is built
+	wholePasses bool   // all of the tests pass without a mutant
 }
 
 // limit of time for one run. The root package's tests take half a minute; those that ought to notice take seconds.
 const limit = 10 * time.Minute
 
-// culture builds a package's tests with as many mutants in it as can be. It is an error if the tests that ought to notice them
-// fail without any.
+// culture prepares a package with as many mutants in it as can be. It is an error if the tests that
+// ought to notice them fail without any.
 func (l *laboratory) culture(ctx context.Context, dir string, mutations []mutation) (*culture, error) {
-	c := &culture{laboratory: l, dir: dir, binary: filepath.Join(l.scratch, "many.test.exe"), numbers: map[string]string{}}
+	c := &culture{laboratory: l, dir: dir, texts: map[string]string{}, numbers: map[string]string{}}
 	byFile := map[string][]numbered{}
 	var tests []string
 	for i, m := range mutations {
@@ -50,7 +58,7 @@ func (l *laboratory) culture(ctx context.Context, dir string, mutations []mutati
 		byFile[m.file] = append(byFile[m.file], numbered{m, strconv.Itoa(i + 1)})
 		tests = append(tests, m.tests)
 	}
-	texts := map[string]string{}
+	c.tests = "^(" + strings.Join(tests, "|") + ")$"
 	for file, inFile := range byFile {
 		text, err := os.ReadFile(filepath.Join(l.root, filepath.FromSlash(file)))
 		if err != nil {
@@ -60,7 +68,7 @@ func (l *laboratory) culture(ctx context.Context, dir string, mutations []mutati
 		if err != nil {
 			return nil, err
 		}
-		texts[file] = combined
+		c.texts[file] = combined
 		for _, m := range inFile {
 			if !slices.Contains(rest, m) {
 				c.numbers[m.name] = m.number
@@ -71,36 +79,90 @@ func (l *laboratory) culture(ctx context.Context, dir string, mutations []mutati
 	if err != nil {
 		return nil, err
 	}
-	texts[dir+"/mutant_chosen.go"] = chooser(name)
-	complaint, err := l.build(ctx, dir, c.binary, texts)
+	c.texts[dir+"/mutant_chosen.go"] = chooser(name)
+	for _, d := range testedIn(dir) {
+		found, err := filepath.Glob(filepath.Join(l.root, filepath.FromSlash(d), "*_test.go"))
+		if err != nil {
+			return nil, err
+		}
+		if len(found) > 0 {
+			c.suites = append(c.suites, &suite{dir: d})
+		}
+	}
+	if len(c.suites) == 0 {
+		return nil, fmt.Errorf("neither %s nor the root has tests", dir)
+	}
+	return c, c.ready(ctx, c.suites[0])
+}
+
+// testedIn are the folders of the tests that may notice a mutant in dir.
+func testedIn(dir string) []string {
+	if dir == "." {
+		return []string{"."}
+	}
+	return []string{dir, "."}
+}
+
+// ready builds a suite's tests, unless it has been done.
+func (c *culture) ready(ctx context.Context, s *suite) error {
+	if s.binary != "" {
+		return nil
+	}
+	binary := filepath.Join(c.scratch, "many"+strconv.Itoa(slices.Index(c.suites, s))+".test.exe")
+	complaint, err := c.build(ctx, s.dir, binary, c.texts)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case complaint != "":
-		return nil, fmt.Errorf("with all mutants %s does not compile: %s", dir, complaint)
+		return fmt.Errorf("with all mutants %s does not compile: %s", c.dir, complaint)
 	}
-	return c, c.passes(ctx, "^("+strings.Join(tests, "|")+")$")
+	s.binary = binary
+	return c.passes(ctx, s, c.tests)
 }
 
 // passes is an error if tests fail without a mutant: a failure with one would say nothing.
-func (c *culture) passes(ctx context.Context, which string) error {
-	r, err := c.test(ctx, c.dir, c.binary, "", which)
+func (c *culture) passes(ctx context.Context, s *suite, which string) error {
+	r, err := c.test(ctx, s.dir, s.binary, "", which)
 	if err == nil && r.verdict != survived {
-		err = fmt.Errorf("the tests of %s fail without any mutation: %v\n%s", c.dir, r, r.output)
+		err = fmt.Errorf("the tests of %s fail without any mutation: %v\n%s", s.dir, r, r.output)
 	}
 	return err
 }
 
-// examine tests one mutant.
+// examine tests one mutant: by the tests that ought to notice, in its own package and then in the
+// root, and if none does, by all tests of the two.
 func (c *culture) examine(ctx context.Context, m mutation) (result, error) {
-	binary, number := c.binary, c.numbers[m.name]
+	var r result
+	for _, whole := range []bool{false, true} {
+		for _, s := range c.suites {
+			var err error
+			if r, err = c.examineBy(ctx, s, m, whole); err != nil || r.verdict != survived {
+				return r, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// examineBy tests a mutant by one suite, the whole of it or what ought to notice.
+func (c *culture) examineBy(ctx context.Context, s *suite, m mutation, whole bool) (result, error) {
+	if err := c.ready(ctx, s); err != nil {
+		return result{}, err
+	}
+	if whole && !s.wholePasses {
+		if err := c.passes(ctx, s, "."); err != nil {
+			return result{}, err
+		}
+		s.wholePasses = true
+	}
+	binary, number := s.binary, c.numbers[m.name]
 	if number == "" {
 		text, err := m.apply(c.root)
 		if err != nil {
 			return result{}, err
 		}
 		binary = filepath.Join(c.scratch, "one.test.exe")
-		complaint, err := c.build(ctx, c.dir, binary, map[string]string{m.file: text})
+		complaint, err := c.build(ctx, s.dir, binary, map[string]string{m.file: text})
 		switch {
 		case err != nil:
 			return result{}, err
@@ -108,17 +170,11 @@ func (c *culture) examine(ctx context.Context, m mutation) (result, error) {
 			return result{verdict: notCompiled, output: complaint}, nil
 		}
 	}
-	r, err := c.test(ctx, c.dir, binary, number, "^("+m.tests+")$")
-	if err != nil || r.verdict != survived {
-		return r, err
+	which := "^(" + m.tests + ")$"
+	if whole {
+		which = "."
 	}
-	if !c.wholePasses {
-		if err := c.passes(ctx, "."); err != nil {
-			return result{}, err
-		}
-		c.wholePasses = true
-	}
-	return c.test(ctx, c.dir, binary, number, ".")
+	return c.test(ctx, s.dir, binary, number, which)
 }
 
 // build makes a package's test binary with other texts in the place of some files'. The complaint is the compiler's.
@@ -126,7 +182,8 @@ func (l *laboratory) build(ctx context.Context, dir, binary string, texts map[st
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for file, text := range texts {
 		path := filepath.Join(l.root, filepath.FromSlash(file))
-		overlay.Replace[path] = filepath.Join(l.scratch, filepath.Base(path))
+		// Files in two folders can have one name.
+		overlay.Replace[path] = filepath.Join(l.scratch, strings.ReplaceAll(file, "/", "+"))
 		if err := os.WriteFile(overlay.Replace[path], []byte(text), 0o600); err != nil {
 			return "", err
 		}
