@@ -1,0 +1,326 @@
+package identity_test
+
+import (
+	"errors"
+	"go/ast"
+	"go/build"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wall is what a package of the engine may not know.
+type wall struct {
+	ours   []string // the packages below internal/ that it may import
+	others []string // the packages of others that it may import; /... is all of a module
+	not    []string // the packages of the standard library that it may not import
+	std    []string // if there are any, the only ones of the standard library that it may import
+}
+
+const azcoreModule = "github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+var (
+	network = []string{
+		"net", "net/http", "net/http/httptrace", "net/url", "crypto/tls", "crypto/x509",
+	}
+	machine = []string{"os", "os/exec", "syscall", "io/fs", "path/filepath"}
+	logging = []string{"log", "log/slog"}
+)
+
+// walls has each package that is linked into a user's program, the root aside.
+var walls = map[string]wall{
+	"internal/redact": {not: slices.Concat([]string{"net", "crypto/tls"}, machine, logging)},
+	"internal/command": {
+		not: slices.Concat(network, logging),
+	},
+	"internal/token": {ours: []string{"redact"}, not: slices.Concat(network, machine, logging)},
+	// It is pure: a status, a header and the time of day in, a wait or a stop out.
+	"internal/retry": {
+		others: []string{"github.com/cenkalti/backoff/v4"},
+		std: []string{
+			"cmp", "errors", "fmt", "math", "math/rand/v2", "net/http", "slices", "strconv",
+			"strings", "sync/atomic", "time",
+		},
+	},
+	// What it keeps comes from anywhere: it knows no HTTP, and writes no log.
+	"internal/tokencache": {
+		others: []string{azcoreModule, "github.com/patrickmn/go-cache"},
+		not:    slices.Concat(network, machine, logging, []string{"encoding/json"}),
+	},
+	"internal/failure": {
+		ours: []string{"redact", "token"}, not: slices.Concat(machine, logging),
+	},
+	"internal/transport": {
+		ours: []string{"redact"}, others: []string{azcoreModule + "/..."},
+		not: slices.Concat([]string{"os/exec"}, logging),
+	},
+	"internal/acquire": {
+		ours:   []string{"redact", "command", "token", "retry", "failure", "transport"},
+		others: []string{azcoreModule + "/..."},
+		not:    machine,
+	},
+	"internal/seam": {not: slices.Concat(machine, logging)},
+}
+
+// rootWalls are those between files of the root, by patterns of their names.
+var rootWalls = []struct {
+	files []string
+	wall
+}{
+	// A chain knows the credentials that it is made of as azcore does, and their errors.
+	{[]string{"chain*.go"}, wall{
+		ours: []string{"redact"}, others: []string{azcoreModule, azcoreModule + "/policy"},
+		not: slices.Concat(network, machine, []string{"encoding/json"}),
+	}},
+	// A host says how it is asked. What becomes of its tokens is none of its business.
+	{[]string{
+		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
+		"imds.go", "servicefabric.go", "workload.go", "variablehost.go", "named.go",
+	}, wall{
+		ours:   []string{"acquire", "failure", "redact", "retry", "seam", "token", "transport"},
+		others: []string{azcoreModule + "/..."},
+		not:    slices.Concat([]string{"os/exec"}, logging),
+	}},
+}
+
+// TestWalls keeps the packages apart, and the files of each from growing into each other.
+func TestWalls(t *testing.T) {
+	t.Parallel()
+
+	t.Run("imports", func(t *testing.T) {
+		t.Parallel()
+		for file, imported := range imports(t, engine(t)...) {
+			folder := path.Dir(file)
+			if w, ok := walls[folder]; ok {
+				w.check(t, file, imported)
+			} else if folder != "." {
+				t.Errorf("%s: nothing says what %s may import: say it in walls", file, folder)
+			}
+			for _, w := range rootWalls {
+				if slices.ContainsFunc(w.files, func(pattern string) bool {
+					ok, _ := path.Match(pattern, file)
+					return ok
+				}) {
+					w.check(t, file, imported)
+				}
+			}
+		}
+	})
+
+	t.Run("files", func(t *testing.T) {
+		t.Parallel()
+		if runtime.GOOS != "linux" {
+			t.Skip("the limits are those of the files for Linux")
+		}
+		exports := exportData(t)
+		for _, folder := range append(folders(t), "internal/mutation") {
+			limit, ok := limits[folder]
+			if !ok {
+				limit = shape{files: 35, lines: 1500, mutual: 3, circle: 3}
+			}
+			got, circle := measure(t, folder, exports)
+			t.Logf("%s: %+v %v", folder, got, circle)
+			if got.files > limit.files || got.lines > limit.lines || got.mutual > limit.mutual ||
+				got.circle > limit.circle {
+				t.Errorf("%s has %+v, want %+v at most: move what two files need of each other "+
+					"into one, or a part of it into a package of its own; the circle is of %v",
+					folder, got, limit, circle)
+			}
+		}
+	})
+}
+
+func (w wall) check(t *testing.T, file string, imported []string) {
+	t.Helper()
+	for _, p := range imported {
+		mine, isOurs := strings.CutPrefix(p, modulePath+"/internal/")
+		first, _, _ := strings.Cut(p, "/")
+		allowed := true
+		switch {
+		case isOurs:
+			allowed = slices.Contains(w.ours, mine)
+		case strings.Contains(first, "."): // a domain
+			allowed = slices.ContainsFunc(w.others, func(other string) bool {
+				module, all := strings.CutSuffix(other, "/...")
+				return p == module || all && strings.HasPrefix(p, module+"/")
+			})
+		case w.std != nil:
+			allowed = slices.Contains(w.std, p)
+		default:
+			allowed = !slices.Contains(w.not, p)
+		}
+		if !allowed {
+			t.Errorf("%s imports %s, which is on the other side of a wall: see walls", file, p)
+		}
+	}
+}
+
+// shape is how a package's files hang together: an arrow is a file that uses another one's names.
+type shape struct {
+	files  int
+	lines  int
+	mutual int // pairs of files that use each other
+	circle int // the largest set of files each of which needs all others in the end
+}
+
+// limits of the packages that have their own. They are to shrink.
+var limits = map[string]shape{
+	".":                 {files: 69, lines: 11500, mutual: 52, circle: 56},
+	"identitytest":      {files: 30, lines: 3300, mutual: 3, circle: 3},
+	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
+}
+
+// exportData are the files by which the compiler knows each package that ours import.
+func exportData(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	listed := goTool(t, "list", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}", "./...")
+	for line := range strings.Lines(listed) {
+		if p, file, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			files[p] = file
+		}
+	}
+	return files
+}
+
+// measure finds a package's shape by its types, with the files of the largest circle. It looks at
+// what is built for this system, tests aside.
+func measure(t *testing.T, folder string, exports map[string]string) (shape, []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	var files []*ast.File
+	var s shape
+	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		match, err := build.Default.MatchFile(filepath.Split(name))
+		if err != nil || !match || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+		s.lines += fset.File(file.Pos()).LineCount()
+	}
+	s.files = len(files)
+	open := func(p string) (io.ReadCloser, error) {
+		if exports[p] == "" {
+			return nil, errors.New("go list has not named it")
+		}
+		return os.Open(exports[p])
+	}
+	config := types.Config{Importer: importer.ForCompiler(fset, "gc", open)}
+	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
+	checked, err := config.Check(path.Join(modulePath, folder), fset, files, &info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses := map[string]map[string]bool{}
+	for id, o := range info.Uses {
+		from := filepath.Base(fset.Position(id.Pos()).Filename)
+		if o.Pkg() != checked || !o.Pos().IsValid() || !isShared(o, checked.Scope()) {
+			continue
+		}
+		if to := filepath.Base(fset.Position(o.Pos()).Filename); to != from {
+			if uses[from] == nil {
+				uses[from] = map[string]bool{}
+			}
+			uses[from][to] = true
+		}
+	}
+	for from, all := range uses {
+		for to := range all {
+			if uses[to][from] && from < to {
+				s.mutual++
+			}
+		}
+	}
+	circle := largestCircle(uses)
+	s.circle = len(circle)
+	return s, circle
+}
+
+// isShared reports whether an object is a package's name, a method or a field.
+func isShared(o types.Object, scope *types.Scope) bool {
+	switch o := o.(type) {
+	case *types.Var:
+		return o.IsField() || o.Parent() == scope
+	case *types.Func, *types.TypeName, *types.Const:
+		return o.Parent() == nil || o.Parent() == scope
+	}
+	return false
+}
+
+// largestCircle is the largest set of files that all reach each other. None is a set of one.
+func largestCircle(uses map[string]map[string]bool) []string {
+	reached := map[string]map[string]bool{}
+	for from := range uses {
+		reached[from] = map[string]bool{}
+		for rest := []string{from}; len(rest) > 0; {
+			next := rest[0]
+			rest = rest[1:]
+			for to := range uses[next] {
+				if !reached[from][to] {
+					reached[from][to] = true
+					rest = append(rest, to)
+				}
+			}
+		}
+	}
+	var best []string
+	for _, from := range slices.Sorted(maps.Keys(reached)) {
+		var circle []string
+		for to := range reached[from] {
+			if reached[to][from] {
+				circle = append(circle, to)
+			}
+		}
+		if len(circle) > len(best) {
+			best = circle
+		}
+	}
+	slices.Sort(best)
+	return best
+}
+
+func TestLargestCircle(t *testing.T) {
+	t.Parallel()
+	uses := func(arrows ...string) map[string]map[string]bool {
+		all := map[string]map[string]bool{}
+		for _, a := range arrows {
+			from, to, _ := strings.Cut(a, ">")
+			if all[from] == nil {
+				all[from] = map[string]bool{}
+			}
+			all[from][to] = true
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		arrows []string
+		want   string
+	}{
+		{[]string{"a>b", "b>c", "a>c"}, ""},
+		{[]string{"a>b", "b>a", "c>a"}, "a b"},
+		{[]string{"a>b", "b>a", "b>c", "c>d", "d>e", "e>c"}, "c d e"},
+		{[]string{"a>b", "b>c", "c>a", "c>d", "d>c"}, "a b c d"},
+	} {
+		if got := strings.Join(largestCircle(uses(tt.arrows...)), " "); got != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.arrows, got, tt.want)
+		}
+	}
+}
