@@ -42,7 +42,7 @@ func TestNoSecretIsSeenInAProgram(t *testing.T) {
 		_, _ = w.Write([]byte(`{"statusCode":400,"message":"you sent ` + inJSON(secret) + `"}`))
 	}))
 	t.Cleanup(server.Close)
-	az, azd := newProgram(t, "az", "", "", 0), newProgram(t, "azd", "", "", 0)
+	az, azd := newRealTool(t, "az", toolScript{}), newRealTool(t, "azd", toolScript{})
 	for _, chosen := range []string{"prod", "dev"} {
 		t.Run(chosen, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -81,17 +81,20 @@ func driveProgram(t *testing.T) {
 		}
 	}
 	w.show(Detect())
+	program := func(d developer, s toolScript) {
+		path, err := exec.LookPath(d.program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		(&realTool{path}).says(t, s)
+	}
 	for _, refused := range []bool{false, true} {
 		for _, d := range developers {
-			path, err := exec.LookPath(d.program)
-			if err != nil {
-				t.Fatal(err)
-			}
-			stderr, exit := "", 0
+			s := toolScript{Stdout: string(d.says(toolToken, time.Hour))}
 			if refused {
-				stderr, exit = `ERROR: broken {"accessToken": "`+toolToken+`"}`, 1
+				s = toolScript{Stdout: s.Stdout, Stderr: `ERROR: broken {"accessToken": "` + toolToken + `"}`, Exit: 1}
 			}
-			program{path}.says(t, string(d.says(toolToken, time.Hour)), stderr, exit)
+			program(d, s)
 		}
 		scope := vaultScope
 		if refused {

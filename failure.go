@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // failure is a try that brought no token.
@@ -138,7 +139,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 		t.sender.node.silent()
 	}
 	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
-	f.wait = retryAfter(a.header, time.Now())
+	f.wait = retry.After(a.header, time.Now())
 	if ours {
 		if s, ok := src.(impatient); ok && f.wait == 0 {
 			f.wait = s.patience(a.status, body)

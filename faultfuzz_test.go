@@ -18,6 +18,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // recorded are the hosts' refusals in testdata.
@@ -244,7 +246,7 @@ func FuzzParseFault(f *testing.F) {
 				t.Errorf("%s: %s is not one printable line of at most %d bytes: %d bytes %q", h.sender.source.host(), name, limit, len(text), text)
 			}
 		}
-		if err.StatusCode != int(status) || failed.retryAfter < 0 || failed.retryAfter > maxRetryAfter {
+		if err.StatusCode != int(status) || failed.retryAfter < 0 || failed.retryAfter > retry.MaxAfter {
 			t.Errorf("%d became %d, to be asked again in %v", status, err.StatusCode, failed.retryAfter)
 		}
 

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // HostIMDS is the Instance Metadata Service: virtual machines, scale sets, AKS nodes, Batch nodes, Container Instances and
@@ -245,21 +247,21 @@ func (s *imds) hint(_ ask, status int, f fault) string {
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
 func (s *imds) rules() rules {
-	r := rules{
-		budget:      75 * time.Second,
-		unanswered:  5 * time.Second,
-		unavailable: true,
-		tryTimeout:  40 * time.Second,
-		delay:       1750 * time.Millisecond, // schedule says why
-		maxDelay:    5 * time.Second,
-		serverDelay: time.Second,
-		retries: func(status int) bool {
+	r := rules{unavailable: true, Rules: retry.Rules{
+		Budget:      75 * time.Second,
+		Unanswered:  5 * time.Second,
+		TryTimeout:  40 * time.Second,
+		Delay:       1750 * time.Millisecond, // retry.Rules.Range says why
+		MaxDelay:    5 * time.Second,
+		ServerDelay: time.Second,
+		Passes:      http.StatusGone,
+		Retries: func(status int) bool {
 			return status == http.StatusNotFound || status == http.StatusGone ||
-				status == http.StatusMisdirectedRequest || retriesAnywhere(status)
+				status == http.StatusMisdirectedRequest || retry.Anywhere(status)
 		},
-	}
+	}}
 	if s != nil && s.expected != "" {
-		r.unanswered, r.unavailable = (*named)(nil).rules().unanswered, false
+		r.Unanswered, r.unavailable = (*named)(nil).rules().Unanswered, false
 	}
 	return r
 }

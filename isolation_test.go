@@ -363,15 +363,6 @@ func TestEndedContextInACoolDown(t *testing.T) {
 	})
 }
 
-func TestRetryAfterByTheHostsClock(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	header := http.Header{"Date": {now.Add(time.Hour).Format(http.TimeFormat)}, "Retry-After": {now.Add(time.Hour + 3*time.Second).Format(http.TimeFormat)}}
-	if got := retryAfter(header, now); got != 3*time.Second {
-		t.Errorf("got %v, want 3s: our clock is an hour slow", got)
-	}
-}
-
 // TestCacheKeysTellEndpointsApart: what can't be shown of an endpoint tells it from another one all the same.
 func TestCacheKeysTellEndpointsApart(t *testing.T) {
 	t.Parallel()

@@ -147,7 +147,7 @@ func TestLongRenewalsOfOthers(t *testing.T) {
 			t.Fatalf("got another token after %v, want the held one at once", took)
 		}
 		synctest.Wait()
-		within := usual.sender.rules.tryTimeout + overtime
+		within := usual.sender.rules.TryTimeout + overtime
 		for time.Since(first.RefreshOn) <= within {
 			time.Sleep(time.Second)
 			mustToken(t, usual)

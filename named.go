@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // named is what the hosts have in common whose endpoint an environment variable names. Its methods are the defaults, which
@@ -121,14 +123,14 @@ func (*named) notAssigned(int, fault) bool { return false }
 // then is an error that names the endpoint: the variables say that it should be there. No status is retried but those that
 // pass everywhere: Microsoft documents none for these hosts.
 func (*named) rules() rules {
-	return rules{
-		budget:     30 * time.Second,
-		unanswered: 30 * time.Second,
-		tryTimeout: 20 * time.Second,
-		delay:      500 * time.Millisecond,
-		maxDelay:   5 * time.Second,
-		retries:    retriesAnywhere,
-	}
+	return rules{Rules: retry.Rules{
+		Budget:     30 * time.Second,
+		Unanswered: 30 * time.Second,
+		TryTimeout: 20 * time.Second,
+		Delay:      500 * time.Millisecond,
+		MaxDelay:   5 * time.Second,
+		Retries:    retry.Anywhere,
+	}}
 }
 
 // silentHint is what to check when nothing has answered at an endpoint that a variable names.

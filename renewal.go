@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -146,4 +147,12 @@ func wantedWait(err error) time.Duration {
 		return ae.retryAfter
 	}
 	return 0
+}
+
+// jitter is a uniformly distributed time from 0 to limit.
+func jitter(limit time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
+	return rand.N(limit)
 }

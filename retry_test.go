@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -280,100 +279,6 @@ func TestRetryOptions(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestManyRetries: to make room for them takes no time, even if none of them does.
-func TestManyRetries(t *testing.T) {
-	t.Parallel()
-	for _, o := range []policy.RetryOptions{
-		{MaxRetries: math.MaxInt32, RetryDelay: -1, TryTimeout: 1},
-		{MaxRetries: math.MaxInt32, RetryDelay: 1, TryTimeout: 1},
-		{MaxRetries: math.MaxInt32, RetryDelay: 1, TryTimeout: 1, MaxRetryDelay: 1},
-		{MaxRetries: math.MaxInt32, RetryDelay: 1, TryTimeout: 1, MaxRetryDelay: -1},
-		{MaxRetries: math.MaxInt32, RetryDelay: math.MaxInt64, TryTimeout: math.MaxInt64, MaxRetryDelay: math.MaxInt64},
-	} {
-		r, err := (*imds)(nil).rules().with(o)
-		if err != nil {
-			t.Errorf("%+v: %v", o, err)
-		}
-		quickest := func(retries int32) time.Duration { // of five, because the machine may be busy
-			o.MaxRetries = retries
-			best := time.Hour
-			for range 5 {
-				began := time.Now()
-				_, _ = (*imds)(nil).rules().with(o)
-				best = min(best, time.Since(began))
-			}
-			return best
-		}
-		// A step for each retry would be two million times as many.
-		if few, many := quickest(1000), quickest(math.MaxInt32); many > 1000*max(few,
-			time.Microsecond) {
-			t.Errorf("%+v: took %v, and %v with 1,000 retries", o, many, few)
-		}
-		if r.budget < 75*time.Second || r.budget > longestBudget {
-			t.Errorf("%+v: a budget of %v, want 75 s to %v", o, r.budget, longestBudget)
-		}
-	}
-}
-
-// waitBounds are those of IMDS's waits, the first of which has number 0.
-func waitBounds(number int, elapsed time.Duration) (low, high time.Duration) {
-	if number == 0 {
-		return 0, 1750 * time.Millisecond
-	}
-	high = min(max(1750*time.Millisecond*7/4, elapsed*5/4), 5*time.Second)
-	return high/2 - 1, high
-}
-
-// TestRetryAfterIsJittered: those who were refused together were all told the same.
-func TestRetryAfterIsJittered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		const runs = 100
-		seen := map[time.Duration]bool{}
-		for range runs {
-			at := &arrivals{next: always(429, imdsError, "Retry-After", "3")}
-			_, _ = mustFail(t, onIMDS(t, at, func(o *CredentialOptions) { o.Retry.MaxRetries = 1 }))
-			times := at.times()
-			seen[times[1].Sub(times[0])] = true
-		}
-		if len(seen) < runs/2 {
-			t.Errorf("%d processes that were told to wait 3 s have %d different waits: they would come back in step", runs, len(seen))
-		}
-	})
-}
-
-func TestWaitsAreJitteredAndGrow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var sums [8]time.Duration
-		seen := map[time.Duration]bool{}
-		const runs = 600 // an eighth off the mean is 5.3 standard deviations of the first wait's then: 1 in 8 million
-		for range runs {
-			at := &arrivals{next: always(429, imdsError)}
-			_, _ = mustFail(t, onIMDS(t, at))
-			times := at.times()
-			for i := range sums {
-				if i+2 < len(times) {
-					gap := times[i+1].Sub(times[i])
-					sums[i] += gap
-					seen[gap] = true
-					if low, high := waitBounds(i, times[i].Sub(times[0])); gap < low || gap > high {
-						t.Fatalf("wait %d after %v is %v, want %v to %v", i+1, times[i].Sub(times[0]), gap, low, high)
-					}
-				}
-			}
-		}
-		// Half of 1.75 s; three quarters of 1.75 × that; of 5/4 of the 3.2 s that are over by then; and of 5 s.
-		for i, want := range []time.Duration{875, 2297, 2970, 3750, 3750} {
-			want *= time.Millisecond
-			if mean := sums[i] / runs; mean < want*7/8 || mean > want*9/8 {
-				t.Errorf("mean wait %d is %v, want about %v", i+1, mean, want)
-			}
-		}
-		if len(seen) < runs {
-			t.Errorf("only %d different waits in %d runs: processes would retry in step", len(seen), runs)
-		}
-	})
 }
 
 func TestServerErrorsWaitASecond(t *testing.T) {

@@ -72,10 +72,10 @@ func (s *sender) client() (*azcore.Client, error) {
 func (s *sender) terms() terms { return s.offers }
 
 // patience implements acquirer.
-func (s *sender) patience() time.Duration { return s.rules.tryTimeout }
+func (s *sender) patience() time.Duration { return s.rules.TryTimeout }
 
 // budget implements acquirer.
-func (s *sender) budget(context.Context) time.Duration { return s.rules.budget }
+func (s *sender) budget(context.Context) time.Duration { return s.rules.Budget }
 
 // heedsClaims implements acquirer.
 func (s *sender) heedsClaims() bool {
@@ -112,7 +112,7 @@ func (s *sender) begin(ctx context.Context) (context.Context, func(error)) {
 // acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent,
 // which is the longest it blocks: IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise.
 func (s *sender) acquire(ctx context.Context, a ask, counts *tally) (g grant, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.rules.budget)
+	ctx, cancel := context.WithTimeout(ctx, s.rules.Budget)
 	defer cancel()
 	t := &trial{sender: s, ask: a, endpoint: s.source.endpoint(), start: time.Now(), tally: counts}
 	defer func() {
@@ -205,7 +205,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 			GetConn: func(string) { w.connecting.Store(true) },
 			GotConn: func(httptrace.GotConnInfo) { w.connecting.Store(false) },
 		})
-	if left := s.rules.unanswered - t.asking(); t.unanswered() && left < timeout {
+	if left := s.rules.Unanswered - t.asking(); t.unanswered() && left < timeout {
 		// A Transport of the user's may try to connect for ever. One that has connected gets the full time.
 		w.after(left, func() {
 			if w.connecting.Load() {
@@ -237,7 +237,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 			timedOut := tryCtx.Err() != nil && !w.connecting.Load()
 			f := t.silence(err, timedOut, timeout)
 			if tryCtx.Err() != nil && f.StatusCode == 0 && t.last != nil &&
-				(timeout < s.rules.tryTimeout || ctx.Err() != nil) {
+				(timeout < s.rules.TryTimeout || ctx.Err() != nil) {
 				f = t.outOfTime(t.asking() - began)
 			}
 			if tryCtx.Err() != nil {
@@ -301,7 +301,7 @@ func (t *trial) noPlace(deserted bool) *failure {
 		t.sender.node.limit, t.endpoint, round(time.Since(t.start))))
 	f.settled, f.silent = false, deserted
 	f.rule(again)
-	f.waited = t.sender.rules.tryTimeout
+	f.waited = t.sender.rules.TryTimeout
 	return f
 }
 

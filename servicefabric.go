@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // HostServiceFabric is a Service Fabric cluster whose application has a managed identity.
@@ -147,7 +148,7 @@ func (s *serviceFabric) hint(_ ask, status int, f fault) string {
 // rules: Microsoft's page wants 429 and 5xx retried after 1, 2, 4, 8 and 16 s, and a 404 never.
 func (s *serviceFabric) rules() rules {
 	r := s.named.rules()
-	r.delay, r.maxDelay = time.Second, 16*time.Second
+	r.Delay, r.MaxDelay = time.Second, 16*time.Second
 	return r
 }
 
@@ -176,5 +177,5 @@ func (s *serviceFabric) patience(status int, body string) time.Duration {
 		return 0
 	}
 	n, _ := strconv.ParseFloat(found[1], 64) // digits; too many are infinite, which the bound takes care of
-	return time.Duration(min(n*float64(unit), float64(maxRetryAfter)))
+	return time.Duration(min(n*float64(unit), float64(retry.MaxAfter)))
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // source is what is particular to a host. A host is one small file that implements it; sending, reading, retrying and
@@ -50,6 +52,22 @@ type (
 		patience(status int, body string) time.Duration
 	}
 )
+
+// rules are a host's: when to try again, and what else it can say of itself in numbers.
+type rules struct {
+	retry.Rules
+	unavailable bool // silence is ErrUnavailable; otherwise the endpoint was named and should be there
+	concurrent  int  // requests at once per process, 0 for maxConcurrent
+}
+
+// with applies the user's options on top of a host's rules.
+func (r rules) with(o policy.RetryOptions) (rules, error) {
+	var err error
+	if r.Rules, err = r.With(o); err != nil {
+		return r, fmt.Errorf("identity: CredentialOptions.Retry.%w", err)
+	}
+	return r, nil
+}
 
 // noAnswer is the status for hints when nothing answered as the host would.
 const noAnswer = -1

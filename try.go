@@ -139,7 +139,7 @@ func (w *try) enter(ctx context.Context, n *node) error {
 func (w *try) wait(ctx context.Context, n *node) error {
 	urgent := w.pause()
 	defer w.goOn()
-	if r := w.trial.sender.rules; w.silent && r.unanswered < r.budget {
+	if r := w.trial.sender.rules; w.silent && r.Unanswered < r.Budget {
 		var over func()
 		ctx, over = w.untilDeserted(ctx, n)
 		defer over()
@@ -171,7 +171,7 @@ func (w *try) untilDeserted(ctx context.Context, n *node) (context.Context, func
 	r := w.trial.sender.rules
 	over := make(chan struct{})
 	go func() {
-		timer := time.NewTimer(max(r.unanswered-time.Since(w.trial.start), lookAgain))
+		timer := time.NewTimer(max(r.Unanswered-time.Since(w.trial.start), lookAgain))
 		defer timer.Stop()
 		for {
 			select {
@@ -179,7 +179,7 @@ func (w *try) untilDeserted(ctx context.Context, n *node) (context.Context, func
 				return
 			case <-timer.C:
 			}
-			if n.deserted(r.enough()) {
+			if n.deserted(r.Enough()) {
 				cancel(errDeserted)
 				return
 			}

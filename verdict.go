@@ -40,7 +40,7 @@ func (r rules) ofAnswer(status int, ours bool, f fault) verdict {
 		return again
 	case status >= 400 && status != http.StatusTooManyRequests && known:
 		return meaning.verdict
-	case status >= 400 && f.code == "temporarily_unavailable" || r.retries(status):
+	case status >= 400 && f.code == "temporarily_unavailable" || r.Retries(status):
 		return again
 	}
 	return never
@@ -84,12 +84,12 @@ func (t *trial) overrule(f *failure) verdict {
 	switch {
 	case f.settled:
 		return f.verdict
-	case r.shouldRetry != nil && f.RawResponse != nil:
-		wanted = r.shouldRetry(f.forCaller().RawResponse, nil)
-	case r.shouldRetry != nil:
-		wanted = r.shouldRetry(nil, f.forCaller())
-	case f.status >= 0 && r.statusCodes != nil:
-		wanted = slices.Contains(r.statusCodes, f.status)
+	case r.ShouldRetry != nil && f.RawResponse != nil:
+		wanted = r.ShouldRetry(f.forCaller().RawResponse, nil)
+	case r.ShouldRetry != nil:
+		wanted = r.ShouldRetry(nil, f.forCaller())
+	case f.status >= 0 && r.StatusCodes != nil:
+		wanted = slices.Contains(r.StatusCodes, f.status)
 	default:
 		return f.verdict
 	}

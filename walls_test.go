@@ -44,12 +44,13 @@ var walls = map[string]wall{
 		not: slices.Concat(network, logging),
 	},
 	"internal/token": {ours: []string{"redact"}, not: slices.Concat(network, machine, logging)},
-	// It is pure: a status, a header and the time of day in, a wait or a stop out.
+	// It is pure: a status, a header and the time of day in, a wait or a stop out. Of azcore it has
+	// the options of a user, and the context ends the loop.
 	"internal/retry": {
-		others: []string{"github.com/cenkalti/backoff/v4"},
+		others: []string{"github.com/cenkalti/backoff/v4", azcoreModule + "/policy"},
 		std: []string{
-			"cmp", "errors", "fmt", "math", "math/rand/v2", "net/http", "slices", "strconv",
-			"strings", "sync/atomic", "time",
+			"cmp", "context", "errors", "fmt", "math", "math/rand/v2", "net/http", "slices",
+			"strconv", "strings", "time",
 		},
 	},
 	// What it keeps comes from anywhere: it knows no HTTP, and writes no log.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 // share is when a token is renewed, as a share of its life: uniformly between these.
 type share struct{ low, high float64 }
 
-// renewalRule is what a host does: renewal.go's newHeld and coolDown, and the flight of retry.go.
+// renewalRule is what a host does: renewal.go's newHeld and coolDown, and the tries of internal/retry.
 type renewalRule struct {
 	name  string
 	usual share
@@ -46,7 +48,7 @@ type fleetPlan struct {
 
 // outlived is how long before its end a token outlives a flight that starts then, and the 5 minutes in which callers wait for it.
 // Until then a renewal of the library's is a single try.
-const outlived = 5*time.Minute + stormBudget + time.Second
+var outlived = 5*time.Minute + ourRules.Budget + time.Second
 
 // inFull: one host in so many is played in full during the outage, and its requests count for as many; the others begin
 // warmUp before its end, in any phase of their cool-down, because by then nothing depends on the beginning.
@@ -151,13 +153,13 @@ func (p fleetPlan) endure(o *fleetOutcome, random *rand.Rand, at, ends time.Dura
 	if late := p.outage[1] - warmUp - p.rule.cool; !full && at < late {
 		at = late + upTo(random, p.rule.cool)
 		if p.rule.tries {
-			at += upTo(random, stormBudget)
+			at += upTo(random, ourRules.Budget)
 		}
 		failures = 10
 	}
 	for {
 		// A flight: the waits of ourPolicy after a 5xx, until the last try.
-		began, latest := at, stormBudget-stormLast+upTo(random, stormLast/2)
+		began, latest := at, ourRules.Budget-retry.LastTry+upTo(random, retry.LastTry/2)
 		for tries := 1; ; tries++ {
 			if !p.down(at) {
 				o.count(o.requests, at, 1)
@@ -174,11 +176,8 @@ func (p fleetPlan) endure(o *fleetOutcome, random *rand.Rand, at, ends time.Dura
 			if elapsed >= latest || !p.rule.tries && ends-began > outlived {
 				break
 			}
-			low, high := time.Second, ourFirst
-			if tries > 1 {
-				high = ourUpper(elapsed)
-				low = max(high/2, low)
-			}
+			low, high := ourRules.Range(tries, elapsed)
+			low = max(low, time.Second)
 			at = began + min(elapsed+low+upTo(random, high-low), max(latest, elapsed+1))
 		}
 		wait := p.rule.coolDown(failures, ends-at) // jittered down to its half

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // history is what a process knows of a storm: nothing but its own refusals.
@@ -126,7 +128,7 @@ func additiveIncrease(rate, step, limit float64) backOff {
 	}
 }
 
-// byTime is the library's: the first wait is from 0 to first; then the upper end is second, or growth × the time taken so
+// byTime is the library's with other numbers: the first wait is from 0 to first; then the upper end is second, or growth × the time taken so
 // far, at most limit, and the wait is from share of it to the whole.
 func byTime(first, second, growth, limit, share float64) backOff {
 	return backOff{
@@ -145,23 +147,25 @@ func byTime(first, second, growth, limit, share float64) backOff {
 	}
 }
 
-// What retry.go and imds.go of the library do. TestOursIsTheLibrarys and TestOurWaitsAreTheLibrarys compare.
-const (
-	ourFirst  = 1750 * time.Millisecond // the first wait's upper end
-	ourSecond = ourFirst * 7 / 4        // the second one's, at least
-	ourGrowth = 1.25                    // that of later ones ÷ the time taken so far
-	ourLimit  = 5 * time.Second
-)
-
-// ourUpper is the upper end of a wait after the first.
-func ourUpper(elapsed time.Duration) time.Duration {
-	return min(max(ourSecond, time.Duration(ourGrowth*float64(elapsed))), ourLimit)
+// ourRules are the rules of the library, with the numbers of its imds.go. TestOursIsTheLibrarys and
+// TestOurWaitsAreTheLibrarys compare.
+var ourRules = retry.Rules{
+	Budget:   75 * time.Second,
+	Delay:    1750 * time.Millisecond,
+	MaxDelay: 5 * time.Second,
 }
 
 func ourPolicy() backOff {
-	p := byTime(ourFirst.Seconds(), ourSecond.Seconds(), ourGrowth, ourLimit.Seconds(), 0.5)
-	p.name = "**ours**: 0 to 1.75 s, then half to whole of 5/4 × the time so far, from 3.06 to 5 s"
-	return p
+	return backOff{
+		name: "**ours**: 0 to 1.75 s, then half to whole of 5/4 × the time so far, from 3.06 to 5 s",
+		wait: func(h *history) time.Duration {
+			low, high := ourRules.Range(h.refusals, h.elapsed)
+			if h.least > 0 { // which is added
+				low = 0
+			}
+			return waitBetween(h, low, high)
+		},
+	}
 }
 
 // formerPolicy is what the library did before that.

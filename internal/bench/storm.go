@@ -3,6 +3,8 @@ package main
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 // IMDS's limits for tokens, per virtual machine:
@@ -10,12 +12,6 @@ import (
 const (
 	perSecond = 20
 	atOnce    = 5
-)
-
-// Budget of an acquisition on IMDS, and when the last try starts: as in retry.go and imds.go of the library.
-const (
-	stormBudget = 75 * time.Second
-	stormLast   = 5 * time.Second
 )
 
 // storm is one run on virtual time: n processes of one VM, each with one token to get.
@@ -27,7 +23,7 @@ type storm struct {
 	service    [2]time.Duration // IMDS takes a random time between these for an answer
 	connect    time.Duration    // from a process to IMDS, one way
 	retryAfter time.Duration    // what IMDS's refusals ask for; it sends none today
-	budget     time.Duration    // 0 for stormBudget
+	budget     time.Duration    // 0 for ourRules.Budget
 	late       []time.Duration  // other tenants, one process each, that start then; they are not counted in n
 }
 
@@ -183,7 +179,7 @@ func (s storm) run() stormOutcome {
 	random := newRandom(s.seed)
 	budget := s.budget
 	if budget == 0 {
-		budget = stormBudget
+		budget = ourRules.Budget
 	}
 	processes := make([]tenant, s.n+len(s.late))
 	o := stormOutcome{n: s.n, late: make([]time.Duration, len(s.late))}
@@ -197,7 +193,7 @@ func (s storm) run() stormOutcome {
 		} else {
 			p.began = upTo(random, s.start)
 		}
-		p.latest = budget - stormLast + upTo(random, stormLast/2)
+		p.latest = budget - retry.LastTry + upTo(random, retry.LastTry/2)
 		p.tried = upTo(random, s.policy.delay)
 		todo.plan(p.began+p.tried+s.connect, int32(i), arrives)
 	}

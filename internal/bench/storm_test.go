@@ -20,6 +20,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/retry"
 )
 
 func TestStormIsDeterministic(t *testing.T) {
@@ -176,12 +177,9 @@ func TestOurWaitsAreTheLibrarys(t *testing.T) {
 	})
 	for _, times := range got {
 		for i := 1; i < len(times)-1; i++ { // the last wait is cut
-			high := ourFirst
-			if i > 1 {
-				high = ourUpper(times[i-1])
-			}
-			if gap := times[i] - times[i-1]; gap > high || i > 1 && gap < high/2 {
-				t.Fatalf("after %v the library waits %v, want at most %v and from the second wait on at least half of it", times[i-1], gap, high)
+			low, high := ourRules.Range(i, times[i-1])
+			if gap := times[i] - times[i-1]; gap < low || gap > high {
+				t.Fatalf("after %v the library waits %v, want %v to %v", times[i-1], gap, low, high)
 			}
 		}
 	}
@@ -189,7 +187,7 @@ func TestOurWaitsAreTheLibrarys(t *testing.T) {
 	for i := range want {
 		p := ourPolicy()
 		x := tenant{history: history{random: newRandom(uint64(i))}, policy: &p}
-		x.latest = stormBudget - stormLast + upTo(x.random, stormLast/2)
+		x.latest = ourRules.Budget - retry.LastTry + upTo(x.random, retry.LastTry/2)
 		for again := true; again; {
 			want[i] = append(want[i], x.tried)
 			x.refusals++

@@ -174,7 +174,7 @@ func budgets(runs int) table {
 			st.budget, st.late = budget, []time.Duration{}
 			f := measureStorms(st, runs)
 			row = append(row, fmt.Sprintf("%.0f", float64(f.failed)/float64(runs)))
-			if budget == stormBudget {
+			if budget == ourRules.Budget {
 				requests = f.requests
 			}
 		}

@@ -263,8 +263,8 @@ var chainMutations = []mutation{
 		name:  "an IMDS that should be there and is silent is unavailable",
 		harm:  "a container group whose endpoint comes up late goes on as somebody else",
 		file:  "imds.go",
-		old:   `r.unanswered, r.unavailable = (*named)(nil).rules().unanswered, false`,
-		new:   `r.unanswered = (*named)(nil).rules().unanswered`,
+		old:   `r.Unanswered, r.unavailable = (*named)(nil).rules().Unanswered, false`,
+		new:   `r.Unanswered = (*named)(nil).rules().Unanswered`,
 		tests: "TestExpectedIMDS",
 	},
 	{

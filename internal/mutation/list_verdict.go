@@ -100,10 +100,10 @@ var verdictMutations = []mutation{
 	{
 		name:  "a gateway's Retry-After of an hour is heeded",
 		harm:  "a page of maintenance ends an acquisition that would have had its token in time",
-		file:  "retry.go",
-		old:   `least = max(min(least, left, cmp.Or(r.maxRetryAfter, left)), 0)`,
+		file:  "internal/retry/schedule.go",
+		old:   `least = max(min(least, left, cmp.Or(r.MaxRetryAfter, left)), 0)`,
 		new:   `least = max(least, cmp.Or[time.Duration](0))`,
-		tests: "TestHostRetryAfterOfAStranger",
+		tests: "TestNext|TestHostRetryAfterOfAStranger",
 	},
 	{
 		name:  "Ready doesn't wait for the token file",

@@ -1,14 +1,14 @@
 //go:build !unix && !windows
 
-package command
+package identity
 
 import (
 	"os/exec"
 )
 
 // processCommand runs the program itself. Systems without processes refuse it.
-func processCommand(path string, c Command) (*exec.Cmd, error) {
-	cmd := exec.Command(path, c.Arguments...)
+func processCommand(path string, c command) (*exec.Cmd, error) {
+	cmd := exec.Command(path, c.arguments...)
 	cmd.Env = c.environment()
 	return cmd, nil
 }
