@@ -15,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 func azureCLIOf(tb testing.TB, tool *fakeTool, options AzureCLICredentialOptions) *AzureCLICredential {
@@ -211,43 +212,43 @@ az login --tenant "x" --scope "https://vault.azure.net/.default"`
 	const more = "ERROR: AADSTS50076: Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access '797f4846-ba00-4fd7-ba43-dac1f8f63013'." + ids + "\nInteractive authentication is needed. Please run:\n"
 	reached := []string{"can az reach Entra from here?", "HTTPS_PROXY"}
 	checkToolFailures(t, developers[0], []toolFailure{
-		{"not installed", errNotOnPath, true, true, "", []string{"az is not installed, or not on PATH", "https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
-		{"exit status 127", &exitError{127, "az: python3: not found"}, true, true, "", []string{"az is not installed"}},
-		{"exit status 127 of a Python without its library", &exitError{127, "/opt/az/bin/python3: error while loading shared libraries: libpython3.12.so.1.0: cannot open shared object file"}, false, false, "", []string{"libpython3.12.so.1.0"}},
-		{"the same, in musl's words", &exitError{127, "Error loading shared library libpython3.12.so.1.0: No such file or directory (needed by /usr/bin/python3)"}, false, false, "", []string{"libpython3.12.so.1.0"}},
-		{"Windows without Python", &exitError{9009, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
-		{"the same, by its text", &exitError{1, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."}, true, true, "", []string{"az is not installed"}},
-		{"what Windows hasn't is a program that az wanted", &exitError{1, "'wmic' is not recognized as an internal or external command,\r\noperable program or batch file.\r\nERROR: Subscription 'x' not found.\r\n"}, false, false, "", []string{"Subscription 'x' not found"}},
-		{"what is not recognized is something else", &exitError{1, "ERROR: 'vault' is not recognized as a resource"}, false, false, "", []string{"'vault' is not recognized"}},
-		{"not logged in", &exitError{1, "ERROR: Please run 'az login' to setup account.\r\n"}, true, true, "", []string{"nobody is logged in", "run az login", "Please run 'az login' to setup account."}},
-		{"not logged in, as sampled", &exitError{1, sampled(t, "az-logged-out")}, true, true, "", []string{"nobody is logged in", "run az login"}},
-		{"not logged in, behind a warning", &exitError{1, warning + "ERROR: Please run 'az login' to setup account.\r\n"}, true, true, "", []string{`"ERROR: Please run 'az login' to setup account.": nobody is logged in`}},
-		{"no subscription", &exitError{1, sampled(t, "az-no-subscription")}, false, false, "", []string{"No subscription found", "run az account set --subscription"}},
-		{"unknown subscription", &exitError{1, "ERROR: Subscription 'x' not found. Check the spelling and casing and try again."}, false, false, "", []string{"Subscription 'x' not found"}},
-		{"the same behind a warning", &exitError{1, warning + "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'.\n"}, false, false, "", []string{`Azure CLI: "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'."`}},
-		{"expired session", &exitError{1, expired}, false, false, "AADSTS700082", []string{"AADSTS700082", "inactive for 90.00:00:00. Interactive authentication is needed. Please run:", "error?code=700082", `az asks for az logout, then az login --tenant "x" --scope "https://vault.azure.net/.default"`}},
-		{"another factor wanted", &exitError{1, more + "az login --scope https://vault.azure.net/.default"}, false, false, "AADSTS50076", []string{"AADSTS50076", "error?code=50076", "az asks for az login --scope https://vault.azure.net/.default"}},
-		{"another factor wanted, behind a warning", &exitError{1, warning + more + "az logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"\n"}, false, false, "AADSTS50076", []string{`az asks for az logout, then az login --tenant "t" --scope "https://vault.azure.net/.default"`}},
-		{"an assertion out of time", &exitError{1, "ERROR: AADSTS700024: Client assertion is not within its valid time range.\nTrace ID: 1\nInteractive authentication is needed. Please run:\naz login\n"}, false, false, "AADSTS700024", []string{"valid time range. Interactive", "error?code=700024"}},
-		{"Entra's own trouble", &exitError{1, "ERROR: AADSTS90033: A transient error has occurred. Please try again.\nTrace ID: 1\n"}, false, true, "AADSTS90033", []string{"error?code=90033 says what that means. It may pass by itself"}},
-		{"a federation that is new", &exitError{1, "ERROR: AADSTS70021: No matching federated identity record found for presented assertion.\n"}, false, true, "AADSTS70021", []string{"It may pass by itself"}},
-		{"advice that would run something else", &exitError{1, "ERROR: AADSTS50076: more\nPlease run:\naz login --scope x;reboot $(y)\n"}, false, false, "AADSTS50076", []string{"az asks for az login --scope x"}},
-		{"offline, as sampled", &exitError{1, sampled(t, "az-offline")}, false, true, "", append(reached, "requests.exceptions.ConnectionError: ", "Temporary failure in name resolution")},
-		{"a proxy that isn't there, as sampled", &exitError{1, sampled(t, "az-proxy")}, false, true, "", append(reached, "requests.exceptions.ProxyError: ", "Network is unreachable")},
-		{"nobody listens", &exitError{1, strings.ReplaceAll(sampled(t, "az-offline"), "[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")}, false, true, "", append(reached, "Connection refused")},
-		{"TLS intercepted", &exitError{1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self signed certificate in certificate chain (_ssl.c:1007)')))\nCertificate verification failed. This typically happens when using Azure CLI behind a proxy that intercepts traffic with a self-signed certificate.\n"}, false, false, "", []string{"does a proxy intercept TLS here?"}},
-		{"no place to write, as sampled", &exitError{1, sampled(t, "az-no-home")}, false, false, "", []string{`"PermissionError: [Errno 13] Permission denied: '/home/dev/.azure/azureProfile.json'"`}},
-		{"a broken configuration, as sampled", &exitError{1, sampled(t, "az-config")}, false, false, "", []string{`"configparser.MissingSectionHeaderError: File contains no section headers. file: '/home/dev/.azure/config', line: 1`}},
-		{"a traceback without its head", &exitError{1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\n"}, false, false, "", []string{"No space left on device"}},
-		{"a traceback without its end", &exitError{1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\n"}, false, false, "", []string{"No space left on device"}},
-		{"a traceback behind the error", &exitError{1, "ERROR: Subscription 'x' not found.\nException in thread Thread-1:\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\nKeyError: 'telemetry'\n"}, false, false, "", []string{"Subscription 'x' not found."}},
-		{"without a word", &exitError{2, " \n"}, false, false, "", []string{"az ended with exit status 2 and without a word"}},
-		{"killed by a signal", &exitError{-1, ""}, false, false, "", []string{"without a word"}},
+		{"not installed", command.ErrNotOnPath, true, true, "", []string{"az is not installed, or not on PATH", "https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
+		{"exit status 127", exits(127, "az: python3: not found"), true, true, "", []string{"az is not installed"}},
+		{"exit status 127 of a Python without its library", exits(127, "/opt/az/bin/python3: error while loading shared libraries: libpython3.12.so.1.0: cannot open shared object file"), false, false, "", []string{"libpython3.12.so.1.0"}},
+		{"the same, in musl's words", exits(127, "Error loading shared library libpython3.12.so.1.0: No such file or directory (needed by /usr/bin/python3)"), false, false, "", []string{"libpython3.12.so.1.0"}},
+		{"Windows without Python", exits(9009, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."), true, true, "", []string{"az is not installed"}},
+		{"the same, by its text", exits(1, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."), true, true, "", []string{"az is not installed"}},
+		{"what Windows hasn't is a program that az wanted", exits(1, "'wmic' is not recognized as an internal or external command,\r\noperable program or batch file.\r\nERROR: Subscription 'x' not found.\r\n"), false, false, "", []string{"Subscription 'x' not found"}},
+		{"what is not recognized is something else", exits(1, "ERROR: 'vault' is not recognized as a resource"), false, false, "", []string{"'vault' is not recognized"}},
+		{"not logged in", exits(1, "ERROR: Please run 'az login' to setup account.\r\n"), true, true, "", []string{"nobody is logged in", "run az login", "Please run 'az login' to setup account."}},
+		{"not logged in, as sampled", exits(1, sampled(t, "az-logged-out")), true, true, "", []string{"nobody is logged in", "run az login"}},
+		{"not logged in, behind a warning", exits(1, warning+"ERROR: Please run 'az login' to setup account.\r\n"), true, true, "", []string{`"ERROR: Please run 'az login' to setup account.": nobody is logged in`}},
+		{"no subscription", exits(1, sampled(t, "az-no-subscription")), false, false, "", []string{"No subscription found", "run az account set --subscription"}},
+		{"unknown subscription", exits(1, "ERROR: Subscription 'x' not found. Check the spelling and casing and try again."), false, false, "", []string{"Subscription 'x' not found"}},
+		{"the same behind a warning", exits(1, warning+"ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'.\n"), false, false, "", []string{`Azure CLI: "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'."`}},
+		{"expired session", exits(1, expired), false, false, "AADSTS700082", []string{"AADSTS700082", "inactive for 90.00:00:00. Interactive authentication is needed. Please run:", "error?code=700082", `az asks for az logout, then az login --tenant "x" --scope "https://vault.azure.net/.default"`}},
+		{"another factor wanted", exits(1, more+"az login --scope https://vault.azure.net/.default"), false, false, "AADSTS50076", []string{"AADSTS50076", "error?code=50076", "az asks for az login --scope https://vault.azure.net/.default"}},
+		{"another factor wanted, behind a warning", exits(1, warning+more+"az logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"\n"), false, false, "AADSTS50076", []string{`az asks for az logout, then az login --tenant "t" --scope "https://vault.azure.net/.default"`}},
+		{"an assertion out of time", exits(1, "ERROR: AADSTS700024: Client assertion is not within its valid time range.\nTrace ID: 1\nInteractive authentication is needed. Please run:\naz login\n"), false, false, "AADSTS700024", []string{"valid time range. Interactive", "error?code=700024"}},
+		{"Entra's own trouble", exits(1, "ERROR: AADSTS90033: A transient error has occurred. Please try again.\nTrace ID: 1\n"), false, true, "AADSTS90033", []string{"error?code=90033 says what that means. It may pass by itself"}},
+		{"a federation that is new", exits(1, "ERROR: AADSTS70021: No matching federated identity record found for presented assertion.\n"), false, true, "AADSTS70021", []string{"It may pass by itself"}},
+		{"advice that would run something else", exits(1, "ERROR: AADSTS50076: more\nPlease run:\naz login --scope x;reboot $(y)\n"), false, false, "AADSTS50076", []string{"az asks for az login --scope x"}},
+		{"offline, as sampled", exits(1, sampled(t, "az-offline")), false, true, "", append(reached, "requests.exceptions.ConnectionError: ", "Temporary failure in name resolution")},
+		{"a proxy that isn't there, as sampled", exits(1, sampled(t, "az-proxy")), false, true, "", append(reached, "requests.exceptions.ProxyError: ", "Network is unreachable")},
+		{"nobody listens", exits(1, strings.ReplaceAll(sampled(t, "az-offline"), "[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")), false, true, "", append(reached, "Connection refused")},
+		{"TLS intercepted", exits(1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self signed certificate in certificate chain (_ssl.c:1007)')))\nCertificate verification failed. This typically happens when using Azure CLI behind a proxy that intercepts traffic with a self-signed certificate.\n"), false, false, "", []string{"does a proxy intercept TLS here?"}},
+		{"no place to write, as sampled", exits(1, sampled(t, "az-no-home")), false, false, "", []string{`"PermissionError: [Errno 13] Permission denied: '/home/dev/.azure/azureProfile.json'"`}},
+		{"a broken configuration, as sampled", exits(1, sampled(t, "az-config")), false, false, "", []string{`"configparser.MissingSectionHeaderError: File contains no section headers. file: '/home/dev/.azure/config', line: 1`}},
+		{"a traceback without its head", exits(1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\n"), false, false, "", []string{"No space left on device"}},
+		{"a traceback without its end", exits(1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\n"), false, false, "", []string{"No space left on device"}},
+		{"a traceback behind the error", exits(1, "ERROR: Subscription 'x' not found.\nException in thread Thread-1:\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\nKeyError: 'telemetry'\n"), false, false, "", []string{"Subscription 'x' not found."}},
+		{"without a word", exits(2, " \n"), false, false, "", []string{"az ended with exit status 2 and without a word"}},
+		{"killed by a signal", exits(-1, ""), false, false, "", []string{"without a word"}},
 		{"another system's error", errors.New("fork/exec /usr/bin/az: exec format error"), false, false, "", []string{"can't run az: fork/exec /usr/bin/az: exec format error"}},
-		{"many lines and escapes", &exitError{1, nasty}, false, false, "", nil},
-		{"colors", &exitError{1, "\x1b[31mERROR: Please run 'az login' to setup account.\x1b[0m\n"}, true, true, "", []string{`"ERROR: Please run 'az login' to setup account."`}},
-		{"a book of digits", &exitError{1, "ERROR: AADSTS" + strings.Repeat("7", 5000)}, false, false, "AADSTS7777777777", []string{"error?code=7777777777 says"}},
-		{"a book", &exitError{1, strings.Repeat("complaint ", 6000) + "and its end"}, false, false, "", []string{"complaint complaint", " … ", "and its end"}},
+		{"many lines and escapes", exits(1, nasty), false, false, "", nil},
+		{"colors", exits(1, "\x1b[31mERROR: Please run 'az login' to setup account.\x1b[0m\n"), true, true, "", []string{`"ERROR: Please run 'az login' to setup account."`}},
+		{"a book of digits", exits(1, "ERROR: AADSTS"+strings.Repeat("7", 5000)), false, false, "AADSTS7777777777", []string{"error?code=7777777777 says"}},
+		{"a book", exits(1, strings.Repeat("complaint ", 6000)+"and its end"), false, false, "", []string{"complaint complaint", " … ", "and its end"}},
 	})
 }
 
@@ -270,7 +271,7 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				l := &laptop{az: &exitError{1, tt.stderr}, variables: map[string]string{envTokenCredentials: "dev"}}
+				l := &laptop{az: exits(1, tt.stderr), variables: map[string]string{envTokenCredentials: "dev"}}
 				cred, err := newDefaultCredential(newRealm(), nil, l.environment())
 				if err != nil {
 					t.Fatal(err)
@@ -309,7 +310,7 @@ func TestRaceForTheToolsCache(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) {
 					if n <= len(tt.stderr) {
-						return nil, &exitError{1, tt.stderr[n-1]}
+						return nil, exits(1, tt.stderr[n-1])
 					}
 					return azSays("t", time.Hour), nil
 				}}
@@ -339,7 +340,7 @@ func TestRaceForTheToolsCache(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) { return nil, &exitError{1, said[0]} }}
+				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) { return nil, exits(1, said[0]) }}
 				e, took := mustFail(t, azureCLIOf(t, tool, AzureCLICredentialOptions{ProcessTimeout: 2500 * time.Millisecond}))
 				if took != 2500*time.Millisecond || e.Attempts != 1 || errors.Is(e, ErrUnavailable) {
 					t.Errorf("got %v after %v, want one attempt, 2.5s and a failure", e, took)
@@ -355,7 +356,7 @@ func TestAzureCLIsOwnTenantInHints(t *testing.T) {
 	t.Parallel()
 	for _, d := range developers {
 		tool := &fakeTool{answer: func(int) ([]byte, error) {
-			return nil, &exitError{1, "ERROR: " + d.loggedOut}
+			return nil, exits(1, "ERROR: "+d.loggedOut)
 		}}
 		cred := d.credentialIn(t, newRealm(), tool.env(), homeTenant, "*")
 		_, err := token(t.Context(), cred)
@@ -491,7 +492,7 @@ func TestAzureCLIFailsAfterAChallenge(t *testing.T) {
 		mustToken(t, cred)
 		rejects(t, cred)
 		works := tool.answer
-		tool.answer = func(int) ([]byte, error) { return nil, &exitError{1, "ERROR: AADSTS50076: more"} }
+		tool.answer = func(int) ([]byte, error) { return nil, exits(1, "ERROR: AADSTS50076: more") }
 		for range 600 { // a minute
 			if tk, _ := mustToken(t, cred); tk.Token != "token-1" {
 				t.Fatalf("got %s, want the held token", tk.Token)

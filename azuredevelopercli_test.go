@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 func azdOf(tb testing.TB, tool *fakeTool, options AzureDeveloperCLICredentialOptions) *AzureDeveloperCLICredential {
@@ -103,31 +104,31 @@ func TestAzureDeveloperCLIFailures(t *testing.T) {
 	t.Parallel()
 	const refused = "fetching token: AADSTS90002: Tenant 'x' not found"
 	checkToolFailures(t, developers[1], []toolFailure{
-		{"not installed", errNotOnPath, true, true, "", []string{"azd is not installed, or not on PATH", "install-azd", "azd auth login"}},
-		{"not logged in", &exitError{1, azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")}, true, true, "", []string{"nobody is logged in", "run azd auth login", "ERROR: not logged in"}},
-		{"not logged in, since 1.23.7", &exitError{1, azdMessage("\n") + azdError("fetching token: not logged in, run `azd auth login` to login")}, true, true, "", []string{"nobody is logged in", "run azd auth login"}},
-		{"not logged in, 2022", &exitError{1, azdMessage("ERROR: not logged in, run `azd login` to login")}, true, true, "", []string{"nobody is logged in"}},
-		{"not logged in, looking for a tenant", &exitError{1, azdError("resolving the Azure Directory from system environment (AZURE_SUBSCRIPTION_ID): not logged in, run `azd auth login` to login")}, true, true, "", []string{"nobody is logged in"}},
-		{"asks az, where nobody is logged in", &exitError{1, azdError("fetching token: AzureCLICredential: ERROR: Please run 'az login' to setup account.\n")}, true, true, "", []string{"nobody is logged in", "run az login"}},
-		{"asks az, which isn't there", &exitError{1, azdError("fetching token: AzureCLICredential: Azure CLI not found on path")}, true, true, "", []string{"run az login"}},
-		{"the secret of a login can't be read", &exitError{1, azdError("loading secret: open /home/dev/.azd/auth/x.bin: permission denied: not logged in, run `azd auth login` to login")}, false, false, "", []string{"permission denied", "run azd auth login"}},
-		{"another login wanted", &exitError{1, `{"error":"AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication. Trace ID: 0a Correlation ID: 0b Timestamp: 2026-01-02 03:04:05Z","message":"Authentication with Azure failed.","suggestion":"reauthentication required, run ` + "`azd auth login --scope https://vault.azure.net/.default`" + ` to acquire a new token."}` + "\n"}, false, false, "AADSTS50076", []string{`multi-factor authentication."`, "azd asks for azd auth login --scope https://vault.azure.net/.default"}},
-		{"the same, 2024", &exitError{1, azdMessage("fetching token: reauthentication required, run `azd auth login --scope https://vault.azure.net/.default` to log in\n")}, false, false, "", []string{"run azd auth login --scope https://vault.azure.net/.default"}},
-		{"a dump of a response", &exitError{1, azdError("fetching token: failed to authenticate: POST https://login.microsoftonline.com/x/oauth2/v2.0/token\n--------------------------------------------------------------------------------\nRESPONSE 400: 400 Bad Request\n--------------------------------------------------------------------------------\n{\n  \"error\": \"invalid_request\",\n  \"error_description\": \"AADSTS90002: Tenant 'x' not found. Trace ID: 0a\",\n  \"error_codes\": [\n    90002\n  ]\n}\n--------------------------------------------------------------------------------\n")}, false, false, "AADSTS90002", []string{`"fetching token: failed to authenticate: POST https://login.microsoftonline.com/x/oauth2/v2.0/token, invalid_request: AADSTS90002: Tenant 'x' not found."`}},
-		{"offline", &exitError{1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": dial tcp: lookup login.microsoftonline.com: no such host")}, false, true, "", []string{"no such host", "can azd reach Entra from here?"}},
-		{"a connection that breaks", &exitError{1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": read tcp 10.0.0.4:53124->20.190.151.7:443: read: connection reset by peer")}, false, true, "", []string{"can azd reach Entra from here?"}},
-		{"a connection that ends", &exitError{1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": EOF")}, false, true, "", []string{"can azd reach Entra from here?"}},
-		{"Entra is slow", &exitError{1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)")}, false, true, "", []string{"can azd reach Entra from here?"}},
-		{"a proxy that isn't there", &exitError{1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": proxyconnect tcp: no route")}, false, true, "", []string{"can azd reach Entra from here?"}},
-		{"an unknown authority", &exitError{1, azdError("fetching token: tls: failed to verify certificate: x509: certificate signed by unknown authority")}, false, false, "", []string{"does a proxy intercept TLS here?"}},
-		{"old shape", &exitError{1, azdMessage("\nERROR: "+refused+"\n\n") + azdMessage("Suggestion: reauthentication required")}, false, false, "AADSTS90002", []string{`"ERROR: ` + refused + `"`, "error?code=90002"}},
-		{"new shape", &exitError{1, azdError(refused)}, false, false, "AADSTS90002", []string{`"` + refused + `"`, "azd auth login"}},
-		{"new shape behind an empty message", &exitError{1, azdMessage("\n") + azdError(refused)}, false, false, "AADSTS90002", []string{`"` + refused + `"`}},
-		{"new shape behind another message", &exitError{1, azdMessage("updating") + azdError(refused)}, false, false, "AADSTS90002", []string{`"` + refused + `"`}},
-		{"reauthentication", &exitError{1, azdError("fetching token: reauthentication required, run `azd auth login` to sign in")}, false, false, "", []string{"reauthentication required, run `azd auth login`"}},
-		{"text", &exitError{1, "panic: oh\nno"}, false, false, "", []string{`"panic: oh no"`}},
-		{"without a word", &exitError{1, ""}, false, false, "", []string{"azd ended with exit status 1 and without a word"}},
-		{"no project", &exitError{1, azdError("no project exists; to create a new project, run `azd init`")}, false, false, "", []string{"no project exists"}},
+		{"not installed", command.ErrNotOnPath, true, true, "", []string{"azd is not installed, or not on PATH", "install-azd", "azd auth login"}},
+		{"not logged in", exits(1, azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")), true, true, "", []string{"nobody is logged in", "run azd auth login", "ERROR: not logged in"}},
+		{"not logged in, since 1.23.7", exits(1, azdMessage("\n")+azdError("fetching token: not logged in, run `azd auth login` to login")), true, true, "", []string{"nobody is logged in", "run azd auth login"}},
+		{"not logged in, 2022", exits(1, azdMessage("ERROR: not logged in, run `azd login` to login")), true, true, "", []string{"nobody is logged in"}},
+		{"not logged in, looking for a tenant", exits(1, azdError("resolving the Azure Directory from system environment (AZURE_SUBSCRIPTION_ID): not logged in, run `azd auth login` to login")), true, true, "", []string{"nobody is logged in"}},
+		{"asks az, where nobody is logged in", exits(1, azdError("fetching token: AzureCLICredential: ERROR: Please run 'az login' to setup account.\n")), true, true, "", []string{"nobody is logged in", "run az login"}},
+		{"asks az, which isn't there", exits(1, azdError("fetching token: AzureCLICredential: Azure CLI not found on path")), true, true, "", []string{"run az login"}},
+		{"the secret of a login can't be read", exits(1, azdError("loading secret: open /home/dev/.azd/auth/x.bin: permission denied: not logged in, run `azd auth login` to login")), false, false, "", []string{"permission denied", "run azd auth login"}},
+		{"another login wanted", exits(1, `{"error":"AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication. Trace ID: 0a Correlation ID: 0b Timestamp: 2026-01-02 03:04:05Z","message":"Authentication with Azure failed.","suggestion":"reauthentication required, run `+"`azd auth login --scope https://vault.azure.net/.default`"+` to acquire a new token."}`+"\n"), false, false, "AADSTS50076", []string{`multi-factor authentication."`, "azd asks for azd auth login --scope https://vault.azure.net/.default"}},
+		{"the same, 2024", exits(1, azdMessage("fetching token: reauthentication required, run `azd auth login --scope https://vault.azure.net/.default` to log in\n")), false, false, "", []string{"run azd auth login --scope https://vault.azure.net/.default"}},
+		{"a dump of a response", exits(1, azdError("fetching token: failed to authenticate: POST https://login.microsoftonline.com/x/oauth2/v2.0/token\n--------------------------------------------------------------------------------\nRESPONSE 400: 400 Bad Request\n--------------------------------------------------------------------------------\n{\n  \"error\": \"invalid_request\",\n  \"error_description\": \"AADSTS90002: Tenant 'x' not found. Trace ID: 0a\",\n  \"error_codes\": [\n    90002\n  ]\n}\n--------------------------------------------------------------------------------\n")), false, false, "AADSTS90002", []string{`"fetching token: failed to authenticate: POST https://login.microsoftonline.com/x/oauth2/v2.0/token, invalid_request: AADSTS90002: Tenant 'x' not found."`}},
+		{"offline", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": dial tcp: lookup login.microsoftonline.com: no such host")), false, true, "", []string{"no such host", "can azd reach Entra from here?"}},
+		{"a connection that breaks", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": read tcp 10.0.0.4:53124->20.190.151.7:443: read: connection reset by peer")), false, true, "", []string{"can azd reach Entra from here?"}},
+		{"a connection that ends", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": EOF")), false, true, "", []string{"can azd reach Entra from here?"}},
+		{"Entra is slow", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)")), false, true, "", []string{"can azd reach Entra from here?"}},
+		{"a proxy that isn't there", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": proxyconnect tcp: no route")), false, true, "", []string{"can azd reach Entra from here?"}},
+		{"an unknown authority", exits(1, azdError("fetching token: tls: failed to verify certificate: x509: certificate signed by unknown authority")), false, false, "", []string{"does a proxy intercept TLS here?"}},
+		{"old shape", exits(1, azdMessage("\nERROR: "+refused+"\n\n")+azdMessage("Suggestion: reauthentication required")), false, false, "AADSTS90002", []string{`"ERROR: ` + refused + `"`, "error?code=90002"}},
+		{"new shape", exits(1, azdError(refused)), false, false, "AADSTS90002", []string{`"` + refused + `"`, "azd auth login"}},
+		{"new shape behind an empty message", exits(1, azdMessage("\n")+azdError(refused)), false, false, "AADSTS90002", []string{`"` + refused + `"`}},
+		{"new shape behind another message", exits(1, azdMessage("updating")+azdError(refused)), false, false, "AADSTS90002", []string{`"` + refused + `"`}},
+		{"reauthentication", exits(1, azdError("fetching token: reauthentication required, run `azd auth login` to sign in")), false, false, "", []string{"reauthentication required, run `azd auth login`"}},
+		{"text", exits(1, "panic: oh\nno"), false, false, "", []string{`"panic: oh no"`}},
+		{"without a word", exits(1, ""), false, false, "", []string{"azd ended with exit status 1 and without a word"}},
+		{"no project", exits(1, azdError("no project exists; to create a new project, run `azd init`")), false, false, "", []string{"no project exists"}},
 	})
 }
 
@@ -182,7 +183,7 @@ func TestAzureDeveloperCLIFailedClaims(t *testing.T) {
 		{"an old azd", "Error: unknown flag: --claims", nil, []string{secondFactor, "update azd", "1.18.1"}},
 		{"offline", azdError(`fetching token: Get "https://login.microsoftonline.com/x": dial tcp: lookup login.microsoftonline.com: no such host`), nil, []string{"can azd reach Entra from here?"}},
 		{"Entra's own trouble", azdError("fetching token: AADSTS90033: A transient error has occurred. Please try again."), nil, []string{"It may pass by itself"}},
-		{"not installed", "", errNotOnPath, []string{"not installed"}},
+		{"not installed", "", command.ErrNotOnPath, []string{"not installed"}},
 		{"hangs", "", context.DeadlineExceeded, []string{"did not answer"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -194,7 +195,7 @@ func TestAzureDeveloperCLIFailedClaims(t *testing.T) {
 					if tt.err != nil {
 						return nil, tt.err
 					}
-					return nil, &exitError{1, tt.stderr}
+					return nil, exits(1, tt.stderr)
 				}
 				var wg sync.WaitGroup
 				for range 20 {
@@ -204,7 +205,7 @@ func TestAzureDeveloperCLIFailedClaims(t *testing.T) {
 						if encoded := base64.StdEncoding.EncodeToString([]byte(rejectedClaims)); strings.Contains(fmt.Sprint(err), encoded) {
 							t.Errorf("the claims are in the error, which is logged: %v", err)
 						}
-						if errors.Is(err, ErrUnavailable) != (tt.err == errNotOnPath) {
+						if errors.Is(err, ErrUnavailable) != (tt.err == command.ErrNotOnPath) {
 							t.Errorf("ErrUnavailable: %v", err)
 						}
 					})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // The benchmarks come in pairs that run in the same process: "identity" and the "baseline" of the work that can't be
@@ -248,9 +249,9 @@ func BenchmarkHitThroughChain(b *testing.B) {
 func BenchmarkToolComplaint(b *testing.B) {
 	for _, bench := range []struct{ name, text string }{
 		{"offline", sampled(b, "az-offline")},
-		{"64 KiB of commands", strings.Repeat("az login --scope ", 4<<10)[:maxComplaint]},
-		{"64 KiB of IDs", strings.Repeat("Trace ID: ", 7<<10)[:maxComplaint]},
-		{"64 KiB of tracebacks", strings.Repeat(traceback+"\n", 2<<10)[:maxComplaint]},
+		{"64 KiB of commands", strings.Repeat("az login --scope ", 4<<10)[:command.MaxStderr]},
+		{"64 KiB of IDs", strings.Repeat("Trace ID: ", 7<<10)[:command.MaxStderr]},
+		{"64 KiB of tracebacks", strings.Repeat(traceback+"\n", 2<<10)[:command.MaxStderr]},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.SetBytes(int64(len(bench.text)))
@@ -264,9 +265,9 @@ func BenchmarkToolComplaint(b *testing.B) {
 // BenchmarkToolOutput: so is what it has printed.
 func BenchmarkToolOutput(b *testing.B) {
 	for _, bench := range []struct{ name, text string }{
-		{"1 MiB of braces", strings.Repeat("{", maxOutput)},
-		{"1 MiB of objects", strings.Repeat(`{"a":1}`, maxOutput/7)},
-		{"1 MiB of an object in an object", strings.Repeat(`{"a":`, maxOutput/5)},
+		{"1 MiB of braces", strings.Repeat("{", command.MaxStdout)},
+		{"1 MiB of objects", strings.Repeat(`{"a":1}`, command.MaxStdout/7)},
+		{"1 MiB of an object in an object", strings.Repeat(`{"a":`, command.MaxStdout/5)},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.SetBytes(int64(len(bench.text)))

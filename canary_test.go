@@ -27,6 +27,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // The secrets that the tests have in all places where there is one. Each begins and ends so that any piece of it is known,
@@ -479,8 +480,8 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 		secret = jwtToken
 	}
 	env := environmentOf(variables)
-	env.run = func(context.Context, command) ([]byte, error) {
-		return []byte(toolToken), &exitError{1, `ERROR: broken {"accessToken": "` + toolToken + `"}`}
+	env.run = func(context.Context, command.Command) ([]byte, error) {
+		return []byte(toolToken), exits(1, `ERROR: broken {"accessToken": "`+toolToken+`"}`)
 	}
 	if !p.pinned {
 		var mu sync.Mutex

@@ -42,7 +42,7 @@ func TestNoSecretIsSeenInAProgram(t *testing.T) {
 		_, _ = w.Write([]byte(`{"statusCode":400,"message":"you sent ` + inJSON(secret) + `"}`))
 	}))
 	t.Cleanup(server.Close)
-	az, azd := newRealTool(t, "az", toolScript{}), newRealTool(t, "azd", toolScript{})
+	az, azd := newProgram(t, "az", "", "", 0), newProgram(t, "azd", "", "", 0)
 	for _, chosen := range []string{"prod", "dev"} {
 		t.Run(chosen, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -81,20 +81,17 @@ func driveProgram(t *testing.T) {
 		}
 	}
 	w.show(Detect())
-	program := func(d developer, s toolScript) {
-		path, err := exec.LookPath(d.program)
-		if err != nil {
-			t.Fatal(err)
-		}
-		(&realTool{path}).says(t, s)
-	}
 	for _, refused := range []bool{false, true} {
 		for _, d := range developers {
-			s := toolScript{Stdout: string(d.says(toolToken, time.Hour))}
-			if refused {
-				s = toolScript{Stdout: s.Stdout, Stderr: `ERROR: broken {"accessToken": "` + toolToken + `"}`, Exit: 1}
+			path, err := exec.LookPath(d.program)
+			if err != nil {
+				t.Fatal(err)
 			}
-			program(d, s)
+			stderr, exit := "", 0
+			if refused {
+				stderr, exit = `ERROR: broken {"accessToken": "`+toolToken+`"}`, 1
+			}
+			program{path}.says(t, string(d.says(toolToken, time.Hour)), stderr, exit)
 		}
 		scope := vaultScope
 		if refused {

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // handlerFunc is a function as a log handler.
@@ -52,7 +53,7 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 						t.Errorf("%s: %v", r.Message, err)
 					}
 				}))
-				l := &laptop{azd: errNotOnPath}
+				l := &laptop{azd: command.ErrNotOnPath}
 				imds := &slowAtFirst{ep: identitytest.NewIMDS(nil)}
 				switch name {
 				case "laptop":
@@ -204,7 +205,7 @@ func TestDefaultToolFailsAfterTheProof(t *testing.T) {
 		}
 		time.Sleep(100 * time.Second)
 		synctest.Wait()
-		l.az = &exitError{1, "ERROR: broken"}
+		l.az = exits(1, "ERROR: broken")
 		mustToken(t, chain) // begins the look that IMDS answers
 		start := time.Now()
 		tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}})

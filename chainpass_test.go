@@ -509,7 +509,7 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		chain := mustChain(t, nil, before, az, &scripted{name: "c"})
 		wantFrom(t, chain, developersToken)
 		time.Sleep(2 * time.Hour) // its token has ended
-		l.az = &exitError{1, "ERROR: broken"}
+		l.az = exits(1, "ERROR: broken")
 		asks := before.asks.Load()
 		if _, err := token(t.Context(), chain); err == nil || before.asks.Load() != asks ||
 			!strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {

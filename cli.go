@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // tool is what is particular to a developer's command-line tool that prints tokens.
@@ -52,10 +52,10 @@ type cli struct {
 	options      string // the name of the options' type
 	home         string // the tenant that the options name, "" for the tool's own
 	subscription string
-	allowed      []string      // other tenants
-	timeout      time.Duration // for one run, 0 for the budget
-	command      command       // without its arguments
-	run          runner
+	allowed      []string        // other tenants
+	timeout      time.Duration   // for one run, 0 for the budget
+	command      command.Command // without its arguments
+	run          command.Runner
 	running      *queue // of one place
 	log          *slog.Logger
 }
@@ -112,15 +112,30 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 	// Another program, another login, or other options may be another developer's tokens. What
 	// decides it now decides it in each run, so that a token never comes under the key of another
 	// login.
-	s.command = command{program: s.program, variables: loginVariables(env)}
-	if path, err := exec.LookPath(s.program); err == nil {
-		s.command.path = path
-	}
-	identity := fmt.Sprintf("%s\n%q\n%q\n%s\n%s\n", s.name, s.command.path, s.command.variables,
+	s.command = command.Command{Program: s.program, Path: command.Find(s.program),
+		Variables: toolVariables(env)}
+	identity := fmt.Sprintf("%s\n%q\n%q\n%s\n%s\n", s.name, s.command.Path, s.command.Variables,
 		s.home, s.subscription)
 	k.tokens, k.acquirer, k.view.identity = shared.tokens, s, identity
 	k.variants = &variants{source: s, identity: identity}
 	return nil
+}
+
+// deciding are the variables that decide whose login a tool uses, and of which tenant and cloud its
+// tokens are.
+var deciding = []string{"HOME", "USERPROFILE", "AZURE_CONFIG_DIR", "AZURE_CLOUD_NAME",
+	"AZD_CONFIG_DIR", "AZD_AUTH_ENDPOINT", "AZURE_SUBSCRIPTION_ID"}
+
+// toolVariables are the deciding ones as they are now, set or not, and those that turn off colors.
+func toolVariables(env environment) []string {
+	variables := []string{"AZURE_CORE_NO_COLOR=true", "NO_COLOR=1"}
+	for _, name := range deciding {
+		if value := env.getenv(name); value != "" {
+			name += "=" + value
+		}
+		variables = append(variables, name)
+	}
+	return variables
 }
 
 func validateProcessTimeout(options string, timeout time.Duration) error {
@@ -132,7 +147,7 @@ func validateProcessTimeout(options string, timeout time.Duration) error {
 }
 
 // isToolWord are the characters of scopes and IDs that are passed on: none of them means anything to a shell.
-func isToolWord(r rune) bool { return isWord(r) && r != '+' && r != '=' }
+func isToolWord(r rune) bool { return command.IsWord(r) && r != '+' && r != '=' }
 
 // choose implements chooser. Tokens differ by tenant: Key Vault's clients ask for the tenant that the vault names.
 func (s *cli) choose(options policy.TokenRequestOptions) (variant, error) {
@@ -173,13 +188,13 @@ func (s *cli) begin(context.Context) (context.Context, func(error)) {
 // budget implements acquirer: the waiting for others, the run, and its end.
 func (s *cli) budget(ctx context.Context) time.Duration {
 	if s.timeout > 0 {
-		return s.timeout + max(s.timeout, toolBudget-leastRun) + longestEnd
+		return s.timeout + max(s.timeout, toolBudget-leastRun) + command.LongestEnd
 	}
 	budget := toolBudget
 	if deadline, ok := callersDeadline(ctx); ok {
 		budget = min(max(budget, time.Until(deadline)), longestToolBudget)
 	}
-	return budget + longestEnd
+	return budget + command.LongestEnd
 }
 
 // heedsClaims implements acquirer.
@@ -204,7 +219,7 @@ func (s *cli) logger() *slog.Logger {
 // after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
 func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 	start := time.Now()
-	total := cmp.Or(a.budget, s.budget(ctx)) - longestEnd
+	total := cmp.Or(a.budget, s.budget(ctx)) - command.LongestEnd
 	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
 	defer cancel()
 	if s.running.take(queue, false) != nil {
@@ -222,10 +237,10 @@ func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 		if err == nil {
 			return got.grant, nil
 		}
-		exit, exited := errors.AsType[*exitError](err)
+		exit, exited := errors.AsType[*command.ExitError](err)
 		var said complaint
 		if exited {
-			said = s.hear(exit.stderr)
+			said = s.hear(exit.Stderr)
 		}
 		if exited && !raced && !a.once && s.raced(said) {
 			select {
@@ -251,7 +266,7 @@ func (s *cli) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
 // ask runs the tool once.
 func (s *cli) ask(ctx context.Context, a ask) (printed, error) {
 	c := s.command
-	c.arguments = s.arguments(s, a)
+	c.Arguments = s.arguments(s, a)
 	stdout, err := s.run(ctx, c)
 	if err != nil {
 		return printed{}, err
@@ -295,11 +310,11 @@ func (s *cli) failure(a ask, start time.Time) *AuthenticationError {
 func (s *cli) explain(
 	e *AuthenticationError, a ask, err error, said complaint, limit time.Duration,
 ) {
-	exit, exited := errors.AsType[*exitError](err)
+	exit, exited := errors.AsType[*command.ExitError](err)
 	output, printed := errors.AsType[*printedError](err)
 	switch {
-	case errors.Is(err, errNotOnPath),
-		exited && exit.noSuchProgram() && !s.raced(said): // az's script can't find its Python
+	case errors.Is(err, command.ErrNotOnPath),
+		exited && exit.NoSuchProgram() && !s.raced(said): // az's script can't find its Python
 		e.reason, e.transient = ErrUnavailable, true
 		e.what = s.program + " is not installed, or not on PATH"
 		e.hint = "install it from " + s.install + " and run " + s.login

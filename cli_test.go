@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 const (
@@ -36,9 +37,9 @@ type fakeTool struct {
 	now, most int // under way at once
 }
 
-func (f *fakeTool) run(ctx context.Context, c command) ([]byte, error) {
+func (f *fakeTool) run(ctx context.Context, c command.Command) ([]byte, error) {
 	f.mu.Lock()
-	f.runs, f.at = append(f.runs, slices.Clone(c.arguments)), append(f.at, time.Now())
+	f.runs, f.at = append(f.runs, slices.Clone(c.Arguments)), append(f.at, time.Now())
 	n := len(f.runs)
 	f.now++
 	f.most = max(f.most, f.now)
@@ -55,6 +56,9 @@ func (f *fakeTool) run(ctx context.Context, c command) ([]byte, error) {
 	}
 	return f.answer(n)
 }
+
+// exits is the end of a tool that failed.
+func exits(code int, stderr string) error { return &command.ExitError{Code: code, Stderr: stderr} }
 
 func (f *fakeTool) count() int {
 	f.mu.Lock()
@@ -546,7 +550,7 @@ func TestToolsTokenIsRenewed(t *testing.T) {
 			t.Errorf("after the renewal: got %s after %v, want token-2", tk.Token, took)
 		}
 		// With a failing tool the token is served to its end.
-		tool.answer = func(int) ([]byte, error) { return nil, &exitError{1, "no"} }
+		tool.answer = func(int) ([]byte, error) { return nil, exits(1, "no") }
 		end := time.Now().Add(59 * time.Minute)
 		for time.Now().Before(end) {
 			if tk, took := mustToken(t, cred); tk.Token != "token-2" || took > expiringWait {
@@ -561,7 +565,7 @@ func TestToolsTokenIsRenewed(t *testing.T) {
 
 func TestFailingToolIsLeftAlone(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {
-		tool := &fakeTool{answer: func(int) ([]byte, error) { return nil, errNotOnPath }}
+		tool := &fakeTool{answer: func(int) ([]byte, error) { return nil, command.ErrNotOnPath }}
 		cred := d.credential(t, tool)
 		for range 6000 { // ten minutes
 			if e, _ := mustFail(t, cred); !errors.Is(e, ErrUnavailable) {
@@ -790,7 +794,7 @@ func TestToolsTally(t *testing.T) {
 			t.Errorf("got %+v, want one request", got)
 		}
 		time.Sleep(2 * time.Hour)
-		tool.answer = func(int) ([]byte, error) { return nil, errNotOnPath }
+		tool.answer = func(int) ([]byte, error) { return nil, command.ErrNotOnPath }
 		mustFail(t, cred)
 		synctest.Wait()
 		if got, _ = k.tokens.status(k.view.identity, true, k.acquirer); len(got) != 1 ||

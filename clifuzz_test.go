@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // cliOf is the part of a developer's credential that runs the tool.
@@ -69,7 +70,7 @@ func FuzzTool(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stdout, stderr string, code, at uint16, which byte) {
 		d := developers[which%2]
 		const mark = "QJX7canaryVBK2"
-		if strings.Contains(stdout+stderr, "QJX7") || len(stderr) > maxComplaint {
+		if strings.Contains(stdout+stderr, "QJX7") || len(stderr) > command.MaxStderr {
 			t.Skip()
 		}
 		checkPrinted(t, d, []byte(stdout))
@@ -80,7 +81,7 @@ func FuzzTool(f *testing.F) {
 		}
 		cut := min(int(at), len(stderr))
 		said := stderr[:cut] + leak + stderr[cut:]
-		tool := &fakeTool{answer: func(int) ([]byte, error) { return []byte(mark + stdout), &exitError{int(code), said} }}
+		tool := &fakeTool{answer: func(int) ([]byte, error) { return []byte(mark + stdout), exits(int(code), said) }}
 		s := cliOf(t, d.credential(t, tool))
 		a := ask{resource: "https://vault.azure.net", once: true, claims: []string{"", rejectedClaims}[which/8%2]}
 		if !s.tool.claims {

@@ -19,6 +19,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // laptop is a place where az is logged in, or as said otherwise.
@@ -33,20 +34,20 @@ type laptop struct {
 
 const developersToken = "the-developers-token"
 
-var errNotLoggedIn = &exitError{1, "ERROR: Please run 'az login' to setup account."}
+var errNotLoggedIn = exits(1, "ERROR: Please run 'az login' to setup account.")
 
 func (l *laptop) environment() environment {
 	env := environmentOf(l.variables)
-	env.run = func(ctx context.Context, c command) ([]byte, error) {
+	env.run = func(ctx context.Context, c command.Command) ([]byte, error) {
 		l.runs.Add(1)
 		if err := lasts(ctx, l.took); err != nil {
 			return nil, err
 		}
 		end := time.Now().Add(time.Hour)
 		switch {
-		case c.program == "az" && l.az == nil:
+		case c.Program == "az" && l.az == nil:
 			return fmt.Appendf(nil, `{"accessToken":%q,"expires_on":%d,"tokenType":"Bearer"}`, developersToken, end.Unix()), nil
-		case c.program == "az":
+		case c.Program == "az":
 			return nil, l.az
 		case l.azd == nil:
 			return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, developersToken+"-azd", end.UTC().Format(time.RFC3339)), nil
@@ -63,7 +64,7 @@ func (l *laptop) credential(tb testing.TB, transport policy.Transporter) *Chain 
 		l.shared = newRealm()
 	}
 	if l.azd == nil {
-		l.azd = errNotOnPath
+		l.azd = command.ErrNotOnPath
 	}
 	chain, err := newDefaultCredential(l.shared, &DefaultCredentialOptions{
 		ClientOptions: azcore.ClientOptions{Transport: transport},
@@ -296,7 +297,7 @@ func TestDefaultSlowIMDS(t *testing.T) {
 
 // TestDefaultAnswersWhileToolRuns: the developer's token that comes a moment after the proof is thrown away.
 func TestDefaultAnswersWhileToolRuns(t *testing.T) {
-	for name, az := range map[string]error{"with a token": nil, "with an error": &exitError{1, "ERROR: broken"}} {
+	for name, az := range map[string]error{"with a token": nil, "with an error": exits(1, "ERROR: broken")} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{took: 5 * time.Second, az: az}
@@ -521,7 +522,7 @@ func TestDefaultEvidenceForChainsInUse(t *testing.T) {
 		}
 		// The chain has the default transport, so that it is in the realm; as nothing has answered lately it asks nothing here.
 		cred.sender.node.absent.Store(&absence{time.Now().Add(time.Hour), &AuthenticationError{reason: ErrUnavailable}})
-		l := &laptop{azd: errNotOnPath}
+		l := &laptop{azd: command.ErrNotOnPath}
 		chain, err := newDefaultCredential(shared, &DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, l.environment())
 		if err != nil {
 			t.Fatal(err)
@@ -845,7 +846,7 @@ func TestDefaultCanary(t *testing.T) {
 			"App Service": {envEndpoint: "http://localhost:4141/msi/token?code=" + secret, envHeader: secret},
 		} {
 			const token = "eyJhbGciOiJub25lIn0.canarycanary.canary"
-			l := &laptop{variables: variables, az: &exitError{1, "ERROR: broken " + `{"accessToken": "` + developersToken + `"}`}}
+			l := &laptop{variables: variables, az: exits(1, "ERROR: broken "+`{"accessToken": "`+developersToken+`"}`)}
 			var transport policy.Transporter = transportFunc(func(r *http.Request) (*http.Response, error) {
 				if name == "laptop" {
 					return respond(404, "<html>"+token), nil
@@ -906,7 +907,7 @@ func TestDefaultInPipelines(t *testing.T) {
 			for _, az := range []error{nil, errNotLoggedIn} {
 				t.Run(fmt.Sprint(tt.name, pipeline, az), func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
-						l := &laptop{az: az, azd: errNotOnPath,
+						l := &laptop{az: az, azd: command.ErrNotOnPath,
 							variables: merged(tt.variables, pipeline)}
 						env := l.environment()
 						env.chassis = func() string { return azureChassis }

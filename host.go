@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // Host is a place that Azure runs code in, with its own way of handing out tokens. The constants are all there are.
@@ -85,7 +87,7 @@ type environment struct {
 	forbidden func(path string) bool // whether a path exists may not be seen; nil for never
 	chassis   func() string          // the machine's chassis asset tag; nil for none
 	goos      string
-	run       runner // developers' tools
+	run       command.Runner // developers' tools
 }
 
 func processEnvironment() environment {
@@ -98,7 +100,7 @@ func processEnvironment() environment {
 		},
 		chassis: chassisTag,
 		goos:    runtime.GOOS,
-		run:     runProcess,
+		run:     command.Run,
 	}
 }
 

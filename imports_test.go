@@ -25,9 +25,11 @@ func TestImports(t *testing.T) {
 			why   string
 		}{
 			{in("unsafe", "C", "plugin"), nil, "memory safety is most of what there is to trust here, and a user builds with CGO_ENABLED=0"},
-			{in("syscall"), in("process_unix.go", "process_windows.go", "chassis_windows.go", "identitytest/errno.go", "identitytest/errno_plan9.go"),
+			{in("syscall"), in("internal/command/process_unix.go", "internal/command/process_windows.go",
+				"chassis_windows.go", "identitytest/errno.go", "identitytest/errno_plan9.go"),
 				"a system's own calls stand in a file of that system; errno.go only has the error of a reset connection"},
-			{in("os/exec"), in("cli.go", "process.go", "process_other.go", "process_unix.go", "process_windows.go"),
+			{in("os/exec"), in("internal/command/command.go", "internal/command/process_other.go",
+				"internal/command/process_unix.go", "internal/command/process_windows.go"),
 				"a program is run for az and azd only, in the one way that is safe"},
 			{in("os/user", "os/signal", "flag"), nil, "users, signals and flags are the program's business, not a library's"},
 			{in("crypto/sha1", "crypto/fips140"), in("pin.go", "identitytest/certificate.go", "identitytest/fips.go"),

@@ -9,10 +9,7 @@ import (
 	"testing"
 )
 
-// toolDirectory has testdata/tool, built once for all tests. "" if none has needed it.
-var toolDirectory string
-
-// TestMain leaves nothing behind of what outlives a single test.
+// TestMain runs the tests.
 //
 // In FIPS 140-3 mode, up to Go 1.26, a goroutine of a bubble that reads crypto/rand while another
 // one does panics (see takeTurn in identitytest). Some tests serve TLS outside of bubbles, which
@@ -23,11 +20,7 @@ func TestMain(m *testing.M) {
 	if fips140.Enabled() && strings.HasPrefix(runtime.Version(), "go1.26") {
 		_ = flag.Set("test.parallel", "1")
 	}
-	code := m.Run()
-	if toolDirectory != "" {
-		_ = os.RemoveAll(toolDirectory)
-	}
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // goroutinesAtStart is how many there were before the first test.

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/command"
 )
 
 // takes is a Transport that takes its time for each request, as long as the request's context
@@ -417,7 +418,7 @@ func TestDefaultProbePastOthers(t *testing.T) {
 		shared := newRealm()
 		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil),
 			delay: 10 * time.Second}}
-		l := &laptop{azd: errNotOnPath}
+		l := &laptop{azd: command.ErrNotOnPath}
 		open := func(o azcore.ClientOptions) *Credential {
 			o.Transport = imds
 			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o},

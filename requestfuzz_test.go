@@ -234,23 +234,6 @@ func checkToolWords(t *testing.T, s *cli, asked policy.TokenRequestOptions) {
 			t.Errorf("%s is run with %s %d times: %q", s.program, option, n, words)
 		}
 	}
-	line, err := windowsCommandLine(`C:/az/az.cmd`, words)
-	if err != nil {
-		t.Fatalf("%q can't be run on Windows: %v", words, err)
-	}
-	inside, ok := strings.CutPrefix(line, `cmd.exe /d /s /c "`)
-	inside, end := strings.CutSuffix(inside, `"`)
-	var read []string
-	for i, part := range strings.Split(inside, `"`) { // every other is quoted
-		if i%2 == 1 {
-			read = append(read, part)
-		} else {
-			read = append(read, strings.Fields(part)...)
-		}
-	}
-	if !ok || !end || !reflect.DeepEqual(read, append([]string{`C:/az/az.cmd`}, words...)) {
-		t.Errorf("%q is %q on Windows, which reads it as %q", words, line, read)
-	}
 }
 
 // FuzzSecretFile: of a service account's token and of Azure Arc's key only what can be sent is taken, as it is in its file; and

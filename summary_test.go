@@ -376,7 +376,7 @@ func TestSummaryOfTools(t *testing.T) {
 		i := 0
 		tool := azureCLIOf(t, &fakeTool{answer: func(int) ([]byte, error) {
 			i++
-			return nil, &exitError{1, "ERROR: AADSTS50076: second factor needed. " + variedText(i)}
+			return nil, exits(1, "ERROR: AADSTS50076: second factor needed. "+variedText(i))
 		}}, AzureCLICredentialOptions{})
 		summary := ""
 		for range 5 {

@@ -1,4 +1,4 @@
-package identity
+package command
 
 import (
 	"errors"
@@ -8,21 +8,21 @@ import (
 	"syscall"
 )
 
-// processCommand runs the program in the shell, in the system's directory: the shell looks for programs in its working directory
-// first.
-func processCommand(_ string, c command) (*exec.Cmd, error) {
+// processCommand runs the program in the shell, in the system's directory: the shell looks for
+// programs in its working directory first.
+func processCommand(_ string, c Command) (*exec.Cmd, error) {
 	root := os.Getenv("SYSTEMROOT")
 	if root == "" {
 		return nil, errors.New("the variable SYSTEMROOT is empty")
 	}
-	line, err := windowsCommandLine(c.program, c.arguments)
+	line, err := windowsCommandLine(c.Program, c.Arguments)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(filepath.Join(root, "System32", "cmd.exe"))
 	cmd.Env, cmd.Dir = c.environment(), root
-	if c.path != "" { // by a name alone the shell finds what is first on PATH
-		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(c.path)+";"+os.Getenv("PATH"))
+	if c.Path != "" { // by a name alone the shell finds what is first on PATH
+		cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(c.Path)+";"+os.Getenv("PATH"))
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{CmdLine: line, HideWindow: true}
 	return cmd, nil

@@ -1,14 +1,14 @@
 //go:build !unix && !windows
 
-package identity
+package command
 
 import (
 	"os/exec"
 )
 
 // processCommand runs the program itself. Systems without processes refuse it.
-func processCommand(path string, c command) (*exec.Cmd, error) {
-	cmd := exec.Command(path, c.arguments...)
+func processCommand(path string, c Command) (*exec.Cmd, error) {
+	cmd := exec.Command(path, c.Arguments...)
 	cmd.Env = c.environment()
 	return cmd, nil
 }

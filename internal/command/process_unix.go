@@ -1,6 +1,6 @@
 //go:build unix
 
-package identity
+package command
 
 import (
 	"os/exec"
@@ -10,8 +10,8 @@ import (
 // processCommand runs the program itself, without a shell, in a session of its own. It is ended
 // with all that it starts: az's script would leave Python behind. And it has no terminal, at which
 // it could ask something and wait for the answer.
-func processCommand(path string, c command) (*exec.Cmd, error) {
-	cmd := exec.Command(path, c.arguments...)
+func processCommand(path string, c Command) (*exec.Cmd, error) {
+	cmd := exec.Command(path, c.Arguments...)
 	cmd.Env, cmd.Dir = c.environment(), "/bin"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, nil
