@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
 )
 
@@ -247,7 +248,7 @@ const maxArcKey = 4096
 // readArcKey reads a key, whose path has been checked. It is used once, never kept.
 func readArcKey(path, goos string) (string, error) {
 	fail := func(why string) error {
-		return errors.New("Azure Arc's key " + oneLine(filepath.Base(path)) + " " + why)
+		return errors.New("Azure Arc's key " + redact.Line(filepath.Base(path)) + " " + why)
 	}
 	before, err := os.Lstat(path)
 	if err != nil {
@@ -290,7 +291,7 @@ func arcKeyError(err error, goos string) error {
 	if !errors.As(err, &path) {
 		return err
 	}
-	text := "can't read Azure Arc's key " + oneLine(path.Path) + ": " + path.Err.Error()
+	text := "can't read Azure Arc's key " + redact.Line(path.Path) + ": " + path.Err.Error()
 	switch {
 	case errors.Is(err, fs.ErrPermission) && goos == "windows":
 		return errors.New(text + ": add the account that this process runs as to the local group \"Hybrid agent extension applications\", or run it as an administrator")
@@ -299,7 +300,7 @@ func arcKeyError(err error, goos string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		directory := filepath.Dir(path.Path)
 		if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
-			return errors.New(text + ": there is no directory " + oneLine(directory) + ": if this is a container, mount the machine's there")
+			return errors.New(text + ": there is no directory " + redact.Line(directory) + ": if this is a container, mount the machine's there")
 		}
 		return &passing{errors.New(text)} // keys are short-lived: another challenge brings another
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // randomText looks random and is the same in each run.
@@ -31,6 +33,9 @@ type form struct {
 	write func(string) string
 	json  bool // it is the inside of a JSON string already
 }
+
+// showsToken reports whether something in a text looks like a token.
+func showsToken(text string) bool { return redact.Token(text) != text }
 
 func everyByte(format string) func(string) string {
 	return func(s string) string {
@@ -55,6 +60,7 @@ var echoedForms = []form{
 	{"as JSON", inJSON, true},
 	{"as JSON, slashes escaped", func(s string) string { return strings.ReplaceAll(inJSON(s), "/", `\/`) }, true},
 	{"as JSON, every byte", everyByte(`\u%04x`), true},
+	{"as JSON, every byte in capitals", everyByte(`\u%04X`), true},
 	{"as a query", url.QueryEscape, false},
 	{"as a path", url.PathEscape, false},
 	{"as a query, every byte", everyByte("%%%02X"), false},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // attempt is what became of asking one source.
@@ -24,7 +25,9 @@ type attempt struct {
 // unasked stands for no attempt.
 var unasked = attempt{index: -1}
 
-func panicked(p any) error { return fmt.Errorf("it panicked: %s", oneLine(redact(fmt.Sprint(p)))) }
+func panicked(p any) error {
+	return fmt.Errorf("it panicked: %s", redact.Line(redact.Text(fmt.Sprint(p))))
+}
 
 // judge says once and for all what a source's failure means. It is the only place where methods of
 // an error that isn't ours are called, and ContinueOn: under no lock, and recovered, because a look
@@ -65,7 +68,7 @@ const maxForeign = 1000
 func (c *Chain) reason(i int, err error) string {
 	text := err.Error()
 	if _, ours := err.(*AuthenticationError); !ours {
-		if text = printable(redact(text)); len(text) > maxForeign {
+		if text = redact.Printable(redact.Text(text)); len(text) > maxForeign {
 			text = strings.ToValidUTF8(text[:maxForeign], "") + "…"
 		}
 	}
@@ -90,7 +93,7 @@ type chainError struct {
 
 // wanted is what a token was asked for, in messages.
 func wanted(options policy.TokenRequestOptions) string {
-	return oneLine(redact(resourceOf(strings.Join(options.Scopes, ", "))))
+	return redact.Line(redact.Text(resourceOf(strings.Join(options.Scopes, ", "))))
 }
 
 // failure is the error of a chain. failed are the sources that brought no token; ended is what

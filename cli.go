@@ -15,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // tool is what is particular to a developer's command-line tool that prints tokens.
@@ -104,7 +105,7 @@ func newCLI(k *keeper, shared *realm, env environment, s *cli) error {
 		return fmt.Errorf("identity: %s: Subscription and TenantID: %s takes one of the two, and a subscription has one tenant", s.options, s.program)
 	case len(s.subscription) > maxIDLength, first != s.subscription, strings.TrimRight(first, " ") != first,
 		strings.ContainsFunc(first, func(r rune) bool { return !isToolWord(r) && r != ' ' }):
-		return fmt.Errorf("identity: %s.Subscription: %q has characters that a subscription's ID hasn't: give its ID, not its name", s.options, oneLine(s.subscription))
+		return fmt.Errorf("identity: %s.Subscription: %q has characters that a subscription's ID hasn't: give its ID, not its name", s.options, redact.Line(s.subscription))
 	}
 	s.allowed = slices.Clone(s.allowed)
 	s.run, s.running = env.run, shared.tool(s.program)
@@ -153,7 +154,7 @@ func isToolWord(r rune) bool { return command.IsWord(r) && r != '+' && r != '=' 
 func (s *cli) choose(options policy.TokenRequestOptions) (variant, error) {
 	scope := options.Scopes[0]
 	if strings.HasPrefix(scope, "-") || strings.ContainsFunc(scope, func(r rune) bool { return !isToolWord(r) }) {
-		return variant{}, fmt.Errorf("identity: GetToken: scope %q has characters that are not passed to %s: want letters, digits, and . _ : / -", oneLine(scope), s.program)
+		return variant{}, fmt.Errorf("identity: GetToken: scope %q has characters that are not passed to %s: want letters, digits, and . _ : / -", redact.Line(scope), s.program)
 	}
 	if options.TenantID == "" || strings.EqualFold(options.TenantID, s.home) {
 		return variant{}, nil
@@ -281,7 +282,7 @@ func (s *cli) ask(ctx context.Context, a ask) (printed, error) {
 	case s.subscription != "" && isGUID(a.tenant) && isGUID(got.tenant) && !strings.EqualFold(a.tenant, got.tenant):
 		return printed{}, &printedError{
 			what: fmt.Sprintf("the token is of tenant %s, that of subscription %s, and the resource is of tenant %s",
-				got.tenant, quoted(s.subscription), a.tenant),
+				got.tenant, redact.Quoted(s.subscription), a.tenant),
 			hint: "is the resource in another subscription?",
 		}
 	}
@@ -331,7 +332,7 @@ func (s *cli) explain(
 		e.what, e.hint = output.what, output.hint
 		return
 	case !exited:
-		e.what = "can't run " + s.program + ": " + oneLine(redact(err.Error()))
+		e.what = "can't run " + s.program + ": " + redact.Line(redact.Text(err.Error()))
 		return
 	}
 	number := entraNumber.FindString(said.reason)
@@ -339,7 +340,7 @@ func (s *cli) explain(
 	// with the one that it has.
 	meaning := entraNumbers[number]
 	passes := meaning.verdict != never && meaning.topic != aboutExpiry
-	e.Code, e.Message = number, bothEnds(redact(said.reason))
+	e.Code, e.Message = number, bothEnds(redact.Text(said.reason))
 	login, loggedOut := s.loginAsked(a.variant, said), s.loggedOut(said)
 	switch {
 	case a.claims != "" && !passes && !s.raced(said) && (number != "" || !unreachable(said.reason)):

@@ -13,6 +13,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // cliOf is the part of a developer's credential that runs the tool.
@@ -34,7 +35,7 @@ var toolRefusals = regexp.MustCompile(`^(azd? printed no JSON object with a toke
 // FuzzTool: of what az and azd print, a token is taken only out of its field and ends when they say; and what they complain of
 // becomes one printable line without a token, which tells "nobody is logged in" only if they do.
 func FuzzTool(f *testing.F) {
-	firstPart := regexp.MustCompile(`eyJ[\w-]*\.` + redacted) // of a token, which is no secret
+	firstPart := regexp.MustCompile(`eyJ[\w-]*\.` + redact.Mark) // of a token, which is no secret
 	const month = `"expiresOn":"2017-02-01 00:00:00.000000"`
 	stdouts := []string{
 		`{"accessToken":"t",` + month + `,"expires_on":1485907200,"subscription":"` + guid + `","tenant":"` + homeTenant + `","tokenType":"Bearer"}`,
@@ -95,11 +96,11 @@ func FuzzTool(f *testing.F) {
 		payload := strings.Split(jwtOf(`{"oid":"`+mark+`"}`), ".")[1]
 		for _, text := range []string{e.Error(), fmt.Sprintf("%+v %+v", e, *e)} {
 			if strings.Contains(text, "QJX7") || strings.Contains(text, "VBK2") || strings.Contains(text, payload[:20]) ||
-				jwtLike.MatchString(firstPart.ReplaceAllString(text, "")) {
+				showsToken(firstPart.ReplaceAllString(text, "")) {
 				t.Errorf("%s shows a token: %q", d.program, text)
 			}
 		}
-		if text := e.Error(); text != printable(text) || len(text) > 1200 || len(e.Message) > 300 || e.Message != printable(e.Message) {
+		if text := e.Error(); text != redact.Printable(text) || len(text) > 1200 || len(e.Message) > 300 || e.Message != redact.Printable(e.Message) {
 			t.Errorf("%s: not one printable line of some length: %d bytes, %q", d.program, len(text), text)
 		}
 		plain := terminalEscape.ReplaceAllString(said, "")
@@ -160,7 +161,7 @@ func checkPrinted(t *testing.T, d developer, stdout []byte) {
 		if said == nil || len(err.Error()) > 600 {
 			t.Fatalf("%s: the error is none of the texts: %q", d.program, err)
 		}
-		if kind, _ := strconv.Unquote(said[4]); len(token) >= 8 && strings.Contains(kind, token) || jwtLike.MatchString(kind) {
+		if kind, _ := strconv.Unquote(said[4]); len(token) >= 8 && strings.Contains(kind, token) || showsToken(kind) {
 			t.Errorf("%s: the error shows the token: %q", d.program, err)
 		}
 		return

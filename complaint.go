@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // complaint is what a tool that failed has written to its standard error.
@@ -37,7 +39,7 @@ func (t *tool) hear(stderr string) complaint {
 	c := complaint{whole: terminalEscape.ReplaceAllString(stderr, "")}
 	// Before anything is taken out of the text: that could be the name by which a value is known
 	// to be secret. And once more when it is shown, because the reason may have been JSON in JSON.
-	reason, advice := t.complaint(redact(c.whole))
+	reason, advice := t.complaint(redact.Text(c.whole))
 	if c.login = t.asked(reason + "\n" + advice); c.login != "" &&
 		strings.Contains(advice, "\naz logout") {
 		c.logout = "az logout, then "
@@ -119,7 +121,7 @@ func responseIn(text string) string {
 	if json.NewDecoder(strings.NewReader(dump[begin:])).Decode(&body) != nil {
 		return text
 	}
-	f := parseFault(http.Header{}, string(body), func(text string) string { return redact(text) })
+	f := parseFault(http.Header{}, string(body), func(text string) string { return redact.Text(text) })
 	if !f.structured || f.message == "" {
 		return text
 	}
@@ -143,22 +145,22 @@ func (t *tool) asked(text string) string {
 	longest := ""
 	for _, command := range t.asks.FindAllString(text, -1) {
 		if command = strings.TrimRight(command, "."); len(command) > len(longest) &&
-			len(command) <= maxMessage {
+			len(command) <= redact.MaxLine {
 			longest = command
 		}
 	}
-	return redact(longest)
+	return redact.Text(longest)
 }
 
-// bothEnds is oneLine for a text whose reason may be at its end: of one that is too long the middle
+// bothEnds is redact.Line for a text whose reason may be at its end: of one that is too long the middle
 // is left out.
 func bothEnds(text string) string {
 	const gap = " … "
-	text = printable(text)
-	if len(text) <= maxMessage {
+	text = redact.Printable(text)
+	if len(text) <= redact.MaxLine {
 		return text
 	}
-	half := (maxMessage - len(gap)) / 2
-	return printable(strings.ToValidUTF8(text[:half], "") + gap +
+	half := (redact.MaxLine - len(gap)) / 2
+	return redact.Printable(strings.ToValidUTF8(text[:half], "") + gap +
 		strings.ToValidUTF8(text[len(text)-half:], ""))
 }

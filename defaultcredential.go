@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // DefaultCredentialOptions are the optional settings of [NewDefaultCredential]. The zero value is ready to use.
@@ -118,7 +119,7 @@ func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env 
 			valid = append(valid, s.value)
 		}
 	}
-	return nil, fmt.Errorf("identity: %s: %q is none of %s", envTokenCredentials, oneLine(redact(value)), strings.Join(valid, ", "))
+	return nil, fmt.Errorf("identity: %s: %q is none of %s", envTokenCredentials, redact.Line(redact.Text(value)), strings.Join(valid, ", "))
 }
 
 // addDevelopers completes the chain.

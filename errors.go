@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an Azure SDK client or
@@ -110,7 +110,7 @@ func (e *AuthenticationError) Error() string {
 		b.WriteString(": ")
 		b.WriteString(e.hint)
 	}
-	return printable(b.String())
+	return redact.Printable(b.String())
 }
 
 // Unwrap returns the sentinel and the cause, as far as there are any.
@@ -151,7 +151,7 @@ func leaveError(ctx context.Context, waited time.Duration, last error) *Authenti
 	// credential's; even its Error method may not be called by several goroutines.
 	var response *azcore.ResponseError
 	if cause := context.Cause(ctx); cause != ctx.Err() && !errors.As(cause, &response) {
-		e.what += ", because " + oneLine(cause.Error())
+		e.what += ", because " + redact.Line(cause.Error())
 		e.cause = errors.Join(ctx.Err(), cause)
 	}
 	if last != nil {
@@ -175,42 +175,6 @@ func overdueError(waited time.Duration, last error) *AuthenticationError {
 // crowdError is the error of a caller whose resource would need one request too many.
 func crowdError(n int) *AuthenticationError {
 	return &AuthenticationError{what: fmt.Sprintf("%d other resources are waiting for a token of the host already", n), transient: true}
-}
-
-// maxMessage bounds what is quoted of a host's answer: the first lines of an HTML page are enough to know it.
-const maxMessage = 300
-
-// printable makes one line of text: what can't be printed and runs of white space become one blank.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unprintable(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	return strings.Join(strings.Fields(text), " ")
-}
-
-// oneLine makes one line of at most maxMessage bytes.
-func oneLine(text string) string {
-	const more = "…"
-	text = printable(text)
-	if len(text) > maxMessage {
-		text = strings.ToValidUTF8(text[:maxMessage-len(more)], "") + more
-	}
-	return text
-}
-
-// quoted shows a value in which white space may matter: in quotes, with its control characters and
-// runs of blanks visible, no token in it, and no longer than a message.
-func quoted(value string) string {
-	value = redact(value)
-	if len(value) > maxMessage {
-		value = strings.ToValidUTF8(value[:maxMessage], "") + "…"
-	}
-	// Of a run of blanks printable leaves one, and of U+FFFD a blank. In quotes each second blank,
-	// and that, are written as what they stand for.
-	return strings.NewReplacer("  ", ` \x20`, "\ufffd", `\ufffd`).Replace(strconv.Quote(value))
 }
 
 func count(n int, noun string) string {

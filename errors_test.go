@@ -21,6 +21,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 func TestErrorText(t *testing.T) {
@@ -124,7 +125,7 @@ func TestBlanksInQuotesStay(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/var/run/token", "/a  b", " /a   b    c ", "/a\u00a0 \t  b",
 		`C:\a  b`, "  ", "/a \xff  b"} {
-		text := (&AuthenticationError{Host: HostIMDS, what: "can't read " + quoted(path) +
+		text := (&AuthenticationError{Host: HostIMDS, what: "can't read " + redact.Quoted(path) +
 			": no such file"}).Error()
 		prefix, err := strconv.QuotedPrefix(text[strings.Index(text, `"`):])
 		if err != nil {

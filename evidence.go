@@ -1,5 +1,7 @@
 package identity
 
+import "github.com/keyless-go/identity/internal/redact"
+
 // Evidence is a variable or a file that says which host this is, or how to ask it. Among the files
 // is the chassis asset tag of the machine, which says whether it is one of Azure's; on Windows it
 // is in the registry, on other systems than that and Linux it is not looked for.
@@ -24,20 +26,20 @@ var consulted = []struct {
 	{envTokenFile, showText},
 	{envClientID, showText},
 	{envTenantID, showText},
-	{envAuthorityHost, displayURL},
-	{envTokenProxy, displayURL},
+	{envAuthorityHost, redact.URL},
+	{envTokenProxy, redact.URL},
 	{envCAFile, showText},
 	{envCAData, showNothing}, // no secret, but long
 	{envSNIName, showText},
-	{envEndpoint, displayURL},
+	{envEndpoint, redact.URL},
 	{envHeader, showNothing},
 	{envThumbprint, showText},
 	{envAPIVersion, showText},
-	{envIMDS, displayURL},
-	{envMSI, displayURL},
+	{envIMDS, redact.URL},
+	{envMSI, redact.URL},
 	{envMSISecret, showNothing},
 	{envDefaultClientID, showText},
-	{envAuthority, displayURL},
+	{envAuthority, redact.URL},
 	{envAppService, showText},
 	{envContainerApp, showText},
 	{envContainerJob, showText},
@@ -49,7 +51,7 @@ var consulted = []struct {
 const notSeen = "permission denied"
 
 // showText: somebody may have put a token into any of them.
-func showText(value string) string { return oneLine(redact(value)) }
+func showText(value string) string { return redact.Line(redact.Text(value)) }
 
 func showNothing(string) string { return "" }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 )
 
@@ -36,7 +37,7 @@ func (t *trial) failure(err error) *failure {
 			Endpoint: t.endpoint,
 			ID:       t.sender.source.identity(),
 			Resource: t.ask.resource,
-			what:     jwtLike.ReplaceAllString(conceal(strings.TrimPrefix(err.Error(), "identity: "), t.secrets...), redacted),
+			what:     redact.Token(redact.Conceal(strings.TrimPrefix(err.Error(), "identity: "), t.secrets...)),
 		},
 		settled: true,
 		status:  -1,
@@ -120,13 +121,13 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 	src := t.sender.source
 	success := a.status >= 200 && a.status < 300
 	secrets := slices.Concat(t.secrets, tokensIn(a.body))
-	hidden, header := newSecretIndex(secrets), headerWithout(a.header, secrets)
+	hidden, header := redact.NewIndex(secrets), redact.Header(a.header, secrets)
 	body, fa := "", parseFault(header, "")
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
-		body = hidden.conceal(string(a.body))
+		body = hidden.Conceal(string(a.body))
 		// Each text by itself: the escapes of JSON are gone.
-		fa = parseFault(header, body, hidden.redact)
-		body = redact(body)
+		fa = parseFault(header, body, hidden.Text)
+		body = redact.Text(body)
 		if fa.entra == "" { // beyond what was read for people
 			fa.entra = string(entraNumber.Find(a.body))
 		}
@@ -219,8 +220,8 @@ func rawResponse(a answer, header http.Header, length int, secrets []string) *ht
 			}
 		}
 		u.User, u.RawQuery, u.Fragment = nil, query.Encode(), ""
-		if text := u.String(); redact(text, secrets...) != text { // of a redirect that the user's client has followed
-			u = url.URL{Scheme: u.Scheme, Host: redacted}
+		if text := u.String(); redact.Text(text, secrets...) != text { // of a redirect that the user's client has followed
+			u = url.URL{Scheme: u.Scheme, Host: redact.Mark}
 		}
 		raw.Request = &http.Request{Method: a.raw.Request.Method, URL: &u, Host: u.Host, Header: http.Header{}}
 	}
@@ -246,7 +247,7 @@ func (t *trial) final() *AuthenticationError {
 
 // plain is an error's text as it can be shown: one line, no URL with its query, no secret.
 func (t *trial) plain(err error) string {
-	return oneLine(redact(bare(err).Error(), t.secrets...))
+	return redact.Line(redact.Text(bare(err).Error(), t.secrets...))
 }
 
 // cause is what an error may unwrap to. A deadline of our own must not look like the caller's, an HTTP error not like the
@@ -255,7 +256,7 @@ func (t *trial) plain(err error) string {
 func (t *trial) cause(err error) error {
 	err = bare(err)
 	var response *azcore.ResponseError
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || reveals(err, t.secrets) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || redact.Reveals(err, t.secrets) {
 		return nil
 	}
 	err, _ = tell(err)

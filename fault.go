@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // fault is what a host says of a failure, whichever of the hosts' shapes it came in.
@@ -62,7 +64,7 @@ func parseFault(header http.Header, body string, clean ...func(string) string) f
 	for _, c := range clean {
 		f = f.each(c)
 	}
-	return f.each(oneLine)
+	return f.each(redact.Line)
 }
 
 // faultIn reads an object; it is empty if there is none, or one that says nothing.

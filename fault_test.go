@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
@@ -77,54 +76,6 @@ func TestParseFault(t *testing.T) {
 	}
 }
 
-func TestRedact(t *testing.T) {
-	t.Parallel()
-	const secret = `s3<cr>&"et\`
-	quoted, err := json.Marshal(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct{ name, text, secret, want string }{
-		{"nothing to hide", "Identity not found", secret, "Identity not found"},
-		{"no secret", "Identity not found", "", "Identity not found"},
-		{"empty", "", secret, ""},
-		{"the secret", "you sent " + secret + ".", secret, "you sent REDACTED."},
-		{"the secret twice", secret + secret, secret, "REDACTEDREDACTED"},
-		{"the secret as JSON", `{"sent":` + string(quoted) + `}`, secret, `{"sent":"REDACTED"}`},
-		{"the secret as JSON, capitals in escapes", `{"sent":"s3\u003Ccr\u003E\u0026\u0022et\\"}`, secret, "REDACTED"},
-		{"the secret without the blanks around it, which are not sent", "you sent s3cr et.", " s3cr et\u00a0 ", "you sent REDACTED."},
-		{"blanks", "you sent nothing", "  ", "you sent nothing"},
-		{"a pair of escapes", `{"sent":"pa55\uD83D\ude00"}`, "pa55😀", "REDACTED"},
-		{"half a pair of escapes", `{"sent":"\uD83D \ude00 \u0070a55"}`, "pa55", "REDACTED"},
-		{"the head of a long one", "you sent 0123456789ab…", "0123456789abcdefghi", "REDACTED"},
-		{"less than 12 bytes of it", "you sent 0123456789a…", "0123456789abcdefghi", "you sent 0123456789a…"},
-		{"its tail", "…789abcdefghi", "0123456789abcdefghi", "REDACTED"},
-		{"its middle", "… 3456789abcde …", "0123456789abcdefghi", "REDACTED"},
-		{"its middle, escaped", "%20%33%34567%389abcde%20", "0123456789abcdefghi", "REDACTED"},
-		{"pieces that are too short", "0123456789a bcdefghi 0123456789a", "0123456789abcdefghi", "0123456789a bcdefghi 0123456789a"},
-		{"a piece after a false start", "0123456789a0123456789ab", "0123456789abcdefghi", "REDACTED"},
-		{"a piece that is twice in it", "0123450123456789ab", "012345x0123456789abc", "REDACTED"},
-		{"a refresh token", `{"refresh_token": "opaque"}`, "", `{"refresh_token": "REDACTED"}`},
-		{"a refresh token in a form", `grant_type=refresh_token&refresh_token=opaque`, "", "grant_type=refresh_token&refresh_token=REDACTED"},
-		{"a refresh token in JSON in JSON", `{\"refreshToken\":\"opaque\"}`, "", `{\"refreshToken\":\"REDACTED\"}`},
-		{"its name", "AADSTS900144: The request body must contain the following parameter: 'refresh_token'.", "", "AADSTS900144: The request body must contain the following parameter: 'refresh_token'."},
-		{"a JWT", "token " + jwtOf(`{"appid":"a"}`) + " refused", "", "token REDACTED refused"},
-		{"the head of a JWT", "token eyJhbGciOiJSUzI1NiIs", "", "token REDACTED"},
-		{"a JWT in JSON", `{"t":"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJhIjoxfQ.c2ln"}`, "", `{"t":"REDACTED"}`},
-		{"a word that begins alike", "eyJolly", "", "eyJolly"},
-		{"a form without a value", "access_token=&expires_in=0", "", "access_token=&expires_in=0"},
-		{"a field for a token", `{"access_token":"opaque","error":"x"}`, "", `{"access_token":"REDACTED","error":"x"}`},
-		{"such a field in capitals", `{"ACCESS_TOKEN":"opaque"}`, "", `{"ACCESS_TOKEN":"REDACTED"}`},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if got := redact(tt.text, tt.secret); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
 // TestEscapedSecretIsNotDecoded: Kestrel's JSON escapes +, & and < as \u002B, \u0026 and \u003C. Decoding the message must
 // not bring back what was redacted, nor may RawResponse hold it.
 func TestEscapedSecretIsNotDecoded(t *testing.T) {
@@ -185,43 +136,6 @@ func TestLongMessageWithASecretAtTheCut(t *testing.T) {
 		e, _ := mustFail(t, credentialAt(t, appServiceAt(), always(403, body)))
 		if strings.Contains(e.Message, "the-s") {
 			t.Errorf("message shows a part of the secret: %q", e.Message)
-		}
-	})
-}
-
-func TestOneLine(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ name, in, want string }{
-		{"plain", "plain text", "plain text"},
-		{"empty", "", ""},
-		{"around", "  a \n", "a"},
-		{"line ends", "a\r\nb\nc\rd", "a b c d"},
-		{"other line ends", "a\vb\fc\u0085d\u2028e\u2029f", "a b c d e f"},
-		{"runs", "a \t\n  b", "a b"},
-		{"NUL and DEL", "a\x00b\x7fc", "a b c"},
-		{"terminal escapes", "a\x1b[31mb", "a [31mb"},
-		{"8-bit terminal escapes", "a\u009b31mb", "a 31mb"},
-		{"not UTF-8", "a\xff\xfeb", "a?b"},
-		{"beyond ASCII", "größe – 世界", "größe – 世界"},
-		{"at the limit", strings.Repeat("a", 300), strings.Repeat("a", 300)},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if got := oneLine(tt.in); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
-	}
-	t.Run("far over the limit", func(t *testing.T) {
-		t.Parallel()
-		for shift := range 4 { // the cut falls into the middle of a character
-			got := oneLine(strings.Repeat("a", shift) + strings.Repeat("世", 1<<18))
-			if n := utf8.RuneCountInString(got); n > 300 || !strings.HasSuffix(got, "世…") || !utf8.ValidString(got) {
-				t.Errorf("%d characters, documented are at most 300: %q", n, got)
-			}
-		}
-		if n := len(oneLine(strings.Repeat("a", 1<<20))); n > 300 {
-			t.Errorf("%d characters, documented are at most 300", n)
 		}
 	})
 }

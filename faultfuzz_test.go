@@ -3,22 +3,18 @@ package identity
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"html"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf16"
-	"unicode/utf8"
 
+	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 )
 
@@ -40,118 +36,6 @@ func recorded(tb testing.TB) []string {
 	return bodies
 }
 
-// escapes are the ways in which a secret comes back: as it is, or as JSON, HTML and URLs write it, and how each is read.
-var escapes = []struct {
-	name   string
-	encode func(string) string
-	decode func(string) string
-}{
-	{"plain", func(s string) string { return s }, func(s string) string { return s }},
-	{"JSON", func(s string) string { b, _ := json.Marshal(s); return string(b[1 : len(b)-1]) }, decodeJSON},
-	{"JSON in ASCII", func(s string) string {
-		var b strings.Builder
-		for _, unit := range utf16.Encode([]rune(s)) {
-			fmt.Fprintf(&b, `\u%04X`, unit)
-		}
-		return b.String()
-	}, decodeJSON},
-	{"JSON with slashes", func(s string) string {
-		b, _ := json.Marshal(s)
-		return strings.ReplaceAll(string(b[1:len(b)-1]), "/", `\/`)
-	}, decodeJSON},
-	{"HTML", html.EscapeString, html.UnescapeString},
-	{"path", url.PathEscape, decodeURL},
-	{"query", url.QueryEscape, func(s string) string { return decodeURL(strings.ReplaceAll(s, "+", " ")) }},
-}
-
-// decodeJSON reads what there is of a JSON string's escapes, wherever in a text they are.
-func decodeJSON(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		var units []uint16
-		for i+6 <= len(s) && s[i:i+2] == `\u` {
-			unit, err := strconv.ParseUint(s[i+2:i+6], 16, 16)
-			if err != nil {
-				break
-			}
-			units, i = append(units, uint16(unit)), i+6
-		}
-		switch {
-		case len(units) > 0:
-			b.WriteString(string(utf16.Decode(units)))
-		case i+1 < len(s) && s[i] == '\\' && strings.IndexByte(`"\/`, s[i+1]) >= 0:
-			b.WriteByte(s[i+1])
-			i += 2
-		default:
-			b.WriteByte(s[i])
-			i++
-		}
-	}
-	return b.String()
-}
-
-// decodeURL does the same for a URL's.
-func decodeURL(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+3 <= len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(c))
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-// FuzzRedact: a secret that somebody repeats is not shown, in whichever two escapes one in the other, nor is a token.
-func FuzzRedact(f *testing.F) {
-	for i, secret := range []string{
-		"QJX7canaryVBK2", "c2VjcmV0+dmFsdWU=", "c2VjcmV0/dmFsdWU=", `s3<cr>&"et\`, "0A1B2C3D-1111-4222-8333-944455556666", "a", "ED", "größe 世界 😀", "  blanks around ", "100%25", "&amp;", `\u0041`, "+ +",
-		jwtOf(`{"appid":"a"}`),
-	} {
-		for j, around := range []string{"", "you sent ", `{"statusCode":403,"message":"`, `\`, "%", "&", "<a href='", "access_token", "eyJhbGciOiJub25l"} {
-			f.Add(around, secret, "\"}", byte(i+j), byte(i))
-		}
-	}
-	for _, body := range recorded(f) {
-		f.Add(body, "QJX7canaryVBK2", body, byte(1), byte(1))
-	}
-	f.Fuzz(func(t *testing.T, before, secret, behind string, inner, outer byte) {
-		one, other := escapes[int(inner)%len(escapes)], escapes[int(outer)%len(escapes)]
-		sent := strings.TrimSpace(secret) // as net/http sends it
-		if validateSecret("X", secret) != nil || !utf8.ValidString(secret) {
-			t.Skip()
-		}
-		said := before + other.encode(one.encode(sent)) + behind
-		if sent != "" && len(said) <= maxRedacted/4 && len(secret) <= maxRedacted/4 {
-			for _, text := range []string{said, before + behind} {
-				if got, want := len(newSecretIndex([]string{secret}).search(text, 1)) > 0,
-					slowlyShows(text, sent); got != want {
-					t.Errorf("%q in %q: found %v, want %v", sent, text, got, want)
-				}
-			}
-		}
-		shown := redact(said, secret)
-		if jwtLike.MatchString(shown) {
-			t.Errorf("a token is shown: %q", shown)
-		}
-		if strings.Contains(redacted, sent) { // a secret that is a piece of that word
-			return
-		}
-		for what, text := range map[string]string{"plain": shown, "read once": other.decode(shown), "read in another way": one.decode(shown), "read twice": one.decode(other.decode(shown))} {
-			if strings.Contains(text, sent) {
-				t.Errorf("the secret %q, as %s in %s, is shown when %s: %q", sent, one.name, other.name, what, shown)
-			}
-		}
-		if again := redact(shown, secret); again != shown {
-			t.Errorf("%q becomes %q when looked at again", shown, again)
-		}
-	})
-}
-
 // FuzzPresented: what a token file says of itself is one line of printable text, bounded, without a
 // token.
 func FuzzPresented(f *testing.F) {
@@ -170,8 +54,8 @@ func FuzzPresented(f *testing.F) {
 		}
 		defer os.Remove(own)
 		shown := presented(own)
-		if jwtLike.MatchString(shown) || printable(shown) != strings.Join(strings.Fields(shown),
-			" ") || len(shown) > 3*(6*maxMessage+10) {
+		if showsToken(shown) || redact.Printable(shown) != strings.Join(strings.Fields(shown),
+			" ") || len(shown) > 3*(6*redact.MaxLine+10) {
 			t.Errorf("shown is %q", shown)
 		}
 	})
@@ -193,7 +77,9 @@ func FuzzParseFault(f *testing.F) {
 		sender *sender
 		secret string
 	}
-	const secret = "QJX7canary<VBK2/+="
+	secret := "QJX7canary<VBK2/+=" + randomText("the host's secret", 24)
+	var search secretSearch
+	search.add("the secret", secret)
 	var hosts []host
 	for _, env := range everyHost(f, secret) {
 		cred, err := newCredentialIn(newRealm(), &CredentialOptions{}, env)
@@ -207,14 +93,14 @@ func FuzzParseFault(f *testing.F) {
 		hosts = append(hosts, host{cred.sender, r.secret})
 	}
 	f.Fuzz(func(t *testing.T, body, header string, status uint16, which byte, at uint16, escape byte) {
-		h, e := hosts[int(which)%len(hosts)], escapes[int(escape)%len(escapes)]
-		if strings.Contains(body+header, "QJX7") || len(body) > maxRedacted {
+		h, e := hosts[int(which)%len(hosts)], echoedForms[int(escape)%len(echoedForms)]
+		if search.find(body) != "" || search.find(header) != "" || len(body) > redact.MaxText {
 			t.Skip()
 		}
 		cut := min(int(at), len(body))
-		echo := body[:cut] + e.encode(secret) + body[cut:]
+		echo := body[:cut] + e.write(secret) + body[cut:]
 		tr := &trial{sender: h.sender, ask: ask{resource: "https://vault.azure.net"}, endpoint: h.sender.source.endpoint(), secrets: []string{secret}, start: time.Now(), tally: &tally{}}
-		got := answer{status: int(status), header: http.Header{"X-Correlation-Id": {header + e.encode(secret)}, "Server": {"IMDS/1" + secret}, "Retry-After": {header}}, body: []byte(echo)}
+		got := answer{status: int(status), header: http.Header{"X-Correlation-Id": {header + e.write(secret)}, "Server": {"IMDS/1" + secret}, "Retry-After": {header}}, body: []byte(echo)}
 		got.raw = &http.Response{Request: &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: "h", RawQuery: "resource=r&sig=" + url.QueryEscape(secret)}}}
 		failed := tr.judge(got)
 		if (failed == nil) != tr.granted || failed == nil && (tr.grant.token == "" || status != 200 && status != 202) {
@@ -234,15 +120,13 @@ func FuzzParseFault(f *testing.F) {
 			}
 		}
 		for name, text := range texts {
-			for _, read := range escapes {
-				if strings.Contains(read.decode(text), "QJX7") && strings.Contains(read.decode(text), "VBK2") {
-					t.Errorf("%s: %s shows the secret to who reads it as %s: %q", h.sender.source.host(), name, read.name, text)
-				}
+			if found := search.find(text); found != "" {
+				t.Errorf("%s: %s shows %s", h.sender.source.host(), name, found)
 			}
-			if jwtLike.MatchString(text) {
+			if showsToken(text) {
 				t.Errorf("%s: %s shows a token: %q", h.sender.source.host(), name, text)
 			}
-			if limit := map[string]int{"Error": 2000, "Code": 300, "Message": 300, "CorrelationID": 300}[name]; limit > 0 && (len(text) > limit || text != printable(text)) {
+			if limit := map[string]int{"Error": 2000, "Code": 300, "Message": 300, "CorrelationID": 300}[name]; limit > 0 && (len(text) > limit || text != redact.Printable(text)) {
 				t.Errorf("%s: %s is not one printable line of at most %d bytes: %d bytes %q", h.sender.source.host(), name, limit, len(text), text)
 			}
 		}
@@ -251,7 +135,7 @@ func FuzzParseFault(f *testing.F) {
 		}
 
 		// A code and a message arrive as they are, in each of the shapes.
-		code, message := printable(header), printable(body)
+		code, message := redact.Printable(header), redact.Printable(body)
 		if len(code) > 300 || len(message) > 300 || code == "" || message == "" || strings.Contains(message, "AADSTS") {
 			return
 		}

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // flight is one request for one key, with all who wait for it. It belongs to none of them.
@@ -77,7 +79,7 @@ var errAborted = errors.New("the request for a token was aborted by the Transpor
 func panicError(p any, secrets ...string) error {
 	said := "something that can't be printed"
 	// its own methods may do anything
-	shielded(func() { said = oneLine(redact(fmt.Sprint(p), secrets...)) })
+	shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), secrets...)) })
 	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said,
 		cause: errAborted}
 }

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // Host is a place that Azure runs code in, with its own way of handing out tokens. The constants are all there are.
@@ -138,7 +139,7 @@ func detect(env environment) Detection {
 	if variable := env.pipeline(); variable != "" {
 		reason += "; " + inPipeline(variable)
 	}
-	return Detection{Host: k.host, Endpoint: displayURL(endpoint), Reason: reason}
+	return Detection{Host: k.host, Endpoint: redact.URL(endpoint), Reason: reason}
 }
 
 // The variables that say that this is a job of GitHub Actions or of Azure Pipelines.
@@ -212,7 +213,7 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 	for _, k := range kinds {
 		names = append(names, strconv.Quote(string(k.host)))
 	}
-	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %.100q: want one of %s, or \"\" to detect it", redact(string(want)), strings.Join(names, ", "))
+	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %.100q: want one of %s, or \"\" to detect it", redact.Text(string(want)), strings.Join(names, ", "))
 }
 
 // onPurpose says how to leave a token file unused, and onPurposeByDefault the same of the default
@@ -311,21 +312,4 @@ func parseHTTPS(variable, value, example string) (*url.URL, error) {
 		return nil, errors.New("identity: " + variable + ": contains a query: want a URL such as " + example)
 	}
 	return u, nil
-}
-
-// displayURL is a URL that can be shown: without user info, query and fragment, and without what may be a token that
-// somebody has put there.
-func displayURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return display(u)
-}
-
-func display(u *url.URL) string {
-	if u.Host == "" || strings.Contains(u.EscapedPath(), "@") { // user info with an unescaped slash: what follows is a piece of a password
-		return ""
-	}
-	return jwtLike.ReplaceAllString((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), redacted)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // place is one host, by all that the tests of every host have to know of it. What goes over the wire is written by hand.
@@ -1146,7 +1147,7 @@ func TestDetectNamesTheProxyOfAnIdentityBinding(t *testing.T) {
 		}
 		asked := ""
 		e, _ := mustFail(t, credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
-			asked = displayURL(r.URL.String())
+			asked = redact.URL(r.URL.String())
 			return respond(400, s.problem("some_error", "some text")), nil
 		})))
 		if !strings.HasPrefix(asked, "https://10.0.0.1/") || e.Endpoint != asked {

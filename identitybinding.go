@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // identityBinding is AKS's proxy in front of Entra, by which many clusters share one identity. It speaks Entra's protocol
@@ -115,7 +117,7 @@ func (b *identityBinding) current() (*http.Client, error) {
 		err = b.trust(pem)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", envCAFile, quoted(b.caFile), err)
+		return nil, fmt.Errorf("%s: %s: %w", envCAFile, redact.Quoted(b.caFile), err)
 	}
 	return b.client, nil
 }

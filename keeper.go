@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // keeper is what the credentials of this package are made of: a way into a cache of tokens, and what acquires those that the
@@ -98,7 +99,7 @@ func validateResource(method, resource string) error {
 		return errors.New("identity: " + method + ": empty scope: want one such as https://vault.azure.net/.default")
 	case len(resource) > maxResourceLength:
 		return fmt.Errorf("identity: %s: scope of %d characters, at most %d are allowed", method, len(resource), maxResourceLength)
-	case strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || unprintable(r) }):
+	case strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || redact.Unprintable(r) }):
 		return fmt.Errorf("identity: %s: scope %q contains a blank or a control character, or is not UTF-8", method, resource)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 )
 
@@ -39,7 +40,7 @@ func (n *named) checked(s source) (source, error) {
 
 // at notes where the endpoint is.
 func (n *named) at(endpoint *url.URL) {
-	n.first = display(endpoint)
+	n.first = redact.ParsedURL(endpoint)
 	if n.whole = n.first; endpoint.RawQuery != "" || n.first == "" {
 		n.whole = with(endpoint, "api-version", "", "resource", "", "xms_cc", "").String()
 	}

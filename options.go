@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // CredentialOptions are the optional settings of [NewCredential]. The zero value is ready to use: it means the
@@ -138,7 +139,7 @@ func validateID(id ID) error {
 		return errors.New(field + "empty " + kind + ": leave ID nil to ask for the system-assigned identity")
 	case len(value) > maxIDLength:
 		return fmt.Errorf("%s%s of %d characters, at most %d are allowed", field, kind, len(value), maxIDLength)
-	case strings.ContainsFunc(value, unprintable):
+	case strings.ContainsFunc(value, redact.Unprintable):
 		return fmt.Errorf("%s%s %q contains a control character or is not UTF-8", field, kind, value)
 	case strings.TrimSpace(value) != value:
 		return fmt.Errorf("%s%s %q begins or ends with white space", field, kind, value)
@@ -157,8 +158,8 @@ func validateValue(field, value string) error {
 		return errors.New(field + "is empty")
 	case len(value) > maxIDLength:
 		return fmt.Errorf("%sis of %d characters, at most %d are allowed", field, len(value), maxIDLength)
-	case strings.ContainsFunc(value, func(r rune) bool { return r == ' ' || unprintable(r) }):
-		return errors.New(field + quoted(value) +
+	case strings.ContainsFunc(value, func(r rune) bool { return r == ' ' || redact.Unprintable(r) }):
+		return errors.New(field + redact.Quoted(value) +
 			" contains a blank or a control character, or is not UTF-8")
 	}
 	return nil
@@ -169,10 +170,10 @@ func validateValue(field, value string) error {
 func validatePath(variable, value string) error {
 	switch {
 	case strings.TrimSpace(value) != value:
-		return errors.New("identity: " + variable + ": " + quoted(value) +
+		return errors.New("identity: " + variable + ": " + redact.Quoted(value) +
 			" begins or ends with white space")
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return errors.New("identity: " + variable + ": " + quoted(value) +
+		return errors.New("identity: " + variable + ": " + redact.Quoted(value) +
 			" contains a control character")
 	}
 	return nil
@@ -187,10 +188,7 @@ func strayWhiteSpace(value string) string {
 	}
 	before, after, _ := strings.Cut(value, trimmed)
 	if before == "" {
-		return "ends with " + quoted(after)
+		return "ends with " + redact.Quoted(after)
 	}
-	return "begins with " + quoted(before)
+	return "begins with " + redact.Quoted(before)
 }
-
-// unprintable are the characters that have no place in an ID, a scope or a one-line message.
-func unprintable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // FuzzRequest: whatever an ID, a scope, a tenant, a challenge's claims and an endpoint's own query hold, a host is asked at its
@@ -270,7 +271,7 @@ func FuzzSecretFile(f *testing.F) {
 			if err == nil {
 				continue
 			}
-			if text := err.Error(); text != printable(text) || len(trimmed) >= 12 && strings.Contains(text, trimmed) || jwtLike.MatchString(strings.ReplaceAll(text, file, "")) || len(text) > 600 {
+			if text := err.Error(); text != redact.Printable(text) || len(trimmed) >= 12 && strings.Contains(text, trimmed) || showsToken(strings.ReplaceAll(text, file, "")) || len(text) > 600 {
 				t.Errorf("the error repeats the file: %q", text)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // sender acquires tokens from a source: it is the only way a request is sent, an answer read and a failure judged.
@@ -177,7 +178,7 @@ func (t *trial) keep(r request) {
 	hide(r.secret)
 	for name, values := range r.url.Query() {
 		for _, value := range values {
-			if !isShown(name) && len(value) >= leastKey {
+			if !isShown(name) && len(value) >= redact.LeastSecret {
 				hide(value)
 			}
 		}
@@ -214,7 +215,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 		})
 	}
 	for followed := false; ; followed = true {
-		t.endpoint = displayURL(r.url.String())
+		t.endpoint = redact.URL(r.url.String())
 		t.keep(r)
 		try := req.Clone(withSecrets(traced, t.secrets))
 		if r.url.String() != t.firstURL { // the platform has moved the endpoint since
@@ -350,7 +351,7 @@ func (t *trial) judge(a answer) *failure {
 		f := t.failure(ErrIdentityMismatch)
 		f.StatusCode = a.status
 		f.reason = ErrIdentityMismatch
-		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + redact(got, t.secrets...) + ": is the identity assigned, and does this host support selecting one?"
+		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + redact.Text(got, t.secrets...) + ": is the identity assigned, and does this host support selecting one?"
 		return f
 	}
 	g.ofUser = src.host() != HostCloudShell && claimsOf(g.token).ofUser()

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // Summary returns the error in one line that stays the same while the cause does, for a status, a
@@ -61,12 +63,12 @@ func without(text, id string) string {
 // slack is by how much what varies in a message may change its length before it is cut.
 const slack = 44
 
-// cutMessage makes a message that was cut after maxMessage bytes, with what varies in it, one that
+// cutMessage makes a message that was cut after redact.MaxLine bytes, with what varies in it, one that
 // is cut where that makes no difference.
 func cutMessage(text, original string) string {
-	if len(original) >= maxMessage-len("…") && strings.HasSuffix(original, "…") &&
-		len(text) > maxMessage-slack {
-		return strings.ToValidUTF8(text[:maxMessage-slack], "") + "…"
+	if len(original) >= redact.MaxLine-len("…") && strings.HasSuffix(original, "…") &&
+		len(text) > redact.MaxLine-slack {
+		return strings.ToValidUTF8(text[:redact.MaxLine-slack], "") + "…"
 	}
 	return text
 }
@@ -181,7 +183,7 @@ func (a attempt) summary() (text string) {
 	switch s.(type) {
 	case *AuthenticationError, *chainError:
 	default:
-		text = printable(redact(text))
+		text = redact.Printable(redact.Text(text))
 	}
 	return strings.TrimPrefix(text, "identity: ")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // variedText is a host's text in which all varies that hosts let vary.
@@ -240,7 +241,7 @@ func TestSummaryOfTexts(t *testing.T) {
 	// A message that was cut is cut where the length of what varies makes no difference.
 	summary := ""
 	for _, wait := range []string{"1", "12", "123456789"} {
-		e := &AuthenticationError{Message: oneLine("wait for " + wait + " seconds. " +
+		e := &AuthenticationError{Message: redact.Line("wait for " + wait + " seconds. " +
 			strings.Repeat("many words ", 50))}
 		if summary == "" {
 			summary = e.Summary()

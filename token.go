@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // grant is a token as a host granted it.
@@ -81,7 +83,7 @@ func tokensIn(body []byte) []string {
 	var r struct {
 		AccessToken string `json:"access_token"`
 	}
-	if err := json.Unmarshal(body, &r); err != nil || len(r.AccessToken) < leastKey {
+	if err := json.Unmarshal(body, &r); err != nil || len(r.AccessToken) < redact.LeastSecret {
 		return nil
 	}
 	return []string{r.AccessToken}
@@ -96,7 +98,7 @@ func checkToken(token, kind, field string) error {
 		// It goes into an HTTP header, where such a character would be an injection.
 		return errors.New("the " + field + " contains characters that no token has")
 	case kind != "" && !strings.EqualFold(kind, "Bearer"):
-		return fmt.Errorf("token_type is %q, want Bearer", oneLine(redact(kind, token)))
+		return fmt.Errorf("token_type is %q, want Bearer", redact.Line(redact.Text(kind, token)))
 	}
 	return nil
 }
@@ -315,7 +317,7 @@ func mismatch(id ID, g grant, mustEcho bool) (got string) {
 	want := normalID(id.String())
 	for _, s := range said {
 		if s != "" && !strings.EqualFold(normalID(s), want) {
-			return cmp.Or(oneLine(redact(s, g.token)), "an identity that can't be printed")
+			return cmp.Or(redact.Line(redact.Text(s, g.token)), "an identity that can't be printed")
 		}
 	}
 	return ""

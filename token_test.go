@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // jwtOf is a token with the given claims, a JSON object. Its signature is none.
@@ -555,5 +556,28 @@ func TestTokenKnowsItsEndBest(t *testing.T) {
 	}
 	if h := newHeld(grant{token: "opaque", expiresOn: time.Unix(253402300799, 0)}, nil, now); h.due.Sub(now) > 24*time.Hour {
 		t.Errorf("renewed after %v, want a day at most", h.due.Sub(now))
+	}
+}
+
+// TestCheckTokenIsLinear: 64 times the token, repeated as its type, takes about 64 times as long.
+func TestCheckTokenIsLinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it measures")
+	}
+	fastest := func(text string) time.Duration {
+		best := time.Duration(1 << 62)
+		for range 5 {
+			start := time.Now()
+			_ = checkToken(text, text, "access_token")
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	for _, piece := range []string{`\u0041`, "%2541", "&lt;", "token=(", "token='", "a"} {
+		text := strings.Repeat(piece, redact.MaxText/len(piece))
+		short := fastest(text[:len(text)/64])
+		if long := fastest(text); long > 1000*short {
+			t.Errorf("%s: 64 times as much takes %d times as long", piece, long/short)
+		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // errTokenNotPath doesn't repeat the value, which is a secret.
@@ -20,7 +22,7 @@ const maxAssertion = 64 << 10
 // readAssertion reads the projected token. Errors never repeat a byte of it.
 func readAssertion(path string) (string, error) {
 	fail := func(why, check string) error {
-		return errors.New("identity: " + envTokenFile + ": " + quoted(path) + ": " + why + ": " +
+		return errors.New("identity: " + envTokenFile + ": " + redact.Quoted(path) + ": " + why + ": " +
 			check)
 	}
 	const projected = "is the service account's token projected into this pod (label azure.workload.identity/use: \"true\")?"
@@ -84,7 +86,7 @@ func presented(path string) string {
 	for _, claim := range [][2]string{{"iss", text(claims.Issuer)}, {"sub", text(claims.Subject)},
 		{"aud", strings.Join(audiences, " ")}} {
 		if claim[1] != "" {
-			shown = append(shown, claim[0]+" "+quoted(conceal(claim[1], assertion)))
+			shown = append(shown, claim[0]+" "+redact.Quoted(redact.Conceal(claim[1], assertion)))
 		}
 	}
 	return strings.Join(shown, ", ")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // nodeDialer: a connection on the same machine or from its hypervisor stands within milliseconds; a second is off Azure.
@@ -107,7 +108,7 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, &transportError{errorWithout(err, secrets)}
+		return nil, &transportError{redact.Error(err, secrets)}
 	case resp == nil:
 		return nil, &transportError{errors.New("the Transport returned neither a response nor an error")}
 	case resp.Body == nil:
@@ -117,12 +118,12 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	body, err := readBody(req.Context(), resp.Body, maxBody)
 	switch {
 	case err != nil:
-		return nil, &bodyError{resp.StatusCode, headerWithout(resp.Header, secrets), fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), errorWithout(err, secrets))}
+		return nil, &bodyError{resp.StatusCode, redact.Header(resp.Header, secrets), fmt.Errorf("the answer was cut short after %d bytes: %w", len(body), redact.Error(err, secrets))}
 	case len(body) > maxBody:
-		return nil, &bodyError{resp.StatusCode, headerWithout(resp.Header, secrets), errTooLarge}
+		return nil, &bodyError{resp.StatusCode, redact.Header(resp.Header, secrets), errTooLarge}
 	}
-	resp.Header = headerWithout(resp.Header, secrets)
-	resp.Status = redact(resp.Status, secrets...)
+	resp.Header = redact.Header(resp.Header, secrets)
+	resp.Status = redact.Text(resp.Status, secrets...)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
@@ -138,56 +139,4 @@ func withSecrets(ctx context.Context, secrets []string) context.Context {
 func secretsOf(req *http.Request) []string {
 	secrets, _ := req.Context().Value(secretsKey{}).([]string)
 	return secrets
-}
-
-// headerWithout copies an answer's header without secrets, should the host repeat one there. Of a
-// field for one, and of values beyond the maxRedacted bytes that are looked into, only the names
-// stay.
-func headerWithout(h http.Header, secrets []string) http.Header {
-	hidden, left := newSecretIndex(secrets), maxRedacted
-	clean := make(http.Header, len(h))
-	for name, values := range h {
-		for _, value := range values {
-			if left -= len(value); left < 0 || endsIn(bareField(name), secretNames) {
-				value = redacted
-			} else {
-				value = hidden.redact(value)
-			}
-			clean.Add(name, value)
-		}
-	}
-	return clean
-}
-
-// errorWithout replaces an error that repeats a secret: azcore's log and trace show it as it is.
-func errorWithout(err error, secrets []string) error {
-	if reveals(err, secrets) {
-		return errors.New(redact(err.Error(), secrets...))
-	}
-	return err
-}
-
-// reveals reports whether a secret is in an error or in one that it wraps: in the text, or in fields, which %#v prints.
-func reveals(err error, secrets []string) bool {
-	left := 4 * maxRedacted
-	return newSecretIndex(secrets).inError(err, &left)
-}
-
-// inError is reveals for what is left to be looked into. An error with more to it is taken for one
-// that does.
-func (x *secretIndex) inError(err error, left *int) bool {
-	for _, text := range []string{err.Error(), fmt.Sprintf("%#v", err)} {
-		if *left -= len(text) + 1; *left < 0 || x.redact(text) != text {
-			return true
-		}
-	}
-	switch e := err.(type) {
-	case interface{ Unwrap() error }:
-		inner := e.Unwrap()
-		return inner != nil && x.inError(inner, left)
-	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(e.Unwrap(),
-			func(inner error) bool { return inner != nil && x.inError(inner, left) })
-	}
-	return false
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/redact"
 )
 
 // passingNumbers are refusals of Entra's that pass by themselves, with what says so.
@@ -395,7 +396,7 @@ func TestWorkloadIdentityProxy(t *testing.T) {
 		}
 	})
 	bubbleIn(t, "its number is far behind", func(t *testing.T) {
-		for _, ahead := range []int{1000, maxRedacted + 1000} {
+		for _, ahead := range []int{1000, redact.MaxText + 1000} {
 			n := 0
 			e, _ := mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
 				n++

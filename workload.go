@@ -15,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
 )
 
@@ -88,7 +89,7 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 		return nil, err
 	}
 	switch {
-	case jwtLike.MatchString(s.tokenFile):
+	case redact.Token(s.tokenFile) != s.tokenFile:
 		return nil, errTokenNotPath
 	case s.tokenFile == "":
 		return nil, errors.New("identity: " + envTokenFile + ": is empty: does the pod have the label azure.workload.identity/use: \"true\", and does its service account exist?")
@@ -133,9 +134,9 @@ func validateTenant(field, tenant string) error {
 		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
 	case strings.TrimSpace(tenant) != tenant &&
 		validateTenant(field, strings.TrimSpace(tenant)) == nil:
-		return errors.New("identity: " + field + ": " + quoted(tenant) +
+		return errors.New("identity: " + field + ": " + redact.Quoted(tenant) +
 			" begins or ends with white space")
-	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), strings.HasPrefix(tenant, "eyJ") && jwtLike.MatchString(tenant), strings.ContainsFunc(tenant, func(r rune) bool {
+	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), strings.HasPrefix(tenant, "eyJ") && redact.Token(tenant) != tenant, strings.ContainsFunc(tenant, func(r rune) bool {
 		return r != '.' && r != '-' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 	}):
 		return errors.New("identity: " + field + ": is no tenant: want a GUID or a domain name")
@@ -309,15 +310,15 @@ func (s *workload) hint(a ask, status int, f fault) string {
 			" a federated credential with exactly this cluster's issuer, this service account and the audience " +
 			exchangeAudience(s.authority.Hostname()) + "? "
 		if token := presented(s.tokenFile); token != "" {
-			hint += "The token in " + quoted(s.tokenFile) + " has " + token + ". "
+			hint += "The token in " + redact.Quoted(s.tokenFile) + " has " + token + ". "
 		}
 		return hint + "A new one works after some minutes"
 	case aboutExpiry:
-		return "the token in " + quoted(s.tokenFile) +
+		return "the token in " + redact.Quoted(s.tokenFile) +
 			" has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " +
 			time.Now().UTC().Format(time.RFC3339)
 	case aboutToken:
-		return "is what is in " + quoted(s.tokenFile) + " a service account's token?"
+		return "is what is in " + redact.Quoted(s.tokenFile) + " a service account's token?"
 	case aboutTenant:
 		return "does " + named + " name a tenant of the cloud of " + s.authority.Host + "?"
 	case aboutScope:

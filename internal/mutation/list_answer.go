@@ -133,8 +133,8 @@ var answerMutations = []mutation{
 		name:  "an error unwraps to an SDK's ResponseError",
 		harm:  "a 404 of IMDS's looks like the caller's missing blob",
 		file:  "failure.go",
-		old:   `errors.As(err, &response) || reveals(`,
-		new:   `errors.As(err, &response) && err.Error() == "" || reveals(`,
+		old:   `errors.As(err, &response) || redact.Reveals(`,
+		new:   `errors.As(err, &response) && err.Error() == "" || redact.Reveals(`,
 		tests: "TestErrorNeverUnwrapsToResponseError",
 	},
 	{

@@ -29,8 +29,8 @@ var chainMutations = []mutation{
 		name:  "a chain's error may show a token of a foreign credential's error",
 		harm:  "it stands in the log",
 		file:  "chainerror.go",
-		old:   `text = printable(redact(text))`,
-		new:   `text = printable(text)`,
+		old:   `text = redact.Printable(redact.Text(text))`,
+		new:   `text = redact.Printable(text)`,
 		tests: "TestChainErrorOfOthers|TestDefaultCanary",
 	},
 	{
@@ -391,8 +391,8 @@ var chainMutations = []mutation{
 		name:  "a Summary of another package is shown as it is",
 		harm:  "a token may stand in a condition",
 		file:  "summary.go",
-		old:   `text = printable(redact(text))`,
-		new:   `text = printable(text)`,
+		old:   `text = redact.Printable(redact.Text(text))`,
+		new:   `text = redact.Printable(text)`,
 		tests: "TestSummaryOfChains",
 	},
 }

@@ -250,7 +250,7 @@ var toolMutations = []mutation{
 		name:  "az's message may show a token",
 		harm:  "the developer's token stands in the log",
 		file:  "cli.go",
-		old:   `e.Code, e.Message = number, bothEnds(redact(said.reason))`,
+		old:   `e.Code, e.Message = number, bothEnds(redact.Text(said.reason))`,
 		new:   `e.Code, e.Message = number, bothEnds(said.reason)`,
 		tests: "TestNoSecretIsSeen",
 	},

@@ -159,7 +159,7 @@ var verdictMutations = []mutation{
 		name:  "a token file's claims are shown as they are",
 		harm:  "what looks like a token in them is in the log",
 		file:  "tokenfile.go",
-		old:   `quoted(conceal(claim[1], assertion))`,
+		old:   `redact.Quoted(redact.Conceal(claim[1], assertion))`,
 		new:   `fmt.Sprintf("%q", claim[1])`,
 		tests: "TestPresented",
 	},

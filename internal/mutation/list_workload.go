@@ -89,9 +89,9 @@ var workloadMutations = []mutation{
 	{
 		name:  "the token in the place of its file's path is quoted",
 		harm:  "the service account's token stands in an error",
-		file:  "errors.go",
-		old:   "\tvalue = redact(value)\n\tif len(value) > maxMessage {",
-		new:   "\tif len(value) > maxMessage {",
+		file:  "internal/redact/line.go",
+		old:   "\tvalue = Text(value)\n\tif len(value) > MaxLine {",
+		new:   "\tif len(value) > MaxLine {",
 		tests: "TestTokenInPlaceOfItsFile",
 	},
 	{

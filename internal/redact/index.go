@@ -1,4 +1,4 @@
-package identity
+package redact
 
 import (
 	"hash/maphash"
@@ -11,10 +11,10 @@ import (
 // cut the long values that they repeat. A shorter secret is found as a whole.
 const piece = 12
 
-// secretIndex finds secrets in texts, and pieces of them, plain and under two layers of escapes. To
+// Index finds secrets in texts, and pieces of them, plain and under two layers of escapes. To
 // make it takes time in proportion to the secrets, to search a text time in proportion to the text:
 // whoever writes both, as a host does that repeats its token, can't make it more.
-type secretIndex struct {
+type Index struct {
 	secrets []string // as they are sent: net/http takes off what is around a header's value
 	joined  string   // all of them
 	ends    []int    // where each ends in joined
@@ -29,8 +29,8 @@ type pieceSet struct {
 // hashSeed is random, so that nobody can make pieces that collide.
 var hashSeed = maphash.MakeSeed()
 
-func newSecretIndex(secrets []string) *secretIndex {
-	x := &secretIndex{}
+func NewIndex(secrets []string) *Index {
+	x := &Index{}
 	known := make(map[string]bool, len(secrets))
 	var counts [piece + 1]int
 	for _, secret := range secrets {
@@ -62,7 +62,7 @@ func newSecretIndex(secrets []string) *secretIndex {
 }
 
 // slot is where a piece of length n is in its set, or would be.
-func (x *secretIndex) slot(n int, text string) (at *uint32, there bool) {
+func (x *Index) slot(n int, text string) (at *uint32, there bool) {
 	set := x.pieces[n].at
 	for i := maphash.String(hashSeed, text); ; i++ {
 		at := &set[i&uint64(len(set)-1)]
@@ -77,7 +77,7 @@ func (x *secretIndex) slot(n int, text string) (at *uint32, there bool) {
 
 // search finds which secrets a text has in it, whole or a piece, plain or under two layers of
 // escapes: at most limit of them.
-func (x *secretIndex) search(text string, limit int) (found []int) {
+func (x *Index) search(text string, limit int) (found []int) {
 	if len(x.secrets) == 0 {
 		return nil
 	}

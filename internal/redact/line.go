@@ -1,0 +1,46 @@
+package redact
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// MaxLine bounds what is quoted of a host's answer: the first lines of an HTML page are enough to know it.
+const MaxLine = 300
+
+// Printable makes one line of text: what can't be printed and runs of white space become one blank.
+func Printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if Unprintable(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// Line makes one line of at most MaxLine bytes.
+func Line(text string) string {
+	const more = "…"
+	text = Printable(text)
+	if len(text) > MaxLine {
+		text = strings.ToValidUTF8(text[:MaxLine-len(more)], "") + more
+	}
+	return text
+}
+
+// Quoted shows a value in which white space may matter: in quotes, with its control characters and
+// runs of blanks visible, no token in it, and no longer than a message.
+func Quoted(value string) string {
+	value = Text(value)
+	if len(value) > MaxLine {
+		value = strings.ToValidUTF8(value[:MaxLine], "") + "…"
+	}
+	// Of a run of blanks Printable leaves one, and of U+FFFD a blank. In quotes each second blank,
+	// and that, are written as what they stand for.
+	return strings.NewReplacer("  ", ` \x20`, "\ufffd", `\ufffd`).Replace(strconv.Quote(value))
+}
+
+// Unprintable are the characters that have no place in an ID, a scope or a one-line message.
+func Unprintable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
