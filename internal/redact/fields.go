@@ -34,9 +34,6 @@ func hideFields(text string) string {
 // busy.
 const effort = 16
 
-// span is a part of a text.
-type span struct{ from, to int }
-
 func hideFieldsOnce(text string) string {
 	r, settled := unescapeAll(text)
 	var hidden []span // in what r reads

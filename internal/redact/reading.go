@@ -10,6 +10,9 @@ type reading struct {
 	effort   int      // that is left
 }
 
+// span is a part of a text.
+type span struct{ from, to int }
+
 // origin is where a byte comes from, and under how many layers of escapes it was.
 type origin struct {
 	from, to uint32

@@ -18,19 +18,9 @@ package redact
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 )
-
-// jwtLike finds what may be a token, also one cut in the middle.
-var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
-
-// Token hides whatever in a text of our own looks like a token, and nothing else.
-func Token(text string) string { return jwtLike.ReplaceAllString(text, Mark) }
-
-// Mark stands in the place of what was hidden.
-const Mark = "REDACTED"
 
 // LeastSecret is the length in bytes from which on a text that only may be a secret is taken for
 // one: hiding "1" would hide all numbers.
