@@ -5,9 +5,6 @@ import (
 	"net/url"
 )
 
-// HostAppService is App Service, Functions, Logic Apps and Container Apps, and Automation, which shares their protocol.
-const HostAppService Host = "appservice"
-
 // detectAppService: Container Apps sets MSI_ENDPOINT and MSI_SECRET beside these two, and is no Azure ML.
 func detectAppService(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envEndpoint), envEndpoint + " and " + envHeader + " are set", env.has(envEndpoint, envHeader)

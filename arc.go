@@ -17,9 +17,6 @@ import (
 	"github.com/keyless-go/identity/internal/seam"
 )
 
-// HostArc is a server outside of Azure that Azure Arc manages, with the Connected Machine agent on it.
-const HostArc Host = "arc"
-
 // arcEndpoint is where the agent listens. Services have no variable that says so; the port is fixed.
 const arcEndpoint = "http://127.0.0.1:40342/metadata/identity/oauth2/token"
 

@@ -6,10 +6,6 @@ import (
 	"strings"
 )
 
-// HostAzureML is Azure Machine Learning compute. The legacy App Service of api-version 2017-09-01 sets the same variables,
-// speaks the same protocol, and counts as this host.
-const HostAzureML Host = "azureml"
-
 func detectAzureML(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envMSI), envMSI + " and " + envMSISecret + " are set", env.has(envMSI, envMSISecret)
 }

@@ -5,9 +5,6 @@ import (
 	"net/url"
 )
 
-// HostCloudShell is Azure Cloud Shell. Its token is that of the signed-in user, who is no managed identity.
-const HostCloudShell Host = "cloudshell"
-
 func detectCloudShell(env environment) (endpoint, reason string, ok bool) {
 	return env.getenv(envMSI), envMSI + " is set and " + envMSISecret + " is not", env.has(envMSI)
 }

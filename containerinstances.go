@@ -8,10 +8,6 @@ import (
 	"strings"
 )
 
-// HostContainerInstances is a Windows container group of Azure Container Instances. Linux
-// containers there use IMDS.
-const HostContainerInstances Host = "containerinstances"
-
 // detectContainerInstances: the variables are those of Service Fabric, whose endpoint is always
 // https, because its certificate is all that tells it from another program. The endpoint of a
 // Windows container is plain http.

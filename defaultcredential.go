@@ -219,36 +219,9 @@ func newHostLink(shared *realm, options *DefaultCredentialOptions, env environme
 	return link{name: sourceName(cred), source: step, advice: step.advice}, nil
 }
 
-// without is an environment in which a variable is not set.
-func (env environment) without(name string) environment {
-	getenv := env.getenv
-	env.getenv = func(n string) string {
-		if n == name {
-			return ""
-		}
-		return getenv(n)
-	}
-	return env
-}
-
-// azure is what in the environment says that this is Azure; "" if nothing does.
-// AZURE_POD_IDENTITY_AUTHORITY_HOST says that there is an IMDS, somewhere else, half of a host's
-// variables that there is a host, and the chassis asset tag that the machine is one of Azure's.
-// An app of App Service or Container Apps that has no identity must not be whoever has logged in
-// beside it.
-func (env environment) azure() string {
-	k, _, reason := recognise(env)
-	if k.host != HostIMDS || env.onAzureVM() {
-		return reason
-	}
-	if reason := expectsIMDS(env); reason != "" {
-		return reason
-	}
-	if variable, platform := appPlatform(env); variable != "" {
-		return variable + " says that this is " + platform
-	}
-	return ""
-}
+// onPurposeByDefault says how to leave a token file unused, to who hasn't named a host.
+const onPurposeByDefault = "To ask for the managed identity on purpose, set " +
+	envTokenCredentials + "=ManagedIdentityCredential"
 
 // hostStep is the host's identity before the developer's in a chain. As long as nothing says that this is Azure it is given a
 // second, once a minute; and the Credential itself as soon as something does.

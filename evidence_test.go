@@ -189,7 +189,7 @@ func TestEvidenceIsComplete(t *testing.T) {
 		detect(env)
 		env.azure()
 		for _, host := range append([]Host{""}, func() (all []Host) {
-			for _, k := range kinds {
+			for _, k := range hostKinds {
 				all = append(all, k.host)
 			}
 			return all

@@ -173,11 +173,11 @@ func everyHost(tb testing.TB, secret string) []environment {
 	}
 	hosts := []Host{}
 	for _, env := range list {
-		k, _, _ := recognise(env)
+		k, _, _ := detectHost(env)
 		hosts = append(hosts, k.host)
 	}
 	slices.Sort(hosts)
-	if len(slices.Compact(hosts)) != len(kinds) {
+	if len(slices.Compact(hosts)) != len(hostKinds) {
 		tb.Fatalf("the environments are of %q", hosts)
 	}
 	return list

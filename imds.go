@@ -11,10 +11,6 @@ import (
 	"github.com/keyless-go/identity/internal/retry"
 )
 
-// HostIMDS is the Instance Metadata Service: virtual machines, scale sets, AKS nodes, Batch nodes, Container Instances and
-// Spring Apps.
-const HostIMDS Host = "imds"
-
 // detectIMDS takes whatever no other host claimed.
 func detectIMDS(env environment) (string, string, bool) {
 	endpoint, err := imdsEndpoint(env)

@@ -69,7 +69,6 @@ func TestImports(t *testing.T) {
 	t.Run("init", func(t *testing.T) {
 		t.Parallel()
 		allowed := map[string]string{
-			"host.go":              "sets a table that refers to itself",
 			"identitytest/fips.go": "must run before a test's bubble",
 		}
 		for name := range imports(t, folders(t)...) {

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/redact"
@@ -151,6 +151,14 @@ func validateID(id ID) error {
 	return nil
 }
 
+// onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.
+func onlySelects(host Host, id ID, by string, allowed ...ID) error {
+	if id == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == idKind(id) }) {
+		return nil
+	}
+	return fmt.Errorf("identity: CredentialOptions.ID: %s can't select an identity by %s: %s", host, idKind(id), by)
+}
+
 // validateValue refuses what can't be an ID, a version or a name; field names where it comes from.
 func validateValue(field, value string) error {
 	switch {
@@ -163,32 +171,4 @@ func validateValue(field, value string) error {
 			" contains a blank or a control character, or is not UTF-8")
 	}
 	return nil
-}
-
-// validatePath refuses a path that a line's end or a blank has got stuck to. The file would not be
-// found, and the path look right.
-func validatePath(variable, value string) error {
-	switch {
-	case strings.TrimSpace(value) != value:
-		return errors.New("identity: " + variable + ": " + redact.Quoted(value) +
-			" begins or ends with white space")
-	case strings.ContainsFunc(value, unicode.IsControl):
-		return errors.New("identity: " + variable + ": " + redact.Quoted(value) +
-			" contains a control character")
-	}
-	return nil
-}
-
-// strayWhiteSpace is what stands around a value that may be a secret: the white space alone,
-// visibly. It is "" if there is none.
-func strayWhiteSpace(value string) string {
-	trimmed := strings.TrimSpace(value)
-	if trimmed == value || trimmed == "" {
-		return ""
-	}
-	before, after, _ := strings.Cut(value, trimmed)
-	if before == "" {
-		return "ends with " + redact.Quoted(after)
-	}
-	return "begins with " + redact.Quoted(before)
 }

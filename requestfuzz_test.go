@@ -94,7 +94,7 @@ var noLetters = regexp.MustCompile(`[^\pL\p{Nd}]`)
 
 func checkRequest(t *testing.T, env environment, options *CredentialOptions, asked policy.TokenRequestOptions, own, secret string) {
 	t.Helper()
-	k, configured, _ := recognise(env)
+	k, configured, _ := detectHost(env)
 	name := ""
 	switch options.ID.(type) {
 	case ClientID:

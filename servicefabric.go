@@ -15,9 +15,6 @@ import (
 	"github.com/keyless-go/identity/internal/retry"
 )
 
-// HostServiceFabric is a Service Fabric cluster whose application has a managed identity.
-const HostServiceFabric Host = "servicefabric"
-
 // detectServiceFabric: of Container Instances, Linux sets the header and the thumbprint without an
 // endpoint, and uses IMDS. Windows sets all three, and was recognised before.
 func detectServiceFabric(env environment) (endpoint, reason string, ok bool) {

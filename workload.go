@@ -19,10 +19,6 @@ import (
 	"github.com/keyless-go/identity/internal/seam"
 )
 
-// HostWorkloadIdentity is a pod of AKS, or of another cluster, with Microsoft Entra Workload ID: its service account's
-// token is exchanged for a token of a user-assigned managed identity or an application that trusts the cluster.
-const HostWorkloadIdentity Host = "workloadidentity"
-
 const envAuthorityHost = "AZURE_AUTHORITY_HOST"
 
 // detectWorkload takes every pod that has a token file: what is missing beside it is an error of

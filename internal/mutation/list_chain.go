@@ -204,7 +204,7 @@ var chainMutations = []mutation{
 	{
 		name:  "an app without an identity is a laptop",
 		harm:  "a login that somebody left in a container is the app's",
-		file:  "defaultcredential.go",
+		file:  "detect.go",
 		old:   `if variable, platform := appPlatform(env); variable != "" {`,
 		new:   `if variable, platform := appPlatform(env); variable == "-" {`,
 		tests: "TestDefaultWithEvidence",
@@ -230,7 +230,7 @@ var chainMutations = []mutation{
 	{
 		name:  "the chassis asset tag is no evidence of Azure",
 		harm:  "on a VM whose IMDS is slow at first, a program runs as the developer",
-		file:  "host.go",
+		file:  "environment.go",
 		old:   `env.chassis() == azureChassis`,
 		new:   `env.chassis() == ""`,
 		tests: "TestExpectedIMDS",

@@ -140,7 +140,7 @@ var verdictMutations = []mutation{
 	{
 		name: "white space around a path is let through",
 		harm: "the file isn't found, and the path in the error looks right",
-		file: "options.go",
+		file: "environment.go",
 		old: `case strings.TrimSpace(value) != value:
 		return errors.New("identity: " + variable`,
 		new: `case strings.TrimSpace(value) == " ":

@@ -73,7 +73,7 @@ var workloadMutations = []mutation{
 	{
 		name:  "Entra may be asked over plain http",
 		harm:  "the assertion can be read on its way",
-		file:  "host.go",
+		file:  "environment.go",
 		old:   `case u.Scheme != "https":`,
 		new:   `case u.Scheme != "https" && u.Scheme != "http":`,
 		tests: "TestWorkloadAuthorityForms|TestWorkloadConstructorRefuses",
