@@ -3,7 +3,8 @@ package main
 import (
 	"regexp"
 	"strings"
-	"unicode"
+
+	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
 // maxMessage bounds what is said of a failure, which may be what a program printed.
@@ -22,10 +23,9 @@ func (h *handler) clean(text string) string {
 	return oneLine(text)
 }
 
-// oneLine turns line breaks, other control characters and runs of blanks into single blanks.
+// oneLine is a text of at most maxMessage bytes in one line.
 func oneLine(text string) string {
-	blank := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
-	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), blank), " ")
+	text = commandline.OneLine(text)
 	if len(text) > maxMessage {
 		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
 	}

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
 // config is what the command line asks for.
@@ -25,9 +27,7 @@ type config struct {
 
 // parse returns flag.ErrHelp for -h.
 func parse(args []string) (c config, err error) {
-	flags := flag.NewFlagSet("devserver", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // an error is one line, and run prints it
-	flags.Usage = func() {}
+	flags := commandline.New("devserver")
 	listen := flags.String("listen", defaultListen, "")
 	allowRemote := flags.Bool("allow-remote", false, "")
 	served := flags.String("protocols", "", "")
@@ -43,11 +43,8 @@ func parse(args []string) (c config, err error) {
 		c.accepted = append(c.accepted, id)
 		return nil
 	})
-	if err := flags.Parse(args); err != nil {
+	if err := commandline.Parse(flags, args); err != nil {
 		return c, err
-	}
-	if flags.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q: -h lists the flags", flags.Arg(0))
 	}
 	// Whether a flag is given matters: an empty one, of an unset shell variable, say, must not mean the default.
 	flags.Visit(func(f *flag.Flag) {

@@ -16,19 +16,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // or the file of -env would be left behind
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr, config.newCredential)
-	stop()
-	os.Exit(status)
+	commandline.Main(func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		return run(ctx, args, stdout, stderr, config.newCredential)
+	})
 }
 
 // run is main with everything that it touches, but for the file of -env. It returns the exit status: 0 also when it was told

@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
 // timeoutError means that the time of -timeout was up.
@@ -35,14 +35,14 @@ func (c config) explain(err error) string {
 	// There was no answer in time, or none at all.
 	if e, ok := errors.AsType[*timeoutError](err); ok {
 		if c.vault != "" {
-			return fmt.Sprintf("%s doesn't answer: gave up after %v (-timeout)", c.vault, c.timeout)
+			return fmt.Sprintf("%s doesn't answer: gave up after %v (-timeout)", c.vault, c.Timeout)
 		}
-		return oneLine(fmt.Sprintf("gave up after %v (-timeout): %v", c.timeout, e.error))
+		return commandline.OneLine(fmt.Sprintf("gave up after %v (-timeout): %v", c.Timeout, e.error))
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok && c.vault != "" {
-		return oneLine(c.vault + " can't be reached: " + e.Err.Error())
+		return commandline.OneLine(c.vault + " can't be reached: " + e.Err.Error())
 	}
-	return oneLine(err.Error())
+	return commandline.OneLine(err.Error())
 }
 
 // refusal is the vault's error body, {"error":{"code":"…","message":"…"}}, in one line.
@@ -66,11 +66,5 @@ func refusal(e *azcore.ResponseError) string {
 	if r := e.RawResponse.Request; r != nil {
 		line = r.URL.Scheme + "://" + r.URL.Host + strings.TrimRight(r.URL.Path, "/") + " answers " + line
 	}
-	return oneLine(line)
-}
-
-// oneLine turns line breaks, other control characters and runs of blanks into single blanks.
-func oneLine(text string) string {
-	blank := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
-	return strings.Join(strings.FieldsFunc(text, blank), " ")
+	return commandline.OneLine(line)
 }

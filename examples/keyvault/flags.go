@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/url"
@@ -10,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandline"
 	"github.com/keyless-go/identity/examples/internal/standins"
 )
 
@@ -18,59 +17,30 @@ const defaultTimeout = 30 * time.Second
 
 // config is what the command line asks for.
 type config struct {
-	host    standins.Host // which stand-in
-	id      identity.ID   // nil: the host's default identity
-	idKind  string        // in words
-	outage  bool
-	vault   string // a real vault; "": the stand-ins
-	secret  string
-	timeout time.Duration
+	commandline.Selection
+	host   standins.Host // which stand-in
+	outage bool
+	vault  string // a real vault; "": the stand-ins
+	secret string
 }
 
 // parse returns flag.ErrHelp for -h. The config is of use with any error.
 func parse(args []string) (config, error) {
 	c := config{}
-	flags := flag.NewFlagSet("keyvault", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // an error is one line, and run prints it
-	flags.Usage = func() {}
+	flags := commandline.New("keyvault")
+	c.AddTo(flags, defaultTimeout)
 	hostName := flags.String("host", standins.IMDS, "")
-	clientID := flags.String("client-id", "", "")
-	objectID := flags.String("object-id", "", "")
-	resourceID := flags.String("resource-id", "", "")
 	flags.BoolVar(&c.outage, "outage", false, "")
 	flags.StringVar(&c.vault, "vault", "", "")
 	flags.StringVar(&c.secret, "secret", "", "")
-	flags.DurationVar(&c.timeout, "timeout", defaultTimeout, "")
-	if err := flags.Parse(args); err != nil {
+	if err := commandline.Parse(flags, args); err != nil {
 		return c, err
 	}
-
-	// Whether a flag is given matters, not whether it is empty: an empty -client-id, of an unset shell variable, say, must
-	// not mean the default identity. The library refuses it.
-	given := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	ids := 0
-	for _, f := range []struct {
-		name, kind string
-		id         identity.ID
-	}{
-		{"client-id", "client ID", identity.ClientID(*clientID)},
-		{"object-id", "object ID", identity.ObjectID(*objectID)},
-		{"resource-id", "resource ID", identity.ResourceID(*resourceID)},
-	} {
-		if given[f.name] {
-			c.id, c.idKind = f.id, f.kind
-			ids++
-		}
+	if err := c.Read(flags); err != nil {
+		return c, err
 	}
-
+	given := commandline.Given(flags)
 	switch {
-	case flags.NArg() > 0:
-		return c, fmt.Errorf("unexpected argument %q: -h lists the flags", flags.Arg(0))
-	case ids > 1:
-		return c, errors.New("-client-id, -object-id and -resource-id exclude each other: give one of them")
-	case c.timeout <= 0:
-		return c, fmt.Errorf("-timeout %v: want a time above zero, such as 30s", c.timeout)
 	case given["vault"] != given["secret"]:
 		return c, errors.New("-vault and -secret go together: give both for a real vault, none for the stand-ins")
 	case given["vault"] && (given["host"] || given["outage"]):

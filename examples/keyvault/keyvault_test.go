@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -9,20 +8,19 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/examples/internal/standins"
-	"github.com/keyless-go/identity/identitytest"
 )
 
 // None of these tests is parallel: run sets this process's environment variables for its stand-ins.
 
-// execute runs the program, and checks what holds for every run: the status agrees with what was printed, an error is
-// one line, and nothing is left behind.
+// execute runs the program, and checks what holds for every run: an error is one line, and no token
+// is printed.
 func execute(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	return executeIn(t.Context(), t, want, args...)
@@ -30,30 +28,12 @@ func execute(t *testing.T, want int, args ...string) (stdout, stderr string) {
 
 func executeIn(ctx context.Context, t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
-	temporary := t.TempDir()
-	t.Setenv("TMPDIR", temporary)
-	t.Setenv("TMP", temporary) // on Windows
-	environment := os.Environ()
-	var out, err bytes.Buffer
-	got := run(ctx, args, &out, &err)
-	stdout, stderr = out.String(), err.String()
-	if got != want {
-		t.Fatalf("keyvault %q: exit status %d, want %d\nstdout: %s\nstderr: %s", args, got, want, stdout, stderr)
-	}
-	if want == 0 && stderr != "" {
-		t.Errorf("keyvault %q: stderr %q, want none", args, stderr)
-	}
-	if line, ok := strings.CutSuffix(stderr, "\n"); want != 0 && (!ok || !strings.HasPrefix(line, "keyvault: ") || strings.Contains(line, "\n")) {
-		t.Errorf("keyvault %q: stderr %q, want one line that begins with keyvault:", args, stderr)
+	stdout, stderr = commandlinetest.Execute(ctx, t, run, want, args...)
+	if want != 0 {
+		commandlinetest.WantOneLine(t, "keyvault", stderr, "")
 	}
 	if strings.Contains(stdout+stderr, "eyJ") { // as all tokens of the stand-ins begin
 		t.Errorf("keyvault %q: printed a token\nstdout: %s\nstderr: %s", args, stdout, stderr)
-	}
-	if after := os.Environ(); strings.Join(after, "\n") != strings.Join(environment, "\n") {
-		t.Errorf("keyvault %q: left the environment changed: %q, want %q", args, after, environment)
-	}
-	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
-		t.Errorf("keyvault %q: left temporary files: %v, %v, want none", args, left, err)
 	}
 	return stdout, stderr
 }
@@ -80,7 +60,7 @@ var printedSecret = regexp.MustCompile(`(?m)^ +([a-z-]+) +([A-Z2-7]{26})$`)
 const dayLong, hourLong = 24 * time.Hour, time.Hour // tokens, as real hosts issue them
 
 func TestStandIns(t *testing.T) {
-	system := "the system-assigned identity, client ID " + identities(t)[0].ClientID
+	system := "the system-assigned identity, client ID " + commandlinetest.Identities(t)[0].ClientID
 	for _, test := range []struct {
 		host     string
 		detected string // and why
@@ -110,7 +90,7 @@ func TestStandIns(t *testing.T) {
 			"2 to the identity endpoint (1 to learn which key file to read, 1 with the key)"},
 		{"workloadidentity", "workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
 			"https://127.0.0.1:", "the host's default, which AZURE_CLIENT_ID names", hourLong,
-			"the user-assigned identity, client ID " + identities(t)[1].ClientID, "1 to the identity endpoint"},
+			"the user-assigned identity, client ID " + commandlinetest.Identities(t)[1].ClientID, "1 to the identity endpoint"},
 	} {
 		for _, outage := range []bool{false, true} {
 			args := []string{"-host", test.host}
@@ -118,7 +98,7 @@ func TestStandIns(t *testing.T) {
 				args = append(args, "-outage")
 			}
 			t.Run(strings.Join(args, " "), func(t *testing.T) {
-				skipWithoutHost(t, test.host)
+				commandlinetest.SkipWithout(t, test.host)
 				stdout, _ := execute(t, 0, args...)
 				wantField(t, stdout, "Host", test.detected)
 				wantField(t, stdout, "Endpoint", test.endpoint)
@@ -185,7 +165,7 @@ func TestForeignHost(t *testing.T) {
 	}
 	for _, h := range standins.Hosts() {
 		t.Run(h.Name, func(t *testing.T) {
-			skipWithoutHost(t, h.Name)
+			commandlinetest.SkipWithout(t, h.Name)
 			stdout, _ := execute(t, 0, "-host", h.Name, "-outage")
 			wantSecrets(t, stdout)
 			select {
@@ -194,14 +174,6 @@ func TestForeignHost(t *testing.T) {
 			default:
 			}
 		})
-	}
-}
-
-// skipWithoutHost: the agent of Azure Arc is for two systems only, and the library refuses to look for it elsewhere.
-func skipWithoutHost(t *testing.T, host string) {
-	t.Helper()
-	if host == standins.Arc && runtime.GOOS != "linux" && runtime.GOOS != "windows" {
-		t.Skip("Azure Arc's agent runs on Linux and Windows only")
 	}
 }
 
@@ -245,22 +217,8 @@ func wantTime(t *testing.T, line string, in, within time.Duration) {
 	}
 }
 
-func standIn(t *testing.T, name string) *identitytest.Endpoint {
-	t.Helper()
-	h, ok := standins.Find(name)
-	if !ok {
-		t.Fatalf("there is no stand-in for host %q", name)
-	}
-	return h.Endpoint(t.TempDir())
-}
-
-func identities(t *testing.T) []identitytest.Identity {
-	t.Helper()
-	return standIn(t, standins.IMDS).Identities()
-}
-
 func TestSelectIdentity(t *testing.T) {
-	system, user := identities(t)[0], identities(t)[1]
+	system, user := commandlinetest.Identities(t)[0], commandlinetest.Identities(t)[1]
 	// Arc refuses its system-assigned identity by an ID of its own
 	ofTheSystem := []string{standins.IMDS, standins.AppService}
 	anyID := slices.Concat(ofTheSystem, []string{standins.Arc})
@@ -279,7 +237,7 @@ func TestSelectIdentity(t *testing.T) {
 	} {
 		for _, host := range test.hosts {
 			t.Run(host+" "+test.flag+" "+test.value, func(t *testing.T) {
-				skipWithoutHost(t, host)
+				commandlinetest.SkipWithout(t, host)
 				stdout, _ := execute(t, 0, "-host", host, test.flag, test.value)
 				wantField(t, stdout, "Identity", test.identity+test.value)
 				wantField(t, stdout, "Reader", test.reader)
@@ -312,10 +270,10 @@ func TestWrongIdentity(t *testing.T) {
 		{standins.Arc, "-object-id", nobody, "404 identity_not_found"},
 		{standins.Arc, "-resource-id", "/subscriptions/" + nobody, "404 identity_not_found"},
 		{standins.WorkloadIdentity, "-client-id", nobody, `400 unauthorized_client "AADSTS700016: `},
-		{standins.WorkloadIdentity, "-client-id", identities(t)[0].ClientID, `400 unauthorized_client "AADSTS700016: `}, // the others' system-assigned one
+		{standins.WorkloadIdentity, "-client-id", commandlinetest.Identities(t)[0].ClientID, `400 unauthorized_client "AADSTS700016: `}, // the others' system-assigned one
 	} {
 		t.Run(test.host+" "+test.flag, func(t *testing.T) {
-			skipWithoutHost(t, test.host)
+			commandlinetest.SkipWithout(t, test.host)
 			_, stderr := execute(t, 1, "-host", test.host, test.flag, test.id)
 			for _, want := range []string{test.want, test.id, "1 attempt,",
 				"(-h lists the identities of the stand-ins)"} {
@@ -329,7 +287,7 @@ func TestWrongIdentity(t *testing.T) {
 
 // TestUnselectable: an ID that the host can't select by must not be ignored, or the wrong identity would read.
 func TestUnselectable(t *testing.T) {
-	user := identities(t)[1]
+	user := commandlinetest.Identities(t)[1]
 	byClientID, byObjectID, byResourceID := []string{"-client-id", user.ClientID}, []string{"-object-id", user.ObjectID}, []string{"-resource-id", user.ResourceID}
 	for _, test := range []struct {
 		host  string
@@ -415,7 +373,7 @@ func TestBadFlags(t *testing.T) {
 func TestHelp(t *testing.T) {
 	wants := []string{
 		"-host", "-outage", "-vault", "-secret", "-client-id", "-object-id", "-resource-id", "-timeout",
-		identities(t)[0].ObjectID, identities(t)[1].ResourceID,
+		commandlinetest.Identities(t)[0].ObjectID, commandlinetest.Identities(t)[1].ResourceID,
 	}
 	for _, flag := range []string{"-h", "-help", "--help"} {
 		stdout, _ := execute(t, 0, flag)
@@ -445,7 +403,7 @@ func TestUnreachableVault(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	for _, h := range standins.Hosts() {
 		t.Run(h.Name, func(t *testing.T) {
-			skipWithoutHost(t, h.Name)
+			commandlinetest.SkipWithout(t, h.Name)
 			ctx, interrupt := context.WithCancelCause(t.Context())
 			interrupt(errors.New("interrupt signal received"))
 			_, stderr := executeIn(ctx, t, 1, "-host", h.Name)

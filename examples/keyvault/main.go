@@ -11,12 +11,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
 // readSecrets is what a service on Azure needs, and all of it: no key, no password, no connection string. A nil id means
@@ -46,12 +44,7 @@ func readSecrets(
 	return values, nil
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // or files would be left behind
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
-}
+func main() { commandline.Main(run) }
 
 // run is main with everything that it touches, but for the environment. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -71,7 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func (c config) run(ctx context.Context, out io.Writer) error {
-	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	read := readTen
 	if c.vault != "" {

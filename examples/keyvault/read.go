@@ -28,7 +28,7 @@ func readOne(ctx context.Context, out io.Writer, c config) error {
 	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{
 		Retry: policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: time.Second},
 	}}
-	values, err := readSecrets(ctx, c.vault, c.id, options, c.secret)
+	values, err := readSecrets(ctx, c.vault, c.ID, options, c.secret)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func readTen(ctx context.Context, out io.Writer, c config) error {
 	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{Transport: s.vault.client}}
 	before := map[string]string{}
 	for i, names := range [][]string{secretsInVault[:5], secretsInVault[5:]} {
-		values, err := readSecrets(ctx, s.vault.url(), c.id, options, names...)
+		values, err := readSecrets(ctx, s.vault.url(), c.ID, options, names...)
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func readInOutage(
 	r.line("Outage", "the identity endpoint now answers %s, for %s", status, inWords(outageTime))
 
 	asked := len(s.endpoint.Requests())
-	values, err := readSecrets(ctx, s.vault.url(), c.id, options, secretsInVault...)
+	values, err := readSecrets(ctx, s.vault.url(), c.ID, options, secretsInVault...)
 	if err != nil {
 		return err
 	}
@@ -129,13 +129,13 @@ type report struct {
 }
 
 func newReport(out io.Writer, c config, vault string) (*report, error) {
-	credential, err := identity.NewCredential(&identity.CredentialOptions{ID: c.id})
+	credential, err := identity.NewCredential(&identity.CredentialOptions{ID: c.ID})
 	if err != nil {
 		return nil, err
 	}
 	id := defaultOf(credential.Host())
-	if c.id != nil {
-		id = c.idKind + " " + c.id.String()
+	if c.ID != nil {
+		id = c.Kind + " " + c.ID.String()
 	}
 	return &report{out: out, detection: identity.Detect(), credential: credential, identity: id, vault: vault}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
@@ -47,7 +48,7 @@ func TestRealVault(t *testing.T) {
 			"the host's default, which AZURE_CLIENT_ID names"},
 	} {
 		t.Run(test.host, func(t *testing.T) {
-			endpoint := standIn(t, test.host)
+			endpoint := commandlinetest.StandIn(t, test.host)
 			host, _ := standins.Find(test.host)
 			v := startVaultFor(t, "example.vault.azure.net", readers(host, endpoint))
 			read := realProgram(t, v, endpoint)

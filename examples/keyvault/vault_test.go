@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -32,7 +33,7 @@ func (b *bearer) GetToken(_ context.Context, options policy.TokenRequestOptions)
 
 func startVault(t *testing.T, name string) *vault {
 	t.Helper()
-	return startVaultFor(t, name, identities(t))
+	return startVaultFor(t, name, commandlinetest.Identities(t))
 }
 
 func startVaultFor(t *testing.T, name string, allowed []identitytest.Identity) *vault {
@@ -77,7 +78,7 @@ func token(t *testing.T, claims map[string]any) string {
 func TestVaultChecksToken(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	reader := identities(t)[1]
+	reader := commandlinetest.Identities(t)[1]
 	other := identitytest.Identity{ClientID: "00000000-0000-4000-8000-000000000001", ObjectID: "00000000-0000-4000-8000-000000000002"}
 	for _, test := range []struct {
 		name   string
@@ -100,7 +101,7 @@ func TestVaultChecksToken(t *testing.T) {
 		{name: "not base64", token: "a.!.c", status: 401, want: "not a JWT"},
 		{name: "unknown identity", change: map[string]any{"oid": other.ObjectID, "appid": other.ClientID}, status: 403,
 			want: "Caller is not authorized to perform action on resource. Caller: appid=" + other.ClientID + ";oid=" + other.ObjectID},
-		{name: "one's object ID with another's client ID", change: map[string]any{"appid": identities(t)[0].ClientID}, status: 403, want: "not authorized"},
+		{name: "one's object ID with another's client ID", change: map[string]any{"appid": commandlinetest.Identities(t)[0].ClientID}, status: 403, want: "not authorized"},
 		{name: "no identity", change: map[string]any{"oid": nil, "appid": nil}, status: 403, want: "not authorized"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -148,7 +149,7 @@ func TestVaultChecksToken(t *testing.T) {
 // TestVaultForUser: a user's token says which application asked for it, and any may.
 func TestVaultForUser(t *testing.T) {
 	t.Parallel()
-	user := identitytest.Identity{ObjectID: "00000000-0000-4000-8000-000000000003", TenantID: identities(t)[0].TenantID}
+	user := identitytest.Identity{ObjectID: "00000000-0000-4000-8000-000000000003", TenantID: commandlinetest.Identities(t)[0].TenantID}
 	for _, test := range []struct {
 		name     string
 		objectID any
@@ -193,7 +194,7 @@ func TestVaultChallenge(t *testing.T) {
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("status %d, want 401", resp.StatusCode)
 	}
-	want := `Bearer authorization="https://login.microsoftonline.com/` + identities(t)[0].TenantID + `", resource="https://vault.azure.net"`
+	want := `Bearer authorization="https://login.microsoftonline.com/` + commandlinetest.Identities(t)[0].TenantID + `", resource="https://vault.azure.net"`
 	if got := resp.Header.Get("WWW-Authenticate"); got != want {
 		t.Errorf("challenge\n got %s\nwant %s", got, want)
 	}
@@ -221,7 +222,7 @@ func TestChallengeIsVerified(t *testing.T) {
 func TestVaultWithoutSecret(t *testing.T) {
 	t.Parallel()
 	v := startVault(t, "example.vault.azure.net")
-	reader := identities(t)[0]
+	reader := commandlinetest.Identities(t)[0]
 	credential := &bearer{token: token(t, map[string]any{
 		"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": reader.ObjectID, "appid": reader.ClientID,
 	})}

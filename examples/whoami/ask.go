@@ -17,14 +17,14 @@ var retries = policy.RetryOptions{MaxRetries: 2}
 
 // ask gets a token and enters what became of that.
 func (c config) ask(ctx context.Context, r *report) {
-	options := &identity.CredentialOptions{ID: c.id}
+	options := &identity.CredentialOptions{ID: c.ID}
 	options.Retry = retries
 	credential, err := identity.NewCredential(options)
 	if err != nil {
 		r.Error = refusal(err)
 		return
 	}
-	limited, cancel := context.WithTimeout(ctx, c.timeout)
+	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	start := time.Now()
 	// EnableCAE, as Azure SDK clients set it: some hosts have another token for those who don't understand claims challenges.

@@ -5,9 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strings"
-	"unicode"
 
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
 // claims are what a token says of whom it is for. Nobody verifies them here, which only the resource can do: they serve to
@@ -37,7 +37,7 @@ const maxClaim = 1024
 // text is a claim that is a string, as it can be shown, and "" for any other.
 func (c claims) text(name string) string {
 	s, _ := c[name].(string)
-	if s = oneLine(s); len(s) > maxClaim {
+	if s = commandline.OneLine(s); len(s) > maxClaim {
 		s = strings.ToValidUTF8(s[:maxClaim], "") + "…"
 	}
 	return s
@@ -96,10 +96,4 @@ func (c claims) principalType(host identity.Host) string {
 		return application
 	}
 	return unknown
-}
-
-// oneLine turns control characters, those that a terminal may act on among them, and runs of blanks into single blanks.
-func oneLine(text string) string {
-	blank := func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), blank), " ")
 }

@@ -35,8 +35,8 @@ func (c config) explain(e *identity.AuthenticationError, r *report) *problem {
 		p.Advice = "wait a minute; find out what else here asks for tokens, and whether it keeps them until they end"
 	case errors.Is(e, context.DeadlineExceeded):
 		p.Kind = timedOut
-		p.Missing = fmt.Sprintf("a token within %v", c.timeout)
-		p.Advice = fmt.Sprintf("wait longer with -timeout %v; if that is no help, is a firewall or a proxy in the way of %s?", max(time.Minute, 2*c.timeout), r.Endpoint)
+		p.Missing = fmt.Sprintf("a token within %v", c.Timeout)
+		p.Advice = fmt.Sprintf("wait longer with -timeout %v; if that is no help, is a firewall or a proxy in the way of %s?", max(time.Minute, 2*c.Timeout), r.Endpoint)
 	case e.Attempts == 0:
 		p.Kind = notSent
 		p.Missing = "what a request needs: none was sent"
@@ -75,7 +75,7 @@ func (c config) assignment(r *report) (missing, advice string) {
 	default:
 		advice = "assign it to this host, in its template or on its page Identity in the portal"
 	}
-	if c.id == nil && r.Host != identity.HostWorkloadIdentity {
+	if c.ID == nil && r.Host != identity.HostWorkloadIdentity {
 		advice += "; or select one that is assigned, with -client-id"
 	}
 	if r.Fake != "" {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
@@ -30,12 +31,8 @@ func closed(t *testing.T) string {
 // onHost starts a stand-in of the test's, which is for the program what a real host is.
 func onHost(t *testing.T, name string, script ...identitytest.Response) *identitytest.Endpoint {
 	t.Helper()
-	skipWithoutHost(t, name)
-	h, ok := standins.Find(name)
-	if !ok {
-		t.Fatalf("there is no stand-in for host %q", name)
-	}
-	endpoint := h.Endpoint(t.TempDir())
+	commandlinetest.SkipWithout(t, name)
+	endpoint := commandlinetest.StandIn(t, name)
 	endpoint.Start(t)
 	endpoint.Enqueue(script...)
 	return endpoint
@@ -202,7 +199,7 @@ func TestFailures(t *testing.T) {
 func TestMalformedVariable(t *testing.T) {
 	t.Setenv("MSI_ENDPOINT", "http://me:"+canary+"@127.0.0.1:1/\x01")
 	stdout, stderr := execute(t, 1)
-	wantOneLine(t, stderr, "identity: MSI_ENDPOINT: contains a blank or a control character")
+	commandlinetest.WantOneLine(t, "whoami", stderr, "identity: MSI_ENDPOINT: contains a blank or a control character")
 	if !strings.Contains(stdout, "MSI_ENDPOINT                       (set, not shown)\n") {
 		t.Errorf("stdout doesn't say that MSI_ENDPOINT is set:\n%s", stdout)
 	}

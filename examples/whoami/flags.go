@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandline"
 	"github.com/keyless-go/identity/examples/internal/standins"
 )
 
@@ -22,65 +20,41 @@ const (
 
 // config is what the command line asks for.
 type config struct {
-	fake    standins.Host // the zero Host: the environment as it is
-	id      identity.ID   // nil: the host's default identity
-	asked   string        // in words
-	scope   string
-	json    bool
-	timeout time.Duration
+	commandline.Selection
+	fake  standins.Host // the zero Host: the environment as it is
+	scope string
+	json  bool
 }
 
 // parse returns flag.ErrHelp for -h.
 func parse(args []string) (config, error) {
-	c := config{asked: "the host's default identity"}
-	flags := flag.NewFlagSet("whoami", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // an error is one line, and run prints it
-	flags.Usage = func() {}
+	c := config{}
+	flags := commandline.New("whoami")
+	c.AddTo(flags, defaultTimeout)
 	fake := flags.String("fake", "", "")
-	clientID := flags.String("client-id", "", "")
-	objectID := flags.String("object-id", "", "")
-	resourceID := flags.String("resource-id", "", "")
 	flags.StringVar(&c.scope, "scope", defaultScope, "")
 	flags.BoolVar(&c.json, "json", false, "")
-	flags.DurationVar(&c.timeout, "timeout", defaultTimeout, "")
-	if err := flags.Parse(args); err != nil {
+	if err := commandline.Parse(flags, args); err != nil {
 		return c, err
 	}
-
-	// Whether a flag is given matters, not whether it is empty: an empty -client-id, of an unset shell variable, say, must
-	// not mean the default identity. The library refuses it.
-	given := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	ids := 0
-	for _, f := range []struct {
-		name, kind string
-		id         identity.ID
-	}{
-		{"client-id", "client ID", identity.ClientID(*clientID)},
-		{"object-id", "object ID", identity.ObjectID(*objectID)},
-		{"resource-id", "resource ID", identity.ResourceID(*resourceID)},
-	} {
-		if given[f.name] {
-			c.id, c.asked = f.id, "the identity with "+f.kind+" "+f.id.String()
-			ids++
-		}
+	if err := c.Read(flags); err != nil {
+		return c, err
 	}
-
-	switch {
-	case flags.NArg() > 0:
-		return c, fmt.Errorf("unexpected argument %q: -h lists the flags", flags.Arg(0))
-	case ids > 1:
-		return c, errors.New("-client-id, -object-id and -resource-id exclude each other: give one of them")
-	case c.timeout <= 0:
-		return c, fmt.Errorf("-timeout %v: want a time above zero, such as 15s", c.timeout)
-	}
-	if given["fake"] {
+	if commandline.Given(flags)["fake"] {
 		var known bool
 		if c.fake, known = standins.Find(*fake); !known {
 			return c, fmt.Errorf("-fake %q: want %s", *fake, standins.Names())
 		}
 	}
 	return c, nil
+}
+
+// asked is the identity, in words.
+func (c config) asked() string {
+	if c.ID == nil {
+		return "the host's default identity"
+	}
+	return "the identity with " + c.Kind + " " + c.ID.String()
 }
 
 const usageText = `Tells which identity this process has on Azure: the host and what it was detected by, whether it answers,

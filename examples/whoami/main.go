@@ -11,19 +11,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
+	"github.com/keyless-go/identity/examples/internal/commandline"
 	"github.com/keyless-go/identity/examples/internal/standins"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // or files would be left behind
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
-}
+func main() { commandline.Main(run) }
 
 // run is main with everything that it touches, but for the environment. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -38,7 +31,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case err != nil: // a mistake, or Ctrl-C
-		_, _ = fmt.Fprintln(stderr, "whoami: "+oneLine(err.Error()))
+		_, _ = fmt.Fprintln(stderr, "whoami: "+commandline.OneLine(err.Error()))
 	case p != nil && (!c.json || p.Kind == invalid): // with -json, too, a mistake is a line, whoever found it
 		p.print(stderr)
 	}

@@ -46,7 +46,7 @@ func (c config) look() *report {
 	d := identity.Detect()
 	return &report{
 		Fake: c.fake.Name, Host: d.Host, Reason: d.Reason, Endpoint: d.Endpoint, Evidence: d.Evidence,
-		Asked: asked{Identity: c.asked, Scope: c.scope},
+		Asked: asked{Identity: c.asked(), Scope: c.scope},
 	}
 }
 

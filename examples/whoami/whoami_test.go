@@ -1,18 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/examples/internal/standins"
-	"github.com/keyless-go/identity/identitytest"
 )
 
 // None of these tests is parallel: the program is found out about by this process's environment variables.
@@ -29,35 +27,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// execute runs the program, and checks what holds for every run: the status agrees with what was printed, and nothing is
-// left behind.
+// execute runs the program.
 func execute(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	t.Helper()
-	return executeIn(t.Context(), t, want, args...)
-}
-
-func executeIn(ctx context.Context, t *testing.T, want int, args ...string) (stdout, stderr string) {
-	t.Helper()
-	temporary := t.TempDir()
-	t.Setenv("TMPDIR", temporary)
-	t.Setenv("TMP", temporary) // on Windows
-	environment := os.Environ()
-	var out, err bytes.Buffer
-	got := run(ctx, args, &out, &err)
-	stdout, stderr = out.String(), err.String()
-	if got != want {
-		t.Fatalf("whoami %q: exit status %d, want %d\nstdout: %s\nstderr: %s", args, got, want, stdout, stderr)
-	}
-	if want == 0 && stderr != "" {
-		t.Errorf("whoami %q: stderr %q, want none", args, stderr)
-	}
-	if after := os.Environ(); strings.Join(after, "\n") != strings.Join(environment, "\n") {
-		t.Errorf("whoami %q: left the environment changed: %q, want %q", args, after, environment)
-	}
-	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
-		t.Errorf("whoami %q: left temporary files: %v, %v, want none", args, left, err)
-	}
-	return stdout, stderr
+	return commandlinetest.Execute(t.Context(), t, run, want, args...)
 }
 
 // executeJSON runs it with -json.
@@ -75,33 +48,10 @@ func executeJSON(t *testing.T, want int, args ...string) (r report, stdout, stde
 	return r, stdout, stderr
 }
 
-// wantOneLine checks what a mistake looks like.
-func wantOneLine(t *testing.T, stderr, want string) {
-	t.Helper()
-	line, ok := strings.CutSuffix(stderr, "\n")
-	if !ok || !strings.HasPrefix(line, "whoami: ") || strings.Contains(line, "\n") || !strings.Contains(line, want) {
-		t.Errorf("stderr %q, want one line that begins with whoami: and has %q", stderr, want)
-	}
-}
-
-// skipWithoutHost: the agent of Azure Arc is for two systems only, and the library refuses to look for it elsewhere.
-func skipWithoutHost(t *testing.T, host string) {
-	t.Helper()
-	if host == standins.Arc && runtime.GOOS != "linux" && runtime.GOOS != "windows" {
-		t.Skip("Azure Arc's agent runs on Linux and Windows only")
-	}
-}
-
-func identities(t *testing.T) (system, userAssigned identitytest.Identity) {
-	t.Helper()
-	h, _ := standins.Find(standins.IMDS)
-	all := h.Endpoint(t.TempDir()).Identities()
-	return all[0], all[1]
-}
-
 // TestFakes says by hand what the golden files must be true to.
 func TestFakes(t *testing.T) {
-	system, assigned := identities(t)
+	ids := commandlinetest.Identities(t)
+	system, assigned := ids[0], ids[1]
 	const group = "/subscriptions/915c9d5a-3e4b-4551-9483-d7ba490b90b5/resourcegroups/rg-test/providers/"
 	ofSystem := func(resource string) principal {
 		return principal{systemAssigned, system.ClientID, system.ObjectID, system.TenantID, group + resource, ""}
@@ -139,7 +89,7 @@ func TestFakes(t *testing.T) {
 		{standins.WorkloadIdentity, nil, identity.HostWorkloadIdentity, ofUser, 1},
 	} {
 		t.Run(strings.Join(append([]string{test.fake}, test.args...), " "), func(t *testing.T) {
-			skipWithoutHost(t, test.fake)
+			commandlinetest.SkipWithout(t, test.fake)
 			r, _, _ := executeJSON(t, 0, append([]string{"-fake", test.fake}, test.args...)...)
 			if r.Fake != test.fake || r.Host != test.host || !r.Answers || r.Requests != test.requests {
 				t.Errorf("fake %s, host %s, answers %t, %d requests, want %s, %s, true, %d",
@@ -178,7 +128,7 @@ func TestBadFlags(t *testing.T) {
 		for _, mode := range [][]string{nil, {"-json"}} {
 			t.Run(strings.Join(append([]string{test.name}, mode...), " "), func(t *testing.T) {
 				stdout, stderr := execute(t, 1, append(mode, test.args...)...)
-				wantOneLine(t, stderr, test.want)
+				commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
 				if stdout != "" {
 					t.Errorf("stdout %q, want none", stdout)
 				}
@@ -189,7 +139,7 @@ func TestBadFlags(t *testing.T) {
 
 // TestRefusedByLibrary: it refuses what selects no identity, or what the host can't select by. What Detect saw is told.
 func TestRefusedByLibrary(t *testing.T) {
-	_, assigned := identities(t)
+	assigned := commandlinetest.Identities(t)[1]
 	for _, test := range []struct {
 		name string
 		args []string
@@ -208,12 +158,12 @@ func TestRefusedByLibrary(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stdout, stderr := execute(t, 1, test.args...)
-			wantOneLine(t, stderr, test.want)
+			commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
 			if !strings.Contains(stdout, "\nHost  ") || !strings.Contains(stdout, "\nVariables  ") || strings.Contains(stdout, "Asked for") {
 				t.Errorf("stdout has not only what Detect saw:\n%s", stdout)
 			}
 			r, _, stderr := executeJSON(t, 1, test.args...)
-			wantOneLine(t, stderr, test.want)
+			commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
 			if r.Error.Kind != invalid || !strings.Contains(r.Error.Message, test.want) || r.Answers || r.Requests != 0 || len(r.Evidence) == 0 {
 				t.Errorf("error %+v, answers %t, %d requests, %d pieces of evidence, want %s with %q, no request, and evidence",
 					r.Error, r.Answers, r.Requests, len(r.Evidence), invalid, test.want)
@@ -223,7 +173,8 @@ func TestRefusedByLibrary(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	system, assigned := identities(t)
+	ids := commandlinetest.Identities(t)
+	system, assigned := ids[0], ids[1]
 	wants := []string{
 		"-fake HOST", "-json", "-scope", "-client-id", "-object-id", "-resource-id", "-timeout", "not verified", defaultScope, "default 15s",
 		system.ObjectID, assigned.ResourceID,
@@ -244,11 +195,11 @@ func TestHelp(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	for _, h := range standins.Hosts() {
 		t.Run(h.Name, func(t *testing.T) {
-			skipWithoutHost(t, h.Name)
+			commandlinetest.SkipWithout(t, h.Name)
 			ctx, interrupt := context.WithCancelCause(t.Context())
 			interrupt(errors.New("interrupt signal received"))
 			for _, mode := range []string{"-json=false", "-json"} {
-				stdout, stderr := executeIn(ctx, t, 1, "-fake", h.Name, mode)
+				stdout, stderr := commandlinetest.Execute(ctx, t, run, 1, "-fake", h.Name, mode)
 				if want := "whoami: interrupt signal received\n"; stderr != want {
 					t.Errorf("%s: stderr %q, want %q", mode, stderr, want)
 				}
