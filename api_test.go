@@ -24,7 +24,8 @@ import (
 
 const apiFile = "testdata/api.txt"
 
-// updateFlag is shared with any other test of this binary that has an -update flag: a flag can be defined once only.
+// updateFlag is shared with any other test of this binary that has an -update flag: a flag can be
+// defined once only.
 var updateFlag = func() *flag.Flag {
 	if flag.Lookup("update") == nil {
 		flag.Bool("update", false, "rewrite "+apiFile+" from the source")
@@ -32,8 +33,8 @@ var updateFlag = func() *flag.Flag {
 	return flag.Lookup("update")
 }()
 
-// TestAPI compares the exported API, as the source declares it, with testdata/api.txt, so that no name, field or
-// signature comes, goes or changes unseen.
+// TestAPI compares the exported API, as the source declares it, with testdata/api.txt, so that no
+// name, field or signature comes, goes or changes unseen.
 func TestAPI(t *testing.T) {
 	t.Parallel()
 	var got strings.Builder
@@ -200,8 +201,9 @@ func (t *T) Error() string
 	}
 }
 
-// packageAPI renders the exported declarations of the package in dir, sorted by kind and name: without comments, bodies
-// and unexported fields, and with the files of every operating system, so that the result is the same on each.
+// packageAPI renders the exported declarations of the package in dir, sorted by kind and name:
+// without comments, bodies and unexported fields, and with the files of every operating system, so
+// that the result is the same on each.
 func packageAPI(dir, importPath string) (string, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -258,8 +260,9 @@ func packageAPI(dir, importPath string) (string, error) {
 	return out.String(), nil
 }
 
-// values renders each exported constant or variable by itself. A constant keeps its value, with iota counted and a
-// repeated expression written out. A variable with a type loses its value; one without keeps what shows its type.
+// values renders each exported constant or variable by itself. A constant keeps its value, with
+// iota counted and a repeated expression written out. A variable with a type loses its value; one
+// without keeps what shows its type.
 func values(files []*ast.File, tok token.Token) []string {
 	var lines []string
 	for _, file := range files {
@@ -341,7 +344,8 @@ func signatures(funcs []*doc.Func) []string {
 	return lines
 }
 
-// render prints a node in gofmt's form but for its comments and its own line breaks, which an empty file set hides.
+// render prints a node in gofmt's form but for its comments and its own line breaks, which an empty
+// file set hides.
 func render(node ast.Node) string {
 	const filtered = "contains_filtered_or_unexported_" // too long for the printer to put it on the struct's own line
 	ast.Inspect(node, func(n ast.Node) bool {

@@ -17,153 +17,169 @@ const modulePath = "github.com/keyless-go/identity"
 // TestDependencies keeps what a user's build takes in small, and each dependency behind one file.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
+	t.Run("go.mod", testGoMod)
+	t.Run("docs/dependencies.md", testDependenciesPage)
+	t.Run("module graph", testModuleGraph)
+	t.Run("linked", testLinked)
+	t.Run("one file each", testOneFileEach)
+	t.Run("identitytest", testFakesImportNothing)
+	t.Run("mentions", testMentions)
+}
 
-	t.Run("go.mod", func(t *testing.T) {
-		t.Parallel()
-		var mod struct {
-			Require []struct{ Path string }
-			Replace []struct{ Old struct{ Path string } }
+func testGoMod(t *testing.T) {
+	t.Parallel()
+	var mod struct {
+		Require []struct{ Path string }
+		Replace []struct{ Old struct{ Path string } }
+	}
+	if err := json.Unmarshal([]byte(goTool(t, "mod", "edit", "-json", "go.mod")), &mod); err != nil {
+		t.Fatalf("go mod edit -json: %v", err)
+	}
+	allowed := []string{
+		"github.com/Azure/azure-sdk-for-go/sdk/azcore",
+		"github.com/Azure/azure-sdk-for-go/sdk/internal", // of azcore
+		"github.com/cenkalti/backoff/v4",
+		"github.com/google/go-cmp", // tests only
+		"github.com/patrickmn/go-cache",
+		"golang.org/x/net",  // of azcore
+		"golang.org/x/text", // of golang.org/x/net
+	}
+	for _, require := range mod.Require {
+		if !slices.Contains(allowed, require.Path) {
+			t.Errorf("go.mod requires %s: do without it, or move what needs it to a module of its "+
+				"own below this one, as examples/ is; every user of this package would get it in "+
+				"go.sum", require.Path)
 		}
-		if err := json.Unmarshal([]byte(goTool(t, "mod", "edit", "-json", "go.mod")), &mod); err != nil {
-			t.Fatalf("go mod edit -json: %v", err)
-		}
-		allowed := []string{
-			"github.com/Azure/azure-sdk-for-go/sdk/azcore",
-			"github.com/Azure/azure-sdk-for-go/sdk/internal", // of azcore
-			"github.com/cenkalti/backoff/v4",
-			"github.com/google/go-cmp", // tests only
-			"github.com/patrickmn/go-cache",
-			"golang.org/x/net",  // of azcore
-			"golang.org/x/text", // of golang.org/x/net
-		}
-		for _, require := range mod.Require {
-			if !slices.Contains(allowed, require.Path) {
-				t.Errorf("go.mod requires %s: do without it, or move what needs it to a module of its own below "+
-					"this one, as examples/ is; every user of this package would get it in go.sum", require.Path)
-			}
-		}
-		for _, replace := range mod.Replace {
-			t.Errorf("go.mod replaces %s: a user's build ignores that, so what is tested here wouldn't be what they get", replace.Old.Path)
-		}
-	})
+	}
+	for _, replace := range mod.Replace {
+		t.Errorf("go.mod replaces %s: a user's build ignores that, so what is tested here wouldn't "+
+			"be what they get", replace.Old.Path)
+	}
+}
 
-	t.Run("docs/dependencies.md", func(t *testing.T) {
-		t.Parallel()
-		documented := documentedModules(t)
-		list := []string{"list", "-m", "-e", "-json"}
-		for line := range strings.Lines(readFile(t, "go.sum")) {
-			if f := strings.Fields(line); !strings.HasSuffix(f[1], "/go.mod") {
-				list = append(list, f[0]+"@"+f[1])
-			}
+func testDependenciesPage(t *testing.T) {
+	t.Parallel()
+	documented := documentedModules(t)
+	list := []string{"list", "-m", "-e", "-json"}
+	for line := range strings.Lines(readFile(t, "go.sum")) {
+		if f := strings.Fields(line); !strings.HasSuffix(f[1], "/go.mod") {
+			list = append(list, f[0]+"@"+f[1])
 		}
-		for _, m := range listModules(t, goTool(t, list...)) {
+	}
+	for _, m := range listModules(t, goTool(t, list...)) {
+		compare(t, m, documented)
+		if m.Dir == "" {
+			continue // it isn't in the module cache: nothing has needed it yet
+		}
+		if got, want := licence(t, m.Dir), documented[m.Path].licence; got != want {
+			t.Errorf("docs/dependencies.md has %s under %q, its LICENSE is %q", m.Path, want, got)
+		}
+	}
+}
+
+// testModuleGraph looks at the modules that aren't downloaded, too. This takes their go.mod files,
+// which the module cache may not have.
+func testModuleGraph(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-m", "-json", "all").Output()
+	if err != nil {
+		t.Skipf("go list -m all: %v", err)
+	}
+	documented := documentedModules(t)
+	for _, m := range listModules(t, string(out)) {
+		if m.Version != "" { // this module has none
 			compare(t, m, documented)
-			if m.Dir == "" {
-				continue // it isn't in the module cache: nothing has needed it yet
-			}
-			if got, want := licence(t, m.Dir), documented[m.Path].licence; got != want {
-				t.Errorf("docs/dependencies.md has %s under %q, its LICENSE is %q", m.Path, want, got)
+			delete(documented, m.Path)
+		}
+	}
+	for path := range documented {
+		t.Errorf("docs/dependencies.md has %s, which is not in the build list: take it out", path)
+	}
+}
+
+func testLinked(t *testing.T) {
+	t.Parallel()
+	forbidden := []string{
+		"testing", "net/http/httptest", "github.com/google/go-cmp", modulePath + "/identitytest",
+		// once they are linked they serve the process's inside on http.DefaultServeMux
+		"expvar", "net/http/pprof",
+		"plugin", // makes the linker keep everything
+	}
+	within := func(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
+	listed := goTool(t, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, ".")
+	importers := make(map[string][]string) // of a forbidden package
+	for line := range strings.Lines(listed) {
+		fields := strings.Fields(line)
+		for _, imported := range fields[1:] {
+			if slices.ContainsFunc(forbidden, func(root string) bool { return within(imported, root) }) {
+				importers[imported] = append(importers[imported], fields[0])
 			}
 		}
-	})
+	}
+	for imported, by := range importers {
+		t.Errorf("%s is linked into the package, imported by %s: move the import to a _test.go "+
+			"file or to identitytest; it would be in every user's binary", imported,
+			strings.Join(by, ", "))
+	}
+}
 
-	// The modules that aren't downloaded, as well. This takes their go.mod files, which the module cache may not have.
-	t.Run("module graph", func(t *testing.T) {
-		t.Parallel()
-		out, err := exec.Command("go", "list", "-m", "-json", "all").Output()
+func testOneFileEach(t *testing.T) {
+	t.Parallel()
+	files := imports(t, engine(t)...)
+	for _, module := range []string{
+		"github.com/patrickmn/go-cache", "github.com/cenkalti/backoff/v4",
+	} {
+		var by []string
+		for file, imported := range files {
+			if slices.Contains(imported, module) {
+				by = append(by, file)
+			}
+		}
+		slices.Sort(by)
+		if len(by) != 1 {
+			t.Errorf("%s is imported by %d files %v, want 1: keep it behind the file that wraps it, "+
+				"so that it can be replaced there; when nothing needs it any more, take it out of "+
+				"go.mod and of this test", module, len(by), by)
+		}
+	}
+}
+
+func testFakesImportNothing(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("identitytest"); err != nil {
+		t.Skip("no identitytest directory")
+	}
+	for file, imported := range imports(t, "identitytest") {
+		for _, path := range imported {
+			// The first element of a path outside the standard library is a domain.
+			// The seam holds no value that a mistake could agree with itself in.
+			first, _, _ := strings.Cut(path, "/")
+			if strings.Contains(first, ".") && path != modulePath+"/internal/seam" {
+				t.Errorf("%s imports %s: the fakes use the standard library only. They share "+
+					"nothing with the package they check, so that a mistake can't agree with "+
+					"itself; write the value out again", file, path)
+			}
+		}
+	}
+}
+
+func testMentions(t *testing.T) {
+	t.Parallel()
+	private := "../" + "shared" // notes that are not part of this repository
+	walk(t, ".", func(name string) {
+		if ext := filepath.Ext(name); ext != ".go" && ext != ".md" {
+			return
+		}
+		text, err := os.ReadFile(name)
 		if err != nil {
-			t.Skipf("go list -m all: %v", err)
+			t.Fatal(err)
 		}
-		documented := documentedModules(t)
-		for _, m := range listModules(t, string(out)) {
-			if m.Version != "" { // this module has none
-				compare(t, m, documented)
-				delete(documented, m.Path)
+		for number, line := range strings.Split(string(text), "\n") {
+			if strings.Contains(line, private) {
+				t.Errorf("%s:%d mentions %s, which no reader of this repository has: say it here instead",
+					name, number+1, private)
 			}
 		}
-		for path := range documented {
-			t.Errorf("docs/dependencies.md has %s, which is not in the build list: take it out", path)
-		}
-	})
-
-	t.Run("linked", func(t *testing.T) {
-		t.Parallel()
-		forbidden := []string{
-			"testing", "net/http/httptest", "github.com/google/go-cmp", modulePath + "/identitytest",
-			"expvar", "net/http/pprof", // they serve the process's inside on http.DefaultServeMux once they are linked
-			"plugin", // makes the linker keep everything
-		}
-		within := func(path, root string) bool { return path == root || strings.HasPrefix(path, root+"/") }
-		listed := goTool(t, "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, ".")
-		importers := make(map[string][]string) // of a forbidden package
-		for line := range strings.Lines(listed) {
-			fields := strings.Fields(line)
-			for _, imported := range fields[1:] {
-				if slices.ContainsFunc(forbidden, func(root string) bool { return within(imported, root) }) {
-					importers[imported] = append(importers[imported], fields[0])
-				}
-			}
-		}
-		for imported, by := range importers {
-			t.Errorf("%s is linked into the package, imported by %s: move the import to a _test.go file or to "+
-				"identitytest; it would be in every user's binary", imported, strings.Join(by, ", "))
-		}
-	})
-
-	t.Run("one file each", func(t *testing.T) {
-		t.Parallel()
-		files := imports(t, engine(t)...)
-		for _, module := range []string{"github.com/patrickmn/go-cache", "github.com/cenkalti/backoff/v4"} {
-			var by []string
-			for file, imported := range files {
-				if slices.Contains(imported, module) {
-					by = append(by, file)
-				}
-			}
-			slices.Sort(by)
-			if len(by) != 1 {
-				t.Errorf("%s is imported by %d files %v, want 1: keep it behind the file that wraps it, so that it can be "+
-					"replaced there; when nothing needs it any more, take it out of go.mod and of this test",
-					module, len(by), by)
-			}
-		}
-	})
-
-	t.Run("identitytest", func(t *testing.T) {
-		t.Parallel()
-		if _, err := os.Stat("identitytest"); err != nil {
-			t.Skip("no identitytest directory")
-		}
-		for file, imported := range imports(t, "identitytest") {
-			for _, path := range imported {
-				// The first element of a path outside the standard library is a domain.
-				// The seam holds no value that a mistake could agree with itself in.
-				if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") && path != modulePath+"/internal/seam" {
-					t.Errorf("%s imports %s: the fakes use the standard library only. They share nothing with the "+
-						"package they check, so that a mistake can't agree with itself; write the value out again", file, path)
-				}
-			}
-		}
-	})
-
-	t.Run("mentions", func(t *testing.T) {
-		t.Parallel()
-		private := "../" + "shared" // notes that are not part of this repository
-		walk(t, ".", func(name string) {
-			if ext := filepath.Ext(name); ext != ".go" && ext != ".md" {
-				return
-			}
-			text, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for number, line := range strings.Split(string(text), "\n") {
-				if strings.Contains(line, private) {
-					t.Errorf("%s:%d mentions %s, which no reader of this repository has: say it here instead",
-						name, number+1, private)
-				}
-			}
-		})
 	})
 }
 
@@ -190,9 +206,11 @@ func compare(t *testing.T, m module, documented map[string]documentedModule) {
 	t.Helper()
 	switch row, ok := documented[m.Path]; {
 	case !ok:
-		t.Errorf("%s %s is not in docs/dependencies.md: say there why it is needed, whose it is and under which licence", m.Path, m.Version)
+		t.Errorf("%s %s is not in docs/dependencies.md: say there why it is needed, whose it is "+
+			"and under which licence", m.Path, m.Version)
 	case row.version != m.Version:
-		t.Errorf("docs/dependencies.md has %s %s, go has %s: read what has changed, then put it right", m.Path, row.version, m.Version)
+		t.Errorf("docs/dependencies.md has %s %s, go has %s: read what has changed, then put it "+
+			"right", m.Path, row.version, m.Version)
 	}
 }
 
@@ -236,10 +254,11 @@ func licence(t *testing.T, dir string) string {
 	for _, file := range files {
 		words := strings.Join(strings.Fields(readFile(t, file)), " ")
 		for _, known := range []struct{ name, words string }{
-			{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"},
+			{"MIT", "Permission is hereby granted, free of charge, to any person obtaining a copy"},
 			{"Apache-2.0", "Licensed under the Apache License, Version 2.0"},
-			{"BSD-3-Clause", "Redistribution and use in source and binary forms, with or without modification, are permitted " +
-				"provided that the following conditions are met: * Redistributions of source code must retain"},
+			{"BSD-3-Clause", "Redistribution and use in source and binary forms, with or without " +
+				"modification, are permitted provided that the following conditions are met: " +
+				"* Redistributions of source code must retain"},
 			{"GPL", "GNU "},
 		} {
 			if strings.Contains(words, known.words) {

@@ -41,13 +41,19 @@ func TestOperationsIsComplete(t *testing.T) {
 			continue
 		}
 		if column < 0 {
-			column = slices.IndexFunc(cells, func(c string) bool { c = strings.TrimSpace(c); return c == "message" || c == "reason" })
+			column = slices.IndexFunc(cells, func(c string) bool {
+				c = strings.TrimSpace(c)
+				return c == "message" || c == "reason"
+			})
 			column = max(column, 0) // the first cell is empty: a table without
 			continue
 		}
 		for _, quote := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(cells[column], -1) {
 			text := strings.Trim(quote[1], ends)
-			if words.MatchString(text) && !others[text] && !slices.ContainsFunc(said, func(m message) bool { return strings.Contains(m.text, text) }) {
+			isSaid := slices.ContainsFunc(said, func(m message) bool {
+				return strings.Contains(m.text, text)
+			})
+			if words.MatchString(text) && !others[text] && !isSaid {
 				t.Errorf("%s:%d: nothing in the library says:\n%s", operationsPage, number+1, text)
 			}
 		}
@@ -58,12 +64,20 @@ func TestOperationsIsComplete(t *testing.T) {
 var unsaid = map[string]bool{
 	"identity: unreachable: the last kind of host takes every environment": true,
 	// What is looked for in what az, azd and the shells say:
-	"ERROR: The command failed with an unexpected error": true, "Traceback (most recent call last)": true, "To check existing issues": true, "To open a new issue": true,
-	"Please run 'az login' to setup account": true, "does not exist in MSAL token cache": true, "Can't find token from MSAL cache": true, "from local cache": true,
-	"Failed to load or parse file": true, "Resource temporarily unavailable": true, "Please explicitly log in with": true, "Run 'az account set'": true,
-	"Azure CLI not found on path": true, "failed to create credential": true, "not logged in, run `azd auth login`": true, "not logged in, run `azd login`": true,
-	"Max retries exceeded": true, "Failed to establish a new connection": true, "Read timed out": true, "no such host": true, "TLS handshake timeout": true,
-	"error while loading shared libraries": true, "Error loading shared library": true, "Error relocating": true, `^(?:\s*'[^\r\n]*' is not recognized as an internal or external command,\s*operable program or batch file\.\s*)+$`: true, "Extra data: line": true, "Expecting value: line": true,
+	"ERROR: The command failed with an unexpected error": true,
+	"Traceback (most recent call last)":                  true, "To check existing issues": true,
+	"To open a new issue": true, "Please run 'az login' to setup account": true,
+	"does not exist in MSAL token cache": true, "Can't find token from MSAL cache": true,
+	"from local cache": true, "Failed to load or parse file": true,
+	"Resource temporarily unavailable": true, "Please explicitly log in with": true,
+	"Run 'az account set'": true, "Azure CLI not found on path": true,
+	"failed to create credential": true, "not logged in, run `azd auth login`": true,
+	"not logged in, run `azd login`": true, "Max retries exceeded": true,
+	"Failed to establish a new connection": true, "Read timed out": true, "no such host": true,
+	"TLS handshake timeout": true, "error while loading shared libraries": true,
+	"Error loading shared library": true, "Error relocating": true,
+	`^(?:\s*'[^\r\n]*' is not recognized as an internal or external command,\s*operable program or batch file\.\s*)+$`: true,
+	"Extra data: line": true, "Expecting value: line": true,
 }
 
 // others are what the page's tables quote of somebody else's.
@@ -121,8 +135,10 @@ func messages(t *testing.T) []message {
 				case *ast.GenDecl:
 					return n.Tok != token.IMPORT
 				case *ast.BinaryExpr, *ast.BasicLit:
-					if text := adjoining.ReplaceAllString(fold(n.(ast.Expr), known), "…"); words.MatchString(text) {
-						all = append(all, message{fset.Position(n.Pos()).String(), strings.Trim(text, ends)})
+					text := adjoining.ReplaceAllString(fold(n.(ast.Expr), known), "…")
+					if words.MatchString(text) {
+						at := fset.Position(n.Pos()).String()
+						all = append(all, message{at, strings.Trim(text, ends)})
 					}
 					return false
 				}
@@ -135,7 +151,8 @@ func messages(t *testing.T) []message {
 }
 
 var (
-	// words are three in a row: fewer are names, and the last words of a text that stands elsewhere as a whole.
+	// words are three in a row: fewer are names, and the last words of a text that stands elsewhere
+	// as a whole.
 	words     = regexp.MustCompile(`[A-Za-z'] [A-Za-z']+ [A-Za-z']`)
 	adjoining = regexp.MustCompile("…( ?…)+")
 	ends      = "… :;,\n\t"
@@ -188,8 +205,8 @@ func fold(x ast.Expr, known map[string]ast.Expr) string {
 func TestNothingIsWritten(t *testing.T) {
 	t.Parallel()
 	allowed := map[string]bool{
-		"Environ": true, "Getenv": true, "LookupEnv": true, "Stat": true, "Lstat": true, "Open": true, "SameFile": true,
-		"PathError": true,
+		"Environ": true, "Getenv": true, "LookupEnv": true, "Stat": true, "Lstat": true,
+		"Open": true, "SameFile": true, "PathError": true,
 	}
 	used := 0
 	for name := range imports(t, engine(t)...) {
@@ -202,7 +219,8 @@ func TestNothingIsWritten(t *testing.T) {
 			if s, ok := n.(*ast.SelectorExpr); ok {
 				if p, ok := s.X.(*ast.Ident); ok && p.Name == "os" {
 					if used++; !allowed[s.Sel.Name] {
-						t.Errorf("%s: os.%s: SECURITY.md says that nothing is written to a file", fset.Position(n.Pos()), s.Sel.Name)
+						t.Errorf("%s: os.%s: SECURITY.md says that nothing is written to a file",
+							fset.Position(n.Pos()), s.Sel.Name)
 					}
 				}
 			}

@@ -97,48 +97,50 @@ var rootWalls = []struct {
 // TestWalls keeps the packages apart, and the files of each from growing into each other.
 func TestWalls(t *testing.T) {
 	t.Parallel()
+	t.Run("imports", testWallsOfImports)
+	t.Run("files", testShapes)
+}
 
-	t.Run("imports", func(t *testing.T) {
-		t.Parallel()
-		for file, imported := range imports(t, engine(t)...) {
-			folder := path.Dir(file)
-			if w, ok := walls[folder]; ok {
+func testWallsOfImports(t *testing.T) {
+	t.Parallel()
+	for file, imported := range imports(t, engine(t)...) {
+		folder := path.Dir(file)
+		if w, ok := walls[folder]; ok {
+			w.check(t, file, imported)
+		} else if folder != "." {
+			t.Errorf("%s: nothing says what %s may import: say it in walls", file, folder)
+		}
+		for _, w := range rootWalls {
+			if slices.ContainsFunc(w.files, func(pattern string) bool {
+				ok, _ := path.Match(pattern, file)
+				return ok
+			}) {
 				w.check(t, file, imported)
-			} else if folder != "." {
-				t.Errorf("%s: nothing says what %s may import: say it in walls", file, folder)
-			}
-			for _, w := range rootWalls {
-				if slices.ContainsFunc(w.files, func(pattern string) bool {
-					ok, _ := path.Match(pattern, file)
-					return ok
-				}) {
-					w.check(t, file, imported)
-				}
 			}
 		}
-	})
+	}
+}
 
-	t.Run("files", func(t *testing.T) {
-		t.Parallel()
-		if runtime.GOOS != "linux" {
-			t.Skip("the limits are those of the files for Linux")
+func testShapes(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the limits are those of the files for Linux")
+	}
+	exports := exportData(t)
+	for _, folder := range append(folders(t), "internal/mutation") {
+		limit, ok := limits[folder]
+		if !ok {
+			limit = shape{files: 35, lines: 1500, mutual: 3, circle: 3}
 		}
-		exports := exportData(t)
-		for _, folder := range append(folders(t), "internal/mutation") {
-			limit, ok := limits[folder]
-			if !ok {
-				limit = shape{files: 35, lines: 1500, mutual: 3, circle: 3}
-			}
-			got, circle := measure(t, folder, exports)
-			t.Logf("%s: %+v %v", folder, got, circle)
-			if got.files > limit.files || got.lines > limit.lines || got.mutual > limit.mutual ||
-				got.circle > limit.circle {
-				t.Errorf("%s has %+v, want %+v at most: move what two files need of each other "+
-					"into one, or a part of it into a package of its own; the circle is of %v",
-					folder, got, limit, circle)
-			}
+		got, circle := measure(t, folder, exports)
+		t.Logf("%s: %+v %v", folder, got, circle)
+		if got.files > limit.files || got.lines > limit.lines || got.mutual > limit.mutual ||
+			got.circle > limit.circle {
+			t.Errorf("%s has %+v, want %+v at most: move what two files need of each other "+
+				"into one, or a part of it into a package of its own; the circle is of %v",
+				folder, got, limit, circle)
 		}
-	})
+	}
 }
 
 func (w wall) check(t *testing.T, file string, imported []string) {
