@@ -56,12 +56,11 @@ func newAzureCLI(shared *realm, options *AzureCLICredentialOptions, env environm
 		options = &AzureCLICredentialOptions{}
 	}
 	c := &AzureCLICredential{}
-	err := newCLI(&c.keeper, shared, env, &cli{
+	err := newToolSource(&c.keeper, shared, env, &toolSource{
 		tool:         azureCLI,
 		options:      "AzureCLICredentialOptions",
-		home:         options.TenantID,
+		tenants:      tenants{options.TenantID, options.AdditionallyAllowedTenants},
 		subscription: options.Subscription,
-		allowed:      options.AdditionallyAllowedTenants,
 		timeout:      options.ProcessTimeout,
 		log:          options.Logger,
 	})
@@ -114,7 +113,7 @@ func (c *AzureCLICredential) challenged(ctx context.Context, options policy.Toke
 		return err
 	}
 	c.tokens.doubt(v, scope)
-	s := c.acquirer.(*cli)
+	s := c.acquirer.(*toolSource)
 	return &AuthenticationError{
 		tool:     s.name,
 		Resource: resourceOf(scope),
@@ -132,9 +131,9 @@ var azureCLI = &tool{
 	tenant:  "--tenant",
 	// --resource and not --scope, which old versions don't know. With a subscription az refuses a tenant:
 	// https://github.com/Azure/azure-cli/issues/32755
-	arguments: func(s *cli, a ask) []string {
+	arguments: func(s *toolSource, a ask) []string {
 		arguments := []string{"account", "get-access-token", "-o", "json", "--resource", a.resource}
-		tenant := cmp.Or(a.tenant, s.home)
+		tenant := cmp.Or(a.tenant, s.tenants.own)
 		switch {
 		case s.subscription != "":
 			arguments = append(arguments, "--subscription", s.subscription)

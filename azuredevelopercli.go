@@ -58,11 +58,10 @@ func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOpt
 		options = &AzureDeveloperCLICredentialOptions{}
 	}
 	c := &AzureDeveloperCLICredential{}
-	err := newCLI(&c.keeper, shared, env, &cli{
+	err := newToolSource(&c.keeper, shared, env, &toolSource{
 		tool:    azureDeveloperCLI,
 		options: "AzureDeveloperCLICredentialOptions",
-		home:    options.TenantID,
-		allowed: options.AdditionallyAllowedTenants,
+		tenants: tenants{options.TenantID, options.AdditionallyAllowedTenants},
 		timeout: options.ProcessTimeout,
 		log:     options.Logger,
 	})
@@ -109,9 +108,9 @@ var azureDeveloperCLI = &tool{
 	install: "https://learn.microsoft.com/azure/developer/azure-developer-cli/install-azd",
 	login:   "azd auth login",
 	tenant:  "--tenant-id",
-	arguments: func(s *cli, a ask) []string {
+	arguments: func(s *toolSource, a ask) []string {
 		arguments := []string{"auth", "token", "-o", "json", "--no-prompt", "--scope", a.resource + defaultSuffix}
-		if tenant := cmp.Or(a.tenant, s.home); tenant != "" {
+		if tenant := cmp.Or(a.tenant, s.tenants.own); tenant != "" {
 			arguments = append(arguments, "--tenant-id", tenant)
 		}
 		if a.claims != "" {

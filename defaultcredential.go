@@ -125,10 +125,10 @@ func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env 
 // addDevelopers completes the chain.
 func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environment, links []link, barred func() string, withCLI, withDeveloperCLI bool) (*Chain, error) {
 	add := func(source azcore.TokenCredential, k *keeper) {
-		c := k.acquirer.(*cli)
+		c := k.acquirer.(*toolSource)
 		c.options = "DefaultCredentialOptions"
 		if options.TenantID == "" {
-			c.allowed = nil // they are workload identity's: the tenant that the tool has selected isn't known here, and would be shut out
+			c.tenants.allowed = nil // they are workload identity's: the tenant that the tool has selected isn't known here, and would be shut out
 		}
 		links = append(links, link{name: c.name, source: source, barred: barred})
 	}

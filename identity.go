@@ -67,12 +67,9 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 	if err := validateID(options.ID); err != nil {
 		return nil, err
 	}
-	for _, tenant := range options.AdditionallyAllowedTenants {
-		if tenant != anyTenant {
-			if err := validateTenant("CredentialOptions.AdditionallyAllowedTenants", tenant); err != nil {
-				return nil, err
-			}
-		}
+	const field = "CredentialOptions.AdditionallyAllowedTenants"
+	if err := validateAllowed(field, options.AdditionallyAllowedTenants); err != nil {
+		return nil, err
 	}
 	src, reason, err := newSource(env, options)
 	if err != nil {

@@ -53,11 +53,11 @@ func FuzzRequest(f *testing.F) {
 			checkRequest(t, env, options, asked, own, secret)
 		}
 		for _, d := range developers {
-			s := cliOf(t, d.credential(t, granting(d.says)))
+			s := toolSourceOf(t, d.credential(t, granting(d.says)))
 			checkToolWords(t, s, asked)
 		}
 		if cred, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: id}, nowhere()); err == nil {
-			checkToolWords(t, cliOf(t, cred), asked)
+			checkToolWords(t, toolSourceOf(t, cred), asked)
 		}
 	})
 }
@@ -203,7 +203,7 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 }
 
 // checkToolWords judges the words that a tool is run with.
-func checkToolWords(t *testing.T, s *cli, asked policy.TokenRequestOptions) {
+func checkToolWords(t *testing.T, s *toolSource, asked policy.TokenRequestOptions) {
 	t.Helper()
 	v, err := s.choose(asked)
 	if err == nil {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -56,8 +55,7 @@ func isHalfAPod(env environment, options *CredentialOptions) bool {
 // https://azure.github.io/azure-workload-identity/docs/
 type workload struct {
 	clientID  ClientID
-	tenant    string
-	allowed   []string // other tenants
+	tenants   tenants
 	tokenFile string
 	authority *url.URL
 	binding   *identityBinding // nil for none
@@ -68,7 +66,10 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	if err := onlySelects(HostWorkloadIdentity, options.ID, "give a ClientID, or leave ID nil for "+envClientID, ClientID("")); err != nil {
 		return nil, err
 	}
-	s := &workload{tenant: env.getenv(envTenantID), tokenFile: env.getenv(envTokenFile), allowed: slices.Clone(options.AdditionallyAllowedTenants)}
+	s := &workload{
+		tenants:   tenants{env.getenv(envTenantID), slices.Clone(options.AdditionallyAllowedTenants)},
+		tokenFile: env.getenv(envTokenFile),
+	}
 	if id, ok := options.ID.(ClientID); ok {
 		s.clientID = id
 	} else {
@@ -81,7 +82,7 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 			return nil, err
 		}
 	}
-	if err := validateTenant(envTenantID, s.tenant); err != nil {
+	if err := validateTenant(envTenantID, s.tenants.own); err != nil {
 		return nil, err
 	}
 	switch {
@@ -100,7 +101,7 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	if s.binding, err = newIdentityBinding(env); err != nil {
 		return nil, err
 	}
-	s.own = s.url(s.tenant).String()
+	s.own = s.url(s.tenants.own).String()
 	return s, nil
 }
 
@@ -121,23 +122,6 @@ func tokenURL(authority *url.URL, tenant string) *url.URL {
 		return &url.URL{Scheme: authority.Scheme, Host: authority.Host, Path: "/" + tenant + "/oauth2/v2.0/token"}
 	}
 	return authority.JoinPath(tenant, "oauth2/v2.0/token")
-}
-
-// validateTenant: a tenant is a GUID or a domain name, and becomes an element of a path, or a word behind an option.
-func validateTenant(field, tenant string) error {
-	switch {
-	case tenant == "":
-		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
-	case strings.TrimSpace(tenant) != tenant &&
-		validateTenant(field, strings.TrimSpace(tenant)) == nil:
-		return errors.New("identity: " + field + ": " + redact.Quoted(tenant) +
-			" begins or ends with white space")
-	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "", strings.HasPrefix(tenant, "-"), strings.HasPrefix(tenant, "eyJ") && redact.Token(tenant) != tenant, strings.ContainsFunc(tenant, func(r rune) bool {
-		return r != '.' && r != '-' && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-	}):
-		return errors.New("identity: " + field + ": is no tenant: want a GUID or a domain name")
-	}
-	return nil
 }
 
 func (s *workload) host() Host   { return HostWorkloadIdentity }
@@ -164,9 +148,6 @@ func (s *workload) url(tenant string) *url.URL {
 	return u
 }
 
-// anyTenant in CredentialOptions.AdditionallyAllowedTenants allows all.
-const anyTenant = "*"
-
 // choose implements chooser. Key Vault's clients ask for the tenant that the vault names.
 func (s *workload) choose(options policy.TokenRequestOptions) (variant, error) {
 	v := variant{cae: options.EnableCAE}
@@ -175,17 +156,14 @@ func (s *workload) choose(options policy.TokenRequestOptions) (variant, error) {
 			return v, err
 		}
 	}
-	if options.TenantID == "" || strings.EqualFold(options.TenantID, s.tenant) {
-		return v, nil
+	var allowed bool
+	var err error
+	if v.tenant, allowed, err = s.tenants.other(options.TenantID); err == nil && !allowed {
+		err = fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, the identity is of "+
+			"tenant %s: is the resource in the wrong tenant? If not, name it in "+
+			"CredentialOptions.AdditionallyAllowedTenants", options.TenantID, s.tenants.own)
 	}
-	if err := validateTenant("GetToken: TenantID", options.TenantID); err != nil {
-		return v, err
-	}
-	v.tenant = strings.ToLower(options.TenantID)
-	if slices.ContainsFunc(s.allowed, func(t string) bool { return t == anyTenant || strings.EqualFold(t, v.tenant) }) {
-		return v, nil
-	}
-	return v, fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, the identity is of tenant %s: is the resource in the wrong tenant? If not, name it in CredentialOptions.AdditionallyAllowedTenants", options.TenantID, s.tenant)
+	return v, err
 }
 
 // request reads the service account's token anew: the kubelet replaces it, and whoever holds an old one fails when it is
@@ -213,7 +191,7 @@ func (s *workload) request(a ask) (request, error) {
 	}
 	return request{
 		method: http.MethodPost,
-		url:    s.url(cmp.Or(a.tenant, s.tenant)),
+		url:    s.url(cmp.Or(a.tenant, s.tenants.own)),
 		header: header("Accept", "application/json"),
 		form:   form,
 		secret: assertion,
@@ -286,7 +264,7 @@ func (s *workload) recognises(a answer) bool {
 func (s *workload) notAssigned(status int, f fault) bool { return f.noSuchClient() }
 
 func (s *workload) hint(a ask, status int, f fault) string {
-	tenant, named := s.tenant, envTenantID
+	tenant, named := s.tenants.own, envTenantID
 	if a.tenant != "" {
 		tenant, named = a.tenant, "TenantID, which the resource asked for as "+a.tenant+","
 	}

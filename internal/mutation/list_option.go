@@ -45,8 +45,8 @@ var optionMutations = []mutation{
 		name:  "the options' tenants are not copied",
 		harm:  "who changes the slice afterwards allows another tenant",
 		file:  "workload.go",
-		old:   `allowed: slices.Clone(options.AdditionallyAllowedTenants)}`,
-		new:   `allowed: options.AdditionallyAllowedTenants}`,
+		old:   `slices.Clone(options.AdditionallyAllowedTenants)}`,
+		new:   `slices.Grow(options.AdditionallyAllowedTenants, 0)}`,
 		tests: "TestAllowedTenantsAreCopied",
 	},
 	{

@@ -4,7 +4,7 @@ var toolMutations = []mutation{
 	{
 		name:  "a scope may have any characters on its way to az",
 		harm:  "on Windows, where az is a script, a scope runs commands",
-		file:  "cli.go",
+		file:  "developertool.go",
 		old:   `return command.IsWord(r) && r != '+' && r != '='`,
 		new:   `return r != '+' && r != '='`,
 		tests: "TestToolsScopes",
@@ -12,9 +12,9 @@ var toolMutations = []mutation{
 	{
 		name:  "a scope may look like an option of az's",
 		harm:  "who chooses the scope chooses az's options",
-		file:  "cli.go",
-		old:   `if strings.HasPrefix(scope, "-") || strings`,
-		new:   `if strings.HasPrefix(scope, " ") || strings`,
+		file:  "developertool.go",
+		old:   `if strings.HasPrefix(scope, "-") ||`,
+		new:   `if strings.HasPrefix(scope, " ") ||`,
 		tests: "TestToolsScopes",
 	},
 	{
@@ -73,7 +73,7 @@ var toolMutations = []mutation{
 	{
 		name:  "az may take as long as it likes",
 		harm:  "an az that waits for something hangs the program",
-		file:  "cli.go",
+		file:  "toolrun.go",
 		old:   `limited, cancel := context.WithTimeout(ctx, limit)`,
 		new:   `limited, cancel := context.WithTimeout(ctx, 5*limit)`,
 		tests: "TestHangingTool",
@@ -81,7 +81,7 @@ var toolMutations = []mutation{
 	{
 		name:  "az has 10 s, whatever its caller has",
 		harm:  "on a machine where az takes 12 s nobody gets a token",
-		file:  "cli.go",
+		file:  "toolrun.go",
 		old:   `limit := cmp.Or(s.timeout, total-time.Since(start))`,
 		new:   `limit := cmp.Or(s.timeout, 10*time.Second)`,
 		tests: "TestSlowToolAndItsCallers",
@@ -89,7 +89,7 @@ var toolMutations = []mutation{
 	{
 		name:  "az has a minute, whatever its caller has",
 		harm:  "a caller with time for it gets no token of an az that takes longer",
-		file:  "cli.go",
+		file:  "developertool.go",
 		old:   `budget = min(max(budget, time.Until(deadline)), longestToolBudget)`,
 		new:   `budget = min(max(budget, 0*time.Until(deadline)), longestToolBudget)`,
 		tests: "TestSlowToolAndItsCallers",
@@ -97,7 +97,7 @@ var toolMutations = []mutation{
 	{
 		name:  "az has all of its caller's time",
 		harm:  "an az that hangs keeps all others waiting until a context ends that lasts as long as the program",
-		file:  "cli.go",
+		file:  "developertool.go",
 		old:   `budget = min(max(budget, time.Until(deadline)), longestToolBudget)`,
 		new:   `budget = max(budget, time.Until(deadline))`,
 		tests: "TestSlowToolAndItsCallers",
@@ -169,7 +169,7 @@ var toolMutations = []mutation{
 	{
 		name:  "an az that has lost its accounts to a race is logged out",
 		harm:  "two az at once, and a program is somebody else",
-		file:  "cli.go",
+		file:  "toolrun.go",
 		old:   `if e.reason == ErrUnavailable && (raced || s.raced(said)) {`,
 		new:   `if e.reason == ErrUnavailable && s.raced(said) {`,
 		tests: "TestRaceForTheToolsCache",
@@ -177,7 +177,7 @@ var toolMutations = []mutation{
 	{
 		name:  "an az that had no time for a second run after a race is logged out",
 		harm:  "two az at once, a short ProcessTimeout, and a program is somebody else",
-		file:  "cli.go",
+		file:  "toolrun.go",
 		old:   `(raced || s.raced(said)) {`,
 		new:   `raced {`,
 		tests: "TestRaceForTheToolsCache",
@@ -193,7 +193,7 @@ var toolMutations = []mutation{
 	{
 		name:  "a race for az's cache is a failure at once",
 		harm:  "another az in another window, and a request fails",
-		file:  "cli.go",
+		file:  "toolrun.go",
 		old:   `if exited && !raced && !a.once && s.raced(said) {`,
 		new:   `if exited && raced && !a.once && s.raced(said) {`,
 		tests: "TestRaceForTheToolsCache",
@@ -201,7 +201,7 @@ var toolMutations = []mutation{
 	{
 		name:  "the login that az asks for is not told",
 		harm:  "the plain az login that is told does not satisfy the resource, and leads in a circle",
-		file:  "complaint.go",
+		file:  "toolcomplaint.go",
 		old:   `if command = strings.TrimRight(command, "."); len(command) > len(longest) &&`,
 		new:   `if command = strings.TrimRight(command, "."); false &&`,
 		tests: "TestAzureCLIFailures",
@@ -209,7 +209,7 @@ var toolMutations = []mutation{
 	{
 		name:  "of az's traceback the beginning is told",
 		harm:  "nobody learns that a file may not be written",
-		file:  "complaint.go",
+		file:  "toolcomplaint.go",
 		old:   `if raised := raisedIn(text[last+len(traceback):]); raised != "" {`,
 		new:   `if raised := raisedIn(text[last+len(traceback):]); raised == "" {`,
 		tests: "TestAzureCLIFailures",
@@ -217,7 +217,7 @@ var toolMutations = []mutation{
 	{
 		name:  "az's token of another tenant is accepted",
 		harm:  "the resource refuses it, and nothing says why",
-		file:  "cli.go",
+		file:  "toolrun.go",
 		old:   `!strings.EqualFold(a.tenant, got.tenant):`,
 		new:   `a.tenant == "" && got.tenant != "":`,
 		tests: "TestAzureCLISubscriptionsTenant",
@@ -225,23 +225,23 @@ var toolMutations = []mutation{
 	{
 		name:  "any tenant may be asked of az, whatever the options name",
 		harm:  "a resource that lies about its tenant gets a token of a tenant that it chose",
-		file:  "cli.go",
-		old:   `if s.home == "" && len(s.allowed) == 0 ||`,
-		new:   `if len(s.allowed) == 0 ||`,
+		file:  "developertool.go",
+		old:   `!allowed && (s.tenants.own != "" || len(s.tenants.allowed) > 0)`,
+		new:   `!allowed && len(s.tenants.allowed) > 0`,
 		tests: "TestToolsTenants",
 	},
 	{
 		name:  "an az that nobody is logged in with is no ErrUnavailable",
 		harm:  "a chain stops at az, and azd is never asked",
-		file:  "cli.go",
-		old:   "\t\te.reason, e.transient = ErrUnavailable, true\n\t\te.what, e.hint = \"nobody is logged in\", \"run \"+s.loginTo",
-		new:   "\t\te.what, e.hint = \"nobody is logged in\", \"run \"+s.loginTo",
+		file:  "toolfailure.go",
+		old:   "\t\te.reason, e.transient = ErrUnavailable, true\n\t\te.what, e.hint = \"nobody",
+		new:   "\t\te.what, e.hint = \"nobody",
 		tests: "TestAzureCLIFailures",
 	},
 	{
 		name:  "an az that is not installed is no ErrUnavailable",
 		harm:  "a chain stops at az, and azd is never asked",
-		file:  "cli.go",
+		file:  "toolfailure.go",
 		old:   "e.reason, e.transient = ErrUnavailable, true\n\t\te.what = s.program + \" is not installed",
 		new:   "e.what = s.program + \" is not installed",
 		tests: "TestAzureCLIFailures|TestDefaultWithoutAnything",
@@ -249,7 +249,7 @@ var toolMutations = []mutation{
 	{
 		name:  "az's message may show a token",
 		harm:  "the developer's token stands in the log",
-		file:  "cli.go",
+		file:  "toolfailure.go",
 		old:   `e.Code, e.Message = number, bothEnds(redact.Text(said.reason))`,
 		new:   `e.Code, e.Message = number, bothEnds(said.reason)`,
 		tests: "TestNoSecretIsSeen",
@@ -273,7 +273,7 @@ var toolMutations = []mutation{
 	{
 		name:  "the tokens of all logins are one developer's",
 		harm:  "AZURE_CONFIG_DIR of another login has no effect",
-		file:  "cli.go",
+		file:  "developertool.go",
 		old:   `s.name, s.command.Path, s.command.Variables,`,
 		new:   `s.name, s.command.Path, "",`,
 		tests: "TestTokensAreSharedByOneLogin",
@@ -289,7 +289,7 @@ var toolMutations = []mutation{
 	{
 		name:  "Entra's own trouble is final where az tells it",
 		harm:  "a program gives up at its start because of a moment",
-		file:  "cli.go",
+		file:  "toolfailure.go",
 		old:   `passes := meaning.verdict != never && meaning.topic != aboutExpiry`,
 		new:   `passes := meaning.verdict != never && meaning.topic == aboutExpiry && number == ""`,
 		tests: "TestAzureCLIFailures",
@@ -297,9 +297,9 @@ var toolMutations = []mutation{
 	{
 		name:  "after a claims challenge any failure of azd's is about the login",
 		harm:  "who is offline is told to log in, which fails, too",
-		file:  "cli.go",
-		old:   `!s.raced(said) && (number != "" || !unreachable(said.reason))`,
-		new:   `!s.raced(said)`,
+		file:  "toolfailure.go",
+		old:   `(number != "" || !unreachable(said.reason)):`,
+		new:   `true:`,
 		tests: "TestAzureDeveloperCLIFailedClaims",
 	},
 }

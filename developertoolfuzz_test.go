@@ -17,13 +17,13 @@ import (
 )
 
 // cliOf is the part of a developer's credential that runs the tool.
-func cliOf(tb testing.TB, cred azcore.TokenCredential) *cli {
+func toolSourceOf(tb testing.TB, cred azcore.TokenCredential) *toolSource {
 	tb.Helper()
 	switch c := cred.(type) {
 	case *AzureCLICredential:
-		return c.acquirer.(*cli)
+		return c.acquirer.(*toolSource)
 	case *AzureDeveloperCLICredential:
-		return c.acquirer.(*cli)
+		return c.acquirer.(*toolSource)
 	}
 	tb.Fatalf("%T runs no tool", cred)
 	return nil
@@ -83,7 +83,7 @@ func FuzzTool(f *testing.F) {
 		cut := min(int(at), len(stderr))
 		said := stderr[:cut] + leak + stderr[cut:]
 		tool := &fakeTool{answer: func(int) ([]byte, error) { return []byte(mark + stdout), exits(int(code), said) }}
-		s := cliOf(t, d.credential(t, tool))
+		s := toolSourceOf(t, d.credential(t, tool))
 		a := ask{resource: "https://vault.azure.net", once: true, claims: []string{"", rejectedClaims}[which/8%2]}
 		if !s.tool.claims {
 			a.claims = ""

@@ -1,0 +1,169 @@
+package identity
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/redact"
+)
+
+// raceWait is how long another process may take to write its cache, before the tool is asked once
+// more.
+const raceWait = time.Second
+
+// acquire implements acquirer: one run of the tool, when no other is under way, and a second one
+// after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
+func (s *toolSource) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
+	start := time.Now()
+	total := cmp.Or(a.budget, s.budget(ctx)) - command.LongestEnd
+	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
+	defer cancel()
+	if s.running.take(queue, false) != nil {
+		e := s.failure(a, start)
+		e.what = fmt.Sprintf("waited for other runs of %s, which don't end", s.program)
+		e.transient = true
+		return grant{}, e
+	}
+	defer s.running.leave()
+	limit := cmp.Or(s.timeout, total-time.Since(start))
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for raced := false; ; {
+		t.requests.Add(1)
+		got, err := s.runOnce(limited, a)
+		if err == nil {
+			return got.grant, nil
+		}
+		var said complaint
+		exit, exited := errors.AsType[*command.ExitError](err)
+		if exited {
+			said = s.hear(exit.Stderr)
+		}
+		if exited && !raced && !a.once && s.raced(said) {
+			select {
+			case <-time.After(raceWait):
+				raced = true
+				continue
+			case <-limited.Done():
+			}
+		}
+		e := s.failure(a, start)
+		e.Attempts = 1
+		if raced {
+			e.Attempts = 2
+		}
+		s.explain(e, a, err, said, limit)
+		if e.reason == ErrUnavailable && (raced || s.raced(said)) {
+			e.reason = nil // a moment ago somebody was logged in
+		}
+		return grant{}, e
+	}
+}
+
+// raced reports whether a run may have failed because another process was writing the tool's cache,
+// or because the system's broker of tokens was busy. Where Entra has answered it was neither.
+func (s *toolSource) raced(said complaint) bool {
+	return !entraNumber.MatchString(said.reason) && containsAny(said.whole, s.races...)
+}
+
+// runOnce runs the tool once, and reads what it prints.
+func (s *toolSource) runOnce(ctx context.Context, a ask) (printed, error) {
+	c := s.command
+	c.Arguments = s.arguments(s, a)
+	stdout, err := s.run(ctx, c)
+	if err != nil {
+		return printed{}, err
+	}
+	got, err := s.parse(stdout, time.Now())
+	switch {
+	case err != nil && ctx.Err() != nil: // it was ended while it printed, and calls that a success
+		return printed{}, ctx.Err()
+	case err != nil:
+		return printed{}, &printedError{what: strings.TrimPrefix(err.Error(), "identity: "),
+			hint: "is " + s.program + " on PATH the real one, and up to date?"}
+	case s.subscription != "" && isGUID(a.tenant) && isGUID(got.tenant) &&
+		!strings.EqualFold(a.tenant, got.tenant):
+		return printed{}, &printedError{
+			what: fmt.Sprintf("the token is of tenant %s, that of subscription %s, and the resource is "+
+				"of tenant %s", got.tenant, redact.Quoted(s.subscription), a.tenant),
+			hint: "is the resource in another subscription?",
+		}
+	}
+	return got, nil
+}
+
+// printed is what a tool prints.
+type printed struct {
+	grant
+	tenant string // whose token it is, "" if it doesn't say
+}
+
+// printedError is what is wrong with the output of a run that ended well.
+type printedError struct{ what, hint string }
+
+func (e *printedError) Error() string { return e.what }
+
+// line is what was run, as it can be copied into any shell.
+func (s *toolSource) line(a ask) string {
+	words := append([]string{s.program}, s.arguments(s, a)...)
+	for i, word := range words {
+		if strings.Contains(word, " ") {
+			words[i] = `"` + word + `"`
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// objectWith returns the first JSON object of a tool's output that has a text in a field, and nil
+// if there is none. What is around it doesn't matter: warnings, a byte order mark, escapes of a
+// terminal (Azure/azure-sdk-for-python#37841). No byte is read more than a few times, and after
+// maxObjects that are none, or not this one, there is none.
+func objectWith(out []byte, field string) []byte {
+	for range maxObjects {
+		for { // to where an object may begin
+			begin := bytes.IndexByte(out, '{')
+			if begin < 0 {
+				return nil
+			}
+			out = out[begin:]
+			if inside := bytes.TrimLeft(out[1:], " \t\r\n"); len(inside) > 0 && inside[0] == '"' {
+				break
+			}
+			out = out[1:]
+		}
+		end := len(out)
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(out, &fields); err != nil {
+			end = 1
+			// One byte before is where an object may have ended.
+			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+				end = max(int(syntax.Offset)-1, 1)
+			}
+			fields = nil
+			_ = json.Unmarshal(out[:end], &fields)
+		}
+		for name, value := range fields {
+			if strings.EqualFold(name, field) && value[0] == '"' { // as json.Unmarshal takes them
+				return out[:end]
+			}
+		}
+		out = out[end:]
+	}
+	return nil
+}
+
+// maxObjects is far above what a tool has to tell beside a token, a line each. Ten thousand pieces
+// of JSON are judged in a tenth of a second.
+const maxObjects = 10_000
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
+}
