@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"runtime"
 	"time"
+
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // bodyGrace is how long a body that has been told to end is waited for, so that it can say by
@@ -46,7 +48,7 @@ func readBody(ctx context.Context, body io.ReadCloser, limit int64) ([]byte, err
 		select {
 		case o = <-done:
 		case <-grace.C:
-			go shielded(func() { _ = body.Close() }) // which may block, too
+			go usercode.Shielded(func() { _ = body.Close() }) // which may block, too
 			return nil, errors.Join(errBodyGoesOn, ctx.Err())
 		}
 	}
@@ -66,6 +68,6 @@ func refuseUpgrade(resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		body := resp.Body
 		resp.Body = http.NoBody
-		go shielded(func() { _ = body.Close() })
+		go usercode.Shielded(func() { _ = body.Close() })
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // ChainOptions are the optional settings of [NewChain]. The zero value is ready to use.
@@ -136,7 +137,7 @@ func newChain(name string, links []link, continueOn func(error) bool, log *slog.
 	state := &chainState{limit: maxWalks, last: make([]lastFailure, len(links)),
 		away: make([]time.Time, len(links))}
 	return &Chain{name: name, links: links, whole: whole, continueOn: continueOn,
-		log: shieldedLogger(log), made: time.Now(), state: state}
+		log: usercode.Logger(log), made: time.Now(), state: state}
 }
 
 // sourceName is what a source is called in messages: a credential of another package by its type.

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // tool is what is particular to a developer's command-line tool that prints tokens.
@@ -96,7 +97,7 @@ func newToolSource(k *keeper, shared *realm, env environment, s *toolSource) err
 	}
 	s.tenants.allowed = slices.Clone(s.tenants.allowed)
 	s.run, s.running = env.run, shared.tool(s.program)
-	s.log = shieldedLogger(s.log)
+	s.log = usercode.Logger(s.log)
 	// Another program, another login, or other options may be another developer's tokens. What
 	// decides it now decides it in each run, so that a token never comes under the key of another
 	// login.

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // failure is a try that brought no token.
@@ -259,8 +260,7 @@ func (t *trial) cause(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &response) || redact.Reveals(err, t.secrets) {
 		return nil
 	}
-	err, _ = tell(err)
-	return err
+	return usercode.Share(err)
 }
 
 // bare removes the wrapping that says nothing: net/http's, which repeats the URL, and our own mark.

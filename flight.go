@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // flight is one request for one key, with all who wait for it. It belongs to none of them.
@@ -79,7 +80,7 @@ var errAborted = errors.New("the request for a token was aborted by the Transpor
 func panicError(p any, secrets ...string) error {
 	said := "something that can't be printed"
 	// its own methods may do anything
-	shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), secrets...)) })
+	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), secrets...)) })
 	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said,
 		cause: errAborted}
 }

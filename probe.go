@@ -21,7 +21,7 @@ func (s *sender) probe(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	ctx = context.WithValue(valueless{ctx}, tryKey{}, probing{})
+	ctx = context.WithValue(ctx, tryKey{}, probing{})
 	req, err := runtime.NewRequest(ctx, http.MethodGet, s.source.endpoint())
 	if err != nil {
 		return

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // sender acquires tokens from a source: it is the only way a request is sent, an answer read and a failure judged.
@@ -52,7 +53,7 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 			return nil, err
 		}
 	}
-	s := &sender{source: src, node: n, rules: r, log: shieldedLogger(options.Logger),
+	s := &sender{source: src, node: n, rules: r, log: usercode.Logger(options.Logger),
 		options: pipelineOptions(options.ClientOptions, transport)}
 	s.options.Transport = placed{s.options.Transport, n}
 	s.offers = termsOf(options.Retry, s)
@@ -105,8 +106,8 @@ func (s *sender) begin(ctx context.Context) (context.Context, func(error)) {
 	if err != nil || !client.Tracer().Enabled() {
 		return context.Background(), func(error) {}
 	}
-	b := borrow(ctx)
-	defer b.giveBack()
+	b := usercode.Borrow(ctx)
+	defer b.GiveBack()
 	return runtime.StartSpan(b, "Credential.GetToken", client.Tracer(), nil)
 }
 

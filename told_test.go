@@ -1,14 +1,11 @@
 package identity
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -139,31 +136,4 @@ func TestErrorsOfOthersThatPanic(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestTell: what Go's own packages make stays as it is, so that programs find it.
-func TestTell(t *testing.T) {
-	t.Parallel()
-	_, noFile := os.Open("/nonexistent")
-	//lint:ignore SA1007 a URL that is none is what this is about
-	_, noURL := url.Parse("http://[")
-	for _, err := range []error{
-		io.EOF, syscall.ECONNRESET, noFile, noURL, os.ErrDeadlineExceeded, net.ErrClosed, errTooLarge,
-		&net.DNSError{Err: "no such host", Name: "x", IsNotFound: true},
-		&net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
-		x509.UnknownAuthorityError{}, x509.SystemRootsError{Err: io.EOF}, x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"},
-		fmt.Errorf("a: %w, %w", io.EOF, errors.Join(syscall.EPIPE, io.ErrUnexpectedEOF)),
-	} {
-		if got, changed := tell(err); changed || fmt.Sprintf("%T %v", got, got) != fmt.Sprintf("%T %v", err, err) {
-			t.Errorf("%T: %v has become %T: %v", err, err, got, got)
-		}
-	}
-	foreign := struct{ error }{fmt.Errorf("x: %w", &net.DNSError{Err: "e"})} // of a package's whose path has no dot, such as main
-	got, changed := tell(errors.Join(foreign, io.EOF))
-	if dns, ok := errors.AsType[*net.DNSError](got); ok || dns != nil { // it doesn't unwrap
-		t.Errorf("got %v of an error that doesn't unwrap", dns)
-	}
-	if !changed || !errors.Is(got, io.EOF) || !errors.Is(got, foreign) || got.Error() != "x: lookup : e\nEOF" {
-		t.Errorf("got %#v", got)
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // nodeDialer: a connection on the same machine or from its hypervisor stands within milliseconds; a second is off Azure.
@@ -52,7 +53,7 @@ func isShown(name string) bool {
 // nothing in a log that could be a token.
 func pipelineOptions(o policy.ClientOptions, transport policy.Transporter) policy.ClientOptions {
 	o.APIVersion = ""
-	o.TracingProvider = shieldedTracing(o.TracingProvider)
+	o.TracingProvider = usercode.Tracing(o.TracingProvider)
 	o.Retry = policy.RetryOptions{MaxRetries: -1}
 	o.Logging.IncludeBody = false
 	o.Logging.AllowedHeaders = slices.DeleteFunc(slices.Clone(o.Logging.AllowedHeaders), func(name string) bool {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // badHandler is a slog.Handler of which one method does something bad for as long as bad is not
@@ -158,7 +159,7 @@ func TestLoggersThatAreNone(t *testing.T) {
 			mustToken(t, mustChain(t, &ChainOptions{Logger: log}, &scripted{err: errAway},
 				onIMDS(t, identitytest.NewIMDS(nil))))
 		}
-		log := shieldedLogger(slog.New(barren{slog.DiscardHandler})).WithGroup("g").With("a", 1)
+		log := usercode.Logger(slog.New(barren{slog.DiscardHandler})).WithGroup("g").With("a", 1)
 		log.Info("lost")
 		log.Error("lost", "error", errors.New("x"))
 	})

@@ -61,12 +61,19 @@ var walls = map[string]wall{
 	"internal/failure": {
 		ours: []string{"redact", "token"}, not: slices.Concat(machine, logging),
 	},
+	// What it shields is the user's: contexts, errors, log handlers and tracers.
+	"internal/usercode": {
+		others: []string{azcoreModule + "/tracing"},
+		not:    slices.Concat(machine, []string{"net/http", "net/url", "crypto/tls"}),
+	},
 	"internal/transport": {
-		ours: []string{"redact"}, others: []string{azcoreModule + "/..."},
+		ours: []string{"redact", "usercode"}, others: []string{azcoreModule + "/..."},
 		not: slices.Concat([]string{"os/exec"}, logging),
 	},
 	"internal/acquire": {
-		ours:   []string{"redact", "command", "token", "retry", "failure", "transport"},
+		ours: []string{
+			"redact", "command", "token", "retry", "failure", "transport", "usercode",
+		},
 		others: []string{azcoreModule + "/..."},
 		not:    machine,
 	},
@@ -80,7 +87,9 @@ var rootWalls = []struct {
 }{
 	// A chain knows the credentials that it is made of as azcore does, and their errors.
 	{[]string{"chain*.go"}, wall{
-		ours: []string{"redact"}, others: []string{azcoreModule, azcoreModule + "/policy"},
+		ours:   []string{"redact", "usercode"},
+		others: []string{azcoreModule, azcoreModule + "/policy"},
+
 		not: slices.Concat(network, machine, []string{"encoding/json"}),
 	}},
 	// A host says how it is asked. What becomes of its tokens is none of its business.

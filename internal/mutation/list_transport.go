@@ -178,7 +178,7 @@ var transportMutations = []mutation{
 	{
 		name:  "the caller's httptrace hooks see the token request",
 		harm:  "a hook that logs headers logs the secret, and runs after the caller has left",
-		file:  "borrowed.go",
+		file:  "internal/usercode/context.go",
 		old:   "\tcase \"net/http/httptrace\", \"internal/nettrace\":",
 		new:   "\tcase \"net/http/httptrace/none\":",
 		tests: "TestContextsOfCallersWhoHaveLeft|TestForeignKeys",
@@ -186,7 +186,7 @@ var transportMutations = []mutation{
 	{
 		name:  "azcore's values of the caller's context reach the token request",
 		harm:  "a captured response hands the token to the caller's variable",
-		file:  "borrowed.go",
+		file:  "internal/usercode/context.go",
 		old:   `return strings.HasPrefix(path, "github.com/Azure/azure-sdk-for-go/sdk/")`,
 		new:   `return strings.HasPrefix(path, "github.com/Azure/azure-sdk-for-go/none/")`,
 		tests: "TestForeignKeys",

@@ -1,4 +1,4 @@
-package identity
+package usercode
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 // silent is the Logger of credentials that were given none.
 var silent = slog.New(slog.DiscardHandler)
 
-// shieldedLogger is the user's Logger as it is used here: if its handler panics or ends its
+// Logger is the user's Logger as it is used here, one that says nothing for nil. If its handler panics or ends its
 // goroutine, the line is lost and nothing else. Most lines come from goroutines in which nobody
 // recovers, so that a panic would end the program.
-func shieldedLogger(user *slog.Logger) *slog.Logger {
+func Logger(user *slog.Logger) *slog.Logger {
 	if user == nil {
 		return silent
 	}
@@ -25,7 +25,7 @@ type shieldedHandler struct{ user slog.Handler }
 func (h shieldedHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h shieldedHandler) Handle(ctx context.Context, r slog.Record) (err error) {
-	shielded(func() {
+	Shielded(func() {
 		if h.user.Enabled(ctx, r.Level) {
 			err = h.user.Handle(ctx, r)
 		}
@@ -44,7 +44,7 @@ func (h shieldedHandler) WithGroup(name string) slog.Handler {
 // derived is a handler that the user's makes. One that can't be made loses its lines.
 func (h shieldedHandler) derived(from func() slog.Handler) slog.Handler {
 	var user slog.Handler
-	if !shielded(func() { user = from() }) || user == nil {
+	if !Shielded(func() { user = from() }) || user == nil {
 		return slog.DiscardHandler
 	}
 	return shieldedHandler{user}

@@ -1,4 +1,4 @@
-package identity
+package usercode
 
 import (
 	"context"
@@ -8,10 +8,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 )
 
-// shieldedTracing is the user's TracingProvider as it is used here. Whatever panics in it, or ends
-// its goroutine, costs a span and nothing else. A tracer that couldn't be made is wanted again for
+// Tracing is the user's TracingProvider as it is used here. Whatever panics in it, or ends its
+// goroutine, costs a span and nothing else. A tracer that couldn't be made is wanted again for
 // the next span.
-func shieldedTracing(user tracing.Provider) tracing.Provider {
+func Tracing(user tracing.Provider) tracing.Provider {
 	if reflect.ValueOf(user).IsZero() {
 		return user
 	}
@@ -22,7 +22,7 @@ func shieldedTracing(user tracing.Provider) tracing.Provider {
 		) (context.Context, tracing.Span) {
 			var spanCtx context.Context
 			var span tracing.Span
-			returned := shielded(func() {
+			returned := Shielded(func() {
 				tracer := made.Load()
 				if tracer == nil {
 					t := user.NewTracer(module, version)
@@ -41,13 +41,13 @@ func shieldedTracing(user tracing.Provider) tracing.Provider {
 
 func shieldedSpan(span tracing.Span) tracing.Span {
 	return tracing.NewSpan(tracing.SpanImpl{
-		End:           func() { shielded(span.End) },
-		SetAttributes: func(a ...tracing.Attribute) { shielded(func() { span.SetAttributes(a...) }) },
+		End:           func() { Shielded(span.End) },
+		SetAttributes: func(a ...tracing.Attribute) { Shielded(func() { span.SetAttributes(a...) }) },
 		AddEvent: func(name string, a ...tracing.Attribute) {
-			shielded(func() { span.AddEvent(name, a...) })
+			Shielded(func() { span.AddEvent(name, a...) })
 		},
 		SetStatus: func(code tracing.SpanStatus, text string) {
-			shielded(func() { span.SetStatus(code, text) })
+			Shielded(func() { span.SetStatus(code, text) })
 		},
 	})
 }

@@ -1,4 +1,4 @@
-package identity
+package usercode
 
 import (
 	"context"
@@ -8,32 +8,38 @@ import (
 	"time"
 )
 
-// borrowed is a caller's context, of which a tracer takes what it needs while the caller waits.
+// Borrowed is a caller's context, of which a tracer takes what it needs while the caller waits.
 // After that it knows the values that were asked for until then, and no method of the caller's
 // context is called any more: web frameworks recycle theirs for the next request. It never ends.
-type borrowed struct {
+type Borrowed struct {
 	mu    sync.Mutex
 	from  context.Context // nil once it is given back
 	known map[any]any
 }
 
-func borrow(ctx context.Context) *borrowed {
-	return &borrowed{from: ctx, known: map[any]any{}}
+// Borrow lends a caller's context.
+func Borrow(ctx context.Context) *Borrowed {
+	return &Borrowed{from: ctx, known: map[any]any{}}
 }
 
-// giveBack ends the use of the caller's context.
-func (b *borrowed) giveBack() {
+// GiveBack ends the use of the caller's context.
+func (b *Borrowed) GiveBack() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.from = nil
 }
 
-func (*borrowed) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (*borrowed) Done() <-chan struct{}       { return nil }
-func (*borrowed) Err() error                  { return nil }
+// Deadline implements context.Context: there is none.
+func (*Borrowed) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (*Borrowed) Done() <-chan struct{} { return nil }
+
+// Err implements context.Context.
+func (*Borrowed) Err() error { return nil }
 
 // Value hides what belongs to the caller's own operation: see foreignKey.
-func (b *borrowed) Value(key any) any {
+func (b *Borrowed) Value(key any) any {
 	if foreignKey(key) || !reflect.ValueOf(key).Comparable() {
 		return nil
 	}
@@ -49,11 +55,6 @@ func (b *borrowed) Value(key any) any {
 	b.known[key] = value
 	return value
 }
-
-// valueless is a context without its values.
-type valueless struct{ context.Context }
-
-func (valueless) Value(any) any { return nil }
 
 // foreignKey reports whether a context's value belongs to the operation of the caller that happens
 // to start an acquisition. azcore's retry options would multiply the tries, a captured response
