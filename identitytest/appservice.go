@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// appService is the endpoint of App Service and its kin, by the current protocol or by the legacy one:
+// appService is the endpoint of App Service and its kin, by the current protocol or by the legacy
+// one:
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 type appService struct {
 	*headerSecret
@@ -18,8 +19,9 @@ type appService struct {
 	body      func(Identity, token, string) map[string]string     // of a success, for a resource
 }
 
-// NewAppService returns a fake of the endpoint of App Service, Functions, Logic Apps and Container Apps, api-version
-// 2019-08-01. Nil options means the defaults. It panics if options has no meaning: see [Options].
+// NewAppService returns a fake of the endpoint of App Service, Functions, Logic Apps and Container
+// Apps, api-version 2019-08-01. Nil options means the defaults. It panics if options has no
+// meaning: see [Options].
 //
 // It refuses what that endpoint refuses, with its status and body: another method than GET, a wrong
 // secret, a missing or repeated query parameter, an unknown identity, two selectors. It also
@@ -27,8 +29,8 @@ type appService struct {
 // being neither a URI nor a GUID, or a scope with /.default, is answered 500, as by the real
 // endpoint. A request without a selector means the system-assigned identity, and no other.
 //
-// A client learns the address and the secret from the environment, so set it from [Endpoint.Env], also when the
-// Endpoint is its transport; [Endpoint.Start] does that by itself.
+// A client learns the address and the secret from the environment, so set it from [Endpoint.Env],
+// also when the Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewAppService(options *Options) *Endpoint {
 	return newEndpoint(options, &appService{
 		headerSecret: newHeaderSecret("IDENTITY_HEADER"),
@@ -98,7 +100,9 @@ func (h *appService) answer(e *Endpoint, r received) answer {
 	return h.json(http.StatusOK, randomGUID(), h.body(id, t, resource))
 }
 
-func (h *appService) identity(identities []Identity, selected selector) (id Identity, problem string) {
+func (h *appService) identity(
+	identities []Identity, selected selector,
+) (id Identity, problem string) {
 	if selected.name == "" {
 		id, ok := systemAssigned(identities)
 		if !ok {
@@ -118,7 +122,8 @@ func (h *appService) failure(status int) answer {
 	case http.StatusBadRequest:
 		return h.refuse("Unable to load the proper Managed Identity.")
 	case http.StatusInternalServerError:
-		return h.problem(status, "An unexpected error occured while fetching the AAD Token.") // the host spells it so
+		// the host spells it so
+		return h.problem(status, "An unexpected error occured while fetching the AAD Token.")
 	}
 	if status < 400 || status == http.StatusForbidden { // a wrong secret isn't told why
 		return answer{status: status, header: h.kestrel(randomGUID())}
@@ -126,7 +131,9 @@ func (h *appService) failure(status int) answer {
 	return h.problem(status, http.StatusText(status))
 }
 
-func (h *appService) refuse(message string) answer { return h.problem(http.StatusBadRequest, message) }
+func (h *appService) refuse(message string) answer {
+	return h.problem(http.StatusBadRequest, message)
+}
 
 func (h *appService) problem(status int, message string) answer {
 	correlationID := randomGUID()

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// NewAppService2017 returns a fake of the endpoint that App Service had before 2019, api-version 2017-09-01, which old
-// plans still have. Nil options means the defaults. It panics if options has no meaning: see [Options].
+// NewAppService2017 returns a fake of the endpoint that App Service had before 2019, api-version
+// 2017-09-01, which old plans still have. Nil options means the defaults. It panics if options has
+// no meaning: see [Options].
 //
 // It refuses what [NewAppService] refuses, with the same bodies, and more: the only selector is
 // clientid, in one word. A resource that Entra doesn't know is answered 400, with AADSTS500011 and
@@ -14,9 +15,9 @@ import (
 // makes of it isn't known. expires_on is a date in UTC, as on Linux plans: "06/20/2019 02:57:58
 // +00:00". Windows plans write "6/20/2019 2:57:58 AM +00:00"; for that, enqueue the whole answer.
 //
-// A client learns the address and the secret from the environment, so set it from [Endpoint.Env], also when the
-// Endpoint is its transport; [Endpoint.Start] does that by itself. The variables are those of [NewAzureML], which
-// differs in little else, save DEFAULT_IDENTITY_CLIENT_ID.
+// A client learns the address and the secret from the environment, so set it from [Endpoint.Env],
+// also when the Endpoint is its transport; [Endpoint.Start] does that by itself. The variables are
+// those of [NewAzureML], which differs in little else, save DEFAULT_IDENTITY_CLIENT_ID.
 func NewAppService2017(options *Options) *Endpoint {
 	return newEndpoint(options, &appService{
 		headerSecret: newHeaderSecret("MSI_SECRET"),

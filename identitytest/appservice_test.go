@@ -30,7 +30,8 @@ func checkAppServiceError(t *testing.T, got reply, status int) string {
 	if !guidPattern.MatchString(body.CorrelationID) {
 		t.Errorf("correlation ID: got %q, want a GUID", body.CorrelationID)
 	}
-	want := http.Header{"Server": {"Kestrel"}, "X-Correlation-Id": {body.CorrelationID}, "Content-Type": {"application/json; charset=utf-8"}}
+	want := http.Header{"Server": {"Kestrel"}, "X-Correlation-Id": {body.CorrelationID},
+		"Content-Type": {"application/json; charset=utf-8"}}
 	if diff := cmp.Diff(want, got.Header); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
@@ -50,7 +51,8 @@ func TestAppServiceRefuses(t *testing.T) {
 		{"path of IMDS", "GET", "/metadata/identity/oauth2/token" + appQuery, 404, "Not Found"},
 		{"post", "POST", right, 405, "Method Not Allowed"},
 		{"no api-version", "GET", "/msi/token?resource=r", 400, "api-version"},
-		{"api-version of IMDS", "GET", "/msi/token?resource=r&api-version=2018-02-01", 400, "api-version"},
+		{"api-version of IMDS", "GET", "/msi/token?resource=r&api-version=2018-02-01", 400,
+			"api-version"},
 		{"no resource", "GET", "/msi/token?api-version=2019-08-01", 400, "resource is missing"},
 		{"malformed query", "GET", right + "&x=%zz", 400, "Malformed query"},
 		{"repeated selector", "GET", right + "&client_id=a&client_id=a", 400, "more than once"},
@@ -80,7 +82,8 @@ func TestAppServiceSecret(t *testing.T) {
 	for _, secret := range []string{"", "wrong"} {
 		r := appServiceRequest(t, e, "")
 		r.Header.Set("X-IDENTITY-HEADER", secret)
-		if got := do(t, e, r); got.Status != 403 || got.Body != "" || got.Header.Get("Server") != "Kestrel" {
+		if got := do(t, e, r); got.Status != 403 || got.Body != "" ||
+			got.Header.Get("Server") != "Kestrel" {
 			t.Errorf("secret %q: got %+v, want 403 without a body", secret, got)
 		}
 	}
@@ -96,7 +99,8 @@ func TestAppServiceSecret(t *testing.T) {
 
 func TestAppServiceSelects(t *testing.T) {
 	t.Parallel()
-	system, user := Identity{System: true}, Identity{ClientID: "AbC", ObjectID: "Def", ResourceID: "/Sub/1"}
+	system, user := Identity{System: true},
+		Identity{ClientID: "AbC", ObjectID: "Def", ResourceID: "/Sub/1"}
 	for _, test := range []struct {
 		name       string
 		identities []Identity
@@ -105,7 +109,8 @@ func TestAppServiceSelects(t *testing.T) {
 		refusal    string
 	}{
 		{"default", []Identity{user, system}, "", 1, ""},
-		{"the only user-assigned one is no default", []Identity{user}, "", 0, "Unable to load the proper Managed Identity."},
+		{"the only user-assigned one is no default", []Identity{user}, "", 0,
+			"Unable to load the proper Managed Identity."},
 		{"client ID", []Identity{system, user}, "client_id=aBC", 1, ""},
 		{"object ID", []Identity{system, user}, "principal_id=dEF", 1, ""},
 		{"object ID by its alias", []Identity{system, user}, "object_id=dEF", 1, ""},
@@ -122,8 +127,10 @@ func TestAppServiceSelects(t *testing.T) {
 				return
 			}
 			want := e.Identities()[test.want].ClientID
-			if c := readClaims(t, accessToken(t, got)); c.AppID != want || fields(t, got.Body)["client_id"] != want {
-				t.Errorf("got a token of %s and client_id %s, want %s", c.AppID, fields(t, got.Body)["client_id"], want)
+			if c := readClaims(t, accessToken(t, got)); c.AppID != want ||
+				fields(t, got.Body)["client_id"] != want {
+				t.Errorf("got a token of %s and client_id %s, want %s", c.AppID,
+					fields(t, got.Body)["client_id"], want)
 			}
 		})
 	}
@@ -146,7 +153,8 @@ func TestAppServiceSuccess(t *testing.T) {
 		if diff := cmp.Diff(want, body); diff != "" {
 			t.Errorf("body (-want +got):\n%s", diff)
 		}
-		if got.Header.Get("Server") != "Kestrel" || !guidPattern.MatchString(got.Header.Get("X-CORRELATION-ID")) {
+		if got.Header.Get("Server") != "Kestrel" ||
+			!guidPattern.MatchString(got.Header.Get("X-CORRELATION-ID")) {
 			t.Errorf("header: got %v", got.Header)
 		}
 	})

@@ -28,14 +28,16 @@ var arcSelectors = map[string]property{
 	"mi_res_id":  ignored,
 }
 
-// NewArc returns a fake of the agent of an Azure Arc-enabled server, api-version 2020-06-01, and 2019-11-01 as well. It
-// panics if options has no meaning, see [Options], and without Options.Dir.
+// NewArc returns a fake of the agent of an Azure Arc-enabled server, api-version 2020-06-01, and
+// 2019-11-01 as well. It panics if options has no meaning, see [Options], and without Options.Dir.
 //
-// It refuses what [NewIMDS] refuses, with the same bodies. A right request without an Authorization header is answered
-// 401, and WWW-Authenticate names a key file, which only root and the group himds could read on a real server; the second request
-// has the content of that file: "Authorization: Basic", a blank, and the content as it is. A key is good for one
-// request, and its file is removed when it is presented. A wrong or used key is answered with the next challenge.
-// It works on every system, though the agent runs on Linux and Windows only. Files of keys that nobody presents stay until [Endpoint.RotateSecret], or until the test's directory is removed.
+// It refuses what [NewIMDS] refuses, with the same bodies. A right request without an Authorization
+// header is answered 401, and WWW-Authenticate names a key file, which only root and the group
+// himds could read on a real server; the second request has the content of that file:
+// "Authorization: Basic", a blank, and the content as it is. A key is good for one request, and its
+// file is removed when it is presented. A wrong or used key is answered with the next challenge. It
+// works on every system, though the agent runs on Linux and Windows only. Files of keys that nobody
+// presents stay until [Endpoint.RotateSecret], or until the test's directory is removed.
 //
 // A request without a selector means the system-assigned identity, and no other. An identity that
 // the server doesn't have, that one included, is answered 404 with the code identity_not_found, in
@@ -43,16 +45,19 @@ var arcSelectors = map[string]property{
 // its own. mi_res_id is ignored, as by the real agent: the answer has the token of the
 // system-assigned identity, and no echo of the parameter.
 //
-// A client learns the address from the environment, so set it from [Endpoint.Env], also when the Endpoint is its transport;
-// [Endpoint.Start] does that by itself. A credential in this process that finds the endpoint by these variables takes keys
-// from Options.Dir. For any other client, only what lies in the agent's own directory is a key: see [Endpoint.Env].
+// A client learns the address from the environment, so set it from [Endpoint.Env], also when the
+// Endpoint is its transport; [Endpoint.Start] does that by itself. A credential in this process
+// that finds the endpoint by these variables takes keys from Options.Dir. For any other client,
+// only what lies in the agent's own directory is a key: see [Endpoint.Env].
 func NewArc(options *Options) *Endpoint {
 	host := &arc{
-		metadataService: metadataService{selectors: arcSelectors, versions: []string{"2020-06-01", "2019-11-01"}},
-		directory:       options.directory("NewArc"),
-		keys:            make(map[string]string),
+		metadataService: metadataService{selectors: arcSelectors,
+			versions: []string{"2020-06-01", "2019-11-01"}},
+		directory: options.directory("NewArc"),
+		keys:      make(map[string]string),
 	}
-	e := newEndpoint(options, host, resourceGroupID+"/providers/Microsoft.HybridCompute/machines/machine-test")
+	e := newEndpoint(options, host,
+		resourceGroupID+"/providers/Microsoft.HybridCompute/machines/machine-test")
 	e.standIn(seam.Place{KeyDirectory: host.directory})
 	return e
 }
@@ -92,7 +97,8 @@ func (h *arc) challenge() answer {
 	h.mu.Lock()
 	h.keys[key] = file
 	h.mu.Unlock()
-	body := map[string]string{"error": "access_denied", "error_description": "Unauthorized"} // not documented
+	// not documented
+	body := map[string]string{"error": "access_denied", "error_description": "Unauthorized"}
 	a := h.json(http.StatusUnauthorized, body)
 	a.header.Set("WWW-Authenticate", "Basic realm="+file)
 	return a
@@ -126,13 +132,15 @@ func (h *arc) rotate() (changed []string, err error) {
 	return nil, nil
 }
 
-// failure differs from that of IMDS where Arc's own protocol does: 401 is a challenge, and 404 is about the identity.
+// failure differs from that of IMDS where Arc's own protocol does: 401 is a challenge, and 404 is
+// about the identity.
 func (h *arc) failure(status int) answer {
 	switch status {
 	case http.StatusUnauthorized:
 		return h.challenge()
 	case http.StatusNotFound:
-		return h.json(status, map[string]string{"error": "identity_not_found", "error_description": "Identity not found"})
+		return h.json(status, map[string]string{"error": "identity_not_found",
+			"error_description": "Identity not found"})
 	}
 	return h.metadataService.failure(status)
 }

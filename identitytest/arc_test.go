@@ -20,7 +20,8 @@ import (
 func checkFlat(t *testing.T, got reply, want refusal) {
 	t.Helper()
 	body := fields(t, got.Body)
-	if got.Status != want.status || body["error"] != want.code || !strings.Contains(body["error_description"], want.text) || len(body) != 2 {
+	if got.Status != want.status || body["error"] != want.code ||
+		!strings.Contains(body["error_description"], want.text) || len(body) != 2 {
 		t.Errorf("got %d %s, want %d %s with %q", got.Status, got.Body, want.status, want.code, want.text)
 	}
 }
@@ -31,20 +32,27 @@ func TestArcRefuses(t *testing.T) {
 		{"other path", path("/metadata/instance"), 404, "not_found", "Not Found"},
 		{"path of App Service", path("/msi/token"), 404, "not_found", "Not Found"},
 		{"post", method("POST"), 405, "method_not_allowed", "Method Not Allowed"},
-		{"no metadata header", header("Metadata"), 400, "invalid_request", "Required metadata header not specified"},
-		{"metadata True", header("Metadata", "True"), 400, "invalid_request", "Required metadata header not specified"},
-		{"metadata twice", header("Metadata", "true", "true"), 400, "invalid_request", "Required metadata header not specified"},
+		{"no metadata header", header("Metadata"), 400, "invalid_request",
+			"Required metadata header not specified"},
+		{"metadata True", header("Metadata", "True"), 400, "invalid_request",
+			"Required metadata header not specified"},
+		{"metadata twice", header("Metadata", "true", "true"), 400, "invalid_request",
+			"Required metadata header not specified"},
 		{"forwarded", header("X-Forwarded-For", "10.0.0.1"), 400, "invalid_request", "X-Forwarded-For"},
 		{"no api-version", query("api-version"), 400, "invalid_request", "'api-version' is missing"},
-		{"api-version of IMDS", query("api-version", "2018-02-01"), 400, "invalid_request", "'api-version' is not supported"},
+		{"api-version of IMDS", query("api-version", "2018-02-01"), 400, "invalid_request",
+			"'api-version' is not supported"},
 		{"no resource", query("resource"), 400, "invalid_request", "'resource' is missing"},
 		{"empty resource", query("resource", ""), 400, "invalid_request", "'resource' is missing"},
-		{"two resources", query("resource", "a", "b"), 400, "invalid_request", `"resource" is given more than once`},
+		{"two resources", query("resource", "a", "b"), 400, "invalid_request",
+			`"resource" is given more than once`},
 		{"malformed query", rawQuery("&x=%zz"), 400, "invalid_request", "Malformed query"},
 		{"two selectors", rawQuery("&client_id=a&object_id=b"), 400, "invalid_request", "At most one"},
-		{"principal_id", rawQuery("&principal_id=a"), 400, "invalid_request", `"principal_id" is not supported`},
+		{"principal_id", rawQuery("&principal_id=a"), 400, "invalid_request",
+			`"principal_id" is not supported`},
 		{"clientid", rawQuery("&clientid=a"), 400, "invalid_request", `"clientid" is not supported`},
-		{"mi_res_id twice", rawQuery("&mi_res_id=a&mi_res_id=a"), 400, "invalid_request", `"mi_res_id" is given more than once`},
+		{"mi_res_id twice", rawQuery("&mi_res_id=a&mi_res_id=a"), 400, "invalid_request",
+			`"mi_res_id" is given more than once`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -88,12 +96,14 @@ func TestArcChallenge(t *testing.T) {
 	got := do(t, e, arcRequest(t, inMemory(e), "", ""))
 	checkFlat(t, got, refusal{status: 401, code: "access_denied", text: "Unauthorized"})
 	file := keyFile(t, got)
-	want := http.Header{"Content-Type": {"application/json; charset=utf-8"}, "Www-Authenticate": {"Basic realm=" + file}}
+	want := http.Header{"Content-Type": {"application/json; charset=utf-8"},
+		"Www-Authenticate": {"Basic realm=" + file}}
 	if diff := cmp.Diff(want, got.Header); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
 
-	if filepath.Dir(file) != dir || !guidPattern.MatchString(strings.TrimSuffix(filepath.Base(file), ".key")) {
+	if filepath.Dir(file) != dir || !guidPattern.MatchString(strings.TrimSuffix(filepath.Base(file),
+		".key")) {
 		t.Errorf("got key file %q, want GUID.key in %q", file, dir)
 	}
 	info, err := os.Stat(file)
@@ -141,7 +151,8 @@ func TestArcWrongKeys(t *testing.T) {
 	other := NewArc(&Options{Dir: t.TempDir()})
 	stranger := readKey(t, do(t, other, arcRequest(t, inMemory(other), "", "")))
 	for _, authorization := range []string{
-		"", "Basic", "Basic ", "Basic wrong", "Basic " + stranger, key, "Bearer " + key, "basic " + key, "Basic  " + key,
+		"", "Basic", "Basic ", "Basic wrong", "Basic " + stranger, key, "Bearer " + key, "basic " + key,
+		"Basic  " + key,
 		"Basic " + key + "\n", "Basic " + key + " ", "Basic " + key[:len(key)-1],
 	} {
 		r := arcRequest(t, env, "", "")
@@ -178,7 +189,9 @@ func TestArcWithoutDirectory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			mustPanic(t, "NewArc: Options.Dir is empty: set it to t.TempDir()", func() { NewArc(options) })
-			mustPanic(t, "NewWorkloadIdentity: Options.Dir is empty: set it to t.TempDir()", func() { NewWorkloadIdentity(options) })
+			mustPanic(t, "NewWorkloadIdentity: Options.Dir is empty: set it to t.TempDir()", func() {
+				NewWorkloadIdentity(options)
+			})
 		})
 	}
 	e := NewArc(&Options{Dir: filepath.Join(t.TempDir(), "missing")})
@@ -201,14 +214,16 @@ func TestDirectoryIsMadeAbsolute(t *testing.T) {
 	if file := keyFile(t, do(t, e, arcRequest(t, inMemory(e), "", ""))); filepath.Dir(file) != dir {
 		t.Errorf("got key file %q, want it in %q", file, dir)
 	}
-	if file := inMemory(pod)("AZURE_FEDERATED_TOKEN_FILE"); file != filepath.Join(dir, "azure-identity-token") {
+	if file := inMemory(pod)("AZURE_FEDERATED_TOKEN_FILE"); file != filepath.Join(dir,
+		"azure-identity-token") {
 		t.Errorf("got token file %q, want it in %q", file, dir)
 	}
 }
 
 func TestArcSelects(t *testing.T) {
 	t.Parallel()
-	system, user := Identity{System: true}, Identity{ClientID: "AbC", ObjectID: "Def", ResourceID: "/Sub/1"}
+	system, user := Identity{System: true},
+		Identity{ClientID: "AbC", ObjectID: "Def", ResourceID: "/Sub/1"}
 	for _, test := range []struct {
 		name       string
 		identities []Identity
@@ -222,9 +237,11 @@ func TestArcSelects(t *testing.T) {
 		{"object ID", []Identity{system, user}, "object_id=dEF", 1, "object_id"},
 		{"resource ID", []Identity{system, user}, "msi_res_id=/sub/1", 1, "msi_res_id"},
 		{"mi_res_id", []Identity{system, user}, "mi_res_id=/sub/1", 0, ""},
-		{"mi_res_id beside another", []Identity{system, user}, "mi_res_id=/sub/2&client_id=abc", 1, "client_id"},
+		{"mi_res_id beside another", []Identity{system, user}, "mi_res_id=/sub/2&client_id=abc", 1,
+			"client_id"},
 		{"mi_res_id without a system-assigned one", []Identity{user}, "mi_res_id=/sub/1", -1, ""},
-		{"client ID of the system-assigned one", []Identity{{System: true, ClientID: "Own"}, user}, "client_id=own", -1, ""},
+		{"client ID of the system-assigned one", []Identity{{System: true, ClientID: "Own"}, user},
+			"client_id=own", -1, ""},
 		{"unknown client ID", []Identity{system, user}, "client_id=x", -1, ""},
 		{"empty client ID", []Identity{system, user}, "client_id=", -1, ""},
 		{"unknown object ID", []Identity{system, user}, "object_id=AbC", -1, ""},
@@ -273,7 +290,8 @@ func TestArcSuccess(t *testing.T) {
 		got := do(t, e, r)
 		body := fields(t, got.Body)
 		const machine = "/providers/Microsoft.HybridCompute/machines/machine-test"
-		if c := readClaims(t, body["access_token"]); c.ResourceID != resourceGroupID+machine || c.ResourceID != e.Identities()[0].ResourceID {
+		if c := readClaims(t, body["access_token"]); c.ResourceID != resourceGroupID+machine ||
+			c.ResourceID != e.Identities()[0].ResourceID {
 			t.Errorf("got xms_mirid %q, want that of the machine", c.ResourceID)
 		}
 		delete(body, "access_token")
@@ -289,7 +307,8 @@ func TestArcSuccess(t *testing.T) {
 		if diff := cmp.Diff(want, body); diff != "" {
 			t.Errorf("body (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(http.Header{"Content-Type": {"application/json; charset=utf-8"}}, got.Header); diff != "" {
+		if diff := cmp.Diff(http.Header{"Content-Type": {"application/json; charset=utf-8"}},
+			got.Header); diff != "" {
 			t.Errorf("header (-want +got):\n%s", diff)
 		}
 	})

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// azureML is the endpoint of Azure Machine Learning's compute. No page of Microsoft's describes it; what is known comes
-// from the requests that MSAL sends.
+// azureML is the endpoint of Azure Machine Learning's compute. No page of Microsoft's describes it;
+// what is known comes from the requests that MSAL sends.
 type azureML struct{ *headerSecret }
 
 const azureMLPath = "/msi/token"
@@ -61,7 +61,8 @@ func (h azureML) answer(e *Endpoint, r received) answer {
 	case query.Get("resource") == "":
 		return h.refuse("The resource is missing.")
 	}
-	id, ok := find(e.identities, byClientID, cmp.Or(selected.value, systemOrFirst(e.identities).ClientID))
+	id, ok := find(e.identities, byClientID,
+		cmp.Or(selected.value, systemOrFirst(e.identities).ClientID))
 	if !ok {
 		return h.failure(http.StatusBadRequest)
 	}
@@ -73,15 +74,18 @@ func (h azureML) answer(e *Endpoint, r received) answer {
 	return jsonAnswer(http.StatusOK, map[string]any{
 		"access_token": t.raw,
 		"client_id":    id.ClientID,
-		"expires_on":   t.expires, // a number: https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5167
-		"resource":     resource,
-		"token_type":   "Bearer",
+		// a number:
+		// https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5167
+		"expires_on": t.expires,
+		"resource":   resource,
+		"token_type": "Bearer",
 	})
 }
 
 func (azureML) failure(status int) answer {
 	if status == http.StatusBadRequest {
-		return codedError{Code: "IdentityNotFound", Message: "The identity isn't assigned to this compute."}.answer(status)
+		return codedError{Code: "IdentityNotFound",
+			Message: "The identity isn't assigned to this compute."}.answer(status)
 	}
 	return codedFailure(status)
 }

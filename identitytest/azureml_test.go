@@ -22,11 +22,13 @@ func TestAzureMLRefuses(t *testing.T) {
 			r.Header = http.Header{"X-Identity-Header": r.Header["Secret"]}
 		}, 401, "Unauthorized", "Unauthorized"},
 		{"no api-version", query("api-version"), 400, "BadRequest", "api-version"},
-		{"api-version of App Service", query("api-version", "2019-08-01"), 400, "BadRequest", "api-version"},
+		{"api-version of App Service", query("api-version", "2019-08-01"), 400, "BadRequest",
+			"api-version"},
 		{"no resource", query("resource"), 400, "BadRequest", "resource is missing"},
 		{"empty resource", query("resource", ""), 400, "BadRequest", "resource is missing"},
 		{"malformed query", rawQuery("&x=%zz"), 400, "BadRequest", "Malformed query"},
-		{"two clientids", rawQuery("&clientid=a&clientid=a"), 400, "BadRequest", `"clientid" is given more than once`},
+		{"two clientids", rawQuery("&clientid=a&clientid=a"), 400, "BadRequest",
+			`"clientid" is given more than once`},
 		{"client_id", rawQuery("&client_id=a"), 400, "BadRequest", `"client_id" is not supported`},
 		{"clientId", rawQuery("&clientId=a"), 400, "BadRequest", `"clientId" is not supported`},
 		{"object_id", rawQuery("&object_id=a"), 400, "BadRequest", `"object_id" is not supported`},
@@ -45,7 +47,8 @@ func TestAzureMLRefuses(t *testing.T) {
 
 func TestAzureMLSelects(t *testing.T) {
 	t.Parallel()
-	system, one, two := Identity{System: true}, Identity{ClientID: "AbC-1"}, Identity{ClientID: "abc-2"}
+	system, one, two := Identity{System: true}, Identity{ClientID: "AbC-1"},
+		Identity{ClientID: "abc-2"}
 	for _, test := range []struct {
 		name       string
 		identities []Identity
@@ -63,8 +66,10 @@ func TestAzureMLSelects(t *testing.T) {
 			e := NewAzureML(&Options{Identities: test.identities})
 			got := do(t, e, request2017(t, inMemory(e), test.selector))
 			want := e.Identities()[test.want].ClientID
-			if c := readClaims(t, tokenOf(t, got)); c.AppID != want || members(t, got.Body)["client_id"] != want {
-				t.Errorf("got a token of %s and client_id %v, want %s", c.AppID, members(t, got.Body)["client_id"], want)
+			if c := readClaims(t, tokenOf(t, got)); c.AppID != want ||
+				members(t, got.Body)["client_id"] != want {
+				t.Errorf("got a token of %s and client_id %v, want %s", c.AppID,
+					members(t, got.Body)["client_id"], want)
 			}
 		})
 	}

@@ -57,22 +57,24 @@ func newCertificate(names ...string) *certificate {
 	return &certificate{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool}
 }
 
-// thumbprint is the SHA-1 of the certificate in upper-case hex, as Windows and Azure write it. It is a name here and
-// protects nothing, so GODEBUG=fips140=only, which refuses SHA-1, has to except it.
+// thumbprint is the SHA-1 of the certificate in upper-case hex, as Windows and Azure write it. It
+// is a name here and protects nothing, so GODEBUG=fips140=only, which refuses SHA-1, has to except
+// it.
 func (c *certificate) thumbprint() string {
 	var sum [sha1.Size]byte
 	fips140.WithoutEnforcement(func() { sum = sha1.Sum(c.pair.Certificate[0]) })
 	return fmt.Sprintf("%X", sum)
 }
 
-// TLSConfig returns a new configuration for a server of your own, with the certificate of the endpoint, or nil if the
-// host doesn't have TLS. Service Fabric and workload identity have it:
+// TLSConfig returns a new configuration for a server of your own, with the certificate of the
+// endpoint, or nil if the host doesn't have TLS. Service Fabric and workload identity have it:
 //
 //	server := &http.Server{Handler: endpoint, TLSConfig: endpoint.TLSConfig()}
 //	go server.ServeTLS(listener, "", "")
 //
-// The certificate is made with the endpoint, for localhost, 127.0.0.1 and ::1, and valid until the year 2100. It is
-// signed by itself: a process that checks it must be told to trust it, as by the environment variable SSL_CERT_FILE.
+// The certificate is made with the endpoint, for localhost, 127.0.0.1 and ::1, and valid until the
+// year 2100. It is signed by itself: a process that checks it must be told to trust it, as by the
+// environment variable SSL_CERT_FILE.
 func (e *Endpoint) TLSConfig() *tls.Config {
 	if e.certificate == nil {
 		return nil

@@ -29,7 +29,8 @@ func TestCertificate(t *testing.T) {
 		e              *Endpoint
 		valid, invalid []string
 	}{
-		{"ServiceFabric", fabric, []string{"localhost", "127.0.0.1", "::1"}, []string{"login.microsoftonline.com", "127.0.0.2"}},
+		{"ServiceFabric", fabric, []string{"localhost", "127.0.0.1", "::1"},
+			[]string{"login.microsoftonline.com", "127.0.0.2"}},
 		{"WorkloadIdentity", pod, []string{
 			"localhost", "127.0.0.1", "::1",
 			"login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn",
@@ -46,7 +47,8 @@ func TestCertificate(t *testing.T) {
 			pool.AddCert(leaf)
 			for _, name := range test.valid {
 				for _, at := range []time.Time{time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC), time.Now(), time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)} {
-					if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: name, CurrentTime: at}); err != nil {
+					if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: name,
+						CurrentTime: at}); err != nil {
 						t.Errorf("%s in %d: %v", name, at.Year(), err)
 					}
 				}
@@ -73,7 +75,8 @@ func TestCertificate(t *testing.T) {
 		t.Error("got the same certificate twice")
 	}
 	for _, e := range []*Endpoint{
-		NewIMDS(nil), NewAppService(nil), NewAppService2017(nil), NewAzureML(nil), NewCloudShell(nil), NewArc(&Options{Dir: t.TempDir()}),
+		NewIMDS(nil), NewAppService(nil), NewAppService2017(nil), NewAzureML(nil), NewCloudShell(nil),
+		NewArc(&Options{Dir: t.TempDir()}),
 	} {
 		if e.TLSConfig() != nil {
 			t.Errorf("%T: got a TLS configuration, want nil", e.host)

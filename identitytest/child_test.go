@@ -14,7 +14,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// childVariable makes this test binary the program under test: a process of its own, which knows nothing of the fake.
+// childVariable makes this test binary the program under test: a process of its own, which knows
+// nothing of the fake.
 const childVariable = "IDENTITYTEST_CHILD"
 
 // TestChildProgram is that program. It prints the host that it found, and its secret.
@@ -62,7 +63,8 @@ func TestChildProcess(t *testing.T) {
 			command.Env = append(os.Environ(), endpoint.Env("http://"+listener.Addr().String())...)
 			command.Env = append(command.Env, childVariable+"=1")
 			output, err := command.CombinedOutput()
-			if want := fmt.Sprintf("on %s: the secret\n", host); err != nil || !strings.Contains(string(output), want) {
+			if want := fmt.Sprintf("on %s: the secret\n", host); err != nil ||
+				!strings.Contains(string(output), want) {
 				t.Errorf("got error %v and output %q, want output with %q", err, output, want)
 			}
 			if n := len(endpoint.Requests()); n != 1 {

@@ -10,18 +10,20 @@ import (
 	"sync"
 )
 
-// Client returns a new client whose every connection leads to the endpoint, in memory, whatever the address. It is a
-// transport for clients that look at the connection, as where the host has TLS: there the certificate is real, and so is
-// its check. Nothing leaves the process, so tests can run in parallel; no goroutine outlives its exchange, so it works
-// in a testing/synctest bubble, too.
+// Client returns a new client whose every connection leads to the endpoint, in memory, whatever the
+// address. It is a transport for clients that look at the connection, as where the host has TLS:
+// there the certificate is real, and so is its check. Nothing leaves the process, so tests can run
+// in parallel; no goroutine outlives its exchange, so it works in a testing/synctest bubble, too.
 //
 //	azcore.ClientOptions{Transport: endpoint.Client()}
 //
-// Its Transport is an [*http.Transport] that trusts the endpoint's certificate and no other, without any hook of TLS, so
-// that a client may copy it and put its own check in. It keeps no connection and has no proxy. A redirect is followed,
-// as is usual, and leads to the endpoint as well.
+// Its Transport is an [*http.Transport] that trusts the endpoint's certificate and no other,
+// without any hook of TLS, so that a client may copy it and put its own check in. It keeps no
+// connection and has no proxy. A redirect is followed, as is usual, and leads to the endpoint as
+// well.
 //
-// An exchange blocks and fails as with [Endpoint.ServeHTTP]: what a scripted error says doesn't go over a connection.
+// An exchange blocks and fails as with [Endpoint.ServeHTTP]: what a scripted error says doesn't go
+// over a connection.
 func (e *Endpoint) Client() *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -58,8 +60,10 @@ func (e *Endpoint) serveOne(connection net.Conn, greeted func()) {
 				over()
 			}
 		},
-		ErrorLog:     log.New(io.Discard, "", 0),                                   // the client has the error, too
-		TLSNextProto: make(map[string]func(*http.Server, *tls.Conn, http.Handler)), // HTTP/1.1: it can be cut short and reset
+		// the client has the error, too
+		ErrorLog: log.New(io.Discard, "", 0),
+		// HTTP/1.1: it can be cut short and reset
+		TLSNextProto: make(map[string]func(*http.Server, *tls.Conn, http.Handler)),
 	}
 	_ = server.Serve(&oneConnection{connection}) // returns at once, when there is no second connection
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// A client that pins takes a copy of the transport and puts its own check in the place of the usual one.
+// A client that pins takes a copy of the transport and puts its own check in the place of the usual
+// one.
 func TestClientCanBePinned(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -69,10 +70,12 @@ func TestClientTransport(t *testing.T) {
 	for _, e := range []*Endpoint{NewIMDS(nil), NewServiceFabric(nil)} {
 		one, other := e.Client(), e.Client()
 		transport, ok := one.Transport.(*http.Transport)
-		if !ok || transport.DialTLSContext != nil || transport.DialContext == nil || transport.Proxy != nil || !transport.DisableKeepAlives {
+		if !ok || transport.DialTLSContext != nil || transport.DialContext == nil ||
+			transport.Proxy != nil || !transport.DisableKeepAlives {
 			t.Errorf("%T: got %+v, want an *http.Transport with DialContext alone", e.host, one.Transport)
 		}
-		if c := transport.TLSClientConfig; c != nil && (c.InsecureSkipVerify || c.VerifyConnection != nil || c.VerifyPeerCertificate != nil) {
+		if c := transport.TLSClientConfig; c != nil &&
+			(c.InsecureSkipVerify || c.VerifyConnection != nil || c.VerifyPeerCertificate != nil) {
 			t.Errorf("%T: got a check of its own in the TLS configuration", e.host)
 		}
 		if one == other || one.Transport == other.Transport {
@@ -110,7 +113,8 @@ func TestClientChecksTheCertificate(t *testing.T) {
 	}
 }
 
-// A plain request to a host with TLS gets what net/http's server says to it, and the other way round.
+// A plain request to a host with TLS gets what net/http's server says to it, and the other way
+// round.
 func TestClientMistakesTheScheme(t *testing.T) {
 	t.Parallel()
 	secure := NewServiceFabric(nil)
@@ -170,7 +174,8 @@ func TestClientAnswersAsDo(t *testing.T) {
 				}
 				bodies[i] = string(body)
 			}
-			if bodies[0] != bodies[1] || both[0].URL.String() != both[1].URL.String() || both[0].Host != both[1].Host {
+			if bodies[0] != bodies[1] || both[0].URL.String() != both[1].URL.String() ||
+				both[0].Host != both[1].Host {
 				t.Errorf("got %s and %s, want the same", both[0].URL, both[1].URL)
 			}
 			if both[1].Header.Get("User-Agent") != "test" || len(both[1].Header["X"]) != 2 {
@@ -187,7 +192,9 @@ func TestClientConnectionError(t *testing.T) {
 		r func(*testing.T, *Endpoint) *http.Request
 	}{
 		{NewIMDS(nil), func(t *testing.T, _ *Endpoint) *http.Request { return imdsRequest(t, "") }},
-		{NewServiceFabric(nil), func(t *testing.T, e *Endpoint) *http.Request { return fabricRequest(t, inMemory(e), "") }},
+		{NewServiceFabric(nil), func(t *testing.T, e *Endpoint) *http.Request {
+			return fabricRequest(t, inMemory(e), "")
+		}},
 	} {
 		t.Run(fmt.Sprintf("%T", test.e.host), func(t *testing.T) {
 			t.Parallel()
@@ -214,7 +221,8 @@ func TestStartedConnectionErrorUnderTLS(t *testing.T) {
 	e := NewServiceFabric(nil)
 	e.Start(t)
 	e.Enqueue(Response{Err: errScripted, For: time.Hour})
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: e.certificate.pool}, DisableKeepAlives: true}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: e.certificate.pool},
+		DisableKeepAlives: true}
 	if response, err := transport.RoundTrip(fabricRequest(t, os.Getenv, "")); !errors.Is(err,
 		errReset) && !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, error %v; want a connection that ends without an answer", response, err)
@@ -282,7 +290,9 @@ func TestClientAtOnce(t *testing.T) {
 		statuses := make(chan int, 10)
 		var group sync.WaitGroup
 		for range 10 {
-			group.Go(func() { statuses <- throughClient(client)(t, fabricRequest(t, inMemory(e), "")).Status })
+			group.Go(func() {
+				statuses <- throughClient(client)(t, fabricRequest(t, inMemory(e), "")).Status
+			})
 		}
 		group.Wait()
 		close(statuses)

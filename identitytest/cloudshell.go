@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// cloudShell is the endpoint of Azure Cloud Shell. No page of Microsoft's describes it; what is known comes from the
-// requests that MSAL sends and from https://github.com/Azure/CloudShell/issues, which has its answers.
+// cloudShell is the endpoint of Azure Cloud Shell. No page of Microsoft's describes it; what is
+// known comes from the requests that MSAL sends and from
+// https://github.com/Azure/CloudShell/issues, which has its answers.
 type cloudShell struct{}
 
 const (
@@ -38,7 +39,8 @@ const cloudShellClientID = "b677c290-cf4b-4a8e-a60e-91ba650a4abe"
 // A client learns the address from the environment, so set it from [Endpoint.Env], also when the
 // Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewCloudShell(options *Options) *Endpoint {
-	e := newEndpoint(options, cloudShell{}, resourceGroupID+"/providers/Microsoft.Portal/consoles/default")
+	e := newEndpoint(options, cloudShell{},
+		resourceGroupID+"/providers/Microsoft.Portal/consoles/default")
 	e.issuer.adapt = func(c *claims) {
 		c.AppID, c.AppIDACR, c.IDType = cloudShellClientID, "", "user"
 		c.HostResourceID, c.ResourceID = "", ""
@@ -93,7 +95,8 @@ func (h cloudShell) answer(e *Endpoint, r received) answer {
 
 func (cloudShell) failure(status int) answer {
 	if status == http.StatusBadRequest {
-		return codedError{Code: "AudienceNotSupported", Message: "Audience is not a supported MSI token audience."}.answer(status)
+		return codedError{Code: "AudienceNotSupported",
+			Message: "Audience is not a supported MSI token audience."}.answer(status)
 	}
 	return codedFailure(status)
 }

@@ -1,6 +1,7 @@
-// Package identitytest provides fake managed identity endpoints, for testing code that gets its tokens from Azure: what
-// net/http/httptest is to net/http. A fake refuses what the real endpoint refuses, with that endpoint's own status and
-// body, and can be told to fail, to be slow, to be down for half a day, or to send nonsense.
+// Package identitytest provides fake managed identity endpoints, for testing code that gets its
+// tokens from Azure: what net/http/httptest is to net/http. A fake refuses what the real endpoint
+// refuses, with that endpoint's own status and body, and can be told to fail, to be slow, to be
+// down for half a day, or to send nonsense.
 //
 // # Hosts
 //
@@ -23,8 +24,9 @@
 //		Host:          identity.HostIMDS,
 //	})
 //
-// All other hosts are found by variables, also when the Endpoint is the transport, which is why such tests can't run in
-// parallel (see [testing.T.Setenv]). The base URL can be any; Service Fabric and workload identity want https:
+// All other hosts are found by variables, also when the Endpoint is the transport, which is why
+// such tests can't run in parallel (see [testing.T.Setenv]). The base URL can be any; Service
+// Fabric and workload identity want https:
 //
 //	endpoint := identitytest.NewAzureML(nil)
 //	for _, line := range endpoint.Env("http://localhost") {
@@ -32,22 +34,24 @@
 //		t.Setenv(name, value)
 //	}
 //
-// A client that checks the certificate of its host, as this module's does on Service Fabric, wants a connection to check.
-// [Endpoint.Client] has one, in memory as well, which speaks TLS if the host does:
+// A client that checks the certificate of its host, as this module's does on Service Fabric, wants
+// a connection to check. [Endpoint.Client] has one, in memory as well, which speaks TLS if the host
+// does:
 //
 //	endpoint := identitytest.NewServiceFabric(nil)
 //	options := azcore.ClientOptions{Transport: endpoint.Client()}
 //
-// Azure Arc and workload identity have files besides, in a directory that the test provides. It can be any: a credential
-// that finds the endpoint by its variables looks for Arc's keys there, rather than where the agent has them.
+// Azure Arc and workload identity have files besides, in a directory that the test provides. It can
+// be any: a credential that finds the endpoint by its variables looks for Arc's keys there, rather
+// than where the agent has them.
 //
 //	endpoint := identitytest.NewArc(&identitytest.Options{Dir: t.TempDir()})
 //
 // # Without touching the code under test
 //
-// Start listens on loopback and sets the environment variables by which clients find the endpoint. Those of App Service
-// are read by every Azure SDK; the one that moves IMDS is read by this module and most SDKs, though not by azidentity
-// for Go as of version 1.15:
+// Start listens on loopback and sets the environment variables by which clients find the endpoint.
+// Those of App Service are read by every Azure SDK; the one that moves IMDS is read by this module
+// and most SDKs, though not by azidentity for Go as of version 1.15:
 //
 //	endpoint := identitytest.NewAppService(nil)
 //	endpoint.Start(t)
@@ -60,8 +64,9 @@
 //
 // # A day in a millisecond
 //
-// The only clock is time.Now, an Endpoint used as a transport has no goroutines, and those of its Client end with the
-// exchange, so that both work in a testing/synctest bubble, where time costs nothing:
+// The only clock is time.Now, an Endpoint used as a transport has no goroutines, and those of its
+// Client end with the exchange, so that both work in a testing/synctest bubble, where time costs
+// nothing:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		endpoint := identitytest.NewIMDS(nil)
@@ -71,8 +76,9 @@
 //		service.mustWork(t) // a token lives for 24 hours, half of them in the outage
 //	})
 //
-// A renewal that is under way when the bubble ends is a goroutine left behind, which synctest reports. After a test that
-// ends in an outage, let it end: time.Sleep(2 * time.Minute) is longer than any acquisition takes by default.
+// A renewal that is under way when the bubble ends is a goroutine left behind, which synctest
+// reports. After a test that ends in an outage, let it end: time.Sleep(2 * time.Minute) is longer
+// than any acquisition takes by default.
 //
 // In FIPS 140-3 mode (GODEBUG=fips140=on) Go 1.26 panics when two goroutines of a bubble read
 // crypto/rand at the same instant: "fips140/drbg: failed to obtain initial entropy". Go 1.27 has
@@ -83,19 +89,20 @@
 //
 // # Another process
 //
-// An Endpoint is also an HTTP handler. Serve it, and give the child process the variables by which to find it:
+// An Endpoint is also an HTTP handler. Serve it, and give the child process the variables by which
+// to find it:
 //
 //	listener, err := net.Listen("tcp", "127.0.0.1:0")
 //	go http.Serve(listener, endpoint)
 //	command := exec.Command("./service")
 //	command.Env = append(os.Environ(), endpoint.Env("http://"+listener.Addr().String())...)
 //
-// A host with TLS wants [Endpoint.TLSConfig], and a URL with https. [Endpoint.Env] says what else another process needs
-// for Azure Arc and for workload identity.
+// A host with TLS wants [Endpoint.TLSConfig], and a URL with https. [Endpoint.Env] says what else
+// another process needs for Azure Arc and for workload identity.
 //
 // # Tokens
 //
-// The tokens have the form and the claims of real ones (aud, iss, tid, oid, appid, xms_mirid, exp and so on), and each
-// is different unless Options.HostCache is set. They can't be verified: the signature is none. Nothing that checks
-// tokens will, or should, accept them.
+// The tokens have the form and the claims of real ones (aud, iss, tid, oid, appid, xms_mirid, exp
+// and so on), and each is different unless Options.HostCache is set. They can't be verified: the
+// signature is none. Nothing that checks tokens will, or should, accept them.
 package identitytest

@@ -17,41 +17,45 @@ import (
 	"github.com/keyless-go/identity/internal/seam"
 )
 
-// defaultLifetime is what Microsoft states for managed identity tokens; it can't be configured on a real host.
+// defaultLifetime is what Microsoft states for managed identity tokens; it can't be configured on a
+// real host.
 const defaultLifetime = 24 * time.Hour
 
-// Options says how a fake endpoint differs from the default one. Constructors copy it: later changes have no effect.
+// Options says how a fake endpoint differs from the default one. Constructors copy it: later
+// changes have no effect.
 type Options struct {
 	// Identities are those of the fake host. The zero fields of each are filled in, see [Identity].
-	// None means one system-assigned identity, save with [NewWorkloadIdentity]. At most one may be system-assigned, and
-	// no two may share an ID.
+	// None means one system-assigned identity, save with [NewWorkloadIdentity]. At most one may be
+	// system-assigned, and no two may share an ID.
 	Identities []Identity
 
-	// Lifetime is how long a new token is valid, counted from the moment of its issue. Zero means 24 hours, as on
-	// Azure, and 1 hour with [NewWorkloadIdentity], as Entra has it for most clients. The wire format has whole seconds,
-	// so the end is rounded down. A negative value panics.
+	// Lifetime is how long a new token is valid, counted from the moment of its issue. Zero means 24
+	// hours, as on Azure, and 1 hour with [NewWorkloadIdentity], as Entra has it for most clients. The
+	// wire format has whole seconds, so the end is rounded down. A negative value panics.
 	Lifetime time.Duration
 
-	// HostCache makes the endpoint answer with the same token for the same identity and resource until that token
-	// has ended, as real hosts do: asking again doesn't bring a longer life. Without it each answer has a new token.
-	// Service Fabric drops a token from its cache when a client says that it was refused. Entra has no such cache, so
-	// this makes no difference to [NewWorkloadIdentity].
+	// HostCache makes the endpoint answer with the same token for the same identity and resource until
+	// that token has ended, as real hosts do: asking again doesn't bring a longer life. Without it
+	// each answer has a new token. Service Fabric drops a token from its cache when a client says that
+	// it was refused. Entra has no such cache, so this makes no difference to [NewWorkloadIdentity].
 	HostCache bool
 
-	// RateLimit makes the endpoint answer 429 to a request beyond 20 in any second, or beyond 5 at once (which
-	// includes the time that a [Response] spends in its Delay). These are the limits of IMDS, per virtual machine.
-	// A refused request doesn't count toward either limit, and takes no scripted answer.
+	// RateLimit makes the endpoint answer 429 to a request beyond 20 in any second, or beyond 5 at
+	// once (which includes the time that a [Response] spends in its Delay). These are the limits of
+	// IMDS, per virtual machine. A refused request doesn't count toward either limit, and takes no
+	// scripted answer.
 	RateLimit bool
 
-	// Dir is the directory that [NewArc] writes its key files into and [NewWorkloadIdentity] its token file: as a rule
-	// t.TempDir(), and no two endpoints' the same. Those two panic if it is empty; the others ignore it. A relative path
-	// is made absolute when the endpoint is made.
+	// Dir is the directory that [NewArc] writes its key files into and [NewWorkloadIdentity] its token
+	// file: as a rule t.TempDir(), and no two endpoints' the same. Those two panic if it is empty; the
+	// others ignore it. A relative path is made absolute when the endpoint is made.
 	Dir string
 }
 
-// Endpoint is a fake managed identity endpoint. It is a transport (see [Endpoint.Do], and [Endpoint.Client] for one with
-// connections), an [http.Handler], and a server of its own (see [Endpoint.Start]); all of them share its script, its rate
-// limit, its cache and its record of requests. All methods are safe for concurrent use.
+// Endpoint is a fake managed identity endpoint. It is a transport (see [Endpoint.Do], and
+// [Endpoint.Client] for one with connections), an [http.Handler], and a server of its own (see
+// [Endpoint.Start]); all of them share its script, its rate limit, its cache and its record of
+// requests. All methods are safe for concurrent use.
 type Endpoint struct {
 	host        host
 	nonce       string     // the first element of the path, and this endpoint's alone
@@ -59,8 +63,8 @@ type Endpoint struct {
 	issuer      *issuer
 	certificate *certificate // nil if the host has no TLS
 
-	// rotation is held by RotateSecret and nothing else, also while a file is written: two rotations come one after the
-	// other, and no request waits for either.
+	// rotation is held by RotateSecret and nothing else, also while a file is written: two rotations
+	// come one after the other, and no request waits for either.
 	rotation sync.Mutex
 
 	mu       sync.Mutex // guards all below; not held while an answer is delayed or sent
@@ -122,7 +126,8 @@ func (o *Options) copied() Options {
 	return *o
 }
 
-// directory returns Options.Dir as an absolute path, to the constructor of that name, which can't do without.
+// directory returns Options.Dir as an absolute path, to the constructor of that name, which can't
+// do without.
 func (o *Options) directory(constructor string) string {
 	dir := o.copied().Dir
 	if dir == "" {
@@ -135,7 +140,8 @@ func (o *Options) directory(constructor string) string {
 	return dir
 }
 
-// standIn makes p the place of whoever asks e, for as long as e is in use. Nothing in p may lead to e.
+// standIn makes p the place of whoever asks e, for as long as e is in use. Nothing in p may lead to
+// e.
 func (e *Endpoint) standIn(p seam.Place) {
 	runtime.AddCleanup(e, func(unregister func()) { unregister() }, seam.Register(e.nonce, p))
 }
@@ -143,9 +149,10 @@ func (e *Endpoint) standIn(p seam.Place) {
 // Identities returns the identities of the endpoint, with the values that were filled in.
 func (e *Endpoint) Identities() []Identity { return slices.Clone(e.identities) }
 
-// Requests returns all requests received so far, in the order of their arrival, including those that were refused,
-// throttled or met by a scripted failure. They are copies: reading their bodies or changing them affects nothing.
-// Whichever way a request came, its URL is absolute, its Host is set, and its context is [context.Background].
+// Requests returns all requests received so far, in the order of their arrival, including those
+// that were refused, throttled or met by a scripted failure. They are copies: reading their bodies
+// or changing them affects nothing. Whichever way a request came, its URL is absolute, its Host is
+// set, and its context is [context.Background].
 func (e *Endpoint) Requests() []*http.Request {
 	e.mu.Lock()
 	all := slices.Clone(e.requests)
@@ -230,8 +237,8 @@ func receive(r *http.Request) (received, error) {
 	return received{request, body}, nil
 }
 
-// isAt reports whether r is for path, whatever the case of its letters, and with or without a slash at its end: MSAL for
-// JavaScript puts one there.
+// isAt reports whether r is for path, whatever the case of its letters, and with or without a slash
+// at its end: MSAL for JavaScript puts one there.
 func (e *Endpoint) isAt(r received, path string) bool {
 	return strings.EqualFold(strings.TrimSuffix(e.pathOf(r), "/"), path)
 }

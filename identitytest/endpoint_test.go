@@ -83,7 +83,8 @@ func read(t *testing.T, response *http.Response) reply {
 	return reply{response.StatusCode, response.Header, string(body)}
 }
 
-// fields are the members of a JSON object whose values are all strings, as IMDS and App Service send them.
+// fields are the members of a JSON object whose values are all strings, as IMDS and App Service
+// send them.
 func fields(t *testing.T, body string) map[string]string {
 	t.Helper()
 	var m map[string]string
@@ -106,7 +107,8 @@ func mustPanic(t *testing.T, want string, f func()) {
 	t.Helper()
 	defer func() {
 		t.Helper()
-		if got, _ := recover().(string); !strings.HasPrefix(got, "identitytest: ") || !strings.Contains(got, want) {
+		if got, _ := recover().(string); !strings.HasPrefix(got, "identitytest: ") ||
+			!strings.Contains(got, want) {
 			t.Errorf("panic: got %q, want one with %q", got, want)
 		}
 	}()
@@ -115,8 +117,12 @@ func mustPanic(t *testing.T, want string, f func()) {
 
 func TestNewPanics(t *testing.T) {
 	t.Parallel()
-	mustPanic(t, "Options.Lifetime: negative duration -1s", func() { NewIMDS(&Options{Lifetime: -time.Second}) })
-	mustPanic(t, "Options.Lifetime: negative duration -1s", func() { NewAppService(&Options{Lifetime: -time.Second}) })
+	mustPanic(t, "Options.Lifetime: negative duration -1s", func() {
+		NewIMDS(&Options{Lifetime: -time.Second})
+	})
+	mustPanic(t, "Options.Lifetime: negative duration -1s", func() {
+		NewAppService(&Options{Lifetime: -time.Second})
+	})
 }
 
 // The form in which a request comes in must not show in the record of it.
@@ -148,11 +154,14 @@ func TestRequestsAreAlikeInMemoryAndOverHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Del("Content-Length") // net/http puts it here only when it arrives over a connection
-		got = append(got, seen{r.Method, r.URL.String(), r.Host, r.RequestURI, string(body), r.Header, r.ContentLength})
+		got = append(got, seen{r.Method, r.URL.String(), r.Host, r.RequestURI, string(body), r.Header,
+			r.ContentLength})
 	}
 	one := seen{
-		Method: "POST", URL: server.URL + "/metadata/x?a=b", Host: strings.TrimPrefix(server.URL, "http://"), Body: "body", Length: 4,
-		Header: http.Header{"Metadata": {"true"}, "User-Agent": {"test"}, "Accept-Encoding": {"identity"}},
+		Method: "POST", URL: server.URL + "/metadata/x?a=b",
+		Host: strings.TrimPrefix(server.URL, "http://"), Body: "body", Length: 4,
+		Header: http.Header{"Metadata": {"true"}, "User-Agent": {"test"},
+			"Accept-Encoding": {"identity"}},
 	}
 	if diff := cmp.Diff([]seen{one, one}, got); diff != "" {
 		t.Errorf("Requests (-want +got):\n%s", diff)
@@ -170,7 +179,8 @@ func TestRequestsAreCopies(t *testing.T) {
 
 	got := e.Requests()[0]
 	if got.Header.Get("Metadata") != "true" || got.URL.String() != imdsURL {
-		t.Errorf("got %s with Metadata %q, want the request as it came", got.URL, got.Header.Get("Metadata"))
+		t.Errorf("got %s with Metadata %q, want the request as it came", got.URL,
+			got.Header.Get("Metadata"))
 	}
 }
 
@@ -185,7 +195,8 @@ func TestDoSparseRequest(t *testing.T) {
 	if r.Header != nil {
 		t.Error("Do changed the request")
 	}
-	if got := e.Requests()[0]; got.Method != "GET" || got.Host != "169.254.169.254" || got.Header == nil {
+	if got := e.Requests()[0]; got.Method != "GET" || got.Host != "169.254.169.254" ||
+		got.Header == nil {
 		t.Errorf("got method %q, host %q, header %v", got.Method, got.Host, got.Header)
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// entraError is a refusal of Entra's. Its codes are listed with their meaning, though not with the exact texts, in
+// entraError is a refusal of Entra's. Its codes are listed with their meaning, though not with the
+// exact texts, in
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 type entraError struct {
 	status int
@@ -91,16 +92,19 @@ func invalidScope(scope string) *entraError {
 			"parameter 'scope' is not valid. The scope '%s' is not valid.", scope)}
 }
 
-// userScope is the refusal of a scope such as https://graph.microsoft.com/Mail.Read, which only a user can grant.
+// userScope is the refusal of a scope such as https://graph.microsoft.com/Mail.Read, which only a
+// user can grant.
 func userScope(scope string) *entraError {
 	return &entraError{http.StatusBadRequest, "invalid_scope", 1002012,
 		fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a scope value "+
 			"with /.default suffixed to the resource identifier (application ID URI).", scope)}
 }
 
-// badClaims: which code the real endpoint has for it isn't known. This one is for any parameter that is invalid.
+// badClaims: which code the real endpoint has for it isn't known. This one is for any parameter
+// that is invalid.
 func badClaims() *entraError {
-	return &entraError{http.StatusBadRequest, "invalid_request", 90100, "The 'claims' parameter is empty or not valid."}
+	return &entraError{http.StatusBadRequest, "invalid_request", 90100,
+		"The 'claims' parameter is empty or not valid."}
 }
 
 func noAssertion() *entraError {
@@ -109,7 +113,8 @@ func noAssertion() *entraError {
 }
 
 func malformedAssertion() *entraError {
-	return &entraError{http.StatusUnauthorized, "invalid_client", 50027, "JWT token is invalid or malformed."}
+	return &entraError{http.StatusUnauthorized, "invalid_client", 50027,
+		"JWT token is invalid or malformed."}
 }
 
 func expiredAssertion() *entraError {
@@ -141,11 +146,14 @@ func entraFailure(status int) *entraError {
 	case status == http.StatusUnauthorized:
 		return expiredAssertion()
 	case status == http.StatusTooManyRequests:
-		return &entraError{status, "temporarily_unavailable", 90055, "There are too many incoming requests."}
+		return &entraError{status, "temporarily_unavailable", 90055,
+			"There are too many incoming requests."}
 	case status == http.StatusInternalServerError:
 		return &entraError{status, "server_error", 50000, "There was an error issuing a token."}
 	case status > http.StatusInternalServerError:
-		return &entraError{status, "temporarily_unavailable", 90033, "A transient error has occurred. Please try again."}
+		return &entraError{status, "temporarily_unavailable", 90033,
+			"A transient error has occurred. Please try again."}
 	}
-	return &entraError{status, "invalid_request", 9002313, "Invalid request. Request is malformed or invalid."}
+	return &entraError{status, "invalid_request", 9002313,
+		"Invalid request. Request is malformed or invalid."}
 }

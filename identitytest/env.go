@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// hostVariables are all variables by which one host or another is recognised. AZURE_CLIENT_ID and AZURE_TENANT_ID
-// aren't among them: they choose an identity rather than a host, and code under test may well read them. The endpoint
-// of workload identity sets both nevertheless, as the platform does.
+// hostVariables are all variables by which one host or another is recognised. AZURE_CLIENT_ID and
+// AZURE_TENANT_ID aren't among them: they choose an identity rather than a host, and code under
+// test may well read them. The endpoint of workload identity sets both nevertheless, as the
+// platform does.
 var hostVariables = [...]string{
 	"AZURE_FEDERATED_TOKEN_FILE",
 	"AZURE_POD_IDENTITY_AUTHORITY_HOST",
@@ -22,11 +23,12 @@ var hostVariables = [...]string{
 	"MSI_SECRET",
 }
 
-// Env returns the environment variables by which a process finds the endpoint when it is served at baseURL, such as
-// "http://127.0.0.1:1234", as "NAME=value". The variables of all other kinds of host are among them, empty, so that
-// those which the process would inherit can't win. Append the result to [os.Environ] for [os/exec.Cmd.Env]. This module and
-// azidentity take an empty variable for an unset one. The SDKs for JavaScript and Python don't always: for them, leave out
-// what ends in "=", and what the process would inherit of those.
+// Env returns the environment variables by which a process finds the endpoint when it is served at
+// baseURL, such as "http://127.0.0.1:1234", as "NAME=value". The variables of all other kinds of
+// host are among them, empty, so that those which the process would inherit can't win. Append the
+// result to [os.Environ] for [os/exec.Cmd.Env]. This module and azidentity take an empty variable
+// for an unset one. The SDKs for JavaScript and Python don't always: for them, leave out what ends
+// in "=", and what the process would inherit of those.
 //
 //   - IMDS is found by AZURE_POD_IDENTITY_AUTHORITY_HOST, which clients put in the place of http://169.254.169.254.
 //   - App Service is found by IDENTITY_ENDPOINT, and IDENTITY_HEADER has the secret; after [Endpoint.RotateSecret],
@@ -46,16 +48,19 @@ var hostVariables = [...]string{
 //     AZURE_AUTHORITY_HOST. A credential in this process trusts the endpoint's certificate; any other must be told to,
 //     as by SSL_CERT_FILE: [Endpoint.TLSConfig] has it.
 //
-// A credential's trust in the endpoint's certificate, and its look into Options.Dir, end with the Endpoint: keep it in use for
-// as long, as a transport or a served handler does.
+// A credential's trust in the endpoint's certificate, and its look into Options.Dir, end with the
+// Endpoint: keep it in use for as long, as a transport or a served handler does.
 //
-// The URL within has a random path element, so that two endpoints which the system gave the same port, one after the
-// other, never share a token in a cache. The endpoint answers with and without that element.
+// The URL within has a random path element, so that two endpoints which the system gave the same
+// port, one after the other, never share a token in a cache. The endpoint answers with and without
+// that element.
 //
-// Env panics if baseURL doesn't begin with http:// or https://, and for a host with TLS if it begins with http://.
+// Env panics if baseURL doesn't begin with http:// or https://, and for a host with TLS if it
+// begins with http://.
 func (e *Endpoint) Env(baseURL string) []string {
 	if !strings.HasPrefix(baseURL, "http://") && !strings.HasPrefix(baseURL, "https://") {
-		panic(fmt.Sprintf("identitytest: Env: base URL %q doesn't begin with http:// or https://", baseURL))
+		panic(fmt.Sprintf("identitytest: Env: base URL %q doesn't begin with http:// or https://",
+			baseURL))
 	}
 	if e.certificate != nil && !strings.HasPrefix(baseURL, "https://") {
 		panic(fmt.Sprintf("identitytest: Env: base URL %q doesn't begin with https://, and this host has TLS", baseURL))

@@ -12,7 +12,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// Azure Arc hands out a token to who can read a file that it has just written: into the directory of the test, here.
+// Azure Arc hands out a token to who can read a file that it has just written: into the directory
+// of the test, here.
 func ExampleNewArc() {
 	dir, err := os.MkdirTemp("", "") // in a test: t.TempDir()
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 
 var vault = policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
 
-// service stands for the code under test: it takes a credential, as every client of an Azure SDK does.
+// service stands for the code under test: it takes a credential, as every client of an Azure SDK
+// does.
 type service struct{ credential azcore.TokenCredential }
 
 func (s service) readSecret(ctx context.Context) (string, error) {
@@ -31,7 +32,9 @@ func (s service) readSecret(ctx context.Context) (string, error) {
 }
 
 // newCredential is all that it takes to make a credential that asks a fake host.
-func newCredential(endpoint *identitytest.Endpoint, retry policy.RetryOptions) *identity.Credential {
+func newCredential(
+	endpoint *identitytest.Endpoint, retry policy.RetryOptions,
+) *identity.Credential {
 	credential, err := identity.NewCredential(&identity.CredentialOptions{
 		ClientOptions: azcore.ClientOptions{Transport: endpoint, Retry: retry},
 		Host:          identity.HostIMDS,
@@ -60,7 +63,8 @@ func ExampleEndpoint_Enqueue() {
 	endpoint := identitytest.NewIMDS(nil)
 	endpoint.Enqueue(identitytest.Response{Status: 429}, identitytest.Response{Status: 429})
 
-	credential := newCredential(endpoint, policy.RetryOptions{RetryDelay: time.Millisecond}) // or the test takes a second
+	// or the test takes a second
+	credential := newCredential(endpoint, policy.RetryOptions{RetryDelay: time.Millisecond})
 	fmt.Println(service{credential}.readSecret(context.Background()))
 	fmt.Println(len(endpoint.Requests()), "requests")
 	// Output:
@@ -68,7 +72,8 @@ func ExampleEndpoint_Enqueue() {
 	// 3 requests
 }
 
-// An outage is nothing to a credential that holds a token. Inside a testing/synctest bubble, the twelve hours can pass.
+// An outage is nothing to a credential that holds a token. Inside a testing/synctest bubble, the
+// twelve hours can pass.
 func ExampleEndpoint_Enqueue_outage() {
 	endpoint := identitytest.NewIMDS(nil)
 	credential := newCredential(endpoint, policy.RetryOptions{})
@@ -131,7 +136,8 @@ func ExampleEndpoint_Requests() {
 // A host with a choice of identities, of which the service wants one.
 func ExampleOptions() {
 	endpoint := identitytest.NewIMDS(&identitytest.Options{
-		Identities: []identitytest.Identity{{System: true}, {ClientID: "6f1c2a52-0d8e-4c0b-8f0e-6d5a3c1b7e90"}},
+		Identities: []identitytest.Identity{{System: true},
+			{ClientID: "6f1c2a52-0d8e-4c0b-8f0e-6d5a3c1b7e90"}},
 	})
 	for _, id := range []identity.ID{
 		identity.ClientID("6f1c2a52-0d8e-4c0b-8f0e-6d5a3c1b7e90"),
@@ -158,7 +164,8 @@ func ExampleOptions() {
 // An Endpoint has no need of any particular client.
 func ExampleEndpoint_Do() {
 	endpoint := identitytest.NewIMDS(nil)
-	request, err := http.NewRequest(http.MethodGet, "http://169.254.169.254/metadata/identity/oauth2/token", nil)
+	request, err := http.NewRequest(http.MethodGet,
+		"http://169.254.169.254/metadata/identity/oauth2/token", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -203,9 +210,9 @@ func setenv(lines []string) (restore func()) {
 	}
 }
 
-// A credential knows Service Fabric by its certificate, and so wants a connection: the endpoint's Client has one, in
-// memory. The variables say where the host is, and which certificate it has. A test that can do without parallel ones has
-// all of that from endpoint.Start(t).
+// A credential knows Service Fabric by its certificate, and so wants a connection: the endpoint's
+// Client has one, in memory. The variables say where the host is, and which certificate it has. A
+// test that can do without parallel ones has all of that from endpoint.Start(t).
 func ExampleNewServiceFabric() {
 	endpoint := identitytest.NewServiceFabric(nil)
 	defer setenv(endpoint.Env("https://localhost:2377"))()
@@ -220,7 +227,8 @@ func ExampleNewServiceFabric() {
 	// Output: the secret <nil>
 }
 
-// A pod whose token is replaced in its file: the next exchange must have the new one, as the old one is refused.
+// A pod whose token is replaced in its file: the next exchange must have the new one, as the old
+// one is refused.
 func ExampleNewWorkloadIdentity() {
 	dir, err := os.MkdirTemp("", "") // in a test: t.TempDir()
 	if err != nil {

@@ -54,13 +54,15 @@ var all = []struct {
 	name string
 	new  func(*Options) *Endpoint
 	ask  func(*testing.T, environ, transport) reply
-	// wrongSecret is the status of the answer to a secret that is none any more; 0 if the host has no secret.
+	// wrongSecret is the status of the answer to a secret that is none any more; 0 if the host has no
+	// secret.
 	wrongSecret int
 	// refused has the members of the host's own answer of status 400.
 	refused []string
 }{
 	{"IMDS", NewIMDS, func(t *testing.T, env environ, send transport) reply {
-		r := request(t, "GET", env("AZURE_POD_IDENTITY_AUTHORITY_HOST")+"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "")
+		r := request(t, "GET", env("AZURE_POD_IDENTITY_AUTHORITY_HOST")+
+			"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "")
 		r.Header.Set("Metadata", "true")
 		return send(t, r)
 	}, 0, []string{"error", "error_description"}},
@@ -69,14 +71,16 @@ var all = []struct {
 		r.Header.Set("X-IDENTITY-HEADER", env("IDENTITY_HEADER"))
 		return send(t, r)
 	}, 403, []string{"correlationId", "message", "statusCode"}},
-	{"AppService2017", NewAppService2017, ask2017, 403, []string{"correlationId", "message", "statusCode"}},
+	{"AppService2017", NewAppService2017, ask2017, 403,
+		[]string{"correlationId", "message", "statusCode"}},
 	{"AzureML", NewAzureML, ask2017, 401, []string{"error"}},
 	{"ServiceFabric", NewServiceFabric, func(t *testing.T, env environ, send transport) reply {
 		return send(t, fabricRequest(t, env, ""))
 	}, 404, []string{"error"}},
-	{"ContainerInstances", NewContainerInstances, func(t *testing.T, env environ, send transport) reply {
-		return send(t, groupRequest(t, env, ""))
-	}, 404, []string{"error"}},
+	{"ContainerInstances", NewContainerInstances,
+		func(t *testing.T, env environ, send transport) reply {
+			return send(t, groupRequest(t, env, ""))
+		}, 404, []string{"error"}},
 	{"CloudShell", NewCloudShell, func(t *testing.T, env environ, send transport) reply {
 		return send(t, shellRequest(t, env, "resource="+vault))
 	}, 0, []string{"error"}},
@@ -102,7 +106,8 @@ func request2017(t *testing.T, env environ, more string) *http.Request {
 
 func fabricRequest(t *testing.T, env environ, more string) *http.Request {
 	t.Helper()
-	r := request(t, "GET", env("IDENTITY_ENDPOINT")+"?api-version="+env("IDENTITY_API_VERSION")+"&resource="+vault+more, "")
+	r := request(t, "GET", env("IDENTITY_ENDPOINT")+"?api-version="+env("IDENTITY_API_VERSION")+
+		"&resource="+vault+more, "")
 	r.Header.Set("Secret", env("IDENTITY_HEADER"))
 	return r
 }
@@ -146,7 +151,8 @@ func keyFile(t *testing.T, challenge reply) string {
 	t.Helper()
 	file, ok := strings.CutPrefix(challenge.Header.Get("WWW-Authenticate"), "Basic realm=")
 	if challenge.Status != 401 || !ok {
-		t.Fatalf("got status %d with WWW-Authenticate %q, want a challenge", challenge.Status, challenge.Header.Get("WWW-Authenticate"))
+		t.Fatalf("got status %d with WWW-Authenticate %q, want a challenge", challenge.Status,
+			challenge.Header.Get("WWW-Authenticate"))
 	}
 	return file
 }
@@ -173,7 +179,8 @@ func workloadRequest(t *testing.T, env environ, change url.Values) *http.Request
 		"client_info":           {"1"}, // of MSAL's
 	}
 	maps.Copy(form, change)
-	r := request(t, "POST", env("AZURE_AUTHORITY_HOST")+env("AZURE_TENANT_ID")+"/oauth2/v2.0/token", form.Encode())
+	r := request(t, "POST", env("AZURE_AUTHORITY_HOST")+env("AZURE_TENANT_ID")+"/oauth2/v2.0/token",
+		form.Encode())
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	return r
 }
@@ -210,8 +217,10 @@ func TestHostsAnswer(t *testing.T) {
 			t.Parallel()
 			e := host.new(&Options{Dir: t.TempDir()})
 			c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), throughDo(e))))
-			if want := e.Identities()[0]; c.Audience != vault || c.ObjectID != want.ObjectID || c.TenantID != want.TenantID {
-				t.Errorf("got aud %q, oid %q, tid %q; want %q, %q, %q", c.Audience, c.ObjectID, c.TenantID, vault, want.ObjectID, want.TenantID)
+			if want := e.Identities()[0]; c.Audience != vault || c.ObjectID != want.ObjectID ||
+				c.TenantID != want.TenantID {
+				t.Errorf("got aud %q, oid %q, tid %q; want %q, %q, %q", c.Audience, c.ObjectID, c.TenantID,
+					vault, want.ObjectID, want.TenantID)
 			}
 			if c.Capabilities != nil {
 				t.Errorf("got xms_cc %q, want none: nobody asked for it", c.Capabilities)
@@ -290,7 +299,8 @@ func TestRotateSecret(t *testing.T) {
 			}
 			e.RotateSecret()
 			if got := do(t, e, last); got.Status != host.wrongSecret {
-				t.Errorf("after a rotation: got status %d for the old secret, want %d", got.Status, host.wrongSecret)
+				t.Errorf("after a rotation: got status %d for the old secret, want %d", got.Status,
+					host.wrongSecret)
 			}
 			tokenOf(t, host.ask(t, inMemory(e), recorded))
 
@@ -324,7 +334,8 @@ func TestHostCacheOfEachHost(t *testing.T) {
 			t.Parallel()
 			for _, cache := range []bool{false, true} {
 				e := host.new(&Options{Dir: t.TempDir(), HostCache: cache})
-				first, second := tokenOf(t, host.ask(t, inMemory(e), throughDo(e))), tokenOf(t, host.ask(t, inMemory(e), throughDo(e)))
+				first, second := tokenOf(t, host.ask(t, inMemory(e), throughDo(e))),
+					tokenOf(t, host.ask(t, inMemory(e), throughDo(e)))
 				if want := cache && host.name != "WorkloadIdentity"; (first == second) != want {
 					t.Errorf("HostCache %t: got the same token twice %t, want %t", cache, first == second, want)
 				}
@@ -385,9 +396,10 @@ func TestUnknownResources(t *testing.T) {
 		status int
 		text   string // within the body
 	}{
-		"IMDS":               {400, `"error":"invalid_resource","error_description":"` + entra},
-		"Arc":                {400, `"error":"invalid_resource","error_description":"` + entra},
-		"AppService":         {500, `"message":"An unexpected error occured while fetching the AAD Token."`},
+		"IMDS": {400, `"error":"invalid_resource","error_description":"` + entra},
+		"Arc":  {400, `"error":"invalid_resource","error_description":"` + entra},
+		"AppService": {500,
+			`"message":"An unexpected error occured while fetching the AAD Token."`},
 		"AppService2017":     {400, `"ExceptionMessage":"` + entra},
 		"AzureML":            {400, entra},
 		"ServiceFabric":      {500, `"code":"InternalServerError"`},
@@ -441,11 +453,13 @@ func TestFailuresOfEachHost(t *testing.T) {
 			t.Parallel()
 			e := host.new(&Options{Dir: t.TempDir()})
 			for _, status := range []int{400, 401, 404, 405, 408, 410, 429, 500, 502, 503, 504, 599, 999} {
-				if host.name == "WorkloadIdentity" && status == 404 || host.name == "ServiceFabric" && status == 429 {
+				if host.name == "WorkloadIdentity" && status == 404 || host.name == "ServiceFabric" &&
+					status == 429 {
 					continue // the one has no body, the other's is text
 				}
 				got := e.host.failure(status)
-				if names := slices.Sorted(maps.Keys(members(t, got.body))); got.status != status || !slices.Equal(names, host.refused) {
+				if names := slices.Sorted(maps.Keys(members(t, got.body))); got.status != status ||
+					!slices.Equal(names, host.refused) {
 					t.Errorf("got %d with %v, want %d with %v", got.status, names, status, host.refused)
 				}
 				if kind := got.header.Get("Content-Type"); kind != "application/json; charset=utf-8" {
@@ -453,7 +467,8 @@ func TestFailuresOfEachHost(t *testing.T) {
 				}
 			}
 			for _, status := range []int{103, 204, 302} {
-				if got := e.host.failure(status); got.status != status || got.body != "" || got.header == nil || got.header.Get("Content-Type") != "" {
+				if got := e.host.failure(status); got.status != status || got.body != "" || got.header == nil ||
+					got.header.Get("Content-Type") != "" {
 					t.Errorf("%d: got %+v, want no body", status, got)
 				}
 			}
@@ -495,7 +510,8 @@ func TestNonsense(t *testing.T) {
 			t.Parallel()
 			e := host.new(&Options{Dir: t.TempDir()})
 			env := inMemory(e)
-			target := env("AZURE_POD_IDENTITY_AUTHORITY_HOST") + env("IDENTITY_ENDPOINT") + env("MSI_ENDPOINT") + env("AZURE_AUTHORITY_HOST")
+			target := env("AZURE_POD_IDENTITY_AUTHORITY_HOST") + env("IDENTITY_ENDPOINT") +
+				env("MSI_ENDPOINT") + env("AZURE_AUTHORITY_HOST")
 			for _, method := range []string{"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"} {
 				for _, path := range []string{"", "/", "//", "/oauth2/v2.0/token", "/common/oauth2/v2.0/token", "/metadata/identity/oauth2/token"} {
 					for _, query := range []string{"", "?", "?%zz", "?resource=" + vault, "?resource=a&resource=b", "?;"} {
@@ -514,8 +530,8 @@ func TestNonsense(t *testing.T) {
 	}
 }
 
-// refusal is one wrong request and what is wrong with it in the host's words. The zero fields of the answer aren't looked
-// at.
+// refusal is one wrong request and what is wrong with it in the host's words. The zero fields of
+// the answer aren't looked at.
 type refusal struct {
 	name   string
 	spoil  func(*http.Request)
@@ -553,7 +569,8 @@ func rawQuery(more string) func(*http.Request) {
 	return func(r *http.Request) { r.URL.RawQuery += more }
 }
 
-// checkCoded checks an error of the form {"error": {"code", "message"}}, and returns its correlation ID.
+// checkCoded checks an error of the form {"error": {"code", "message"}}, and returns its
+// correlation ID.
 func checkCoded(t *testing.T, got reply, want refusal) string {
 	t.Helper()
 	var body struct {
@@ -562,10 +579,12 @@ func checkCoded(t *testing.T, got reply, want refusal) string {
 	if err := json.Unmarshal([]byte(got.Body), &body); err != nil {
 		t.Fatalf("body %q: %v", got.Body, err)
 	}
-	if got.Status != want.status || body.Error.Code != want.code || !strings.Contains(body.Error.Message, want.text) {
+	if got.Status != want.status || body.Error.Code != want.code ||
+		!strings.Contains(body.Error.Message, want.text) {
 		t.Errorf("got %d %s, want %d %s with %q", got.Status, got.Body, want.status, want.code, want.text)
 	}
-	if diff := cmp.Diff(http.Header{"Content-Type": {"application/json; charset=utf-8"}}, got.Header); diff != "" {
+	if diff := cmp.Diff(http.Header{"Content-Type": {"application/json; charset=utf-8"}},
+		got.Header); diff != "" {
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
 	return body.Error.CorrelationID

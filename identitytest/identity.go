@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Identity is a managed identity of a fake host. A zero field gets a value when the endpoint is made: realistic,
-// distinct, and the same in every run. [Endpoint.Identities] returns them.
+// Identity is a managed identity of a fake host. A zero field gets a value when the endpoint is
+// made: realistic, distinct, and the same in every run. [Endpoint.Identities] returns them.
 type Identity struct {
 	ClientID string // the client or application ID, a GUID
 	ObjectID string // the object or principal ID, a GUID
 
-	// ResourceID is the Azure Resource Manager ID: of the identity if it is user-assigned, of the host if it is
-	// system-assigned. The latter has no resource of its own, and so isn't found by this ID.
+	// ResourceID is the Azure Resource Manager ID: of the identity if it is user-assigned, of the host
+	// if it is system-assigned. The latter has no resource of its own, and so isn't found by this ID.
 	ResourceID string
 
 	TenantID string // the tenant, a GUID; if zero, that of the first identity which has one
@@ -27,7 +27,8 @@ var (
 	tenantID        = guidOf("tenant")
 )
 
-// fill returns a copy of identities without zero fields, or a system-assigned identity if there are none.
+// fill returns a copy of identities without zero fields, or a system-assigned identity if there are
+// none.
 func fill(identities []Identity, hostID string) []Identity {
 	if len(identities) == 0 {
 		identities = []Identity{{System: true}}
@@ -38,7 +39,8 @@ func fill(identities []Identity, hostID string) []Identity {
 	}
 	filled := make([]Identity, len(identities))
 	for i, id := range identities {
-		resourceID := fmt.Sprintf("%s/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-%d", resourceGroupID, i+1)
+		resourceID := fmt.Sprintf("%s/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-%d",
+			resourceGroupID, i+1)
 		if id.System {
 			resourceID = hostID
 		}
@@ -54,20 +56,24 @@ func fill(identities []Identity, hostID string) []Identity {
 	return filled
 }
 
-// check panics if a request could mean more than one of identities. Where a request says which tenant it means, an
-// application may be in several, with an object ID in each.
+// check panics if a request could mean more than one of identities. Where a request says which
+// tenant it means, an application may be in several, with an object ID in each.
 func check(identities []Identity, tenants bool) {
 	for i, a := range identities {
 		for j, b := range identities[:i] {
 			switch {
 			case a.System && b.System:
 				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d are both system-assigned", j, i))
-			case strings.EqualFold(a.ClientID, b.ClientID) && !(tenants && !strings.EqualFold(a.TenantID, b.TenantID)):
-				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ClientID %s", j, i, a.ClientID))
+			case strings.EqualFold(a.ClientID, b.ClientID) &&
+				!(tenants && !strings.EqualFold(a.TenantID, b.TenantID)):
+				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ClientID %s", j, i,
+					a.ClientID))
 			case strings.EqualFold(a.ObjectID, b.ObjectID):
-				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ObjectID %s", j, i, a.ObjectID))
+				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ObjectID %s", j, i,
+					a.ObjectID))
 			case strings.EqualFold(a.ResourceID, b.ResourceID):
-				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ResourceID %s", j, i, a.ResourceID))
+				panic(fmt.Sprintf("identitytest: Options.Identities: %d and %d have the same ResourceID %s", j,
+					i, a.ResourceID))
 			}
 		}
 	}

@@ -88,9 +88,12 @@ func TestAmbiguousIdentities(t *testing.T) {
 		mustPanic(t, want, func() { NewIMDS(&Options{Identities: identities}) })
 	}
 	twoTenants := []Identity{{ClientID: "a", TenantID: "t"}, {ClientID: "A", TenantID: "u"}}
-	mustPanic(t, "0 and 1 have the same ClientID A", func() { NewIMDS(&Options{Identities: twoTenants}) })
 	mustPanic(t, "0 and 1 have the same ClientID A", func() {
-		NewWorkloadIdentity(&Options{Dir: t.TempDir(), Identities: []Identity{{ClientID: "a", TenantID: "t"}, {ClientID: "A", TenantID: "T"}}})
+		NewIMDS(&Options{Identities: twoTenants})
+	})
+	mustPanic(t, "0 and 1 have the same ClientID A", func() {
+		NewWorkloadIdentity(&Options{Dir: t.TempDir(),
+			Identities: []Identity{{ClientID: "a", TenantID: "t"}, {ClientID: "A", TenantID: "T"}}})
 	})
 	NewWorkloadIdentity(&Options{Dir: t.TempDir(), Identities: twoTenants})
 }

@@ -5,9 +5,10 @@ package identitytest
 type imds struct{ metadataService }
 
 var imdsSelectors = map[string]property{
-	"client_id":  byClientID,
-	"object_id":  byObjectID,
-	"msi_res_id": byResourceID, // a virtual machine takes mi_res_id as well, undocumented; a container instance doesn't
+	"client_id": byClientID,
+	"object_id": byObjectID,
+	// a virtual machine takes mi_res_id as well, undocumented; a container instance doesn't
+	"msi_res_id": byResourceID,
 }
 
 // NewIMDS returns a fake of the instance metadata service, the endpoint of virtual machines, scale
@@ -26,7 +27,8 @@ var imdsSelectors = map[string]property{
 func NewIMDS(options *Options) *Endpoint {
 	host := imds{metadataService{server: "IMDS/150.870.65.1854", selectors: imdsSelectors,
 		versions: []string{"2018-02-01"}, bypass: true}}
-	return newEndpoint(options, host, resourceGroupID+"/providers/Microsoft.Compute/virtualMachines/vm-test")
+	return newEndpoint(options, host,
+		resourceGroupID+"/providers/Microsoft.Compute/virtualMachines/vm-test")
 }
 
 func (imds) env(_ *Endpoint, base string) []string {

@@ -9,7 +9,8 @@ const (
 	maxAtOnce    = 5
 )
 
-// limiter counts requests over a sliding second and those that are being handled. The Endpoint's mutex guards it.
+// limiter counts requests over a sliding second and those that are being handled. The Endpoint's
+// mutex guards it.
 type limiter struct {
 	active int
 	recent []time.Time // when those of the last second were admitted, oldest first

@@ -59,7 +59,8 @@ func TestRateLimitAtOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		time.Sleep(30 * time.Second)
-		if got := checkAppServiceError(t, do(t, e, appServiceRequest(t, e, "")), 429); got != "Too Many Requests" {
+		if got := checkAppServiceError(t, do(t, e, appServiceRequest(t, e, "")),
+			429); got != "Too Many Requests" {
 			t.Errorf("got %q, want Too Many Requests", got)
 		}
 		group.Wait()

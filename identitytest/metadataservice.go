@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// metadataService is what IMDS and the agent of Azure Arc, which is modelled on it, have in common: what a request must
-// look like, and the bodies of the answers.
+// metadataService is what IMDS and the agent of Azure Arc, which is modelled on it, have in common:
+// what a request must look like, and the bodies of the answers.
 type metadataService struct {
 	server    string // the value of the Server header; without one if empty
 	selectors map[string]property
@@ -86,7 +86,8 @@ func (m metadataService) success(issuer *issuer, d demand, selected selector) an
 	return m.json(http.StatusOK, body)
 }
 
-// failure has the codes that the specification of IMDS lists. It has none for 410, and the texts are of our making.
+// failure has the codes that the specification of IMDS lists. It has none for 410, and the texts
+// are of our making.
 func (m metadataService) failure(status int) answer {
 	code, text := "bad_request", http.StatusText(status)
 	switch status {
@@ -116,7 +117,8 @@ func (m metadataService) failure(status int) answer {
 }
 
 func (m metadataService) refuse(text string) answer {
-	return m.json(http.StatusBadRequest, map[string]string{"error": "invalid_request", "error_description": text})
+	return m.json(http.StatusBadRequest,
+		map[string]string{"error": "invalid_request", "error_description": text})
 }
 
 func (m metadataService) json(status int, body any) answer {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// pipe returns the two ends of a connection in memory. Unlike with net.Pipe, what is written needn't be read: when
-// both ends of TLS say goodbye at once and listen no more, neither would be heard for 5 seconds.
+// pipe returns the two ends of a connection in memory. Unlike with net.Pipe, what is written
+// needn't be read: when both ends of TLS say goodbye at once and listen no more, neither would be
+// heard for 5 seconds.
 func pipe() (client, server net.Conn) {
 	there, back := newStream(), newStream()
 	return &pipeEnd{in: back, out: there}, &pipeEnd{in: there, out: back}
@@ -39,7 +40,8 @@ func (c *pipeEnd) Close() error {
 	return nil
 }
 
-// SetLinger is that of [net.TCPConn], as far as it is used here: it is called before Close, which then is a reset.
+// SetLinger is that of [net.TCPConn], as far as it is used here: it is called before Close, which
+// then is a reset.
 func (c *pipeEnd) SetLinger(int) error {
 	c.out.end(errReset)
 	return nil
@@ -85,8 +87,8 @@ func (s *stream) change(f func()) {
 
 func (s *stream) setDeadline(t time.Time) { s.change(func() { s.deadline = t }) }
 
-// end closes the stream: with io.EOF, or for a reset with its error, by the writer, with net.ErrClosed by the reader.
-// io.EOF comes after the data, the others in its place.
+// end closes the stream: with io.EOF, or for a reset with its error, by the writer, with
+// net.ErrClosed by the reader. io.EOF comes after the data, the others in its place.
 func (s *stream) end(err error) {
 	s.change(func() {
 		if s.err == nil || err == net.ErrClosed {

@@ -130,8 +130,10 @@ func TestPipeDeadline(t *testing.T) {
 		b.SetReadDeadline(begin.Add(time.Minute))
 		_, err := b.Read(buffer)
 		var timeout net.Error
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() || time.Since(begin) != time.Minute {
-			t.Errorf("got error %v after %v, want %v after 1m", err, time.Since(begin), os.ErrDeadlineExceeded)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() ||
+			time.Since(begin) != time.Minute {
+			t.Errorf("got error %v after %v, want %v after 1m", err, time.Since(begin),
+				os.ErrDeadlineExceeded)
 		}
 		write(t, a, "x")
 		if n, err := b.Read(buffer); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {

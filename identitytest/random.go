@@ -6,8 +6,9 @@ import (
 	"math/rand/v2"
 )
 
-// random returns n bytes. The generator of math/rand/v2 is ChaCha8 with a seed of the system's, which nobody guesses.
-// crypto/rand would be the habit, but can panic in a testing/synctest bubble, see takeTurn.
+// random returns n bytes. The generator of math/rand/v2 is ChaCha8 with a seed of the system's,
+// which nobody guesses. crypto/rand would be the habit, but can panic in a testing/synctest bubble,
+// see takeTurn.
 func random(n int) []byte {
 	b := make([]byte, 0, n+8)
 	for len(b) < n {

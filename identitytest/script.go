@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Response is one scripted answer: what goes wrong, or comes late, before the endpoint behaves as usual again.
-// What it means depends on the fields that are set.
+// Response is one scripted answer: what goes wrong, or comes late, before the endpoint behaves as
+// usual again. What it means depends on the fields that are set.
 //
 //	Response{Delay: 2 * time.Second}                      the usual answer, late
 //	Response{Status: 429}                                 the host's own answer of that status
@@ -16,40 +16,45 @@ import (
 //	Response{Err: syscall.ECONNREFUSED}                   no answer: the connection fails
 //	Response{Status: 200, Err: io.ErrUnexpectedEOF}       the usual answer, cut short
 type Response struct {
-	// Status is the status code, from 100 to 999. With neither Body nor Header, the answer has the body and the headers
-	// that the host gives this status; a Status of 0 or 200 is then the usual answer, which to a
-	// wrong request is a refusal. With either of them, a Status of 0 means 200.
+	// Status is the status code, from 100 to 999. With neither Body nor Header, the answer has the
+	// body and the headers that the host gives this status; a Status of 0 or 200 is then the usual
+	// answer, which to a wrong request is a refusal. With either of them, a Status of 0 means 200.
 	Status int
 
-	// Header and Body, if either is set, are the answer exactly, as it comes from something that isn't the host: no
-	// header is added to it, save what the framing of HTTP needs; Content-Length follows from Body. An empty Header
-	// that isn't nil makes an answer without any header. Mind that a client may take such an answer for that of a
-	// stranger, so to send the host's own with Retry-After, say, repeat what it is recognised by:
+	// Header and Body, if either is set, are the answer exactly, as it comes from something that isn't
+	// the host: no header is added to it, save what the framing of HTTP needs; Content-Length follows
+	// from Body. An empty Header that isn't nil makes an answer without any header. Mind that a client
+	// may take such an answer for that of a stranger, so to send the host's own with Retry-After, say,
+	// repeat what it is recognised by:
 	//
 	//	Response{Status: 429, Header: http.Header{"Server": {"IMDS/150.870.65.1"}, "Retry-After": {"3"}}}
 	Header http.Header
 	Body   string
 
-	// Delay is how long the answer, or the failure, waits before it begins. A request whose context ends before is
-	// recorded and uses up the Response like any other. A negative value panics.
+	// Delay is how long the answer, or the failure, waits before it begins. A request whose context
+	// ends before is recorded and uses up the Response like any other. A negative value panics.
 	Delay time.Duration
 
-	// Err alone, without Status, Header and Body, is a connection error: Do returns it, and ServeHTTP closes the
-	// connection. With any of those, the answer is cut short: its headers arrive and all of Body (or half of the host's
-	// own body), then Do's body reader returns Err, or ServeHTTP closes the connection.
+	// Err alone, without Status, Header and Body, is a connection error: Do returns it, and ServeHTTP
+	// closes the connection. With any of those, the answer is cut short: its headers arrive and all of
+	// Body (or half of the host's own body), then Do's body reader returns Err, or ServeHTTP closes
+	// the connection.
 	Err error
 
-	// For, if not 0, makes this the answer to every request for that long, rather than to one request. The time begins
-	// when the Response comes to the head of the queue: at once if the queue is empty when it is enqueued, otherwise
-	// when the one before is used up or has ended. It may pass without any request. A negative value panics.
+	// For, if not 0, makes this the answer to every request for that long, rather than to one request.
+	// The time begins when the Response comes to the head of the queue: at once if the queue is empty
+	// when it is enqueued, otherwise when the one before is used up or has ended. It may pass without
+	// any request. A negative value panics.
 	For time.Duration
 }
 
-// Enqueue appends scripted answers. Each request, in the order of arrival, takes one, whatever it asks for and
-// whether or not the host would refuse it; then the usual behaviour resumes. It panics if a field has
-// no meaning: a negative Delay or For, or a Status that is neither 0 nor from 100 to 999.
+// Enqueue appends scripted answers. Each request, in the order of arrival, takes one, whatever it
+// asks for and whether or not the host would refuse it; then the usual behaviour resumes. It panics
+// if a field has no meaning: a negative Delay or For, or a Status that is neither 0 nor from 100 to
+// 999.
 //
-// Over a connection an informational Status, below 200, can't be a whole answer: the connection is closed after it.
+// Over a connection an informational Status, below 200, can't be a whole answer: the connection is
+// closed after it.
 func (e *Endpoint) Enqueue(responses ...Response) {
 	for i, r := range responses {
 		switch {
@@ -97,7 +102,8 @@ func (s *script) take(now time.Time) Response {
 	return first
 }
 
-// dropEnded removes what has lasted for its time. Each began when the one before ended, not when somebody noticed.
+// dropEnded removes what has lasted for its time. Each began when the one before ended, not when
+// somebody noticed.
 func (s *script) dropEnded(now time.Time) {
 	for len(s.queue) > 0 && s.queue[0].For > 0 {
 		end := s.since.Add(s.queue[0].For)
@@ -137,8 +143,8 @@ func (r Response) answer(e *Endpoint, request received) answer {
 	return a
 }
 
-// canonical copies header with the names as a connection would deliver them, and without the Content-Length, which
-// is that of the body.
+// canonical copies header with the names as a connection would deliver them, and without the
+// Content-Length, which is that of the body.
 func canonical(header http.Header) http.Header {
 	if header == nil {
 		return nil

@@ -24,14 +24,17 @@ func TestEnqueueExactAnswers(t *testing.T) {
 	}{
 		{"body", Response{Status: 502, Body: "<html>"}, reply{502, http.Header{}, "<html>"}},
 		{"body without a status", Response{Body: "{}"}, reply{200, http.Header{}, "{}"}},
-		{"header without a status", Response{Header: http.Header{"Server": {"x"}}}, reply{200, http.Header{"Server": {"x"}}, ""}},
+		{"header without a status", Response{Header: http.Header{"Server": {"x"}}},
+			reply{200, http.Header{"Server": {"x"}}, ""}},
 		{"empty header", Response{Status: 429, Header: http.Header{}}, reply{429, http.Header{}, ""}},
 		{
 			"all",
-			Response{Status: 429, Header: http.Header{"retry-after": {"3"}, "Content-Type": {"text/plain"}}, Body: "slow down"},
+			Response{Status: 429, Header: http.Header{"retry-after": {"3"}, "Content-Type": {"text/plain"}},
+				Body: "slow down"},
 			reply{429, http.Header{"Retry-After": {"3"}, "Content-Type": {"text/plain"}}, "slow down"},
 		},
-		{"content length", Response{Header: http.Header{"content-length": {"99"}}, Body: "x"}, reply{200, http.Header{}, "x"}},
+		{"content length", Response{Header: http.Header{"content-length": {"99"}}, Body: "x"},
+			reply{200, http.Header{}, "x"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -103,11 +106,14 @@ func TestEnqueueCutShort(t *testing.T) {
 				t.Fatal(err)
 			}
 			body, err := io.ReadAll(response.Body)
-			if response.StatusCode != test.status || string(body) != test.body || !errors.Is(err, errScripted) {
-				t.Errorf("got %d %q, then %v; want %d %q, then %v", response.StatusCode, body, err, test.status, test.body, errScripted)
+			if response.StatusCode != test.status || string(body) != test.body ||
+				!errors.Is(err, errScripted) {
+				t.Errorf("got %d %q, then %v; want %d %q, then %v", response.StatusCode, body, err, test.status,
+					test.body, errScripted)
 			}
 			if response.ContentLength <= int64(len(body)) {
-				t.Errorf("ContentLength: got %d, want more than the %d bytes sent", response.ContentLength, len(body))
+				t.Errorf("ContentLength: got %d, want more than the %d bytes sent", response.ContentLength,
+					len(body))
 			}
 		})
 	}
@@ -122,7 +128,8 @@ func TestEnqueueCutTokenShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(response.Body)
-	if !strings.HasPrefix(string(body), `{"access_token":"`) || strings.HasSuffix(string(body), "}") || !errors.Is(err, errScripted) {
+	if !strings.HasPrefix(string(body), `{"access_token":"`) || strings.HasSuffix(string(body), "}") ||
+		!errors.Is(err, errScripted) {
 		t.Errorf("got %q, then %v; want part of a token, then %v", body, err, errScripted)
 	}
 }
@@ -159,7 +166,8 @@ func TestDelayEndsWithContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()
-		if _, err := e.Do(imdsRequest(t, "").WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := e.Do(imdsRequest(t, "").WithContext(ctx)); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
 		}
 		if got := time.Since(begin); got != time.Second {

@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// headerSecret is what a client repeats in a header of each request, to prove that it can read the host's environment.
+// headerSecret is what a client repeats in a header of each request, to prove that it can read the
+// host's environment.
 type headerSecret struct {
 	variable string // that has it
 
@@ -41,13 +42,13 @@ func (s *headerSecret) rotate() (changed []string, err error) {
 
 // rotator is a host with a secret. RotateSecret calls rotate once at a time.
 type rotator interface {
-	// rotate makes the secret worthless and puts another in its place. It returns the variables of Env that have changed
-	// by it.
+	// rotate makes the secret worthless and puts another in its place. It returns the variables of Env
+	// that have changed by it.
 	rotate() (changed []string, err error)
 }
 
-// RotateSecret replaces the secret of an endpoint, as the platform does at times. What a client has read before is
-// refused from now on:
+// RotateSecret replaces the secret of an endpoint, as the platform does at times. What a client has
+// read before is refused from now on:
 //
 //   - App Service, Service Fabric and Container Instances on Windows have it in IDENTITY_HEADER,
 //     Azure ML and the legacy App Service in MSI_SECRET. If the endpoint is running by
@@ -63,7 +64,8 @@ func (e *Endpoint) RotateSecret() {
 		panic("identitytest: RotateSecret: only App Service, Azure Arc, Azure ML, Container Instances on Windows, Service Fabric and workload identity endpoints have a secret")
 	}
 	e.rotation.Lock()
-	defer e.rotation.Unlock() // so that two rotations can't leave one's secret here and the other's in the environment
+	// so that two rotations can't leave one's secret here and the other's in the environment
+	defer e.rotation.Unlock()
 	changed, err := h.rotate()
 	if err != nil {
 		panic(fmt.Sprintf("identitytest: RotateSecret: %v", err))

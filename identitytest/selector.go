@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// property is one of the three by which a request selects an identity. Hosts call them by different names.
+// property is one of the three by which a request selects an identity. Hosts call them by different
+// names.
 type property int
 
 const (
@@ -17,12 +18,16 @@ const (
 	ignored // no property: the host takes a parameter of that name, and it selects nothing
 )
 
-// selector is the part of a query that selects an identity. The zero selector selects the default one.
+// selector is the part of a query that selects an identity. The zero selector selects the default
+// one.
 type selector struct{ name, value string }
 
-// parseQuery returns the parameters of a token request and the selector among them, by the names that the host has for
-// selectors. A problem, if any, is for the host to put in its own kind of error.
-func parseQuery(raw string, names map[string]property) (query url.Values, selected selector, problem string) {
+// parseQuery returns the parameters of a token request and the selector among them, by the names
+// that the host has for selectors. A problem, if any, is for the host to put in its own kind of
+// error.
+func parseQuery(
+	raw string, names map[string]property,
+) (query url.Values, selected selector, problem string) {
 	return inQuery.selecting(raw, names)
 }
 
@@ -48,7 +53,9 @@ func (p part) parse(raw string) (parameters url.Values, problem string) {
 	return parameters, ""
 }
 
-func (p part) selecting(raw string, names map[string]property) (parameters url.Values, selected selector, problem string) {
+func (p part) selecting(
+	raw string, names map[string]property,
+) (parameters url.Values, selected selector, problem string) {
 	parameters, problem = p.parse(raw)
 	if problem != "" {
 		return nil, selector{}, problem
@@ -69,8 +76,9 @@ func (p part) selecting(raw string, names map[string]property) (parameters url.V
 	return parameters, selected, ""
 }
 
-// looksLikeSelector recognises the spellings of other hosts and common slips. A host that ignored them would hand out
-// the token of its default identity, which is how such a mistake goes unnoticed until it matters.
+// looksLikeSelector recognises the spellings of other hosts and common slips. A host that ignored
+// them would hand out the token of its default identity, which is how such a mistake goes unnoticed
+// until it matters.
 func looksLikeSelector(name string) bool {
 	switch strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(name)) {
 	case "clientid", "objectid", "principalid", "miresid", "msiresid", "resourceid", "identityid":

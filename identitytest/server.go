@@ -14,10 +14,11 @@ import (
 
 var _ http.Handler = (*Endpoint)(nil)
 
-// ServeHTTP answers r over a connection, for an Endpoint that a server of your own serves; see [Endpoint.Env] for how
-// a process finds it there. It blocks as [Endpoint.Do] does. A scripted connection error closes the connection, with a
-// reset if it is TCP; an answer that is cut short ends with the connection before its Content-Length.
-// Only the fact of such an error goes over a connection, not its text.
+// ServeHTTP answers r over a connection, for an Endpoint that a server of your own serves; see
+// [Endpoint.Env] for how a process finds it there. It blocks as [Endpoint.Do] does. A scripted
+// connection error closes the connection, with a reset if it is TCP; an answer that is cut short
+// ends with the connection before its Content-Length. Only the fact of such an error goes over a
+// connection, not its text.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a, err := e.handle(r)
 	if err != nil {
@@ -32,7 +33,8 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (a answer) write(w http.ResponseWriter) {
 	header := w.Header()
-	header["Date"], header["Content-Type"] = nil, nil // or net/http adds them to what is meant to be exact
+	// or net/http adds them to what is meant to be exact
+	header["Date"], header["Content-Type"] = nil, nil
 	maps.Copy(header, a.header)
 	if a.err == nil {
 		w.WriteHeader(a.status)
@@ -64,14 +66,14 @@ func reset(w http.ResponseWriter) {
 	_ = connection.Close()
 }
 
-// Start serves the endpoint on a free port of 127.0.0.1, with TLS where the host has it, and, by tb.Setenv, sets the
-// environment variables by which a process finds it, as [Endpoint.Env] lists them, so that code under test needs no
-// change at all. When the test ends, the variables get back their values and the server is stopped, with its connections
-// and goroutines.
+// Start serves the endpoint on a free port of 127.0.0.1, with TLS where the host has it, and, by
+// tb.Setenv, sets the environment variables by which a process finds it, as [Endpoint.Env] lists
+// them, so that code under test needs no change at all. When the test ends, the variables get back
+// their values and the server is stopped, with its connections and goroutines.
 //
-// It fails the test if it can't listen or if the endpoint is started already. Like tb.Setenv it can't be used in
-// parallel tests, and, as connections are of no use there, not in a testing/synctest bubble: see [Endpoint.Do] for
-// both.
+// It fails the test if it can't listen or if the endpoint is started already. Like tb.Setenv it
+// can't be used in parallel tests, and, as connections are of no use there, not in a
+// testing/synctest bubble: see [Endpoint.Do] for both.
 func (e *Endpoint) Start(tb testing.TB) {
 	tb.Helper()
 	if !e.setStarted(true) {
@@ -103,9 +105,11 @@ func (e *Endpoint) setStarted(started bool) bool {
 	return changed
 }
 
-// serve serves handler on listener until the returned function is called, which waits for the end of every connection.
+// serve serves handler on listener until the returned function is called, which waits for the end
+// of every connection.
 func serve(listener net.Listener, handler http.Handler) (stop func()) {
-	var open sync.WaitGroup // one for Serve and one per connection; Serve is the one that adds connections
+	// one for Serve and one per connection; Serve is the one that adds connections
+	var open sync.WaitGroup
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,

@@ -37,7 +37,8 @@ func TestServeHTTPAnswersAsDo(t *testing.T) {
 		"no body allowed": {Status: 204},
 		"foreign":         {Status: 502, Body: "<html>"},
 		"empty":           {Status: 200, Header: http.Header{}},
-		"header":          {Status: 429, Header: http.Header{"retry-after": {"3"}, "Content-Length": {"7"}, "X": {"1", "2"}}, Body: "x"},
+		"header": {Status: 429, Header: http.Header{"retry-after": {"3"},
+			"Content-Length": {"7"}, "X": {"1", "2"}}, Body: "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +74,8 @@ func TestServeHTTPUsualAnswers(t *testing.T) {
 func TestServeHTTPConnectionError(t *testing.T) {
 	t.Parallel()
 	e := NewIMDS(nil)
-	e.Enqueue(Response{Err: errScripted, For: time.Hour}) // for a client that would try again by itself
+	// for a client that would try again by itself
+	e.Enqueue(Response{Err: errScripted, For: time.Hour})
 	_, err := newServer(t, e)(imdsRequest(t, ""))
 	if !errors.Is(err, errReset) && !errors.Is(err, io.EOF) {
 		t.Errorf("got error %v, want a connection that ends without an answer", err)
@@ -119,9 +121,11 @@ func TestServeHTTPInformational(t *testing.T) {
 
 func TestEnv(t *testing.T) {
 	t.Parallel()
-	vm, app, old, ml, shell := NewIMDS(nil), NewAppService(nil), NewAppService2017(nil), NewAzureML(nil), NewCloudShell(nil)
+	vm, app, old, ml, shell := NewIMDS(nil), NewAppService(nil), NewAppService2017(nil),
+		NewAzureML(nil), NewCloudShell(nil)
 	dir := t.TempDir()
-	fabric, machine, pod := NewServiceFabric(nil), NewArc(&Options{Dir: dir}), NewWorkloadIdentity(&Options{Dir: dir})
+	fabric, machine, pod := NewServiceFabric(nil), NewArc(&Options{Dir: dir}),
+		NewWorkloadIdentity(&Options{Dir: dir})
 	mlOfUsers := NewAzureML(&Options{Identities: []Identity{{ClientID: "first"}, {}}})
 	for _, test := range []struct {
 		name   string
@@ -130,7 +134,8 @@ func TestEnv(t *testing.T) {
 		set    map[string]string
 	}{
 		{"IMDS", vm, "http", map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:1/" + vm.nonce}},
-		{"IMDS behind TLS", vm, "https", map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "https://127.0.0.1:1/" + vm.nonce}},
+		{"IMDS behind TLS", vm, "https",
+			map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "https://127.0.0.1:1/" + vm.nonce}},
 		{"AppService", app, "http", map[string]string{
 			"IDENTITY_ENDPOINT": "http://127.0.0.1:1/" + app.nonce + "/msi/token",
 			"IDENTITY_HEADER":   app.host.(*appService).secret,
@@ -149,9 +154,11 @@ func TestEnv(t *testing.T) {
 			"MSI_SECRET":                 mlOfUsers.host.(azureML).secret,
 			"DEFAULT_IDENTITY_CLIENT_ID": "first",
 		}},
-		{"CloudShell", shell, "http", map[string]string{"MSI_ENDPOINT": "http://127.0.0.1:1/" + shell.nonce + "/oauth2/token"}},
+		{"CloudShell", shell, "http", map[string]string{"MSI_ENDPOINT": "http://127.0.0.1:1/" +
+			shell.nonce + "/oauth2/token"}},
 		{"ServiceFabric", fabric, "https", map[string]string{
-			"IDENTITY_ENDPOINT":          "https://127.0.0.1:1/" + fabric.nonce + "/metadata/identity/oauth2/token",
+			"IDENTITY_ENDPOINT": "https://127.0.0.1:1/" + fabric.nonce +
+				"/metadata/identity/oauth2/token",
 			"IDENTITY_HEADER":            fabric.host.(serviceFabric).secret,
 			"IDENTITY_SERVER_THUMBPRINT": fabric.certificate.thumbprint(),
 			"IDENTITY_API_VERSION":       "2019-07-01-preview",
@@ -168,9 +175,11 @@ func TestEnv(t *testing.T) {
 		}},
 	} {
 		want := map[string]string{
-			"IDENTITY_ENDPOINT": "", "IDENTITY_HEADER": "", "IDENTITY_SERVER_THUMBPRINT": "", "IMDS_ENDPOINT": "",
-			"MSI_ENDPOINT": "", "MSI_SECRET": "", "AZURE_POD_IDENTITY_AUTHORITY_HOST": "", "AZURE_FEDERATED_TOKEN_FILE": "",
-			"IDENTITY_API_VERSION": "", "DEFAULT_IDENTITY_CLIENT_ID": "",
+			"IDENTITY_ENDPOINT": "", "IDENTITY_HEADER": "", "IDENTITY_SERVER_THUMBPRINT": "",
+			"IMDS_ENDPOINT": "",
+			"MSI_ENDPOINT":  "", "MSI_SECRET": "", "AZURE_POD_IDENTITY_AUTHORITY_HOST": "",
+			"AZURE_FEDERATED_TOKEN_FILE": "",
+			"IDENTITY_API_VERSION":       "", "DEFAULT_IDENTITY_CLIENT_ID": "",
 		}
 		if test.e == pod {
 			for _, name := range []string{"TOKEN_PROXY", "CA_FILE", "CA_DATA", "SNI_NAME"} {
@@ -199,7 +208,9 @@ func TestEnv(t *testing.T) {
 		mustPanic(t, "Env: base URL", func() { vm.Env(base) })
 	}
 	for _, e := range []*Endpoint{fabric, pod} {
-		mustPanic(t, `Env: base URL "http://127.0.0.1" doesn't begin with https://`, func() { e.Env("http://127.0.0.1") })
+		mustPanic(t, `Env: base URL "http://127.0.0.1" doesn't begin with https://`, func() {
+			e.Env("http://127.0.0.1")
+		})
 	}
 }
 

@@ -39,7 +39,8 @@ const (
 // [Endpoint.Start] does that by itself.
 func NewServiceFabric(options *Options) *Endpoint {
 	const applicationID = "/providers/Microsoft.ServiceFabric/clusters/cluster-test/applications/application-test"
-	e := newEndpoint(options, serviceFabric{newHeaderSecret("IDENTITY_HEADER")}, resourceGroupID+applicationID)
+	e := newEndpoint(options, serviceFabric{newHeaderSecret("IDENTITY_HEADER")},
+		resourceGroupID+applicationID)
 	e.certificate = newCertificate()
 	return e
 }
@@ -60,7 +61,8 @@ func (h serviceFabric) answer(e *Endpoint, r received) answer {
 	case r.Method != http.MethodGet:
 		return h.failure(http.StatusMethodNotAllowed)
 	case len(r.Header.Values("Secret")) == 0:
-		return h.refuse(http.StatusBadRequest, "SecretHeaderNotFound", "Secret is not found in the request headers.")
+		return h.refuse(http.StatusBadRequest, "SecretHeaderNotFound",
+			"Secret is not found in the request headers.")
 	case !h.is(r.Header.Get("Secret")):
 		return h.failure(http.StatusNotFound)
 	}
@@ -70,7 +72,8 @@ func (h serviceFabric) answer(e *Endpoint, r received) answer {
 		return h.refuse(http.StatusBadRequest, "BadRequest", problem) // the code isn't documented
 	case version != serviceFabricVersion && version != "2020-05-01":
 		return h.refuse(http.StatusBadRequest, "InvalidApiVersion",
-			fmt.Sprintf("The api-version '%s' is not supported. Supported version is '%s'.", version, serviceFabricVersion))
+			fmt.Sprintf("The api-version '%s' is not supported. Supported version is '%s'.", version,
+				serviceFabricVersion))
 	case query.Get("resource") == "":
 		return h.failure(http.StatusBadRequest)
 	}
@@ -95,7 +98,8 @@ func (h serviceFabric) answer(e *Endpoint, r received) answer {
 // isCP1 recognises the one client capability there is: to answer a claims challenge.
 func isCP1(capability string) bool { return strings.EqualFold(strings.TrimSpace(capability), "CP1") }
 
-// throttled is what has been seen of a 429, which is documented as a status only. It is no JSON, and no header says it:
+// throttled is what has been seen of a 429, which is documented as a status only. It is no JSON,
+// and no header says it:
 // https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5178
 const throttled = "The request was throttled locally; the service allows 30 requests per 10s; retry after 4s."
 
@@ -103,17 +107,21 @@ const throttled = "The request was throttled locally; the service allows 30 requ
 func (h serviceFabric) failure(status int) answer {
 	switch {
 	case status == http.StatusBadRequest:
-		return h.refuse(status, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string.")
+		return h.refuse(status, "ArgumentNullOrEmpty",
+			"The parameter 'resource' should not be null or empty string.")
 	case status == http.StatusNotFound:
-		return h.refuse(status, "ManagedIdentityNotFound", "Managed identity not found for the specified application host.")
+		return h.refuse(status, "ManagedIdentityNotFound",
+			"Managed identity not found for the specified application host.")
 	case status == http.StatusTooManyRequests:
-		return answer{status: status, header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, body: throttled}
+		return answer{status: status, header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
+			body: throttled}
 	case status >= 500:
 		return h.refuse(status, "InternalServerError", "An error occurred.")
 	case status < 400:
 		return codedFailure(status)
 	}
-	return h.refuse(status, strings.ReplaceAll(http.StatusText(status), " ", ""), http.StatusText(status))
+	return h.refuse(status, strings.ReplaceAll(http.StatusText(status), " ", ""),
+		http.StatusText(status))
 }
 
 func (serviceFabric) refuse(status int, code, message string) answer {

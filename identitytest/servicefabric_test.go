@@ -21,18 +21,25 @@ func TestServiceFabricRefuses(t *testing.T) {
 		{"other path", path("/metadata/identity"), 404, "NotFound", "Not Found"},
 		{"path of App Service", path("/msi/token"), 404, "NotFound", "Not Found"},
 		{"post", method("POST"), 405, "MethodNotAllowed", "Method Not Allowed"},
-		{"no secret", header("Secret"), 400, "SecretHeaderNotFound", "Secret is not found in the request headers."},
-		{"empty secret", header("Secret", ""), 404, "ManagedIdentityNotFound", "Managed identity not found for the specified application host."},
-		{"wrong secret", header("Secret", "wrong"), 404, "ManagedIdentityNotFound", "Managed identity not found for the specified application host."},
+		{"no secret", header("Secret"), 400, "SecretHeaderNotFound",
+			"Secret is not found in the request headers."},
+		{"empty secret", header("Secret", ""), 404, "ManagedIdentityNotFound",
+			"Managed identity not found for the specified application host."},
+		{"wrong secret", header("Secret", "wrong"), 404, "ManagedIdentityNotFound",
+			"Managed identity not found for the specified application host."},
 		{"secret of App Service", func(r *http.Request) {
 			r.Header = http.Header{"X-Identity-Header": r.Header["Secret"]}
 		}, 400, "SecretHeaderNotFound", "Secret is not found"},
-		{"no resource", query("resource"), 400, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string."},
-		{"empty resource", query("resource", ""), 400, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string."},
-		{"two resources", query("resource", "a", "b"), 400, "BadRequest", `Query parameter "resource" is given more than once`},
+		{"no resource", query("resource"), 400, "ArgumentNullOrEmpty",
+			"The parameter 'resource' should not be null or empty string."},
+		{"empty resource", query("resource", ""), 400, "ArgumentNullOrEmpty",
+			"The parameter 'resource' should not be null or empty string."},
+		{"two resources", query("resource", "a", "b"), 400, "BadRequest",
+			`Query parameter "resource" is given more than once`},
 		{"malformed query", rawQuery("&x=%zz"), 400, "BadRequest", "Malformed query"},
 		{"no api-version", query("api-version"), 400, "InvalidApiVersion", fmt.Sprintf(version, "")},
-		{"api-version of IMDS", query("api-version", "2018-02-01"), 400, "InvalidApiVersion", fmt.Sprintf(version, "2018-02-01")},
+		{"api-version of IMDS", query("api-version", "2018-02-01"), 400, "InvalidApiVersion",
+			fmt.Sprintf(version, "2018-02-01")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -50,14 +57,17 @@ func TestServiceFabricFailures(t *testing.T) {
 	t.Parallel()
 	e := NewServiceFabric(nil)
 	for _, want := range []refusal{
-		{status: 400, code: "ArgumentNullOrEmpty", text: "The parameter 'resource' should not be null or empty string."},
+		{status: 400, code: "ArgumentNullOrEmpty",
+			text: "The parameter 'resource' should not be null or empty string."},
 		{status: 403, code: "Forbidden", text: "Forbidden"},
-		{status: 404, code: "ManagedIdentityNotFound", text: "Managed identity not found for the specified application host."},
+		{status: 404, code: "ManagedIdentityNotFound",
+			text: "Managed identity not found for the specified application host."},
 		{status: 500, code: "InternalServerError", text: "An error occurred."},
 		{status: 503, code: "InternalServerError", text: "An error occurred."},
 	} {
 		e.Enqueue(Response{Status: want.status})
-		if id := checkCoded(t, do(t, e, fabricRequest(t, inMemory(e), "")), want); !guidPattern.MatchString(id) {
+		if id := checkCoded(t, do(t, e, fabricRequest(t, inMemory(e), "")),
+			want); !guidPattern.MatchString(id) {
 			t.Errorf("%d: correlation ID: got %q, want a GUID", want.status, id)
 		}
 	}
@@ -104,8 +114,10 @@ func TestServiceFabricIgnoresSelectors(t *testing.T) {
 			t.Parallel()
 			e := NewServiceFabric(&Options{Identities: test.identities})
 			for _, more := range []string{
-				"", "&client_id=1", "&client_id=", "&client_id=unknown", "&object_id=" + e.Identities()[1].ObjectID, "&principalId=x",
-				"&mi_res_id=x", "&msi_res_id=" + url.QueryEscape(e.Identities()[0].ResourceID), "&client_id=1&object_id=x",
+				"", "&client_id=1", "&client_id=", "&client_id=unknown",
+				"&object_id=" + e.Identities()[1].ObjectID, "&principalId=x",
+				"&mi_res_id=x", "&msi_res_id=" + url.QueryEscape(e.Identities()[0].ResourceID),
+				"&client_id=1&object_id=x",
 			} {
 				got := do(t, e, fabricRequest(t, inMemory(e), more))
 				if c := readClaims(t, tokenOf(t, got)); c.AppID != test.want {
@@ -169,7 +181,8 @@ func TestServiceFabricRefresh(t *testing.T) {
 	if again := get(t, e, "&xms_cc=cp1"+refresh(first)); again != second {
 		t.Error("the hash of a token that isn't cached any more got a new one")
 	}
-	third := get(t, e, fmt.Sprintf("&xms_cc=cp1&token_sha256_to_refresh=%X", sha256.Sum256([]byte(second))))
+	third := get(t, e, fmt.Sprintf("&xms_cc=cp1&token_sha256_to_refresh=%X",
+		sha256.Sum256([]byte(second))))
 	if third == second {
 		t.Error("got the token that was refused, whose hash was in upper case")
 	}

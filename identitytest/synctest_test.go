@@ -31,10 +31,12 @@ func TestServiceOutlivesAnOutage(t *testing.T) {
 				t.Fatalf("%v before the end: %v", time.Until(first.ExpiresOn), err)
 			}
 			if token.Token != first.Token {
-				t.Errorf("%v before the end: got a new token from a host that is down", time.Until(first.ExpiresOn))
+				t.Errorf("%v before the end: got a new token from a host that is down",
+					time.Until(first.ExpiresOn))
 			}
 			if waited := time.Since(begin); waited > 0 {
-				t.Errorf("%v before the end: waited %v for a token that is held", time.Until(first.ExpiresOn), waited)
+				t.Errorf("%v before the end: waited %v for a token that is held", time.Until(first.ExpiresOn),
+					waited)
 			}
 		}
 		if n := len(endpoint.Requests()); n < 2 {

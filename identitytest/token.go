@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// backdate is how much earlier than its issue a token says that it is valid: on App Service, exp and nbf have been seen
-// 24 hours and 5 minutes apart (https://github.com/Azure/azure-sdk-for-net/issues/27019).
+// backdate is how much earlier than its issue a token says that it is valid: on App Service, exp
+// and nbf have been seen 24 hours and 5 minutes apart
+// (https://github.com/Azure/azure-sdk-for-net/issues/27019).
 const backdate = 5 * time.Minute
 
 // token is an access token and what the host says of it. Times are in Unix seconds.
@@ -46,9 +47,10 @@ type issuer struct {
 type demand struct {
 	id       Identity
 	resource string
-	capable  bool   // the client knows what to do about a claims challenge (CP1), and the token says so
-	anew     bool   // whatever the cache holds
-	refused  string // the SHA-256, in hex, of a token which the cache is to forget; "" is none
+	// the client knows what to do about a claims challenge (CP1), and the token says so
+	capable bool
+	anew    bool   // whatever the cache holds
+	refused string // the SHA-256, in hex, of a token which the cache is to forget; "" is none
 }
 
 type holding struct {
@@ -82,22 +84,24 @@ func (i *issuer) issue(d demand, now time.Time) token {
 
 // claims are those of a version 1.0 access token of a managed identity.
 type claims struct {
-	Audience       string   `json:"aud"`
-	Issuer         string   `json:"iss"`
-	IssuedAt       int64    `json:"iat"`
-	NotBefore      int64    `json:"nbf"`
-	Expires        int64    `json:"exp"`
-	AppID          string   `json:"appid"`
-	AppIDACR       string   `json:"appidacr,omitempty"` // "2": authenticated by a certificate, or by an assertion
-	IDP            string   `json:"idp"`
-	IDType         string   `json:"idtyp"`
-	ObjectID       string   `json:"oid"`
-	Subject        string   `json:"sub"`
-	TenantID       string   `json:"tid"`
-	UniqueID       string   `json:"uti"`
-	Version        string   `json:"ver"`
-	HostResourceID string   `json:"xms_az_rid,omitempty"` // of the host, in a token of a user-assigned identity
-	Capabilities   []string `json:"xms_cc,omitempty"`     // of the client, as it stated them
+	Audience  string `json:"aud"`
+	Issuer    string `json:"iss"`
+	IssuedAt  int64  `json:"iat"`
+	NotBefore int64  `json:"nbf"`
+	Expires   int64  `json:"exp"`
+	AppID     string `json:"appid"`
+	// "2": authenticated by a certificate, or by an assertion
+	AppIDACR string `json:"appidacr,omitempty"`
+	IDP      string `json:"idp"`
+	IDType   string `json:"idtyp"`
+	ObjectID string `json:"oid"`
+	Subject  string `json:"sub"`
+	TenantID string `json:"tid"`
+	UniqueID string `json:"uti"`
+	Version  string `json:"ver"`
+	// of the host, in a token of a user-assigned identity
+	HostResourceID string   `json:"xms_az_rid,omitempty"`
+	Capabilities   []string `json:"xms_cc,omitempty"` // of the client, as it stated them
 	ResourceID     string   `json:"xms_mirid,omitempty"`
 }
 

@@ -37,14 +37,16 @@ func segment(t *testing.T, raw string, i int) []byte {
 
 func TestClaims(t *testing.T) {
 	t.Parallel()
-	user := Identity{ClientID: "client", ObjectID: "object", ResourceID: "/user/resource", TenantID: "tenant"}
+	user := Identity{ClientID: "client", ObjectID: "object", ResourceID: "/user/resource",
+		TenantID: "tenant"}
 	for _, test := range []struct {
 		name     string
 		identity Identity
 		resource string
 	}{
 		{"user-assigned", user, vault + "/"}, // the slash stays
-		{"system-assigned", Identity{System: true, ClientID: "client", ObjectID: "object", ResourceID: "/host", TenantID: "tenant"}, "https://a/?b&<c>"},
+		{"system-assigned", Identity{System: true, ClientID: "client", ObjectID: "object",
+			ResourceID: "/host", TenantID: "tenant"}, "https://a/?b&<c>"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,7 +57,8 @@ func TestClaims(t *testing.T) {
 				raw := accessToken(t, do(t, e, r))
 
 				var header, got map[string]any
-				if err := json.Unmarshal(segment(t, raw, 0), &header); err != nil || header["alg"] != "RS256" || header["typ"] != "JWT" {
+				if err := json.Unmarshal(segment(t, raw, 0), &header); err != nil || header["alg"] != "RS256" ||
+					header["typ"] != "JWT" {
 					t.Errorf("header: got %v, error %v", header, err)
 				}
 				if len(segment(t, raw, 2)) == 0 {
@@ -69,7 +72,8 @@ func TestClaims(t *testing.T) {
 				}
 				delete(got, "uti")
 				want := map[string]any{
-					"aud": test.resource, "iss": "https://sts.windows.net/tenant/", "idp": "https://sts.windows.net/tenant/",
+					"aud": test.resource, "iss": "https://sts.windows.net/tenant/",
+					"idp": "https://sts.windows.net/tenant/",
 					"iat": 946684500.0, "nbf": 946684500.0, "exp": 946771200.0, // 24 h 5 min after nbf
 					"appid": "client", "appidacr": "2", "idtyp": "app",
 					"oid": "object", "sub": "object", "tid": "tenant", "ver": "1.0",
@@ -103,7 +107,8 @@ func TestTokensAreNew(t *testing.T) {
 func TestHostCache(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := NewIMDS(&Options{HostCache: true, Lifetime: time.Hour, Identities: []Identity{{System: true}, {ClientID: "user"}}})
+		e := NewIMDS(&Options{HostCache: true, Lifetime: time.Hour,
+			Identities: []Identity{{System: true}, {ClientID: "user"}}})
 		get := func(more string) (token, expiresIn string) {
 			got := do(t, e, imdsRequest(t, more))
 			return accessToken(t, got), fields(t, got.Body)["expires_in"]
@@ -119,11 +124,13 @@ func TestHostCache(t *testing.T) {
 		}
 		time.Sleep(time.Hour - 1500*time.Millisecond)
 		if again, left := get(""); again != first || left != "1" {
-			t.Errorf("1.5 s before the end: got the same token %t with %s s left, want it with 1", again == first, left)
+			t.Errorf("1.5 s before the end: got the same token %t with %s s left, want it with 1",
+				again == first, left)
 		}
 		time.Sleep(1500 * time.Millisecond)
 		if again, left := get(""); again == first || left != "3600" {
-			t.Errorf("at the end: got the same token %t with %s s left, want a new one", again == first, left)
+			t.Errorf("at the end: got the same token %t with %s s left, want a new one", again == first,
+				left)
 		}
 	})
 }
@@ -135,7 +142,8 @@ func TestLifetimeIsRoundedDown(t *testing.T) {
 		e := NewIMDS(&Options{Lifetime: 10 * time.Second})
 		body := fields(t, do(t, e, imdsRequest(t, "")).Body)
 		if want := strconv.Itoa(946684810); body["expires_on"] != want || body["expires_in"] != "9" {
-			t.Errorf("got expires_on %s, expires_in %s; want %s and 9", body["expires_on"], body["expires_in"], want)
+			t.Errorf("got expires_on %s, expires_in %s; want %s and 9", body["expires_on"],
+				body["expires_in"], want)
 		}
 	})
 }

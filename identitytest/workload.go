@@ -18,7 +18,8 @@ import (
 	"github.com/keyless-go/identity/internal/seam"
 )
 
-// workload is the token endpoint of Entra, as a pod with workload identity uses it, and what the cluster gives the pod:
+// workload is the token endpoint of Entra, as a pod with workload identity uses it, and what the
+// cluster gives the pod:
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
 // https://azure.github.io/azure-workload-identity/docs/
 type workload struct {
@@ -39,19 +40,22 @@ const (
 	// assertionLifetime is the default of a service account token that the kubelet puts into a pod.
 	assertionLifetime = time.Hour
 
-	// entraLifetime: Entra gives tokens 60 to 90 minutes, at random, to clients that don't know about claims challenges:
+	// entraLifetime: Entra gives tokens 60 to 90 minutes, at random, to clients that don't know about
+	// claims challenges:
 	// https://learn.microsoft.com/entra/identity-platform/configurable-token-lifetimes
 	entraLifetime = time.Hour
 
-	// longLived is from when on there is refresh_in. Entra has it in tokens of 24 hours; where it begins isn't documented.
+	// longLived is from when on there is refresh_in. Entra has it in tokens of 24 hours; where it
+	// begins isn't documented.
 	longLived = 12 * time.Hour
 )
 
-// NewWorkloadIdentity returns a fake of the token endpoint of Entra, for a pod with workload identity. It writes the
-// pod's token into the file azure-identity-token in Options.Dir. Without identities it has one of a user-assigned
-// identity or an application, which are the same here. It panics if options has no meaning, see [Options], if one of the
-// identities is system-assigned, as those can't be federated, and without Options.Dir. Two identities may have the same
-// ClientID if their TenantIDs differ: an application that is in several tenants.
+// NewWorkloadIdentity returns a fake of the token endpoint of Entra, for a pod with workload
+// identity. It writes the pod's token into the file azure-identity-token in Options.Dir. Without
+// identities it has one of a user-assigned identity or an application, which are the same here. It
+// panics if options has no meaning, see [Options], if one of the identities is system-assigned, as
+// those can't be federated, and without Options.Dir. Two identities may have the same ClientID if
+// their TenantIDs differ: an application that is in several tenants.
 //
 // It refuses what Entra refuses, with its status, code (AADSTS…) and body: another method than
 // POST, a body that isn't a form, an unknown tenant, another grant_type than client_credentials, an
@@ -64,14 +68,16 @@ const (
 // The assertion says that it ends after an hour; the endpoint takes it until the next rotation, as
 // a cluster would have replaced it in time.
 //
-// The audience of a token is the scope without its last /.default. Every answer has a new token, whose claim xms_cc has
-// CP1 if the claims asked for it. refresh_in is in the answer if the token lives for 12 hours at least.
+// The audience of a token is the scope without its last /.default. Every answer has a new token,
+// whose claim xms_cc has CP1 if the claims asked for it. refresh_in is in the answer if the token
+// lives for 12 hours at least.
 //
-// A client learns where Entra is, and who it is itself, from the environment, so set it from [Endpoint.Env], also when the
-// Endpoint is its transport; [Endpoint.Start] does that by itself. Over a connection the endpoint speaks TLS: a credential in
-// this process that finds it by these variables trusts it, any other client needs [Endpoint.Client] as its transport, or
-// must be told to trust its certificate. The endpoint has no other pages of Entra, so not the discovery documents that MSAL
-// reads first.
+// A client learns where Entra is, and who it is itself, from the environment, so set it from
+// [Endpoint.Env], also when the Endpoint is its transport; [Endpoint.Start] does that by itself.
+// Over a connection the endpoint speaks TLS: a credential in this process that finds it by these
+// variables trusts it, any other client needs [Endpoint.Client] as its transport, or must be told
+// to trust its certificate. The endpoint has no other pages of Entra, so not the discovery
+// documents that MSAL reads first.
 func NewWorkloadIdentity(options *Options) *Endpoint {
 	o := options.copied()
 	o.HostCache = false
@@ -87,7 +93,8 @@ func NewWorkloadIdentity(options *Options) *Endpoint {
 		assertions: make(map[string]bool),
 	}
 	e := newEndpoint(&o, host, "") // a host is in no claim: a token is issued to a pod
-	e.certificate = newCertificate("login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn")
+	e.certificate = newCertificate("login.microsoftonline.com", "login.microsoftonline.us",
+		"login.chinacloudapi.cn")
 	host.oidc = "https://oidc.example/" + e.nonce + "/"
 	if _, err := host.rotate(); err != nil {
 		panic(fmt.Sprintf("identitytest: NewWorkloadIdentity: %v", err))
@@ -102,7 +109,8 @@ func (h *workload) env(e *Endpoint, base string) []string {
 		"AZURE_TENANT_ID=" + e.identities[0].TenantID,
 		"AZURE_FEDERATED_TOKEN_FILE=" + h.file,
 		"AZURE_AUTHORITY_HOST=" + base + "/",
-		// A proxy of the cluster's, which the process may have inherited, would be asked in the place of the endpoint.
+		// A proxy of the cluster's, which the process may have inherited, would be asked in the place of
+		// the endpoint.
 		"AZURE_KUBERNETES_CA_DATA=",
 		"AZURE_KUBERNETES_CA_FILE=",
 		"AZURE_KUBERNETES_SNI_NAME=",
@@ -143,7 +151,9 @@ func (h *workload) demand(identities []Identity, tenant string, r received) (dem
 	if r.Method != http.MethodPost {
 		return demand{}, notPosted(r.Method)
 	}
-	inTenant := slices.DeleteFunc(slices.Clone(identities), func(id Identity) bool { return !strings.EqualFold(id.TenantID, tenant) })
+	inTenant := slices.DeleteFunc(slices.Clone(identities), func(id Identity) bool {
+		return !strings.EqualFold(id.TenantID, tenant)
+	})
 	if len(inTenant) == 0 {
 		return demand{}, unknownTenant(tenant)
 	}
@@ -181,8 +191,8 @@ func (h *workload) demand(identities []Identity, tenant string, r received) (dem
 	return demand{id: id, resource: resource, capable: capable}, nil
 }
 
-// resourceOf returns the resource that scope is the default one of. Those of OpenID Connect mean nothing to a client
-// without a user, and are no reason to refuse it.
+// resourceOf returns the resource that scope is the default one of. Those of OpenID Connect mean
+// nothing to a client without a user, and are no reason to refuse it.
 func resourceOf(scope string) (string, *entraError) {
 	names := slices.DeleteFunc(strings.Fields(scope), func(name string) bool {
 		return name == "openid" || name == "offline_access" || name == "profile"
@@ -200,7 +210,8 @@ func resourceOf(scope string) (string, *entraError) {
 	return resource, nil
 }
 
-// capableOf reports whether the claims that form asks for say that the client can answer a claims challenge.
+// capableOf reports whether the claims that form asks for say that the client can answer a claims
+// challenge.
 func capableOf(form url.Values) (bool, error) {
 	if !form.Has("claims") {
 		return false, nil
@@ -296,7 +307,8 @@ func (h *workload) failure(status int) answer {
 	return entraFailure(status).answer(randomGUID())
 }
 
-// rotate puts a new assertion into the file. It is good before it is there, and those before it until it is there.
+// rotate puts a new assertion into the file. It is good before it is there, and those before it
+// until it is there.
 func (h *workload) rotate() (changed []string, err error) {
 	assertion := h.newAssertion(time.Now())
 	h.mu.Lock()
@@ -313,7 +325,8 @@ func (h *workload) rotate() (changed []string, err error) {
 	return nil, nil
 }
 
-// newAssertion makes a token as the API server of a cluster does for a service account, signed by nobody.
+// newAssertion makes a token as the API server of a cluster does for a service account, signed by
+// nobody.
 func (h *workload) newAssertion(now time.Time) string {
 	return jwt(map[string]any{
 		"aud": []string{assertionAudience},
@@ -326,7 +339,8 @@ func (h *workload) newAssertion(now time.Time) string {
 	})
 }
 
-// replaceFile puts content into the file in one step: whoever reads it gets the old content or the new.
+// replaceFile puts content into the file in one step: whoever reads it gets the old content or the
+// new.
 func replaceFile(name, content string) error {
 	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {

@@ -11,28 +11,35 @@ import (
 // dockerHost is the name that Docker Desktop gives the machine that containers run on.
 const dockerHost = "host.docker.internal"
 
-// usualHosts are the names by which containers and programs reach this machine. Nobody else can have a web page under one of them.
-var usualHosts = []string{"localhost", dockerHost, "gateway.docker.internal", "host.containers.internal"}
+// usualHosts are the names by which containers and programs reach this machine. Nobody else can
+// have a web page under one of them.
+var usualHosts = []string{"localhost", dockerHost, "gateway.docker.internal",
+	"host.containers.internal"}
 
-// fromBrowser are headers that browsers add to requests of web pages, and that pages can't take away. Sec-Fetch-Mode isn't
-// among them: Node.js sends it, too, and a browser sends it beside Sec-Fetch-Site.
+// fromBrowser are headers that browsers add to requests of web pages, and that pages can't take
+// away. Sec-Fetch-Mode isn't among them: Node.js sends it, too, and a browser sends it beside
+// Sec-Fetch-Site.
 var fromBrowser = []string{"Origin", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User"}
 
 // stranger returns why a request isn't one of a program that was told to come here, or "".
 func (h *handler) stranger(r *http.Request) string {
 	for name := range r.Header {
 		switch {
-		case name == "Forwarded", name == "Via", name == "X-Real-Ip", strings.HasPrefix(name, "X-Forwarded-"):
-			return "the header " + name + " says that somebody forwards this request: ask without a proxy (NO_PROXY=" + h.hostOf(r) + ")"
+		case name == "Forwarded", name == "Via", name == "X-Real-Ip",
+			strings.HasPrefix(name, "X-Forwarded-"):
+			return "the header " + name +
+				" says that somebody forwards this request: ask without a proxy (NO_PROXY=" + h.hostOf(r) + ")"
 		case slices.Contains(fromBrowser, name):
 			return "the header " + name + " says that a web page asks: tokens are for programs"
 		}
 	}
 	if r.URL.IsAbs() {
-		return "this request is for a proxy, and devserver is none: ask without one (NO_PROXY=" + h.hostOf(r) + ")"
+		return "this request is for a proxy, and devserver is none: ask without one (NO_PROXY=" +
+			h.hostOf(r) + ")"
 	}
 	if !isKnown(hostname(r.Host), h.hostName) {
-		// A name of somebody else's that leads to this machine is how a web page would come around the browser's rules.
+		// A name of somebody else's that leads to this machine is how a web page would come around the
+		// browser's rules.
 		return "unknown name in the header Host: start devserver with -host-name and that name if it is this machine's"
 	}
 	return ""
@@ -46,8 +53,8 @@ func (h *handler) hostOf(r *http.Request) string {
 	return dockerHost
 }
 
-// isKnown reports whether a name is this machine's: one of the usual, or the own one that -host-name gives it. An address is no
-// name that could be made to lead elsewhere.
+// isKnown reports whether a name is this machine's: one of the usual, or the own one that
+// -host-name gives it. An address is no name that could be made to lead elsewhere.
 func isKnown(name, own string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true

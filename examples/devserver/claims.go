@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// claims are what an answer says of its token. The token is whose it is: an answer names the application that really got it,
-// the Azure CLI say, and never the identity that a program asked for, so that a program that compares notices.
+// claims are what an answer says of its token. The token is whose it is: an answer names the
+// application that really got it, the Azure CLI say, and never the identity that a program asked
+// for, so that a program that compares notices.
 type claims struct {
 	AppID     string `json:"appid"` // of a v1 token
 	AZP       string `json:"azp"`   // of a v2 token
@@ -18,7 +19,8 @@ type claims struct {
 	ClientID  string `json:"-"`
 }
 
-// claimsOf reads them, unverified, as only the resource can verify them. A token that isn't a JWT has none.
+// claimsOf reads them, unverified, as only the resource can verify them. A token that isn't a JWT
+// has none.
 func claimsOf(token string) (c claims) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

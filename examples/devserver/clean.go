@@ -13,8 +13,8 @@ const maxMessage = 1000
 // jwtLike finds what may be a token.
 var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
 
-// clean makes a message fit for an answer and for the log: one line, without what looks like a token and without the secret,
-// whoever put them there.
+// clean makes a message fit for an answer and for the log: one line, without what looks like a
+// token and without the secret, whoever put them there.
 func (h *handler) clean(text string) string {
 	text = jwtLike.ReplaceAllString(text, "REDACTED")
 	if h.secret != "" {

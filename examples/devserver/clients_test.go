@@ -13,11 +13,13 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// withoutHosts takes away the variables by which a host is found, so that the machine's own don't decide.
+// withoutHosts takes away the variables by which a host is found, so that the machine's own don't
+// decide.
 func withoutHosts(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{
-		"AZURE_FEDERATED_TOKEN_FILE", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER",
+		"AZURE_FEDERATED_TOKEN_FILE", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "IDENTITY_ENDPOINT",
+		"IDENTITY_HEADER",
 		"IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET",
 		"AZURE_TOKEN_CREDENTIALS", "AZURE_CLIENT_ID",
 	} {
@@ -25,14 +27,16 @@ func withoutHosts(t *testing.T) {
 	}
 }
 
-// start serves the handler on loopback, and sets the variables by which programs find it, and no others.
+// start serves the handler on loopback, and sets the variables by which programs find it, and no
+// others.
 func (f fixture) start(t *testing.T, p protocol) {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	withoutHosts(t)
 	address := strings.TrimPrefix(server.URL, "http://")
-	lines := startUp{config: config{protocols: []protocol{p}, hostName: "127.0.0.1"}, address: address, secret: f.secret}.variables()
+	lines := startUp{config: config{protocols: []protocol{p}, hostName: "127.0.0.1"}, address: address,
+		secret: f.secret}.variables()
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, "=")
 		t.Setenv(name, value)
@@ -48,7 +52,8 @@ func get(t *testing.T, id identity.ID) (azcore.AccessToken, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vault + "/.default"}})
+	return credential.GetToken(t.Context(),
+		policy.TokenRequestOptions{Scopes: []string{vault + "/.default"}})
 }
 
 // TestThisLibrary: its own credential gets the developer's token by either protocol.
@@ -78,11 +83,14 @@ func TestThisLibraryRefused(t *testing.T) {
 				t.Helper()
 				_, err := get(t, id)
 				e, ok := errors.AsType[*identity.AuthenticationError](err)
-				if !ok || e.Attempts != 1 || e.StatusCode != status || !strings.Contains(err.Error(), want) || is != nil && !errors.Is(err, is) {
-					t.Errorf("ID %v: got %v, want one with status %d and %q after 1 attempt", id, err, status, want)
+				if !ok || e.Attempts != 1 || e.StatusCode != status || !strings.Contains(err.Error(), want) ||
+					is != nil && !errors.Is(err, is) {
+					t.Errorf("ID %v: got %v, want one with status %d and %q after 1 attempt", id, err, status,
+						want)
 				}
 			}
-			check(identity.ClientID(nobody), 400, identity.ErrIdentityNotFound, "leave the ID out on this machine")
+			check(identity.ClientID(nobody), 400, identity.ErrIdentityNotFound,
+				"leave the ID out on this machine")
 			// The developer accepts it, this library doesn't: it looks whose token it is.
 			check(identity.ClientID("accepted"), 200, identity.ErrIdentityMismatch, cliClient)
 			f.developer.err = errors.New("run az login")

@@ -20,7 +20,8 @@ const (
 // checkCredential refuses what the library would refuse, too, in the flags' names.
 func (c config) checkCredential() error {
 	switch {
-	case c.credential != credentialCLI && c.credential != credentialAZD && c.credential != credentialDefault:
+	case c.credential != credentialCLI && c.credential != credentialAZD &&
+		c.credential != credentialDefault:
 		return fmt.Errorf("-credential %q: want azurecli, azd or default", c.credential)
 	case c.subscription != "" && c.credential != credentialCLI:
 		return errors.New("-subscription is for -credential azurecli")
@@ -35,7 +36,8 @@ func (c config) checkCredential() error {
 // isItself reports whether an endpoint that was detected is where this program is about to listen.
 func (c config) isItself(endpoint string) bool {
 	u, err := url.Parse(endpoint)
-	return err == nil && u.Port() == strconv.Itoa(int(c.listen.Port())) && isKnown(u.Hostname(), c.hostName)
+	return err == nil && u.Port() == strconv.Itoa(int(c.listen.Port())) &&
+		isKnown(u.Hostname(), c.hostName)
 }
 
 // whose says it in words.
@@ -57,5 +59,6 @@ func (c config) newCredential() (azcore.TokenCredential, error) {
 	case credentialAZD:
 		return identity.NewAzureDeveloperCLICredential(&identity.AzureDeveloperCLICredentialOptions{TenantID: c.tenant})
 	}
-	return identity.NewAzureCLICredential(&identity.AzureCLICredentialOptions{TenantID: c.tenant, Subscription: c.subscription})
+	return identity.NewAzureCLICredential(&identity.AzureCLICredentialOptions{TenantID: c.tenant,
+		Subscription: c.subscription})
 }

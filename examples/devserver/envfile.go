@@ -10,11 +10,13 @@ import (
 	"strings"
 )
 
-// envMark begins the file of -env, by which a later run knows it for its own. Docker skips such lines.
+// envMark begins the file of -env, by which a later run knows it for its own. Docker skips such
+// lines.
 const envMark = "# Written by devserver, and removed when it ends.\n"
 
-// writeEnv writes the variables to a file that only this user can read. It replaces one that an earlier run left behind, and
-// no other: projects have files of this kind that somebody wrote by hand.
+// writeEnv writes the variables to a file that only this user can read. It replaces one that an
+// earlier run left behind, and no other: projects have files of this kind that somebody wrote by
+// hand.
 func writeEnv(file string, lines []string) error {
 	old, err := os.ReadFile(file)
 	switch {
@@ -36,7 +38,8 @@ func writeEnv(file string, lines []string) error {
 	return os.Rename(written.Name(), file)
 }
 
-// removeEnv removes what writeEnv wrote, and nothing that has taken its place since, such as another run's.
+// removeEnv removes what writeEnv wrote, and nothing that has taken its place since, such as
+// another run's.
 func removeEnv(file string, lines []string) {
 	if now, err := os.ReadFile(file); err == nil && string(now) == envText(lines) {
 		_ = os.Remove(file)

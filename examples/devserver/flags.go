@@ -46,7 +46,8 @@ func parse(args []string) (c config, err error) {
 	if err := commandline.Parse(flags, args); err != nil {
 		return c, err
 	}
-	// Whether a flag is given matters: an empty one, of an unset shell variable, say, must not mean the default.
+	// Whether a flag is given matters: an empty one, of an unset shell variable, say, must not mean
+	// the default.
 	flags.Visit(func(f *flag.Flag) {
 		if f.Value.String() == "" && f.Name != "accept-id" && err == nil {
 			err = fmt.Errorf("-%s is empty: leave it out for the default", f.Name)
@@ -69,7 +70,8 @@ func parse(args []string) (c config, err error) {
 
 var hostNames = regexp.MustCompile(`^[0-9A-Za-z._:-]+$`)
 
-// chosen reads -protocols. Where others than this machine may come, the protocol without a secret is not served by default.
+// chosen reads -protocols. Where others than this machine may come, the protocol without a secret
+// is not served by default.
 func (c config) chosen(names string) (list []protocol, _ error) {
 	if names == "" && c.remote() {
 		return []protocol{appService}, nil

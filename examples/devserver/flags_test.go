@@ -34,10 +34,14 @@ func TestRemoteStartUp(t *testing.T) {
 		base string
 		risk string
 	}{
-		{[]string{"-listen", "172.17.0.1:80", "-allow-remote"}, "http://172.17.0.1:16925", "has the secret"},
-		{[]string{"-listen", "[2001:db8::1]:80", "-allow-remote"}, "http://[2001:db8::1]:16925", "has the secret"},
-		{[]string{"-listen", "0.0.0.0:80", "-allow-remote"}, "http://host.docker.internal:16925", "has the secret"},
-		{[]string{"-listen", "0.0.0.0:80", "-allow-remote", "-host-name", "laptop.test", "-protocols", "imds,appservice"}, "http://laptop.test:16925", "whoever can reach the port gets your tokens"},
+		{[]string{"-listen", "172.17.0.1:80", "-allow-remote"}, "http://172.17.0.1:16925",
+			"has the secret"},
+		{[]string{"-listen", "[2001:db8::1]:80", "-allow-remote"}, "http://[2001:db8::1]:16925",
+			"has the secret"},
+		{[]string{"-listen", "0.0.0.0:80", "-allow-remote"}, "http://host.docker.internal:16925",
+			"has the secret"},
+		{[]string{"-listen", "0.0.0.0:80", "-allow-remote", "-host-name", "laptop.test", "-protocols",
+			"imds,appservice"}, "http://laptop.test:16925", "whoever can reach the port gets your tokens"},
 	} {
 		c, err := parse(test.args)
 		if err != nil {
@@ -51,7 +55,8 @@ func TestRemoteStartUp(t *testing.T) {
 		if err := s.announce(&out, slog.New(slog.NewTextHandler(&logged, nil))); err != nil {
 			t.Fatal(err)
 		}
-		if got := logged.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, test.risk) {
+		if got := logged.String(); !strings.Contains(got, "level=WARN") ||
+			!strings.Contains(got, test.risk) {
 			t.Errorf("%q: logged %q, want a warning with %q in it", test.args, got, test.risk)
 		}
 		if !strings.Contains(out.String(), "  docker run -e IDENTITY_ENDPOINT="+test.base) {
@@ -73,7 +78,8 @@ func TestCommandToCopy(t *testing.T) {
 		`a\b;c.env`:                `'a\b;c.env'`,
 	} {
 		var out bytes.Buffer
-		s := startUp{config: config{protocols: protocols, envFile: name}, address: anyPort, secret: secret}
+		s := startUp{config: config{protocols: protocols, envFile: name}, address: anyPort,
+			secret: secret}
 		if err := s.announce(&out, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +126,8 @@ func TestCredentials(t *testing.T) {
 	withoutHosts(t)
 	t.Setenv("PATH", t.TempDir())
 	for _, args := range [][]string{
-		nil, {"-tenant", "a.example"}, {"-subscription", "s"}, {"-credential", "azd"}, {"-credential", "azd", "-tenant", "a.example"}, {"-credential", "default"},
+		nil, {"-tenant", "a.example"}, {"-subscription", "s"}, {"-credential", "azd"},
+		{"-credential", "azd", "-tenant", "a.example"}, {"-credential", "default"},
 		{"-credential", "default", "-tenant", "a.example"},
 	} {
 		c, err := parse(args)
@@ -158,11 +165,13 @@ func TestItself(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"-h"}, &stdout, &stderr, config.newCredential); status != 0 || stderr.Len() > 0 {
+	if status := run(t.Context(), []string{"-h"}, &stdout, &stderr,
+		config.newCredential); status != 0 || stderr.Len() > 0 {
 		t.Errorf("status %d, stderr %q", status, &stderr)
 	}
 	for _, want := range []string{
-		"-credential", "-tenant", "-subscription", "-accept-id", "-listen", "-protocols", "-host-name", "-env", "-allow-remote", "-h ",
+		"-credential", "-tenant", "-subscription", "-accept-id", "-listen", "-protocols", "-host-name",
+		"-env", "-allow-remote", "-h ",
 		defaultListen, dockerHost,
 	} {
 		if !strings.Contains(stdout.String(), want) {

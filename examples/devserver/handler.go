@@ -13,8 +13,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// handler answers the token requests of the protocols with the tokens of one credential. It may be used concurrently as
-// far as the credential may.
+// handler answers the token requests of the protocols with the tokens of one credential. It may be
+// used concurrently as far as the credential may.
 type handler struct {
 	credential azcore.TokenCredential
 	protocols  []protocol // that are served
@@ -25,19 +25,22 @@ type handler struct {
 	noted      sync.Map // of accepted, in lower case, those that the log tells of
 }
 
-// tokenTimeout is for one call of GetToken. The Azure CLI takes a second or two, and has been seen to take ten where a virus
-// scanner reads all of its Python first; a chain tries one after the other. Most SDKs wait for a minute.
+// tokenTimeout is for one call of GetToken. The Azure CLI takes a second or two, and has been seen
+// to take ten where a virus scanner reads all of its Python first; a chain tries one after the
+// other. Most SDKs wait for a minute.
 const tokenTimeout = 30 * time.Second
 
-// statusNoToken is 424 Failed Dependency, for a credential that gives no token. A developer should read at once that
-// "az login" is due. No SDK sends a request again after this status, as they do after 404, 408, 410, 429 and 5xx, IMDS's
-// for over a minute, and none takes it for an identity that isn't assigned (400) or an endpoint that isn't there (403).
+// statusNoToken is 424 Failed Dependency, for a credential that gives no token. A developer should
+// read at once that "az login" is due. No SDK sends a request again after this status, as they do
+// after 404, 408, 410, 429 and 5xx, IMDS's for over a minute, and none takes it for an identity
+// that isn't assigned (400) or an endpoint that isn't there (403).
 const statusNoToken = http.StatusFailedDependency
 
 // refusal is an answer without a token, before it has the shape of a protocol.
 type refusal struct {
-	status  int
-	code    string // of IMDS: https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service
+	status int
+	// of IMDS: https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service
+	code    string
 	message string // says what to do
 }
 
@@ -55,7 +58,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		token, no = h.token(r.Context(), resource)
 	}
 	if no == nil {
-		h.log.Info("token", "protocol", p.name, "resource", h.clean(resource), "expires", token.ExpiresOn.UTC().Format(time.RFC3339))
+		h.log.Info("token", "protocol", p.name, "resource", h.clean(resource), "expires",
+			token.ExpiresOn.UTC().Format(time.RFC3339))
 		reply(w, http.StatusOK, p.success(token, resource))
 		return
 	}
@@ -67,8 +71,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reply(w, no.status, p.failure(*no, w.Header()))
 }
 
-// check returns what a token is asked for, or why there is none. Who asks is judged before what is asked for, so that a web
-// page learns nothing.
+// check returns what a token is asked for, or why there is none. Who asks is judged before what is
+// asked for, so that a web page learns nothing.
 func (h *handler) check(p protocol, known bool, r *http.Request) (resource string, _ *refusal) {
 	if why := h.stranger(r); why != "" {
 		return "", forbidden(why)
@@ -76,11 +80,14 @@ func (h *handler) check(p protocol, known bool, r *http.Request) (resource strin
 	switch {
 	case !known:
 		return "", &refusal{http.StatusNotFound, "not_found",
-			"no token endpoint: want " + appService.path + ", which belongs into IDENTITY_ENDPOINT, or " + imds.path}
+			"no token endpoint: want " + appService.path + ", which belongs into IDENTITY_ENDPOINT, or " +
+				imds.path}
 	case !h.serves(p): // not 404, which SDKs take for an IMDS that is about to come up
-		return "", forbidden("devserver doesn't serve the protocol of " + p.name + ": start it with -protocols " + p.flag)
+		return "", forbidden("devserver doesn't serve the protocol of " + p.name +
+			": start it with -protocols " + p.flag)
 	case r.Method != http.MethodGet:
-		return "", &refusal{http.StatusMethodNotAllowed, "method_not_allowed", "want GET, not " + r.Method}
+		return "", &refusal{http.StatusMethodNotAllowed, "method_not_allowed",
+			"want GET, not " + r.Method}
 	}
 	if no := p.admit(h, r.Header); no != nil {
 		return "", no
@@ -105,23 +112,28 @@ func (h *handler) serves(p protocol) bool {
 func (h *handler) token(ctx context.Context, resource string) (azcore.AccessToken, *refusal) {
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
-	token, err := h.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scopeOf(resource)}})
+	token, err := h.credential.GetToken(ctx,
+		policy.TokenRequestOptions{Scopes: []string{scopeOf(resource)}})
 	switch {
 	case err != nil:
-		return token, &refusal{statusNoToken, "server_error", strings.TrimPrefix(err.Error(), "identity: ")}
+		return token, &refusal{statusNoToken, "server_error",
+			strings.TrimPrefix(err.Error(), "identity: ")}
 	case token.Token == "":
-		return token, &refusal{statusNoToken, "server_error", "the credential returned an empty token for " + resource}
+		return token, &refusal{statusNoToken, "server_error",
+			"the credential returned an empty token for " + resource}
 	}
 	return token, nil
 }
 
-// scopeOf is the scope of all permissions for a resource. A slash at the resource's end belongs to it: Resource Manager's is
+// scopeOf is the scope of all permissions for a resource. A slash at the resource's end belongs to
+// it: Resource Manager's is
 // https://management.azure.com/, and the scope has two.
 func scopeOf(resource string) string { return resource + defaultSuffix }
 
 const defaultSuffix = "/.default"
 
-// reply writes the only bytes that leave: what holds a token is not for a cache, and not to be taken for a web page.
+// reply writes the only bytes that leave: what holds a token is not for a cache, and not to be
+// taken for a web page.
 func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

@@ -34,7 +34,9 @@ func header(name string, values ...string) func(*http.Request) {
 
 func path(path string) func(*http.Request) { return func(r *http.Request) { r.URL.Path = path } }
 
-func method(method string) func(*http.Request) { return func(r *http.Request) { r.Method = method } }
+func method(method string) func(*http.Request) {
+	return func(r *http.Request) { r.Method = method }
+}
 
 func host(host string) func(*http.Request) { return func(r *http.Request) { r.Host = host } }
 
@@ -53,13 +55,16 @@ var ofBoth = []refusalTest{
 	{"a browser asks first", method("OPTIONS"), 405, "want GET"},
 	{"a custom method", method("GIVE"), 405, "want GET"},
 
-	{"forwarded", header("X-Forwarded-For", "203.0.113.7"), 403, "X-Forwarded-For says that somebody forwards this request"},
+	{"forwarded", header("X-Forwarded-For", "203.0.113.7"), 403,
+		"X-Forwarded-For says that somebody forwards this request"},
 	{"forwarded, an empty header", header("X-Forwarded-For", ""), 403, "X-Forwarded-For"},
 	{"forwarded, for another host", header("X-Forwarded-Host", "a.example"), 403, "X-Forwarded-Host"},
 	{"forwarded, standard header", header("Forwarded", "for=203.0.113.7"), 403, "Forwarded"},
 	{"forwarded, by nginx", header("X-Real-IP", "203.0.113.7"), 403, "X-Real-Ip"},
 	{"through a proxy", header("Via", "1.1 proxy"), 403, "NO_PROXY=host.docker.internal"},
-	{"as a proxy", func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", "127.0.0.1" }, 403, "devserver is none"},
+	{"as a proxy", func(r *http.Request) {
+		r.URL.Scheme, r.URL.Host = "http", "127.0.0.1"
+	}, 403, "devserver is none"},
 
 	{"a web page", header("Origin", "https://a.example"), 403, "Origin says that a web page asks"},
 	{"a web page of nowhere", header("Origin", "null"), 403, "web page"},
@@ -72,7 +77,8 @@ var ofBoth = []refusalTest{
 	{"a name that ends in a known one", host("evil-localhost:16925"), 403, "-host-name"},
 	{"a name that begins with a known one", host("localhost.a.example"), 403, "-host-name"},
 	{"a name that begins with an address", host("127.0.0.1.a.example"), 403, "-host-name"},
-	{"a name of a service that leads to any address", host("127.0.0.1.nip.io:16925"), 403, "-host-name"},
+	{"a name of a service that leads to any address", host("127.0.0.1.nip.io:16925"), 403,
+		"-host-name"},
 	{"an address as one number", host("2130706433:16925"), 403, "-host-name"},
 	{"an address in hexadecimal", host("0x7f.0.0.1:16925"), 403, "-host-name"},
 	{"a short address", host("127.1:16925"), 403, "-host-name"},
@@ -84,12 +90,16 @@ var ofBoth = []refusalTest{
 	{"a port for a name", host(":16925"), 403, "-host-name"},
 
 	{"no api-version", set("api-version", ""), 400, "api-version is missing"},
-	{"older api-version", set("api-version", "2017-09-01"), 400, `api-version "2017-09-01" is not supported`},
+	{"older api-version", set("api-version", "2017-09-01"), 400,
+		`api-version "2017-09-01" is not supported`},
 	{"api-version in words", set("api-version", "latest"), 400, "not supported"},
 	{"two api-versions", more("api-version=2018-02-01"), 400, `"api-version" is given more than once`},
 	{"no resource", set("resource", ""), 400, "resource is missing"},
-	{"empty resource", func(r *http.Request) { r.URL.RawQuery = strings.Split(r.URL.RawQuery, "&resource")[0] + "&resource=" }, 400, "resource is missing"},
-	{"two resources", more("resource=https%3A%2F%2Fvault.azure.net"), 400, `"resource" is given more than once`},
+	{"empty resource", func(r *http.Request) {
+		r.URL.RawQuery = strings.Split(r.URL.RawQuery, "&resource")[0] + "&resource="
+	}, 400, "resource is missing"},
+	{"two resources", more("resource=https%3A%2F%2Fvault.azure.net"), 400,
+		`"resource" is given more than once`},
 	{"a scope", set("resource", vault+"/.default"), 400, "want it without /.default"},
 	{"long resource", set("resource", strings.Repeat("a", maxResource+1)), 400, "at most 2048"},
 	{"resource with a blank", set("resource", vault+" x"), 400, "blank or a control"},
@@ -123,11 +133,14 @@ var ofIMDS = []refusalTest{
 }
 
 var ofAppService = []refusalTest{
-	{"no secret", func(r *http.Request) { r.Header.Del("X-Identity-Header") }, 403, "set IDENTITY_HEADER"},
+	{"no secret", func(r *http.Request) {
+		r.Header.Del("X-Identity-Header")
+	}, 403, "set IDENTITY_HEADER"},
 	{"empty secret", header("X-Identity-Header", ""), 403, "X-IDENTITY-HEADER"},
 	{"wrong secret", header("X-Identity-Header", "of an earlier run"), 403, "X-IDENTITY-HEADER"},
 	{"part of the secret", header("X-Identity-Header", secret[:25]), 403, "X-IDENTITY-HEADER"},
-	{"secret in another case", header("X-Identity-Header", strings.ToLower(secret)), 403, "X-IDENTITY-HEADER"},
+	{"secret in another case", header("X-Identity-Header", strings.ToLower(secret)), 403,
+		"X-IDENTITY-HEADER"},
 	{"secret twice", header("X-Identity-Header", secret, secret), 403, "X-IDENTITY-HEADER"},
 	{"the other protocol's header", func(r *http.Request) {
 		r.Header.Del("X-Identity-Header")
@@ -155,7 +168,8 @@ func TestRefusals(t *testing.T) {
 				if asked := f.developer.scopes(); len(asked) > 0 {
 					t.Errorf("the credential was asked for %q", asked)
 				}
-				if got := f.logged.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") {
+				if got := f.logged.String(); strings.Count(got, "\n") != 1 ||
+					!strings.Contains(got, "level=WARN") {
 					t.Errorf("logged %q, want one warning", got)
 				}
 			})
@@ -163,7 +177,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestNotServed: what -protocols leaves out isn't there for a program with the right header, either.
+// TestNotServed: what -protocols leaves out isn't there for a program with the right header,
+// either.
 func TestNotServed(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ served, asked protocol }{{imds, appService}, {appService, imds}} {
@@ -201,7 +216,8 @@ func TestNoToken(t *testing.T) {
 				f.developer.token, f.developer.err = azcore.AccessToken{}, test.err
 				status, body := f.send(t, good(p))
 				wantRefused(t, p, status, 424, body, test.want)
-				if text := fmt.Sprint(body) + f.logged.String(); strings.Contains(text, leaked) || len(text) > 3000 {
+				if text := fmt.Sprint(body) + f.logged.String(); strings.Contains(text, leaked) ||
+					len(text) > 3000 {
 					t.Errorf("a token, or too much, in answer and log: %s", text)
 				}
 			})
@@ -225,7 +241,8 @@ func TestReflected(t *testing.T) {
 	r := good(imds)
 	set("resource", sent)(r)
 	f.ServeHTTP(httptest.NewRecorder(), r) // whose answer has the resource as it was sent
-	if strings.Contains(f.logged.String(), sent) || !strings.Contains(f.logged.String(), "resource=REDACTED") {
+	if strings.Contains(f.logged.String(), sent) ||
+		!strings.Contains(f.logged.String(), "resource=REDACTED") {
 		t.Errorf("logged %s, want the resource without a token in it", f.logged)
 	}
 }

@@ -33,7 +33,9 @@ type developer struct {
 	asked []policy.TokenRequestOptions
 }
 
-func (d *developer) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (d *developer) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, options)
@@ -61,7 +63,8 @@ func jwt(t *testing.T, claims map[string]any) string {
 		t.Fatal(err)
 	}
 	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(payload) + "." + encode([]byte("signature"))
+	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(payload) + "." +
+		encode([]byte("signature"))
 }
 
 // fixture is a handler, and all that goes in and out of it.
@@ -104,8 +107,8 @@ func good(p protocol) *http.Request {
 	return r
 }
 
-// send serves a request, and checks what holds for every answer: a token is in a success only, the secret nowhere, neither
-// is in the log, and no cache keeps anything.
+// send serves a request, and checks what holds for every answer: a token is in a success only, the
+// secret nowhere, neither is in the log, and no cache keeps anything.
 func (f fixture) send(t *testing.T, r *http.Request) (status int, body map[string]any) {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -122,11 +125,13 @@ func (f fixture) send(t *testing.T, r *http.Request) (status int, body map[strin
 	if strings.Contains(all, secret) || strings.Contains(f.logged.String(), secret) {
 		t.Errorf("the secret is in the answer or in the log:\n%s\n%s", all, f.logged)
 	}
-	if token != "" && (strings.Contains(f.logged.String(), token) || strings.Contains(fmt.Sprint(w.Header()), token)) {
+	if token != "" && (strings.Contains(f.logged.String(), token) ||
+		strings.Contains(fmt.Sprint(w.Header()), token)) {
 		t.Errorf("the token is in the log or in a header:\n%s\n%v", f.logged, w.Header())
 	}
 	for name, want := range map[string]string{
-		"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+		"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store",
+		"X-Content-Type-Options":      "nosniff",
 		"Access-Control-Allow-Origin": "",
 	} {
 		if got := w.Header().Get(name); got != want {
@@ -137,7 +142,9 @@ func (f fixture) send(t *testing.T, r *http.Request) (status int, body map[strin
 }
 
 // wantRefused checks that an answer has the shape of the protocol's errors, and what it says.
-func wantRefused(t *testing.T, p protocol, status, wantStatus int, body map[string]any, want string) {
+func wantRefused(
+	t *testing.T, p protocol, status, wantStatus int, body map[string]any, want string,
+) {
 	t.Helper()
 	if status != wantStatus {
 		t.Errorf("status %d, want %d: %v", status, wantStatus, body)

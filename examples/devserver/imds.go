@@ -12,10 +12,11 @@ import (
 // imds is the instance metadata service of virtual machines:
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 var imds = protocol{
-	name:      "IMDS",
-	flag:      "imds",
-	path:      "/metadata/identity/oauth2/token",
-	selectors: []string{"client_id", "object_id", "msi_res_id", "mi_res_id"}, // the last is undocumented, and sent by some
+	name: "IMDS",
+	flag: "imds",
+	path: "/metadata/identity/oauth2/token",
+	// the last is undocumented, and sent by some
+	selectors: []string{"client_id", "object_id", "msi_res_id", "mi_res_id"},
 	version:   func(v string) bool { return dates.MatchString(v) && v >= "2018-02-01" },
 	versions:  "2018-02-01 or a later one",
 	admit:     admitMetadata,
@@ -25,7 +26,8 @@ var imds = protocol{
 
 var dates = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}$`)
 
-// admitMetadata: a web page can't send this header without asking first, and whoever is tricked into fetching a URL doesn't.
+// admitMetadata: a web page can't send this header without asking first, and whoever is tricked
+// into fetching a URL doesn't.
 func admitMetadata(_ *handler, header http.Header) *refusal {
 	if value, ok := only(header, "Metadata"); !ok || value != "true" {
 		return invalid("Required metadata header not specified: want Metadata: true")

@@ -1,8 +1,10 @@
-// Command devserver is a token endpoint for programs on a laptop, in containers or not and in any language, that get their
-// tokens from a managed identity on Azure: it serves the protocols of App Service and of IMDS on loopback, with the tokens
-// of the developer who is logged in to the Azure CLI. The programs run unchanged; a few variables tell them where it is.
+// Command devserver is a token endpoint for programs on a laptop, in containers or not and in any
+// language, that get their tokens from a managed identity on Azure: it serves the protocols of App
+// Service and of IMDS on loopback, with the tokens of the developer who is logged in to the Azure
+// CLI. The programs run unchanged; a few variables tell them where it is.
 //
-// Whoever gets a token is the developer until it ends, so it is careful whom it answers: see caller.go.
+// Whoever gets a token is the developer until it ends, so it is careful whom it answers: see
+// caller.go.
 package main
 
 import (
@@ -28,9 +30,12 @@ func main() {
 	})
 }
 
-// run is main with everything that it touches, but for the file of -env. It returns the exit status: 0 also when it was told
-// to stop, which is how a server ends.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, newCredential func(config) (azcore.TokenCredential, error)) int {
+// run is main with everything that it touches, but for the file of -env. It returns the exit
+// status: 0 also when it was told to stop, which is how a server ends.
+func run(
+	ctx context.Context, args []string, stdout, stderr io.Writer,
+	newCredential func(config) (azcore.TokenCredential, error),
+) int {
 	c, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		usage(stdout)
@@ -46,7 +51,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, newCreden
 	return 0
 }
 
-func (c config) run(ctx context.Context, out io.Writer, log *slog.Logger, newCredential func(config) (azcore.TokenCredential, error)) error {
+func (c config) run(
+	ctx context.Context, out io.Writer, log *slog.Logger,
+	newCredential func(config) (azcore.TokenCredential, error),
+) error {
 	credential, err := newCredential(c)
 	if err != nil {
 		return err
@@ -59,10 +67,11 @@ func (c config) run(ctx context.Context, out io.Writer, log *slog.Logger, newCre
 	h := &handler{
 		credential: credential,
 		protocols:  c.protocols,
-		secret:     rand.Text(), // 130 bits, other ones in each run: what leaked is worth nothing tomorrow
-		hostName:   c.hostName,
-		accepted:   c.accepted,
-		log:        log,
+		// 130 bits, other ones in each run: what leaked is worth nothing tomorrow
+		secret:   rand.Text(),
+		hostName: c.hostName,
+		accepted: c.accepted,
+		log:      log,
 	}
 	s := startUp{config: c, address: listener.Addr().String(), secret: h.secret}
 	if c.envFile != "" {
@@ -77,7 +86,8 @@ func (c config) run(ctx context.Context, out io.Writer, log *slog.Logger, newCre
 	return serve(ctx, listener, h)
 }
 
-// serve serves until the context ends, and then lets what is under way come to its end for a moment.
+// serve serves until the context ends, and then lets what is under way come to its end for a
+// moment.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,

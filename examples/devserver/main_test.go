@@ -27,7 +27,8 @@ type running struct {
 	stop    func() (status int)
 }
 
-// startProgram runs the program with a credential of the test's until its last line, which is the one with the command.
+// startProgram runs the program with a credential of the test's until its last line, which is the
+// one with the command.
 func startProgram(t *testing.T, d *developer, args ...string) running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -49,7 +50,8 @@ func startProgram(t *testing.T, d *developer, args ...string) running {
 	for lines.Scan() {
 		line := lines.Text()
 		p.printed += line + "\n"
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.Contains(name, " ") {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok &&
+			!strings.Contains(name, " ") {
 			p.values[name] = value
 		}
 		if strings.HasPrefix(line, "  docker run ") {
@@ -64,7 +66,8 @@ func startProgram(t *testing.T, d *developer, args ...string) running {
 // fetch asks for a token as a program would that has the variables.
 func fetch(t *testing.T, values map[string]string) (status int, token any) {
 	t.Helper()
-	endpoint, name, value := values["IDENTITY_ENDPOINT"], "X-IDENTITY-HEADER", values["IDENTITY_HEADER"]
+	endpoint, name, value := values["IDENTITY_ENDPOINT"], "X-IDENTITY-HEADER",
+		values["IDENTITY_HEADER"]
 	query := strings.TrimPrefix(appServiceURL, appService.path)
 	if endpoint == "" {
 		endpoint, name, value = values["AZURE_POD_IDENTITY_AUTHORITY_HOST"]+imds.path, "Metadata", "true"
@@ -98,15 +101,20 @@ func TestRun(t *testing.T) {
 		wants []string
 		nots  []string
 	}{
-		{"both", nil, []string{"IDENTITY_ENDPOINT=http://127.0.0.1:", "IDENTITY_HEADER=", "AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:",
+		{"both", nil, []string{"IDENTITY_ENDPOINT=http://127.0.0.1:", "IDENTITY_HEADER=",
+			"AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:",
 			"docker run --network host -e IDENTITY_ENDPOINT=", "Tokens of the user of the Azure CLI at http://127.0.0.1:"}, nil},
-		{"App Service", []string{"-protocols", "appservice"}, []string{"IDENTITY_HEADER="}, []string{"AUTHORITY_HOST", "IMDS"}},
-		{"IMDS", []string{"-protocols", "imds", "-credential", "azd"}, []string{"docker run --network host -e AZURE_POD_IDENTITY_AUTHORITY_HOST=", "Azure Developer CLI"}, []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}},
+		{"App Service", []string{"-protocols", "appservice"}, []string{"IDENTITY_HEADER="},
+			[]string{"AUTHORITY_HOST", "IMDS"}},
+		{"IMDS", []string{"-protocols", "imds", "-credential", "azd"},
+			[]string{"docker run --network host -e AZURE_POD_IDENTITY_AUTHORITY_HOST=",
+				"Azure Developer CLI"}, []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			p := startProgram(t, f.developer, append(test.args, "-listen", anyPort, "-host-name", "127.0.0.1")...)
+			p := startProgram(t, f.developer, append(test.args, "-listen", anyPort, "-host-name",
+				"127.0.0.1")...)
 			for _, want := range test.wants {
 				if !strings.Contains(p.printed, want) {
 					t.Errorf("printed no %q:\n%s", want, p.printed)
@@ -123,7 +131,8 @@ func TestRun(t *testing.T) {
 			if status := p.stop(); status != 0 {
 				t.Errorf("exit status %d, want 0:\n%s", status, p.log)
 			}
-			if secret := p.values["IDENTITY_HEADER"]; secret != "" && (len(secret) < 26 || strings.Contains(p.log.String(), secret)) {
+			if secret := p.values["IDENTITY_HEADER"]; secret != "" &&
+				(len(secret) < 26 || strings.Contains(p.log.String(), secret)) {
 				t.Errorf("secret %q: want a long one that is not in the log:\n%s", secret, p.log)
 			}
 			if strings.Contains(p.printed+p.log.String(), f.developer.token.Token) {
@@ -137,19 +146,22 @@ func TestRun(t *testing.T) {
 func TestSecretOfThisRun(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	first, second := startProgram(t, f.developer, "-listen", anyPort, "-host-name", "127.0.0.1"), startProgram(t, f.developer, "-listen", anyPort, "-host-name", "127.0.0.1")
+	first, second := startProgram(t, f.developer, "-listen", anyPort, "-host-name", "127.0.0.1"),
+		startProgram(t, f.developer, "-listen", anyPort, "-host-name", "127.0.0.1")
 	second.values["IDENTITY_HEADER"] = first.values["IDENTITY_HEADER"]
 	if status, token := fetch(t, second.values); status != 403 || token != nil {
 		t.Errorf("got status %d and token %v for another run's secret, want 403", status, token)
 	}
 }
 
-// TestEnvFile: with -env the secret is in a file of this user's, not on the screen, and gone at the end.
+// TestEnvFile: with -env the secret is in a file of this user's, not on the screen, and gone at the
+// end.
 func TestEnvFile(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	file := filepath.Join(t.TempDir(), "dev.env")
-	if err := os.WriteFile(file, []byte(envMark+"IDENTITY_HEADER=of an earlier run\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(envMark+"IDENTITY_HEADER=of an earlier run\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	p := startProgram(t, f.developer, "-listen", anyPort, "-host-name", "localhost", "-env", file)
@@ -165,13 +177,15 @@ func TestEnvFile(t *testing.T) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		values[name] = value
 	}
-	if len(values) != 3 || len(p.values) > 0 || !strings.Contains(p.printed, "docker run --network host --env-file "+file+" IMAGE\n") {
+	if len(values) != 3 || len(p.values) > 0 ||
+		!strings.Contains(p.printed, "docker run --network host --env-file "+file+" IMAGE\n") {
 		t.Errorf("the file has %q, and printed was\n%s", content, p.printed)
 	}
 	if status, token := fetch(t, values); status != 200 || token != f.developer.token.Token {
 		t.Errorf("got %d with token %v, want the developer's", status, token)
 	}
-	if status := p.stop(); status != 0 || strings.Contains(p.printed+p.log.String(), values["IDENTITY_HEADER"]) {
+	if status := p.stop(); status != 0 ||
+		strings.Contains(p.printed+p.log.String(), values["IDENTITY_HEADER"]) {
 		t.Errorf("status %d, want 0 and no secret in\n%s%s", status, p.printed, p.log)
 	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) > 0 {
@@ -192,7 +206,8 @@ func TestEnvFileOfALaterRun(t *testing.T) {
 	}
 	first.stop()
 	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("after the end of the first run the file has %q, %v, want the second's %q", got, err, want)
+		t.Errorf("after the end of the first run the file has %q, %v, want the second's %q", got, err,
+			want)
 	}
 	second.stop()
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
@@ -218,12 +233,17 @@ func TestEnvFileOfOthers(t *testing.T) {
 func fails(t *testing.T, want string, args ...string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	limited, cancel := context.WithTimeout(t.Context(), 10*time.Second) // or a program that should have failed would run on
+	// or a program that should have failed would run on
+	limited, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	status := run(limited, args, &stdout, &stderr, func(config) (azcore.TokenCredential, error) { return &developer{}, nil })
+	status := run(limited, args, &stdout, &stderr, func(config) (azcore.TokenCredential, error) {
+		return &developer{}, nil
+	})
 	line, ok := strings.CutSuffix(stderr.String(), "\n")
-	if status != 1 || !ok || !strings.HasPrefix(line, "devserver: ") || strings.Contains(line, "\n") || !strings.Contains(line, want) || stdout.Len() > 0 {
-		t.Errorf("devserver %q: status %d, stderr %q, stdout %q; want 1 and one line with %q", args, status, &stderr, &stdout, want)
+	if status != 1 || !ok || !strings.HasPrefix(line, "devserver: ") || strings.Contains(line, "\n") ||
+		!strings.Contains(line, want) || stdout.Len() > 0 {
+		t.Errorf("devserver %q: status %d, stderr %q, stdout %q; want 1 and one line with %q", args,
+			status, &stderr, &stdout, want)
 	}
 }
 
@@ -240,7 +260,9 @@ func TestTakenAddress(t *testing.T) {
 func TestBadCredential(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
-	status := run(t.Context(), nil, io.Discard, &stderr, func(config) (azcore.TokenCredential, error) { return nil, errors.New("no\ncredential") })
+	status := run(t.Context(), nil, io.Discard, &stderr, func(config) (azcore.TokenCredential, error) {
+		return nil, errors.New("no\ncredential")
+	})
 	if got := stderr.String(); status != 1 || got != "devserver: no credential\n" {
 		t.Errorf("status %d, stderr %q", status, got)
 	}

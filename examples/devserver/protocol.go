@@ -23,8 +23,9 @@ type protocol struct {
 // protocols are all of them, in the order in which SDKs look for them.
 var protocols = []protocol{appService, imds}
 
-// protocolAt finds the protocol by its path. Neither case nor a slash at the end counts: MSAL for JavaScript adds one, and
-// App Service's own is /MSI/token in places. A path that is nobody's is refused in the words of IMDS.
+// protocolAt finds the protocol by its path. Neither case nor a slash at the end counts: MSAL for
+// JavaScript adds one, and App Service's own is /MSI/token in places. A path that is nobody's is
+// refused in the words of IMDS.
 func protocolAt(path string) (_ protocol, known bool) {
 	for _, p := range protocols {
 		if strings.EqualFold(strings.TrimSuffix(path, "/"), p.path) {

@@ -42,8 +42,11 @@ func (p protocol) parse(raw string) (q query, _ *refusal) {
 	case strings.HasSuffix(q.resource, defaultSuffix):
 		return q, invalid("query parameter resource is a scope: want it without " + defaultSuffix)
 	case len(q.resource) > maxResource:
-		return q, invalid(fmt.Sprintf("query parameter resource has %d bytes, at most %d are allowed", len(q.resource), maxResource))
-	case strings.ContainsFunc(q.resource, func(r rune) bool { return r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r) }):
+		return q, invalid(fmt.Sprintf("query parameter resource has %d bytes, at most %d are allowed",
+			len(q.resource), maxResource))
+	case strings.ContainsFunc(q.resource, func(r rune) bool {
+		return r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r)
+	}):
 		return q, invalid("query parameter resource contains a blank or a control character, or is not UTF-8")
 	}
 	for name, values := range parameters {
@@ -51,7 +54,8 @@ func (p protocol) parse(raw string) (q query, _ *refusal) {
 		case !looksLikeSelector(name):
 			continue
 		case !slices.Contains(p.selectors, name):
-			return q, invalid(fmt.Sprintf("query parameter %q is not one of %s: want %s", name, p.name, strings.Join(p.selectors, ", ")))
+			return q, invalid(fmt.Sprintf("query parameter %q is not one of %s: want %s", name, p.name,
+				strings.Join(p.selectors, ", ")))
 		case q.selector != "":
 			return q, invalid("at most one of client ID, object ID and resource ID may be given")
 		}
@@ -69,9 +73,10 @@ func looksLikeSelector(name string) bool {
 	return false
 }
 
-// choose refuses an identity that the developer doesn't stand in for. There is only the developer's own token here, and a
-// program that asks for a certain identity must not get another's unnoticed: a forgotten ID, or a wrong one, would come to
-// light in Azure. So the developer names those for which that is meant, and the log says it once for each.
+// choose refuses an identity that the developer doesn't stand in for. There is only the developer's
+// own token here, and a program that asks for a certain identity must not get another's unnoticed:
+// a forgotten ID, or a wrong one, would come to light in Azure. So the developer names those for
+// which that is meant, and the log says it once for each.
 func (h *handler) choose(q query) *refusal {
 	if q.selector == "" {
 		return nil

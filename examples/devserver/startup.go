@@ -33,10 +33,13 @@ func (s startUp) base() string {
 }
 
 func (s startUp) has(p protocol) bool {
-	return slices.ContainsFunc(s.protocols, func(served protocol) bool { return served.name == p.name })
+	return slices.ContainsFunc(s.protocols, func(served protocol) bool {
+		return served.name == p.name
+	})
 }
 
-// variables are those that a program finds the server by. With all of them set, SDKs use App Service.
+// variables are those that a program finds the server by. With all of them set, SDKs use App
+// Service.
 func (s startUp) variables() (lines []string) {
 	if s.has(appService) {
 		lines = append(lines, "IDENTITY_ENDPOINT="+s.base()+appService.path, "IDENTITY_HEADER="+s.secret)
@@ -89,10 +92,12 @@ func (s startUp) announce(out io.Writer, log *slog.Logger) error {
 	return err
 }
 
-// shellWord is a file's name as a shell takes it for one word and nothing else: the command is to be copied.
+// shellWord is a file's name as a shell takes it for one word and nothing else: the command is to
+// be copied.
 func shellWord(name string) string {
 	plain := func(r rune) bool {
-		return unicode.IsLetter(r) || unicode.IsDigit(r) || r == filepath.Separator || strings.ContainsRune("/._-:", r)
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || r == filepath.Separator ||
+			strings.ContainsRune("/._-:", r)
 	}
 	switch {
 	case !strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }):

@@ -22,8 +22,10 @@ func TestToken(t *testing.T) {
 	}{
 		{"as it should be", imds, func(*http.Request) {}, vault},
 		{"as it should be", appService, func(*http.Request) {}, vault},
-		{"slash at the end", imds, resource("https://management.azure.com/"), "https://management.azure.com/"},
-		{"slash at the end", appService, resource("https://management.azure.com/"), "https://management.azure.com/"},
+		{"slash at the end", imds, resource("https://management.azure.com/"),
+			"https://management.azure.com/"},
+		{"slash at the end", appService, resource("https://management.azure.com/"),
+			"https://management.azure.com/"},
 		{"a GUID", appService, resource("api://" + nobody), "api://" + nobody},
 		{"MSAL's slash", imds, path(imds.path + "/"), vault},
 		{"path in capitals", imds, path("/METADATA/Identity/oauth2/Token"), vault},
@@ -51,7 +53,8 @@ func TestToken(t *testing.T) {
 				t.Fatalf("status %d, want 200: %v", status, body)
 			}
 			want := map[string]any{
-				"access_token": f.developer.token.Token, "client_id": cliClient, "expires_on": strconv.FormatInt(f.expires.Unix(), 10),
+				"access_token": f.developer.token.Token, "client_id": cliClient,
+				"expires_on": strconv.FormatInt(f.expires.Unix(), 10),
 				"not_before": "1700000000", "resource": test.resource, "token_type": "Bearer",
 			}
 			if test.protocol.name == imds.name {
@@ -64,18 +67,21 @@ func TestToken(t *testing.T) {
 			if !reflect.DeepEqual(body, want) {
 				t.Errorf("body\n got %v\nwant %v", body, want)
 			}
-			if got, want := f.developer.scopes(), []string{test.resource + "/.default"}; !reflect.DeepEqual(got, want) {
+			if got, want := f.developer.scopes(),
+				[]string{test.resource + "/.default"}; !reflect.DeepEqual(got, want) {
 				t.Errorf("the credential was asked for %q, want %q", got, want)
 			}
-			if got := f.logged.String(); !strings.Contains(got, "resource="+test.resource) || strings.Count(got, "\n") != 1 {
+			if got := f.logged.String(); !strings.Contains(got, "resource="+test.resource) ||
+				strings.Count(got, "\n") != 1 {
 				t.Errorf("logged %q, want one line with the resource", got)
 			}
 		})
 	}
 }
 
-// TestAcceptedID: the developer says that a program which asks for an identity gets the developer's token, and the log says it
-// once. The answer names the application that got the token, not the one that was asked for.
+// TestAcceptedID: the developer says that a program which asks for an identity gets the developer's
+// token, and the log says it once. The answer names the application that got the token, not the one
+// that was asked for.
 func TestAcceptedID(t *testing.T) {
 	t.Parallel()
 	const resourceID = "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"
@@ -100,7 +106,8 @@ func TestAcceptedID(t *testing.T) {
 			set(test.name, test.id)(r)
 			status, body := f.send(t, r)
 			if status != 200 || body["client_id"] != cliClient {
-				t.Errorf("%s, %s: status %d, client_id %v, want 200 and that of the CLI", test.protocol.name, test.name, status, body["client_id"])
+				t.Errorf("%s, %s: status %d, client_id %v, want 200 and that of the CLI", test.protocol.name,
+					test.name, status, body["client_id"])
 			}
 		}
 		if n := strings.Count(f.logged.String(), "-accept-id"); n != 1 {
@@ -122,8 +129,10 @@ func TestOpaqueToken(t *testing.T) {
 			f.developer.token.Token = token
 			status, body := f.send(t, good(p))
 			notBefore, _ := strconv.ParseInt(fmt.Sprint(body["not_before"]), 10, 64)
-			if _, has := body["client_id"]; status != 200 || has || time.Since(time.Unix(notBefore, 0)).Abs() > time.Minute {
-				t.Errorf("%s, %s: status %d, %v, want a token from now on and no client_id", p.name, token, status, body)
+			if _, has := body["client_id"]; status != 200 || has ||
+				time.Since(time.Unix(notBefore, 0)).Abs() > time.Minute {
+				t.Errorf("%s, %s: status %d, %v, want a token from now on and no client_id", p.name, token,
+					status, body)
 			}
 		}
 	}

@@ -59,15 +59,18 @@ func parse(args []string) (config, error) {
 // https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#objects-identifiers-and-versioning
 var secretNames = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 
-// checked refuses what can't be a vault or a secret. http is refused, too: the SDK sends no token over it.
+// checked refuses what can't be a vault or a secret. http is refused, too: the SDK sends no token
+// over it.
 func (c config) checked() (config, error) {
 	u, err := url.Parse(c.vault)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return c, fmt.Errorf("-vault %q: want the vault's URL, such as https://example.vault.azure.net", c.vault)
+		return c, fmt.Errorf("-vault %q: want the vault's URL, such as https://example.vault.azure.net",
+			c.vault)
 	}
 	if !secretNames.MatchString(c.secret) {
-		return c, fmt.Errorf("-secret %q: want the secret's name, of letters, digits and hyphens", c.secret)
+		return c, fmt.Errorf("-secret %q: want the secret's name, of letters, digits and hyphens",
+			c.secret)
 	}
 	c.vault = "https://" + u.Host
 	return c, nil

@@ -26,7 +26,9 @@ func execute(t *testing.T, want int, args ...string) (stdout, stderr string) {
 	return executeIn(t.Context(), t, want, args...)
 }
 
-func executeIn(ctx context.Context, t *testing.T, want int, args ...string) (stdout, stderr string) {
+func executeIn(
+	ctx context.Context, t *testing.T, want int, args ...string,
+) (stdout, stderr string) {
 	t.Helper()
 	stdout, stderr = commandlinetest.Execute(ctx, t, run, want, args...)
 	if want != 0 {
@@ -76,7 +78,8 @@ func TestStandIns(t *testing.T) {
 			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
 		{"servicefabric", "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
 			"https://127.0.0.1:", "the host's default, which the application's manifest names", dayLong, system, "1 to the identity endpoint"},
-		{"containerinstances", "Container Instances on Windows, because IDENTITY_ENDPOINT is plain http, and IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+		{"containerinstances",
+			"Container Instances on Windows, because IDENTITY_ENDPOINT is plain http, and IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
 			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
 		{"azureml", "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set",
 			"http://127.0.0.1:", "the host's default", dayLong, system, "1 to the identity endpoint"},
@@ -90,7 +93,8 @@ func TestStandIns(t *testing.T) {
 			"2 to the identity endpoint (1 to learn which key file to read, 1 with the key)"},
 		{"workloadidentity", "workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
 			"https://127.0.0.1:", "the host's default, which AZURE_CLIENT_ID names", hourLong,
-			"the user-assigned identity, client ID " + commandlinetest.Identities(t)[1].ClientID, "1 to the identity endpoint"},
+			"the user-assigned identity, client ID " +
+				commandlinetest.Identities(t)[1].ClientID, "1 to the identity endpoint"},
 	} {
 		for _, outage := range []bool{false, true} {
 			args := []string{"-host", test.host}
@@ -115,7 +119,8 @@ func TestStandIns(t *testing.T) {
 					t.Errorf("stdout has no %q:\n%s", want, stdout)
 				}
 				wantTime(t, field(stdout, "Expires"), test.lifetime, time.Minute)
-				wantTime(t, field(stdout, "Renewal"), test.lifetime/2, test.lifetime/20+time.Minute) // give or take a tenth of the half
+				// give or take a tenth of the half
+				wantTime(t, field(stdout, "Renewal"), test.lifetime/2, test.lifetime/20+time.Minute)
 				wantSecrets(t, stdout)
 				wantOutage(t, stdout, outage)
 			})
@@ -153,12 +158,17 @@ func TestDefaultHost(t *testing.T) {
 // TestForeignHost runs where the variables of a real host are set: its endpoint must not be asked.
 func TestForeignHost(t *testing.T) {
 	asked := make(chan string, 100)
-	foreign := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Method + " " + r.URL.String() }))
+	foreign := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.URL.String()
+	}))
 	t.Cleanup(foreign.Close)
 	for name, value := range map[string]string{
-		"IDENTITY_ENDPOINT": foreign.URL, "IDENTITY_HEADER": "secret", "IDENTITY_SERVER_THUMBPRINT": strings.Repeat("0", 40),
-		"IMDS_ENDPOINT": foreign.URL, "MSI_ENDPOINT": foreign.URL, "MSI_SECRET": "secret", "AZURE_POD_IDENTITY_AUTHORITY_HOST": foreign.URL,
-		"AZURE_FEDERATED_TOKEN_FILE": os.DevNull, "AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_AUTHORITY_HOST": foreign.URL,
+		"IDENTITY_ENDPOINT": foreign.URL, "IDENTITY_HEADER": "secret",
+		"IDENTITY_SERVER_THUMBPRINT": strings.Repeat("0", 40),
+		"IMDS_ENDPOINT":              foreign.URL, "MSI_ENDPOINT": foreign.URL, "MSI_SECRET": "secret",
+		"AZURE_POD_IDENTITY_AUTHORITY_HOST": foreign.URL,
+		"AZURE_FEDERATED_TOKEN_FILE":        os.DevNull, "AZURE_CLIENT_ID": "client",
+		"AZURE_TENANT_ID": "tenant", "AZURE_AUTHORITY_HOST": foreign.URL,
 		"DEFAULT_IDENTITY_CLIENT_ID": "client", "AZURE_KUBERNETES_TOKEN_PROXY": foreign.URL,
 	} {
 		t.Setenv(name, value)
@@ -196,7 +206,8 @@ func wantOutage(t *testing.T, stdout string, want bool) {
 	}
 	if want {
 		after := stdout[start:]
-		wantField(t, after, "Outage", "the identity endpoint now answers 503 Service Unavailable, for 12 h")
+		wantField(t, after, "Outage",
+			"the identity endpoint now answers 503 Service Unavailable, for 12 h")
 		wantField(t, after, "Client 3", "read 10 secrets, all as before")
 		wantField(t, after, "Requests", "0 to the identity endpoint since the outage began")
 	}
@@ -227,13 +238,20 @@ func TestSelectIdentity(t *testing.T) {
 		hosts                         []string
 		flag, value, identity, reader string
 	}{
-		{byClientID, "-client-id", user.ClientID, "client ID ", "the user-assigned identity, client ID " + user.ClientID},
-		{byClientID, "-client-id", strings.ToUpper(user.ClientID), "client ID ", "the user-assigned identity, client ID " + user.ClientID},
-		{slices.Concat(ofTheSystem, []string{standins.AzureML, standins.AppService2017}), "-client-id", system.ClientID, "client ID ", "the system-assigned identity, client ID " + system.ClientID},
-		{anyID, "-object-id", user.ObjectID, "object ID ", "the user-assigned identity, client ID " + user.ClientID},
-		{slices.Concat(ofTheSystem, []string{standins.ContainerInstances}), "-object-id", system.ObjectID, "object ID ", "the system-assigned identity, client ID " + system.ClientID},
-		{anyID, "-resource-id", user.ResourceID, "resource ID ", "the user-assigned identity, client ID " + user.ClientID},
-		{[]string{standins.WorkloadIdentity}, "-client-id", user.ClientID, "client ID ", "the user-assigned identity, client ID " + user.ClientID},
+		{byClientID, "-client-id", user.ClientID, "client ID ",
+			"the user-assigned identity, client ID " + user.ClientID},
+		{byClientID, "-client-id", strings.ToUpper(user.ClientID), "client ID ",
+			"the user-assigned identity, client ID " + user.ClientID},
+		{slices.Concat(ofTheSystem, []string{standins.AzureML, standins.AppService2017}), "-client-id",
+			system.ClientID, "client ID ", "the system-assigned identity, client ID " + system.ClientID},
+		{anyID, "-object-id", user.ObjectID, "object ID ",
+			"the user-assigned identity, client ID " + user.ClientID},
+		{slices.Concat(ofTheSystem, []string{standins.ContainerInstances}), "-object-id", system.ObjectID,
+			"object ID ", "the system-assigned identity, client ID " + system.ClientID},
+		{anyID, "-resource-id", user.ResourceID, "resource ID ",
+			"the user-assigned identity, client ID " + user.ClientID},
+		{[]string{standins.WorkloadIdentity}, "-client-id", user.ClientID, "client ID ",
+			"the user-assigned identity, client ID " + user.ClientID},
 	} {
 		for _, host := range test.hosts {
 			t.Run(host+" "+test.flag+" "+test.value, func(t *testing.T) {
@@ -259,7 +277,8 @@ func TestWrongIdentity(t *testing.T) {
 	}{
 		{standins.IMDS, "-client-id", nobody, `400 invalid_request "Identity not found"`},
 		{standins.IMDS, "-object-id", nobody, `400 invalid_request "Identity not found"`},
-		{standins.IMDS, "-resource-id", "/subscriptions/" + nobody, `400 invalid_request "Identity not found"`},
+		{standins.IMDS, "-resource-id", "/subscriptions/" + nobody,
+			`400 invalid_request "Identity not found"`},
 		{standins.AppService, "-client-id", nobody, onAppService},
 		{standins.AppService, "-object-id", nobody, onAppService},
 		{standins.AppService, "-resource-id", "/subscriptions/" + nobody, onAppService},
@@ -270,7 +289,9 @@ func TestWrongIdentity(t *testing.T) {
 		{standins.Arc, "-object-id", nobody, "404 identity_not_found"},
 		{standins.Arc, "-resource-id", "/subscriptions/" + nobody, "404 identity_not_found"},
 		{standins.WorkloadIdentity, "-client-id", nobody, `400 unauthorized_client "AADSTS700016: `},
-		{standins.WorkloadIdentity, "-client-id", commandlinetest.Identities(t)[0].ClientID, `400 unauthorized_client "AADSTS700016: `}, // the others' system-assigned one
+		// the others' system-assigned one
+		{standins.WorkloadIdentity, "-client-id", commandlinetest.Identities(t)[0].ClientID,
+			`400 unauthorized_client "AADSTS700016: `},
 	} {
 		t.Run(test.host+" "+test.flag, func(t *testing.T) {
 			commandlinetest.SkipWithout(t, test.host)
@@ -285,17 +306,21 @@ func TestWrongIdentity(t *testing.T) {
 	}
 }
 
-// TestUnselectable: an ID that the host can't select by must not be ignored, or the wrong identity would read.
+// TestUnselectable: an ID that the host can't select by must not be ignored, or the wrong identity
+// would read.
 func TestUnselectable(t *testing.T) {
 	user := commandlinetest.Identities(t)[1]
-	byClientID, byObjectID, byResourceID := []string{"-client-id", user.ClientID}, []string{"-object-id", user.ObjectID}, []string{"-resource-id", user.ResourceID}
+	byClientID, byObjectID, byResourceID := []string{"-client-id", user.ClientID},
+		[]string{"-object-id", user.ObjectID}, []string{"-resource-id", user.ResourceID}
 	for _, test := range []struct {
 		host  string
 		flags [][]string
 		want  string // what the library advises
 	}{
-		{standins.ServiceFabric, [][]string{byClientID, byObjectID, byResourceID}, "the application's manifest assigns the identity"},
-		{standins.CloudShell, [][]string{byClientID, byObjectID, byResourceID}, "its token is the signed-in user's"},
+		{standins.ServiceFabric, [][]string{byClientID, byObjectID, byResourceID},
+			"the application's manifest assigns the identity"},
+		{standins.CloudShell, [][]string{byClientID, byObjectID, byResourceID},
+			"its token is the signed-in user's"},
 		{standins.AzureML, [][]string{byObjectID, byResourceID}, "give a ClientID"},
 		{standins.AppService2017, [][]string{byObjectID, byResourceID}, "give a ClientID"},
 		{standins.WorkloadIdentity, [][]string{byObjectID, byResourceID}, "give a ClientID"},
@@ -331,7 +356,8 @@ func TestBadFlags(t *testing.T) {
 		{"empty host", []string{"-host", ""}, `-host ""`},
 		{"host in capitals", []string{"-host", "IMDS"}, `-host "IMDS"`},
 		{"two IDs", []string{"-client-id", "a", "-object-id", "b"}, "exclude each other"},
-		{"three IDs", []string{"-client-id", "a", "-object-id", "b", "-resource-id", "/c"}, "exclude each other"},
+		{"three IDs", []string{"-client-id", "a", "-object-id", "b", "-resource-id", "/c"},
+			"exclude each other"},
 		{"an ID and an empty one", []string{"-client-id", "a", "-object-id", ""}, "exclude each other"},
 		{"empty client ID", []string{"-client-id", ""}, "empty ClientID"},
 		{"empty object ID", []string{"-object-id="}, "empty ObjectID"},
@@ -344,17 +370,25 @@ func TestBadFlags(t *testing.T) {
 		{"negative time", []string{"-timeout", "-1s"}, "-timeout -1s"},
 		{"vault without secret", []string{"-vault", vault}, "-vault and -secret go together"},
 		{"secret without vault", []string{"-secret", "a"}, "-vault and -secret go together"},
-		{"vault and unknown host", []string{"-vault", vault, "-secret", "a", "-host", "gcp"}, "leave them out with -vault"},
-		{"vault and host", []string{"-vault", vault, "-secret", "a", "-host", "imds"}, "leave them out with -vault"},
-		{"vault and outage", []string{"-vault", vault, "-secret", "a", "-outage"}, "leave them out with -vault"},
+		{"vault and unknown host", []string{"-vault", vault, "-secret", "a", "-host", "gcp"},
+			"leave them out with -vault"},
+		{"vault and host", []string{"-vault", vault, "-secret", "a", "-host", "imds"},
+			"leave them out with -vault"},
+		{"vault and outage", []string{"-vault", vault, "-secret", "a", "-outage"},
+			"leave them out with -vault"},
 		{"empty vault", []string{"-vault", "", "-secret", "a"}, `-vault ""`},
 		{"a name for a vault", []string{"-vault", "example", "-secret", "a"}, `-vault "example"`},
-		{"vault without scheme", []string{"-vault", "example.vault.azure.net", "-secret", "a"}, "want the vault's URL"},
-		{"vault over http", []string{"-vault", "http://example.vault.azure.net", "-secret", "a"}, "want the vault's URL"},
-		{"vault with path", []string{"-vault", vault + "/secrets/a", "-secret", "a"}, "want the vault's URL"},
+		{"vault without scheme", []string{"-vault", "example.vault.azure.net", "-secret", "a"},
+			"want the vault's URL"},
+		{"vault over http", []string{"-vault", "http://example.vault.azure.net", "-secret", "a"},
+			"want the vault's URL"},
+		{"vault with path", []string{"-vault", vault + "/secrets/a", "-secret", "a"},
+			"want the vault's URL"},
 		{"vault with query", []string{"-vault", vault + "?a=b", "-secret", "a"}, "want the vault's URL"},
-		{"vault with user", []string{"-vault", "https://me@example.vault.azure.net", "-secret", "a"}, "want the vault's URL"},
-		{"vault with line break", []string{"-vault", vault + "\n", "-secret", "a"}, "want the vault's URL"},
+		{"vault with user", []string{"-vault", "https://me@example.vault.azure.net", "-secret", "a"},
+			"want the vault's URL"},
+		{"vault with line break", []string{"-vault", vault + "\n", "-secret", "a"},
+			"want the vault's URL"},
 		{"empty secret", []string{"-vault", vault, "-secret", ""}, `-secret ""`},
 		{"secret with slash", []string{"-vault", vault, "-secret", "a/b"}, `-secret "a/b"`},
 	} {
@@ -448,7 +482,8 @@ func TestSilentVault(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close() })
 	silent := "https://" + listener.Addr().String()
 	_, stderr := execute(t, 1, "-vault", silent, "-secret", "a", "-timeout", "50ms")
-	if want := "keyvault: " + silent + " doesn't answer: gave up after 50ms (-timeout)\n"; stderr != want {
+	if want := "keyvault: " + silent +
+		" doesn't answer: gave up after 50ms (-timeout)\n"; stderr != want {
 		t.Errorf("stderr %q, want %q", stderr, want)
 	}
 }

@@ -1,8 +1,10 @@
-// Command keyvault reads secrets from Azure Key Vault with a managed identity, and tells step by step what happens.
+// Command keyvault reads secrets from Azure Key Vault with a managed identity, and tells step by
+// step what happens.
 //
-// Without arguments it needs no Azure: it runs stand-ins for the host's identity endpoint and for the vault, both on
-// loopback, and reads ten secrets from them with the real Key Vault client. With -vault and -secret it reads a secret of
-// a real vault. The code that a service needs is readSecrets, and nothing else.
+// Without arguments it needs no Azure: it runs stand-ins for the host's identity endpoint and for
+// the vault, both on loopback, and reads ten secrets from them with the real Key Vault client. With
+// -vault and -secret it reads a secret of a real vault. The code that a service needs is
+// readSecrets, and nothing else.
 package main
 
 import (
@@ -17,10 +19,11 @@ import (
 	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
-// readSecrets is what a service on Azure needs, and all of it: no key, no password, no connection string. A nil id means
-// the host's own identity, nil options the client's defaults.
+// readSecrets is what a service on Azure needs, and all of it: no key, no password, no connection
+// string. A nil id means the host's own identity, nil options the client's defaults.
 func readSecrets(
-	ctx context.Context, vaultURL string, id identity.ID, options *azsecrets.ClientOptions, names ...string,
+	ctx context.Context, vaultURL string, id identity.ID, options *azsecrets.ClientOptions,
+	names ...string,
 ) (map[string]string, error) {
 	credential, err := identity.NewCredential(&identity.CredentialOptions{ID: id})
 	if err != nil {

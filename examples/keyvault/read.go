@@ -24,9 +24,11 @@ func readOne(ctx context.Context, out io.Writer, c config) error {
 		return err
 	}
 	r.head()
-	// The client would try four times, 0.8 to 4 seconds apart: a mistyped name need not take that long.
+	// The client would try four times, 0.8 to 4 seconds apart: a mistyped name need not take that
+	// long.
 	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{
-		Retry: policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond, MaxRetryDelay: time.Second},
+		Retry: policy.RetryOptions{MaxRetries: 2, RetryDelay: 200 * time.Millisecond,
+			MaxRetryDelay: time.Second},
 	}}
 	values, err := readSecrets(ctx, c.vault, c.ID, options, c.secret)
 	if err != nil {
@@ -53,7 +55,8 @@ func readTen(ctx context.Context, out io.Writer, c config) error {
 	r.text("Stand-ins on loopback take the place of Azure. To read from a real vault: -vault and -secret, see -h.\n")
 	r.head()
 
-	// The only thing that differs from a real vault: where its name leads to, and whose certificates are trusted.
+	// The only thing that differs from a real vault: where its name leads to, and whose certificates
+	// are trusted.
 	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{Transport: s.vault.client}}
 	before := map[string]string{}
 	for i, names := range [][]string{secretsInVault[:5], secretsInVault[5:]} {
@@ -62,7 +65,8 @@ func readTen(ctx context.Context, out io.Writer, c config) error {
 			return err
 		}
 		r.text("")
-		r.line(fmt.Sprint("Client ", i+1), "has a credential of its own, and read %s", count(len(values), "secret"))
+		r.line(fmt.Sprint("Client ", i+1), "has a credential of its own, and read %s",
+			count(len(values), "secret"))
 		r.secrets(values)
 		maps.Copy(before, values)
 	}
@@ -78,10 +82,11 @@ func readTen(ctx context.Context, out io.Writer, c config) error {
 	return readInOutage(ctx, r, s, c, options, before)
 }
 
-// readInOutage takes the identity endpoint down and reads everything again, with a client and a credential that are new:
-// the clients so far hold the token themselves and wouldn't ask for it.
+// readInOutage takes the identity endpoint down and reads everything again, with a client and a
+// credential that are new: the clients so far hold the token themselves and wouldn't ask for it.
 func readInOutage(
-	ctx context.Context, r *report, s *standIns, c config, options *azsecrets.ClientOptions, before map[string]string,
+	ctx context.Context, r *report, s *standIns, c config, options *azsecrets.ClientOptions,
+	before map[string]string,
 ) error {
 	s.endpoint.Enqueue(identitytest.Response{Status: http.StatusServiceUnavailable, For: outageTime})
 	status, err := get(ctx, s.client, r.detection.Endpoint)
@@ -100,7 +105,8 @@ func readInOutage(
 	if !maps.Equal(values, before) {
 		same = "not all as before"
 	}
-	r.line("Client 3", "is new, has a new credential, and read %s, %s", count(len(values), "secret"), same)
+	r.line("Client 3", "is new, has a new credential, and read %s, %s", count(len(values), "secret"),
+		same)
 	asked = len(s.endpoint.Requests()) - asked
 	r.line("Requests", "%d to the identity endpoint since the outage began, not counting the one that showed it", asked)
 	return nil
@@ -137,7 +143,8 @@ func newReport(out io.Writer, c config, vault string) (*report, error) {
 	if c.ID != nil {
 		id = c.Kind + " " + c.ID.String()
 	}
-	return &report{out: out, detection: identity.Detect(), credential: credential, identity: id, vault: vault}, nil
+	return &report{out: out, detection: identity.Detect(), credential: credential, identity: id,
+		vault: vault}, nil
 }
 
 // defaultOf says which identity a host's default is, where that isn't for the host alone to say.
@@ -178,12 +185,14 @@ func (r *report) secrets(values map[string]string) {
 	}
 }
 
-// token shows the token that the clients have used. It comes out of the process's cache: all credentials of one identity
-// share one.
+// token shows the token that the clients have used. It comes out of the process's cache: all
+// credentials of one identity share one.
 func (r *report) token(ctx context.Context) error {
 	scope := vaultScope(r.vault)
-	// EnableCAE, as the clients set it: some hosts have another token for those who don't understand claims challenges.
-	token, err := r.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
+	// EnableCAE, as the clients set it: some hosts have another token for those who don't understand
+	// claims challenges.
+	token, err := r.credential.GetToken(ctx,
+		policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
 	if err != nil {
 		return err
 	}
@@ -197,8 +206,9 @@ func when(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05 MST") + ", in " + inWords(time.Until(t))
 }
 
-// vaultScope is what a token for the vault is for: https://vault.azure.net, or the same in another cloud. The client
-// learns it from the vault's challenge, and refuses one that doesn't match the vault's name.
+// vaultScope is what a token for the vault is for: https://vault.azure.net, or the same in another
+// cloud. The client learns it from the vault's challenge, and refuses one that doesn't match the
+// vault's name.
 func vaultScope(vaultURL string) string {
 	domain := ""
 	if u, err := url.Parse(vaultURL); err == nil {
@@ -213,13 +223,14 @@ func (r *report) counts(s *standIns) {
 	for _, id := range vault.readers {
 		r.line("Reader", "%s, as the vault read in the token", describe(id))
 	}
-	r.line("Requests", "%s, for %s", identityRequests(s.endpoint.Requests()), count(vault.reads, "secret"))
+	r.line("Requests", "%s, for %s", identityRequests(s.endpoint.Requests()),
+		count(vault.reads, "secret"))
 	r.line("", "%d to the vault: %d to learn what a token must be for, %d with the token",
 		vault.requests, vault.challenges, vault.requests-vault.challenges)
 }
 
-// identityRequests counts them. Only Azure Arc's have an Authorization header: its first answer names a file, the content of
-// which makes the second request a proof of who asks.
+// identityRequests counts them. Only Azure Arc's have an Authorization header: its first answer
+// names a file, the content of which makes the second request a proof of who asks.
 func identityRequests(requests []*http.Request) string {
 	text, proofs := fmt.Sprintf("%d to the identity endpoint", len(requests)), 0
 	for _, r := range requests {
@@ -228,7 +239,8 @@ func identityRequests(requests []*http.Request) string {
 		}
 	}
 	if proofs > 0 {
-		text += fmt.Sprintf(" (%d to learn which key file to read, %d with the key)", len(requests)-proofs, proofs)
+		text += fmt.Sprintf(" (%d to learn which key file to read, %d with the key)",
+			len(requests)-proofs, proofs)
 	}
 	return text
 }

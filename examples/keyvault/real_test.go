@@ -27,24 +27,32 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestRealVault runs the program as on Azure: -vault and -secret, the client's own transport, no stand-in of the program's.
-// The way to the vault is a proxy of the test's, and the vault's certificate and that of the host, if it has one, are the
-// only ones that the system trusts. Azure Arc is missing: another process reads no key but in the agent's own directory.
+// TestRealVault runs the program as on Azure: -vault and -secret, the client's own transport, no
+// stand-in of the program's. The way to the vault is a proxy of the test's, and the vault's
+// certificate and that of the host, if it has one, are the only ones that the system trusts. Azure
+// Arc is missing: another process reads no key but in the agent's own directory.
 func TestRealVault(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SSL_CERT_FILE is for Linux")
 	}
 	for _, test := range []struct{ host, detected, identity string }{
 		{standins.IMDS, "IMDS, because AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set", "the host's default"},
-		{standins.AppService, "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set", "the host's default"},
-		{standins.ServiceFabric, "Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
-			"the host's default, which the application's manifest names"},
-		{standins.ContainerInstances, "Container Instances on Windows, because IDENTITY_ENDPOINT is plain http, and IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+		{standins.AppService, "App Service, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set",
 			"the host's default"},
-		{standins.AzureML, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
-		{standins.AppService2017, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
-		{standins.CloudShell, "Cloud Shell, because MSI_ENDPOINT is set and MSI_SECRET is not", "the host's default, which is the signed-in user"},
-		{standins.WorkloadIdentity, "workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
+		{standins.ServiceFabric,
+			"Service Fabric, because IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+			"the host's default, which the application's manifest names"},
+		{standins.ContainerInstances,
+			"Container Instances on Windows, because IDENTITY_ENDPOINT is plain http, and IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set",
+			"the host's default"},
+		{standins.AzureML, "Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set",
+			"the host's default"},
+		{standins.AppService2017,
+			"Azure ML or legacy App Service, because MSI_ENDPOINT and MSI_SECRET are set", "the host's default"},
+		{standins.CloudShell, "Cloud Shell, because MSI_ENDPOINT is set and MSI_SECRET is not",
+			"the host's default, which is the signed-in user"},
+		{standins.WorkloadIdentity,
+			"workload identity, because AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID and AZURE_TENANT_ID are set",
 			"the host's default, which AZURE_CLIENT_ID names"},
 	} {
 		t.Run(test.host, func(t *testing.T) {
@@ -92,8 +100,10 @@ func TestCtrlC(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = silent.Close() })
 	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(t.Context(), program, "-vault", "https://"+silent.Addr().String(), "-secret", "a")
-	command.Env, command.Stdout, command.Stderr = append(os.Environ(), "KEYVAULT_TEST_RUN_MAIN=1"), &stdout, &stderr
+	command := exec.CommandContext(t.Context(), program, "-vault", "https://"+silent.Addr().String(),
+		"-secret", "a")
+	command.Env, command.Stdout, command.Stderr = append(os.Environ(), "KEYVAULT_TEST_RUN_MAIN=1"),
+		&stdout, &stderr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +124,11 @@ func TestCtrlC(t *testing.T) {
 	}
 }
 
-// realProgram returns how to run the program as a process of its own, which sends one request to the endpoint.
-func realProgram(t *testing.T, v *vault, endpoint *identitytest.Endpoint) (read func(secret string) (stdout, stderr string)) {
+// realProgram returns how to run the program as a process of its own, which sends one request to
+// the endpoint.
+func realProgram(
+	t *testing.T, v *vault, endpoint *identitytest.Endpoint,
+) (read func(secret string) (stdout, stderr string)) {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -126,7 +139,8 @@ func realProgram(t *testing.T, v *vault, endpoint *identitytest.Endpoint) (read 
 	if config := endpoint.TLSConfig(); config != nil {
 		host.TLS = config
 		host.StartTLS()
-		trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: config.Certificates[0].Certificate[0]})...)
+		trusted = append(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+			Bytes: config.Certificates[0].Certificate[0]})...)
 	} else {
 		host.Start()
 	}
@@ -138,14 +152,16 @@ func realProgram(t *testing.T, v *vault, endpoint *identitytest.Endpoint) (read 
 		t.Fatal(err)
 	}
 	environment := append(os.Environ(), endpoint.Env(host.URL)...)
-	environment = append(environment, "KEYVAULT_TEST_RUN_MAIN=1", "HTTPS_PROXY="+proxy.URL, "https_proxy=", "NO_PROXY=", "no_proxy=",
+	environment = append(environment, "KEYVAULT_TEST_RUN_MAIN=1", "HTTPS_PROXY="+proxy.URL,
+		"https_proxy=", "NO_PROXY=", "no_proxy=",
 		"SSL_CERT_FILE="+file, "SSL_CERT_DIR="+t.TempDir())
 
 	return func(secret string) (string, string) {
 		t.Helper()
 		before := len(endpoint.Requests())
 		var stdout, stderr bytes.Buffer
-		command := exec.CommandContext(t.Context(), program, "-vault", "https://example.vault.azure.net/", "-secret", secret)
+		command := exec.CommandContext(t.Context(), program, "-vault", "https://example.vault.azure.net/",
+			"-secret", secret)
 		command.Env, command.Stdout, command.Stderr = environment, &stdout, &stderr
 		if err := command.Run(); (err != nil) != (stderr.Len() > 0) {
 			t.Errorf("%v, stderr %q, want an exit status other than 0 with it, and no other", err, &stderr)

@@ -7,7 +7,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// readers are those who may read secrets in the vault. One without a client ID is a user, whatever application is used.
+// readers are those who may read secrets in the vault. One without a client ID is a user, whatever
+// application is used.
 func readers(h standins.Host, endpoint *identitytest.Endpoint) []identitytest.Identity {
 	all := endpoint.Identities()
 	if h.Name == standins.CloudShell {
@@ -32,7 +33,8 @@ type standIns struct {
 	stop     func() // puts the environment back, too, and removes files
 }
 
-// startStandIns also sets the environment variables by which credentials find the endpoint, as the host would.
+// startStandIns also sets the environment variables by which credentials find the endpoint, as the
+// host would.
 func startStandIns(h standins.Host) (*standIns, error) {
 	host, err := standins.Start(h)
 	if err != nil {

@@ -25,8 +25,9 @@ import (
 // vaultResource is what tokens for Key Vault are for, in Azure's public cloud.
 const vaultResource = "https://vault.azure.net"
 
-// vault stands in for a Key Vault, as far as reading secrets goes. It checks a token's audience, times and identity as Key
-// Vault does, but not its signature: nobody has signed the tokens of package identitytest.
+// vault stands in for a Key Vault, as far as reading secrets goes. It checks a token's audience,
+// times and identity as Key Vault does, but not its signature: nobody has signed the tokens of
+// package identitytest.
 type vault struct {
 	name    string // its DNS name
 	allowed []identitytest.Identity
@@ -52,7 +53,8 @@ func newVault(name string, allowed []identitytest.Identity, secrets map[string]s
 
 func (v *vault) url() string { return "https://" + v.name }
 
-// start serves the vault over TLS on a free port of loopback, and makes the client that finds it there.
+// start serves the vault over TLS on a free port of loopback, and makes the client that finds it
+// there.
 func (v *vault) start() error {
 	certificate, err := selfSigned(v.name)
 	if err != nil {
@@ -65,14 +67,16 @@ func (v *vault) start() error {
 	trusted := x509.NewCertPool()
 	trusted.AddCert(certificate.Leaf)
 	transport := &http.Transport{
-		// Whatever name the client asks for, this is where it is: nothing is looked up, and nothing leaves the machine.
+		// Whatever name the client asks for, this is where it is: nothing is looked up, and nothing
+		// leaves the machine.
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
 		},
 		TLSClientConfig: &tls.Config{RootCAs: trusted},
 	}
 	v.client = &http.Client{Transport: transport}
-	stop := standins.Serve(tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}}), v)
+	stop := standins.Serve(tls.NewListener(listener,
+		&tls.Config{Certificates: []tls.Certificate{certificate}}), v)
 	v.stop = func() {
 		transport.CloseIdleConnections()
 		stop()
@@ -160,7 +164,8 @@ func (v *vault) find(r *http.Request) (name, value string, no *refused) {
 	name, wanted, _ := strings.Cut(path, "/")
 	switch value, known := v.secrets[name]; {
 	case !ok || r.Method != http.MethodGet:
-		return "", "", &refused{http.StatusMethodNotAllowed, "MethodNotAllowed", "this stand-in only reads secrets"}
+		return "", "", &refused{http.StatusMethodNotAllowed, "MethodNotAllowed",
+			"this stand-in only reads secrets"}
 	case !known || wanted != "" && wanted != version:
 		message := "A secret with (name/id) " + name + " was not found in this key vault."
 		return "", "", &refused{http.StatusNotFound, "SecretNotFound", message}
@@ -179,22 +184,26 @@ type tokenClaims struct {
 	ObjectID  string `json:"oid"`
 }
 
-// authorize returns whose token it is, or why it isn't good enough: 401 if the token is no good, 403 if its bearer may not
-// read secrets here. The words are Key Vault's.
-func (v *vault) authorize(bearer string, now time.Time) (reader identitytest.Identity, no *refused) {
+// authorize returns whose token it is, or why it isn't good enough: 401 if the token is no good,
+// 403 if its bearer may not read secrets here. The words are Key Vault's.
+func (v *vault) authorize(
+	bearer string, now time.Time,
+) (reader identitytest.Identity, no *refused) {
 	claims, ok := parseToken(bearer)
 	switch {
 	case !ok:
 		return reader, unauthorized("Error validating token: it is not a JWT.")
 	case claims.Audience != vaultResource:
-		return reader, unauthorized("AKV10022: Invalid audience. Expected " + vaultResource + ", found: " + claims.Audience + ".")
+		return reader, unauthorized("AKV10022: Invalid audience. Expected " + vaultResource +
+			", found: " + claims.Audience + ".")
 	case now.Unix() < claims.NotBefore:
 		return reader, unauthorized("Token not yet valid.")
 	case now.Unix() >= claims.Expires:
 		return reader, unauthorized("[TokenExpired] Error validating token: 'S2S12086'.")
 	}
 	for _, id := range v.allowed {
-		application := id.ClientID == "" || strings.EqualFold(claims.AppID, id.ClientID) // a user may come by any
+		// a user may come by any
+		application := id.ClientID == "" || strings.EqualFold(claims.AppID, id.ClientID)
 		if strings.EqualFold(claims.ObjectID, id.ObjectID) && application {
 			return id, nil
 		}
@@ -227,14 +236,16 @@ func unauthorized(message string) *refused {
 	return &refused{http.StatusUnauthorized, "Unauthorized", message}
 }
 
-// refuse answers with Key Vault's error body and, if a token is missing or no good, with its challenge: that is how a
-// client learns what a token must be for.
+// refuse answers with Key Vault's error body and, if a token is missing or no good, with its
+// challenge: that is how a client learns what a token must be for.
 func (v *vault) refuse(w http.ResponseWriter, no *refused) {
 	if no.status == http.StatusUnauthorized {
 		authority := "https://login.microsoftonline.com/" + v.allowed[0].TenantID
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer authorization=%q, resource=%q", authority, vaultResource))
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer authorization=%q, resource=%q", authority,
+			vaultResource))
 	}
-	reply(w, no.status, map[string]any{"error": map[string]string{"code": no.code, "message": no.message}})
+	reply(w, no.status, map[string]any{"error": map[string]string{"code": no.code,
+		"message": no.message}})
 }
 
 func reply(w http.ResponseWriter, status int, body any) {

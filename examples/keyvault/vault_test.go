@@ -26,7 +26,9 @@ type bearer struct {
 	asked []policy.TokenRequestOptions
 }
 
-func (b *bearer) GetToken(_ context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (b *bearer) GetToken(
+	_ context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	b.asked = append(b.asked, options)
 	return azcore.AccessToken{Token: b.token, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
@@ -47,10 +49,13 @@ func startVaultFor(t *testing.T, name string, allowed []identitytest.Identity) *
 }
 
 // getSecret is what the SDK's client makes of the vault.
-func getSecret(t *testing.T, v *vault, credential azcore.TokenCredential, name string) (string, error) {
+func getSecret(
+	t *testing.T, v *vault, credential azcore.TokenCredential, name string,
+) (string, error) {
 	t.Helper()
 	client, err := azsecrets.NewClient(v.url(), credential, &azsecrets.ClientOptions{
-		ClientOptions: policy.ClientOptions{Transport: v.client, Retry: policy.RetryOptions{MaxRetries: -1}},
+		ClientOptions: policy.ClientOptions{Transport: v.client,
+			Retry: policy.RetryOptions{MaxRetries: -1}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,14 +77,16 @@ func token(t *testing.T, claims map[string]any) string {
 		t.Fatal(err)
 	}
 	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(payload) + "." + encode([]byte("signature"))
+	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(payload) + "." +
+		encode([]byte("signature"))
 }
 
 func TestVaultChecksToken(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	reader := commandlinetest.Identities(t)[1]
-	other := identitytest.Identity{ClientID: "00000000-0000-4000-8000-000000000001", ObjectID: "00000000-0000-4000-8000-000000000002"}
+	other := identitytest.Identity{ClientID: "00000000-0000-4000-8000-000000000001",
+		ObjectID: "00000000-0000-4000-8000-000000000002"}
 	for _, test := range []struct {
 		name   string
 		change map[string]any // of the claims of a good token
@@ -88,21 +95,31 @@ func TestVaultChecksToken(t *testing.T) {
 		want   string         // in the one line that a user sees
 	}{
 		{name: "good", status: 200},
-		{name: "IDs in another case", change: map[string]any{"oid": strings.ToUpper(reader.ObjectID)}, status: 200},
-		{name: "expired", change: map[string]any{"exp": now.Add(-time.Second).Unix()}, status: 401, want: "[TokenExpired]"},
+		{name: "IDs in another case", change: map[string]any{"oid": strings.ToUpper(reader.ObjectID)},
+			status: 200},
+		{name: "expired", change: map[string]any{"exp": now.Add(-time.Second).Unix()}, status: 401,
+			want: "[TokenExpired]"},
 		{name: "without expiry", change: map[string]any{"exp": nil}, status: 401, want: "[TokenExpired]"},
-		{name: "not yet valid", change: map[string]any{"nbf": now.Add(time.Hour).Unix()}, status: 401, want: "not yet valid"},
-		{name: "audience of Resource Manager", change: map[string]any{"aud": "https://management.azure.com/"}, status: 401,
+		{name: "not yet valid", change: map[string]any{"nbf": now.Add(time.Hour).Unix()}, status: 401,
+			want: "not yet valid"},
+		{name: "audience of Resource Manager",
+			change: map[string]any{"aud": "https://management.azure.com/"}, status: 401,
 			want: "AKV10022: Invalid audience. Expected https://vault.azure.net, found: https://management.azure.com/."},
-		{name: "audience with a slash", change: map[string]any{"aud": "https://vault.azure.net/"}, status: 401, want: "AKV10022"},
+		{name: "audience with a slash", change: map[string]any{"aud": "https://vault.azure.net/"},
+			status: 401, want: "AKV10022"},
 		{name: "without audience", change: map[string]any{"aud": nil}, status: 401, want: "AKV10022"},
-		{name: "expiry in words", change: map[string]any{"exp": "tomorrow"}, status: 401, want: "not a JWT"},
+		{name: "expiry in words", change: map[string]any{"exp": "tomorrow"}, status: 401,
+			want: "not a JWT"},
 		{name: "not a JWT", token: "opaque", status: 401, want: "not a JWT"},
 		{name: "not base64", token: "a.!.c", status: 401, want: "not a JWT"},
-		{name: "unknown identity", change: map[string]any{"oid": other.ObjectID, "appid": other.ClientID}, status: 403,
-			want: "Caller is not authorized to perform action on resource. Caller: appid=" + other.ClientID + ";oid=" + other.ObjectID},
-		{name: "one's object ID with another's client ID", change: map[string]any{"appid": commandlinetest.Identities(t)[0].ClientID}, status: 403, want: "not authorized"},
-		{name: "no identity", change: map[string]any{"oid": nil, "appid": nil}, status: 403, want: "not authorized"},
+		{name: "unknown identity", change: map[string]any{"oid": other.ObjectID, "appid": other.ClientID},
+			status: 403,
+			want: "Caller is not authorized to perform action on resource. Caller: appid=" + other.ClientID +
+				";oid=" + other.ObjectID},
+		{name: "one's object ID with another's client ID",
+			change: map[string]any{"appid": commandlinetest.Identities(t)[0].ClientID}, status: 403, want: "not authorized"},
+		{name: "no identity", change: map[string]any{"oid": nil, "appid": nil}, status: 403,
+			want: "not authorized"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -149,7 +166,8 @@ func TestVaultChecksToken(t *testing.T) {
 // TestVaultForUser: a user's token says which application asked for it, and any may.
 func TestVaultForUser(t *testing.T) {
 	t.Parallel()
-	user := identitytest.Identity{ObjectID: "00000000-0000-4000-8000-000000000003", TenantID: commandlinetest.Identities(t)[0].TenantID}
+	user := identitytest.Identity{ObjectID: "00000000-0000-4000-8000-000000000003",
+		TenantID: commandlinetest.Identities(t)[0].TenantID}
 	for _, test := range []struct {
 		name     string
 		objectID any
@@ -163,7 +181,8 @@ func TestVaultForUser(t *testing.T) {
 			t.Parallel()
 			v := startVaultFor(t, "example.vault.azure.net", []identitytest.Identity{user})
 			credential := &bearer{token: token(t, map[string]any{
-				"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": test.objectID, "appid": "00000000-0000-4000-8000-000000000005",
+				"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": test.objectID,
+				"appid": "00000000-0000-4000-8000-000000000005",
 			})}
 			_, err := getSecret(t, v, credential, "database-password")
 			status := 200
@@ -194,7 +213,8 @@ func TestVaultChallenge(t *testing.T) {
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("status %d, want 401", resp.StatusCode)
 	}
-	want := `Bearer authorization="https://login.microsoftonline.com/` + commandlinetest.Identities(t)[0].TenantID + `", resource="https://vault.azure.net"`
+	want := `Bearer authorization="https://login.microsoftonline.com/` +
+		commandlinetest.Identities(t)[0].TenantID + `", resource="https://vault.azure.net"`
 	if got := resp.Header.Get("WWW-Authenticate"); got != want {
 		t.Errorf("challenge\n got %s\nwant %s", got, want)
 	}
@@ -204,8 +224,8 @@ func TestVaultChallenge(t *testing.T) {
 	}
 }
 
-// TestChallengeIsVerified shows that the example leaves the SDK's check on: a vault of another domain can't have a
-// token for Key Vault by asking for it.
+// TestChallengeIsVerified shows that the example leaves the SDK's check on: a vault of another
+// domain can't have a token for Key Vault by asking for it.
 func TestChallengeIsVerified(t *testing.T) {
 	t.Parallel()
 	v := startVault(t, "example.invalid")
@@ -224,7 +244,8 @@ func TestVaultWithoutSecret(t *testing.T) {
 	v := startVault(t, "example.vault.azure.net")
 	reader := commandlinetest.Identities(t)[0]
 	credential := &bearer{token: token(t, map[string]any{
-		"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": reader.ObjectID, "appid": reader.ClientID,
+		"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": reader.ObjectID,
+		"appid": reader.ClientID,
 	})}
 	_, err := getSecret(t, v, credential, "nothing")
 	want := "https://example.vault.azure.net/secrets/nothing answers 404 Not Found SecretNotFound: A secret with (name/id) nothing was not found in this key vault."
@@ -235,6 +256,7 @@ func TestVaultWithoutSecret(t *testing.T) {
 		Scopes: []string{"https://vault.azure.net/.default"}, TenantID: reader.TenantID, EnableCAE: true,
 	}}
 	if !reflect.DeepEqual(credential.asked, asked) {
-		t.Errorf("the credential was asked for %+v, want %+v, the challenge's resource and tenant", credential.asked, asked)
+		t.Errorf("the credential was asked for %+v, want %+v, the challenge's resource and tenant",
+			credential.asked, asked)
 	}
 }

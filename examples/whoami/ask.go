@@ -11,8 +11,9 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// retries are few, because somebody waits: with the library's own, which a service should have, an endpoint that is down
-// takes 30 s to find out, and a host that throttles 75 s. What passes within seconds is overcome nevertheless.
+// retries are few, because somebody waits: with the library's own, which a service should have, an
+// endpoint that is down takes 30 s to find out, and a host that throttles 75 s. What passes within
+// seconds is overcome nevertheless.
 var retries = policy.RetryOptions{MaxRetries: 2}
 
 // ask gets a token and enters what became of that.
@@ -27,8 +28,10 @@ func (c config) ask(ctx context.Context, r *report) {
 	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	start := time.Now()
-	// EnableCAE, as Azure SDK clients set it: some hosts have another token for those who don't understand claims challenges.
-	got, err := credential.GetToken(limited, policy.TokenRequestOptions{Scopes: []string{c.scope}, EnableCAE: true})
+	// EnableCAE, as Azure SDK clients set it: some hosts have another token for those who don't
+	// understand claims challenges.
+	got, err := credential.GetToken(limited,
+		policy.TokenRequestOptions{Scopes: []string{c.scope}, EnableCAE: true})
 	r.ElapsedMS = milliseconds(time.Since(start))
 	for _, resource := range credential.Status().Resources {
 		r.Requests += resource.Requests // of the one resource that this process asks for
@@ -55,7 +58,8 @@ func (r *report) fail(c config, err error) {
 
 // read takes from the token what may be told.
 func (r *report) read(got azcore.AccessToken) {
-	r.Token = &token{For: strings.TrimSuffix(r.Asked.Scope, "/.default"), ExpiresOn: got.ExpiresOn.UTC().Truncate(time.Second)}
+	r.Token = &token{For: strings.TrimSuffix(r.Asked.Scope, "/.default"),
+		ExpiresOn: got.ExpiresOn.UTC().Truncate(time.Second)}
 	claims, ok := readClaims(got.Token)
 	if !ok {
 		r.Token.Opaque = true

@@ -59,8 +59,8 @@ var hasSecret = map[string]bool{
 	standins.Arc: true, standins.WorkloadIdentity: true,
 }
 
-// TestNoSecretPrinted on any host, in either mode. The token is the one that the program had: credentials of one identity
-// share a cache.
+// TestNoSecretPrinted on any host, in either mode. The token is the one that the program had:
+// credentials of one identity share a cache.
 func TestNoSecretPrinted(t *testing.T) {
 	for _, h := range standins.Hosts() {
 		t.Run(h.Name, func(t *testing.T) {
@@ -72,7 +72,8 @@ func TestNoSecretPrinted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			token, err := credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{defaultScope}, EnableCAE: true})
+			token, err := credential.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{defaultScope}, EnableCAE: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +91,8 @@ func TestNoSecretPrinted(t *testing.T) {
 	}
 }
 
-// TestNoSecretPrintedOnFailure: a host that repeats what it was sent, and gives a token where none belongs.
+// TestNoSecretPrintedOnFailure: a host that repeats what it was sent, and gives a token where none
+// belongs.
 func TestNoSecretPrintedOnFailure(t *testing.T) {
 	for _, h := range standins.Hosts() {
 		for _, test := range []struct {
@@ -126,7 +128,8 @@ func TestNoSecretPrintedOnFailure(t *testing.T) {
 				endpoint.Enqueue(identitytest.Response{Status: test.status, Header: test.header, Body: body})
 				for _, mode := range []string{"-json=false", "-json"} {
 					var stdout, stderr strings.Builder
-					run(t.Context(), []string{mode, "-timeout", "200ms"}, &stdout, &stderr) // some are retried, and overcome
+					// some are retried, and overcome
+					run(t.Context(), []string{mode, "-timeout", "200ms"}, &stdout, &stderr)
 					for _, s := range append(sent(t, endpoint), canary) {
 						wantNoPiece(t, stdout.String()+stderr.String(), s)
 					}

@@ -10,8 +10,8 @@ import (
 	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
-// claims are what a token says of whom it is for. Nobody verifies them here, which only the resource can do: they serve to
-// report, never to decide what somebody may do.
+// claims are what a token says of whom it is for. Nobody verifies them here, which only the
+// resource can do: they serve to report, never to decide what somebody may do.
 //
 // https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 type claims map[string]any
@@ -55,15 +55,17 @@ const (
 	unknown        = "unknown"
 )
 
-// principal is whom a token names. A service principal's application (client) ID and object ID are the appId and the id
-// that az ad sp show prints, the AppId and the Id of Get-AzADServicePrincipal.
+// principal is whom a token names. A service principal's application (client) ID and object ID are
+// the appId and the id that az ad sp show prints, the AppId and the Id of Get-AzADServicePrincipal.
 type principal struct {
 	Type          string `json:"type"`
 	ApplicationID string `json:"applicationId,omitempty"`
 	ObjectID      string `json:"objectId,omitempty"`
 	TenantID      string `json:"tenantId,omitempty"`
-	ResourceID    string `json:"resourceId,omitempty"` // of the identity if it is user-assigned, of the host if system-assigned
-	UsedBy        string `json:"usedBy,omitempty"`     // the resource ID of the host that uses a user-assigned identity
+	// of the identity if it is user-assigned, of the host if system-assigned
+	ResourceID string `json:"resourceId,omitempty"`
+	// the resource ID of the host that uses a user-assigned identity
+	UsedBy string `json:"usedBy,omitempty"`
 }
 
 func (c claims) principal(host identity.Host) *principal {
@@ -77,10 +79,11 @@ func (c claims) principal(host identity.Host) *principal {
 	}
 }
 
-// principalType: only managed identities have xms_mirid. idtyp and scp tell an application from a user, where the token
-// has them; where it has neither, the host may.
+// principalType: only managed identities have xms_mirid. idtyp and scp tell an application from a
+// user, where the token has them; where it has neither, the host may.
 func (c claims) principalType(host identity.Host) string {
-	resourceID := strings.ToLower(c.text("xms_mirid")) // tokens have resourcegroups in lower case, other places in camel case
+	// tokens have resourcegroups in lower case, other places in camel case
+	resourceID := strings.ToLower(c.text("xms_mirid"))
 	switch {
 	case strings.Contains(resourceID, "/microsoft.managedidentity/userassignedidentities/"):
 		return userAssigned
@@ -92,7 +95,8 @@ func (c claims) principalType(host identity.Host) string {
 		return user
 	case host == identity.HostCloudShell:
 		return user
-	case host == identity.HostWorkloadIdentity: // Entra takes a service account's token for an application only
+	// Entra takes a service account's token for an application only
+	case host == identity.HostWorkloadIdentity:
 		return application
 	}
 	return unknown

@@ -13,7 +13,8 @@ import (
 // jwt makes a token of a JSON text.
 func jwt(payload string) string {
 	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode([]byte(payload)) + "." + encode([]byte("signature"))
+	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode([]byte(payload)) + "." +
+		encode([]byte("signature"))
 }
 
 func TestPrincipalType(t *testing.T) {
@@ -24,14 +25,22 @@ func TestPrincipalType(t *testing.T) {
 		host   identity.Host
 		want   string
 	}{
-		{"user-assigned", `{"idtyp":"app","xms_mirid":"` + group + `Microsoft.ManagedIdentity/userAssignedIdentities/i"}`, identity.HostIMDS, userAssigned},
-		{"user-assigned in other case", `{"xms_mirid":"` + group + `microsoft.managedIDENTITY/USERassignedidentities/i"}`, identity.HostIMDS, userAssigned},
-		{"user-assigned, in a pod", `{"xms_mirid":"` + group + `Microsoft.ManagedIdentity/userAssignedIdentities/i"}`, identity.HostWorkloadIdentity, userAssigned},
-		{"system-assigned", `{"idtyp":"app","xms_mirid":"` + group + `Microsoft.Compute/virtualMachines/v"}`, identity.HostIMDS, systemAssigned},
-		{"a VM with a misleading name", `{"xms_mirid":"` + group + `Microsoft.Compute/virtualMachines/userAssignedIdentities"}`, identity.HostIMDS, systemAssigned},
-		{"system-assigned, other provider", `{"xms_mirid":"` + group + `Microsoft.New/things/t"}`, identity.HostIMDS, systemAssigned},
+		{"user-assigned", `{"idtyp":"app","xms_mirid":"` + group +
+			`Microsoft.ManagedIdentity/userAssignedIdentities/i"}`, identity.HostIMDS, userAssigned},
+		{"user-assigned in other case", `{"xms_mirid":"` + group +
+			`microsoft.managedIDENTITY/USERassignedidentities/i"}`, identity.HostIMDS, userAssigned},
+		{"user-assigned, in a pod",
+			`{"xms_mirid":"` + group +
+				`Microsoft.ManagedIdentity/userAssignedIdentities/i"}`, identity.HostWorkloadIdentity, userAssigned},
+		{"system-assigned", `{"idtyp":"app","xms_mirid":"` + group +
+			`Microsoft.Compute/virtualMachines/v"}`, identity.HostIMDS, systemAssigned},
+		{"a VM with a misleading name", `{"xms_mirid":"` + group +
+			`Microsoft.Compute/virtualMachines/userAssignedIdentities"}`, identity.HostIMDS, systemAssigned},
+		{"system-assigned, other provider", `{"xms_mirid":"` + group + `Microsoft.New/things/t"}`,
+			identity.HostIMDS, systemAssigned},
 		{"application", `{"idtyp":"app"}`, identity.HostWorkloadIdentity, application},
-		{"application that doesn't say so, in a pod", `{"oid":"o"}`, identity.HostWorkloadIdentity, application},
+		{"application that doesn't say so, in a pod", `{"oid":"o"}`, identity.HostWorkloadIdentity,
+			application},
 		{"application on a VM", `{"idtyp":"app"}`, identity.HostIMDS, application},
 		{"user", `{"idtyp":"user"}`, identity.HostCloudShell, user},
 		{"user by scopes", `{"scp":"user_impersonation"}`, identity.HostIMDS, user},
@@ -60,11 +69,15 @@ func TestPrincipal(t *testing.T) {
 		name, claims string
 		want         principal
 	}{
-		{"version 1.0", `{"appid":"a","oid":"o","tid":"t","xms_mirid":"/m","xms_az_rid":"/h"}`, principal{systemAssigned, "a", "o", "t", "/m", "/h"}},
-		{"version 2.0", `{"azp":"a","oid":"o","tid":"t","idtyp":"app"}`, principal{application, "a", "o", "t", "", ""}},
+		{"version 1.0", `{"appid":"a","oid":"o","tid":"t","xms_mirid":"/m","xms_az_rid":"/h"}`,
+			principal{systemAssigned, "a", "o", "t", "/m", "/h"}},
+		{"version 2.0", `{"azp":"a","oid":"o","tid":"t","idtyp":"app"}`,
+			principal{application, "a", "o", "t", "", ""}},
 		{"of another type", `{"appid":1,"oid":["o"],"tid":{},"idtyp":null}`, principal{Type: unknown}},
-		{"for a terminal", `{"oid":"a\u001b[2Jb\r\nc\u202ed","idtyp":"app"}`, principal{Type: application, ObjectID: "a [2Jb c d"}},
-		{"too long", `{"oid":"` + strings.Repeat("x", 5000) + `","idtyp":"app"}`, principal{Type: application, ObjectID: strings.Repeat("x", maxClaim) + "…"}},
+		{"for a terminal", `{"oid":"a\u001b[2Jb\r\nc\u202ed","idtyp":"app"}`,
+			principal{Type: application, ObjectID: "a [2Jb c d"}},
+		{"too long", `{"oid":"` + strings.Repeat("x", 5000) + `","idtyp":"app"}`,
+			principal{Type: application, ObjectID: strings.Repeat("x", maxClaim) + "…"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, ok := readClaims(jwt(test.claims))
@@ -88,7 +101,8 @@ func TestOpaque(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := report{Asked: asked{Scope: "https://vault.azure.net/.default"}}
 			r.read(azcore.AccessToken{Token: test.token, ExpiresOn: expires})
-			want := token{For: "https://vault.azure.net", Opaque: true, ExpiresOn: time.Date(2026, 11, 27, 11, 0, 0, 0, time.UTC)}
+			want := token{For: "https://vault.azure.net", Opaque: true,
+				ExpiresOn: time.Date(2026, 11, 27, 11, 0, 0, 0, time.UTC)}
 			if r.Identity != nil || *r.Token != want {
 				t.Errorf("identity %+v, token %+v, want none, %+v", r.Identity, r.Token, want)
 			}
@@ -116,7 +130,8 @@ func TestCommands(t *testing.T) {
 	}{
 		{"service principal", principal{Type: systemAssigned, ApplicationID: id},
 			[]string{"az ad sp show --id " + id, "Get-AzADServicePrincipal -ApplicationId " + id}},
-		{"user", principal{Type: user, ApplicationID: id}, []string{"az ad signed-in-user show", "Get-AzADUser -SignedIn"}},
+		{"user", principal{Type: user, ApplicationID: id},
+			[]string{"az ad signed-in-user show", "Get-AzADUser -SignedIn"}},
 		{"no ID", principal{Type: unknown}, nil},
 		{"a command", principal{Type: application, ApplicationID: id + ";reboot"}, nil},
 		{"a substitution", principal{Type: application, ApplicationID: "$(reboot)"}, nil},
@@ -133,7 +148,8 @@ func TestCommands(t *testing.T) {
 					t.Errorf("%q has no %q", got, want)
 				}
 			}
-			if commands := strings.Count(got, "\n  "); commands != len(test.want) || strings.Contains(got, "To compare") != (commands > 0) || strings.Contains(got, "reboot") {
+			if commands := strings.Count(got, "\n  "); commands != len(test.want) ||
+				strings.Contains(got, "To compare") != (commands > 0) || strings.Contains(got, "reboot") {
 				t.Errorf("%q has %d commands, want %d", got, commands, len(test.want))
 			}
 		})

@@ -70,7 +70,8 @@ func (c config) assignment(r *report) (missing, advice string) {
 	case identity.HostAppService:
 		advice = "assign it: az webapp identity assign, az functionapp identity assign or az containerapp identity assign"
 	case identity.HostWorkloadIdentity:
-		missing = r.Asked.Identity + ": Entra doesn't know it, or it doesn't trust this pod's service account"
+		missing = r.Asked.Identity +
+			": Entra doesn't know it, or it doesn't trust this pod's service account"
 		advice = "check AZURE_CLIENT_ID and AZURE_TENANT_ID; let it trust the service account: az identity federated-credential create"
 	default:
 		advice = "assign it to this host, in its template or on its page Identity in the portal"

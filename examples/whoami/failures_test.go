@@ -55,7 +55,8 @@ func wantFiveLines(t *testing.T, stderr string) (got [5]string) {
 	return got
 }
 
-// failures are one case of each kind at least. Retries make some take a second or two: that is how the library waits.
+// failures are one case of each kind at least. Retries make some take a second or two: that is how
+// the library waits.
 var failures = []struct {
 	name    string
 	prepare func(t *testing.T)
@@ -85,39 +86,48 @@ var failures = []struct {
 		prepare: func(t *testing.T) { onHost(t, standins.IMDS) },
 		args:    []string{"-client-id", "00000000-0000-4000-8000-000000000000"},
 		kind:    identityNotFound, answers: "yes, but with 400 and no token, in ",
-		want: [5]string{"client ID 00000000-", "IMDS at ", "Identity not found", "client ID 00000000-", "az vm identity assign"},
+		want: [5]string{"client ID 00000000-", "IMDS at ", "Identity not found", "client ID 00000000-",
+			"az vm identity assign"},
 	}, {
 		name: "no default identity",
 		prepare: func(t *testing.T) {
-			identitytest.NewAppService(&identitytest.Options{Identities: []identitytest.Identity{{}, {}}}).Start(t)
+			identitytest.NewAppService(&identitytest.Options{Identities: []identitytest.Identity{{},
+				{}}}).Start(t)
 		},
 		kind: identityNotFound, answers: "yes, but with 400 and no token, in ",
-		want: [5]string{"the host's default identity", "App Service at ", "400", "this host doesn't have it", "or select one that is assigned, with -client-id"},
+		want: [5]string{"the host's default identity", "App Service at ", "400",
+			"this host doesn't have it", "or select one that is assigned, with -client-id"},
 	}, {
 		name:    "unknown to Entra",
 		prepare: func(t *testing.T) { onHost(t, standins.WorkloadIdentity) },
 		args:    []string{"-client-id", "00000000-0000-4000-8000-000000000000"},
 		kind:    identityNotFound, answers: "yes, but with 400 and no token, in ",
-		want: [5]string{"client ID 00000000-", "workload identity at https://127.0.0.1:", "AADSTS700016", "Entra doesn't know it", "federated-credential"},
+		want: [5]string{"client ID 00000000-", "workload identity at https://127.0.0.1:", "AADSTS700016",
+			"Entra doesn't know it", "federated-credential"},
 	}, {
 		name: "another identity",
 		prepare: func(t *testing.T) {
-			onHost(t, standins.IMDS, identitytest.Response{Status: 200, Body: `{"access_token":"` + canary + `","expires_in":3600}`, For: time.Hour})
+			onHost(t, standins.IMDS, identitytest.Response{Status: 200,
+				Body: `{"access_token":"` + canary + `","expires_in":3600}`, For: time.Hour})
 		},
 		args: []string{"-client-id", "00000000-0000-4000-8000-000000000000"},
 		kind: identityMismatch, answers: "yes, but with 200 and no token, in ",
-		want: [5]string{"client ID 00000000-", "IMDS at ", "got the token of 11111111-", "a token of another came", "assign the identity"},
+		want: [5]string{"client ID 00000000-", "IMDS at ", "got the token of 11111111-",
+			"a token of another came", "assign the identity"},
 	}, {
-		name:    "throttled",
-		prepare: func(t *testing.T) { onHost(t, standins.AppService, identitytest.Response{Status: 429, For: time.Hour}) },
-		kind:    throttled, answers: "yes, but with 429 and no token, in ",
+		name: "throttled",
+		prepare: func(t *testing.T) {
+			onHost(t, standins.AppService, identitytest.Response{Status: 429, For: time.Hour})
+		},
+		kind: throttled, answers: "yes, but with 429 and no token, in ",
 		want: [5]string{"", "App Service at ", "429", "the host answers 429", "wait a minute"},
 	}, {
 		name:    "slow",
 		prepare: func(t *testing.T) { onHost(t, standins.IMDS, identitytest.Response{Delay: time.Hour}) },
 		args:    []string{"-timeout", "100ms"},
 		kind:    timedOut, answers: "not in time, in ",
-		want: [5]string{"", "IMDS at ", "gave up waiting after ", "a token within 100ms", "-timeout 1m0s"},
+		want: [5]string{"", "IMDS at ", "gave up waiting after ", "a token within 100ms",
+			"-timeout 1m0s"},
 	}, {
 		name: "App Service's endpoint is silent",
 		prepare: func(t *testing.T) {
@@ -125,12 +135,14 @@ var failures = []struct {
 			t.Setenv("IDENTITY_HEADER", canary)
 		},
 		kind: noAnswer, answers: "no, in ",
-		want: [5]string{"", "App Service at http://127.0.0.1:", "connection refused", "nothing comes from http://127.0.0.1:", "if IDENTITY_ENDPOINT was inherited"},
+		want: [5]string{"", "App Service at http://127.0.0.1:", "connection refused",
+			"nothing comes from http://127.0.0.1:", "if IDENTITY_ENDPOINT was inherited"},
 	}, {
 		name:    "Cloud Shell's endpoint is silent",
 		prepare: func(t *testing.T) { t.Setenv("MSI_ENDPOINT", closed(t)+"/oauth2/token") },
 		kind:    noAnswer, answers: "no, in ",
-		want: [5]string{"", "Cloud Shell at ", "connection refused", "nothing comes from ", "if MSI_ENDPOINT was inherited"},
+		want: [5]string{"", "Cloud Shell at ", "connection refused", "nothing comes from ",
+			"if MSI_ENDPOINT was inherited"},
 	}, {
 		name: "Entra is silent",
 		prepare: func(t *testing.T) {
@@ -138,7 +150,8 @@ var failures = []struct {
 			t.Setenv("AZURE_AUTHORITY_HOST", strings.Replace(closed(t), "http:", "https:", 1))
 		},
 		kind: noAnswer, answers: "no, in ",
-		want: [5]string{"", "workload identity at ", "connection refused", "nothing comes from ", "let this pod reach Entra"},
+		want: [5]string{"", "workload identity at ", "connection refused", "nothing comes from ",
+			"let this pod reach Entra"},
 	}, {
 		name: "no token file",
 		prepare: func(t *testing.T) {
@@ -146,7 +159,8 @@ var failures = []struct {
 			t.Setenv("AZURE_FEDERATED_TOKEN_FILE", filepath.Join(t.TempDir(), "nothing"))
 		},
 		kind: notSent, answers: "not asked",
-		want: [5]string{"", "workload identity at ", "AZURE_FEDERATED_TOKEN_FILE", "none was sent", "put right"},
+		want: [5]string{"", "workload identity at ", "AZURE_FEDERATED_TOKEN_FILE", "none was sent",
+			"put right"},
 	}, {
 		name: "wrong secret",
 		prepare: func(t *testing.T) {
@@ -195,11 +209,13 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestMalformedVariable: what is wrong is a line, and what Detect saw is told all the same, without the value.
+// TestMalformedVariable: what is wrong is a line, and what Detect saw is told all the same, without
+// the value.
 func TestMalformedVariable(t *testing.T) {
 	t.Setenv("MSI_ENDPOINT", "http://me:"+canary+"@127.0.0.1:1/\x01")
 	stdout, stderr := execute(t, 1)
-	commandlinetest.WantOneLine(t, "whoami", stderr, "identity: MSI_ENDPOINT: contains a blank or a control character")
+	commandlinetest.WantOneLine(t, "whoami", stderr,
+		"identity: MSI_ENDPOINT: contains a blank or a control character")
 	if !strings.Contains(stdout, "MSI_ENDPOINT                       (set, not shown)\n") {
 		t.Errorf("stdout doesn't say that MSI_ENDPOINT is set:\n%s", stdout)
 	}

@@ -13,8 +13,8 @@ const (
 	// defaultScope is Azure Resource Manager's: every tenant has it, and a token for it needs no role.
 	defaultScope = "https://management.azure.com/.default"
 
-	// defaultTimeout is more than an endpoint that works takes, and the 5 s after which an address where nothing is counts
-	// as no IMDS.
+	// defaultTimeout is more than an endpoint that works takes, and the 5 s after which an address
+	// where nothing is counts as no IMDS.
 	defaultTimeout = 15 * time.Second
 )
 

@@ -24,7 +24,8 @@ var variable = []struct{ find, replace string }{
 	{`in [0-9.]+(µs|ms|s),`, "in DURATION,"},
 	{`"elapsedMs": [0-9.]+`, `"elapsedMs": DURATION`},
 	{`(chassis_asset_tag +)[^ ].*`, "${1}FINDING"},
-	{`(chassis_asset_tag",\s+"file": true,)\s+"set": (true,\s+"withheld": true|false)`, "${1} FINDING"},
+	{`(chassis_asset_tag",\s+"file": true,)\s+"set": (true,\s+"withheld": true|false)`,
+		"${1} FINDING"},
 }
 
 func TestGolden(t *testing.T) {
@@ -42,7 +43,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// skipElsewhere: the files that Detect looks for are others on other systems, and one is there on a machine of Azure Arc's.
+// skipElsewhere: the files that Detect looks for are others on other systems, and one is there on a
+// machine of Azure Arc's.
 func skipElsewhere(t *testing.T) {
 	t.Helper()
 	for _, e := range identity.Detect().Evidence {

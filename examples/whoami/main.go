@@ -1,6 +1,7 @@
-// Command whoami tells which identity this process has on Azure: which host was detected and by what, whether its endpoint
-// answers, and whom the token names. The words are Entra's, so that they can be compared with what az and Azure
-// PowerShell print of a service principal. It never prints the token.
+// Command whoami tells which identity this process has on Azure: which host was detected and by
+// what, whether its endpoint answers, and whom the token names. The words are Entra's, so that they
+// can be compared with what az and Azure PowerShell print of a service principal. It never prints
+// the token.
 //
 // With -fake it needs no Azure: a stand-in for a host's endpoint runs on loopback.
 package main
@@ -32,7 +33,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil: // a mistake, or Ctrl-C
 		_, _ = fmt.Fprintln(stderr, "whoami: "+commandline.OneLine(err.Error()))
-	case p != nil && (!c.json || p.Kind == invalid): // with -json, too, a mistake is a line, whoever found it
+	// with -json, too, a mistake is a line, whoever found it
+	case p != nil && (!c.json || p.Kind == invalid):
 		p.print(stderr)
 	}
 	if err != nil || p != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// line prints a label and what stands behind it. The width is that of "Application (client) ID" and two blanks.
+// line prints a label and what stands behind it. The width is that of "Application (client) ID" and
+// two blanks.
 func line(out io.Writer, label, format string, args ...any) {
 	_, _ = fmt.Fprintf(out, "%-25s%s\n", label, fmt.Sprintf(format, args...))
 }
@@ -66,7 +67,8 @@ func finding(e identity.Evidence) string {
 	return e.Value
 }
 
-// printAnswer is the rest, if the library has let pass what it was asked for: nothing in that breaks a line.
+// printAnswer is the rest, if the library has let pass what it was asked for: nothing in that
+// breaks a line.
 func (r *report) printAnswer(out io.Writer) {
 	_, _ = fmt.Fprintln(out)
 	line(out, "Asked for", "%s, scope %s", r.Asked.Identity, r.Asked.Scope)
@@ -95,7 +97,8 @@ func (r *report) printAnswer(out io.Writer) {
 		line(out, "Type", "unknown: the token is opaque (no JWT), and only the resource can read it")
 	}
 	line(out, "Token for", "%s", r.Token.For)
-	line(out, "Expires", "%s, in %s", r.Token.ExpiresOn.Format("2006-01-02 15:04:05 MST"), inWords(time.Until(r.Token.ExpiresOn)))
+	line(out, "Expires", "%s, in %s", r.Token.ExpiresOn.Format("2006-01-02 15:04:05 MST"),
+		inWords(time.Until(r.Token.ExpiresOn)))
 	r.printFooter(out)
 }
 
@@ -137,7 +140,8 @@ func (r *report) answer() string {
 	return fmt.Sprintf("%s, in %v, %s", words, elapsed.Round(unit), requests)
 }
 
-// guids are the only IDs that are put into a command: it is to be copied into a shell, and nobody has verified the token.
+// guids are the only IDs that are put into a command: it is to be copied into a shell, and nobody
+// has verified the token.
 var guids = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 // printFooter says what these lines are worth and what to compare them with.
@@ -156,7 +160,8 @@ func (r *report) printFooter(out io.Writer) {
 	case guids.MatchString(id):
 		commands = [][2]string{
 			{"az ad sp show --id " + id, "appId is the application (client) ID, id the object ID"},
-			{"Get-AzADServicePrincipal -ApplicationId " + id, "AppId is the application (client) ID, Id the object ID"},
+			{"Get-AzADServicePrincipal -ApplicationId " + id,
+				"AppId is the application (client) ID, Id the object ID"},
 		}
 	}
 	if len(commands) > 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// report is all that is found out, in its order. It has no secret in it: Detect withholds those that are in variables, and
-// the token is not kept. -json prints it as it is here.
+// report is all that is found out, in its order. It has no secret in it: Detect withholds those
+// that are in variables, and the token is not kept. -json prints it as it is here.
 type report struct {
 	Fake     string              `json:"fake,omitempty"` // the stand-in
 	Host     identity.Host       `json:"host"`
@@ -36,7 +36,8 @@ type asked struct {
 
 // token is what may be told of one.
 type token struct {
-	For       string    `json:"for"`       // its audience; the resource that was asked for if it is opaque
+	// its audience; the resource that was asked for if it is opaque
+	For       string    `json:"for"`
 	Opaque    bool      `json:"opaque"`    // no JWT: it can't be read
 	ExpiresOn time.Time `json:"expiresOn"` // UTC, whole seconds
 }

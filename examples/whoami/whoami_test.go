@@ -13,10 +13,12 @@ import (
 	"github.com/keyless-go/identity/examples/internal/standins"
 )
 
-// None of these tests is parallel: the program is found out about by this process's environment variables.
+// None of these tests is parallel: the program is found out about by this process's environment
+// variables.
 
-// TestMain takes away every variable by which a host is found, and moves IMDS to loopback, where nothing is: a request that
-// goes on after its test, when t.Setenv has been undone, must not reach the host of the machine either.
+// TestMain takes away every variable by which a host is found, and moves IMDS to loopback, where
+// nothing is: a request that goes on after its test, when t.Setenv has been undone, must not reach
+// the host of the machine either.
 func TestMain(m *testing.M) {
 	for _, e := range identity.Detect().Evidence {
 		if !e.File {
@@ -43,7 +45,8 @@ func executeJSON(t *testing.T, want int, args ...string) (r report, stdout, stde
 		t.Fatalf("whoami %q -json: %v, want one JSON object on stdout:\n%s", args, err, stdout)
 	}
 	if (r.Error != nil) != (want != 0) || (r.Token != nil) == (want != 0) {
-		t.Errorf("whoami %q -json: exit status %d, but error %v and token %v", args, want, r.Error, r.Token)
+		t.Errorf("whoami %q -json: exit status %d, but error %v and token %v", args, want, r.Error,
+			r.Token)
 	}
 	return r, stdout, stderr
 }
@@ -54,9 +57,11 @@ func TestFakes(t *testing.T) {
 	system, assigned := ids[0], ids[1]
 	const group = "/subscriptions/915c9d5a-3e4b-4551-9483-d7ba490b90b5/resourcegroups/rg-test/providers/"
 	ofSystem := func(resource string) principal {
-		return principal{systemAssigned, system.ClientID, system.ObjectID, system.TenantID, group + resource, ""}
+		return principal{systemAssigned, system.ClientID, system.ObjectID, system.TenantID,
+			group + resource, ""}
 	}
-	ofUser := principal{userAssigned, assigned.ClientID, assigned.ObjectID, assigned.TenantID, assigned.ResourceID, ""}
+	ofUser := principal{userAssigned, assigned.ClientID, assigned.ObjectID, assigned.TenantID,
+		assigned.ResourceID, ""}
 	usedBy := func(resource string) principal {
 		p := ofUser
 		p.UsedBy = group + resource
@@ -72,20 +77,32 @@ func TestFakes(t *testing.T) {
 		requests int64
 	}{
 		{standins.IMDS, nil, identity.HostIMDS, ofSystem("Microsoft.Compute/virtualMachines/vm-test"), 1},
-		{standins.IMDS, byClientID, identity.HostIMDS, usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
-		{standins.IMDS, byObjectID, identity.HostIMDS, usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
-		{standins.IMDS, byResourceID, identity.HostIMDS, usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
+		{standins.IMDS, byClientID, identity.HostIMDS,
+			usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
+		{standins.IMDS, byObjectID, identity.HostIMDS,
+			usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
+		{standins.IMDS, byResourceID, identity.HostIMDS,
+			usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
 		{standins.AppService, nil, identity.HostAppService, ofSystem("Microsoft.Web/sites/app-test"), 1},
-		{standins.AppService, byClientID, identity.HostAppService, usedBy("Microsoft.Web/sites/app-test"), 1},
-		{standins.ServiceFabric, nil, identity.HostServiceFabric, ofSystem("Microsoft.ServiceFabric/clusters/cluster-test/applications/application-test"), 1},
-		{standins.ContainerInstances, nil, identity.HostContainerInstances, ofSystem("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
-		{standins.ContainerInstances, byObjectID, identity.HostContainerInstances, usedBy("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
-		{standins.AzureML, nil, identity.HostAzureML, ofSystem("Microsoft.MachineLearningServices/workspaces/workspace-test/computes/compute-test"), 1},
-		{standins.AppService2017, byClientID, identity.HostAzureML, usedBy("Microsoft.Web/sites/app-test"), 1},
+		{standins.AppService, byClientID, identity.HostAppService, usedBy("Microsoft.Web/sites/app-test"),
+			1},
+		{standins.ServiceFabric, nil, identity.HostServiceFabric,
+			ofSystem("Microsoft.ServiceFabric/clusters/cluster-test/applications/application-test"), 1},
+		{standins.ContainerInstances, nil, identity.HostContainerInstances,
+			ofSystem("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
+		{standins.ContainerInstances, byObjectID, identity.HostContainerInstances,
+			usedBy("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
+		{standins.AzureML, nil, identity.HostAzureML,
+			ofSystem("Microsoft.MachineLearningServices/workspaces/workspace-test/computes/compute-test"), 1},
+		{standins.AppService2017, byClientID, identity.HostAzureML,
+			usedBy("Microsoft.Web/sites/app-test"), 1},
 		{standins.CloudShell, nil, identity.HostCloudShell, principal{
-			Type: user, ApplicationID: "b677c290-cf4b-4a8e-a60e-91ba650a4abe", ObjectID: "0d1c2b3a-7e5f-4c68-9b0a-5e4d3c2b1a09", TenantID: system.TenantID,
+			Type: user, ApplicationID: "b677c290-cf4b-4a8e-a60e-91ba650a4abe",
+			ObjectID: "0d1c2b3a-7e5f-4c68-9b0a-5e4d3c2b1a09", TenantID: system.TenantID,
 		}, 1},
-		{standins.Arc, nil, identity.HostArc, ofSystem("Microsoft.HybridCompute/machines/machine-test"), 2}, // a challenge counts
+		// a challenge counts
+		{standins.Arc, nil, identity.HostArc, ofSystem("Microsoft.HybridCompute/machines/machine-test"),
+			2},
 		{standins.WorkloadIdentity, nil, identity.HostWorkloadIdentity, ofUser, 1},
 	} {
 		t.Run(strings.Join(append([]string{test.fake}, test.args...), " "), func(t *testing.T) {
@@ -137,7 +154,8 @@ func TestBadFlags(t *testing.T) {
 	}
 }
 
-// TestRefusedByLibrary: it refuses what selects no identity, or what the host can't select by. What Detect saw is told.
+// TestRefusedByLibrary: it refuses what selects no identity, or what the host can't select by. What
+// Detect saw is told.
 func TestRefusedByLibrary(t *testing.T) {
 	assigned := commandlinetest.Identities(t)[1]
 	for _, test := range []struct {
@@ -148,23 +166,30 @@ func TestRefusedByLibrary(t *testing.T) {
 		{"empty client ID", []string{"-fake", "imds", "-client-id", ""}, "empty ClientID"},
 		{"empty object ID", []string{"-fake", "imds", "-object-id="}, "empty ObjectID"},
 		{"empty resource ID", []string{"-fake", "imds", "-resource-id", ""}, "empty ResourceID"},
-		{"not a resource ID", []string{"-fake", "imds", "-resource-id", "my-identity"}, `ResourceID "my-identity"`},
+		{"not a resource ID", []string{"-fake", "imds", "-resource-id", "my-identity"},
+			`ResourceID "my-identity"`},
 		{"line break", []string{"-fake", "imds", "-client-id", "a\nb"}, `"a\nb"`},
-		{"scope with a line break", []string{"-fake", "imds", "-scope", "a\nb/.default"}, `scope "a\nb" contains`},
+		{"scope with a line break", []string{"-fake", "imds", "-scope", "a\nb/.default"},
+			`scope "a\nb" contains`},
 		{"empty scope", []string{"-fake", "imds", "-scope", ""}, "empty scope"},
-		{"Service Fabric", []string{"-fake", "servicefabric", "-client-id", assigned.ClientID}, "can't select an identity by client ID"},
-		{"Azure ML", []string{"-fake", "azureml", "-object-id", assigned.ObjectID}, "can't select an identity by object ID"},
-		{"Cloud Shell", []string{"-fake", "cloudshell", "-resource-id", assigned.ResourceID}, "can't select an identity by resource ID"},
+		{"Service Fabric", []string{"-fake", "servicefabric", "-client-id", assigned.ClientID},
+			"can't select an identity by client ID"},
+		{"Azure ML", []string{"-fake", "azureml", "-object-id", assigned.ObjectID},
+			"can't select an identity by object ID"},
+		{"Cloud Shell", []string{"-fake", "cloudshell", "-resource-id", assigned.ResourceID},
+			"can't select an identity by resource ID"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stdout, stderr := execute(t, 1, test.args...)
 			commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
-			if !strings.Contains(stdout, "\nHost  ") || !strings.Contains(stdout, "\nVariables  ") || strings.Contains(stdout, "Asked for") {
+			if !strings.Contains(stdout, "\nHost  ") || !strings.Contains(stdout, "\nVariables  ") ||
+				strings.Contains(stdout, "Asked for") {
 				t.Errorf("stdout has not only what Detect saw:\n%s", stdout)
 			}
 			r, _, stderr := executeJSON(t, 1, test.args...)
 			commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
-			if r.Error.Kind != invalid || !strings.Contains(r.Error.Message, test.want) || r.Answers || r.Requests != 0 || len(r.Evidence) == 0 {
+			if r.Error.Kind != invalid || !strings.Contains(r.Error.Message, test.want) || r.Answers ||
+				r.Requests != 0 || len(r.Evidence) == 0 {
 				t.Errorf("error %+v, answers %t, %d requests, %d pieces of evidence, want %s with %q, no request, and evidence",
 					r.Error, r.Answers, r.Requests, len(r.Evidence), invalid, test.want)
 			}
@@ -176,7 +201,8 @@ func TestHelp(t *testing.T) {
 	ids := commandlinetest.Identities(t)
 	system, assigned := ids[0], ids[1]
 	wants := []string{
-		"-fake HOST", "-json", "-scope", "-client-id", "-object-id", "-resource-id", "-timeout", "not verified", defaultScope, "default 15s",
+		"-fake HOST", "-json", "-scope", "-client-id", "-object-id", "-resource-id", "-timeout",
+		"not verified", defaultScope, "default 15s",
 		system.ObjectID, assigned.ResourceID,
 	}
 	for _, h := range standins.Hosts() {

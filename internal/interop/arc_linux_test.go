@@ -25,14 +25,16 @@ import (
 // inNamespaces tells the test binary that it is the child in namespaces of its own.
 const inNamespaces = "INTEROP_TEST_IN_NAMESPACES"
 
-// arcKeys is where the agent has its keys, and arcAgent is the agent: azidentity can't be told another place.
+// arcKeys is where the agent has its keys, and arcAgent is the agent: azidentity can't be told
+// another place.
 const (
 	arcKeys  = "/var/opt/azcmagent/tokens"
 	arcAgent = "/opt/azcmagent/bin/himds"
 )
 
-// TestArc runs in a child process, which has the directories of the agent to itself, and a network with nothing but
-// loopback, on which the agent's port is free. Where namespaces can't be made, it is skipped.
+// TestArc runs in a child process, which has the directories of the agent to itself, and a network
+// with nothing but loopback, on which the agent's port is free. Where namespaces can't be made, it
+// is skipped.
 func TestArc(t *testing.T) {
 	if os.Getenv(inNamespaces) != "" {
 		furnish(t)
@@ -91,7 +93,8 @@ func furnish(t *testing.T) {
 	}
 }
 
-// loopbackUp does what "ip link set lo up" does, without needing the program. The kernel adds the addresses.
+// loopbackUp does what "ip link set lo up" does, without needing the program. The kernel adds the
+// addresses.
 func loopbackUp() error {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -103,7 +106,8 @@ func loopbackUp() error {
 		flags uint16
 		_     [22]byte
 	}{name: [16]byte{'l', 'o'}, flags: syscall.IFF_UP | syscall.IFF_RUNNING}
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&ifreq))); errno != 0 {
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS,
+		uintptr(unsafe.Pointer(&ifreq))); errno != 0 {
 		return errno
 	}
 	return nil
@@ -125,27 +129,30 @@ var arcPlaces = []struct {
 	start func(*testing.T, ...identitytest.Identity) *identitytest.Endpoint
 }{
 	{"by the fake's variables", arc.start},
-	// The path doesn't name the fake, so that nothing but the agent's own directory tells where keys are.
-	{"by the agent's variables", func(t *testing.T, identities ...identitytest.Identity) *identitytest.Endpoint {
-		ep := arc.start(t, identities...)
-		base := "http://" + serve(t, ep, "127.0.0.1:0")
-		t.Setenv("IDENTITY_ENDPOINT", base+"/metadata/identity/oauth2/token")
-		t.Setenv("IMDS_ENDPOINT", base)
-		return ep
-	}},
+	// The path doesn't name the fake, so that nothing but the agent's own directory tells where keys
+	// are.
+	{"by the agent's variables",
+		func(t *testing.T, identities ...identitytest.Identity) *identitytest.Endpoint {
+			ep := arc.start(t, identities...)
+			base := "http://" + serve(t, ep, "127.0.0.1:0")
+			t.Setenv("IDENTITY_ENDPOINT", base+"/metadata/identity/oauth2/token")
+			t.Setenv("IMDS_ENDPOINT", base)
+			return ep
+		}},
 	// As a daemon does, which has no variables.
-	{"by the agent's file", func(t *testing.T, identities ...identitytest.Identity) *identitytest.Endpoint {
-		ep := arc.make(&identitytest.Options{Identities: identities, HostCache: true})
-		serve(t, ep, "127.0.0.1:40342")
-		if err := os.MkdirAll(filepath.Dir(arcAgent), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(arcAgent, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = os.Remove(arcAgent) })
-		return ep
-	}},
+	{"by the agent's file",
+		func(t *testing.T, identities ...identitytest.Identity) *identitytest.Endpoint {
+			ep := arc.make(&identitytest.Options{Identities: identities, HostCache: true})
+			serve(t, ep, "127.0.0.1:40342")
+			if err := os.MkdirAll(filepath.Dir(arcAgent), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(arcAgent, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = os.Remove(arcAgent) })
+			return ep
+		}},
 }
 
 func serve(t *testing.T, handler http.Handler, address string) string {
@@ -219,7 +226,8 @@ func arcRefusals(t *testing.T) {
 	}
 }
 
-// arcEchoes: an agent that doesn't know selectors ignores them, so that both want to be told whose token it is.
+// arcEchoes: an agent that doesn't know selectors ignores them, so that both want to be told whose
+// token it is.
 func arcEchoes(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -232,13 +240,27 @@ func arcEchoes(t *testing.T) {
 		{"none", byResourceID, func(identitytest.Identity) string { return "" }, false},
 		{"empty", byClientID, func(identitytest.Identity) string { return `"client_id": "", ` }, false},
 		{"null", byClientID, func(identitytest.Identity) string { return `"client_id": null, ` }, false},
-		{"another", byClientID, func(identitytest.Identity) string { return `"client_id": "another", ` }, false},
-		{"of another kind", byClientID, func(i identitytest.Identity) string { return `"object_id": "` + i.ObjectID + `", ` }, false},
-		{"right", byClientID, func(i identitytest.Identity) string { return `"client_id": "` + i.ClientID + `", ` }, true},
-		{"in other letters", byClientID, func(i identitytest.Identity) string { return `"client_id": "` + strings.ToUpper(i.ClientID) + `", ` }, true},
-		{"right", byObjectID, func(i identitytest.Identity) string { return `"object_id": "` + i.ObjectID + `", ` }, true},
-		{"right", byResourceID, func(i identitytest.Identity) string { return `"msi_res_id": "` + i.ResourceID + `", ` }, true},
-		{"by its other name", byResourceID, func(i identitytest.Identity) string { return `"mi_res_id": "` + i.ResourceID + `", ` }, true},
+		{"another", byClientID, func(identitytest.Identity) string {
+			return `"client_id": "another", `
+		}, false},
+		{"of another kind", byClientID, func(i identitytest.Identity) string {
+			return `"object_id": "` + i.ObjectID + `", `
+		}, false},
+		{"right", byClientID, func(i identitytest.Identity) string {
+			return `"client_id": "` + i.ClientID + `", `
+		}, true},
+		{"in other letters", byClientID, func(i identitytest.Identity) string {
+			return `"client_id": "` + strings.ToUpper(i.ClientID) + `", `
+		}, true},
+		{"right", byObjectID, func(i identitytest.Identity) string {
+			return `"object_id": "` + i.ObjectID + `", `
+		}, true},
+		{"right", byResourceID, func(i identitytest.Identity) string {
+			return `"msi_res_id": "` + i.ResourceID + `", `
+		}, true},
+		{"by its other name", byResourceID, func(i identitytest.Identity) string {
+			return `"mi_res_id": "` + i.ResourceID + `", `
+		}, true},
 	} {
 		t.Run(test.by.name+"/"+test.name, func(t *testing.T) {
 			ep := arc.start(t, three...)
@@ -246,7 +268,9 @@ func arcEchoes(t *testing.T) {
 			peer, ours := arc.credentials(t, ep, test.by, id)
 			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
 			get := func(cred azcore.TokenCredential) exchange {
-				ep.Enqueue(identitytest.Response{}, identitytest.Response{Body: `{` + test.echo(id) + `"access_token": "opaque", "expires_in": "3600", "token_type": "Bearer"}`})
+				ep.Enqueue(identitytest.Response{},
+					identitytest.Response{Body: `{` + test.echo(id) +
+						`"access_token": "opaque", "expires_in": "3600", "token_type": "Bearer"}`})
 				return ask(t, ep, cred, options)
 			}
 			theirs, own := get(peer), get(ours)
@@ -254,7 +278,8 @@ func arcEchoes(t *testing.T) {
 			if got := theirs.err == nil; got != test.taken {
 				t.Errorf("the peer takes the token: %v, want %v: %v", got, test.taken, theirs.err)
 			}
-			if got := own.err == nil; got != test.taken || !got && !errors.Is(own.err, identity.ErrIdentityMismatch) {
+			if got := own.err == nil; got != test.taken || !got &&
+				!errors.Is(own.err, identity.ErrIdentityMismatch) {
 				t.Errorf("took the token: %v, want %v: %v", got, test.taken, own.err)
 			}
 			ep.RotateSecret() // the keys weren't used
@@ -262,7 +287,8 @@ func arcEchoes(t *testing.T) {
 	}
 }
 
-// arcChallenges: which answers to the first request make azidentity and us read a file and send what is in it?
+// arcChallenges: which answers to the first request make azidentity and us read a file and send
+// what is in it?
 func arcChallenges(t *testing.T) {
 	const key = "bm90IHRoZSBmYWtlJ3Mga2V5"
 	file, outside := filepath.Join(arcKeys, "trap.key"), filepath.Join(t.TempDir(), "trap.key")
@@ -275,7 +301,8 @@ func arcChallenges(t *testing.T) {
 		}
 	}
 	challenges := func(values ...string) identitytest.Response {
-		return identitytest.Response{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": values}}
+		return identitytest.Response{Status: http.StatusUnauthorized,
+			Header: http.Header{"Www-Authenticate": values}}
 	}
 	realm := func(path string) identitytest.Response { return challenges("Basic realm=" + path) }
 	nothing := func(*testing.T) {}
@@ -291,9 +318,12 @@ func arcChallenges(t *testing.T) {
 		{"key of 4097 bytes", holds(file, strings.Repeat("k", 4097)), realm(file), false, false, ""},
 		{"no file", nothing, realm(file), false, false, ""},
 		{"other directory", holds(outside, key), realm(outside), false, false, ""},
-		{"directory above", holds(filepath.Dir(arcKeys)+"/trap.key", key), realm(filepath.Dir(arcKeys) + "/trap.key"), false, false, ""},
-		{"directory above, by dots", holds(filepath.Dir(arcKeys)+"/trap.key", key), realm(arcKeys + "/../trap.key"), false, false, ""},
-		{"other extension", holds(arcKeys+"/trap.txt", key), realm(arcKeys + "/trap.txt"), false, false, ""},
+		{"directory above", holds(filepath.Dir(arcKeys)+"/trap.key", key),
+			realm(filepath.Dir(arcKeys) + "/trap.key"), false, false, ""},
+		{"directory above, by dots", holds(filepath.Dir(arcKeys)+"/trap.key", key),
+			realm(arcKeys + "/../trap.key"), false, false, ""},
+		{"other extension", holds(arcKeys+"/trap.txt", key), realm(arcKeys + "/trap.txt"), false, false,
+			""},
 		{"relative path", nothing, realm("trap.key"), false, false, ""},
 		{"no challenge", nothing, challenges(), false, false, ""},
 		{"other scheme", nothing, challenges("Bearer realm=" + file), false, false, ""},
@@ -373,15 +403,16 @@ func arcRetries(t *testing.T) {
 	ep := h.start(t)
 	h.inMemory = true // there are waits, for a bubble
 	synctest.Test(t, func(t *testing.T) {
-		retries(t, ep, 2, azcoreStatuses, otherServerErrors, func(policy.TokenRequestOptions) (peer, ours azcore.TokenCredential, meant [][]difference) {
-			peer, ours = h.credentials(t, ep, noSelector, identitytest.Identity{})
-			return peer, ours, [][]difference{h.differences(), h.differences(), h.differences(ownKey)}
-		})
+		retries(t, ep, 2, azcoreStatuses, otherServerErrors,
+			func(policy.TokenRequestOptions) (peer, ours azcore.TokenCredential, meant [][]difference) {
+				peer, ours = h.credentials(t, ep, noSelector, identitytest.Identity{})
+				return peer, ours, [][]difference{h.differences(), h.differences(), h.differences(ownKey)}
+			})
 	})
 }
 
-// arcRetryOfTheSecond: azcore repeats the request that failed, with a key that the agent may have taken back. We begin
-// anew.
+// arcRetryOfTheSecond: azcore repeats the request that failed, with a key that the agent may have
+// taken back. We begin anew.
 func arcRetryOfTheSecond(t *testing.T) {
 	h := arc
 	h.retry = policy.RetryOptions{MaxRetries: 3, RetryDelay: time.Millisecond}

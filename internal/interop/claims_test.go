@@ -15,8 +15,8 @@ import (
 // challenged are the claims of a challenge as azcore hands them to a credential.
 const challenged = `{"access_token":{"nbf":{"essential":true,"value":"1726077595"},"xms_caeerror":{"value":"10012"}}}`
 
-// TestClaims: what a challenge makes of a request, as azcore makes it: with CAE always, and with the claims in the end.
-// Both ask the host anew. Only Service Fabric has parameters for it.
+// TestClaims: what a challenge makes of a request, as azcore makes it: with CAE always, and with
+// the claims in the end. Both ask the host anew. Only Service Fabric has parameters for it.
 func TestClaims(t *testing.T) {
 	for _, h := range []host{imds, appService, azureML, cloudShell, serviceFabric} {
 		t.Run(h.name, func(t *testing.T) {
@@ -29,7 +29,8 @@ func TestClaims(t *testing.T) {
 			if h.name == serviceFabric.name {
 				sum := sha256.Sum256([]byte(own.token.Token))
 				first = []difference{capability}
-				second = append(first, difference{"query token_sha256_to_refresh", none, hex.EncodeToString(sum[:]),
+				second = append(first, difference{"query token_sha256_to_refresh", none,
+					hex.EncodeToString(sum[:]),
 					"without it the service repeats the refused token; MSAL for .NET sends it, too"})
 			}
 			compare(t, theirs.requests, own.requests, h.differences(first...))
@@ -42,7 +43,8 @@ func TestClaims(t *testing.T) {
 			if theirs.token.Token != theirsAgain.token.Token {
 				t.Error("the peer got past the host's cache")
 			}
-			if got, want := own.token.Token != ownAgain.token.Token, h.name == serviceFabric.name; got != want {
+			if got, want := own.token.Token != ownAgain.token.Token,
+				h.name == serviceFabric.name; got != want {
 				t.Errorf("got past the host's cache: %v, want %v", got, want)
 			}
 		})
@@ -69,14 +71,16 @@ func TestScopes(t *testing.T) {
 		{"a permission", "https://graph-%d.example/Mail.Read", nil},
 		{
 			"suffix twice", "https://twice-%d.example/.default/.default",
-			[]difference{{"query resource", `https://twice-\d+\.example`, `https://twice-\d+\.example/\.default`,
+			[]difference{{"query resource", `https://twice-\d+\.example`,
+				`https://twice-\d+\.example/\.default`,
 				"one is the suffix; MSAL takes off another after azidentity did"}},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ep := imds.start(t)
 			peer, ours := imds.credentials(t, ep, noSelector, identitytest.Identity{})
-			options := policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf(test.scope, resources.Add(1))}}
+			options := policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf(test.scope,
+				resources.Add(1))}}
 			theirs, own := ask(t, ep, peer, options), ask(t, ep, ours, options)
 			compare(t, theirs.requests, own.requests, imds.differences(test.meant...))
 			switch {
@@ -98,7 +102,8 @@ func TestScopesWithoutResource(t *testing.T) {
 			options := policy.TokenRequestOptions{Scopes: []string{scope}}
 			theirs, own := ask(t, ep, peer, options), ask(t, ep, ours, options)
 			if len(theirs.requests) != 1 || len(own.requests) != 0 || own.err == nil {
-				t.Errorf("the peer sent %d requests, we sent %d and got error %v; want 1, 0 and one", len(theirs.requests), len(own.requests), own.err)
+				t.Errorf("the peer sent %d requests, we sent %d and got error %v; want 1, 0 and one",
+					len(theirs.requests), len(own.requests), own.err)
 			}
 		})
 	}

@@ -26,7 +26,8 @@ type difference struct {
 // none stands for a part that isn't there, which is not the same as an empty one.
 const none = "(none)"
 
-// parts takes a request apart. Whatever can differ on the wire is a part, save the order of headers and parameters.
+// parts takes a request apart. Whatever can differ on the wire is a part, save the order of headers
+// and parameters.
 func parts(t *testing.T, r *http.Request) map[string]string {
 	t.Helper()
 	body, err := io.ReadAll(r.Body)
@@ -55,7 +56,8 @@ func parts(t *testing.T, r *http.Request) map[string]string {
 	for name, values := range query {
 		p["query "+name] = strings.Join(values, ", ")
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" || len(body) == 0 {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+		kind != "application/x-www-form-urlencoded" || len(body) == 0 {
 		p["body"] = string(body)
 		return p
 	}
@@ -69,7 +71,8 @@ func parts(t *testing.T, r *http.Request) map[string]string {
 	return p
 }
 
-// objections compares the parts of two requests: differences that aren't meant, and those meant that there aren't.
+// objections compares the parts of two requests: differences that aren't meant, and those meant
+// that there aren't.
 func objections(peer, ours map[string]string, meant []difference) []string {
 	var list []string
 	names := maps.Clone(peer)
@@ -83,14 +86,16 @@ func objections(peer, ours map[string]string, meant []difference) []string {
 		if !slices.ContainsFunc(meant, func(d difference) bool {
 			return d.where == name && matches(d.peer, theirs, there) && matches(d.ours, own, here)
 		}) {
-			list = append(list, fmt.Sprintf("%s: the peer sends %s, we %s: not in the table of differences", name, theirs, own))
+			list = append(list, fmt.Sprintf("%s: the peer sends %s, we %s: not in the table of differences",
+				name, theirs, own))
 		}
 	}
 	for _, d := range meant {
 		theirs, there := valueOf(peer, d.where)
 		own, here := valueOf(ours, d.where)
 		if there == here && theirs == own {
-			list = append(list, fmt.Sprintf("%s: the table has a difference (%s), but both send %s", d.where, d.why, own))
+			list = append(list, fmt.Sprintf("%s: the table has a difference (%s), but both send %s", d.where,
+				d.why, own))
 		}
 	}
 	return list
@@ -111,16 +116,19 @@ func matches(pattern, quoted string, there bool) bool {
 	return regexp.MustCompile(`^"` + `(?:` + pattern + `)"$`).MatchString(quoted)
 }
 
-// compare compares what arrived of a peer with what arrived of us: as many requests, and each of them alike but for what
-// is meant for it. The last list of differences is for all further requests, too.
+// compare compares what arrived of a peer with what arrived of us: as many requests, and each of
+// them alike but for what is meant for it. The last list of differences is for all further
+// requests, too.
 func compare(t *testing.T, peer, ours []*http.Request, meant ...[]difference) {
 	t.Helper()
 	if len(peer) != len(ours) || len(ours) == 0 {
-		t.Errorf("the peer sent %d requests, we sent %d:\n%s\n%s", len(peer), len(ours), list(peer), list(ours))
+		t.Errorf("the peer sent %d requests, we sent %d:\n%s\n%s", len(peer), len(ours), list(peer),
+			list(ours))
 		return
 	}
 	for i := range ours {
-		for _, objection := range objections(parts(t, peer[i]), parts(t, ours[i]), meant[min(i, len(meant)-1)]) {
+		for _, objection := range objections(parts(t, peer[i]), parts(t, ours[i]),
+			meant[min(i, len(meant)-1)]) {
 			t.Errorf("request %d: %s", i+1, objection)
 		}
 	}
@@ -152,17 +160,27 @@ func TestObjections(t *testing.T) {
 		want       []string // what each objection begins with
 	}{
 		{"alike", request(), request(), nil, nil},
-		{"another value", request(), request("method", "POST"), nil, []string{`method: the peer sends "GET", we "POST"`}},
-		{"one more", request(), request("query a", "1"), nil, []string{`query a: the peer sends (none), we "1"`}},
-		{"one less", request("query a", "1"), request(), nil, []string{`query a: the peer sends "1", we (none)`}},
-		{"an empty one more", request(), request("query a", ""), nil, []string{`query a: the peer sends (none), we ""`}},
+		{"another value", request(), request("method", "POST"), nil,
+			[]string{`method: the peer sends "GET", we "POST"`}},
+		{"one more", request(), request("query a", "1"), nil,
+			[]string{`query a: the peer sends (none), we "1"`}},
+		{"one less", request("query a", "1"), request(), nil,
+			[]string{`query a: the peer sends "1", we (none)`}},
+		{"an empty one more", request(), request("query a", ""), nil,
+			[]string{`query a: the peer sends (none), we ""`}},
 		{"meant", request("header Version", "17"), request(), []difference{version}, nil},
-		{"meant, and another", request("header Version", "17", "body", "b"), request(), []difference{version}, []string{`body: `}},
-		{"meant otherwise", request("header Version", "17a"), request(), []difference{version}, []string{`header Version: the peer sends "17a"`}},
-		{"meant the other way round", request(), request("header Version", "17"), []difference{version}, []string{`header Version: the peer sends (none)`}},
-		{"meant, and empty", request("header Version", ""), request(), []difference{version}, []string{`header Version: the peer sends ""`}},
-		{"meant, and neither has it", request(), request(), []difference{version}, []string{`header Version: the table has a difference (why), but both send (none)`}},
-		{"meant, and both have it", request("header Version", "1"), request("header Version", "1"), []difference{version}, []string{`header Version: the table has a difference`}},
+		{"meant, and another", request("header Version", "17", "body", "b"), request(),
+			[]difference{version}, []string{`body: `}},
+		{"meant otherwise", request("header Version", "17a"), request(), []difference{version},
+			[]string{`header Version: the peer sends "17a"`}},
+		{"meant the other way round", request(), request("header Version", "17"), []difference{version},
+			[]string{`header Version: the peer sends (none)`}},
+		{"meant, and empty", request("header Version", ""), request(), []difference{version},
+			[]string{`header Version: the peer sends ""`}},
+		{"meant, and neither has it", request(), request(), []difference{version},
+			[]string{`header Version: the table has a difference (why), but both send (none)`}},
+		{"meant, and both have it", request("header Version", "1"), request("header Version", "1"),
+			[]difference{version}, []string{`header Version: the table has a difference`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := objections(test.peer, test.ours, test.meant)
@@ -176,13 +194,17 @@ func TestObjections(t *testing.T) {
 // TestParts: nothing of a request is left out.
 func TestParts(t *testing.T) {
 	t.Parallel()
-	r := httptest.NewRequest(http.MethodPost, "http://host.example/a%2Fb?q=1&q=2&e=", strings.NewReader("f=a+b&g=%26"))
-	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded; charset=utf-8"}, "X-Two": {"1", "2"}}
+	r := httptest.NewRequest(http.MethodPost, "http://host.example/a%2Fb?q=1&q=2&e=",
+		strings.NewReader("f=a+b&g=%26"))
+	r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded; charset=utf-8"},
+		"X-Two": {"1", "2"}}
 	r.TransferEncoding = []string{"chunked"}
 	want := map[string]string{
-		"method": "POST", "protocol": "HTTP/1.1", "scheme": "http", "host": "host.example", "path": "/a%2Fb", "framing": "chunked",
-		"query q": "1, 2", "query e": "", "header X-Two": "1, 2", "header Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
-		"form f": "a b", "form g": "&",
+		"method": "POST", "protocol": "HTTP/1.1", "scheme": "http", "host": "host.example",
+		"path": "/a%2Fb", "framing": "chunked",
+		"query q": "1, 2", "query e": "", "header X-Two": "1, 2",
+		"header Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
+		"form f":              "a b", "form g": "&",
 	}
 	if got := parts(t, r); !maps.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

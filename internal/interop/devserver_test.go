@@ -26,8 +26,9 @@ type devserver struct {
 	log       string            // the file that has what devserver says
 }
 
-// TestDevserver: programs with the peers' SDKs get the developer's token from examples/devserver, and read what the developer
-// has to do if there is none. Of the protocols it serves azidentity for Go finds App Service's only.
+// TestDevserver: programs with the peers' SDKs get the developer's token from examples/devserver,
+// and read what the developer has to do if there is none. Of the protocols it serves azidentity for
+// Go finds App Service's only.
 func TestDevserver(t *testing.T) {
 	withoutAgent(t)
 	d := startDevserver(t)
@@ -41,7 +42,8 @@ func TestDevserver(t *testing.T) {
 			t.Errorf("got token %q, want the one of the only run of az, which printed %q", token, got)
 		}
 		if !strings.Contains(failure, "az login") {
-			t.Errorf("got error %q for a developer who isn't logged in, want one that says az login", failure)
+			t.Errorf("got error %q for a developer who isn't logged in, want one that says az login",
+				failure)
 		}
 		if got := d.refusals(t) - refusals; got != 1 {
 			t.Errorf("the peer asked %d times for a token that there isn't, want once", got)
@@ -58,7 +60,8 @@ func TestDevserver(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		token, err := peer.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}})
+		token, err := peer.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{resource +
+			"/.default"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,25 +85,30 @@ func TestDevserver(t *testing.T) {
 			script := install(t)
 			d.set(t, protocol.variables...)
 			before := d.refusals(t)
-			answers := script(t, []asked{{resource + "/.default", map[string]string{}}, {loggedOut + "/.default", map[string]string{}}})
+			answers := script(t, []asked{{resource + "/.default", map[string]string{}},
+				{loggedOut + "/.default", map[string]string{}}})
 			if len(answers) != 2 || answers[0].Error != "" {
 				t.Fatalf("got %+v, want a token and an error", answers)
 			}
-			if left := time.Until(time.UnixMilli(answers[0].Expires)); left < 59*time.Minute || left > time.Hour+2*time.Second {
+			if left := time.Until(time.UnixMilli(answers[0].Expires)); left < 59*time.Minute ||
+				left > time.Hour+2*time.Second {
 				t.Errorf("got a token for %v, want an hour", left)
 			}
 			check(t, answers[0].Token, answers[1].Error, before)
 		})
 	}
-	if text := d.said(t); strings.Contains(text, "eyJ") || strings.Contains(text, d.variables["IDENTITY_HEADER"]) {
+	if text := d.said(t); strings.Contains(text, "eyJ") ||
+		strings.Contains(text, d.variables["IDENTITY_HEADER"]) {
 		t.Errorf("a token or the secret is in what devserver says:\n%s", text)
 	}
 }
 
-// startDevserver builds both programs and runs the one, which will find the other, until the test ends.
+// startDevserver builds both programs and runs the one, which will find the other, until the test
+// ends.
 func startDevserver(t *testing.T) *devserver {
 	t.Helper()
-	d := &devserver{variables: map[string]string{}, dir: t.TempDir(), log: filepath.Join(t.TempDir(), "log")}
+	d := &devserver{variables: map[string]string{}, dir: t.TempDir(),
+		log: filepath.Join(t.TempDir(), "log")}
 	suffix := ""
 	if runtime.GOOS == "windows" {
 		suffix = ".exe"
@@ -110,9 +118,12 @@ func startDevserver(t *testing.T) *devserver {
 		t.Skip("there is no go on PATH")
 	}
 	program := filepath.Join(t.TempDir(), "devserver"+suffix)
-	environment := append(inherited, "GOFLAGS=-buildvcs=false", "GOWORK=off") // whatever owns the directory, and is above it
-	run(t, 3*time.Minute, filepath.Join("..", "..", "examples"), environment, goTool, "build", "-o", program, "./devserver")
-	run(t, time.Minute, ".", environment, goTool, "build", "-o", filepath.Join(d.dir, "az"+suffix), "./testdata/az")
+	// whatever owns the directory, and is above it
+	environment := append(inherited, "GOFLAGS=-buildvcs=false", "GOWORK=off")
+	run(t, 3*time.Minute, filepath.Join("..", "..", "examples"), environment, goTool, "build", "-o",
+		program, "./devserver")
+	run(t, time.Minute, ".", environment, goTool, "build", "-o", filepath.Join(d.dir, "az"+suffix),
+		"./testdata/az")
 
 	log, err := os.Create(d.log) // a file and no pipe: it has each line before the answer is sent
 	if err != nil {
@@ -138,7 +149,8 @@ func startDevserver(t *testing.T) *devserver {
 		}
 	})
 	lines := bufio.NewScanner(stdout)
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "  docker run ") { // the last one before it is ready
+	// the last one before it is ready
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "  docker run ") {
 		if name, value, ok := strings.Cut(strings.TrimSpace(lines.Text()), "="); ok {
 			d.variables[name] = value
 		}

@@ -1,7 +1,8 @@
 package interop
 
 // userAgent differs in every request.
-var userAgent = difference{"header User-Agent", `azsdk-go-azidentity/v1\.15\.0 \(.+\)`, `azsdk-go-identity/v\d+\.\d+\.\d+ \(.+\)`,
+var userAgent = difference{"header User-Agent", `azsdk-go-azidentity/v1\.15\.0 \(.+\)`,
+	`azsdk-go-identity/v\d+\.\d+\.\d+ \(.+\)`,
 	"each names itself, as azcore does it"}
 
 // ownTransport is what differs where neither is given a transport.
@@ -15,9 +16,11 @@ var ownTransport = []difference{
 // What differs at one host or another.
 var (
 	msalStatistics = []difference{
-		{"header X-Client-Sku", `MSAL\.Go`, none, "tells Microsoft who asks, as User-Agent does; not documented"},
+		{"header X-Client-Sku", `MSAL\.Go`, none,
+			"tells Microsoft who asks, as User-Agent does; not documented"},
 		{"header X-Client-Ver", `\d+\.\d+\.\d+`, none, "as above"},
-		{"header X-Ms-Client-Request-Id", guid, none, "not documented, and azidentity tells nobody the ID that it has sent"},
+		{"header X-Ms-Client-Request-Id", guid, none,
+			"not documented, and azidentity tells nobody the ID that it has sent"},
 	}
 	metadataToo = difference{"header Metadata", none, "true",
 		"Automation, which sets the same variables, wants it, and the other hosts don't mind"}

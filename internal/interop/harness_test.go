@@ -18,8 +18,8 @@ import (
 // inherited is the environment as it was, for npm.
 var inherited = os.Environ()
 
-// TestMain takes away every variable by which a host is recognised or that a proxy is in, so that the machine's own don't
-// decide: also those that only the peers read.
+// TestMain takes away every variable by which a host is recognised or that a proxy is in, so that
+// the machine's own don't decide: also those that only the peers read.
 func TestMain(m *testing.M) {
 	for _, line := range os.Environ() {
 		name, _, _ := strings.Cut(line, "=")
@@ -36,7 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// withoutAgent skips what needs a machine without the agent of Azure Arc, which is seen before IMDS.
+// withoutAgent skips what needs a machine without the agent of Azure Arc, which is seen before
+// IMDS.
 func withoutAgent(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/opt/azcmagent/bin/himds"); err == nil {
@@ -46,7 +47,8 @@ func withoutAgent(t *testing.T) {
 
 var resources atomic.Int64
 
-// newScope is for a resource that no test has asked for: azidentity's cache is the process's, by resource and ID alone.
+// newScope is for a resource that no test has asked for: azidentity's cache is the process's, by
+// resource and ID alone.
 func newScope() string {
 	return fmt.Sprintf("https://resource-%d.example/.default", resources.Add(1))
 }
@@ -59,7 +61,10 @@ type exchange struct {
 }
 
 // ask calls GetToken. Only one test at a time may ask an endpoint.
-func ask(t *testing.T, ep *identitytest.Endpoint, cred azcore.TokenCredential, options policy.TokenRequestOptions) exchange {
+func ask(
+	t *testing.T, ep *identitytest.Endpoint, cred azcore.TokenCredential,
+	options policy.TokenRequestOptions,
+) exchange {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -42,7 +42,9 @@ var (
 	}
 	byResourceID = selector{
 		"resource ID",
-		func(i identitytest.Identity) azidentity.ManagedIDKind { return azidentity.ResourceID(i.ResourceID) },
+		func(i identitytest.Identity) azidentity.ManagedIDKind {
+			return azidentity.ResourceID(i.ResourceID)
+		},
 		func(i identitytest.Identity) identity.ID { return identity.ResourceID(i.ResourceID) },
 	}
 )
@@ -53,24 +55,29 @@ type host struct {
 	make  func(*identitytest.Options) *identitytest.Endpoint
 	meant []difference // in each request, beside those of every host
 
-	// inMemory: azidentity knows no variable that moves IMDS, so both are given the fake as their transport. It doesn't
-	// look at the address.
+	// inMemory: azidentity knows no variable that moves IMDS, so both are given the fake as their
+	// transport. It doesn't look at the address.
 	inMemory bool
 
-	// posts: azcore rewinds a body for the next try while net/http may still read it, which is a data race of the peer's.
-	// There is none without connections.
+	// posts: azcore rewinds a body for the next try while net/http may still read it, which is a data
+	// race of the peer's. There is none without connections.
 	posts bool
 
 	retry policy.RetryOptions // of both
 }
 
 var (
-	imds          = host{name: "IMDS", make: identitytest.NewIMDS, meant: msalStatistics, inMemory: true}
-	appService    = host{name: "App Service", make: identitytest.NewAppService, meant: []difference{metadataToo}}
-	legacy        = host{name: "legacy App Service", make: identitytest.NewAppService2017, meant: []difference{metadataToo}}
-	azureML       = host{name: "Azure ML", make: identitytest.NewAzureML, meant: []difference{metadataToo}}
+	imds = host{name: "IMDS", make: identitytest.NewIMDS, meant: msalStatistics,
+		inMemory: true}
+	appService = host{name: "App Service", make: identitytest.NewAppService,
+		meant: []difference{metadataToo}}
+	legacy = host{name: "legacy App Service", make: identitytest.NewAppService2017,
+		meant: []difference{metadataToo}}
+	azureML = host{name: "Azure ML", make: identitytest.NewAzureML,
+		meant: []difference{metadataToo}}
 	cloudShell    = host{name: "Cloud Shell", make: identitytest.NewCloudShell, posts: true}
-	serviceFabric = host{name: "Service Fabric", make: identitytest.NewServiceFabric, meant: []difference{noAccept}}
+	serviceFabric = host{name: "Service Fabric", make: identitytest.NewServiceFabric,
+		meant: []difference{noAccept}}
 )
 
 // differences are those that are meant in each request, and more.
@@ -82,8 +89,8 @@ func (h host) differences(more ...difference) []difference {
 	return list
 }
 
-// start makes a fake, which both will find, and which answers alike whoever asks. The test is a parallel one if nothing
-// but memory is in it.
+// start makes a fake, which both will find, and which answers alike whoever asks. The test is a
+// parallel one if nothing but memory is in it.
 func (h host) start(t *testing.T, identities ...identitytest.Identity) *identitytest.Endpoint {
 	t.Helper()
 	ep := h.make(&identitytest.Options{Identities: identities, HostCache: true})
@@ -109,13 +116,16 @@ func (h host) client(ep *identitytest.Endpoint) azcore.ClientOptions {
 }
 
 // credentials are the peer's and ours.
-func (h host) credentials(t *testing.T, ep *identitytest.Endpoint, by selector, id identitytest.Identity) (peer, ours azcore.TokenCredential) {
+func (h host) credentials(
+	t *testing.T, ep *identitytest.Endpoint, by selector, id identitytest.Identity,
+) (peer, ours azcore.TokenCredential) {
 	t.Helper()
 	p, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: h.client(ep), ID: by.peer(id)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := identity.NewCredential(&identity.CredentialOptions{ClientOptions: h.client(ep), ID: by.ours(id)})
+	o, err := identity.NewCredential(&identity.CredentialOptions{ClientOptions: h.client(ep),
+		ID: by.ours(id)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +135,8 @@ func (h host) credentials(t *testing.T, ep *identitytest.Endpoint, by selector, 
 // three are a system-assigned and two user-assigned identities, of which the second is asked for.
 var three = []identitytest.Identity{{System: true}, {}, {}}
 
-// TestManagedIdentity: a token of each host, by every selector that azidentity and we both have for it.
+// TestManagedIdentity: a token of each host, by every selector that azidentity and we both have for
+// it.
 func TestManagedIdentity(t *testing.T) {
 	for _, test := range []struct {
 		host  host
@@ -189,7 +200,8 @@ func TestSelectorsThatHostsDoNotHave(t *testing.T) {
 	}
 }
 
-// TestWrongIdentity: a host that answers with the token of another identity than was asked for. azidentity takes it.
+// TestWrongIdentity: a host that answers with the token of another identity than was asked for.
+// azidentity takes it.
 func TestWrongIdentity(t *testing.T) {
 	for _, h := range []host{imds, appService, azureML} {
 		t.Run(h.name, func(t *testing.T) {
@@ -206,7 +218,8 @@ func TestWrongIdentity(t *testing.T) {
 			own := ask(t, ep, ours, options)
 			compare(t, theirs.requests, own.requests, h.differences())
 			if theirs.err != nil || theirs.token.Token != token {
-				t.Errorf("the peer took no notice before; now it has token %q and error %v", theirs.token.Token, theirs.err)
+				t.Errorf("the peer took no notice before; now it has token %q and error %v", theirs.token.Token,
+					theirs.err)
 			}
 			if !errors.Is(own.err, identity.ErrIdentityMismatch) {
 				t.Errorf("got error %v, want %v", own.err, identity.ErrIdentityMismatch)
@@ -238,7 +251,8 @@ func sameIdentity(t *testing.T, peer, ours exchange) {
 	if theirs, own := claimsOf(t, peer), claimsOf(t, ours); theirs != own {
 		t.Errorf("got a token of %+v, the peer of %+v", own, theirs)
 	}
-	if d := ours.token.ExpiresOn.Sub(peer.token.ExpiresOn).Abs(); d > 10*time.Second { // the two asked one after the other
+	// the two asked one after the other
+	if d := ours.token.ExpiresOn.Sub(peer.token.ExpiresOn).Abs(); d > 10*time.Second {
 		t.Errorf("got a token until %v, the peer until %v", ours.token.ExpiresOn, peer.token.ExpiresOn)
 	}
 }

@@ -24,10 +24,12 @@ import (
 
 // inJavaScript is what every request differs in.
 var inJavaScript = []difference{
-	{"header User-Agent", `azsdk-js-identity/4\.13\.1 .+`, `azsdk-go-identity/v\d+\.\d+\.\d+ \(.+\)`, "each names itself, as its azcore does it"},
+	{"header User-Agent", `azsdk-js-identity/4\.13\.1 .+`, `azsdk-go-identity/v\d+\.\d+\.\d+ \(.+\)`,
+		"each names itself, as its azcore does it"},
 	{"header Accept-Encoding", "gzip,deflate", none, ownTransport[1].why},
 	{"header Connection", "keep-alive", "close", ownTransport[0].why},
-	{"header Content-Type", "application/x-www-form-urlencoded;charset=utf-8", none, "a GET has no content"},
+	{"header Content-Type", "application/x-www-form-urlencoded;charset=utf-8", none,
+		"a GET has no content"},
 	{"header X-Ms-Client-Request-Id", guid, none, "not documented"},
 }
 
@@ -35,11 +37,13 @@ var inJavaScript = []difference{
 var inJavaScriptIMDS = []difference{
 	{"path", `/[0-9a-f]+/metadata/identity/oauth2/token/`, `/[0-9a-f]+/metadata/identity/oauth2/token`,
 		"the documented path ends in no slash; MSAL adds one where a variable has the address"},
-	{"header X-Client-Sku", `msal\.js\.node`, none, "tells Microsoft who asks, as User-Agent does; not documented"},
+	{"header X-Client-Sku", `msal\.js\.node`, none,
+		"tells Microsoft who asks, as User-Agent does; not documented"},
 	{"header X-Client-Ver", `\d+\.\d+\.\d+`, none, "as above"},
 }
 
-// TestJavaScript: @azure/identity for JavaScript, which unlike azidentity can be told where IMDS is, and we, over loopback.
+// TestJavaScript: @azure/identity for JavaScript, which unlike azidentity can be told where IMDS
+// is, and we, over loopback.
 func TestJavaScript(t *testing.T) {
 	script := install(t)
 	stranger := identitytest.Identity{
@@ -52,9 +56,15 @@ func TestJavaScript(t *testing.T) {
 		option func(identitytest.Identity) map[string]string
 	}{
 		{noSelector, func(identitytest.Identity) map[string]string { return map[string]string{} }},
-		{byClientID, func(i identitytest.Identity) map[string]string { return map[string]string{"clientId": i.ClientID} }},
-		{byObjectID, func(i identitytest.Identity) map[string]string { return map[string]string{"objectId": i.ObjectID} }},
-		{byResourceID, func(i identitytest.Identity) map[string]string { return map[string]string{"resourceId": i.ResourceID} }},
+		{byClientID, func(i identitytest.Identity) map[string]string {
+			return map[string]string{"clientId": i.ClientID}
+		}},
+		{byObjectID, func(i identitytest.Identity) map[string]string {
+			return map[string]string{"objectId": i.ObjectID}
+		}},
+		{byResourceID, func(i identitytest.Identity) map[string]string {
+			return map[string]string{"resourceId": i.ResourceID}
+		}},
 	}
 	for _, host := range []struct {
 		name       string
@@ -92,7 +102,8 @@ func TestJavaScript(t *testing.T) {
 			answers := script(t, asks)
 			requests := ep.Requests()
 			if len(answers) != len(tests) || len(requests) != len(tests) {
-				t.Fatalf("the peer sent %d requests and has %d answers, want %d\n%s", len(requests), len(answers), len(tests), list(requests))
+				t.Fatalf("the peer sent %d requests and has %d answers, want %d\n%s", len(requests),
+					len(answers), len(tests), list(requests))
 			}
 			for i, path := range paths() {
 				requests[i].URL.Path = path
@@ -114,11 +125,13 @@ func TestJavaScript(t *testing.T) {
 					if answers[i].Error != "" {
 						t.Fatalf("got an error of the peer: %s", answers[i].Error)
 					}
-					theirs := exchange{token: azcore.AccessToken{Token: answers[i].Token, ExpiresOn: own.token.ExpiresOn}}
+					theirs := exchange{token: azcore.AccessToken{Token: answers[i].Token,
+						ExpiresOn: own.token.ExpiresOn}}
 					sameToken(t, theirs, own)
 					// The peer makes a duration of the time and adds that to its own whole seconds.
 					if d := own.token.ExpiresOn.Sub(time.UnixMilli(answers[i].Expires)).Abs(); d > 2*time.Second {
-						t.Errorf("got a token until %v, the peer until %v", own.token.ExpiresOn, time.UnixMilli(answers[i].Expires))
+						t.Errorf("got a token until %v, the peer until %v", own.token.ExpiresOn,
+							time.UnixMilli(answers[i].Expires))
 					}
 				})
 			}
@@ -126,8 +139,8 @@ func TestJavaScript(t *testing.T) {
 	}
 }
 
-// behindSlashes serves the endpoint, and sets the variables by which it is found. It knows no path that ends in a slash,
-// so the last one is taken away; paths returns those that were asked for.
+// behindSlashes serves the endpoint, and sets the variables by which it is found. It knows no path
+// that ends in a slash, so the last one is taken away; paths returns those that were asked for.
 func behindSlashes(t *testing.T, ep *identitytest.Endpoint) (paths func() []string) {
 	t.Helper()
 	var mu sync.Mutex
@@ -185,10 +198,13 @@ func install(t *testing.T) func(*testing.T, []asked) []answered {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Without the variables that the fake has set to nothing: the peer takes an empty AZURE_AUTHORITY_HOST for a wrong one.
-		// TestMain has taken the proxies away.
-		environment := slices.DeleteFunc(os.Environ(), func(line string) bool { return strings.HasSuffix(line, "=") })
-		out := run(t, time.Minute, dir, append(environment, "NO_PROXY=*"), node, "token.js", string(argument))
+		// Without the variables that the fake has set to nothing: the peer takes an empty
+		// AZURE_AUTHORITY_HOST for a wrong one. TestMain has taken the proxies away.
+		environment := slices.DeleteFunc(os.Environ(), func(line string) bool {
+			return strings.HasSuffix(line, "=")
+		})
+		out := run(t, time.Minute, dir, append(environment, "NO_PROXY=*"), node, "token.js",
+			string(argument))
 		for line := range bytes.Lines(out) {
 			var a answered
 			if err := json.Unmarshal(line, &a); err != nil {
@@ -219,12 +235,16 @@ var installed = sync.OnceValues(func() (dir string, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	_, err = execute(ctx, peerDir, inherited, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
+	_, err = execute(ctx, peerDir, inherited, "npm", "ci", "--ignore-scripts", "--no-audit",
+		"--no-fund", "--no-update-notifier")
 	return peerDir, err
 })
 
 // run runs a program to its end, for which it has limit.
-func run(t *testing.T, limit time.Duration, dir string, environment []string, program string, arguments ...string) (stdout []byte) {
+func run(
+	t *testing.T, limit time.Duration, dir string, environment []string, program string,
+	arguments ...string,
+) (stdout []byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -235,7 +255,9 @@ func run(t *testing.T, limit time.Duration, dir string, environment []string, pr
 	return stdout
 }
 
-func execute(ctx context.Context, dir string, environment []string, program string, arguments ...string) (stdout []byte, err error) {
+func execute(
+	ctx context.Context, dir string, environment []string, program string, arguments ...string,
+) (stdout []byte, err error) {
 	command := exec.CommandContext(ctx, program, arguments...)
 	command.Dir, command.Env = dir, environment
 	command.WaitDelay = 5 * time.Second // its own children may hold the pipes

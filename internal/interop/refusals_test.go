@@ -33,23 +33,34 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"client ID of a stranger", imds, three, byClientID, nil, nil, 400, identity.ErrIdentityNotFound},
 		{"object ID of a stranger", imds, three, byObjectID, nil, nil, 400, identity.ErrIdentityNotFound},
-		{"resource ID of a stranger", imds, three, byResourceID, nil, nil, 400, identity.ErrIdentityNotFound},
+		{"resource ID of a stranger", imds, three, byResourceID, nil, nil, 400,
+			identity.ErrIdentityNotFound},
 		{"which of two", imds, userAssigned, noSelector, nil, nil, 400, identity.ErrIdentityNotFound},
 		{"forbidden", imds, three, noSelector, next(identitytest.Response{Status: 403}), nil, 403, nil},
-		{"client ID of a stranger", appService, three, byClientID, nil, nil, 400, identity.ErrIdentityNotFound},
-		{"object ID of a stranger", appService, three, byObjectID, nil, principalID, 400, identity.ErrIdentityNotFound},
-		{"resource ID of a stranger", appService, three, byResourceID, nil, nil, 400, identity.ErrIdentityNotFound},
-		{"no system-assigned identity", appService, userAssigned, noSelector, nil, nil, 400, identity.ErrIdentityNotFound},
-		{"wrong secret", appService, three, noSelector, setenv("IDENTITY_HEADER", "wrong"), nil, 403, nil},
+		{"client ID of a stranger", appService, three, byClientID, nil, nil, 400,
+			identity.ErrIdentityNotFound},
+		{"object ID of a stranger", appService, three, byObjectID, nil, principalID, 400,
+			identity.ErrIdentityNotFound},
+		{"resource ID of a stranger", appService, three, byResourceID, nil, nil, 400,
+			identity.ErrIdentityNotFound},
+		{"no system-assigned identity", appService, userAssigned, noSelector, nil, nil, 400,
+			identity.ErrIdentityNotFound},
+		{"wrong secret", appService, three, noSelector, setenv("IDENTITY_HEADER", "wrong"), nil, 403,
+			nil},
 		{"wrong path", appService, three, noSelector, lengthen("IDENTITY_ENDPOINT"), nil, 404, nil},
-		{"client ID of a stranger", azureML, three, byClientID, nil, nil, 400, identity.ErrIdentityNotFound},
+		{"client ID of a stranger", azureML, three, byClientID, nil, nil, 400,
+			identity.ErrIdentityNotFound},
 		{"wrong secret", azureML, three, noSelector, setenv("MSI_SECRET", "wrong"), nil, 401, nil},
 		{"wrong path", azureML, three, noSelector, lengthen("MSI_ENDPOINT"), nil, 404, nil},
-		{"unsupported audience", cloudShell, three, noSelector, next(identitytest.Response{Status: 400}), nil, 400, nil},
+		{"unsupported audience", cloudShell, three, noSelector, next(identitytest.Response{Status: 400}),
+			nil, 400, nil},
 		{"wrong path", cloudShell, three, noSelector, lengthen("MSI_ENDPOINT"), nil, 404, nil},
-		{"wrong secret", serviceFabric, three, noSelector, setenv("IDENTITY_HEADER", "wrong"), nil, 404, identity.ErrIdentityNotFound},
-		{"bad resource", serviceFabric, three, noSelector, next(identitytest.Response{Status: 400}), nil, 400, nil},
-		{"forbidden", serviceFabric, three, noSelector, next(identitytest.Response{Status: 403}), nil, 403, nil},
+		{"wrong secret", serviceFabric, three, noSelector, setenv("IDENTITY_HEADER", "wrong"), nil, 404,
+			identity.ErrIdentityNotFound},
+		{"bad resource", serviceFabric, three, noSelector, next(identitytest.Response{Status: 400}), nil,
+			400, nil},
+		{"forbidden", serviceFabric, three, noSelector, next(identitytest.Response{Status: 403}), nil,
+			403, nil},
 	} {
 		t.Run(test.host.name+"/"+test.name, func(t *testing.T) {
 			ep := test.host.start(t, test.identities...)
@@ -123,8 +134,8 @@ func sameRefusal(t *testing.T, peer, ours exchange, status int, is error) {
 	}
 }
 
-// TestRedirects: azidentity's default client follows one, with the secret. We never do. (Cloud Shell has no secret, and
-// following with a body is a race of the peer's: see host.posts.)
+// TestRedirects: azidentity's default client follows one, with the secret. We never do. (Cloud
+// Shell has no secret, and following with a body is a race of the peer's: see host.posts.)
 func TestRedirects(t *testing.T) {
 	for _, test := range []struct {
 		host    host
@@ -137,19 +148,23 @@ func TestRedirects(t *testing.T) {
 		{serviceFabric, "Secret", false},
 	} {
 		t.Run(test.host.name, func(t *testing.T) {
-			test.host.retry.MaxRetries = -1 // we try again, as the host doesn't send redirects, and somebody else answers
+			// we try again, as the host doesn't send redirects, and somebody else answers
+			test.host.retry.MaxRetries = -1
 			ep := test.host.start(t, three...)
 			peer, ours := test.host.credentials(t, ep, noSelector, identitytest.Identity{})
 			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
-			away := identitytest.Response{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"/elsewhere"}}}
+			away := identitytest.Response{Status: http.StatusTemporaryRedirect,
+				Header: http.Header{"Location": {"/elsewhere"}}}
 			once := func(cred azcore.TokenCredential) exchange {
 				ep.Enqueue(away)
 				return ask(t, ep, cred, options)
 			}
 			theirs, own := once(peer), once(ours)
-			followed := len(theirs.requests) == 2 && theirs.requests[1].URL.Path == "/elsewhere" && theirs.requests[1].Header.Get(test.secret) != ""
+			followed := len(theirs.requests) == 2 && theirs.requests[1].URL.Path == "/elsewhere" &&
+				theirs.requests[1].Header.Get(test.secret) != ""
 			if followed != test.follows {
-				t.Errorf("the peer sent\n%s\nwant %v that it follows with %s", list(theirs.requests), test.follows, test.secret)
+				t.Errorf("the peer sent\n%s\nwant %v that it follows with %s", list(theirs.requests),
+					test.follows, test.secret)
 			}
 			if len(own.requests) != 1 || own.err == nil {
 				t.Errorf("got error %v and\n%s\nwant one request", own.err, list(own.requests))

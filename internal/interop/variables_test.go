@@ -30,21 +30,28 @@ func TestVariables(t *testing.T) {
 		// refused: the host refuses the peer for a difference that is meant, so that only we get a token.
 		refused bool
 	}{
-		{name: "endpoint with a query", host: appService, set: extra("IDENTITY_ENDPOINT", "?slot=staging"), by: byClientID},
-		{name: "endpoint with a query", host: azureML, set: extra("MSI_ENDPOINT", "?slot=staging"), by: byClientID},
-		{name: "endpoint with a query", host: cloudShell, set: extra("MSI_ENDPOINT", "?slot=staging"), by: noSelector},
-		{name: "endpoint with a query", host: serviceFabric, set: extra("IDENTITY_ENDPOINT", "?slot=staging"), by: noSelector},
-		{name: "endpoint with an api-version", host: appService, set: extra("IDENTITY_ENDPOINT", "?api-version=2017-09-01"), by: noSelector},
+		{name: "endpoint with a query", host: appService,
+			set: extra("IDENTITY_ENDPOINT", "?slot=staging"), by: byClientID},
+		{name: "endpoint with a query", host: azureML, set: extra("MSI_ENDPOINT", "?slot=staging"),
+			by: byClientID},
+		{name: "endpoint with a query", host: cloudShell, set: extra("MSI_ENDPOINT", "?slot=staging"),
+			by: noSelector},
+		{name: "endpoint with a query", host: serviceFabric,
+			set: extra("IDENTITY_ENDPOINT", "?slot=staging"), by: noSelector},
+		{name: "endpoint with an api-version", host: appService,
+			set: extra("IDENTITY_ENDPOINT", "?api-version=2017-09-01"), by: noSelector},
 		{
 			name: "endpoint that selects an identity", host: appService, by: noSelector,
-			set:     extra("IDENTITY_ENDPOINT", "?client_id=11111111-2222-4333-8444-555555555555"),
-			meant:   []difference{{"query client_id", guid, none, "only the program's own options select an identity"}},
+			set: extra("IDENTITY_ENDPOINT", "?client_id=11111111-2222-4333-8444-555555555555"),
+			meant: []difference{{"query client_id", guid, none,
+				"only the program's own options select an identity"}},
 			refused: true,
 		},
 		{
 			name: "endpoint that selects another identity", host: appService, by: byClientID,
-			set:     extra("IDENTITY_ENDPOINT", "?mi_res_id=/subscriptions/s"),
-			meant:   []difference{{"query mi_res_id", "/subscriptions/s", none, "only the program's own options select an identity"}},
+			set: extra("IDENTITY_ENDPOINT", "?mi_res_id=/subscriptions/s"),
+			meant: []difference{{"query mi_res_id", "/subscriptions/s", none,
+				"only the program's own options select an identity"}},
 			refused: true,
 		},
 		{
@@ -54,17 +61,23 @@ func TestVariables(t *testing.T) {
 				t.Setenv("MSI_SECRET", "other")
 			},
 		},
-		{name: "App Service with IMDS_ENDPOINT", host: appService, set: set("IMDS_ENDPOINT", "http://127.0.0.1:1"), by: noSelector},
-		{name: "empty thumbprint", host: appService, set: set("IDENTITY_SERVER_THUMBPRINT", ""), by: noSelector},
+		{name: "App Service with IMDS_ENDPOINT", host: appService,
+			set: set("IMDS_ENDPOINT", "http://127.0.0.1:1"), by: noSelector},
+		{name: "empty thumbprint", host: appService, set: set("IDENTITY_SERVER_THUMBPRINT", ""),
+			by: noSelector},
 		{
-			name: "no default identity", host: azureML, set: set("DEFAULT_IDENTITY_CLIENT_ID", ""), by: noSelector,
+			name: "no default identity", host: azureML, set: set("DEFAULT_IDENTITY_CLIENT_ID", ""),
+			by:    noSelector,
 			meant: []difference{noEmptyClientID},
 		},
 		{
-			name: "api-version", host: serviceFabric, set: set("IDENTITY_API_VERSION", "2020-05-01"), by: noSelector,
-			meant: []difference{{"query api-version", "2019-07-01-preview", "2020-05-01", "the version that the node says it speaks"}},
+			name: "api-version", host: serviceFabric, set: set("IDENTITY_API_VERSION", "2020-05-01"),
+			by: noSelector,
+			meant: []difference{{"query api-version", "2019-07-01-preview", "2020-05-01",
+				"the version that the node says it speaks"}},
 		},
-		{name: "no api-version", host: serviceFabric, set: set("IDENTITY_API_VERSION", ""), by: noSelector},
+		{name: "no api-version", host: serviceFabric, set: set("IDENTITY_API_VERSION", ""),
+			by: noSelector},
 		{
 			name: "thumbprint as other tools show it", host: serviceFabric, by: noSelector,
 			set: func(t *testing.T) {
@@ -96,7 +109,8 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// TestLegacyAppService: azidentity knows Azure ML only, which has the same variables, and can't do what is different there.
+// TestLegacyAppService: azidentity knows Azure ML only, which has the same variables, and can't do
+// what is different there.
 func TestLegacyAppService(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -104,8 +118,9 @@ func TestLegacyAppService(t *testing.T) {
 		meant []difference
 		says  string // of the peer's error
 	}{
-		{"no ID", noSelector, []difference{noEmptyClientID}, "400 Bad Request"}, // a fake's guess: no page tells what a real one makes of it
-		{"client ID", byClientID, nil, "invalid ExpiresOn format"},              // that is a date
+		// a fake's guess: no page tells what a real one makes of it
+		{"no ID", noSelector, []difference{noEmptyClientID}, "400 Bad Request"},
+		{"client ID", byClientID, nil, "invalid ExpiresOn format"}, // that is a date
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ep := legacy.start(t, three...)
@@ -149,7 +164,8 @@ func TestWindowsContainers(t *testing.T) {
 	}
 }
 
-// TestDetection: MSAL, by which azidentity finds its host, and we see the same host in every combination of the variables.
+// TestDetection: MSAL, by which azidentity finds its host, and we see the same host in every
+// combination of the variables.
 func TestDetection(t *testing.T) {
 	withoutAgent(t)
 	values := map[string]string{

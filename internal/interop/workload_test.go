@@ -22,11 +22,12 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// authority is Entra's own, or MSAL would take the first element of the path for the tenant. Nothing is sent there: every
-// connection of [identitytest.Endpoint.Client] leads to the fake.
+// authority is Entra's own, or MSAL would take the first element of the path for the tenant.
+// Nothing is sent there: every connection of [identitytest.Endpoint.Client] leads to the fake.
 const authority = "https://login.microsoftonline.com"
 
-// entra is the fake behind a transport that also has the documents that MSAL reads before it asks for a token.
+// entra is the fake behind a transport that also has the documents that MSAL reads before it asks
+// for a token.
 type entra struct {
 	next policy.Transporter
 
@@ -72,10 +73,12 @@ func documentAt(url *url.URL, base string) (document string, ok bool) {
 			tenant, tenant, tenant), true
 	}
 	asked := strings.TrimSuffix(url.Query().Get("authorization_endpoint"), "/oauth2/v2.0/authorize")
-	return fmt.Sprintf(`{"tenant_discovery_endpoint": "%s", "api-version": "1.1", "metadata": []}`, asked+openIDConfiguration), url.Path == instanceDiscovery
+	return fmt.Sprintf(`{"tenant_discovery_endpoint": "%s", "api-version": "1.1", "metadata": []}`,
+		asked+openIDConfiguration), url.Path == instanceDiscovery
 }
 
-// exchanges are what differs in every request for a token of scope. What MSAL reads before isn't there: TestDocuments.
+// exchanges are what differs in every request for a token of scope. What MSAL reads before isn't
+// there: TestDocuments.
 func exchanges(scope string, more ...difference) []difference {
 	return exchangesOf(scope, scope, more...)
 }
@@ -85,17 +88,23 @@ func exchangesOf(peer, ours string, more ...difference) []difference {
 	return append(more,
 		userAgent,
 		difference{"form client_info", "1", none, "asks for a field about the user, and there is none"},
-		difference{"form scope", regexp.QuoteMeta(peer) + " openid offline_access profile", regexp.QuoteMeta(ours),
+		difference{"form scope", regexp.QuoteMeta(peer) + " openid offline_access profile",
+			regexp.QuoteMeta(ours),
 			"the others are for the sign-in of a user, and Entra ignores them without one"},
-		difference{"header Accept", none, "application/json", "what stands in between might answer with a page of HTML otherwise"},
-		difference{"header Client-Request-Id", guid, none, "Entra makes an ID where there is none, which is in its answer and in our error"},
+		difference{"header Accept", none, "application/json",
+			"what stands in between might answer with a page of HTML otherwise"},
+		difference{"header Client-Request-Id", guid, none,
+			"Entra makes an ID where there is none, which is in its answer and in our error"},
 		difference{"header Content-Length", `\d+`, `\d+`, "follows from the form"},
-		difference{"header Content-Type", "application/x-www-form-urlencoded; charset=utf-8", "application/x-www-form-urlencoded",
+		difference{"header Content-Type", "application/x-www-form-urlencoded; charset=utf-8",
+			"application/x-www-form-urlencoded",
 			"the type has no such parameter"},
-		difference{"header Return-Client-Request-Id", "false", none, "belongs to Client-Request-Id, and asks for nothing"},
+		difference{"header Return-Client-Request-Id", "false", none,
+			"belongs to Client-Request-Id, and asks for nothing"},
 		difference{"header X-Client-Cpu", `\w+`, none, "tells Microsoft about the machine"},
 		difference{"header X-Client-Os", `\w+`, none, "as above"},
-		difference{"header X-Client-Sku", `MSAL\.Go`, none, "tells Microsoft who asks, as User-Agent does"},
+		difference{"header X-Client-Sku", `MSAL\.Go`, none,
+			"tells Microsoft who asks, as User-Agent does"},
 		difference{"header X-Client-Ver", `\d+\.\d+\.\d+`, none, "as above"},
 	)
 }
@@ -108,7 +117,8 @@ type pod struct {
 
 func newPod(t *testing.T, identities ...identitytest.Identity) pod {
 	t.Helper()
-	ep := identitytest.NewWorkloadIdentity(&identitytest.Options{Identities: identities, Dir: t.TempDir()})
+	ep := identitytest.NewWorkloadIdentity(&identitytest.Options{Identities: identities,
+		Dir: t.TempDir()})
 	for _, line := range ep.Env(authority) {
 		name, value, _ := strings.Cut(line, "=")
 		t.Setenv(name, value)
@@ -118,7 +128,9 @@ func newPod(t *testing.T, identities ...identitytest.Identity) pod {
 }
 
 // credentials are made as the peer's options and ours say, but for the transport.
-func (p pod) credentials(t *testing.T, peer azidentity.WorkloadIdentityCredentialOptions, ours identity.CredentialOptions) (azcore.TokenCredential, azcore.TokenCredential) {
+func (p pod) credentials(
+	t *testing.T, peer azidentity.WorkloadIdentityCredentialOptions, ours identity.CredentialOptions,
+) (azcore.TokenCredential, azcore.TokenCredential) {
 	t.Helper()
 	peer.Transport, ours.Transport = p.entra, p.entra
 	theirs, err := azidentity.NewWorkloadIdentityCredential(&peer)
@@ -137,12 +149,16 @@ func (p pod) credentials(t *testing.T, peer azidentity.WorkloadIdentityCredentia
 
 // identities of two tenants.
 var (
-	mine      = identitytest.Identity{ClientID: "aaaaaaaa-1111-4111-8111-111111111111", TenantID: "bbbbbbbb-1111-4111-8111-111111111111"}
-	second    = identitytest.Identity{ClientID: "aaaaaaaa-2222-4222-8222-222222222222", TenantID: mine.TenantID}
-	elsewhere = identitytest.Identity{ClientID: "aaaaaaaa-3333-4333-8333-333333333333", TenantID: "bbbbbbbb-3333-4333-8333-333333333333"}
+	mine = identitytest.Identity{ClientID: "aaaaaaaa-1111-4111-8111-111111111111",
+		TenantID: "bbbbbbbb-1111-4111-8111-111111111111"}
+	second = identitytest.Identity{ClientID: "aaaaaaaa-2222-4222-8222-222222222222",
+		TenantID: mine.TenantID}
+	elsewhere = identitytest.Identity{ClientID: "aaaaaaaa-3333-4333-8333-333333333333",
+		TenantID: "bbbbbbbb-3333-4333-8333-333333333333"}
 )
 
-// TestWorkloadIdentity: a token of Entra for a pod's, as WorkloadIdentityCredential and we ask for it.
+// TestWorkloadIdentity: a token of Entra for a pod's, as WorkloadIdentityCredential and we ask for
+// it.
 func TestWorkloadIdentity(t *testing.T) {
 	type (
 		peerOptions = azidentity.WorkloadIdentityCredentialOptions
@@ -161,20 +177,25 @@ func TestWorkloadIdentity(t *testing.T) {
 		is      error
 	}{
 		{name: "variables"},
-		{name: "client ID", peer: peerOptions{ClientID: second.ClientID}, ours: ourOptions{ID: identity.ClientID(second.ClientID)}},
+		{name: "client ID", peer: peerOptions{ClientID: second.ClientID},
+			ours: ourOptions{ID: identity.ClientID(second.ClientID)}},
 		{
-			name: "client ID of a stranger", peer: peerOptions{ClientID: stranger}, ours: ourOptions{ID: identity.ClientID(stranger)},
+			name: "client ID of a stranger", peer: peerOptions{ClientID: stranger},
+			ours:    ourOptions{ID: identity.ClientID(stranger)},
 			refused: http.StatusBadRequest, is: identity.ErrIdentityNotFound,
 		},
 		{
-			name: "identity of another tenant", peer: peerOptions{ClientID: elsewhere.ClientID}, ours: ourOptions{ID: identity.ClientID(elsewhere.ClientID)},
+			name: "identity of another tenant", peer: peerOptions{ClientID: elsewhere.ClientID},
+			ours:    ourOptions{ID: identity.ClientID(elsewhere.ClientID)},
 			refused: http.StatusBadRequest, is: identity.ErrIdentityNotFound,
 		},
 		{name: "own tenant", request: request{TenantID: mine.TenantID}},
 		{
 			name: "allowed tenant", request: request{TenantID: elsewhere.TenantID},
-			peer: peerOptions{AdditionallyAllowedTenants: anyTenant}, ours: ourOptions{AdditionallyAllowedTenants: anyTenant},
-			refused: http.StatusBadRequest, is: identity.ErrIdentityNotFound, // a fake's identity is in one tenant
+			peer: peerOptions{AdditionallyAllowedTenants: anyTenant},
+			ours: ourOptions{AdditionallyAllowedTenants: anyTenant},
+			// a fake's identity is in one tenant
+			refused: http.StatusBadRequest, is: identity.ErrIdentityNotFound,
 		},
 		{
 			name: "unknown tenant", request: request{TenantID: "nobody.example"},
@@ -185,12 +206,18 @@ func TestWorkloadIdentity(t *testing.T) {
 		{name: "CAE", request: request{EnableCAE: true}},
 		{name: "claims", request: request{EnableCAE: true, Claims: challenged}},
 		{name: "claims without CAE", request: request{Claims: challenged}},
-		{name: "claims of two tokens", request: request{EnableCAE: true, Claims: `{"userinfo":{"a":null,"b":{"values":["<&>"]}},"access_token":{"c":{"essential":false}}}`}},
-		{name: "claims of another token", request: request{EnableCAE: true, Claims: `{"id_token":{"auth_time":{"essential":true}}}`}},
-		{name: "trailing slash", request: request{Scopes: []string{"https://entra-slash.example//.default"}}},
-		{name: "suffix twice", request: request{Scopes: []string{"https://entra-twice.example/.default/.default"}}, refused: http.StatusBadRequest},
-		{name: "application ID", request: request{Scopes: []string{"api://00000000-1111-4222-8333-444444444444/.default"}}},
-		{name: "characters with a meaning", request: request{Scopes: []string{"https://entra-a.example/b?c=d&e=f+g%20h;i#jü/.default"}}},
+		{name: "claims of two tokens", request: request{EnableCAE: true,
+			Claims: `{"userinfo":{"a":null,"b":{"values":["<&>"]}},"access_token":{"c":{"essential":false}}}`}},
+		{name: "claims of another token", request: request{EnableCAE: true,
+			Claims: `{"id_token":{"auth_time":{"essential":true}}}`}},
+		{name: "trailing slash",
+			request: request{Scopes: []string{"https://entra-slash.example//.default"}}},
+		{name: "suffix twice",
+			request: request{Scopes: []string{"https://entra-twice.example/.default/.default"}}, refused: http.StatusBadRequest},
+		{name: "application ID",
+			request: request{Scopes: []string{"api://00000000-1111-4222-8333-444444444444/.default"}}},
+		{name: "characters with a meaning",
+			request: request{Scopes: []string{"https://entra-a.example/b?c=d&e=f+g%20h;i#jü/.default"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pod := newPod(t, mine, second, elsewhere)
@@ -210,9 +237,12 @@ func TestWorkloadIdentity(t *testing.T) {
 	}
 }
 
-// TestWorkloadIdentityUnlike: what the peer doesn't send or Entra refuses it, and we get a token for, or the other way round.
+// TestWorkloadIdentityUnlike: what the peer doesn't send or Entra refuses it, and we get a token
+// for, or the other way round.
 func TestWorkloadIdentityUnlike(t *testing.T) {
-	scope := func(s string) policy.TokenRequestOptions { return policy.TokenRequestOptions{Scopes: []string{s}} }
+	scope := func(s string) policy.TokenRequestOptions {
+		return policy.TokenRequestOptions{Scopes: []string{s}}
+	}
 	for _, test := range []struct {
 		name       string
 		request    policy.TokenRequestOptions
@@ -221,7 +251,8 @@ func TestWorkloadIdentityUnlike(t *testing.T) {
 		why        string
 	}{
 		{
-			"own tenant in other letters", policy.TokenRequestOptions{TenantID: strings.ToUpper(mine.TenantID)}, [2]int{0, 1},
+			"own tenant in other letters",
+			policy.TokenRequestOptions{TenantID: strings.ToUpper(mine.TenantID)}, [2]int{0, 1},
 			"isn't configured to acquire tokens for tenant", none, "it is the same tenant",
 		},
 		{
@@ -229,20 +260,25 @@ func TestWorkloadIdentityUnlike(t *testing.T) {
 			"isn't configured to acquire tokens for tenant", "AdditionallyAllowedTenants", "alike",
 		},
 		{
-			"capabilities in a challenge", policy.TokenRequestOptions{EnableCAE: true, Claims: `{"access_token":{"xms_cc":{"values":["CP2"]}}}`}, [2]int{0, 1},
-			"challenge claims conflict with client capabilities", none, "a client's capabilities are its own: the challenge has no say in them",
+			"capabilities in a challenge", policy.TokenRequestOptions{EnableCAE: true,
+				Claims: `{"access_token":{"xms_cc":{"values":["CP2"]}}}`}, [2]int{0, 1},
+			"challenge claims conflict with client capabilities", none,
+			"a client's capabilities are its own: the challenge has no say in them",
 		},
 		{
-			"claims that are no JSON", policy.TokenRequestOptions{EnableCAE: true, Claims: `{"access_token":`}, [2]int{0, 0},
+			"claims that are no JSON", policy.TokenRequestOptions{EnableCAE: true,
+				Claims: `{"access_token":`}, [2]int{0, 0},
 			"JSON", "is no JSON object", "alike",
 		},
 		{
-			"claims that are no object", policy.TokenRequestOptions{EnableCAE: true, Claims: `["a"]`}, [2]int{0, 0},
+			"claims that are no object", policy.TokenRequestOptions{EnableCAE: true, Claims: `["a"]`},
+			[2]int{0, 0},
 			"JSON", "is no JSON object", "alike",
 		},
 		{
 			"scope without suffix", scope("https://entra-bare.example"), [2]int{1, 1},
-			"AADSTS1002012", none, "a managed identity's scope may lack it on every other host, and one credential is for all hosts",
+			"AADSTS1002012", none,
+			"a managed identity's scope may lack it on every other host, and one credential is for all hosts",
 		},
 		{
 			"empty scope", scope(""), [2]int{1, 0},
@@ -251,7 +287,8 @@ func TestWorkloadIdentityUnlike(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pod := newPod(t, mine, second, elsewhere)
-			peer, ours := pod.credentials(t, azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
+			peer, ours := pod.credentials(t,
+				azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
 			if len(test.request.Scopes) == 0 {
 				test.request.Scopes = []string{newScope()}
 			}
@@ -280,8 +317,9 @@ func says(t *testing.T, whose string, err error, want string) {
 	}
 }
 
-// TestAssertions: azidentity keeps what it has read for 10 minutes and sends it as it is. We read the file for each
-// request, without the blank space around, and a second time if Entra says that the assertion has expired.
+// TestAssertions: azidentity keeps what it has read for 10 minutes and sends it as it is. We read
+// the file for each request, without the blank space around, and a second time if Entra says that
+// the assertion has expired.
 func TestAssertions(t *testing.T) {
 	nothing := func(pod) {}
 	const jwt = `ey[\w-]+\.[\w-]+\.[\w-]+`
@@ -300,13 +338,16 @@ func TestAssertions(t *testing.T) {
 			peer:  "AADSTS700024", ours: 1,
 		},
 		{
-			name: "refused as expired", before: func(p pod) { p.Enqueue(identitytest.Response{Status: http.StatusUnauthorized}) },
+			name: "refused as expired", before: func(p pod) {
+				p.Enqueue(identitytest.Response{Status: http.StatusUnauthorized})
+			},
 			peer: "AADSTS700024", ours: 2,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pod := newPod(t, mine)
-			peer, ours := pod.credentials(t, azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
+			peer, ours := pod.credentials(t,
+				azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
 			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
 			sameIdentity(t, ask(t, pod.Endpoint, peer, options), ask(t, pod.Endpoint, ours, options))
 			if test.between != nil {
@@ -324,7 +365,8 @@ func TestAssertions(t *testing.T) {
 				t.Fatalf("got %d requests, want %d", len(own.requests), test.ours)
 			}
 			for _, request := range own.requests { // one of them is a repetition, if there are two
-				compare(t, theirs.requests, []*http.Request{request}, exchanges(options.Scopes[0], test.meant...))
+				compare(t, theirs.requests, []*http.Request{request},
+					exchanges(options.Scopes[0], test.meant...))
 			}
 			says(t, "the peer's", theirs.err, test.peer)
 			says(t, "our", own.err, none)
@@ -341,17 +383,20 @@ func TestAssertions(t *testing.T) {
 		if err := os.WriteFile(file, append(assertion, '\n'), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		peer, ours := pod.credentials(t, azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
+		peer, ours := pod.credentials(t,
+			azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
 		options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
 		theirs, own := ask(t, pod.Endpoint, peer, options), ask(t, pod.Endpoint, ours, options)
 		compare(t, theirs.requests, own.requests, exchanges(options.Scopes[0],
-			difference{"form client_assertion", jwt + `\\n`, jwt, "the line's end is the file's, not the token's"}))
+			difference{"form client_assertion", jwt + `\\n`, jwt,
+				"the line's end is the file's, not the token's"}))
 		says(t, "the peer's", theirs.err, "AADSTS")
 		says(t, "our", own.err, none)
 	})
 }
 
-// TestHintNamesTheTenantAsked: where another tenant than the pod's was asked, that is where to look.
+// TestHintNamesTheTenantAsked: where another tenant than the pod's was asked, that is where to
+// look.
 func TestHintNamesTheTenantAsked(t *testing.T) {
 	for _, test := range []struct{ name, tenant, says, not string }{
 		{"identity that isn't there", elsewhere.TenantID, "AADSTS700016", mine.TenantID},
@@ -359,8 +404,10 @@ func TestHintNamesTheTenantAsked(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pod := newPod(t, mine, elsewhere)
-			_, ours := pod.credentials(t, azidentity.WorkloadIdentityCredentialOptions{}, identity.CredentialOptions{AdditionallyAllowedTenants: []string{"*"}})
-			own := ask(t, pod.Endpoint, ours, policy.TokenRequestOptions{Scopes: []string{newScope()}, TenantID: test.tenant})
+			_, ours := pod.credentials(t, azidentity.WorkloadIdentityCredentialOptions{},
+				identity.CredentialOptions{AdditionallyAllowedTenants: []string{"*"}})
+			own := ask(t, pod.Endpoint, ours, policy.TokenRequestOptions{Scopes: []string{newScope()},
+				TenantID: test.tenant})
 			says(t, "our", own.err, test.says)
 			if own.err != nil && strings.Contains(own.err.Error(), test.not) {
 				t.Errorf("got error %v, want one about %s, not %s", own.err, test.tenant, test.not)
@@ -369,16 +416,19 @@ func TestHintNamesTheTenantAsked(t *testing.T) {
 	}
 }
 
-// TestDocuments: MSAL reads two documents before it asks for a token, and about an authority that it doesn't know it asks
-// the public cloud. We read none: the endpoint's path is documented, and each document is one more thing that can fail,
-// and somebody else who could move the endpoint. DisableInstanceDiscovery spares the peer the first of them.
+// TestDocuments: MSAL reads two documents before it asks for a token, and about an authority that
+// it doesn't know it asks the public cloud. We read none: the endpoint's path is documented, and
+// each document is one more thing that can fail, and somebody else who could move the endpoint.
+// DisableInstanceDiscovery spares the peer the first of them.
 func TestDocuments(t *testing.T) {
 	for _, disabled := range []bool{false, true} {
 		t.Run(fmt.Sprintf("DisableInstanceDiscovery=%v", disabled), func(t *testing.T) {
 			pod := newPod(t, mine)
-			base := fmt.Sprintf("https://127.0.0.1:%d", resources.Add(1)) // MSAL would remember one that it has read about
+			// MSAL would remember one that it has read about
+			base := fmt.Sprintf("https://127.0.0.1:%d", resources.Add(1))
 			t.Setenv("AZURE_AUTHORITY_HOST", base)
-			peer, ours := pod.credentials(t, azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: disabled}, identity.CredentialOptions{})
+			peer, ours := pod.credentials(t,
+				azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: disabled}, identity.CredentialOptions{})
 			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
 
 			theirs := ask(t, pod.Endpoint, peer, options)
@@ -386,7 +436,8 @@ func TestDocuments(t *testing.T) {
 			if disabled {
 				want = want[1:]
 			}
-			if read := slices.Compact(pod.entra.read()); !slices.Equal(read, want) { // the first it reads twice
+			// the first it reads twice
+			if read := slices.Compact(pod.entra.read()); !slices.Equal(read, want) {
 				t.Errorf("the peer read %v, want %v", read, want)
 			}
 			own := ask(t, pod.Endpoint, ours, options)
@@ -399,7 +450,8 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// TestIdentityBinding: with the variables of AKS's proxy, both ask that instead of Entra. The peer has to be told.
+// TestIdentityBinding: with the variables of AKS's proxy, both ask that instead of Entra. The peer
+// has to be told.
 func TestIdentityBinding(t *testing.T) {
 	for _, path := range []string{"", "/", "/proxy"} {
 		t.Run("proxy "+path, func(t *testing.T) {
@@ -418,11 +470,14 @@ func TestIdentityBinding(t *testing.T) {
 			server.TLS = pod.TLSConfig()
 			server.StartTLS()
 			t.Cleanup(server.Close)
-			authority = strings.Replace(server.URL, "127.0.0.1", "localhost", 1) // nothing is sent by this name
+			// nothing is sent by this name
+			authority = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
 			t.Setenv("AZURE_AUTHORITY_HOST", authority)
 			t.Setenv("AZURE_KUBERNETES_TOKEN_PROXY", server.URL+path)
 			t.Setenv("AZURE_KUBERNETES_SNI_NAME", "localhost")
-			t.Setenv("AZURE_KUBERNETES_CA_DATA", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.TLS.Certificates[0].Certificate[0]})))
+			t.Setenv("AZURE_KUBERNETES_CA_DATA",
+				string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+					Bytes: server.TLS.Certificates[0].Certificate[0]})))
 
 			peer, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{EnableAzureProxy: true, DisableInstanceDiscovery: true})
 			if err != nil {

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// chosen is what the name of a file ends in that says which of many mutants a binary is. It begins with the binary's. A
-// variable would not do: some tests run their own binary again, with other variables.
+// chosen is what the name of a file ends in that says which of many mutants a binary is. It begins
+// with the binary's. A variable would not do: some tests run their own binary again, with other
+// variables.
 const chosen = ".chosen"
 
 // chooser is a file that is added to such a package.
@@ -32,8 +33,9 @@ type numbered struct {
 	number string
 }
 
-// combine puts many mutants into one text of a file, since building each by itself would take nearly all of the time. Each
-// mutated function becomes another one, and the original begins with going there if that mutant is chosen:
+// combine puts many mutants into one text of a file, since building each by itself would take
+// nearly all of the time. Each mutated function becomes another one, and the original begins with
+// going there if that mutant is chosen:
 //
 //	func (s *imds) identity() ID {
 //		if mutantChosen == "7" {
@@ -55,13 +57,16 @@ func combine(text string, mutations []numbered) (combined string, rest []numbere
 	for _, m := range mutations {
 		from := strings.Index(text, m.old)
 		to := from + len(m.old)
-		f := around(file, func(body *ast.BlockStmt) bool { return offset(body.Lbrace) < from && to <= offset(body.Rbrace) })
+		f := around(file, func(body *ast.BlockStmt) bool {
+			return offset(body.Lbrace) < from && to <= offset(body.Rbrace)
+		})
 		if f == nil {
 			rest = append(rest, m)
 			continue
 		}
 		name := "mutant" + m.number + f.Name.Name
-		fmt.Fprintf(&others, "\n\n%s%s%s%s%s", text[offset(f.Pos()):offset(f.Name.Pos())], name, text[offset(f.Name.End()):from], m.new, text[to:offset(f.End())])
+		fmt.Fprintf(&others, "\n\n%s%s%s%s%s", text[offset(f.Pos()):offset(f.Name.Pos())], name,
+			text[offset(f.Name.End()):from], m.new, text[to:offset(f.End())])
 
 		source := func(n ast.Node) string { return text[offset(n.Pos()):offset(n.End())] }
 		call := name + "(" + strings.Join(arguments(f.Type.Params, source), ", ") + ")"
@@ -73,7 +78,8 @@ func combine(text string, mutations []numbered) (combined string, rest []numbere
 		} else {
 			call += "\n\t\treturn"
 		}
-		jumps[offset(f.Body.Lbrace)+1] += fmt.Sprintf("\n\tif mutantChosen == %q {\n\t\t%s\n\t}\n", m.number, call)
+		jumps[offset(f.Body.Lbrace)+1] += fmt.Sprintf("\n\tif mutantChosen == %q {\n\t\t%s\n\t}\n",
+			m.number, call)
 	}
 	var b strings.Builder
 	for i := range len(text) {

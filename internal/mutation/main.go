@@ -39,15 +39,19 @@ func parse(args []string, stderr io.Writer) (choice, error) {
 	c := choice{only: regexp.MustCompile("")}
 	flags := flag.NewFlagSet("mutation", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Func("only", "a regular `expression`: only mutations whose name or file it finds", func(s string) (err error) {
-		c.only, err = regexp.Compile(s)
-		return err
-	})
+	flags.Func("only", "a regular `expression`: only mutations whose name or file it finds",
+		func(s string) (err error) {
+			c.only, err = regexp.Compile(s)
+			return err
+		})
 	flags.BoolVar(&c.list, "list", false, "lists the mutations and runs nothing")
-	flags.BoolVar(&c.write, "write", false, "writes the outcome into docs/mutation.md, if all of them are caught")
-	flags.BoolVar(&c.withNetwork, "network", false, "tests with this machine's network: not on an Azure VM, whose IMDS a mutant might ask")
+	flags.BoolVar(&c.write, "write", false,
+		"writes the outcome into docs/mutation.md, if all of them are caught")
+	flags.BoolVar(&c.withNetwork, "network", false,
+		"tests with this machine's network: not on an Azure VM, whose IMDS a mutant might ask")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "Breaks the library on purpose, one place at a time, and finds out whether a test notices.\nThe exit status is 1 when one doesn't.")
+		_, _ = fmt.Fprintln(stderr,
+			"Breaks the library on purpose, one place at a time, and finds out whether a test notices.\nThe exit status is 1 when one doesn't.")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -127,7 +131,9 @@ func choose(only *regexp.Regexp) []mutation {
 }
 
 // examineAll returns the results by the mutations' names.
-func examineAll(ctx context.Context, root string, isolate bool, mutations []mutation, stdout io.Writer) (map[string]result, error) {
+func examineAll(
+	ctx context.Context, root string, isolate bool, mutations []mutation, stdout io.Writer,
+) (map[string]result, error) {
 	scratch, err := os.MkdirTemp("", "identity-mutation-")
 	if err != nil {
 		return nil, err
@@ -149,7 +155,8 @@ func examineAll(ctx context.Context, root string, isolate bool, mutations []muta
 		if err != nil {
 			return nil, err
 		}
-		_, _ = fmt.Fprintf(stdout, "%s: without mutations the tests pass, %v\n", dir, time.Since(start).Round(time.Second))
+		_, _ = fmt.Fprintf(stdout, "%s: without mutations the tests pass, %v\n", dir,
+			time.Since(start).Round(time.Second))
 		for _, m := range byDir[dir] {
 			start := time.Now()
 			r, err := c.examine(ctx, m)
@@ -160,16 +167,19 @@ func examineAll(ctx context.Context, root string, isolate bool, mutations []muta
 				return nil, err
 			}
 			results[m.name] = r
-			_, _ = fmt.Fprintf(stdout, "%s: %s: %v, %v\n", m.file, m.name, r, time.Since(start).Round(time.Second/10))
+			_, _ = fmt.Fprintf(stdout, "%s: %s: %v, %v\n", m.file, m.name, r,
+				time.Since(start).Round(time.Second/10))
 			if r.verdict != caught {
-				_, _ = fmt.Fprintf(stdout, "\t%s\n", strings.ReplaceAll(strings.TrimSpace(r.output), "\n", "\n\t"))
+				_, _ = fmt.Fprintf(stdout, "\t%s\n",
+					strings.ReplaceAll(strings.TrimSpace(r.output), "\n", "\n\t"))
 			}
 		}
 	}
 	return results, nil
 }
 
-// rootDir finds the repository from the current directory, which "go run" and "go -C" leave as it is.
+// rootDir finds the repository from the current directory, which "go run" and "go -C" leave as it
+// is.
 func rootDir() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -9,11 +9,13 @@ import (
 
 // mutation is one edit that a test has to notice.
 type mutation struct {
-	name     string // what is broken; it is in no other's name
-	harm     string // what a user would suffer
-	file     string // in the repository, with its folders and forward slashes: internal/retry/jitter.go
+	name string // what is broken; it is in no other's name
+	harm string // what a user would suffer
+	// in the repository, with its folders and forward slashes: internal/retry/jitter.go
+	file     string
 	old, new string // old is in the file exactly once
-	tests    string // those that ought to notice, as TestOne|TestOther; in the file's package or in the root
+	// those that ought to notice, as TestOne|TestOther; in the file's package or in the root
+	tests string
 }
 
 // area is what mutations have in common, in the report.

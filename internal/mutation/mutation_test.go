@@ -98,10 +98,12 @@ func TestTwo(t *testing.T) {
 	for _, tt := range tests {
 		got, err := c.examine(t.Context(), tt.mutation)
 		if err != nil || got.verdict != tt.want || strings.Join(got.tests, " ") != tt.by {
-			t.Errorf("%s: got %v by %q, %v, want %v by %q\n%s", tt.name, got.verdict, got.tests, err, tt.want, tt.by, got.output)
+			t.Errorf("%s: got %v by %q, %v, want %v by %q\n%s", tt.name, got.verdict, got.tests, err,
+				tt.want, tt.by, got.output)
 		}
 	}
-	if text, err := os.ReadFile(filepath.Join(l.root, "fixture.go")); err != nil || string(text) != code {
+	if text, err := os.ReadFile(filepath.Join(l.root, "fixture.go")); err != nil ||
+		string(text) != code {
 		t.Errorf("the tree has changed: %v\n%s", err, text)
 	}
 }
@@ -172,12 +174,15 @@ func TestOf(t *testing.T) {
 	for _, tt := range tests {
 		got, err := c.examine(t.Context(), tt.mutation)
 		if err != nil || got.verdict != tt.want || strings.Join(got.tests, " ") != tt.by {
-			t.Errorf("%s: got %v by %q, %v, want %v by %q\n%s", tt.name, got.verdict, got.tests, err, tt.want, tt.by, got.output)
+			t.Errorf("%s: got %v by %q, %v, want %v by %q\n%s", tt.name, got.verdict, got.tests, err,
+				tt.want, tt.by, got.output)
 		}
 	}
 	// A package without tests of its own has the root's.
-	bare := mutation{name: "a mutant", file: "internal/bare/bare.go", old: "bare", new: "bare", tests: "TestTwice"}
-	if c, err := l.culture(t.Context(), "internal/bare", []mutation{bare}); err != nil || len(c.suites) != 1 || c.suites[0].dir != "." {
+	bare := mutation{name: "a mutant", file: "internal/bare/bare.go", old: "bare", new: "bare",
+		tests: "TestTwice"}
+	if c, err := l.culture(t.Context(), "internal/bare", []mutation{bare}); err != nil ||
+		len(c.suites) != 1 || c.suites[0].dir != "." {
 		t.Errorf("got %+v, %v, want the root's tests", c, err)
 	}
 }
@@ -185,10 +190,12 @@ func TestOf(t *testing.T) {
 // TestTestsThatFailAnyway: no mutant would be told from the rest.
 func TestTestsThatFailAnyway(t *testing.T) {
 	t.Parallel()
-	l := fixture(t, "package fixture\n\nvar _ = 1\n", "package fixture\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) { t.Fail() }\n\nfunc TestTwo(*testing.T) {}\n")
+	l := fixture(t, "package fixture\n\nvar _ = 1\n",
+		"package fixture\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) { t.Fail() }\n\nfunc TestTwo(*testing.T) {}\n")
 	m := mutation{file: "fixture.go", old: "= 1", new: "= 2", tests: "TestOne"}
 	const want = "the tests of . fail without any mutation: caught by TestOne"
-	if _, err := l.culture(t.Context(), ".", []mutation{m}); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := l.culture(t.Context(), ".", []mutation{m}); err == nil ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	m.tests = "TestTwo" // which notices nothing, so that all tests are run
@@ -297,11 +304,13 @@ func TestLoopbackOnly(t *testing.T) {
 `)
 	l.isolate = true
 	program := filepath.Join(t.TempDir(), "mutation")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program,
+		".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	l.self = program
-	_, err := l.culture(t.Context(), ".", []mutation{{file: "fixture.go", old: "fixture", new: "fixture", tests: "TestLoopbackOnly"}})
+	_, err := l.culture(t.Context(), ".",
+		[]mutation{{file: "fixture.go", old: "fixture", new: "fixture", tests: "TestLoopbackOnly"}})
 	switch {
 	case err != nil && strings.Contains(err.Error(), "namespace"):
 		t.Skipf("this machine makes no network namespaces: %v", err)
@@ -318,7 +327,9 @@ func TestStale(t *testing.T) {
 		{"fixture.go", "twice", `"a name" is stale: its old text is 2 times in fixture.go`},
 		{"gone.go", "twice", `"a name" is stale: open`},
 	} {
-		if _, err := l.culture(t.Context(), ".", []mutation{{name: "a name", file: tt.file, old: tt.old}}); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := l.culture(t.Context(), ".",
+			[]mutation{{name: "a name", file: tt.file, old: tt.old}}); err == nil ||
+			!strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s, %s: got %v, want %s", tt.file, tt.old, err, tt.want)
 		}
 	}
@@ -332,11 +343,15 @@ func TestJudge(t *testing.T) {
 		want      string
 	}{
 		{"passes", "PASS\n", true, "SURVIVED"},
-		{"fails", "--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/x (0.00s)\nFAIL\n", false, "caught by TestA"},
-		{"two fail", "--- FAIL: TestA (0.00s)\n--- FAIL: TestB (0.00s)\nFAIL\n", false, "caught by TestA (and 1 other)"},
-		{"more fail", "--- FAIL: TestA (0.0s)\n--- FAIL: TestB (0.0s)\n--- FAIL: ExampleC (0.0s)\n", false, "caught by TestA (and 2 others)"},
+		{"fails", "--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/x (0.00s)\nFAIL\n", false,
+			"caught by TestA"},
+		{"two fail", "--- FAIL: TestA (0.00s)\n--- FAIL: TestB (0.00s)\nFAIL\n", false,
+			"caught by TestA (and 1 other)"},
+		{"more fail", "--- FAIL: TestA (0.0s)\n--- FAIL: TestB (0.0s)\n--- FAIL: ExampleC (0.0s)\n",
+			false, "caught by TestA (and 2 others)"},
 		{"hangs", "panic: test timed out after 1s\n\trunning tests:\n\t\tTestA (1s)\n", false, "HUNG"},
-		{"one fails before one hangs", "--- FAIL: TestA (0.00s)\npanic: test timed out after 1s\n", false, "HUNG"},
+		{"one fails before one hangs", "--- FAIL: TestA (0.00s)\npanic: test timed out after 1s\n", false,
+			"HUNG"},
 		{"crashes", "panic: x\n\ngoroutine 1 [running]:\n", false, "CRASHED"},
 	} {
 		if got := judge(tt.out, tt.passed).String(); got != tt.want {
@@ -375,11 +390,14 @@ func TestArguments(t *testing.T) {
 		{[]string{"all"}, 2, `unexpected argument "all"`},
 	} {
 		var out strings.Builder
-		if got := run(t.Context(), tt.args, &out, &out); got != tt.status || !strings.Contains(out.String(), tt.want) {
-			t.Errorf("%q: got status %d and %q, want %d and %q", tt.args, got, out.String(), tt.status, tt.want)
+		if got := run(t.Context(), tt.args, &out, &out); got != tt.status ||
+			!strings.Contains(out.String(), tt.want) {
+			t.Errorf("%q: got status %d and %q, want %d and %q", tt.args, got, out.String(), tt.status,
+				tt.want)
 		}
 	}
-	if all, some := choose(regexp.MustCompile("")), choose(regexp.MustCompile("^keeper.go$")); len(some) == 0 || len(some) >= len(all) {
+	if all, some := choose(regexp.MustCompile("")),
+		choose(regexp.MustCompile("^keeper.go$")); len(some) == 0 || len(some) >= len(all) {
 		t.Errorf("-only chose %d of %d", len(some), len(all))
 	}
 }

@@ -42,12 +42,15 @@ type suite struct {
 	wholePasses bool   // all of the tests pass without a mutant
 }
 
-// limit of time for one run. The root package's tests take half a minute; those that ought to notice take seconds.
+// limit of time for one run. The root package's tests take half a minute; those that ought to
+// notice take seconds.
 const limit = 10 * time.Minute
 
 // culture prepares a package with as many mutants in it as can be. It is an error if the tests that
 // ought to notice them fail without any.
-func (l *laboratory) culture(ctx context.Context, dir string, mutations []mutation) (*culture, error) {
+func (l *laboratory) culture(
+	ctx context.Context, dir string, mutations []mutation,
+) (*culture, error) {
 	c := &culture{laboratory: l, dir: dir, texts: map[string]string{}, numbers: map[string]string{}}
 	byFile := map[string][]numbered{}
 	var tests []string
@@ -177,8 +180,11 @@ func (c *culture) examineBy(ctx context.Context, s *suite, m mutation, whole boo
 	return c.test(ctx, s.dir, binary, number, which)
 }
 
-// build makes a package's test binary with other texts in the place of some files'. The complaint is the compiler's.
-func (l *laboratory) build(ctx context.Context, dir, binary string, texts map[string]string) (complaint string, err error) {
+// build makes a package's test binary with other texts in the place of some files'. The complaint
+// is the compiler's.
+func (l *laboratory) build(
+	ctx context.Context, dir, binary string, texts map[string]string,
+) (complaint string, err error) {
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for file, text := range texts {
 		path := filepath.Join(l.root, filepath.FromSlash(file))
@@ -212,7 +218,8 @@ func (l *laboratory) test(ctx context.Context, dir, binary, number, which string
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit+time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run", which, "-test.failfast", "-test.timeout", limit.String())
+	cmd := exec.CommandContext(ctx, binary, "-test.run", which, "-test.failfast", "-test.timeout",
+		limit.String())
 	cmd.Dir = filepath.Join(l.root, filepath.FromSlash(dir))
 	cmd.WaitDelay = time.Second // a child of the tests may hold its output open
 	if l.isolate {

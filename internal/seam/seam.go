@@ -1,10 +1,11 @@
-// Package seam lets an endpoint of identitytest stand in for two things that a host keeps on the machine and that no
-// variable names: the directory of Azure Arc's keys, and the certificate authorities by which Entra is trusted. It is
-// no option, because outside of a test nothing good can come of moving either.
+// Package seam lets an endpoint of identitytest stand in for two things that a host keeps on the
+// machine and that no variable names: the directory of Azure Arc's keys, and the certificate
+// authorities by which Entra is trusted. It is no option, because outside of a test nothing good
+// can come of moving either.
 //
-// What is here is the one thing that can be changed for a process from outside of a Credential. It is keyed by an
-// element of the endpoint's path that is random and the fake's alone, so that it never reaches another credential, and
-// in a program that doesn't link identitytest it is empty.
+// What is here is the one thing that can be changed for a process from outside of a Credential. It
+// is keyed by an element of the endpoint's path that is random and the fake's alone, so that it
+// never reaches another credential, and in a program that doesn't link identitytest it is empty.
 package seam
 
 import (
@@ -21,7 +22,8 @@ type Place struct {
 
 var places sync.Map // nonce -> Place
 
-// Register makes p the place of the endpoints whose path begins with the nonce, until the returned function is called.
+// Register makes p the place of the endpoints whose path begins with the nonce, until the returned
+// function is called.
 func Register(nonce string, p Place) (unregister func()) {
 	places.Store(nonce, p)
 	return func() { places.Delete(nonce) }

@@ -20,7 +20,9 @@ type Run func(ctx context.Context, args []string, stdout, stderr io.Writer) (sta
 // Execute runs a command, and checks what holds for every run: the status is the wanted one, one
 // that is 0 comes without a word on stderr, and nothing is left behind. The test can't be parallel:
 // the command reads this process's variables, and sets some for its stand-ins.
-func Execute(ctx context.Context, t *testing.T, run Run, want int, args ...string) (stdout, stderr string) {
+func Execute(
+	ctx context.Context, t *testing.T, run Run, want int, args ...string,
+) (stdout, stderr string) {
 	t.Helper()
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
@@ -48,7 +50,8 @@ func Execute(ctx context.Context, t *testing.T, run Run, want int, args ...strin
 func WantOneLine(t *testing.T, command, stderr, want string) {
 	t.Helper()
 	line, ok := strings.CutSuffix(stderr, "\n")
-	if !ok || !strings.HasPrefix(line, command+": ") || strings.Contains(line, "\n") || !strings.Contains(line, want) {
+	if !ok || !strings.HasPrefix(line, command+": ") || strings.Contains(line, "\n") ||
+		!strings.Contains(line, want) {
 		t.Errorf("stderr %q, want one line that begins with %s: and has %q", stderr, command, want)
 	}
 }

@@ -1,4 +1,5 @@
-// Package standins stands in for the identity endpoints of Azure's hosts, on loopback, so that the examples run anywhere.
+// Package standins stands in for the identity endpoints of Azure's hosts, on loopback, so that the
+// examples run anywhere.
 package standins
 
 import (
@@ -11,8 +12,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// The hosts that there are stand-ins for, by the names that identity.Detect gives them. It doesn't tell the legacy App
-// Service from Azure ML.
+// The hosts that there are stand-ins for, by the names that identity.Detect gives them. It doesn't
+// tell the legacy App Service from Azure ML.
 const (
 	IMDS               = string(identity.HostIMDS)
 	AppService         = string(identity.HostAppService)
@@ -36,15 +37,21 @@ type Host struct {
 
 var hosts = []Host{
 	{IMDS, "a virtual machine, a scale set, an AKS node", "by any ID", identitytest.NewIMDS, false},
-	{AppService, "App Service, Functions, Container Apps", "by any ID", identitytest.NewAppService, false},
+	{AppService, "App Service, Functions, Container Apps", "by any ID", identitytest.NewAppService,
+		false},
 	{ServiceFabric, "Service Fabric, over TLS", "not at all", identitytest.NewServiceFabric, false},
 	{ContainerInstances, "a Windows container of Container Instances", "by -object-id",
 		identitytest.NewContainerInstances, false},
-	{AzureML, "the compute of Azure Machine Learning", "by -client-id", identitytest.NewAzureML, false},
-	{AppService2017, "App Service with the protocol of 2017", "by -client-id", identitytest.NewAppService2017, false},
-	{CloudShell, "Cloud Shell; its tokens are the signed-in user's", "not at all", identitytest.NewCloudShell, false},
-	{Arc, "a server elsewhere that Azure Arc manages, with key files", "by any ID", identitytest.NewArc, true},
-	{WorkloadIdentity, "Entra, for a pod in AKS with a token file, over TLS", "by -client-id", identitytest.NewWorkloadIdentity, true},
+	{AzureML, "the compute of Azure Machine Learning", "by -client-id", identitytest.NewAzureML,
+		false},
+	{AppService2017, "App Service with the protocol of 2017", "by -client-id",
+		identitytest.NewAppService2017, false},
+	{CloudShell, "Cloud Shell; its tokens are the signed-in user's", "not at all",
+		identitytest.NewCloudShell, false},
+	{Arc, "a server elsewhere that Azure Arc manages, with key files", "by any ID",
+		identitytest.NewArc, true},
+	{WorkloadIdentity, "Entra, for a pod in AKS with a token file, over TLS", "by -client-id",
+		identitytest.NewWorkloadIdentity, true},
 }
 
 // Hosts returns all of them.

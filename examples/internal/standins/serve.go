@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Serve serves handler until the returned function is called, which waits for what is under way: nothing is written into
-// a directory that is about to be removed.
+// Serve serves handler until the returned function is called, which waits for what is under way:
+// nothing is written into a directory that is about to be removed.
 func Serve(listener net.Listener, handler http.Handler) (stop func()) {
 	var open sync.WaitGroup // the connections, and what accepts them
 	server := &http.Server{

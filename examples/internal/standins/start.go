@@ -18,7 +18,8 @@ type StandIn struct {
 	Stop     func()       // puts the environment back, too, and removes files
 }
 
-// Start also sets the environment variables by which credentials find the endpoint, as the host would.
+// Start also sets the environment variables by which credentials find the endpoint, as the host
+// would.
 func Start(h Host) (_ *StandIn, err error) {
 	var undo []func()
 	stop := func() {
