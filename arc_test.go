@@ -32,6 +32,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/seam"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 const arcBase = "http://127.0.0.1:40342"
@@ -1296,7 +1297,7 @@ func TestArcSelectors(t *testing.T) {
 				t.Fatalf("Host() is %q", cred.Host())
 			}
 			tk, _ := mustToken(t, cred)
-			if got := text(claimsOf(tk.Token).AppID); got != tt.want {
+			if got := string(token.ClaimsOf(tk.Token).AppID); got != tt.want {
 				t.Errorf("got the token of %s, want that of %s", got, tt.want)
 			}
 			requests := ep.Requests()
@@ -1445,7 +1446,7 @@ func TestArcKeyRotation(t *testing.T) {
 				return ep.Do(r)
 			}))
 			start := time.Now()
-			if err := func() error { _, err := token(t.Context(), cred); return err }(); err != nil {
+			if err := func() error { _, err := getToken(t.Context(), cred); return err }(); err != nil {
 				wantErrorText(t, err, "401", "refused the key")
 				time.Sleep(2 * time.Second) // the cool-down of a first failure is at most 1 s
 			}
@@ -1875,7 +1876,7 @@ func secretsSeenIn(t *testing.T, env environment, transport policy.Transporter, 
 		o.TracingProvider = provider
 		o.Logging = policy.LogOptions{IncludeBody: true, AllowedHeaders: []string{"Authorization", " authorization ", "Metadata"}}
 	}}, adjust...)...)
-	_, err = token(t.Context(), cred)
+	_, err = getToken(t.Context(), cred)
 	synctest.Wait() // for the log
 	texts = map[string]string{
 		"azcore's log": azcoreLog.String(), "trace": spans.String(), "slog": log.String(),
@@ -2001,7 +2002,7 @@ func TestArcColdCallersShareOneChallenge(t *testing.T) {
 		var callers sync.WaitGroup
 		for i := range tokens {
 			callers.Go(func() {
-				tk, err := token(t.Context(), cred)
+				tk, err := getToken(t.Context(), cred)
 				if err != nil {
 					t.Error(err)
 				}
@@ -2173,7 +2174,7 @@ func TestArcEchoIsTheSelector(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{`{"object_id":"o"}`: "", `{"principal_id":"o"}`: "an identity that the answer doesn't name"} {
 		body = strings.TrimSuffix(body, "}") + `,"access_token":"opaque","expires_in":3600}`
-		g, err := parseToken([]byte(body), time.Now())
+		g, err := token.Parse([]byte(body), time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // AzureCLICredentialOptions are the optional settings of [NewAzureCLICredential]. The zero value is ready to use.
@@ -182,40 +183,37 @@ const azLoggedOut = "Please run 'az login' to setup account"
 // parseAzureCLI reads what `az account get-access-token -o json` prints.
 func parseAzureCLI(stdout []byte, now time.Time) (printed, error) {
 	var out struct {
-		AccessToken string          `json:"accessToken"`
-		TokenType   json.RawMessage `json:"tokenType"`
-		ExpiresUnix json.RawMessage `json:"expires_on"` // since 2.54.0
-		ExpiresOn   json.RawMessage `json:"expiresOn"`  // local time, without a zone
-		Tenant      json.RawMessage `json:"tenant"`
+		AccessToken string     `json:"accessToken"`
+		TokenType   token.Text `json:"tokenType"`
+		ExpiresUnix token.Text `json:"expires_on"` // since 2.54.0
+		ExpiresOn   token.Text `json:"expiresOn"`  // local time, without a zone
+		Tenant      token.Text `json:"tenant"`
 	}
 	if err := json.Unmarshal(objectWith(stdout, "accessToken"), &out); err != nil {
 		return printed{}, errors.New("az printed no JSON object with a token")
 	}
-	if err := checkToken(out.AccessToken, text(out.TokenType), "accessToken"); err != nil {
+	if err := token.Check(out.AccessToken, string(out.TokenType), "accessToken"); err != nil {
 		return printed{}, err
 	}
-	got := printed{grant: grant{token: out.AccessToken}, tenant: text(out.Tenant)}
-	end, ok := azureCLIEnd(text(out.ExpiresUnix), text(out.ExpiresOn), got.token, time.Local)
+	got := printed{Token: token.Token{Value: out.AccessToken}, tenant: string(out.Tenant)}
+	end, ok := azureCLIEnd(string(out.ExpiresUnix), string(out.ExpiresOn), got.Value, time.Local)
 	if !ok {
 		return printed{}, errors.New("az doesn't say when the token expires: expires_on, expiresOn and the token's exp are absent or unreadable")
 	}
-	err := got.until(end, now)
+	err := got.Until(end, now)
 	return got, err
 }
 
 // azureCLIEnd dates a token: by the Unix time, then by the local time, then by the token itself: az as a managed identity has
 // printed "N/A".
-func azureCLIEnd(unixTime, local, token string, zone *time.Location) (time.Time, bool) {
-	if n, ok := number(unixTime); ok && n >= plausible && n <= latest {
-		return unix(n), true
+func azureCLIEnd(unixTime, local, value string, zone *time.Location) (time.Time, bool) {
+	if t, ok := token.UnixDate(unixTime); ok {
+		return t, true
 	}
 	if t, err := time.ParseInLocation("2006-01-02 15:04:05.999999", local, zone); err == nil {
 		return firstOf(t), true
 	}
-	if exp, ok := number(text(claimsOf(token).Exp)); ok && exp >= plausible && exp <= latest {
-		return unix(exp), true
-	}
-	return time.Time{}, false
+	return token.UnixDate(string(token.ClaimsOf(value).Exp))
 }
 
 // firstOf is the earlier of two times that a local clock shows alike, when it is put back at the end of summer time. Lord Howe's

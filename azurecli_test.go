@@ -137,12 +137,12 @@ func TestAzureCLIOutput(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || !got.expiresOn.Equal(tt.end) || got.expiresOn.Location() != time.UTC || got.token == "" {
-				t.Errorf("ends at %v, error %v, want %v", got.expiresOn, err, tt.end)
+			if err != nil || !got.ExpiresOn.Equal(tt.end) || got.ExpiresOn.Location() != time.UTC || got.Value == "" {
+				t.Errorf("ends at %v, error %v, want %v", got.ExpiresOn, err, tt.end)
 			}
 		})
 	}
-	if got, err := parseAzureCLI(azSays("t", time.Hour), time.Now()); err != nil || got.tenant != homeTenant || got.token != "t" {
+	if got, err := parseAzureCLI(azSays("t", time.Hour), time.Now()); err != nil || got.tenant != homeTenant || got.Value != "t" {
 		t.Errorf("got %v, error %v, want the token t of tenant %s", got.tenant, err, homeTenant)
 	}
 }
@@ -276,7 +276,7 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				tk, err := token(t.Context(), cred)
+				tk, err := getToken(t.Context(), cred)
 				if goesOn := err == nil; goesOn != tt.goesOn {
 					t.Errorf("got the token %q, error %v, want azd's: %t", tk.Token, err, tt.goesOn)
 				}
@@ -316,7 +316,7 @@ func TestRaceForTheToolsCache(t *testing.T) {
 				}}
 				cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
 				start := time.Now()
-				tk, err := token(t.Context(), cred)
+				tk, err := getToken(t.Context(), cred)
 				if granted := err == nil; granted != tt.granted || tool.count() != tt.runs {
 					t.Fatalf("got the token %q, error %v, %d runs, want a token: %t, %d", tk.Token, err, tool.count(), tt.granted, tt.runs)
 				}
@@ -359,7 +359,7 @@ func TestAzureCLIsOwnTenantInHints(t *testing.T) {
 			return nil, exits(1, "ERROR: "+d.loggedOut)
 		}}
 		cred := d.credentialIn(t, newRealm(), tool.env(), homeTenant, "*")
-		_, err := token(t.Context(), cred)
+		_, err := getToken(t.Context(), cred)
 		wantErrorText(t, err, "run "+d.login+" "+d.option+" "+homeTenant)
 		_, err = ofTenant(cred, otherTenant)
 		wantErrorText(t, err, "run "+d.login+" "+d.option+" "+otherTenant)

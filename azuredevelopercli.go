@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // AzureDeveloperCLICredentialOptions are the optional settings of [NewAzureDeveloperCLICredential]. The zero value is ready to
@@ -140,21 +141,21 @@ var azureDeveloperCLI = &tool{
 // parseAzureDeveloperCLI reads what `azd auth token -o json` prints.
 func parseAzureDeveloperCLI(stdout []byte, now time.Time) (printed, error) {
 	var out struct {
-		Token     string          `json:"token"`
-		ExpiresOn json.RawMessage `json:"expiresOn"`
+		Token     string     `json:"token"`
+		ExpiresOn token.Text `json:"expiresOn"`
 	}
 	if err := json.Unmarshal(objectWith(stdout, "token"), &out); err != nil {
 		return printed{}, errors.New("azd printed no JSON object with a token")
 	}
-	if err := checkToken(out.Token, "", "token"); err != nil {
+	if err := token.Check(out.Token, "", "token"); err != nil {
 		return printed{}, err
 	}
-	got := printed{grant: grant{token: out.Token}}
-	end, err := time.Parse(time.RFC3339, text(out.ExpiresOn))
+	got := printed{Token: token.Token{Value: out.Token}}
+	end, err := time.Parse(time.RFC3339, string(out.ExpiresOn))
 	if err != nil {
 		return printed{}, errors.New("azd doesn't say when the token expires: expiresOn is absent or unreadable")
 	}
-	err = got.until(end, now)
+	err = got.Until(end, now)
 	return got, err
 }
 

@@ -84,8 +84,8 @@ func TestAzureDeveloperCLIOutput(t *testing.T) {
 			switch {
 			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "Evil")):
 				t.Errorf("error is %v, want one with %q", err, tt.err)
-			case tt.err == "" && (err != nil || !got.expiresOn.Equal(end) || got.token == ""):
-				t.Errorf("ends at %v, error %v, want %v", got.expiresOn, err, end)
+			case tt.err == "" && (err != nil || !got.ExpiresOn.Equal(end) || got.Value == ""):
+				t.Errorf("ends at %v, error %v, want %v", got.ExpiresOn, err, end)
 			}
 		})
 	}

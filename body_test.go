@@ -159,7 +159,7 @@ func TestSwitchingProtocols(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *AuthenticationError
-	if _, err := token(t.Context(), cred); !errors.As(err, &e) ||
+	if _, err := getToken(t.Context(), cred); !errors.As(err, &e) ||
 		e.StatusCode != http.StatusSwitchingProtocols {
 		t.Errorf("got %v, want an error about the 101", err)
 	}

@@ -123,7 +123,7 @@ func TestProbeOfCallersWhoHaveLeft(t *testing.T) {
 		inner, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		ctx := &recycled{Context: inner}
-		if _, err := token(ctx, chain.links[0].source); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := getToken(ctx, chain.links[0].source); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the caller's deadline", err)
 		}
 		ctx.done = true
@@ -156,7 +156,7 @@ func TestSpanOfTheCaller(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.WithValue(context.WithValue(t.Context(), span{},
 			"caller"), baggage{}, "b"), time.Millisecond)
 		defer cancel()
-		_, _ = token(ctx, cred)
+		_, _ = getToken(ctx, cred)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if len(spans) < 3 || spans[0] != "caller > Credential.GetToken b" ||
@@ -166,7 +166,7 @@ func TestSpanOfTheCaller(t *testing.T) {
 		}
 		spans = nil
 		time.Sleep(14 * time.Hour)
-		if _, err := token(context.WithValue(t.Context(), span{}, "caller"), cred); err != nil {
+		if _, err := getToken(context.WithValue(t.Context(), span{}, "caller"), cred); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -184,7 +184,7 @@ func TestCallersLeave(t *testing.T) {
 		cause := errors.New("the leader's reason")
 		var wg sync.WaitGroup
 		wg.Go(func() { // the leader
-			_, err := token(leaderCtx, cred)
+			_, err := getToken(leaderCtx, cred)
 			if !errors.Is(err, context.Canceled) || !errors.Is(err, cause) {
 				t.Errorf("leader got %v, want context.Canceled and its cause", err)
 				return
@@ -200,7 +200,7 @@ func TestCallersLeave(t *testing.T) {
 		wg.Go(func() { // impatient
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
-			_, err := token(ctx, cred)
+			_, err := getToken(ctx, cred)
 			var ae *AuthenticationError
 			if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &ae) {
 				t.Errorf("impatient caller got %v, want an AuthenticationError with context.DeadlineExceeded", err)
@@ -213,7 +213,7 @@ func TestCallersLeave(t *testing.T) {
 		})
 		for range 10 {
 			wg.Go(func() {
-				if _, err := token(t.Context(), cred); err != nil {
+				if _, err := getToken(t.Context(), cred); err != nil {
 					t.Errorf("a patient caller got %v", err)
 				}
 			})
@@ -233,7 +233,7 @@ func TestEndedContextStartsNothing(t *testing.T) {
 		cred := onIMDS(t, ep)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := token(ctx, cred); !errors.Is(err, context.Canceled) {
+		if _, err := getToken(ctx, cred); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
 		synctest.Wait()
@@ -241,7 +241,7 @@ func TestEndedContextStartsNothing(t *testing.T) {
 			t.Errorf("got %d requests for a caller that had left, want 0", got)
 		}
 		mustToken(t, cred)
-		if _, err := token(ctx, cred); err != nil {
+		if _, err := getToken(ctx, cred); err != nil {
 			t.Errorf("a held token with an ended context: %v", err)
 		}
 	})
@@ -304,7 +304,7 @@ func TestExpiringTokenWhenTheContextEnds(t *testing.T) {
 		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		if tk, err := token(ctx, cred); err != nil || tk.Token != first.Token {
+		if tk, err := getToken(ctx, cred); err != nil || tk.Token != first.Token {
 			t.Errorf("got error %v: a valid token was held", err)
 		}
 		time.Sleep(10 * time.Second)
@@ -371,7 +371,7 @@ func TestCoolDowns(t *testing.T) {
 	gaps := func(t *testing.T, cred *Credential, log *arrivals, n int) []time.Duration {
 		t.Helper()
 		for len(log.times()) < n+1 {
-			_, _ = token(t.Context(), cred)
+			_, _ = getToken(t.Context(), cred)
 			time.Sleep(10 * time.Millisecond)
 		}
 		var gaps []time.Duration
@@ -428,7 +428,7 @@ func TestCoolDowns(t *testing.T) {
 			ep.Enqueue(identitytest.Response{Status: 500}, identitytest.Response{Status: 500}, identitytest.Response{})
 			cred := onIMDS(t, ep, single)
 			for range 500 {
-				_, _ = token(t.Context(), cred)
+				_, _ = getToken(t.Context(), cred)
 				time.Sleep(10 * time.Millisecond)
 			}
 			if got := len(ep.Requests()); got != 3 {

@@ -583,7 +583,7 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	if err != nil {
 		t.Fatal(err)
 	}
-	tk, err := token(t.Context(), cred)
+	tk, err := getToken(t.Context(), cred)
 	if (err == nil) != o.granted {
 		t.Fatalf("got error %v, want a token: %t", err, o.granted)
 	}
@@ -596,7 +596,7 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	w.showError(err)
 	if o.granted {
 		time.Sleep(16 * time.Hour) // renewal
-		_, err = token(t.Context(), cred)
+		_, err = getToken(t.Context(), cred)
 		w.showError(err)
 	}
 	synctest.Wait()
@@ -638,13 +638,13 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	}
 	for _, c := range []*Chain{chain, standard} {
 		w.show(c)
-		_, err := token(t.Context(), c)
+		_, err := getToken(t.Context(), c)
 		w.showError(err)
 		short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		w.showError(c.Ready(short, armScope))
 		cancel()
 		time.Sleep(16 * time.Hour)
-		_, err = token(t.Context(), c)
+		_, err = getToken(t.Context(), c)
 		w.showError(err)
 		synctest.Wait()
 		w.show(c)

@@ -73,7 +73,7 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 	w.show(&AzureCLICredentialOptions{Logger: w.logger})
 	w.show(&AzureDeveloperCLICredentialOptions{Logger: w.logger})
 	w.show(&ChainOptions{Logger: w.logger})
-	_, err = token(t.Context(), cred)
+	_, err = getToken(t.Context(), cred)
 	if (err == nil) != o.granted {
 		t.Fatalf("got error %v, want a token: %t", err, o.granted)
 	}
@@ -93,7 +93,7 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = token(t.Context(), chain)
+	_, err = getToken(t.Context(), chain)
 	w.showError(err)
 	synctest.Wait()
 	w.show(chain)

@@ -74,7 +74,7 @@ func mustChain(tb testing.TB, options *ChainOptions, sources ...azcore.TokenCred
 // wantFrom fails the test if the token isn't of that source.
 func wantFrom(tb testing.TB, cred azcore.TokenCredential, source string) {
 	tb.Helper()
-	if tk, err := token(tb.Context(), cred); err != nil || tk.Token != source {
+	if tk, err := getToken(tb.Context(), cred); err != nil || tk.Token != source {
 		tb.Errorf("got the token %q, error %v, want that of %s", tk.Token, err, source)
 	}
 }
@@ -131,7 +131,7 @@ func TestChainOrder(t *testing.T) {
 				for i, err := range tt.errs {
 					sources = append(sources, &scripted{name: fmt.Sprint(i), err: err})
 				}
-				tk, err := token(t.Context(), mustChain(t, &ChainOptions{ContinueOn: tt.continueOn}, sources...))
+				tk, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: tt.continueOn}, sources...))
 				if tk.Token != tt.want || (err == nil) != (tt.want != "") {
 					t.Errorf("got the token %q, error %v, want %q", tk.Token, err, tt.want)
 				}
@@ -165,7 +165,7 @@ func TestChainError(t *testing.T) {
 		silent := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return respond(404, "<html>gateway</html>"), nil }))
 		unassigned := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("11111111-2222-3333-4444-555555555555") })
 		chain := mustChain(t, nil, silent, unassigned, &scripted{})
-		_, err := token(t.Context(), chain)
+		_, err := getToken(t.Context(), chain)
 		want := []string{
 			"identity: chain: no token for https://vault.azure.net: managed identity failed",
 			`managed identity: IMDS: 404 "<html>gateway</html>": not an answer of IMDS (token for https://vault.azure.net, `,
@@ -193,7 +193,7 @@ func TestChainErrorHidesResponses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		foreign := errors.Join(errBroken, &azcore.ResponseError{StatusCode: 404, RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})
 		for _, continueOn := range []func(error) bool{nil, func(error) bool { return true }} {
-			_, err := token(t.Context(), mustChain(t, &ChainOptions{ContinueOn: continueOn}, &scripted{err: foreign}))
+			_, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: continueOn}, &scripted{err: foreign}))
 			if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
 				t.Error("errors.As finds the credential's *azcore.ResponseError")
 			}
@@ -208,7 +208,7 @@ func TestChainErrorOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const canary = "eyJhbGciOiJub25lIn0.canary"
 		for _, text := range []string{"two\nlines " + strings.Repeat("long ", 1000), "Bearer " + canary, `{"accessToken":"` + canary + `"}`} {
-			_, err := token(t.Context(), mustChain(t, nil, &scripted{err: errors.New(text)}))
+			_, err := getToken(t.Context(), mustChain(t, nil, &scripted{err: errors.New(text)}))
 			if lines := strings.Split(err.Error(), "\n"); len(lines) != 2 || len(lines[1]) > 1100 || strings.Contains(err.Error(), "canary") {
 				t.Errorf("error is %q, want a line of moderate length for the source, and no token", err)
 			}
@@ -226,7 +226,7 @@ func TestChainErrorIsEachCallersOwn(t *testing.T) {
 		bodies := make(chan string, 10)
 		for range cap(bodies) {
 			go func() {
-				_, err := token(t.Context(), outer)
+				_, err := getToken(t.Context(), outer)
 				ae, ok := errors.AsType[*AuthenticationError](err)
 				if !ok {
 					bodies <- fmt.Sprint("no AuthenticationError: ", err)
@@ -255,7 +255,7 @@ func TestChainRemembers(t *testing.T) {
 			t.Errorf("the source before was asked %d times, want once", n)
 		}
 		b.set(errBroken)
-		if _, err := token(t.Context(), chain); !errors.Is(err, errBroken) || a.asks.Load() != 1 || c.asks.Load() > 0 {
+		if _, err := getToken(t.Context(), chain); !errors.Is(err, errBroken) || a.asks.Load() != 1 || c.asks.Load() > 0 {
 			t.Errorf("a failure of the source in use: %v, and the one before was asked %d times more, the next %d times", err, a.asks.Load()-1, c.asks.Load())
 		}
 		b.set(nil)
@@ -395,7 +395,7 @@ func TestChainCallerLeaves(t *testing.T) {
 		for _, patience := range []time.Duration{time.Second, 6 * time.Second} {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			start := time.Now()
-			_, err := token(ctx, chain)
+			_, err := getToken(ctx, chain)
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) ||
 				time.Since(start) != patience ||
@@ -405,14 +405,14 @@ func TestChainCallerLeaves(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := token(ctx, chain); !errors.Is(err, context.Canceled) || b.asks.Load() != 1 {
+		if _, err := getToken(ctx, chain); !errors.Is(err, context.Canceled) || b.asks.Load() != 1 {
 			t.Errorf("with a context that has ended: %v", err)
 		}
 		wantFrom(t, chain, "b")
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		// the source in use
-		if _, err := token(ctx, chain); !errors.Is(err, context.DeadlineExceeded) ||
+		if _, err := getToken(ctx, chain); !errors.Is(err, context.DeadlineExceeded) ||
 			chain.Status().Sources[1].LastError != "" {
 			t.Errorf("error is %v; and a caller that left is taken for a failure: %+v", err, chain.Status())
 		}
@@ -424,7 +424,7 @@ func TestChainWalkIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		start := time.Now()
 		chain := mustChain(t, nil, &scripted{took: time.Hour})
-		_, err := token(t.Context(), chain)
+		_, err := getToken(t.Context(), chain)
 		if last := chain.Status().Sources[0].LastError; last != "" {
 			t.Errorf("our own limit is taken for a failure of the source: %q", last)
 		}
@@ -450,7 +450,7 @@ func TestChainSurvivesItsSources(t *testing.T) {
 			bad.Store(true)
 			var err error
 			var all sync.WaitGroup
-			all.Go(func() { _, err = token(t.Context(), chain) })
+			all.Go(func() { _, err = getToken(t.Context(), chain) })
 			all.Wait()
 			if name == "panic" {
 				want := "identity.sourceFunc: it panicked: canary: REDACTED"

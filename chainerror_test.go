@@ -46,7 +46,7 @@ func TestChainOfBadErrors(t *testing.T) {
 				chain := mustChain(t, &ChainOptions{ContinueOn: tt.continueOn}, a, b, &scripted{})
 				ask := func(chain *Chain) {
 					t.Helper()
-					_, err := token(t.Context(), chain)
+					_, err := getToken(t.Context(), chain)
 					if err == nil || !strings.Contains(err.Error(), ": "+tt.want) || errors.Is(err, ErrUnavailable) {
 						t.Errorf("error is %v, want %q", err, tt.want)
 					}
@@ -82,7 +82,7 @@ func TestChainReadsAnErrorOnce(t *testing.T) {
 		chain := mustChain(t, &ChainOptions{ContinueOn: func(error) bool { asked.Add(1); return true }}, &scripted{err: err}, &scripted{err: errAway, took: time.Minute})
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			_, got := token(ctx, chain)
+			_, got := getToken(ctx, chain)
 			cancel()
 			if !strings.Contains(got.Error(), "read") ||
 				!strings.Contains(chain.Status().Sources[0].LastError, "read") {
@@ -119,7 +119,7 @@ func TestChainErrorOfWhoLeaves(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				_, err := token(ctx, chain)
+				_, err := getToken(ctx, chain)
 				got := strings.Split(strings.TrimPrefix(err.Error(), "identity: "), "\n\t")
 				if len(got) != len(tt.want) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) {
 					t.Fatalf("error is %v", err)
@@ -142,7 +142,7 @@ func TestChainErrorThroughNestedChains(t *testing.T) {
 		}
 		wantFrom(t, nested(errAway), "next")
 		for _, want := range []error{ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled, errBroken} {
-			_, err := token(t.Context(), nested(errors.Join(want, &azcore.ResponseError{StatusCode: 404, RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})))
+			_, err := getToken(t.Context(), nested(errors.Join(want, &azcore.ResponseError{StatusCode: 404, RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})))
 			if _, ok := errors.AsType[*azcore.ResponseError](err); !errors.Is(err, want) || ok {
 				t.Errorf("error is %v, want %v in it, and no response", err, want)
 			}

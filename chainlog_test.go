@@ -49,7 +49,7 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 					}
 					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 					defer cancel()
-					if _, err := token(ctx, chain); err != nil && name != "laptop" {
+					if _, err := getToken(ctx, chain); err != nil && name != "laptop" {
 						t.Errorf("%s: %v", r.Message, err)
 					}
 				}))
@@ -72,7 +72,7 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 					held.Lock()
 					defer held.Unlock()
 					start := time.Now()
-					_, err := token(t.Context(), chain)
+					_, err := getToken(t.Context(), chain)
 					if took := time.Since(start); took > time.Second || (err != nil) != (name == "laptop") {
 						t.Errorf("the caller got %v after %v", err, took)
 					}
@@ -138,7 +138,7 @@ func TestChainLogsWhichSource(t *testing.T) {
 		a, b := &scripted{name: "a", err: errAway, took: time.Second}, &scripted{name: "b"}
 		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))}, mustChain(t, nil, a), b)
 		for range 2 { // walks at once
-			go func() { _, _ = token(t.Context(), chain) }()
+			go func() { _, _ = getToken(t.Context(), chain) }()
 		}
 		synctest.Wait()
 		for range 3 {

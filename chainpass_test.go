@@ -268,7 +268,7 @@ func TestChainServesEachCallerItsOwn(t *testing.T) {
 					var all sync.WaitGroup
 					for _, user := range []string{"alice", "bob", "mallory", "victor", "alice"} {
 						all.Go(func() {
-							tk, err := token(context.WithValue(t.Context(), userKey{}, user), chain)
+							tk, err := getToken(context.WithValue(t.Context(), userKey{}, user), chain)
 							switch {
 							case user != "mallory" && user != "victor":
 								if err != nil || tk.Token != user {
@@ -320,7 +320,7 @@ func TestChainGivesTheCallersContext(t *testing.T) {
 		})
 		chain := mustChain(t, nil, a, b)
 		for range 2 {
-			if _, err := token(ctx, chain); err != nil {
+			if _, err := getToken(ctx, chain); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
@@ -471,7 +471,7 @@ func TestChainOptionsAreTheCallers(t *testing.T) {
 		chain := mustChain(t, chainOptions, sources...)
 		clear(sources)
 		chainOptions.ContinueOn = func(error) bool { return true }
-		if _, err := token(t.Context(), chain); !errors.Is(err, errBroken) {
+		if _, err := getToken(t.Context(), chain); !errors.Is(err, errBroken) {
 			t.Errorf("error is %v, want that of the first source, at which the chain ends", err)
 		}
 	})
@@ -486,7 +486,7 @@ func TestChainOfItself(t *testing.T) {
 		return chain.GetToken(context.Background(), o)
 	}))
 	chain.state.limit = 1000 // 10,000 take two seconds, under the race detector twenty
-	_, err := token(t.Context(), chain)
+	_, err := getToken(t.Context(), chain)
 	if !errors.Is(err, errCrowd) ||
 		strings.Count(err.Error(), "does one of them ask the chain itself?") != 1 {
 		t.Errorf("error is %v", err)
@@ -511,7 +511,7 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		time.Sleep(2 * time.Hour) // its token has ended
 		l.az = exits(1, "ERROR: broken")
 		asks := before.asks.Load()
-		if _, err := token(t.Context(), chain); err == nil || before.asks.Load() != asks ||
+		if _, err := getToken(t.Context(), chain); err == nil || before.asks.Load() != asks ||
 			!strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
 			t.Errorf("got %v, the source before was asked %d times more, status %+v", err, before.asks.Load()-asks, chain.Status())
 		}
@@ -519,7 +519,7 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		synctest.Wait()
 		l.az = errNotLoggedIn
 		runs := l.runs.Load()
-		if tk, err := token(t.Context(), chain); tk.Token != "c" || l.runs.Load() != runs+1 ||
+		if tk, err := getToken(t.Context(), chain); tk.Token != "c" || l.runs.Load() != runs+1 ||
 			!strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {
 			t.Errorf("got %q, error %v, after %d runs, status %+v", tk.Token, err, l.runs.Load()-runs, chain.Status())
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // shellEndpoint is where Cloud Shell has it.
@@ -292,7 +293,7 @@ func TestCloudShellAsIMDS(t *testing.T) {
 		env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://localhost:50342"})
 		cred := credentialAt(t, env, ep)
 		tk, _ := mustToken(t, cred)
-		if cred.Host() != HostIMDS || text(claimsOf(tk.Token).OID) != ep.Identities()[0].ObjectID {
+		if cred.Host() != HostIMDS || string(token.ClaimsOf(tk.Token).OID) != ep.Identities()[0].ObjectID {
 			t.Errorf("%s: got the token %s", cred.Host(), tk.Token)
 		}
 		ep.Enqueue(identitytest.Response{Status: 400})

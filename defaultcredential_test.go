@@ -149,7 +149,7 @@ func TestDefaultWithoutAnything(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{az: errNotLoggedIn}
 		chain := l.credential(t, notIMDS["dead address"])
-		_, err := token(t.Context(), chain)
+		_, err := getToken(t.Context(), chain)
 		want := []string{
 			"identity: default credential: no token for https://vault.azure.net: no source is available",
 			"managed identity: IMDS: ",
@@ -165,7 +165,7 @@ func TestDefaultWithoutAnything(t *testing.T) {
 			t.Errorf("error is %v, want ErrUnavailable in four lines, and no deadline of ours", err)
 		}
 		start := time.Now()
-		_, err = token(t.Context(), chain)
+		_, err = getToken(t.Context(), chain)
 		if took := time.Since(start); err == nil || took > 0 {
 			t.Errorf("a later call took %v (%v)", took, err)
 		}
@@ -213,7 +213,7 @@ func TestDefaultForImpatientCallers(t *testing.T) {
 		start := time.Now()
 		for {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-			tk, err := token(ctx, chain)
+			tk, err := getToken(ctx, chain)
 			cancel()
 			if took := time.Since(start); err == nil && tk.Token == developersToken {
 				return
@@ -339,7 +339,7 @@ func TestDefaultRefusesWhileToolRuns(t *testing.T) {
 			time.Sleep(3 * time.Second)
 			return respond(400, imdsError), nil
 		}))
-		_, err := token(t.Context(), chain)
+		_, err := getToken(t.Context(), chain)
 		if err == nil || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "managed identity failed\n\tmanaged identity: IMDS: 400 ") {
 			t.Errorf("error is %v", err)
 		}
@@ -361,7 +361,7 @@ func TestDefaultStaysItself(t *testing.T) {
 		time.Sleep(time.Hour)
 		for range 20 {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-			tk, err := token(ctx, chain)
+			tk, err := getToken(ctx, chain)
 			cancel()
 			if err == nil || errors.Is(err, ErrUnavailable) {
 				t.Fatalf("during the outage: got %q, error %v, want one that isn't ErrUnavailable", tk.Token, err)
@@ -401,7 +401,7 @@ func TestDefaultWithEvidence(t *testing.T) {
 				if !strings.Contains(l.log.String(), "this is Azure: the developer's credentials are not used") {
 					t.Errorf("the log doesn't say at once that this is Azure: %s", l.log.String())
 				}
-				_, err := token(t.Context(), chain)
+				_, err := getToken(t.Context(), chain)
 				if err == nil || l.runs.Load() > 0 || !strings.Contains(err.Error(), "Azure CLI: not asked") {
 					t.Errorf("error is %v, and %d runs of az, want an error and none", err, l.runs.Load())
 				}
@@ -422,7 +422,7 @@ func TestDefaultWithEvidence(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{}
 				chain := l.credential(t, transport)
-				_, err := token(t.Context(), chain)
+				_, err := getToken(t.Context(), chain)
 				if err == nil || l.runs.Load() > 0 {
 					t.Fatalf("error is %v, and %d runs of az, want an error and none", err, l.runs.Load())
 				}
@@ -448,7 +448,7 @@ func breaksOff(answer *http.Response) transportFunc {
 func TestDefaultBarredInWords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
-		_, err := token(t.Context(), l.credential(t, notIMDS["refused"]))
+		_, err := getToken(t.Context(), l.credential(t, notIMDS["refused"]))
 		const why = "AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set"
 		lines := strings.Split(err.Error(), "\n\t")
 		if len(lines) != 4 || !strings.HasSuffix(lines[0],
@@ -637,7 +637,7 @@ func TestDefaultThousandCallers(t *testing.T) {
 				start := time.Now()
 				for range 1000 {
 					all.Go(func() {
-						tk, err := token(t.Context(), chain)
+						tk, err := getToken(t.Context(), chain)
 						if err != nil || (tk.Token == developersToken) != (tt.want == developersToken) || time.Since(start) > 2200*time.Millisecond {
 							wrong.Add(1)
 						}
@@ -989,14 +989,14 @@ func TestDefaultPipelineBecomesItself(t *testing.T) {
 func TestDefaultNoIdentityInWords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}
-		_, err := token(t.Context(),
+		_, err := getToken(t.Context(),
 			l.credential(t, always(400, oauthProblem("invalid_request", "Identity not found"))))
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		if want := "managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev"; !strings.Contains(first,
 			want) || !errors.Is(err, ErrIdentityNotFound) || l.runs.Load() > 0 {
 			t.Errorf("the first line is %q, want %q", first, want)
 		}
-		_, err = token(t.Context(),
+		_, err = getToken(t.Context(),
 			l.credential(t, always(400, oauthProblem("invalid_resource", "AADSTS500011"))))
 		if strings.Contains(err.Error(), "AZURE_TOKEN_CREDENTIALS") {
 			t.Errorf("a wrong resource is no reason for another login: %v", err)

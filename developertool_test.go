@@ -281,7 +281,7 @@ func TestToolsInSeveralBubbles(t *testing.T) {
 					var wg sync.WaitGroup
 					for range 3 {
 						wg.Go(func() {
-							if _, err := token(t.Context(), cred); (err != nil) != fails {
+							if _, err := getToken(t.Context(), cred); (err != nil) != fails {
 								t.Errorf("bubble %d: %v", i, err)
 							}
 						})
@@ -353,7 +353,7 @@ func TestHangingToolsCommand(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tool := granting(azGrants)
 		tool.takes = time.Hour
-		_, err := token(t.Context(), azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: "My Sub"}))
+		_, err := getToken(t.Context(), azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: "My Sub"}))
 		wantErrorText(t, err, `does az account get-access-token -o json --resource https://vault.azure.net --subscription "My Sub" work in a terminal?`)
 	})
 }
@@ -450,7 +450,7 @@ func TestSlowToolAndItsCallers(t *testing.T) {
 					ctx = short
 				}
 				start := time.Now()
-				_, err := token(ctx, cred)
+				_, err := getToken(ctx, cred)
 				if took := time.Since(start); took != tt.after || (err == nil) != (tt.want == "") {
 					t.Fatalf("error %v after %v, want %q after %v", err, took, tt.want, tt.after)
 				}
@@ -502,7 +502,7 @@ func TestSlowToolInAChain(t *testing.T) {
 					ctx = short
 				}
 				start := time.Now()
-				_, err = token(ctx, cred)
+				_, err = getToken(ctx, cred)
 				if took := time.Since(start); took != tt.after || (err == nil) != tt.granted {
 					t.Errorf("error %v after %v, want a token: %t, after %v", err, took, tt.granted,
 						tt.after)
@@ -851,7 +851,7 @@ func TestToolsRunnerPanics(t *testing.T) {
 			return azSays("t", time.Hour), nil
 		}}
 		cred := developers[0].credential(t, tool)
-		if _, err := token(t.Context(), cred); err == nil {
+		if _, err := getToken(t.Context(), cred); err == nil {
 			t.Error("got a token")
 		}
 		time.Sleep(time.Minute)

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // cliOf is the part of a developer's credential that runs the tool.
@@ -133,6 +134,17 @@ func FuzzTool(f *testing.F) {
 	})
 }
 
+// printedFields are the fields that are read of what a tool prints.
+func printedFields(object []byte) map[string]json.RawMessage {
+	var out struct {
+		AccessToken, Token, ExpiresOn, Tenant json.RawMessage
+		ExpiresUnix                           json.RawMessage `json:"expires_on"`
+	}
+	_ = json.Unmarshal(object, &out)
+	return map[string]json.RawMessage{"accessToken": out.AccessToken, "token": out.Token,
+		"expires_on": out.ExpiresUnix, "expiresOn": out.ExpiresOn, "tenant": out.Tenant}
+}
+
 // checkPrinted judges what is taken out of a tool's standard output.
 func checkPrinted(t *testing.T, d developer, stdout []byte) {
 	t.Helper()
@@ -143,44 +155,45 @@ func checkPrinted(t *testing.T, d developer, stdout []byte) {
 	got, err := parse(stdout, parsedAt)
 	// Any object that has a token may be the first one: what is before it may be half of one.
 	var fields map[string]json.RawMessage
-	token, found := "", false
+	value, found := "", false
 	for i := range stdout {
 		var object json.RawMessage
 		if found || stdout[i] != '{' || json.NewDecoder(bytes.NewReader(stdout[i:])).Decode(&object) != nil {
 			continue
 		}
-		fields, _ = lastFields(object, field, "expires_on", "expiresOn", "tenant")
-		token = stringIn(fields[field])
-		found = token != "" && (err != nil || token == got.token)
+		fields = printedFields(object)
+		value = ""
+		_ = json.Unmarshal(fields[field], &value)
+		found = value != "" && (err != nil || value == got.Value)
 	}
 	if err == nil && json.Valid(stdout) && bytes.HasPrefix(bytes.TrimSpace(stdout), []byte("{")) { // the simple case
-		fields, _ = lastFields(stdout, field, "expires_on", "expiresOn", "tenant")
+		fields = printedFields(stdout)
 	}
 	if err != nil {
 		said := toolRefusals.FindStringSubmatch(err.Error())
 		if said == nil || len(err.Error()) > 600 {
 			t.Fatalf("%s: the error is none of the texts: %q", d.program, err)
 		}
-		if kind, _ := strconv.Unquote(said[4]); len(token) >= 8 && strings.Contains(kind, token) || showsToken(kind) {
+		if kind, _ := strconv.Unquote(said[4]); len(value) >= 8 && strings.Contains(kind, value) || showsToken(kind) {
 			t.Errorf("%s: the error shows the token: %q", d.program, err)
 		}
 		return
 	}
-	if got.token == "" || got.token != token && string(fields[field]) != "null" || strings.ContainsFunc(got.token, func(r rune) bool { return r < '!' || r > '~' }) {
-		t.Errorf("%s: took the token %q, the field has %q", d.program, got.token, fields[field])
+	if got.Value == "" || got.Value != value && string(fields[field]) != "null" || strings.ContainsFunc(got.Value, func(r rune) bool { return r < '!' || r > '~' }) {
+		t.Errorf("%s: took the token %q, the field has %q", d.program, got.Value, fields[field])
 	}
-	if got.refreshIn != 0 || got.echo != (echo{}) || d.program == "azd" && got.tenant != "" || got.tenant != text(fields["tenant"]) && d.program == "az" {
+	if got.RefreshIn != 0 || got.Echo != (token.Echo{}) || d.program == "azd" && got.tenant != "" || got.tenant != token.TextOf(fields["tenant"]) && d.program == "az" {
 		t.Errorf("%s: %+v has more than was printed", d.program, got)
 	}
-	end := got.expiresOn
+	end := got.ExpiresOn
 	if !end.After(parsedAt) || end.Year() > 9999 || end.Location() != time.UTC {
 		t.Errorf("%s: it ends at %v", d.program, end)
 	}
-	if strings.Count(got.token, ".") == 2 {
+	if strings.Count(got.Value, ".") == 2 {
 		return
 	}
-	if n, ok := wholeIn(fields["expires_on"]); ok && d.program == "az" && n >= plausible && n <= latest && end.Unix() != n {
-		t.Errorf("az: expires_on %d became %v", n, end)
+	if want, ok := token.UnixDate(token.TextOf(fields["expires_on"])); ok && d.program == "az" && !want.Equal(end) {
+		t.Errorf("az: expires_on %s became %v", fields["expires_on"], end)
 	}
 	if d.program == "azd" {
 		var want time.Time

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 func TestCoolDownIsJittered(t *testing.T) {
@@ -46,11 +47,11 @@ func TestCoolDownIsMonotonic(t *testing.T) {
 			t.Errorf("cooling is %v, without a monotonic reading", cooling)
 		}
 	}
-	g, err := parseToken([]byte(`{"access_token":"t","expires_in":3600}`), time.Now())
-	if err != nil || strings.Contains(g.expiresOn.String(), "m=") {
-		t.Errorf("ends at %v (%v): with a monotonic reading it would outlive a suspend", g.expiresOn, err)
+	g, err := token.Parse([]byte(`{"access_token":"t","expires_in":3600}`), time.Now())
+	if err != nil || strings.Contains(g.ExpiresOn.String(), "m=") {
+		t.Errorf("ends at %v (%v): with a monotonic reading it would outlive a suspend", g.ExpiresOn, err)
 	}
-	held := newHeld(g, nil, time.Now())
+	held := newHeld(grantFrom(g), nil, time.Now())
 	if strings.Contains(held.due.String(), "m=") || strings.Contains(held.expiring.String(), "m=") {
 		t.Error("a renewal time has a monotonic reading: it would not move on while the machine is suspended")
 	}
@@ -83,14 +84,14 @@ func TestSuccessResetsTheCoolDown(t *testing.T) {
 				}
 				ep.Enqueue(tt.ill)
 				for range 1250 {
-					_, _ = token(t.Context(), cred)
+					_, _ = getToken(t.Context(), cred)
 					time.Sleep(20 * time.Millisecond)
 				}
 				if n := remembered(); n < 2 {
 					t.Fatalf("%d failures are remembered in an outage", n)
 				}
 				for range 400 { // it is well again in 5 s, and asked after another 30 at the latest
-					_, _ = token(t.Context(), cred)
+					_, _ = getToken(t.Context(), cred)
 					time.Sleep(100 * time.Millisecond)
 				}
 				synctest.Wait()
@@ -138,7 +139,7 @@ func TestKeyWithAFlightStays(t *testing.T) {
 		cred.tokens.limit = 20
 		ep.Enqueue(identitytest.Response{Delay: 30 * time.Second})
 		for range 2 {
-			go func() { _, _ = token(t.Context(), cred) }()
+			go func() { _, _ = getToken(t.Context(), cred) }()
 			synctest.Wait()
 			for _, scope := range scopesOf(100) {
 				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {

@@ -99,7 +99,7 @@ func (e *AuthenticationError) Error() string {
 	b.WriteString(" (token for ")
 	b.WriteString(e.Resource)
 	if e.Attempts > 0 {
-		fmt.Fprintf(&b, ", %s, %v", count(e.Attempts, "attempt"), round(e.Elapsed))
+		fmt.Fprintf(&b, ", %s, %v", count(e.Attempts, "attempt"), redact.Round(e.Elapsed))
 	}
 	if e.CorrelationID != "" {
 		b.WriteString(", correlation ID ")
@@ -143,7 +143,7 @@ func (e *AuthenticationError) forCaller() *AuthenticationError {
 // leaveError is the error of a caller whose context ended while the request for its token went on.
 func leaveError(ctx context.Context, waited time.Duration, last error) *AuthenticationError {
 	e := &AuthenticationError{
-		what:      "gave up waiting after " + round(waited).String() + ": " + ctx.Err().Error(),
+		what:      "gave up waiting after " + redact.Round(waited).String() + ": " + ctx.Err().Error(),
 		cause:     ctx.Err(),
 		transient: true,
 	}
@@ -164,7 +164,7 @@ func leaveError(ctx context.Context, waited time.Duration, last error) *Authenti
 // overdueError is the error of a caller who has waited for the whole budget: for a flight that began with options that allow
 // it more, for two flights in a row, or for a Transport that ignores its context.
 func overdueError(waited time.Duration, last error) *AuthenticationError {
-	e := &AuthenticationError{what: "no token after " + round(waited).String() + ", the request goes on", transient: true}
+	e := &AuthenticationError{what: "no token after " + redact.Round(waited).String() + ", the request goes on", transient: true}
 	if last != nil {
 		e.soFar = answeredSoFar(last)
 		e.hint = soFarAnswered + strings.TrimPrefix(last.Error(), "identity: ")
@@ -182,17 +182,4 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprint(n, " ", noun, "s")
-}
-
-// round keeps three digits or so: nobody needs nanoseconds of a minute.
-func round(d time.Duration) time.Duration {
-	switch {
-	case d > time.Minute:
-		return d.Round(time.Second)
-	case d > time.Second:
-		return d.Round(100 * time.Millisecond)
-	case d > time.Millisecond:
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(time.Microsecond)
 }

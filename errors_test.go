@@ -84,7 +84,7 @@ func TestErrorIsOneLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				for _, env := range []environment{nowhere(), appServiceAt()} {
-					_, err := token(t.Context(), credentialAt(t, env, tt.reply, func(o *CredentialOptions) {
+					_, err := getToken(t.Context(), credentialAt(t, env, tt.reply, func(o *CredentialOptions) {
 						o.ID = ClientID(guid)
 						o.Retry.MaxRetries = -1
 					}))
@@ -107,7 +107,7 @@ func TestErrorIsOneLine(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			cancel(errors.New(nasty))
-			_, err := token(ctx, onIMDS(t, always(500, "")))
+			_, err := getToken(ctx, onIMDS(t, always(500, "")))
 			if err == nil {
 				t.Fatal("got a token, want an error")
 			}
@@ -217,7 +217,7 @@ func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				for _, perCall := range []bool{true, false} {
-					_, err := token(t.Context(), onIMDS(t, tt.reply, func(o *CredentialOptions) {
+					_, err := getToken(t.Context(), onIMDS(t, tt.reply, func(o *CredentialOptions) {
 						o.Retry.MaxRetries = -1
 						switch {
 						case tt.policy == nil:
@@ -240,7 +240,7 @@ func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
 			ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Second, func() { cancel(blob()) })
-			_, err := token(ctx, onIMDS(t, ep))
+			_, err := getToken(ctx, onIMDS(t, ep))
 			check(t, err)
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("errors.Is(context.Canceled) is false: %v", err)
@@ -260,7 +260,7 @@ func TestLeavingTogether(t *testing.T) {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
-				if _, err := token(ctx, cred); !errors.Is(err, context.Canceled) {
+				if _, err := getToken(ctx, cred); !errors.Is(err, context.Canceled) {
 					t.Errorf("got %v, want context.Canceled", err)
 				}
 			})
@@ -277,7 +277,7 @@ func TestLeaving(t *testing.T) {
 		ep.Enqueue(identitytest.Response{Status: 503}, identitytest.Response{Delay: 20 * time.Second})
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("shutting down"))
 		defer cancel()
-		_, err := token(ctx, onIMDS(t, ep))
+		_, err := getToken(ctx, onIMDS(t, ep))
 		wantErrorText(t, err, "identity: IMDS: gave up waiting after 10s: context deadline exceeded, because shutting down (token for https://vault.azure.net)", "so far the host answered: IMDS: 503")
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("errors.Is(context.DeadlineExceeded) is false: %v", err)
@@ -334,7 +334,7 @@ func TestWaitersHaveTheirOwnErrors(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				_, err := token(context.Background(), cred)
+				_, err := getToken(context.Background(), cred)
 				var e *AuthenticationError
 				if !errors.As(err, &e) {
 					t.Errorf("got %v, want an AuthenticationError", err)
@@ -361,8 +361,8 @@ func TestRound(t *testing.T) {
 		0: "0s", 1: "0s", 1500: "2µs", 1500 * time.Microsecond: "2ms", 1234 * time.Millisecond: "1.2s", 75400 * time.Millisecond: "1m15s",
 		time.Second: "1s", time.Minute: "1m0s", 90 * time.Minute: "1h30m0s", -time.Second: "-1s",
 	} {
-		if got := round(d).String(); got != want {
-			t.Errorf("round(%v) is %s, want %s", d, got, want)
+		if got := redact.Round(d).String(); got != want {
+			t.Errorf("redact.Round(%v) is %s, want %s", d, got, want)
 		}
 	}
 }

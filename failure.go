@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
@@ -72,7 +73,7 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 			f.rule(never)
 		}
 	case timedOut:
-		f.what = "no answer from " + t.endpoint + " within " + round(timeout).String()
+		f.what = "no answer from " + t.endpoint + " within " + redact.Round(timeout).String()
 		f.silent = t.last != nil && t.last.silent // slow, unless this place has only been silent so far
 	case errors.As(err, &transport):
 		f.silent = true
@@ -95,7 +96,7 @@ const timeWasUp = "and no answer in the "
 // of the host.
 func (t *trial) outOfTime(had time.Duration) *failure {
 	f, e := *t.last, *t.last.AuthenticationError
-	e.what = strings.TrimLeft(e.what+", "+timeWasUp+round(had).String()+" that were left", ", ")
+	e.what = strings.TrimLeft(e.what+", "+timeWasUp+redact.Round(had).String()+" that were left", ", ")
 	f.AuthenticationError = &e
 	return &f
 }
@@ -121,7 +122,7 @@ func certificateAdvice(err error) string {
 func (t *trial) refusal(a answer, ours bool) *failure {
 	src := t.sender.source
 	success := a.status >= 200 && a.status < 300
-	secrets := slices.Concat(t.secrets, tokensIn(a.body))
+	secrets := slices.Concat(t.secrets, token.In(a.body))
 	hidden, header := redact.NewIndex(secrets), redact.Header(a.header, secrets)
 	body, fa := "", parseFault(header, "")
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // fault is what a host says of a failure, whichever of the hosts' shapes it came in.
@@ -86,12 +87,12 @@ func faultIn(body []byte) (f fault) {
 	}
 	_ = json.Unmarshal(outer.Error, &inner) // a string there leaves inner empty
 	f = fault{
-		code: cmp.Or(text(outer.Error), text(inner.Code), text(outer.Code),
-			text(outer.ErrorCode)),
-		message: cmp.Or(text(outer.Description), text(outer.Message), text(inner.Message),
-			text(outer.Exception)),
-		correlationID: cmp.Or(text(outer.CorrelationID), text(outer.Correlation),
-			text(inner.CorrelationID)),
+		code: cmp.Or(token.TextOf(outer.Error), token.TextOf(inner.Code), token.TextOf(outer.Code),
+			token.TextOf(outer.ErrorCode)),
+		message: cmp.Or(token.TextOf(outer.Description), token.TextOf(outer.Message), token.TextOf(inner.Message),
+			token.TextOf(outer.Exception)),
+		correlationID: cmp.Or(token.TextOf(outer.CorrelationID), token.TextOf(outer.Correlation),
+			token.TextOf(inner.CorrelationID)),
 	}
 	f.entra = entraNumber.FindString(f.message)
 	if n := digits.FindString(string(outer.EntraNumbers)); f.entra == "" && n != "" {

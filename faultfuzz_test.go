@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,7 +68,7 @@ func FuzzParseFault(f *testing.F) {
 	for i, body := range append(recorded(f), imdsError, appServiceError, `{"error":{"code":"c","message":"m\u2028\u0085"}}`, "<html>\xff\n", "", " ", "Required metadata header not specified or not correct",
 		"connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.",
 		`{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, `{"Code":"AKV10000","Message":"m"}`, "AADSTS"+strings.Repeat("7", 2000), `{"error":"e","error_codes":[`+strings.Repeat("7", 2000)+`]}`,
-		strings.Repeat("世", 200), `{"access_token":"t","expires_in":3600}`, `{"error":"`+jwtOf("{}")+`"}`, `{"error_description":"AADSTS700016: x Trace ID: y"}`, hostsAnswers[0],
+		strings.Repeat("世", 200), `{"access_token":"t","expires_in":3600}`, `{"error":"`+jwtOf("{}")+`"}`, `{"error_description":"AADSTS700016: x Trace ID: y"}`, `{"access_token":"eyJ0eXAi.eyJhdWQi.c2ln","expires_in":"86399","token_type":"Bearer"}`,
 		"POST https://x\nRESPONSE 400\n{\"error\":\"e\",\"error_description\":\"AADSTS700038: x\"}\nTo", `x {"error":{"message":"AADSTS1"}} {`, `{{{{AADSTS700213\r\n`, `{"error":"temporarily_unavailable"}`,
 	) {
 		f.Add(body, "c", uint16(400+i%4), byte(i), uint16(i), byte(i))
@@ -181,4 +182,13 @@ func everyHost(tb testing.TB, secret string) []environment {
 		tb.Fatalf("the environments are of %q", hosts)
 	}
 	return list
+}
+
+func quoteJSON(tb testing.TB, s string) string {
+	tb.Helper()
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(quoted)
 }

@@ -188,7 +188,7 @@ func TestTransportThatEndsItsGoroutine(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		}))
-		if _, err := token(t.Context(), cred); !errors.Is(err, errAborted) {
+		if _, err := getToken(t.Context(), cred); !errors.Is(err, errAborted) {
 			t.Errorf("got %v, want %v", err, errAborted)
 		}
 	})
@@ -295,7 +295,7 @@ func TestMismatchKeepsTheHeldToken(t *testing.T) {
 		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("mine") })
 		first, _ := mustToken(t, cred)
 		other := identitytest.NewIMDS(nil)
-		tk, err := token(t.Context(), onIMDS(t, other))
+		tk, err := getToken(t.Context(), onIMDS(t, other))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,7 @@ func onIMDS(tb testing.TB, transport policy.Transporter, adjust ...func(*Credent
 }
 
 // token asks for the vault's token.
-func token(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken, error) {
+func getToken(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken, error) {
 	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}})
 }
 
@@ -106,7 +106,7 @@ func token(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken
 func mustToken(tb testing.TB, cred azcore.TokenCredential) (azcore.AccessToken, time.Duration) {
 	tb.Helper()
 	start := time.Now()
-	tk, err := token(context.Background(), cred)
+	tk, err := getToken(context.Background(), cred)
 	if err != nil {
 		tb.Fatalf("GetToken after %v: %v", time.Since(start), err)
 	}
@@ -120,7 +120,7 @@ func mustToken(tb testing.TB, cred azcore.TokenCredential) (azcore.AccessToken, 
 func mustFail(tb testing.TB, cred azcore.TokenCredential) (*AuthenticationError, time.Duration) {
 	tb.Helper()
 	start := time.Now()
-	_, err := token(context.Background(), cred)
+	_, err := getToken(context.Background(), cred)
 	if err == nil {
 		tb.Fatal("GetToken returned a token, want an error")
 	}

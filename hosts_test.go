@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // place is one host, by all that the tests of every host have to know of it. What goes over the wire is written by hand.
@@ -417,8 +418,8 @@ func TestHostTokens(t *testing.T) {
 		if took != 0 {
 			t.Errorf("took %v", took)
 		}
-		claims := claimsOf(tk.Token)
-		if got := text(claims.OID); got != sel.want.ObjectID {
+		claims := token.ClaimsOf(tk.Token)
+		if got := string(claims.OID); got != sel.want.ObjectID {
 			t.Errorf("the token is that of object ID %s, want %s", got, sel.want.ObjectID)
 		}
 		if got := time.Until(tk.ExpiresOn); got > 24*time.Hour || got < 24*time.Hour-time.Second {
@@ -745,7 +746,7 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 			s.answer(s.own(200, body))
 			cred := s.credential(t, withID(sel.id))
 			if asked == nil {
-				if _, err := token(t.Context(), cred); err != nil {
+				if _, err := getToken(t.Context(), cred); err != nil {
 					t.Errorf("%s: %v, but nobody asked for an identity", what, err)
 				}
 				continue
@@ -769,7 +770,7 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			tk, _ := mustToken(t, cred) // of the fake itself
-			if got := text(claimsOf(tk.Token).OID); got != sel.want.ObjectID || s.sent() != 2*s.steps {
+			if got := string(token.ClaimsOf(tk.Token).OID); got != sel.want.ObjectID || s.sent() != 2*s.steps {
 				t.Errorf("%s: later got the token of %s after %d requests, want that of %s after %d: the wrong one was kept", what, got, s.sent(), sel.want.ObjectID, 2*s.steps)
 			}
 		}
@@ -871,7 +872,7 @@ func TestHostThousandCallers(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range tokens {
 			wg.Go(func() {
-				tk, err := token(t.Context(), cred)
+				tk, err := getToken(t.Context(), cred)
 				if err != nil {
 					t.Error(err)
 				}
@@ -893,7 +894,7 @@ func TestHostThousandCallers(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() {
-				if _, err := token(t.Context(), cred); err == nil {
+				if _, err := getToken(t.Context(), cred); err == nil {
 					t.Error("a token from nowhere")
 				}
 			})

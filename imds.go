@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // detectIMDS takes whatever no other host claimed.
@@ -133,7 +134,7 @@ func (s *imds) recognises(a answer) bool {
 		strings.HasPrefix(server, "azure-workload-identity/proxy") {
 		return true
 	}
-	return isOAuth(a.body) || s.saysAzure(a)
+	return token.IsOAuth(a.body) || s.saysAzure(a)
 }
 
 // saysAzure recognises what only Azure is known to say at IMDS's address, although it is no JSON

@@ -362,7 +362,7 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 				}
 				const updated = 40 * time.Second
 				took := time.Now()
-				tk, err := token(t.Context(), onIMDS(t, script(updated)))
+				tk, err := getToken(t.Context(), onIMDS(t, script(updated)))
 				switch {
 				case tt.retried && (err != nil || time.Since(took) < updated):
 					t.Errorf("got %v after %v, want a token once it has passed", err,
@@ -380,7 +380,7 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 
 				l := &laptop{}
 				chain := l.credential(t, script(time.Hour))
-				if tk, err := token(t.Context(), chain); err == nil || l.runs.Load() > 0 {
+				if tk, err := getToken(t.Context(), chain); err == nil || l.runs.Load() > 0 {
 					t.Errorf("got %q after %d runs of az, want an error and none", tk.Token,
 						l.runs.Load())
 				}
@@ -388,7 +388,7 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 					t.Error("the status doesn't say that this is Azure")
 				}
 				l = &laptop{}
-				if tk, _ := token(t.Context(),
+				if tk, _ := getToken(t.Context(),
 					l.credential(t, takes(0, script(updated)))); tk.Token == developersToken {
 					t.Error("the developer's token")
 				}
@@ -502,7 +502,7 @@ func TestExpectedIMDS(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, err = token(t.Context(), chain)
+				_, err = getToken(t.Context(), chain)
 				if err == nil || l.runs.Load() > 0 ||
 					!strings.Contains(strings.Split(err.Error(), "\n")[0],
 						"set AZURE_TOKEN_CREDENTIALS=dev") {

@@ -458,7 +458,7 @@ func behindProxy() {
 	oneTry(options)
 	cred, err := NewCredential(options)
 	if err == nil {
-		_, err = token(context.Background(), cred)
+		_, err = getToken(context.Background(), cred)
 	}
 	if err != nil {
 		fmt.Println("ERROR:", err)

@@ -29,7 +29,7 @@ func TestAnothersOptionsDoNotProlongTheWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		patient := onIMDS(t, always(429, imdsError), func(o *CredentialOptions) { o.Retry.MaxRetries = 1000 })
 		usual := sameCache(t, patient, always(429, imdsError))
-		go func() { _, _ = token(t.Context(), patient) }()
+		go func() { _, _ = getToken(t.Context(), patient) }()
 		synctest.Wait()
 		e, took := mustFail(t, usual)
 		if took > 76*time.Second || !errors.Is(e, ErrThrottled) || took < time.Minute {
@@ -51,14 +51,14 @@ func TestPoliciesKeepTheirTokensToThemselves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tk, err := token(t.Context(), odd); err != nil || tk.Token != "made-up" {
+	if tk, err := getToken(t.Context(), odd); err != nil || tk.Token != "made-up" {
 		t.Fatalf("got %v, want the policy's token", err)
 	}
 	usual, err := newCredential(nil, env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tk, err := token(t.Context(), usual); err != nil || tk.Token == "made-up" {
+	if tk, err := getToken(t.Context(), usual); err != nil || tk.Token == "made-up" {
 		t.Errorf("got the token of another credential's policy, or %v", err)
 	}
 	if odd.sender.node != usual.sender.node {
@@ -71,7 +71,7 @@ func TestTransportsKeepTheirTokensToThemselves(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"one", "other"} {
 		cred := onIMDS(t, always(200, grantBody(name, time.Hour)))
-		if tk, err := token(t.Context(), cred); err != nil || tk.Token != name {
+		if tk, err := getToken(t.Context(), cred); err != nil || tk.Token != name {
 			t.Errorf("got %v, %v, want the token that this credential's Transport brings", tk.Token, err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestTransportThatIgnoresItsContext(t *testing.T) {
 func TestChallengeDuringASlowFlight(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cred := onIMDS(t, always(503, imdsError))
-		go func() { _, _ = token(t.Context(), cred) }()
+		go func() { _, _ = getToken(t.Context(), cred) }()
 		synctest.Wait()
 		start := time.Now()
 		if _, err := challenged(t.Context(), cred); err == nil || time.Since(start) > 76*time.Second {
@@ -199,7 +199,7 @@ func TestLogHandlersDoNotHoldCallersUp(t *testing.T) {
 			o.Logger = slog.New(lockingHandler{slog.NewTextHandler(&log, nil), lock})
 		})
 		lock <- struct{}{}
-		_, err := token(t.Context(), cred)
+		_, err := getToken(t.Context(), cred)
 		<-lock
 		if err != nil {
 			t.Fatalf("a caller who holds a lock that the log wants: %v", err)
@@ -357,7 +357,7 @@ func TestEndedContextInACoolDown(t *testing.T) {
 		_, _ = mustFail(t, cred)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := token(ctx, cred); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "some_error") {
+		if _, err := getToken(ctx, cred); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "some_error") {
 			t.Errorf("got %v, want context.Canceled and what the host answered", err)
 		}
 	})

@@ -43,7 +43,7 @@ func retries(o policy.RetryOptions) func(*CredentialOptions) {
 // poll asks for tokens without end, whatever comes.
 func poll(ctx context.Context, cred *Credential, pause time.Duration) {
 	for ctx.Err() == nil {
-		_, _ = token(ctx, cred)
+		_, _ = getToken(ctx, cred)
 		time.Sleep(pause)
 	}
 }
@@ -434,7 +434,7 @@ func TestLanesAreBounded(t *testing.T) {
 		var most atomic.Int64
 		for range 2000 {
 			cred := sameCache(t, usual, ep, retries(policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool { return true }}))
-			go func() { _, _ = token(t.Context(), cred) }()
+			go func() { _, _ = getToken(t.Context(), cred) }()
 			most.Store(max(most.Load(), int64(aloft(usual.tokens))))
 		}
 		synctest.Wait()

@@ -71,7 +71,7 @@ var failures = map[string]func(t *testing.T) error{
 		ep.Enqueue(identitytest.Response{Status: 503, For: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		_, err := token(ctx, onIMDS(t, ep))
+		_, err := getToken(ctx, onIMDS(t, ep))
 		return err
 	},
 	"nobody is logged in": func(t *testing.T) error {
@@ -101,7 +101,7 @@ func failsAt(t *testing.T, host Host, answer *identitytest.Response, adjust ...f
 
 func fails(t *testing.T, cred azcore.TokenCredential) error {
 	t.Helper()
-	tk, err := token(t.Context(), cred)
+	tk, err := getToken(t.Context(), cred)
 	if err == nil {
 		t.Errorf("got the token %s, want an error", tk.Token)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -64,99 +63,6 @@ type CredentialOptions struct {
 	// first failed try of a renewal that nobody waits for), without any secret. It is called when
 	// nobody waits any more, and one that panics loses a line and nothing else. nil is silent.
 	Logger *slog.Logger
-}
-
-// ID names a user-assigned managed identity. It is one of [ClientID], [ObjectID] and [ResourceID].
-type ID interface {
-	fmt.Stringer
-	isID()
-}
-
-// ClientID is the client (application) ID of a user-assigned identity, a GUID. Azure shows it as "Client ID". For workload
-// identity it may also be an application's.
-type ClientID string
-
-// ObjectID is the object (principal) ID of a user-assigned identity, a GUID. Azure shows it as "Object (principal) ID".
-type ObjectID string
-
-// ResourceID is the Azure Resource Manager ID of a user-assigned identity, such as
-// "/subscriptions/…/resourcegroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/…".
-type ResourceID string
-
-func (ClientID) isID()   {}
-func (ObjectID) isID()   {}
-func (ResourceID) isID() {}
-
-// String returns the ID as it was given.
-func (id ClientID) String() string { return string(id) }
-
-// String returns the ID as it was given.
-func (id ObjectID) String() string { return string(id) }
-
-// String returns the ID as it was given.
-func (id ResourceID) String() string { return string(id) }
-
-// idKind names the kind of an ID in messages: "client ID".
-func idKind(id ID) string {
-	switch id.(type) {
-	case ClientID:
-		return "client ID"
-	case ObjectID:
-		return "object ID"
-	case ResourceID:
-		return "resource ID"
-	}
-	return ""
-}
-
-// describeID names a selected identity in messages: "client ID 1234…".
-func describeID(id ID) string { return idKind(id) + " " + id.String() }
-
-// maxIDLength bounds what is repeated in URLs, cache keys and errors. Resource Manager allows 90 characters for a
-// resource group and 128 for an identity's name, so that real resource IDs stay below 400.
-const maxIDLength = 1024
-
-// validateID refuses what can't be an identity. A typo must never select the system-assigned identity silently.
-func validateID(id ID) error {
-	if id == nil {
-		return nil
-	}
-	const field = "identity: CredentialOptions.ID: "
-	var kind string
-	switch id.(type) {
-	case ClientID:
-		kind = "ClientID"
-	case ObjectID:
-		kind = "ObjectID"
-	case ResourceID:
-		kind = "ResourceID"
-	default: // a pointer to one of the three also has their methods
-		return fmt.Errorf("%s%T: give a ClientID, ObjectID or ResourceID by value", field, id)
-	}
-	value := id.String()
-	switch {
-	case strings.TrimSpace(value) == "":
-		return errors.New(field + "empty " + kind + ": leave ID nil to ask for the system-assigned identity")
-	case len(value) > maxIDLength:
-		return fmt.Errorf("%s%s of %d characters, at most %d are allowed", field, kind, len(value), maxIDLength)
-	case strings.ContainsFunc(value, redact.Unprintable):
-		return fmt.Errorf("%s%s %q contains a control character or is not UTF-8", field, kind, value)
-	case strings.TrimSpace(value) != value:
-		return fmt.Errorf("%s%s %q begins or ends with white space", field, kind, value)
-	case kind != "ResourceID" && strings.Contains(value, "/"):
-		return fmt.Errorf("%s%s %q looks like a resource ID: use ResourceID", field, kind, value)
-	case kind == "ResourceID" && !strings.HasPrefix(value, "/"):
-		return fmt.Errorf("%sResourceID %q: want /subscriptions/…/userAssignedIdentities/…", field, value)
-	}
-	return nil
-}
-
-// onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.
-func onlySelects(host Host, id ID, by string, allowed ...ID) error {
-	if id == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == idKind(id) }) {
-		return nil
-	}
-	return fmt.Errorf("identity: CredentialOptions.ID: %s can't select an identity by %s: %s", host, idKind(id), by)
 }
 
 // validateValue refuses what can't be an ID, a version or a name; field names where it comes from.

@@ -537,7 +537,7 @@ func TestPinnedTLSVersions(t *testing.T) {
 			t.Parallel()
 			h := overTLS(t, &tls.Config{MinVersion: tt.server, MaxVersion: tt.server}, false)
 			own := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tt.lowest, MaxVersion: tt.newest}}
-			_, err := token(t.Context(), credentialAt(t, h.environment(), &http.Client{Transport: own}, singleTry))
+			_, err := getToken(t.Context(), credentialAt(t, h.environment(), &http.Client{Transport: own}, singleTry))
 			if got := err == nil; got != tt.ok {
 				t.Errorf("got error %v, want none: %v", err, tt.ok)
 			}
@@ -965,7 +965,7 @@ func TestProxiesDoNotGetTheSecret(t *testing.T) {
 				},
 			}
 			secret := h.environment().getenv("IDENTITY_HEADER")
-			_, err := token(t.Context(), credentialAt(t, h.environment(), &http.Client{Transport: own}, singleTry))
+			_, err := getToken(t.Context(), credentialAt(t, h.environment(), &http.Client{Transport: own}, singleTry))
 			if got := err == nil; got != tt.ok {
 				t.Errorf("got error %v, want none: %v", err, tt.ok)
 			}
@@ -1010,7 +1010,7 @@ func TestPinnedClientRefusesPlainHTTP(t *testing.T) {
 	ep := identitytest.NewServiceFabric(nil)
 	env := environmentAt(ep, "https://"+server.Listener.Addr().String())
 	for name, transport := range map[string]policy.Transporter{"default": nil, "a client": &http.Client{}} {
-		_, err := token(t.Context(), credentialAt(t, env, transport, singleTry, func(o *CredentialOptions) {
+		_, err := getToken(t.Context(), credentialAt(t, env, transport, singleTry, func(o *CredentialOptions) {
 			o.PerRetryPolicies = []policy.Policy{policyFunc(func(req *policy.Request) (*http.Response, error) {
 				req.Raw().URL.Scheme = "http"
 				return req.Next()

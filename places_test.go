@@ -448,7 +448,7 @@ func TestDefaultProbePastOthers(t *testing.T) {
 			<-req.Raw().Context().Done()
 			return nil, req.Raw().Context().Err()
 		})}}))
-		go func() { _, _ = token(context.Background(), heldUp) }()
+		go func() { _, _ = getToken(context.Background(), heldUp) }()
 		synctest.Wait()
 		if tk, took := mustToken(t,
 			chainOf(open(azcore.ClientOptions{}))); strings.HasPrefix(tk.Token, developersToken) {

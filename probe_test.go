@@ -139,7 +139,7 @@ func TestDefaultStepErrors(t *testing.T) {
 			_, err := chain.GetToken(t.Context(), o)
 			before = append(before, err.Error())
 		}
-		if _, err := token(t.Context(), chain); err == nil {
+		if _, err := getToken(t.Context(), chain); err == nil {
 			t.Fatal("no error")
 		}
 		for i, o := range wrong {

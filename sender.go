@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
@@ -300,7 +301,7 @@ func (t *trial) noPlace(deserted bool) *failure {
 		return &f
 	}
 	f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v",
-		t.sender.node.limit, t.endpoint, round(time.Since(t.start))))
+		t.sender.node.limit, t.endpoint, redact.Round(time.Since(t.start))))
 	f.settled, f.silent = false, deserted
 	f.rule(again)
 	f.waited = t.sender.rules.TryTimeout
@@ -332,30 +333,30 @@ func (t *trial) judge(a answer) *failure {
 	if a.status != http.StatusOK && a.status != http.StatusAccepted || !ours {
 		return t.refusal(a, ours)
 	}
-	g, err := parseToken(a.body, time.Now())
+	granted, err := token.Parse(a.body, time.Now())
 	if err != nil {
 		f := t.failure(err)
 		f.StatusCode = a.status
 		f.hint = "the answer of " + t.endpoint + " is no usable token response"
 		switch {
-		case errors.Is(err, errNotJSON): // cut short on its way, most likely
+		case errors.Is(err, token.ErrNotJSON): // cut short on its way, most likely
 			f.settled = false
 			f.rule(again)
-		case errors.Is(err, errExpired): // the host will have another one
+		case errors.Is(err, token.ErrExpired): // the host will have another one
 			f.rule(later)
 			f.hint = "is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
 		}
 		return f
 	}
 	_, mustEcho := src.(echoer)
-	if got := mismatch(src.identity(), g, mustEcho); got != "" {
+	if got := mismatch(src.identity(), granted, mustEcho); got != "" {
 		f := t.failure(ErrIdentityMismatch)
 		f.StatusCode = a.status
 		f.reason = ErrIdentityMismatch
 		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + redact.Text(got, t.secrets...) + ": is the identity assigned, and does this host support selecting one?"
 		return f
 	}
-	g.ofUser = src.host() != HostCloudShell && claimsOf(g.token).ofUser()
-	t.grant, t.granted = g, true
+	t.grant, t.granted = grantFrom(granted), true
+	t.grant.ofUser = src.host() != HostCloudShell && token.ClaimsOf(granted.Value).OfUser()
 	return nil
 }

@@ -40,7 +40,7 @@ func runStorm(t *testing.T, n int, start time.Duration) storm {
 		}))
 		group.Go(func() {
 			time.Sleep(jitter(start))
-			_, err := token(context.Background(), cred)
+			_, err := getToken(context.Background(), cred)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

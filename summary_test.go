@@ -35,7 +35,7 @@ func TestSummaryStays(t *testing.T) {
 		ask := func(patience time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			tk, err := token(ctx, cred)
+			tk, err := getToken(ctx, cred)
 			if err == nil {
 				t.Fatalf("got the token %s until %v, now is %v", tk.Token, tk.ExpiresOn, time.Now())
 			}
@@ -306,7 +306,7 @@ func TestSummaryOfChains(t *testing.T) {
 				for i := range 5 {
 					ctx, cancel := context.WithTimeout(t.Context(),
 						40*time.Second+time.Duration(i)*time.Millisecond)
-					_, err := token(ctx, chain)
+					_, err := getToken(ctx, chain)
 					cancel()
 					var found interface{ Summary() string }
 					if !errors.As(fmt.Errorf("reconcile: %w", err), &found) {

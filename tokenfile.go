@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // errTokenNotPath doesn't repeat the value, which is a secret.
@@ -70,20 +71,20 @@ func presented(path string) string {
 		return ""
 	}
 	var claims struct {
-		Issuer   json.RawMessage `json:"iss"`
-		Subject  json.RawMessage `json:"sub"`
+		Issuer   token.Text      `json:"iss"`
+		Subject  token.Text      `json:"sub"`
 		Audience json.RawMessage `json:"aud"`
 	}
 	if json.Unmarshal(payload, &claims) != nil {
 		return ""
 	}
-	audiences := []string{text(claims.Audience)}
+	audiences := []string{token.TextOf(claims.Audience)}
 	var several []string
 	if json.Unmarshal(claims.Audience, &several) == nil {
 		audiences = several
 	}
 	var shown []string
-	for _, claim := range [][2]string{{"iss", text(claims.Issuer)}, {"sub", text(claims.Subject)},
+	for _, claim := range [][2]string{{"iss", string(claims.Issuer)}, {"sub", string(claims.Subject)},
 		{"aud", strings.Join(audiences, " ")}} {
 		if claim[1] != "" {
 			shown = append(shown, claim[0]+" "+redact.Quoted(redact.Conceal(claim[1], assertion)))

@@ -31,7 +31,7 @@ func (s *toolSource) explain(
 		e.what = s.program + " is not installed, or not on PATH"
 		e.hint = "install it from " + s.install + " and run " + s.login
 	case errors.Is(err, context.DeadlineExceeded):
-		e.what = fmt.Sprintf("%s did not answer within %v and was ended", s.program, round(limit))
+		e.what = fmt.Sprintf("%s did not answer within %v and was ended", s.program, redact.Round(limit))
 		e.transient, e.waited = true, limit
 		a.claims = "" // the caller's business
 		e.hint = "does " + s.line(a) +

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // raceWait is how long another process may take to write its cache, before the tool is asked once
@@ -40,7 +41,7 @@ func (s *toolSource) acquire(ctx context.Context, a ask, t *tally) (grant, error
 		t.requests.Add(1)
 		got, err := s.runOnce(limited, a)
 		if err == nil {
-			return got.grant, nil
+			return grantFrom(got.Token), nil
 		}
 		var said complaint
 		exit, exited := errors.AsType[*command.ExitError](err)
@@ -102,7 +103,7 @@ func (s *toolSource) runOnce(ctx context.Context, a ask) (printed, error) {
 
 // printed is what a tool prints.
 type printed struct {
-	grant
+	token.Token
 	tenant string // whose token it is, "" if it doesn't say
 }
 

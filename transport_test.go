@@ -234,7 +234,7 @@ func TestCallersContextValues(t *testing.T) {
 		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: 5, RetryDelay: time.Nanosecond, StatusCodes: []int{429}})
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { traced = true }})
 		start := time.Now()
-		if _, err := token(ctx, cred); err != nil {
+		if _, err := getToken(ctx, cred); err != nil {
 			t.Fatal(err)
 		}
 		if traced {
@@ -286,7 +286,7 @@ func TestTracing(t *testing.T) {
 		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.TracingProvider = provider })
 		ctx := context.WithValue(t.Context(), parent{}, "caller")
 		for range 3 {
-			if _, err := token(ctx, cred); err != nil {
+			if _, err := getToken(ctx, cred); err != nil {
 				t.Fatal(err)
 			}
 		}

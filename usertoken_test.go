@@ -52,7 +52,7 @@ func TestUsersToken(t *testing.T) {
 				o.Logger = slog.New(slog.NewJSONHandler(&log,
 					&slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
-			if _, err := token(t.Context(), cred); (err != nil) != tt.different ||
+			if _, err := getToken(t.Context(), cred); (err != nil) != tt.different ||
 				err != nil && !errors.Is(err, ErrIdentityMismatch) {
 				t.Fatalf("GetToken: %v, want a mismatch: %v", err, tt.different)
 			} else if tt.different {
@@ -95,7 +95,7 @@ func TestAppServiceThatIgnoresTheSelector(t *testing.T) {
 	} {
 		bubbleIn(t, tt.name, func(t *testing.T) {
 			cred := credentialAt(t, appServiceAt(), always(200, grantBody(jwtOf(tt.claims), time.Hour)), func(o *CredentialOptions) { o.ID = ObjectID(guid) })
-			if _, err := token(t.Context(), cred); tt.ok != (err == nil) ||
+			if _, err := getToken(t.Context(), cred); tt.ok != (err == nil) ||
 				err != nil && !errors.Is(err, ErrIdentityMismatch) {
 				t.Errorf("GetToken: %v, want a token: %v", err, tt.ok)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 const envAuthorityHost = "AZURE_AUTHORITY_HOST"
@@ -210,10 +211,13 @@ func withCapability(claims string) (string, error) {
 			return "", errors.New("identity: GetToken: Claims: is no JSON object")
 		}
 	}
-	if isSet(all["access_token"]) {
-		if err := json.Unmarshal(all["access_token"], &access); err != nil {
+	if inner, ok := all["access_token"]; ok {
+		if err := json.Unmarshal(inner, &access); err != nil {
 			return "", errors.New("identity: GetToken: Claims: its access_token is no JSON object")
 		}
+	}
+	if access == nil { // it is null
+		access = map[string]json.RawMessage{}
 	}
 	access["xms_cc"] = json.RawMessage(`{"values":["CP1"]}`)
 	inner, err := json.Marshal(access)
@@ -254,7 +258,7 @@ func (s *workload) follow(a ask, got answer) (request, bool, error) {
 // without a word, or with a page that has a request ID. Any other page is of something in between.
 func (s *workload) recognises(a answer) bool {
 	failing := a.status == http.StatusTooManyRequests || a.status >= 500
-	return isOAuth(a.body) || failing && (len(bytes.TrimSpace(a.body)) == 0 || a.header.Get("X-Ms-Request-Id") != "")
+	return token.IsOAuth(a.body) || failing && (len(bytes.TrimSpace(a.body)) == 0 || a.header.Get("X-Ms-Request-Id") != "")
 }
 
 // notAssigned: the application isn't there, or doesn't trust this service account.

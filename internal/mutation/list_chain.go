@@ -213,8 +213,8 @@ var chainMutations = []mutation{
 		name:  "an answer of IMDS that breaks off is nobody's",
 		harm:  "IMDS is being updated, the connection breaks, and a program is its developer",
 		file:  "imds.go",
-		old:   `return isOAuth(a.body) || s.saysAzure(a)`,
-		new:   `return isOAuth(a.body) || a.raw != nil && s.saysAzure(a)`,
+		old:   `return token.IsOAuth(a.body) || s.saysAzure(a)`,
+		new:   `return token.IsOAuth(a.body) || a.raw != nil && s.saysAzure(a)`,
 		tests: "TestDefaultWithEvidence",
 	},
 	{

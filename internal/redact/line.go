@@ -3,6 +3,7 @@ package redact
 import (
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -44,3 +45,16 @@ func Quoted(value string) string {
 
 // Unprintable are the characters that have no place in an ID, a scope or a one-line message.
 func Unprintable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
+
+// Round keeps three digits or so of a duration that is shown: nobody needs nanoseconds of a minute.
+func Round(d time.Duration) time.Duration {
+	switch {
+	case d > time.Minute:
+		return d.Round(time.Second)
+	case d > time.Second:
+		return d.Round(100 * time.Millisecond)
+	case d > time.Millisecond:
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Microsecond)
+}

@@ -1,15 +1,13 @@
-package identity
+package token
 
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/keyless-go/identity/internal/redact"
 )
@@ -18,13 +16,13 @@ import (
 var hostsAnswers = []string{
 	// IMDS: everything is a string, the selector is echoed
 	`{"access_token":"eyJ0eXAi.eyJhdWQi.c2ln","client_id":"` + guid + `","expires_in":"86399","expires_on":"1483412644","ext_expires_in":"86399","not_before":"1483325945","resource":"https://vault.azure.net","token_type":"Bearer"}`,
-	`{"access_token":"t","refresh_token":"","expires_in":"3599","expires_on":"1506484173","not_before":"1506480273","resource":"https://management.azure.com/","token_type":"Bearer","object_id":"` + guid + `","msi_res_id":"` + identityID + `"}`,
+	`{"access_token":"t","refresh_token":"","expires_in":"3599","expires_on":"1506484173","not_before":"1506480273","resource":"https://management.azure.com/","token_type":"Bearer","object_id":"` + guid + `","msi_res_id":"` + resourceID + `"}`,
 	// Container Instances, and the workload identity proxy, which looks like IMDS
 	`{"access_token":"t","refresh_token":"","expires_in":"28799","expires_on":"1533927556","not_before":"1533898756","resource":"https://vault.azure.net/","token_type":"Bearer"}`,
 	`{"access_token":"t","expires_in":86399,"expires_on":"1483412644","not_before":1483325945,"resource":"https://vault.azure.net","token_type":"Bearer"}`,
 	// App Service, Container Apps
 	`{"access_token":"t","expires_on":"1586984735","resource":"https://vault.azure.net","token_type":"Bearer","client_id":"` + guid + `"}`,
-	`{"access_token":"t","client_id":"` + guid + `","expires_on":"1586984735","not_before":"1586984435","resource":"r","token_type":"Bearer","principal_id":"` + guid + `","mi_res_id":"` + identityID + `"}`,
+	`{"access_token":"t","client_id":"` + guid + `","expires_on":"1586984735","not_before":"1586984435","resource":"r","token_type":"Bearer","principal_id":"` + guid + `","mi_res_id":"` + resourceID + `"}`,
 	// legacy App Service
 	`{"access_token":"t","expires_on":"1/16/2020 5:24:12 AM +00:00","resource":"https://vault.azure.net","token_type":"Bearer"}`,
 	`{"access_token":"t","expires_on":"06/20/2019 02:57:58 +00:00","resource":"https://vault.azure.net","token_type":"Bearer"}`,
@@ -35,7 +33,7 @@ var hostsAnswers = []string{
 	// Azure ML, Service Fabric, Arc, Cloud Shell
 	`{"access_token":"t","client_id":"` + guid + `","expires_on":1586984735,"resource":"r","token_type":"Bearer"}`,
 	`{"token_type":"Bearer","access_token":"t","expires_on":1565244611,"resource":"https://vault.azure.net/"}`,
-	`{"access_token":"t","client_id":"` + guid + `","expires_in":"84188","expires_on":"1483412644","ext_expires_in":"86388","not_before":"1483325945","resource":"https://management.azure.com","token_type":"Bearer","mi_res_id":"` + identityID + `"}`,
+	`{"access_token":"t","client_id":"` + guid + `","expires_in":"84188","expires_on":"1483412644","ext_expires_in":"86388","not_before":"1483325945","resource":"https://management.azure.com","token_type":"Bearer","mi_res_id":"` + resourceID + `"}`,
 	`{"access_token":"t","refresh_token":"","expires_in":"3599","expires_on":"1506484173","not_before":"1506480273","resource":"https://management.azure.com/","token_type":"Bearer"}`,
 	// Entra
 	`{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"t"}`,
@@ -120,43 +118,43 @@ func FuzzParseToken(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		g, err := parseToken(body, parsedAt)
+		g, err := Parse(body, parsedAt)
 		fields, isObject := lastFields(body, "access_token", "token_type", "expires_on", "expires_in", "refresh_in")
 		token := stringIn(fields["access_token"])
 		if err != nil {
-			if g != (grant{}) {
+			if g != (Token{}) {
 				t.Error("a grant came with the error")
 			}
 			said := tokenRefusals.FindStringSubmatch(err.Error())
 			if said == nil || len(err.Error()) > 600 {
 				t.Fatalf("the error is none of the texts: %q", err)
 			}
-			if kind, _ := strconv.Unquote(said[2]); len(token) >= 8 && strings.Contains(kind, token) || showsToken(kind) {
+			if kind, _ := strconv.Unquote(said[2]); len(token) >= 8 && strings.Contains(kind, token) || redact.Token(kind) != kind {
 				t.Errorf("error shows the token: %q", err)
 			}
-			if (err == errNotJSON) == isObject {
+			if (err == ErrNotJSON) == isObject {
 				t.Errorf("%q: %v", body, err)
 			}
 			return
 		}
-		if g.token == "" || g.token != token {
-			t.Errorf("took the token %q, the field has %q", g.token, fields["access_token"])
+		if g.Value == "" || g.Value != token {
+			t.Errorf("took the token %q, the field has %q", g.Value, fields["access_token"])
 		}
-		if strings.ContainsFunc(g.token, func(r rune) bool { return r < '!' || r > '~' }) {
-			t.Errorf("no header can have the token %q", g.token)
+		if strings.ContainsFunc(g.Value, func(r rune) bool { return r < '!' || r > '~' }) {
+			t.Errorf("no header can have the token %q", g.Value)
 		}
 		if kind := stringIn(fields["token_type"]); strings.TrimSpace(kind) != "" && !strings.EqualFold(strings.TrimSpace(kind), "bearer") {
 			t.Errorf("took a token of type %q", kind)
 		}
-		end := g.expiresOn
+		end := g.ExpiresOn
 		if !end.After(parsedAt) || end.Year() > 9999 || end.Location() != time.UTC || end != end.Round(0) {
 			t.Errorf("it ends at %v", end)
 		}
-		if g.refreshIn < 0 || g.refreshIn > maxSeconds*time.Second {
-			t.Errorf("it is renewed in %v", g.refreshIn)
+		if g.RefreshIn < 0 || g.RefreshIn > maxSeconds*time.Second {
+			t.Errorf("it is renewed in %v", g.RefreshIn)
 		}
-		if n, ok := wholeIn(fields["refresh_in"]); ok && n < maxSeconds && g.refreshIn != time.Duration(n)*time.Second {
-			t.Errorf("refresh_in %s is %v", fields["refresh_in"], g.refreshIn)
+		if n, ok := wholeIn(fields["refresh_in"]); ok && n < maxSeconds && g.RefreshIn != time.Duration(n)*time.Second {
+			t.Errorf("refresh_in %s is %v", fields["refresh_in"], g.RefreshIn)
 		}
 		if strings.Count(token, ".") == 2 { // it may say itself when it ends
 			return
@@ -174,153 +172,4 @@ func FuzzParseToken(f *testing.F) {
 			}
 		}
 	})
-}
-
-// slowBase64 decodes as RFC 4648 says it for URLs, with or without padding. It is false for what is none.
-func slowBase64(s string) ([]byte, bool) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	var out []byte
-	bits, n := 0, 0
-	for _, c := range []byte(strings.TrimRight(s, "=")) {
-		if c == '\r' || c == '\n' { // which Go passes over, and which no token has
-			continue
-		}
-		at := strings.IndexByte(alphabet, c)
-		if at < 0 {
-			return nil, false
-		}
-		bits, n = bits<<6|at, n+6
-		if n >= 8 {
-			n -= 8
-			out = append(out, byte(bits>>n))
-			bits &= 1<<n - 1
-		}
-	}
-	return out, n < 6
-}
-
-// slowlySameID compares two spellings of an ID, letter by letter.
-func slowlySameID(a, b string) bool {
-	x, y := []rune(strings.Trim(a, "/ ")), []rune(strings.Trim(b, "/ "))
-	if len(x) != len(y) {
-		return false
-	}
-	for i, r := range x {
-		same := r == y[i]
-		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
-			same = same || other == y[i]
-		}
-		if !same {
-			return false
-		}
-	}
-	return true
-}
-
-// FuzzClaims: a JWT's claims are those that are in it, and a token is of another identity exactly if something says so.
-func FuzzClaims(f *testing.F) {
-	v1 := `{"aud":"https://vault.azure.net","iss":"https://sts.windows.net/t/","iat":1483325945,"nbf":1483325945,"exp":1483412644,"appid":"` + guid + `","appidacr":"2","idtyp":"app","oid":"` + guid + `","sub":"` + guid + `","tid":"t","ver":"1.0","xms_mirid":"` + identityID + `"}`
-	v2 := `{"aud":"` + guid + `","iss":"https://login.microsoftonline.com/t/v2.0","azp":"` + guid + `","azpacr":"2","exp":"1483412644","ver":"2.0"}`
-	for _, id := range []string{guid, identityID, identityID + "/", strings.ToUpper(identityID), "another", ""} {
-		f.Add(jwtOf(v1), id, "")
-		f.Add(jwtOf(v2), id, id)
-		f.Add("opaque", id, strings.ToUpper(id))
-		f.Add("opaque", id, "/another")
-	}
-	f.Add(jwtOf(`{"appid":{"a":[1]},"APPID":"a"}`), "a", "b\n")
-	f.Add(jwtOf(`{"appid":42,"oid":true,"xms_mirid":null}`), "42", "")
-	f.Add(jwtOf(`{"appid":"\u017f\u212a"}`), "sk", "SK")
-	f.Add(jwtOf(`{"appid":"`+jwtOf("{}")+`"}`), "a", "eyJhbGciOiJub25lIn0.e30.s")
-	f.Add(strings.Replace(jwtOf(`{"appid":"a"} `), ".c2ln", "==.c2ln", 1), "a", "")
-	f.Add(jwtOf(`{"sub":"a","appid":"b"}`), "a", "")
-	f.Add(jwtOf(`{"sub":"a","idtyp":"user","scp":"s"}`), "a", "a")
-	f.Add("0", "0", " ") // a name of blanks is a name, and was taken for none
-	f.Add(jwtOf(`{"oid":"\u0000","azp":"\u200b"}`), "0", "\x01")
-	f.Add("..", "", "a")
-	f.Add("a.====.b", "/", "/")
-	f.Add("a.e30\n.b", " a", "a ")
-	f.Add("a.b.c.d.e", "a", "")
-	f.Fuzz(func(t *testing.T, token, id, echoed string) {
-		claims := claimsOf(token)
-		var want map[string]json.RawMessage
-		readable := false
-		if parts := strings.Split(token, "."); len(parts) == 3 {
-			if payload, ok := slowBase64(parts[1]); ok {
-				want, readable = lastFields(payload, "exp", "appid", "azp", "oid", "xms_mirid",
-					"sub", "idtyp", "upn", "scp")
-				readable = readable && strings.TrimSpace(string(payload)) != "null"
-			}
-		}
-		for name, raw := range map[string]json.RawMessage{"exp": claims.Exp, "appid": claims.AppID,
-			"azp": claims.Azp, "oid": claims.OID, "xms_mirid": claims.MIRID, "sub": claims.Sub,
-			"idtyp": claims.IDType, "upn": claims.UPN, "scp": claims.Scopes} {
-			if !bytes.Equal(raw, want[name]) {
-				t.Errorf("claim %s is %q, want %q", name, raw, want[name])
-			}
-			var v any
-			d := json.NewDecoder(bytes.NewReader(raw))
-			d.UseNumber()
-			_ = d.Decode(&v)
-			says := ""
-			switch v := v.(type) {
-			case string:
-				says = strings.TrimSpace(v)
-			case json.Number:
-				says = v.String()
-			}
-			if got := text(raw); got != says {
-				t.Errorf("claim %s %q reads %q, want %q", name, raw, got, says)
-			}
-		}
-		made := jwtOf(fmt.Sprintf(`{"appid":%s,"sub":"x"}`, quoteJSON(t, id)))
-		if got, want := text(claimsOf(made).AppID), strings.TrimSpace(strings.ToValidUTF8(id, "\ufffd")); got != want && !strings.Contains(want, "\ufffd") {
-			t.Errorf("a JWT of %q has the claim %q", want, got)
-		}
-
-		g := grant{token: token, echo: echo{echoed, echoed, "", echoed}}
-		subject := "" // stands in for what is nowhere else
-		if echoed == "" && text(want["oid"]) == "" {
-			subject = text(want["sub"])
-		}
-		person := strings.EqualFold(text(want["idtyp"]), "user") ||
-			text(want["idtyp"]) == "" && text(want["upn"])+text(want["scp"]) != ""
-		if got := mismatch(nil, g, true); got != "" {
-			t.Errorf("nobody asked, got %q", got)
-		}
-		for _, ask := range []struct {
-			id   ID
-			said []string
-		}{
-			{ClientID(id), []string{echoed, text(want["appid"]), text(want["azp"])}},
-			{ObjectID(id), []string{echoed, text(want["oid"]), subject}},
-			{ResourceID(id), []string{echoed, text(want["xms_mirid"])}},
-		} {
-			contradicted := person
-			if _, byResource := ask.id.(ResourceID); readable && !byResource &&
-				strings.Join(ask.said, "") == "" {
-				contradicted = true
-			}
-			for _, s := range ask.said {
-				contradicted = contradicted || s != "" && !slowlySameID(s, id)
-			}
-			for _, mustEcho := range []bool{false, true} {
-				got := mismatch(ask.id, g, mustEcho)
-				if want := contradicted || mustEcho && echoed == ""; want != (got != "") {
-					t.Errorf("%T %q, echo %q, said %q, mustEcho %v: got %q, want a mismatch: %v", ask.id, id, echoed, ask.said, mustEcho, got, want)
-				}
-				if got != redact.Line(got) || len(got) > redact.MaxLine || showsToken(got) || len(token) >= 8 && strings.Contains(got, token) {
-					t.Errorf("%T: not one short line without a token: %q", ask.id, got)
-				}
-			}
-		}
-	})
-}
-
-func quoteJSON(tb testing.TB, s string) string {
-	tb.Helper()
-	quoted, err := json.Marshal(s)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return string(quoted)
 }
