@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // The benchmarks come in pairs that run in the same process: "identity" and the "baseline" of the work that can't be
@@ -174,7 +175,7 @@ func BenchmarkCold(b *testing.B) {
 				b.Fatal(err)
 			}
 			req.Header.Set("Metadata", "true")
-			resp, err := nodeClient.Do(req)
+			resp, err := transport.Node.Do(req)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -28,6 +28,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // The secrets that the tests have in all places where there is one. Each begins and ends so that any piece of it is known,
@@ -337,7 +338,7 @@ func hostOutcomes(p place) (list []hostOutcome) {
 		"a token in a token":   `{"access_token":{"access_token":"TOKEN"},"expires_in":60}`,
 		"a page":               `<html>TOKEN ECHO JWT`,
 		"a text":               `TOKEN`,
-		"too much":             `{"access_token":"TOKEN","expires_in":3600,"x":"ECHO` + strings.Repeat("x", maxBody) + `"}`,
+		"too much":             `{"access_token":"TOKEN","expires_in":3600,"x":"ECHO` + strings.Repeat("x", transport.MaxBody) + `"}`,
 	}
 	for name, body := range answers {
 		granted := name == "a token" || name == "a JWT" || strings.HasPrefix(name, "another's") && p.client == ""

@@ -22,6 +22,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 func TestErrorText(t *testing.T) {
@@ -369,7 +370,7 @@ func TestRound(t *testing.T) {
 
 // TestErrorsKeepLittle: thousands of keys may hold an error, and none a whole answer.
 func TestErrorsKeepLittle(t *testing.T) {
-	body := strings.Repeat("x", maxBody-1)
+	body := strings.Repeat("x", transport.MaxBody-1)
 	cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
 		return respond(400, strings.Clone(body), "Server", "IMDS/1"), nil
 	}))
@@ -384,8 +385,8 @@ func TestErrorsKeepLittle(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > keys*maxBody/4 {
-		t.Errorf("%d errors keep %d bytes, of bodies of %d", keys, kept, maxBody)
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > keys*transport.MaxBody/4 {
+		t.Errorf("%d errors keep %d bytes, of bodies of %d", keys, kept, transport.MaxBody)
 	}
 	runtime.KeepAlive(cred)
 }

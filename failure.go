@@ -16,6 +16,7 @@ import (
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/transport"
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
@@ -59,23 +60,23 @@ func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failur
 	f := t.failure(errors.New("no answer from " + t.endpoint + ": " + t.plain(err)))
 	f.rule(ofTransport(err))
 	f.cause = t.cause(err)
-	var body *bodyError
-	var transport *transportError
+	var body *transport.BodyError
+	var failed *transport.Error
 	switch {
 	case errors.As(err, &body): // it began to answer: who?
-		f.StatusCode = body.status
+		f.StatusCode = body.StatusCode
 		f.what = t.plain(err)
-		f.silent = !t.sender.source.recognises(answer{status: body.status, header: body.header})
+		f.silent = !t.sender.source.recognises(answer{status: body.StatusCode, header: body.Header})
 		if !f.silent {
 			t.sender.node.answered.Store(true)
 		}
-		if !f.silent && errors.Is(err, errTooLarge) {
+		if !f.silent && errors.Is(err, transport.ErrTooLarge) {
 			f.rule(never)
 		}
 	case timedOut:
 		f.what = "no answer from " + t.endpoint + " within " + redact.Round(timeout).String()
 		f.silent = t.last != nil && t.last.silent // slow, unless this place has only been silent so far
-	case errors.As(err, &transport):
+	case errors.As(err, &failed):
 		f.silent = true
 		t.sender.node.silent()
 		f.what += certificateAdvice(err)
@@ -217,7 +218,7 @@ func rawResponse(a answer, header http.Header, length int, secrets []string) *ht
 		u := *a.raw.Request.URL
 		query := u.Query()
 		for name := range query {
-			if !isShown(name) { // the endpoint's own may be a key
+			if !transport.IsShown(name) { // the endpoint's own may be a key
 				query.Del(name)
 			}
 		}
@@ -266,9 +267,9 @@ func (t *trial) cause(err error) error {
 
 // bare removes the wrapping that says nothing: net/http's, which repeats the URL, and our own mark.
 func bare(err error) error {
-	var marked *transportError
+	var marked *transport.Error
 	if errors.As(err, &marked) {
-		err = marked.error
+		err = marked.Err
 	}
 	var u *url.Error
 	if errors.As(err, &u) {

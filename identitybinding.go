@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // identityBinding is AKS's proxy in front of Entra, by which many clusters share one identity. It speaks Entra's protocol
@@ -67,7 +68,7 @@ func newIdentityBinding(env environment) (*identityBinding, error) {
 			return nil, fmt.Errorf("identity: %s: %w", envCAData, err)
 		}
 	case b.caFile == "":
-		b.client = newInternetClient(nil, b.serverName)
+		b.client = transport.NewInternet(nil, b.serverName)
 	}
 	return b, nil
 }
@@ -78,7 +79,7 @@ func (b *identityBinding) trust(pem []byte) error {
 	if !roots.AppendCertsFromPEM(pem) {
 		return errors.New("has no certificate in PEM")
 	}
-	b.caData, b.client = pem, newInternetClient(roots, b.serverName)
+	b.caData, b.client = pem, transport.NewInternet(roots, b.serverName)
 	return nil
 }
 
@@ -104,7 +105,7 @@ func (b *identityBinding) current() (*http.Client, error) {
 	if b.caFile == "" {
 		return b.client, nil
 	}
-	pem, err := readFile(b.caFile, maxBody)
+	pem, err := readFile(b.caFile, transport.MaxBody)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {

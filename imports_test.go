@@ -32,7 +32,7 @@ func TestImports(t *testing.T) {
 				"internal/command/process_unix.go", "internal/command/process_windows.go"),
 				"a program is run for az and azd only, in the one way that is safe"},
 			{in("os/user", "os/signal", "flag"), nil, "users, signals and flags are the program's business, not a library's"},
-			{in("crypto/sha1", "crypto/fips140"), in("pin.go", "identitytest/certificate.go", "identitytest/fips.go"),
+			{in("crypto/sha1", "crypto/fips140"), in("internal/transport/pin.go", "identitytest/certificate.go", "identitytest/fips.go"),
 				"SHA-1 is for the thumbprint that Service Fabric names, and FIPS mode is excepted for nothing else"},
 			{in("crypto/md5", "crypto/rc4", "crypto/des", "crypto/dsa"), nil, "they are broken, and refused in FIPS mode"},
 			{in("math/rand"), nil, "math/rand/v2 can't be seeded by others, and is faster"},

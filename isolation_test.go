@@ -21,6 +21,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // These tests are about what one caller, credential, key or Transport can do to the others.
@@ -167,7 +168,7 @@ func aloft(c *cache) int {
 
 func TestErrorsKeepLittleOfABody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e, _ := mustFail(t, onIMDS(t, always(400, `{"error":"e","pad":"`+strings.Repeat("x", maxBody/2)+`"}`)))
+		e, _ := mustFail(t, onIMDS(t, always(400, `{"error":"e","pad":"`+strings.Repeat("x", transport.MaxBody/2)+`"}`)))
 		body, err := io.ReadAll(e.RawResponse.Body)
 		if err != nil || len(body) != maxKeptBody || e.RawResponse.ContentLength != maxKeptBody {
 			t.Errorf("kept %d bytes (%v), want %d", len(body), err, maxKeptBody)
@@ -284,7 +285,7 @@ func TestPolicyThatFailsIsNotTheHost(t *testing.T) {
 
 func TestForeignBodies(t *testing.T) {
 	for name, reply := range map[string]transportFunc{
-		"over 1 MiB": always(200, "<html>"+strings.Repeat(" ", maxBody)),
+		"over 1 MiB": always(200, "<html>"+strings.Repeat(" ", transport.MaxBody)),
 		"cut short": func(*http.Request) (*http.Response, error) {
 			r := respond(200, "")
 			r.Body = io.NopCloser(io.MultiReader(strings.NewReader("<html>"), errReader{io.ErrUnexpectedEOF}))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // named is what the hosts have in common whose endpoint an environment variable names. Its methods are the defaults, which
@@ -46,16 +47,13 @@ func (n *named) at(endpoint *url.URL) {
 	}
 }
 
-// selectors are all the names by which one host or another is told an identity, and must not be from elsewhere.
-var selectors = []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id"}
-
 // reserved are the parameters that only a request of ours sets, by their bare names: the selectors,
 // and all else that decides which token comes back. An api-version is not among them: an endpoint
 // may name its own where we send none.
 var reserved = func() map[string]bool {
 	names := map[string]bool{}
 	for _, name := range append([]string{"resource", "authority", "bypass_cache", "xms_cc",
-		"token_sha256_to_refresh"}, selectors...) {
+		"token_sha256_to_refresh"}, transport.Selectors...) {
 		names[bareName(name)] = true
 	}
 	return names

@@ -367,32 +367,6 @@ func TestStolenCertificates(t *testing.T) {
 	}
 }
 
-// TestPinWithoutCertificates: a server that shows none is nobody.
-func TestPinWithoutCertificates(t *testing.T) {
-	t.Parallel()
-	empty := sha1Of(nil)
-	for _, want := range [][]byte{nil, {}, empty[:], make([]byte, sha1.Size)} {
-		var final interface{ NonRetriable() }
-		if err := checkPin(tls.ConnectionState{}, want); !errors.As(err, &final) {
-			t.Errorf("pin %x: got %v, want a final error", want, err)
-		}
-	}
-	leaf, err := x509.ParseCertificate(newLeaf(t).Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha1Of(leaf.Raw)
-	state := tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
-	for _, want := range [][]byte{nil, {}, sum[:19], append(sum[:], 0), make([]byte, sha1.Size)} {
-		if err := checkPin(state, want); err == nil {
-			t.Errorf("a pin of %d bytes, %x, was matched", len(want), want)
-		}
-	}
-	if err := checkPin(state, sum[:]); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestChangedThumbprintAtTheNextConnection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		first, second := identitytest.NewServiceFabric(nil), identitytest.NewServiceFabric(nil)
@@ -792,23 +766,6 @@ func TestPinLeavesTheUsersTransportAlone(t *testing.T) {
 	}
 }
 
-// TestPinBesideTheTransportsFirstUse: net/http completes a transport when it is first used, which may be at this moment in
-// another goroutine. Only the race detector sees what is wrong.
-func TestPinBesideTheTransportsFirstUse(t *testing.T) {
-	t.Parallel()
-	for range 20 {
-		transport := &http.Transport{}
-		var wg sync.WaitGroup
-		wg.Go(transport.CloseIdleConnections) // as the first request does, it sets TLSClientConfig
-		wg.Go(func() {
-			if _, err := pin(&http.Client{Transport: transport}, func() ([]byte, error) { return nil, nil }); err != nil {
-				t.Error(err)
-			}
-		})
-		wg.Wait()
-	}
-}
-
 // TestRegisteredProtocolsAreNotUsed: RegisterProtocol("https", …) sends what is for https through anything at all.
 func TestRegisteredProtocolsAreNotUsed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -1074,45 +1031,5 @@ func TestPinUnderFIPS(t *testing.T) {
 				t.Errorf("error %v, output %s, want %q in it", err, out, tt.want)
 			}
 		})
-	}
-}
-
-// TestPinnedTransportHasNoOtherWay: what could make a connection, or verify one, in another way is gone.
-func TestPinnedTransportHasNoOtherWay(t *testing.T) {
-	t.Parallel()
-	base := &http.Transport{
-		ForceAttemptHTTP2: true,
-		TLSNextProto:      map[string]func(string, *tls.Conn) http.RoundTripper{"h2": nil},
-		TLSClientConfig:   &tls.Config{NextProtos: []string{"h2"}, EncryptedClientHelloConfigList: []byte("x"), ClientSessionCache: tls.NewLRUClientSessionCache(1)},
-	}
-	client, err := pin(&http.Client{Transport: base}, func() ([]byte, error) { return make([]byte, 20), nil })
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := client.Transport.(*http.Transport)
-	c := got.TLSClientConfig
-	if got.ForceAttemptHTTP2 || got.TLSNextProto == nil || len(got.TLSNextProto) > 0 || got.Protocols.String() != "{HTTP1}" || !got.DisableKeepAlives {
-		t.Errorf("protocols: %+v", got)
-	}
-	if c.NextProtos != nil || c.EncryptedClientHelloConfigList != nil || c.ClientSessionCache != nil || c.VerifyConnection == nil || c.MinVersion < tls.VersionTLS12 {
-		t.Errorf("TLS: %+v", c)
-	}
-	if got.DialContext == nil {
-		t.Error("no dialler: with GOOS=js the browser would connect, and nothing be pinned")
-	}
-	if len(base.TLSNextProto) != 1 || !base.ForceAttemptHTTP2 || base.TLSClientConfig.NextProtos == nil {
-		t.Error("the user's transport was changed")
-	}
-}
-
-// TestPinIsComparedInConstantTime: a comparison that ends at the first difference can't be told from outside, so look inside.
-func TestPinIsComparedInConstantTime(t *testing.T) {
-	t.Parallel()
-	source, err := os.ReadFile("pin.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text := string(source); !strings.Contains(text, "subtle.ConstantTimeCompare(got[:], want) != 1") || strings.Contains(text, "bytes.Equal") {
-		t.Error("pin.go compares thumbprints in another way")
 	}
 }

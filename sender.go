@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/transport"
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
@@ -48,14 +49,14 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 	if client, ok := options.Transport.(*http.Client); ok && client == nil {
 		return nil, errors.New("identity: CredentialOptions.Transport: nil *http.Client: leave Transport nil for the default")
 	}
-	transport := options.Transport
+	own := options.Transport
 	if c, ok := src.(connector); ok {
-		if transport, err = c.connect(transport); err != nil {
+		if own, err = c.connect(own); err != nil {
 			return nil, err
 		}
 	}
 	s := &sender{source: src, node: n, rules: r, log: usercode.Logger(options.Logger),
-		options: pipelineOptions(options.ClientOptions, transport)}
+		options: transport.Options(options.ClientOptions, own)}
 	s.options.Transport = placed{s.options.Transport, n}
 	s.offers = termsOf(options.Retry, s)
 	return s, nil
@@ -180,7 +181,7 @@ func (t *trial) keep(r request) {
 	hide(r.secret)
 	for name, values := range r.url.Query() {
 		for _, value := range values {
-			if !isShown(name) && len(value) >= redact.LeastSecret {
+			if !transport.IsShown(name) && len(value) >= redact.LeastSecret {
 				hide(value)
 			}
 		}
@@ -219,7 +220,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 	for followed := false; ; followed = true {
 		t.endpoint = redact.URL(r.url.String())
 		t.keep(r)
-		try := req.Clone(withSecrets(traced, t.secrets))
+		try := req.Clone(transport.WithSecrets(traced, t.secrets))
 		if r.url.String() != t.firstURL { // the platform has moved the endpoint since
 			try.Raw().URL = r.url
 			try.Raw().Host = ""

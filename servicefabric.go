@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // detectServiceFabric: of Container Instances, Linux sets the header and the thumbprint without an
@@ -106,7 +108,7 @@ func parseThumbprint(value string) ([]byte, error) {
 		return r
 	}, value)
 	sum, err := hex.DecodeString(digits)
-	if err != nil || len(sum) != thumbprintSize {
+	if err != nil || len(sum) != transport.ThumbprintSize {
 		return nil, errors.New("identity: " + envThumbprint + ": is no SHA-1 thumbprint of a certificate: want 40 hexadecimal digits")
 	}
 	return sum, nil
@@ -115,7 +117,11 @@ func parseThumbprint(value string) ([]byte, error) {
 // connect implements connector: the certificate has no authority behind it, so that its thumbprint is all there is to
 // tell the service from another program on the node.
 func (s *serviceFabric) connect(own policy.Transporter) (policy.Transporter, error) {
-	return pin(own, s.thumbprint)
+	client, err := transport.Pin(own, envThumbprint, s.thumbprint)
+	if err != nil {
+		return nil, fmt.Errorf("identity: CredentialOptions.Transport: %w", err)
+	}
+	return client, nil
 }
 
 // recognises: whoever has the pinned certificate is the service.

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -14,7 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -1098,19 +1095,7 @@ func TestServiceFabricReadyWarmsWhatClientsUse(t *testing.T) {
 	})
 }
 
-// TestServiceFabricLogOfParameters: what tells a reader of azcore's log that a challenge is answered is shown, the hash is not.
-func TestServiceFabricLogOfParameters(t *testing.T) {
-	t.Parallel()
-	shown := pipelineOptions(policy.ClientOptions{}, nil).Logging.AllowedQueryParams
-	for name, want := range map[string]bool{"xms_cc": true, "resource": true, "client_id": true, "token_sha256_to_refresh": false} {
-		if got := slices.Contains(shown, name); got != want {
-			t.Errorf("%s is shown: %v, want %v", name, got, want)
-		}
-	}
-}
-
-// FuzzThumbprint: a thumbprint is 40 hexadecimal digits in any of the tools' spellings, no other value is one, and only the
-// certificate with it is the service's.
+// FuzzThumbprint: a thumbprint is 40 hexadecimal digits in any of the tools' spellings, and no other value is one.
 func FuzzThumbprint(f *testing.F) {
 	const thumbprint = "0123456789ABCDEF0123456789abcdef01234567"
 	for _, value := range []string{
@@ -1118,9 +1103,9 @@ func FuzzThumbprint(f *testing.F) {
 		"01:23:45:67:89:AB:CD:EF:01:23:45:67:89:AB:CD:EF:01:23:45:67", "01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67", " " + thumbprint + "\r\n", "01\u00a02" + thumbprint[3:],
 		"\u200e" + thumbprint, "0x" + thumbprint[2:], strings.Replace(thumbprint, "0", "O", 1), strings.Replace(thumbprint, "1", "١", 1), thumbprint[:38] + "\xff\xff", strings.ReplaceAll(thumbprint, "0", "-"),
 	} {
-		f.Add(value, []byte("certificate"))
+		f.Add(value)
 	}
-	f.Fuzz(func(t *testing.T, value string, certificate []byte) {
+	f.Fuzz(func(t *testing.T, value string) {
 		var want []byte
 		isOne, high := value != "", true
 		for _, r := range value {
@@ -1150,29 +1135,18 @@ func FuzzThumbprint(f *testing.F) {
 				t.Errorf("the error repeats the value: %q", err)
 			}
 		}
-
-		sum := sha1Of(certificate)
-		shown := tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: certificate}, {Raw: []byte("of an authority")}}}
-		for _, spelling := range []string{fmt.Sprintf("%x", sum), fmt.Sprintf("%X", sum), fmt.Sprintf("% X ", sum), strings.ReplaceAll(fmt.Sprintf("% x", sum), " ", ":")} {
-			own, err := parseThumbprint(spelling)
-			if err != nil || checkPin(shown, own) != nil {
-				t.Errorf("%q is not the thumbprint of the certificate: %v", spelling, err)
-			}
-			// Any other bit is another certificate.
-			for i := range own {
-				own[i] ^= 1 << (len(certificate) % 8)
-				var refused *pinError
-				if err := checkPin(shown, own); !errors.As(err, &refused) {
-					t.Errorf("%x passes for %x: %v", own, sum, err)
-				}
-				own[i] ^= 1 << (len(certificate) % 8)
-			}
-			if checkPin(tls.ConnectionState{}, own) == nil || checkPin(shown, own[:19]) == nil || checkPin(shown, nil) == nil {
-				t.Error("no certificate passes, or half a thumbprint")
-			}
+		var digits string // what tools show of these bytes
+		for i := range 20 {
+			digits += string("0123456789abcdef"[(len(value)+i)%16])
 		}
-		if err := checkPin(shown, got); (err == nil) != bytes.Equal(got, sum[:]) {
-			t.Errorf("%q for %x: %v", value, sum, err)
+		digits += digits
+		for _, spelling := range []string{
+			digits, strings.ToUpper(digits), digits + " ", digits[:2] + ":" + digits[2:],
+		} {
+			sum, err := parseThumbprint(spelling)
+			if err != nil || fmt.Sprintf("%x", sum) != digits {
+				t.Errorf("%q is read as %x, %v", spelling, sum, err)
+			}
 		}
 	})
 }

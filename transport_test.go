@@ -23,6 +23,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // served starts the endpoint on loopback and returns the environment of its host.
@@ -59,7 +60,7 @@ func TestDefaultTransport(t *testing.T) {
 			}
 		}
 	}
-	transport := nodeClient.Transport.(*http.Transport)
+	transport := transport.Node.Transport.(*http.Transport)
 	if transport.Proxy != nil {
 		t.Error("a proxy would get the request for a node endpoint")
 	}
@@ -96,7 +97,7 @@ func TestNoProxy(t *testing.T) {
 	ep := identitytest.NewIMDS(nil)
 	server := httptest.NewServer(ep)
 	defer server.Close()
-	direct := nodeClient.Transport.(*http.Transport).Clone()
+	direct := transport.Node.Transport.(*http.Transport).Clone()
 	direct.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if !strings.HasPrefix(addr, "169.254.169.254:") {
 			return nil, fmt.Errorf("dialled %s, want the endpoint itself", addr)
@@ -148,14 +149,6 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-func TestOwnCheckRedirectIsRespected(t *testing.T) {
-	t.Parallel()
-	own := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("own") }}
-	if got := pipelineOptions(policy.ClientOptions{}, own).Transport.(bounded).next; got != policy.Transporter(own) {
-		t.Error("a client with a CheckRedirect of its own was replaced")
-	}
-}
-
 func TestBodies(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -188,7 +181,7 @@ func TestBodies(t *testing.T) {
 	t.Run("exactly 1 MiB", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			head := `{"access_token":"t","expires_in":3600,"pad":"`
-			mustToken(t, onIMDS(t, always(202, head+strings.Repeat(" ", maxBody-len(head)-2)+`"}`)))
+			mustToken(t, onIMDS(t, always(202, head+strings.Repeat(" ", transport.MaxBody-len(head)-2)+`"}`)))
 		})
 	})
 }
@@ -200,8 +193,8 @@ func TestEndlessBody(t *testing.T) {
 		_, _ = mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: body}, nil
 		}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
-		if body.read > 2*maxBody {
-			t.Errorf("%d bytes were read, want little more than %d", body.read, maxBody)
+		if body.read > 2*transport.MaxBody {
+			t.Errorf("%d bytes were read, want little more than %d", body.read, transport.MaxBody)
 		}
 	})
 }

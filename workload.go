@@ -17,6 +17,7 @@ import (
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 const envAuthorityHost = "AZURE_AUTHORITY_HOST"
@@ -240,9 +241,9 @@ func (s *workload) connect(own policy.Transporter) (policy.Transporter, error) {
 	case s.binding != nil:
 		return s.binding, nil
 	case fake:
-		return newInternetClient(place.RootCAs, ""), nil
+		return transport.NewInternet(place.RootCAs, ""), nil
 	}
-	return internetClient, nil
+	return transport.Internet, nil
 }
 
 // follow implements follower: an assertion that has expired was replaced, most likely, since it was read.

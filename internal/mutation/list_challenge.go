@@ -76,7 +76,7 @@ var challengeMutations = []mutation{
 	{
 		name:  "Service Fabric's certificate is not compared",
 		harm:  "any program on the node gets the secret, and hands out tokens of its own",
-		file:  "pin.go",
+		file:  "internal/transport/pin.go",
 		old:   `if subtle.ConstantTimeCompare(got[:], want) != 1 {`,
 		new:   `if subtle.ConstantTimeCompare(got[:], want) > 1 {`,
 		tests: "TestImpostors|TestPinnedCertificate",
@@ -84,7 +84,7 @@ var challengeMutations = []mutation{
 	{
 		name:  "a resumed session needs no certificate of Service Fabric's",
 		harm:  "a changed certificate is not noticed",
-		file:  "pin.go",
+		file:  "internal/transport/pin.go",
 		old:   "\tconfig.ClientSessionCache = nil\n",
 		new:   "",
 		tests: "TestPinnedSessionsAreNotResumed|TestPinnedTransportHasNoOtherWay",
@@ -92,7 +92,7 @@ var challengeMutations = []mutation{
 	{
 		name:  "Service Fabric is asked over plain http when a policy says so",
 		harm:  "the secret goes out without any certificate checked",
-		file:  "pin.go",
+		file:  "internal/transport/pin.go",
 		old:   `transport.RegisterProtocol("http", refusePlain{})`,
 		new:   `_ = refusePlain{}`,
 		tests: "TestPinnedClientRefusesPlainHTTP",
@@ -100,9 +100,9 @@ var challengeMutations = []mutation{
 	{
 		name:  "an impostor is asked again",
 		harm:  "a Service Fabric node with another program on the port fails after 30 s, not at once",
-		file:  "pin.go",
-		old:   "return &pinError{fmt.Sprintf(\"the server's certificate has the thumbprint %X, not that in %s: is another program listening there?\", got, envThumbprint)}",
-		new:   "return fmt.Errorf(\"the server's certificate has the thumbprint %X, not that in %s: is another program listening there?\", got, envThumbprint)",
+		file:  "internal/transport/pin.go",
+		old:   "\t\treturn &pinError{fmt.Sprintf(\"the server's certificate has the thumbprint %X, not that in %s: \"+\n\t\t\t\"is another program listening there?\", got, variable)}",
+		new:   "\t\treturn fmt.Errorf(\"the server's certificate has the thumbprint %X, not that in %s: \"+\n\t\t\t\"is another program listening there?\", got, variable)",
 		tests: "TestPinIsFinal",
 	},
 	{

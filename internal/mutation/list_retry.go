@@ -157,7 +157,7 @@ var retryMutations = []mutation{
 		name:  "an answer cut short is final",
 		harm:  "each broken connection is an error of the service's",
 		file:  "failure.go",
-		old:   "if !f.silent && errors.Is(err, errTooLarge) {",
+		old:   "if !f.silent && errors.Is(err, transport.ErrTooLarge) {",
 		new:   "if !f.silent {",
 		tests: "TestHostsRecover",
 	},

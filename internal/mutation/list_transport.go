@@ -4,25 +4,25 @@ var transportMutations = []mutation{
 	{
 		name:  "redirects are followed",
 		harm:  "the secret header goes to whatever the redirect names",
-		file:  "transport.go",
-		old:   "\t\to.Transport = bounded{nodeClient}\n",
-		new:   "\t\to.Transport = bounded{&http.Client{Transport: nodeClient.Transport}}\n",
+		file:  "internal/transport/options.go",
+		old:   "\t\to.Transport = bounded{Node}\n",
+		new:   "\t\to.Transport = bounded{&http.Client{Transport: Node.Transport}}\n",
 		tests: "TestRedirectsAreNotFollowed|TestHostRedirects",
 	},
 	{
 		name:  "a client of the user's follows redirects",
 		harm:  "the secret header goes to whatever the redirect names",
-		file:  "transport.go",
-		old:   `if transport.CheckRedirect == nil {`,
-		new:   `if transport.CheckRedirect != nil {`,
+		file:  "internal/transport/options.go",
+		old:   `if own.CheckRedirect == nil {`,
+		new:   `if own.CheckRedirect != nil {`,
 		tests: "TestRedirectsAreNotFollowed|TestOwnCheckRedirectIsRespected",
 	},
 	{
 		name: "node endpoints are asked through the system's proxy",
 		harm: "the proxy gets the secret, and can hand out a token of its own",
-		file: "transport.go",
-		old:  "\t\to.Transport = bounded{nodeClient}\n",
-		new: `		other := nodeClient.Transport.(*http.Transport).Clone()
+		file: "internal/transport/options.go",
+		old:  "\t\to.Transport = bounded{Node}\n",
+		new: `		other := Node.Transport.(*http.Transport).Clone()
 		other.Proxy = http.ProxyFromEnvironment
 		o.Transport = bounded{&http.Client{CheckRedirect: refuseRedirect, Transport: other}}
 `,
@@ -31,9 +31,9 @@ var transportMutations = []mutation{
 	{
 		name: "connections to node endpoints are kept",
 		harm: "half a day later the request goes into a dead connection",
-		file: "transport.go",
-		old:  "\t\to.Transport = bounded{nodeClient}\n",
-		new: `		other := nodeClient.Transport.(*http.Transport).Clone()
+		file: "internal/transport/options.go",
+		old:  "\t\to.Transport = bounded{Node}\n",
+		new: `		other := Node.Transport.(*http.Transport).Clone()
 		other.DisableKeepAlives = false
 		o.Transport = bounded{&http.Client{CheckRedirect: refuseRedirect, Transport: other}}
 `,
@@ -42,23 +42,23 @@ var transportMutations = []mutation{
 	{
 		name:  "answers may be of any size",
 		harm:  "whoever answers in the host's place fills the memory",
-		file:  "transport.go",
-		old:   `readBody(req.Context(), resp.Body, maxBody)`,
-		new:   `readBody(req.Context(), resp.Body, 64*maxBody)`,
+		file:  "internal/transport/bounded.go",
+		old:   `readBody(req.Context(), resp.Body, MaxBody)`,
+		new:   `readBody(req.Context(), resp.Body, 64*MaxBody)`,
 		tests: "TestEndlessBody",
 	},
 	{
 		name:  "an answer that is too large is cut and read",
 		harm:  "a cut answer reads as a host's mistake, and is asked for again and again",
-		file:  "transport.go",
-		old:   `case len(body) > maxBody:`,
-		new:   `case len(body) > 2*maxBody:`,
+		file:  "internal/transport/bounded.go",
+		old:   `case len(body) > MaxBody:`,
+		new:   `case len(body) > 2*MaxBody:`,
 		tests: "TestBodies",
 	},
 	{
 		name:  "Logging.IncludeBody is honoured",
 		harm:  "tokens stand in the log",
-		file:  "transport.go",
+		file:  "internal/transport/options.go",
 		old:   "\to.Logging.IncludeBody = false\n",
 		new:   "",
 		tests: "TestNoSecretIsSeen",
@@ -66,9 +66,9 @@ var transportMutations = []mutation{
 	{
 		name:  "the secret header may be allowed in azcore's log",
 		harm:  "the host's secret stands in the log",
-		file:  "transport.go",
-		old:   `return slices.Contains(secretHeaders,`,
-		new:   `return len(name) == 0 && slices.Contains(secretHeaders,`,
+		file:  "internal/transport/options.go",
+		old:   `return slices.Contains([]string{"x-identity-header",`,
+		new:   `return len(name) == 0 && slices.Contains([]string{"x-identity-header",`,
 		tests: "TestNoSecretIsSeen",
 	},
 	{
@@ -242,15 +242,15 @@ var transportMutations = []mutation{
 	{
 		name:  "an internet request follows no system proxy",
 		harm:  "a pod behind a proxy never reaches Entra",
-		file:  "internet.go",
-		old:   `Proxy:                  http.ProxyFromEnvironment,`,
+		file:  "internal/transport/internet.go",
+		old:   `Proxy:       http.ProxyFromEnvironment,`,
 		new:   `Proxy:                  nil,`,
 		tests: "TestWorkloadThroughProxy",
 	},
 	{
 		name:  "reading goes on after its try",
 		harm:  "a body that doesn't end takes one of the endpoint's five places",
-		file:  "body.go",
+		file:  "internal/transport/body.go",
 		old:   `time.NewTimer(bodyGrace)`,
 		new:   `time.NewTimer(10000 * bodyGrace)`,
 		tests: "TestBodiesThatDoNotEnd",
@@ -258,7 +258,7 @@ var transportMutations = []mutation{
 	{
 		name:  "the body of a 101 is read",
 		harm:  "a connection that stays open takes one of the endpoint's five places",
-		file:  "body.go",
+		file:  "internal/transport/body.go",
 		old:   `resp.StatusCode == http.StatusSwitchingProtocols`,
 		new:   `resp.StatusCode == http.StatusContinue`,
 		tests: "TestUpgradeIsNotRead",

@@ -1,0 +1,57 @@
+package transport
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/usercode"
+)
+
+// Options turns the user's client options into those of our pipeline: one layer of retries, which
+// is ours, and nothing in a log that could be a token. own is what sends the requests, nil for
+// [Node]. The user's options are not changed.
+func Options(o policy.ClientOptions, own policy.Transporter) policy.ClientOptions {
+	o.APIVersion = ""
+	o.TracingProvider = usercode.Tracing(o.TracingProvider)
+	o.Retry = policy.RetryOptions{MaxRetries: -1}
+	o.Logging.IncludeBody = false
+	o.Logging.AllowedHeaders = slices.DeleteFunc(slices.Clone(o.Logging.AllowedHeaders), isSecret)
+	o.Logging.AllowedQueryParams = append(shown, o.Logging.AllowedQueryParams...)
+	o.PerCallPolicies = slices.Clone(o.PerCallPolicies)
+	o.PerRetryPolicies = slices.Clone(o.PerRetryPolicies)
+	switch own := own.(type) {
+	case nil:
+		o.Transport = bounded{Node}
+	case *http.Client:
+		if own.CheckRedirect == nil {
+			other := *own
+			other.CheckRedirect = refuseRedirect
+			own = &other
+		}
+		o.Transport = bounded{own}
+	default:
+		o.Transport = bounded{own}
+	}
+	return o
+}
+
+// isSecret reports whether a header may never be shown by azcore's log, whatever the options allow.
+func isSecret(name string) bool {
+	return slices.Contains([]string{"x-identity-header", "secret", "authorization"},
+		strings.ToLower(strings.TrimSpace(name)))
+}
+
+// Selectors are all the names of parameters by which one host or another is told an identity. They
+// are not to be changed.
+var Selectors = []string{
+	"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id",
+}
+
+// shown parameters of a request's query are no secrets. Clipped, so that appending to them copies
+// them.
+var shown = slices.Clip(append([]string{"resource", "xms_cc"}, Selectors...))
+
+// IsShown reports whether a parameter of a request's query is no secret.
+func IsShown(name string) bool { return name == "api-version" || slices.Contains(shown, name) }
