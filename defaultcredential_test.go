@@ -19,6 +19,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/chassis"
 	"github.com/keyless-go/identity/internal/command"
 )
 
@@ -910,7 +911,7 @@ func TestDefaultInPipelines(t *testing.T) {
 						l := &laptop{az: az, azd: command.ErrNotOnPath,
 							variables: merged(tt.variables, pipeline)}
 						env := l.environment()
-						env.chassis = func() string { return azureChassis }
+						env.chassis = func() string { return chassis.Azure }
 						chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{
 							ClientOptions: azcore.ClientOptions{Transport: tt.imds},
 							Logger:        slog.New(slog.NewTextHandler(&l.log, nil)),

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/chassis"
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
 )
@@ -33,7 +34,7 @@ func processEnvironment() environment {
 			_, err := os.Stat(path)
 			return errors.Is(err, fs.ErrPermission)
 		},
-		chassis: chassisTag,
+		chassis: chassis.Tag,
 		goos:    runtime.GOOS,
 		run:     command.Run,
 	}
@@ -66,7 +67,7 @@ func (env environment) has(names ...string) bool {
 // onAzureVM reports whether this machine, or the one that this container runs on, is a virtual
 // machine of Azure.
 func (env environment) onAzureVM() bool {
-	return env.chassis != nil && env.chassis() == azureChassis
+	return env.chassis != nil && env.chassis() == chassis.Azure
 }
 
 // mayNotSee reports whether it can't be seen whether a path exists.

@@ -1,6 +1,9 @@
 package identity
 
-import "github.com/keyless-go/identity/internal/redact"
+import (
+	"github.com/keyless-go/identity/internal/chassis"
+	"github.com/keyless-go/identity/internal/redact"
+)
 
 // Evidence is a variable or a file that says which host this is, or how to ask it. Among the files
 // is the chassis asset tag of the machine, which says whether it is one of Azure's; on Windows it
@@ -76,13 +79,13 @@ func evidence(env environment) []Evidence {
 	if env.chassis == nil {
 		return list
 	}
-	chassis := Evidence{Name: chassisName, File: true}
+	machine := Evidence{Name: chassis.Path, File: true}
 	switch env.chassis() {
 	case "":
-	case azureChassis:
-		chassis.Set, chassis.Value = true, azureChassis
+	case chassis.Azure:
+		machine.Set, machine.Value = true, chassis.Azure
 	default:
-		chassis.Set, chassis.Withheld = true, true
+		machine.Set, machine.Withheld = true, true
 	}
-	return append(list, chassis)
+	return append(list, machine)
 }

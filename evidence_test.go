@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/chassis"
 )
 
 // shownVariables are those of the evidence, in its order, with what each shows of a value.
@@ -114,9 +115,9 @@ func TestEvidenceOfTheMachine(t *testing.T) {
 		tag  string
 		want Evidence
 	}{
-		{azureChassis, Evidence{Name: chassisName, File: true, Set: true, Value: "7783-7084-3265-9085-8269-3286-77"}},
-		{"inventory number 4711", Evidence{Name: chassisName, File: true, Set: true, Withheld: true}},
-		{"", Evidence{Name: chassisName, File: true}},
+		{chassis.Azure, Evidence{Name: chassis.Path, File: true, Set: true, Value: "7783-7084-3265-9085-8269-3286-77"}},
+		{"inventory number 4711", Evidence{Name: chassis.Path, File: true, Set: true, Withheld: true}},
+		{"", Evidence{Name: chassis.Path, File: true}},
 	} {
 		list := evidence(onChassis(tt.tag, nil))
 		if diff := cmp.Diff(tt.want, list[len(list)-1]); diff != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/chassis"
 )
 
 var updateGolden = flag.Bool("update-golden", false, "rewrite testdata/*/*.golden from the requests that are sent")
@@ -449,7 +450,7 @@ var expecting = map[string]func() environment{
 		return environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token"})
 	},
 	"half of Azure ML": func() environment { return environmentOf(map[string]string{envMSISecret: "s"}) },
-	"chassis":          func() environment { return onChassis(azureChassis, nil) },
+	"chassis":          func() environment { return onChassis(chassis.Azure, nil) },
 	"Arc's agent unseen": func() environment {
 		env := nowhere()
 		env.forbidden = func(string) bool { return true }
@@ -514,8 +515,8 @@ func TestExpectedIMDS(t *testing.T) {
 	for name, env := range map[string]environment{
 		"another machine":        onChassis("1234", nil),
 		"no tag":                 onChassis("", nil),
-		"the machine of a job":   onChassis(azureChassis, map[string]string{envGitHub: "true"}),
-		"the machine of another": onChassis(azureChassis, map[string]string{envPipelines: "True"}),
+		"the machine of a job":   onChassis(chassis.Azure, map[string]string{envGitHub: "true"}),
+		"the machine of another": onChassis(chassis.Azure, map[string]string{envPipelines: "True"}),
 	} {
 		if why := expectsIMDS(env); why != "" {
 			t.Errorf("%s: IMDS is expected because %s", name, why)

@@ -26,7 +26,7 @@ func TestImports(t *testing.T) {
 		}{
 			{in("unsafe", "C", "plugin"), nil, "memory safety is most of what there is to trust here, and a user builds with CGO_ENABLED=0"},
 			{in("syscall"), in("internal/command/process_unix.go", "internal/command/process_windows.go",
-				"chassis_windows.go", "identitytest/errno.go", "identitytest/errno_plan9.go"),
+				"internal/chassis/tag_windows.go", "identitytest/errno.go", "identitytest/errno_plan9.go"),
 				"a system's own calls stand in a file of that system; errno.go only has the error of a reset connection"},
 			{in("os/exec"), in("internal/command/command.go", "internal/command/process_other.go",
 				"internal/command/process_unix.go", "internal/command/process_windows.go"),

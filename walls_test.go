@@ -39,7 +39,8 @@ var (
 
 // walls has each package that is linked into a user's program, the root aside.
 var walls = map[string]wall{
-	"internal/redact": {not: slices.Concat([]string{"net", "crypto/tls"}, machine, logging)},
+	"internal/redact":  {not: slices.Concat([]string{"net", "crypto/tls"}, machine, logging)},
+	"internal/chassis": {not: slices.Concat(network, logging, []string{"os/exec"})},
 	"internal/command": {
 		not: slices.Concat(network, logging),
 	},

@@ -220,7 +220,7 @@ var chainMutations = []mutation{
 	{
 		name: "the chassis asset tag is read once, whatever came of it",
 		harm: "no file descriptor is left for a moment, and a VM of Azure's is a laptop for the life of the process",
-		file: "chassis.go",
+		file: "internal/chassis/chassis.go",
 		old: `		if known {
 			kept`,
 		new: `		if known || true {
@@ -231,7 +231,7 @@ var chainMutations = []mutation{
 		name:  "the chassis asset tag is no evidence of Azure",
 		harm:  "on a VM whose IMDS is slow at first, a program runs as the developer",
 		file:  "environment.go",
-		old:   `env.chassis() == azureChassis`,
+		old:   `env.chassis() == chassis.Azure`,
 		new:   `env.chassis() == ""`,
 		tests: "TestExpectedIMDS",
 	},

@@ -1,13 +1,13 @@
-package identity
+package chassis
 
 import "syscall"
 
-// chassisName is where the chassis asset tag is, for messages.
-const chassisName = `HKLM\SYSTEM\CurrentControlSet\Services\mssmbios\Data\SMBiosData`
+// Path is where the tag is, for messages.
+const Path = `HKLM\SYSTEM\CurrentControlSet\Services\mssmbios\Data\SMBiosData`
 
-// readChassisTag reads the SMBIOS tables that Windows' own driver keeps in the registry, where
+// readTag reads the SMBIOS tables that Windows' own driver keeps in the registry, where
 // every user may read them.
-func readChassisTag() (tag string, known bool) {
+func readTag() (tag string, known bool) {
 	path, err := syscall.UTF16PtrFromString(`SYSTEM\CurrentControlSet\Services\mssmbios\Data`)
 	if err != nil {
 		return "", true
@@ -32,5 +32,5 @@ func readChassisTag() (tag string, known bool) {
 	if size < header || size > most {
 		return "", true
 	}
-	return chassisOf(tables[header:size]), true
+	return tagOf(tables[header:size]), true
 }

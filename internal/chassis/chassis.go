@@ -1,4 +1,10 @@
-package identity
+// Package chassis reads the asset tag of the machine's chassis, which tells a virtual machine of
+// Azure from others without a packet. It knows nothing of identities: who asks decides what that
+// means.
+//
+// [Tag] reads it once, from a file on Linux and from the registry on Windows, and keeps it. On
+// other systems there is none.
+package chassis
 
 import (
 	"bytes"
@@ -6,16 +12,17 @@ import (
 	"sync/atomic"
 )
 
-// azureChassis is the chassis asset tag that every virtual machine of Azure has in its SMBIOS
-// tables. It is no serial number: all of them have the same. A container sees the tag of the
-// machine that it runs on.
+// Azure is the tag that every virtual machine of Azure has in its SMBIOS tables. It is no serial
+// number: all of them have the same. A container sees the tag of the machine that it runs on.
 //
 // https://github.com/canonical/cloud-init/blob/main/cloudinit/sources/azure/identity.py
-const azureChassis = "7783-7084-3265-9085-8269-3286-77"
+const Azure = "7783-7084-3265-9085-8269-3286-77"
 
-// chassisTag is this machine's chassis asset tag, "" if there is none that may be read. It never
-// changes, and many services make a credential per request.
-var chassisTag = onceKnown(readChassisTag)
+// Tag returns this machine's tag, "" if there is none that may be read. It never changes, and many
+// services make a credential per request, so that it is kept. Tag is safe for concurrent use.
+func Tag() string { return tag() }
+
+var tag = onceKnown(readTag)
 
 // onceKnown calls read until it knows. A process that has no file descriptor left for a moment must
 // not take a machine of Azure's for a laptop from then on.
@@ -33,12 +40,12 @@ func onceKnown(read func() (tag string, known bool)) func() string {
 	}
 }
 
-// chassisOf finds the chassis asset tag in SMBIOS tables, as Windows hands them out: structures of
-// a type, a length and a handle of two bytes, followed by their strings. Type 3 is the chassis,
-// whose byte 8 is the number of the tag's string.
+// tagOf finds the tag in SMBIOS tables, as Windows hands them out: structures of a type, a length
+// and a handle of two bytes, followed by their strings. Type 3 is the chassis, whose byte 8 is the
+// number of the tag's string.
 //
 // https://www.dmtf.org/standards/smbios
-func chassisOf(tables []byte) string {
+func tagOf(tables []byte) string {
 	for len(tables) >= 4 {
 		kind, length := tables[0], int(tables[1])
 		if length < 4 || length > len(tables) {

@@ -1,4 +1,4 @@
-package identity
+package chassis
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ func structure(kind byte, formatted []byte, texts ...string) []byte {
 	return append(s, strings.Join(texts, "\x00")+"\x00\x00"...)
 }
 
-func TestChassisOf(t *testing.T) {
+func TestTagOf(t *testing.T) {
 	t.Parallel()
 	bios := structure(0, make([]byte, 20), "American Megatrends Inc.", "090008")
 	bare := structure(32, make([]byte, 7))
@@ -34,8 +34,8 @@ func TestChassisOf(t *testing.T) {
 		tables []byte
 		want   string
 	}{
-		{"Azure's", join(bios, bare, chassis(4, "Microsoft Corporation", "7.0", "0000-1", azureChassis), end), azureChassis},
-		{"with blanks", join(chassis(1, " "+azureChassis+" ")), azureChassis},
+		{"Azure's", join(bios, bare, chassis(4, "Microsoft Corporation", "7.0", "0000-1", Azure), end), Azure},
+		{"with blanks", join(chassis(1, " "+Azure+" ")), Azure},
 		{"none", join(bios, chassis(0, "Microsoft Corporation"), end), ""},
 		{"a string that isn't there", join(chassis(5, "a", "b")), ""},
 		{"no chassis", join(bios, end), ""},
@@ -45,11 +45,11 @@ func TestChassisOf(t *testing.T) {
 		{"a length beyond the end", []byte{3, 200, 0, 0, 0, 0}, ""},
 		{"no end of the strings", []byte{3, 4, 0, 0, 'a', 'b'}, ""},
 	} {
-		if got := chassisOf(tt.tables); got != tt.want {
+		if got := tagOf(tt.tables); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 		for i := range tt.tables { // wherever they are cut
-			_ = chassisOf(tt.tables[:i])
+			_ = tagOf(tt.tables[:i])
 		}
 	}
 }
@@ -62,9 +62,9 @@ func TestChassisIsReadUntilKnown(t *testing.T) {
 		if reads++; reads < 3 {
 			return "", false
 		}
-		return azureChassis, true
+		return Azure, true
 	})
-	for i, want := range []string{"", "", azureChassis, azureChassis} {
+	for i, want := range []string{"", "", Azure, Azure} {
 		if got := tag(); got != want {
 			t.Errorf("read %d: got %q, want %q", i+1, got, want)
 		}
@@ -74,10 +74,10 @@ func TestChassisIsReadUntilKnown(t *testing.T) {
 	}
 }
 
-func FuzzChassisOf(f *testing.F) {
-	f.Add(structure(3, []byte{1, 3, 2, 3, 1}, azureChassis))
+func FuzzTagOf(f *testing.F) {
+	f.Add(structure(3, []byte{1, 3, 2, 3, 1}, Azure))
 	f.Fuzz(func(t *testing.T, tables []byte) {
-		if tag := chassisOf(tables); tag != strings.TrimSpace(tag) {
+		if tag := tagOf(tables); tag != strings.TrimSpace(tag) {
 			t.Errorf("%q has white space around it", tag)
 		}
 	})
