@@ -119,8 +119,8 @@ func testBubbleTLSAtOnce(t *testing.T) {
 	}
 }
 
-// testBubbleFailedHandshakes: a caller that can't have a turn leaves none taken. That is a handshake
-// that fails, one that its client gives up, and a request without TLS.
+// testBubbleFailedHandshakes: a caller that can't have a turn leaves none taken. That is a
+// handshake that fails, one that its client gives up, and a request without TLS.
 func testBubbleFailedHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		endpoint, stranger := identitytest.NewServiceFabric(nil),

@@ -14,7 +14,8 @@ type axis struct {
 	step     float64 // between the ticks of a linear one, 0 for as it fits
 }
 
-// newAxis spans the values. A log axis ends at powers of ten, a linear one at ticks, and begins at 0 where that is near.
+// newAxis spans the values. A log axis ends at powers of ten, a linear one at ticks, and begins at
+// 0 where that is near.
 func newAxis(log bool, values []float64, a, b float64) axis {
 	x := axis{log: log, a: a, b: b}
 	low, high := math.Inf(1), math.Inf(-1)
@@ -28,7 +29,8 @@ func newAxis(log bool, values []float64, a, b float64) axis {
 		low, high = 1, 10
 	}
 	if log {
-		x.from, x.to = math.Pow(10, math.Floor(math.Log10(low)+1e-9)), math.Pow(10, math.Ceil(math.Log10(high)-1e-9))
+		x.from, x.to = math.Pow(10, math.Floor(math.Log10(low)+1e-9)),
+			math.Pow(10, math.Ceil(math.Log10(high)-1e-9))
 		if x.from == x.to {
 			x.to *= 10
 		}
@@ -45,7 +47,8 @@ func newAxis(log bool, values []float64, a, b float64) axis {
 	return x
 }
 
-// linearStep is 1, 2, 3 or 5 times a power of ten (3 for the hours of a day), such that there are at most nine ticks.
+// linearStep is 1, 2, 3 or 5 times a power of ten (3 for the hours of a day), such that there are
+// at most nine ticks.
 func linearStep(span float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(span/8)))
 	for _, m := range []float64{1, 2, 3, 5} {

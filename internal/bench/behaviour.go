@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// situation is one row: what a peer is put through, and what came of it in words. Ours is judged by cost, which must not be
-// above bound.
+// situation is one row: what a peer is put through, and what came of it in words. Ours is judged by
+// cost, which must not be above bound.
 type situation struct {
-	what  string
-	try   func(ctx context.Context, ask asker, f *fake, scope string) (cost float64, words string, err error)
+	what string
+	try  func(ctx context.Context, ask asker, f *fake, scope string) (cost float64, words string,
+		err error)
 	bound float64
 	unit  string
 	why   string
@@ -39,7 +40,8 @@ func renewing(f *fake, within time.Duration) bool {
 
 var situations = []situation{
 	{
-		what: "1,000 goroutines ask for a new token, the host takes 200 ms", bound: 1, unit: "requests", why: "one request serves them all",
+		what: "1,000 goroutines ask for a new token, the host takes 200 ms", bound: 1, unit: "requests",
+		why:  "one request serves them all",
 		host: func() *fake { return &fake{delay: 200 * time.Millisecond} },
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
 			f.slow.Store(true)
@@ -56,7 +58,8 @@ var situations = []situation{
 					failed++
 				}
 			}
-			words := fmt.Sprintf("%s in %s", requests(f), duration(time.Since(began).Round(time.Millisecond)))
+			words := fmt.Sprintf("%s in %s", requests(f),
+				duration(time.Since(began).Round(time.Millisecond)))
 			if failed > 0 {
 				words += fmt.Sprintf(", %d errors", failed)
 			}
@@ -64,7 +67,8 @@ var situations = []situation{
 		},
 	},
 	{
-		what: "the host issues 4-minute tokens, 1,000 calls", bound: 1, unit: "requests", why: "a token is served until it ends",
+		what: "the host issues 4-minute tokens, 1,000 calls", bound: 1, unit: "requests",
+		why:  "a token is served until it ends",
 		host: func() *fake { return &fake{life: 4 * time.Minute} },
 		try: func(ctx context.Context, ask asker, f *fake, scope string) (float64, string, error) {
 			for range scale.calls {
@@ -122,7 +126,8 @@ func requests(f *fake) string {
 	return figure(float64(n)) + " requests"
 }
 
-// second is how long the second call takes, after something has happened; an error costs more than any bound.
+// second is how long the second call takes, after something has happened; an error costs more than
+// any bound.
 func second(ctx context.Context, ask asker, scope string, happens func()) (float64, string, error) {
 	if _, err := ask(ctx, scope); err != nil {
 		return 0, "", err
@@ -172,7 +177,8 @@ func measureBehaviour(ctx context.Context, short bool, say func(string)) (sectio
 				return s, err
 			}
 			// A scope of its own: MSAL and azidentity share a cache.
-			x.url, x.scope = url, fmt.Sprintf("https://%d.%s.example/.default", i, map[bool]string{true: "azidentity", false: "other"}[name == azIdentity])
+			x.url, x.scope = url, fmt.Sprintf("https://%d.%s.example/.default", i,
+				map[bool]string{true: "azidentity", false: "other"}[name == azIdentity])
 			if sit.ripens {
 				if _, err := x.ask(ctx, x.scope); err != nil {
 					return s, fmt.Errorf("%s: %s: %w", sit.what, name, err)

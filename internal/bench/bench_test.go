@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestMeasurements runs every short measurement once, so that the race detector sees it. Its figures are worth nothing
-// here, and no verdict counts.
+// TestMeasurements runs every short measurement once, so that the race detector sees it. Its
+// figures are worth nothing here, and no verdict counts.
 func TestMeasurements(t *testing.T) {
 	keepEnvironment(t)
 	before := scale
@@ -36,7 +36,8 @@ func TestMeasurements(t *testing.T) {
 	}
 }
 
-// keepEnvironment brings back what measurements change, each of which has a process of its own otherwise.
+// keepEnvironment brings back what measurements change, each of which has a process of its own
+// otherwise.
 func keepEnvironment(t *testing.T) {
 	t.Helper()
 	for _, name := range append([]string{"SSL_CERT_FILE"}, hostVariables...) {
@@ -57,19 +58,23 @@ func TestRegressionFails(t *testing.T) {
 		{"ten times as slow", 9, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			hit := measurement{name: "hit", measure: func(ctx context.Context, short bool, say func(string)) (section, error) {
+			hit := measurement{name: "hit", measure: func(ctx context.Context, short bool,
+				say func(string)) (section, error) {
 				all, err := singleHits(ctx)
 				if err != nil {
 					return section{}, err
 				}
-				// Under the race detector ours is slower than the limit by more than any bound: so the limit, in its place.
-				all[slices.IndexFunc(all, named(ours))].run = slowed(all[slices.IndexFunc(all, named(theLimit))].run, test.by)
+				// Under the race detector ours is slower than the limit by more than any bound: so the limit,
+				// in its place.
+				all[slices.IndexFunc(all, named(ours))].run = slowed(all[slices.IndexFunc(all,
+					named(theLimit))].run, test.by)
 				s, err := compareHits(ctx, all, short, say)
 				s.verdicts = s.verdicts[:3] // those beside the limit
 				return s, err
 			}}
 			var out strings.Builder
-			if got := run(t.Context(), []string{"-short"}, &out, io.Discard, []measurement{hit}, inProcess); got != test.want {
+			if got := run(t.Context(), []string{"-short"}, &out, io.Discard, []measurement{hit},
+				inProcess); got != test.want {
 				t.Errorf("got exit status %d, want %d:\n%s", got, test.want, out.String())
 			}
 			if strings.Contains(out.String(), "MISSED") != (test.want == 1) {
@@ -88,7 +93,8 @@ func slowed(run func(n int) error, by float64) func(n int) error {
 	return func(n int) error {
 		began := time.Now()
 		err := run(n)
-		for until := time.Since(began) + time.Duration(float64(time.Since(began))*by); time.Since(began) < until; {
+		for until := time.Since(began) +
+			time.Duration(float64(time.Since(began))*by); time.Since(began) < until; {
 		}
 		return err
 	}
@@ -122,7 +128,8 @@ func TestCommandLine(t *testing.T) {
 			var stderr strings.Builder
 			got := run(t.Context(), test.args, io.Discard, &stderr, list, perform)
 			if got != test.want || ran != test.ran || !strings.Contains(stderr.String(), test.stderr) {
-				t.Errorf("got status %d, ran %q, stderr:\n%swant status %d, ran %q, stderr with %q", got, ran, stderr.String(), test.want, test.ran, test.stderr)
+				t.Errorf("got status %d, ran %q, stderr:\n%swant status %d, ran %q, stderr with %q", got, ran,
+					stderr.String(), test.want, test.ran, test.stderr)
 			}
 		})
 	}
@@ -131,16 +138,19 @@ func TestCommandLine(t *testing.T) {
 func TestRunWritesReportAndPictures(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "docs")
 	m := measurement{name: "one", measure: func(context.Context, bool, func(string)) (section, error) {
-		return section{title: "One", charts: []chart{{file: "one.svg", title: "t", alt: "what it shows", series: []series{{name: "s", x: []float64{1}, y: []float64{1}}}}}}, nil
+		return section{title: "One", charts: []chart{{file: "one.svg", title: "t", alt: "what it shows",
+			series: []series{{name: "s", x: []float64{1}, y: []float64{1}}}}}}, nil
 	}}
-	if got := run(t.Context(), []string{"-out", dir}, io.Discard, io.Discard, []measurement{m}, inProcess); got != 0 {
+	if got := run(t.Context(), []string{"-out", dir}, io.Discard, io.Discard, []measurement{m},
+		inProcess); got != 0 {
 		t.Fatalf("got exit status %d, want 0", got)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "performance.md"))
 	if err != nil || !strings.Contains(string(text), "![what it shows](one.svg)") {
 		t.Errorf("got %q, %v", text, err)
 	}
-	if svg, err := os.ReadFile(filepath.Join(dir, "one.svg")); err != nil || !strings.HasPrefix(string(svg), "<svg ") {
+	if svg, err := os.ReadFile(filepath.Join(dir, "one.svg")); err != nil ||
+		!strings.HasPrefix(string(svg), "<svg ") {
 		t.Errorf("got %q, %v", svg, err)
 	}
 }

@@ -20,12 +20,14 @@ func measureBinary(ctx context.Context, _ bool, say func(string)) (section, erro
 		return section{}, err
 	}
 	defer func() { _ = os.RemoveAll(out) }()
-	t := table{head: []string{"what", "bytes", "beyond azcore", "modules linked, Go's own not counted"}}
+	t := table{head: []string{"what", "bytes", "beyond azcore",
+		"modules linked, Go's own not counted"}}
 	bare := 0.0
 	for _, name := range []string{"azcore", ours, azIdentity} {
 		say("building " + name)
 		binary := filepath.Join(out, name)
-		if _, err := goTool(ctx, module, "build", "-trimpath", "-ldflags=-s", "-o", binary, "./oneshot/"+name); err != nil {
+		if _, err := goTool(ctx, module, "build", "-trimpath", "-ldflags=-s", "-o", binary,
+			"./oneshot/"+name); err != nil {
 			return section{}, err
 		}
 		info, err := os.Stat(binary)
@@ -40,7 +42,8 @@ func measureBinary(ctx context.Context, _ bool, say func(string)) (section, erro
 		if bare == 0 {
 			bare = bytes
 		}
-		t.rows = append(t.rows, []string{name, size(bytes), size(bytes - bare), figure(float64(strings.Count(text, "\tdep\t")))})
+		t.rows = append(t.rows, []string{name, size(bytes), size(bytes - bare),
+			figure(float64(strings.Count(text, "\tdep\t")))})
 	}
 	return section{
 		title:  "Binary",

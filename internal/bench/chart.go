@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// The pictures are plain SVG: no script, no font to load, and a background of their own, so that they can be read in light
-// and in dark mode wherever they are shown.
+// The pictures are plain SVG: no script, no font to load, and a background of their own, so that
+// they can be read in light and in dark mode wherever they are shown.
 
 const (
 	chartWidth, chartHeight = 760, 420
@@ -16,7 +16,8 @@ const (
 	plotTop, plotBottom     = 44, 360
 )
 
-// style: the colours are Okabe and Ito's, which the colour-blind can tell apart, a shade lighter in dark mode.
+// style: the colours are Okabe and Ito's, which the colour-blind can tell apart, a shade lighter in
+// dark mode.
 const style = `
 	.back { fill: #ffffff } .ink { fill: #24292f } .soft { fill: #57606a } .grid { stroke: #d0d7de; stroke-width: 1 } .axis { stroke: #57606a; stroke-width: 1 }
 	.band { fill: #d55e00; fill-opacity: 0.09 }
@@ -57,8 +58,10 @@ func (c chart) svg() string {
 // openSVG begins a picture.
 func openSVG(b *strings.Builder, height int, title, alt string) {
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-labelledby="title desc" font-family="system-ui, -apple-system, 'Segoe UI', sans-serif" font-size="12">`+"\n", chartWidth, height, chartWidth, height)
-	fmt.Fprintf(b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n", html.EscapeString(title), html.EscapeString(alt))
-	fmt.Fprintf(b, "<style>%s</style>\n<rect class=\"back\" width=\"100%%\" height=\"100%%\"/>\n", style)
+	fmt.Fprintf(b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n",
+		html.EscapeString(title), html.EscapeString(alt))
+	fmt.Fprintf(b, "<style>%s</style>\n<rect class=\"back\" width=\"100%%\" height=\"100%%\"/>\n",
+		style)
 	label(b, plotLeft, 24, "ink", `font-size="15" font-weight="600"`, title)
 }
 
@@ -71,12 +74,15 @@ func (c chart) plot(b *strings.Builder, x, y axis, top, bottom int) {
 	for _, v := range x.ticks() {
 		fmt.Fprintf(b, "<path class=\"grid\" d=\"M%.1f %dV%d\"/>\n", x.at(v), top, bottom)
 	}
-	fmt.Fprintf(b, "<path class=\"axis\" fill=\"none\" d=\"M%d %dV%dH%d\"/>\n", plotLeft, top, bottom, plotRight)
-	label(b, 0, 0, "ink", fmt.Sprintf(`text-anchor="middle" transform="translate(18 %d) rotate(-90)"`, (top+bottom)/2), c.y)
+	fmt.Fprintf(b, "<path class=\"axis\" fill=\"none\" d=\"M%d %dV%dH%d\"/>\n", plotLeft, top, bottom,
+		plotRight)
+	label(b, 0, 0, "ink", fmt.Sprintf(`text-anchor="middle" transform="translate(18 %d) rotate(-90)"`,
+		(top+bottom)/2), c.y)
 }
 
 func label(b *strings.Builder, x, y float64, class, attributes, text string) {
-	fmt.Fprintf(b, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" %s>%s</text>\n", class, x, y, attributes, html.EscapeString(text))
+	fmt.Fprintf(b, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" %s>%s</text>\n", class, x, y, attributes,
+		html.EscapeString(text))
 }
 
 // fewPoints is up to how many a series has its points marked.
@@ -129,7 +135,8 @@ func mark(b *strings.Builder, i int, x, y float64) {
 	case 0:
 		fmt.Fprintf(b, "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", class, x, y)
 	case 1:
-		fmt.Fprintf(b, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"7\" height=\"7\"/>\n", class, x-3.5, y-3.5)
+		fmt.Fprintf(b, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"7\" height=\"7\"/>\n", class,
+			x-3.5, y-3.5)
 	default:
 		fmt.Fprintf(b, "<path class=\"%s\" d=\"M%.1f %.1fl4.5 8h-9z\"/>\n", class, x, y-5)
 	}

@@ -17,8 +17,9 @@ import (
 	"time"
 )
 
-// A measurement runs in a process of its own: MSAL and azidentity keep one cache for the process and search all of it for
-// each hit, so that what one measurement leaves behind would be in the next one's figures.
+// A measurement runs in a process of its own: MSAL and azidentity keep one cache for the process
+// and search all of it for each hit, so that what one measurement leaves behind would be in the
+// next one's figures.
 
 // result is a rendered section, as a child hands it to its parent.
 type result struct {
@@ -37,7 +38,8 @@ type ruling struct {
 }
 
 // performer runs one measurement to its result.
-type performer func(ctx context.Context, m measurement, short bool, say func(string)) (result, error)
+type performer func(ctx context.Context, m measurement, short bool, say func(string)) (result,
+	error)
 
 // inProcess is the performer of a child, and of tests.
 func inProcess(ctx context.Context, m measurement, short bool, say func(string)) (result, error) {
@@ -77,7 +79,8 @@ func inChild(ctx context.Context, m measurement, short bool, say func(string)) (
 		return result{}, fmt.Errorf("%s: %w: %s", m.name, err, last)
 	}
 	var r result
-	if err := json.NewDecoder(&out).Decode(&r); err != nil { // what package testing says comes after it
+	// what package testing says comes after it
+	if err := json.NewDecoder(&out).Decode(&r); err != nil {
 		return result{}, fmt.Errorf("%s: the child's answer: %w", m.name, err)
 	}
 	return r, nil
@@ -86,7 +89,8 @@ func inChild(ctx context.Context, m measurement, short bool, say func(string)) (
 // inTest is the test that this process is in, for the bubbles of testing/synctest.
 var inTest *testing.T
 
-// beChild performs one measurement as if it were a test, because some need virtual time, and ends the process.
+// beChild performs one measurement as if it were a test, because some need virtual time, and ends
+// the process.
 func beChild(ctx context.Context, c choice, list []measurement, stdout, stderr io.Writer) {
 	i := slices.IndexFunc(list, func(m measurement) bool { return m.name == c.child })
 	if i < 0 {
@@ -99,7 +103,9 @@ func beChild(ctx context.Context, c choice, list []measurement, stdout, stderr i
 		Name: c.child,
 		F: func(t *testing.T) {
 			inTest = t
-			r, err := inProcess(ctx, list[i], c.short, func(line string) { _, _ = fmt.Fprintln(stderr, line) })
+			r, err := inProcess(ctx, list[i], c.short, func(line string) {
+				_, _ = fmt.Fprintln(stderr, line)
+			})
 			if err == nil {
 				err = json.NewEncoder(stdout).Encode(r)
 			}
@@ -111,8 +117,11 @@ func beChild(ctx context.Context, c choice, list []measurement, stdout, stderr i
 	}}, nil, nil)
 }
 
-// performAll runs what was chosen, in the list's order; what is aside waits most of the time, and so runs beside the rest.
-func performAll(ctx context.Context, c choice, list []measurement, perform performer, p *progress) ([]result, error) {
+// performAll runs what was chosen, in the list's order; what is aside waits most of the time, and
+// so runs beside the rest.
+func performAll(
+	ctx context.Context, c choice, list []measurement, perform performer, p *progress,
+) ([]result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var chosen []measurement

@@ -56,7 +56,8 @@ func measureCold(ctx context.Context, short bool, say func(string)) (section, er
 	}
 	rounds := 3 * roundsOf(short)
 	say(fmt.Sprintf("%d rounds", rounds))
-	// MSAL and azidentity search all they hold first: so they take few turns, before the others, until they hold some hundreds.
+	// MSAL and azidentity search all they hold first: so they take few turns, before the others, until
+	// they hold some hundreds.
 	searching, err := takeTurns(ctx, min(rounds, 60), contenders[0], contenders[2], contenders[3])
 	if err != nil {
 		return section{}, err
@@ -65,14 +66,16 @@ func measureCold(ctx context.Context, short bool, say func(string)) (section, er
 	if err != nil {
 		return section{}, err
 	}
-	quiet := map[string]float64{azIdentity: searching.quiet(azIdentity, theLimit), msal: searching.quiet(msal, theLimit)}
+	quiet := map[string]float64{azIdentity: searching.quiet(azIdentity, theLimit),
+		msal: searching.quiet(msal, theLimit)}
 	t[azIdentity], t[msal] = searching[azIdentity], searching[msal]
 	for _, name := range []string{theLimit, ours, awsCache, gcpCache, xOAuth2} {
 		quiet[name] = t.quiet(name, theLimit)
 	}
 
 	tab := table{head: []string{"what"}, caption: "Per token, of 1.5 KiB, that nobody holds."}
-	rows := [][]string{{"acquisition, median"}, {"the quickest tenth"}, {"ratio of that to the limit's"}, {"allocations, those of the fake's server with them"}}
+	rows := [][]string{{"acquisition, median"}, {"the quickest tenth"},
+		{"ratio of that to the limit's"}, {"allocations, those of the fake's server with them"}}
 	for _, name := range append([]string{theLimit}, peers...) {
 		tab.head = append(tab.head, name)
 		for i, cell := range []string{nanoseconds(t.ns(name)), nanoseconds(quickest(t[name])), ratio(quiet[name]), figure(allocs[name])} {

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// The day of a service that has started at eight in the evening before, with a token of 24 hours. The host is down twice:
-// when this library renews, in the middle of the token's life, and when azidentity and MSAL do, 5 minutes before its end.
+// The day of a service that has started at eight in the evening before, with a token of 24 hours.
+// The host is down twice: when this library renews, in the middle of the token's life, and when
+// azidentity and MSAL do, 5 minutes before its end.
 const (
 	dayLong     = 24 * time.Hour
 	evening     = 4 * time.Hour // before the day
@@ -34,7 +35,8 @@ type day struct {
 	requests int64
 }
 
-// measureDay calls GetToken once a minute through a day. It is the real code of each library, in virtual time.
+// measureDay calls GetToken once a minute through a day. It is the real code of each library, in
+// virtual time.
 func measureDay(ctx context.Context, _ bool, say func(string)) (section, error) {
 	setAppService(nowhere)
 	names := []string{ours, azIdentity, msal}
@@ -73,7 +75,8 @@ func liveDay(name, scope string) (day, error) {
 		time.AfterFunc(o.from, func() { f.down.Store(true) })
 		time.AfterFunc(o.to, func() { f.down.Store(false) })
 	}
-	// For a call that is stalled the next ones aren't: each has a goroutine, as requests to a service have.
+	// For a call that is stalled the next ones aren't: each has a goroutine, as requests to a service
+	// have.
 	calls := make([]instant, int(dayLong/scale.every))
 	done := make(chan struct{}, len(calls))
 	for i := range calls {

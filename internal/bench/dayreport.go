@@ -17,7 +17,8 @@ func daySection(names []string, days map[string]day, hit map[string]float64) sec
 		file: "day.svg", title: "A day, host down " + down, logY: true,
 		x: "o'clock", y: "how long a call takes, in milliseconds",
 	}
-	t := table{head: []string{"what", "longest call", "calls over 1 s", "errors", "requests to the host"}}
+	t := table{head: []string{"what", "longest call", "calls over 1 s", "errors",
+		"requests to the host"}}
 	s := section{
 		title: "A day with an outage",
 		text: []string{
@@ -38,10 +39,12 @@ func daySection(names []string, days map[string]day, hit map[string]float64) sec
 			if call.failed {
 				failed++
 			}
-			line.x, line.y = append(line.x, call.at.Hours()), append(line.y, max(float64(call.took)/1e6, hit[name]/1e6))
+			line.x, line.y = append(line.x, call.at.Hours()),
+				append(line.y, max(float64(call.took)/1e6, hit[name]/1e6))
 		}
 		c.series = append(c.series, line)
-		t.rows = append(t.rows, []string{name, duration(longest), figure(float64(slow)), figure(float64(failed)), figure(float64(days[name].requests))})
+		t.rows = append(t.rows, []string{name, duration(longest), figure(float64(slow)),
+			figure(float64(failed)), figure(float64(days[name].requests))})
 		if name == ours {
 			s.verdicts = append(s.verdicts,
 				verdict{what: "errors of a day with two outages of 4 hours", got: float64(failed),
@@ -54,7 +57,8 @@ func daySection(names []string, days map[string]day, hit map[string]float64) sec
 					bound: 1, unit: "x",
 					why: "a renewal is a single try, with 15 to 30 s between two"})
 		}
-		c.alt += fmt.Sprintf("%s: longest call %s, %d of %d calls over a second, %d errors. ", name, duration(longest), slow, len(days[name].calls), failed)
+		c.alt += fmt.Sprintf("%s: longest call %s, %d of %d calls over a second, %d errors. ", name,
+			duration(longest), slow, len(days[name].calls), failed)
 	}
 	s.tables, s.charts = []table{t}, []chart{c}
 	return s

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 )
 
-// fakeEntra is a token endpoint with TLS, which this process is made to trust, and the environment of a pod that has a
-// workload identity there. It works where Go takes its authorities from SSL_CERT_FILE, as on Linux, and only in a process
-// that has not asked for them before.
+// fakeEntra is a token endpoint with TLS, which this process is made to trust, and the environment
+// of a pod that has a workload identity there. It works where Go takes its authorities from
+// SSL_CERT_FILE, as on Linux, and only in a process that has not asked for them before.
 func fakeEntra(f *fake) (stop func(), err error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -29,7 +29,8 @@ func fakeEntra(f *fake) (stop func(), err error) {
 		}
 	}
 	_ = os.Setenv("SSL_CERT_FILE", cert)
-	setHost("AZURE_FEDERATED_TOKEN_FILE", token, "AZURE_CLIENT_ID", "b2f5a3c0-0000-4000-8000-000000000001",
+	setHost("AZURE_FEDERATED_TOKEN_FILE", token, "AZURE_CLIENT_ID",
+		"b2f5a3c0-0000-4000-8000-000000000001",
 		"AZURE_TENANT_ID", "b2f5a3c0-0000-4000-8000-000000000002", "AZURE_AUTHORITY_HOST", server.URL)
 	return stop, nil
 }

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// fake is an App Service, or an IMDS, that can be slow, short-lived or down. It is one for all peers. It listens on
-// loopback; as a Transport it answers without a socket, for what has none in it.
+// fake is an App Service, or an IMDS, that can be slow, short-lived or down. It is one for all
+// peers. It listens on loopback; as a Transport it answers without a socket, for what has none in
+// it.
 type fake struct {
 	life     time.Duration // of tokens; 0 is a day
 	refresh  time.Duration // refresh_in, 0 to send none
@@ -34,7 +35,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (f *fake) Do(req *http.Request) (*http.Response, error) {
 	status, body := f.answer()
 	return &http.Response{
-		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1,
+		ProtoMinor:    1,
 		Header:        http.Header{"Content-Type": {"application/json"}},
 		Body:          io.NopCloser(strings.NewReader(body)),
 		ContentLength: int64(len(body)), Request: req,
@@ -64,8 +66,9 @@ func (f *fake) answer() (status int, body string) {
 	if f.refresh > 0 {
 		refresh = fmt.Sprintf(`"refresh_in":"%d",`, int(f.refresh.Seconds()))
 	}
-	return http.StatusOK, fmt.Sprintf(`{"access_token":"%s",%s"expires_on":"%d","expires_in":"%d","resource":"r","token_type":"Bearer"}`,
-		token, refresh, time.Now().Add(life).Unix(), int(life.Seconds()))
+	return http.StatusOK,
+		fmt.Sprintf(`{"access_token":"%s",%s"expires_on":"%d","expires_in":"%d","resource":"r","token_type":"Bearer"}`,
+			token, refresh, time.Now().Add(life).Unix(), int(life.Seconds()))
 }
 
 // listen serves the fake on loopback, and returns its URL and how to stop it.
@@ -81,11 +84,14 @@ func (f *fake) listen() (url string, stop func(), err error) {
 
 // hostVariables are those by which hosts are recognised.
 var hostVariables = []string{
-	"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "MSI_ENDPOINT", "MSI_SECRET", "IMDS_ENDPOINT",
-	"AZURE_POD_IDENTITY_AUTHORITY_HOST", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST",
+	"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "MSI_ENDPOINT", "MSI_SECRET",
+	"IMDS_ENDPOINT",
+	"AZURE_POD_IDENTITY_AUTHORITY_HOST", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_ID",
+	"AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST",
 }
 
-// setHost makes the environment that of one host: pairs of variables and values, and none of the others.
+// setHost makes the environment that of one host: pairs of variables and values, and none of the
+// others.
 func setHost(pairs ...string) {
 	for _, name := range hostVariables {
 		_ = os.Unsetenv(name)

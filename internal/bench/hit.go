@@ -65,7 +65,9 @@ func measureHit(ctx context.Context, short bool, say func(string)) (section, err
 	return compareHits(ctx, all, short, say)
 }
 
-func compareHits(ctx context.Context, all []contender, short bool, say func(string)) (section, error) {
+func compareHits(
+	ctx context.Context, all []contender, short bool, say func(string),
+) (section, error) {
 	var err error
 	allocs := map[string]float64{}
 	for _, c := range all {
@@ -96,7 +98,8 @@ func compareHits(ctx context.Context, all []contender, short bool, say func(stri
 	s := section{
 		title: "A hit",
 		text: []string{
-			"GetToken for the one token that is held, fresh. The limit is " + limitOfHit + ". AWS's, Google's and oauth2's caches hold a single credential and have nothing to look up.",
+			"GetToken for the one token that is held, fresh. The limit is " + limitOfHit +
+				". AWS's, Google's and oauth2's caches hold a single credential and have nothing to look up.",
 			"A hit takes no lock and writes nothing that is shared; it starts no goroutine, which would allocate. No lock is held over a request either: see *Behaviour* for one resource while the host is slow with another, and `TestStaleTokenAtOnceWhileTheHostIsSlow`.",
 		},
 		tables: []table{hitTable(serial, parallel, allocs), parts},
@@ -119,12 +122,15 @@ func compareHits(ctx context.Context, all []contender, short bool, say func(stri
 }
 
 func hitTable(serial, parallel turns, allocs map[string]float64) table {
-	t := table{head: []string{"what"}, caption: "Nanoseconds per call; below, how many times ours that is."}
-	rows := [][]string{{"one after the other"}, {"ratio to ours"}, {"on all cores, per call of all together"}, {"ratio to ours"}, {"allocations"}}
+	t := table{head: []string{"what"},
+		caption: "Nanoseconds per call; below, how many times ours that is."}
+	rows := [][]string{{"one after the other"}, {"ratio to ours"},
+		{"on all cores, per call of all together"}, {"ratio to ours"}, {"allocations"}}
 	for _, name := range append([]string{theLimit}, peers...) {
 		t.head = append(t.head, name)
 		for i, cell := range []string{
-			nanoseconds(serial.ns(name)), ratio(serial.ratio(name, ours)), nanoseconds(parallel.ns(name)), ratio(parallel.ratio(name, ours)), figure(allocs[name]),
+			nanoseconds(serial.ns(name)), ratio(serial.ratio(name, ours)), nanoseconds(parallel.ns(name)),
+			ratio(parallel.ratio(name, ours)), figure(allocs[name]),
 		} {
 			rows[i] = append(rows[i], cell)
 		}

@@ -11,7 +11,8 @@ import (
 
 // The limit, taken apart: each of these does one thing more than the one before.
 
-// copies is a GetToken that returns what it holds: the call by interface, 64 bytes of options in, 64 bytes of token out.
+// copies is a GetToken that returns what it holds: the call by interface, 64 bytes of options in,
+// 64 bytes of token out.
 type copies struct{ token *azcore.AccessToken }
 
 func (c *copies) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -23,7 +24,9 @@ type looksUp struct {
 	tokens atomic.Pointer[map[string]*azcore.AccessToken]
 }
 
-func (c *looksUp) GetToken(_ context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (c *looksUp) GetToken(
+	_ context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	t := (*c.tokens.Load())[options.Scopes[0]]
 	if t == nil {
 		return azcore.AccessToken{}, errNotHeld
@@ -57,7 +60,8 @@ func hitParts(ctx context.Context, all []contender, short bool) (table, error) {
 		return table{}, err
 	}
 	rows := [][]string{
-		{"the call by interface; 64 bytes of options in, 64 bytes of token out", nanoseconds(t.ns("copies"))},
+		{"the call by interface; 64 bytes of options in, 64 bytes of token out",
+			nanoseconds(t.ns("copies"))},
 		{"an atomic load of the index, and the look-up in it: the scope's hash, its place, and a comparison of the scopes", nanoseconds(t.ns("looksUp") - t.ns("copies"))},
 		{"time.Now: it reads the wall clock and the monotonic one", nanoseconds(t.ns("clock"))},
 		{"comparing with the end", nanoseconds(t.ns(theLimit) - t.ns("looksUp") - t.ns("clock"))},

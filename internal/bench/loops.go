@@ -11,7 +11,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Each peer has a loop of its own, with nothing between it and the call: a closure of one's own costs what is measured.
+// Each peer has a loop of its own, with nothing between it and the call: a closure of one's own
+// costs what is measured.
 
 // hits calls GetToken for one scope after the other, and begins where it left off.
 func hits(cred azcore.TokenCredential, scopes []string) func(n int) error {
@@ -22,7 +23,8 @@ func hits(cred azcore.TokenCredential, scopes []string) func(n int) error {
 			if k++; k >= len(scopes) {
 				k = 0
 			}
-			if _, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes[k : k+1]}); err != nil {
+			if _, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes[k : k+
+				1]}); err != nil {
 				return err
 			}
 		}

@@ -31,7 +31,8 @@ var shownModules = []string{
 }
 
 func thisMachine() machine {
-	m := machine{when: time.Now().UTC(), cpu: cpuName(), cores: runtime.GOMAXPROCS(0), system: runtime.GOOS + "/" + runtime.GOARCH, goes: runtime.Version()}
+	m := machine{when: time.Now().UTC(), cpu: cpuName(), cores: runtime.GOMAXPROCS(0),
+		system: runtime.GOOS + "/" + runtime.GOARCH, goes: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return m
@@ -54,7 +55,8 @@ func cpuName() string {
 	}
 	defer func() { _ = f.Close() }()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == "model name" {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok &&
+			strings.TrimSpace(key) == "model name" {
 			return strings.TrimSpace(value)
 		}
 	}

@@ -41,12 +41,16 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 	flags.SetOutput(stderr)
 	flags.BoolVar(&c.short, "short", false,
 		"less of everything, in under a minute, and times judged by bounds that a busy machine keeps; writes nothing without -out")
-	flags.StringVar(&c.out, "out", "", "the `directory` that performance.md and its pictures are written to (default: docs of the repository)")
-	flags.StringVar(&only, "only", "", "the `names` of what to measure, separated by commas: "+strings.Join(names(list), ", "))
-	flags.BoolVar(&c.sweep, "sweep", false, "only compares policies of waiting between tries, and writes the table of backoff.md")
+	flags.StringVar(&c.out, "out", "",
+		"the `directory` that performance.md and its pictures are written to (default: docs of the repository)")
+	flags.StringVar(&only, "only", "", "the `names` of what to measure, separated by commas: "+
+		strings.Join(names(list), ", "))
+	flags.BoolVar(&c.sweep, "sweep", false,
+		"only compares policies of waiting between tries, and writes the table of backoff.md")
 	flags.StringVar(&c.child, "child", "", "used by this command itself, for a process of its own")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(stderr, "Measures this library beside its peers and beside what is physically possible.\nThe exit status is 1 when a figure is past its bound.")
+		_, _ = fmt.Fprintln(stderr,
+			"Measures this library beside its peers and beside what is physically possible.\nThe exit status is 1 when a figure is past its bound.")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
@@ -60,7 +64,8 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 	}
 	for _, name := range c.only {
 		if !slices.Contains(names(list), name) {
-			return c, fmt.Errorf("-only: there is no %q: want some of %s", name, strings.Join(names(list), ", "))
+			return c, fmt.Errorf("-only: there is no %q: want some of %s", name,
+				strings.Join(names(list), ", "))
 		}
 	}
 	if c.out == "" && c.child == "" && (c.sweep || !c.short && c.only == nil) {
@@ -82,7 +87,10 @@ func names(list []measurement) []string {
 }
 
 // run is the command; what it returns is the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, list []measurement, perform performer) int {
+func run(
+	ctx context.Context, args []string, stdout, stderr io.Writer, list []measurement,
+	perform performer,
+) int {
 	fail := func(err error) int {
 		_, _ = fmt.Fprintln(stderr, "bench:", err)
 		return 2
@@ -100,7 +108,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, list []me
 	defer cancel()
 	if c.sweep {
 		said := newProgress(stderr)
-		if err := writeBackOff(ctx, filepath.Join(c.out, "backoff.md"), c.short, func(line string) { said.say("sweep", line) }); err != nil {
+		if err := writeBackOff(ctx, filepath.Join(c.out, "backoff.md"), c.short, func(line string) {
+			said.say("sweep", line)
+		}); err != nil {
 			return fail(err)
 		}
 		return 0
@@ -155,7 +165,8 @@ func write(dir, text string, results []result) error {
 	return os.WriteFile(filepath.Join(dir, "performance.md"), []byte(text), 0o644)
 }
 
-// moduleDir finds this module's directory from the current one, which "go run" and "go -C" leave as it is.
+// moduleDir finds this module's directory from the current one, which "go run" and "go -C" leave as
+// it is.
 func moduleDir() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -164,7 +175,8 @@ func moduleDir() (string, error) {
 	for {
 		for _, candidate := range []string{dir, filepath.Join(dir, "internal", "bench")} {
 			text, err := os.ReadFile(filepath.Join(candidate, "go.mod"))
-			if err == nil && strings.HasPrefix(string(text), "module github.com/keyless-go/identity/internal/bench\n") {
+			if err == nil && strings.HasPrefix(string(text),
+				"module github.com/keyless-go/identity/internal/bench\n") {
 				return candidate, nil
 			}
 		}

@@ -9,7 +9,8 @@ import (
 
 const tokenLength = 1536 // a realistic token; Go gives it as many bytes
 
-// heap is what is in use after what is garbage has gone. Twice, because the first run only finds what sync.Pools can drop.
+// heap is what is in use after what is garbage has gone. Twice, because the first run only finds
+// what sync.Pools can drop.
 func heap() float64 {
 	runtime.GC()
 	runtime.GC()
@@ -18,8 +19,8 @@ func heap() float64 {
 	return float64(m.HeapAlloc)
 }
 
-// overheadBound is for what a held token may cost beyond itself: the key, the entry, its times and the way to it.
-// It was 620 when the bound was set; a heap is as large on any machine.
+// overheadBound is for what a held token may cost beyond itself: the key, the entry, its times and
+// the way to it. It was 620 when the bound was set; a heap is as large on any machine.
 const overheadBound = 768 // bytes
 
 // measureMemory is what a held token takes, and what is left of it when it has expired.
@@ -59,7 +60,8 @@ func measureMemory(ctx context.Context, short bool, say func(string)) (section, 
 		runtime.KeepAlive(scopes)
 		filled = n
 		last = mine - tokenLength
-		t.rows = append(t.rows, []string{figure(float64(n)), size(last), size(theirs - tokenLength), ratio((theirs - tokenLength) / last)})
+		t.rows = append(t.rows, []string{figure(float64(n)), size(last), size(theirs - tokenLength),
+			ratio((theirs - tokenLength) / last)})
 	}
 	say("after they have expired")
 	expired := scale.tokens
@@ -118,7 +120,8 @@ func afterExpiry(n int, name string) (left, error) {
 			return left{}, err
 		}
 		keep = cred
-		fill = func(scopes []string) error { return hits(cred, scopes)(2*len(scopes) + 100) } // the index of hits is renewed after 64 that missed it
+		// the index of hits is renewed after 64 that missed it
+		fill = func(scopes []string) error { return hits(cred, scopes)(2*len(scopes) + 100) }
 	default:
 		client, err := newMSAL(f)
 		if err != nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// An outage that no token outlives: it begins when the token is 6 hours old, and ends 2 hours after the token. docs/operations.md
-// tells what is to be seen of it, hour by hour.
+// An outage that no token outlives: it begins when the token is 6 hours old, and ends 2 hours after
+// the token. docs/operations.md tells what is to be seen of it, hour by hour.
 const (
 	outageWatched = 30 * time.Hour
 	outageFrom    = 6 * time.Hour
 	outageTo      = 26 * time.Hour
 	tokenEnds     = 24 * time.Hour
 	outageBin     = 5 * time.Minute // for what is counted
-	// nearEnd is where renewals begin to be tried again as by who has no token: the last 5 minutes, which callers may wait in,
-	// and before these what an acquisition may take on IMDS.
+	// nearEnd is where renewals begin to be tried again as by who has no token: the last 5 minutes,
+	// which callers may wait in, and before these what an acquisition may take on IMDS.
 	nearEnd = 5*time.Minute + 76*time.Second
 )
 
@@ -62,10 +62,12 @@ func liveOutage() ([]bin, error) {
 	var calls sync.WaitGroup
 	for i := range bins {
 		before := f.requests.Load()
-		for end := began.Add(time.Duration(i+1) * outageBin); time.Now().Before(end); time.Sleep(min(scale.every/60, outageBin)) {
+		for end := began.Add(time.Duration(i+
+			1) * outageBin); time.Now().Before(end); time.Sleep(min(scale.every/60, outageBin)) {
 			calls.Go(func() {
 				at := time.Now()
-				_, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+				_, err := cred.GetToken(context.Background(),
+					policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 				mu.Lock()
 				defer mu.Unlock()
 				b := &bins[min(int(time.Since(began)/outageBin), len(bins)-1)]
@@ -126,11 +128,13 @@ func outageSection(bins []bin) section {
 			due = min(due, time.Duration(i)*outageBin)
 		}
 		life.x, life.y = append(life.x, hour(i)), append(life.y, b.left.Hours())
-		asked.x, asked.y = append(asked.x, hour(i)), append(asked.y, float64(b.requests)/outageBin.Minutes())
+		asked.x, asked.y = append(asked.x, hour(i)),
+			append(asked.y, float64(b.requests)/outageBin.Minutes())
 		good.x, good.y = append(good.x, hour(i)), append(good.y, seconds(b.tokens, b.slowest))
 		bad.x, bad.y = append(bad.x, hour(i)), append(bad.y, seconds(b.fails, b.slowestFail))
 	}
-	t := table{head: []string{"hours", "what", "requests", "an hour", "longest call with a token", "calls that fail", "longest of them"}}
+	t := table{head: []string{"hours", "what", "requests", "an hour", "longest call with a token",
+		"calls that fail", "longest of them"}}
 	var bridged, waited time.Duration
 	failed, rate := 0, 0.0
 	for i, p := range phases(due) {
@@ -158,7 +162,8 @@ func outageSection(bins []bin) section {
 		if sum.fails > 0 {
 			fails = duration(sum.slowestFail)
 		}
-		t.rows = append(t.rows, []string{fmt.Sprintf("%.1f to %.1f", p.from.Hours(), p.to.Hours()), p.name, figure(float64(sum.requests)), figure(hourly), longest, figure(float64(sum.fails)), fails})
+		t.rows = append(t.rows, []string{fmt.Sprintf("%.1f to %.1f", p.from.Hours(), p.to.Hours()),
+			p.name, figure(float64(sum.requests)), figure(hourly), longest, figure(float64(sum.fails)), fails})
 	}
 	recovered := bins[outageTo/outageBin].first - outageTo
 	return section{
@@ -168,11 +173,14 @@ func outageSection(bins []bin) section {
 		},
 		tables: []table{t},
 		stacks: []stack{{
-			file: "outage.svg", title: "An outage, hour by hour", x: "hours since the token was acquired", step: 6,
+			file: "outage.svg", title: "An outage, hour by hour", x: "hours since the token was acquired",
+			step: 6,
 			alt:  fmt.Sprintf("A token of 24 hours, an outage from hour 6 to 26. Until hour 24 every call has a token, at once; from hour 24 to 26 calls fail; at hour 26 there is a new token. The renewal is due at hour %.1f, and from then on the host gets about %.0f requests an hour.", due.Hours(), rate),
 			band: [2]float64{outageFrom.Hours(), outageTo.Hours()}, bandName: "IMDS is down (503)",
 			charts: []chart{
-				{y: "life left, h", series: []series{life, {name: "renewal is due", dash: true, x: []float64{due.Hours(), due.Hours()}, y: []float64{0, tokenEnds.Hours()}}}},
+				{y: "life left, h", series: []series{life,
+					{name: "renewal is due", dash: true, x: []float64{due.Hours(), due.Hours()},
+						y: []float64{0, tokenEnds.Hours()}}}},
 				{y: "requests/min", series: []series{asked}},
 				{y: "longest call, s", logY: true, series: []series{good, bad}},
 			},

@@ -17,9 +17,11 @@ type contender struct {
 // turns is what they took: nanoseconds per call, by contender and round.
 type turns map[string][]float64
 
-// scale is how much is done. Tests of this tool do less: the race detector makes all of it ten times as slow.
+// scale is how much is done. Tests of this tool do less: the race detector makes all of it ten
+// times as slow.
 var scale = struct {
-	long, short int           // rounds: 400 make the median of ratios good to about one in a hundred on a busy machine
+	// rounds: 400 make the median of ratios good to about one in a hundred on a busy machine
+	long, short int
 	tokens      int           // that are many for one cache
 	calls       int           // in a situation
 	peers       int           // in situations: the first so many
@@ -27,7 +29,8 @@ var scale = struct {
 	every       time.Duration // between the calls of a day
 }{400, 80, ourMost, 1000, len(peers), refreshIn + time.Second, time.Minute}
 
-const batch = time.Millisecond // below a scheduler's time slice, above a clock's grain by four orders
+// below a scheduler's time slice, above a clock's grain by four orders
+const batch = time.Millisecond
 
 func roundsOf(short bool) int {
 	if short {
@@ -36,8 +39,9 @@ func roundsOf(short bool) int {
 	return scale.long
 }
 
-// takeTurns measures the contenders in rounds, forwards and backwards in turn, so that a busy machine is as bad for each of
-// them. The first tenth of the rounds is thrown away. A call that takes longer than a batch is a batch.
+// takeTurns measures the contenders in rounds, forwards and backwards in turn, so that a busy
+// machine is as bad for each of them. The first tenth of the rounds is thrown away. A call that
+// takes longer than a batch is a batch.
 func takeTurns(ctx context.Context, rounds int, contenders ...contender) (turns, error) {
 	counts := make([]int, len(contenders))
 	for i, c := range contenders {
@@ -95,8 +99,9 @@ func (t turns) ratio(of, to string) float64 {
 	return median(ratios)
 }
 
-// quiet is the ratio of what both take when nothing else is going on: of the quickest tenth of the rounds. It is for work
-// that waits for other goroutines and for sockets, where a busy machine adds to each wait, and not in proportion.
+// quiet is the ratio of what both take when nothing else is going on: of the quickest tenth of the
+// rounds. It is for work that waits for other goroutines and for sockets, where a busy machine adds
+// to each wait, and not in proportion.
 func (t turns) quiet(of, to string) float64 { return quickest(t[of]) / quickest(t[to]) }
 
 func quickest(all []float64) float64 {

@@ -33,12 +33,12 @@ const (
 // peers are all but the limit, in the order of the tables.
 var peers = []string{ours, azIdentity, msal, awsCache, gcpCache, xOAuth2}
 
-// asker returns a token for a scope. AWS's, Google's and oauth2's caches hold one token each, so that for them the scope is
-// whose cache is asked.
+// asker returns a token for a scope. AWS's, Google's and oauth2's caches hold one token each, so
+// that for them the scope is whose cache is asked.
 type asker func(ctx context.Context, scope string) (token string, err error)
 
-// newAsker makes a fresh credential of a peer that asks the App Service of the environment. MSAL's and azidentity's cache is
-// the process's.
+// newAsker makes a fresh credential of a peer that asks the App Service of the environment. MSAL's
+// and azidentity's cache is the process's.
 func newAsker(name string, transport *fake) (asker, error) {
 	switch name {
 	case ours:
@@ -115,10 +115,12 @@ func newMSAL(transport *fake) (managedidentity.Client, error) {
 	if transport == nil {
 		return managedidentity.New(managedidentity.SystemAssigned())
 	}
-	return managedidentity.New(managedidentity.SystemAssigned(), managedidentity.WithHTTPClient(transport))
+	return managedidentity.New(managedidentity.SystemAssigned(),
+		managedidentity.WithHTTPClient(transport))
 }
 
-// provider is what stands behind AWS's, Google's and oauth2's caches: it brings a token and its end.
+// provider is what stands behind AWS's, Google's and oauth2's caches: it brings a token and its
+// end.
 type provider func(ctx context.Context) (token string, expires time.Time, err error)
 
 // madeUp brings a token at once.
@@ -130,7 +132,8 @@ type awsProvider provider
 
 func (p awsProvider) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	token, expires, err := p(ctx)
-	return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: token, Source: "bench", CanExpire: true, Expires: expires}, err
+	return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: token,
+		Source: "bench", CanExpire: true, Expires: expires}, err
 }
 
 type gcpProvider provider
@@ -150,12 +153,16 @@ func (p oauth2Provider) Token() (*oauth2.Token, error) {
 // bareClient has the connection policy of the library's: no proxy, no redirect, no connection kept.
 var bareClient = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10},
+	Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true,
+		MaxResponseHeaderBytes: 64 << 10},
 }
 
 // bareGet is the least that an acquisition can be: one request, and reading its JSON.
-func bareGet(ctx context.Context, endpoint, resource string) (token string, expires time.Time, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"?api-version=2019-08-01&resource="+url.QueryEscape(resource), nil)
+func bareGet(
+	ctx context.Context, endpoint, resource string,
+) (token string, expires time.Time, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		endpoint+"?api-version=2019-08-01&resource="+url.QueryEscape(resource), nil)
 	if err != nil {
 		return "", time.Time{}, err
 	}

@@ -32,7 +32,8 @@ func golden(t *testing.T, name, got string) {
 }
 
 var sample = chart{
-	file: "sample.svg", title: "Cost & <count>", alt: "Two lines.", x: "tokens", y: "ns", logX: true, logY: true,
+	file: "sample.svg", title: "Cost & <count>", alt: "Two lines.", x: "tokens", y: "ns", logX: true,
+	logY: true,
 	series: []series{
 		{name: "ours", x: []float64{1, 10, 100, 1000, 100000}, y: []float64{100, 100, 100, 105, 120}},
 		{name: "theirs", x: []float64{1, 10, 100}, y: []float64{1500, 2000, 0}}, // a log axis has no zero
@@ -52,8 +53,10 @@ func TestChart(t *testing.T) {
 
 func TestChartsAreXML(t *testing.T) {
 	for name, c := range map[string]chart{
-		"sample": sample, "empty": {}, "no points": {series: []series{{name: "s"}}}, "log of nothing": {logX: true, logY: true, series: []series{{x: []float64{0}, y: []float64{-1}}}},
-		"not a number": {series: []series{{x: []float64{1, 2}, y: []float64{math.NaN(), math.Inf(1)}}}}, "one value": {series: []series{{x: []float64{5, 5}, y: []float64{7, 7}}}},
+		"sample": sample, "empty": {}, "no points": {series: []series{{name: "s"}}},
+		"log of nothing": {logX: true, logY: true, series: []series{{x: []float64{0}, y: []float64{-1}}}},
+		"not a number":   {series: []series{{x: []float64{1, 2}, y: []float64{math.NaN(), math.Inf(1)}}}},
+		"one value":      {series: []series{{x: []float64{5, 5}, y: []float64{7, 7}}}},
 	} {
 		if err := xml.Unmarshal([]byte(c.svg()), new(struct{})); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -61,18 +64,21 @@ func TestChartsAreXML(t *testing.T) {
 	}
 }
 
-// TestStack: the charts share the axis of x, what is no number is a gap, and the band is behind each.
+// TestStack: the charts share the axis of x, what is no number is a gap, and the band is behind
+// each.
 func TestStack(t *testing.T) {
 	gap := series{name: "s", x: []float64{0, 10, 20, 30}, y: []float64{1, math.NaN(), 2, 3}}
 	svg := stack{
 		title: "Two & one", x: "hours", step: 6, band: [2]float64{6, 24}, bandName: "down",
-		charts: []chart{{y: "a", series: []series{gap}}, {y: "b", logY: true, series: []series{{name: "t", x: []float64{5}, y: []float64{100}}}}},
+		charts: []chart{{y: "a", series: []series{gap}},
+			{y: "b", logY: true, series: []series{{name: "t", x: []float64{5}, y: []float64{100}}}}},
 	}.svg()
 	if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
 		t.Error(err)
 	}
 	line := regexp.MustCompile(`<path class="line l0" d="(M[^h"]*)"`).FindStringSubmatch(svg)
-	if line == nil || strings.Count(line[1], "M") != 2 || strings.Count(line[1], "L") != 1 || strings.Contains(svg, "NaN") {
+	if line == nil || strings.Count(line[1], "M") != 2 || strings.Count(line[1], "L") != 1 ||
+		strings.Contains(svg, "NaN") {
 		t.Errorf("the line is %q, want two pieces of one and two points", line)
 	}
 	for text, want := range map[string]int{`class="band"`: 2, ">down<": 1, ">12</text>": 1, ">24</text>": 1, ">hours<": 1} {
@@ -113,11 +119,13 @@ func TestAxis(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	m := machine{when: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), cpu: "A CPU", cores: 2, system: "linux/amd64", goes: "go1.26", versions: []string{"example.com/peer v1.2.3"}}
+	m := machine{when: time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), cpu: "A CPU", cores: 2,
+		system: "linux/amd64", goes: "go1.26", versions: []string{"example.com/peer v1.2.3"}}
 	results := []result{
 		render("hit", section{
 			title: "A hit", text: []string{"What was measured."},
-			tables: []table{{caption: "Per call.", head: []string{"what", "ours"}, rows: [][]string{{"a | b", "100 ns"}}}},
+			tables: []table{{caption: "Per call.", head: []string{"what", "ours"},
+				rows: [][]string{{"a | b", "100 ns"}}}},
 			charts: []chart{sample},
 			verdicts: []verdict{{what: "hit", got: 1.1, bound: 1.25, unit: "x", why: "the limit"},
 				{what: "allocations", got: 2, bound: 0, why: "none are needed"}},
@@ -147,8 +155,12 @@ func TestVerdict(t *testing.T) {
 		got, bound, inShort float64
 		full, short         bool
 	}{
-		{1, 1.25, 0, true, true}, {1.25, 1.25, 0, true, true}, {1.26, 1.25, 0, false, false}, {0, 0, 0, true, true}, {math.NaN(), 1, 0, false, false}, // counts
-		{1.25, 1.25, 5, true, true}, {1.26, 1.25, 5, false, true}, {5, 1.25, 5, false, true}, {5.01, 1.25, 5, false, false}, {math.NaN(), 1, 5, false, false}, // times
+		// counts
+		{1, 1.25, 0, true, true}, {1.25, 1.25, 0, true, true}, {1.26, 1.25, 0, false, false},
+		{0, 0, 0, true, true}, {math.NaN(), 1, 0, false, false},
+		// times
+		{1.25, 1.25, 5, true, true}, {1.26, 1.25, 5, false, true}, {5, 1.25, 5, false, true},
+		{5.01, 1.25, 5, false, false}, {math.NaN(), 1, 5, false, false},
 	} {
 		v := verdict{got: test.got, bound: test.bound, inShort: test.inShort}
 		if full, short := v.holds(false), v.holds(true); full != test.full || short != test.short {

@@ -4,10 +4,14 @@ import "context"
 
 // measurement is one section of docs/performance.md: it measures, and judges what it measured.
 type measurement struct {
-	name    string                                                                   // for progress and for choosing it by flag
-	measure func(ctx context.Context, short bool, say func(string)) (section, error) // say tells of progress
-	aside   bool                                                                     // it waits most of the time, and so runs beside the others
-	long    bool                                                                     // it can't be had in a short run
+	// for progress and for choosing it by flag
+	name string
+	// say tells of progress
+	measure func(ctx context.Context, short bool, say func(string)) (section, error)
+	// it waits most of the time, and so runs beside the others
+	aside bool
+	// it can't be had in a short run
+	long bool
 }
 
 // section is what a measurement brought.

@@ -31,7 +31,8 @@ func (s stack) svg() string {
 		}
 		y := newAxis(c.logY, ys, float64(top+stackedHeight), float64(top))
 		if s.band[0] < s.band[1] {
-			fmt.Fprintf(&b, "<rect class=\"band\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n", x.at(s.band[0]), top, x.at(s.band[1])-x.at(s.band[0]), stackedHeight)
+			fmt.Fprintf(&b, "<rect class=\"band\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n",
+				x.at(s.band[0]), top, x.at(s.band[1])-x.at(s.band[0]), stackedHeight)
 			if i == 0 {
 				label(&b, x.at(s.band[1])-8, float64(top)+16, "soft", `text-anchor="end"`, s.bandName)
 			}

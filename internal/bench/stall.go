@@ -14,7 +14,8 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// toLoopback sends what is meant for IMDS to the fake instead, so that no packet ever leaves for IMDS's address.
+// toLoopback sends what is meant for IMDS to the fake instead, so that no packet ever leaves for
+// IMDS's address.
 type toLoopback struct{ to *url.URL }
 
 func (t toLoopback) Do(req *http.Request) (*http.Response, error) {
@@ -25,8 +26,9 @@ func (t toLoopback) Do(req *http.Request) (*http.Response, error) {
 
 func (t toLoopback) CloseIdleConnections() {}
 
-// measureStall is one call on IMDS, with a valid token that is due for renewal, while the host fails: azidentity retries for a
-// minute and a half before it hands out the token that it holds. It runs beside everything else, because all it does is wait.
+// measureStall is one call on IMDS, with a valid token that is due for renewal, while the host
+// fails: azidentity retries for a minute and a half before it hands out the token that it holds. It
+// runs beside everything else, because all it does is wait.
 func measureStall(ctx context.Context, _ bool, say func(string)) (section, error) {
 	setHost()
 	t := table{head: []string{"what", ours, azIdentity, msal}}
@@ -85,13 +87,15 @@ func measureStall(ctx context.Context, _ bool, say func(string)) (section, error
 func imdsAsker(name string, transport toLoopback) (asker, error) {
 	switch name {
 	case ours:
-		cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: azcore.ClientOptions{Transport: transport}})
+		cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+			ClientOptions: azcore.ClientOptions{Transport: transport}})
 		return azcoreAsker(cred), err
 	case azIdentity:
 		cred, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: policy.ClientOptions{Transport: transport}})
 		return azcoreAsker(cred), err
 	}
-	client, err := managedidentity.New(managedidentity.SystemAssigned(), managedidentity.WithHTTPClient(transport))
+	client, err := managedidentity.New(managedidentity.SystemAssigned(),
+		managedidentity.WithHTTPClient(transport))
 	return func(ctx context.Context, scope string) (string, error) {
 		r, err := client.AcquireToken(ctx, scope)
 		return r.AccessToken, err

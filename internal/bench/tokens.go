@@ -21,9 +21,11 @@ func scopesOf(n int) []string {
 	return scopes
 }
 
-// fillOurs makes as many credentials as it takes to hold a token for each scope, with caches of their own, and returns the
-// one that holds the scope in the middle, with all its scopes.
-func fillOurs(ctx context.Context, scopes []string, transport *fake) (cred azcore.TokenCredential, its []string, all []azcore.TokenCredential, err error) {
+// fillOurs makes as many credentials as it takes to hold a token for each scope, with caches of
+// their own, and returns the one that holds the scope in the middle, with all its scopes.
+func fillOurs(
+	ctx context.Context, scopes []string, transport *fake,
+) (cred azcore.TokenCredential, its []string, all []azcore.TokenCredential, err error) {
 	for begin := 0; begin < len(scopes); begin += ourMost {
 		part := scopes[begin:min(begin+ourMost, len(scopes))]
 		c, err := newOurs(transport)
@@ -32,7 +34,8 @@ func fillOurs(ctx context.Context, scopes []string, transport *fake) (cred azcor
 		}
 		all = append(all, c)
 		ask := hits(c, part)
-		if err := ask(2 * len(part)); err != nil { // once to acquire, once to bring the index of hits up to date
+		// once to acquire, once to bring the index of hits up to date
+		if err := ask(2 * len(part)); err != nil {
 			return nil, nil, nil, err
 		}
 		if err := ask(65); err != nil { // what is left over of the last merge
@@ -45,8 +48,8 @@ func fillOurs(ctx context.Context, scopes []string, transport *fake) (cred azcor
 	return cred, its, all, nil
 }
 
-// fillMSAL puts tokens for the scopes into MSAL's cache, which is azidentity's, too. Claims keep it from searching the cache
-// each time first, which would take minutes.
+// fillMSAL puts tokens for the scopes into MSAL's cache, which is azidentity's, too. Claims keep it
+// from searching the cache each time first, which would take minutes.
 func fillMSAL(ctx context.Context, client managedidentity.Client, scopes []string) error {
 	for _, scope := range scopes {
 		if _, err := client.AcquireToken(ctx, scope, managedidentity.WithClaims("{}")); err != nil {
@@ -137,8 +140,10 @@ func measureTokens(ctx context.Context, short bool, say func(string)) (section, 
 		if err != nil {
 			return section{}, err
 		}
-		// They search: with many tokens a hit of theirs clears the processor's caches, so that they don't take turns with the others.
-		slow, err := takeTurns(ctx, min(rounds, max(10, 300_000/n)), contender{azIdentity, oneHit(azid, scope)}, contender{msal, msalHit(m, scope)})
+		// They search: with many tokens a hit of theirs clears the processor's caches, so that they don't
+		// take turns with the others.
+		slow, err := takeTurns(ctx, min(rounds, max(10, 300_000/n)),
+			contender{azIdentity, oneHit(azid, scope)}, contender{msal, msalHit(m, scope)})
 		if err != nil {
 			return section{}, err
 		}
@@ -153,7 +158,8 @@ func measureTokens(ctx context.Context, short bool, say func(string)) (section, 
 	return tokensSection(holdings, flat, turn), nil
 }
 
-// eachInTurn asks for each of 10,000 tokens, one after the other, so that memory is part of the picture.
+// eachInTurn asks for each of 10,000 tokens, one after the other, so that memory is part of the
+// picture.
 func eachInTurn(ctx context.Context, rounds int, transport *fake, say func(string)) (turns, error) {
 	say("each of 10,000 in turn")
 	scopes := scopesOf(scale.tokens)
@@ -161,5 +167,6 @@ func eachInTurn(ctx context.Context, rounds int, transport *fake, say func(strin
 	if err != nil {
 		return nil, err
 	}
-	return takeTurns(ctx, rounds, contender{theLimit, hits(newLimit(scopes), scopes)}, contender{ours, hits(cred, scopes)})
+	return takeTurns(ctx, rounds, contender{theLimit, hits(newLimit(scopes), scopes)},
+		contender{ours, hits(cred, scopes)})
 }

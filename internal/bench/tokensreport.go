@@ -7,7 +7,9 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 	shown := []string{ours, theLimit, awsCache, msal, azIdentity}
 	t := table{
 		caption: "Per hit, for the one in the middle.",
-		head:    []string{"tokens held", ours, "the limit", "ratio to the limit", "ratio to ours with one token", awsCache + ", one cache per scope in a map", msal, azIdentity, "ratio of azidentity to ours"},
+		head: []string{"tokens held", ours, "the limit", "ratio to the limit",
+			"ratio to ours with one token", awsCache +
+				", one cache per scope in a map", msal, azIdentity, "ratio of azidentity to ours"},
 	}
 	c := chart{
 		file: "hit.svg", title: "What a hit costs, by the number of tokens held",
@@ -22,7 +24,8 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 	}
 	for _, h := range holdings {
 		ns := h.turns.ns
-		t.rows = append(t.rows, []string{figure(float64(h.n)), nanoseconds(ns(ours)), nanoseconds(ns(theLimit)), ratio(h.turns.ratio(ours, theLimit)), ratio(flat[h.n]),
+		t.rows = append(t.rows, []string{figure(float64(h.n)), nanoseconds(ns(ours)),
+			nanoseconds(ns(theLimit)), ratio(h.turns.ratio(ours, theLimit)), ratio(flat[h.n]),
 			nanoseconds(ns(awsCache)), nanoseconds(ns(msal)), nanoseconds(ns(azIdentity)), ratio(ns(azIdentity) / ns(ours))})
 	}
 	last := holdings[len(holdings)-1]
@@ -38,7 +41,8 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 		tables: []table{t, {
 			caption: "Each of 10,000 tokens in turn, so that nothing is in the processor's nearest cache. The limit keeps a token 64 bytes away from its map; here the entry, which is replaced under running readers, and the token's times are two more places. Without a bound: nobody calls that way.",
 			head:    []string{"what", ours, "the limit", "ratio"},
-			rows:    [][]string{{"hit, each in turn", nanoseconds(turn.ns(ours)), nanoseconds(turn.ns(theLimit)), ratio(turn.ratio(ours, theLimit))}},
+			rows: [][]string{{"hit, each in turn", nanoseconds(turn.ns(ours)),
+				nanoseconds(turn.ns(theLimit)), ratio(turn.ratio(ours, theLimit))}},
 		}},
 		charts: []chart{c},
 	}

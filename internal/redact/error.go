@@ -14,7 +14,8 @@ func Error(err error, secrets []string) error {
 	return err
 }
 
-// Reveals reports whether a secret is in an error or in one that it wraps: in the text, or in fields, which %#v prints.
+// Reveals reports whether a secret is in an error or in one that it wraps: in the text, or in
+// fields, which %#v prints.
 func Reveals(err error, secrets []string) bool {
 	left := 4 * MaxText
 	return NewIndex(secrets).inError(err, &left)

@@ -13,14 +13,18 @@ import (
 	"unicode/utf8"
 )
 
-// escapes are the ways in which a secret comes back: as it is, or as JSON, HTML and URLs write it, and how each is read.
+// escapes are the ways in which a secret comes back: as it is, or as JSON, HTML and URLs write it,
+// and how each is read.
 var escapes = []struct {
 	name   string
 	encode func(string) string
 	decode func(string) string
 }{
 	{"plain", func(s string) string { return s }, func(s string) string { return s }},
-	{"JSON", func(s string) string { b, _ := json.Marshal(s); return string(b[1 : len(b)-1]) }, decodeJSON},
+	{"JSON", func(s string) string {
+		b, _ := json.Marshal(s)
+		return string(b[1 : len(b)-1])
+	}, decodeJSON},
 	{"JSON in ASCII", func(s string) string {
 		var b strings.Builder
 		for _, unit := range utf16.Encode([]rune(s)) {
@@ -34,7 +38,9 @@ var escapes = []struct {
 	}, decodeJSON},
 	{"HTML", html.EscapeString, html.UnescapeString},
 	{"path", url.PathEscape, decodeURL},
-	{"query", url.QueryEscape, func(s string) string { return decodeURL(strings.ReplaceAll(s, "+", " ")) }},
+	{"query", url.QueryEscape, func(s string) string {
+		return decodeURL(strings.ReplaceAll(s, "+", " "))
+	}},
 }
 
 // decodeJSON reads what there is of a JSON string's escapes, wherever in a text they are.
@@ -79,10 +85,13 @@ func decodeURL(s string) string {
 	return b.String()
 }
 
-// FuzzRedact: a secret that somebody repeats is not shown, in whichever two escapes one in the other, nor is a token.
+// FuzzRedact: a secret that somebody repeats is not shown, in whichever two escapes one in the
+// other, nor is a token.
 func FuzzRedact(f *testing.F) {
 	for i, secret := range []string{
-		"QJX7canaryVBK2", "c2VjcmV0+dmFsdWU=", "c2VjcmV0/dmFsdWU=", `s3<cr>&"et\`, "0A1B2C3D-1111-4222-8333-944455556666", "a", "ED", "größe 世界 😀", "  blanks around ", "100%25", "&amp;", `\u0041`, "+ +",
+		"QJX7canaryVBK2", "c2VjcmV0+dmFsdWU=", "c2VjcmV0/dmFsdWU=", `s3<cr>&"et\`,
+		"0A1B2C3D-1111-4222-8333-944455556666", "a", "ED", "größe 世界 😀", "  blanks around ", "100%25",
+		"&amp;", `\u0041`, "+ +",
 		aJWT,
 	} {
 		for j, around := range []string{"", "you sent ", `{"statusCode":403,"message":"`, `\`, "%", "&", "<a href='", "access_token", "eyJhbGciOiJub25l"} {
@@ -117,7 +126,8 @@ func FuzzRedact(f *testing.F) {
 		}
 		for what, text := range map[string]string{"plain": shown, "read once": other.decode(shown), "read in another way": one.decode(shown), "read twice": one.decode(other.decode(shown))} {
 			if strings.Contains(text, sent) {
-				t.Errorf("the secret %q, as %s in %s, is shown when %s: %q", sent, one.name, other.name, what, shown)
+				t.Errorf("the secret %q, as %s in %s, is shown when %s: %q", sent, one.name, other.name, what,
+					shown)
 			}
 		}
 		if again := Text(shown, secret); again != shown {

@@ -51,14 +51,18 @@ var innocent = []string{
 	"open /var/run/secrets/azure/tokens/azure-identity-token: permission denied",
 	"open C:\\ProgramData\\AzureConnectedMachineAgent\\Tokens\\a.key: Access is denied.",
 	"the token in /var/run/secrets/azure/tokens/azure-identity-token has expired",
-	"token_type is \"pop\", want Bearer", "Bearer token was not found", "can't parse the token: it has 2 parts",
+	"token_type is \"pop\", want Bearer", "Bearer token was not found",
+	"can't parse the token: it has 2 parts",
 	`{"access_token":"","expires_in":0,"refresh_token":null}`,
 	"GET http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net", "POST https://login.microsoftonline.com/common/oauth2/v2.0/token",
 	"/subscriptions/77777777-2222-4333-8444-555555555555/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/n",
 	"fetching token: AzureCLICredential: ERROR: Please run 'az login' to setup account.",
-	"can't get a token: DefaultAzureCredential failed to retrieve one", "fetching token: requests.exceptions.ConnectionError: offline",
-	"invalid_token: the token has expired", `{"error":"invalid_token","Message":"it has expired"}`, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
-	"100% wrong & 5 < 6, isn't it? \\o/ C:\\temp\\new", "signature: ok", "tokens: 3", "a secret: nobody knows", "",
+	"can't get a token: DefaultAzureCredential failed to retrieve one",
+	"fetching token: requests.exceptions.ConnectionError: offline",
+	"invalid_token: the token has expired", `{"error":"invalid_token","Message":"it has expired"}`,
+	"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+	"100% wrong & 5 < 6, isn't it? \\o/ C:\\temp\\new", "signature: ok", "tokens: 3",
+	"a secret: nobody knows", "",
 }
 
 // recorded are the hosts' refusals in testdata.

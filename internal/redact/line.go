@@ -7,7 +7,8 @@ import (
 	"unicode"
 )
 
-// MaxLine bounds what is quoted of a host's answer: the first lines of an HTML page are enough to know it.
+// MaxLine bounds what is quoted of a host's answer: the first lines of an HTML page are enough to
+// know it.
 const MaxLine = 300
 
 // Printable makes one line of text: what can't be printed and runs of white space become one blank.

@@ -33,7 +33,8 @@ func TestLine(t *testing.T) {
 		t.Parallel()
 		for shift := range 4 { // the cut falls into the middle of a character
 			got := Line(strings.Repeat("a", shift) + strings.Repeat("世", 1<<18))
-			if n := utf8.RuneCountInString(got); n > 300 || !strings.HasSuffix(got, "世…") || !utf8.ValidString(got) {
+			if n := utf8.RuneCountInString(got); n > 300 || !strings.HasSuffix(got, "世…") ||
+				!utf8.ValidString(got) {
 				t.Errorf("%d characters, documented are at most 300: %q", n, got)
 			}
 		}

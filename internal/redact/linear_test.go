@@ -11,9 +11,13 @@ import (
 
 // hardTexts are those that take the longest to look into, per byte.
 var hardTexts = map[string]string{
-	"escapes of JSON": `\u0041`, "backslashes": `\`, "escapes of URLs": "%41", "escapes in escapes": "%2541", "escapes of HTML": "&lt;", "ampersands": "&", "plus signs": "+",
-	"all escapes": `\u0041 %41 &lt; \" + plain `, "a word": "a", "fields": "token=", "fields with brackets": "token=(", "fields with quotes": "token='", "fields that were hidden": "token=REDACTED(",
-	"names in a row": "token-", "names in quotes": "'token','", "words for tokens": "bearer+", "heads of JWTs": "eyJhbGciOiJ", "heads of URLs": "://a", "a secret's head": "0123456789a",
+	"escapes of JSON": `\u0041`, "backslashes": `\`, "escapes of URLs": "%41",
+	"escapes in escapes": "%2541", "escapes of HTML": "&lt;", "ampersands": "&", "plus signs": "+",
+	"all escapes": `\u0041 %41 &lt; \" + plain `, "a word": "a", "fields": "token=",
+	"fields with brackets": "token=(", "fields with quotes": "token='",
+	"fields that were hidden": "token=REDACTED(",
+	"names in a row":          "token-", "names in quotes": "'token','", "words for tokens": "bearer+",
+	"heads of JWTs": "eyJhbGciOiJ", "heads of URLs": "://a", "a secret's head": "0123456789a",
 }
 
 // TestRedactIsLinear: 64 times the text takes about 64 times as long, and a text beyond what is

@@ -1,10 +1,10 @@
 // Package redact cleans text before it may be shown: an error, a log line, a header, a URL.
 //
 // It knows two kinds of secrets. Those that the caller names, such as the header that a host wants,
-// are found as a whole and in pieces, plain and under two layers of escapes: servers quote what they
-// were sent as JSON, as HTML or as a query. Those that nobody can name, such as the token in a host's
-// answer, are known by what they look like (a JWT, a private key) or by the name of the field that
-// holds them. Where it can't be told that something is no secret, it is hidden.
+// are found as a whole and in pieces, plain and under two layers of escapes: servers quote what
+// they were sent as JSON, as HTML or as a query. Those that nobody can name, such as the token in a
+// host's answer, are known by what they look like (a JWT, a private key) or by the name of the
+// field that holds them. Where it can't be told that something is no secret, it is hidden.
 //
 // It doesn't know hosts, tokens' claims or errors of this module, and imports nothing of it. Each
 // function takes time in proportion to its input, whoever wrote that input, and looks into no more

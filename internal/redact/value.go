@@ -55,7 +55,8 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 		return span{}, false
 	}
 	at = r.skipBlanks(r.block(r.skipBlanks(at)))
-	if bytes.HasPrefix(r.text[min(at, len(r.text)):], []byte(Mark)) && !isTokenByte(r.at(at+len(Mark))) {
+	if bytes.HasPrefix(r.text[min(at, len(r.text)):], []byte(Mark)) &&
+		!isTokenByte(r.at(at+len(Mark))) {
 		return span{}, false
 	}
 	quote := at
@@ -80,7 +81,8 @@ func (r *reading) value(name string, begin, end int) (value span, ok bool) {
 	case "", "null", "none", "nil", "undefined", "true", "false", "[", "{", "(":
 		return span{}, false
 	}
-	if prose && (isPlainWord(word) || whatFailed.Match(word)) && endsIn(name, proseNames) && (!endsIn(name, certainNames) || strings.HasSuffix(name, "validtoken")) {
+	if prose && (isPlainWord(word) || whatFailed.Match(word)) && endsIn(name, proseNames) &&
+		(!endsIn(name, certainNames) || strings.HasSuffix(name, "validtoken")) {
 		// "can't parse the token: it has expired", "fetching token: AzureCLICredential: no"
 		return span{}, false
 	}

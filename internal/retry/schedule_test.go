@@ -85,7 +85,8 @@ func TestNext(t *testing.T) {
 // TestWaitsGrow: those of a process that is always refused, by the numbers of IMDS.
 func TestWaitsGrow(t *testing.T) {
 	t.Parallel()
-	const runs = 600 // an eighth off the mean is 5.3 standard deviations of the first wait's then: 1 in 8 million
+	// an eighth off the mean is 5.3 standard deviations of the first wait's then: 1 in 8 million
+	const runs = 600
 	var sums [8]time.Duration
 	seen := map[time.Duration]bool{}
 	for range runs {
@@ -135,7 +136,8 @@ func TestRun(t *testing.T) {
 		{name: "at once", tries: 1},
 		{name: "after two", failures: 2, tries: 3, least: 1500 * time.Millisecond, most: 5 * time.Second},
 		{name: "final", failures: 9, final: true, tries: 1, err: errTry},
-		{name: "too many", failures: 99, tries: 4, err: errTry, least: time.Second, most: 9 * time.Second},
+		{name: "too many", failures: 99, tries: 4, err: errTry, least: time.Second,
+			most: 9 * time.Second},
 		{name: "the context ends", failures: 99, asks: 10 * time.Second, ends: 5 * time.Second, tries: 1,
 			err: context.DeadlineExceeded, least: 5 * time.Second, most: 5 * time.Second},
 	} {

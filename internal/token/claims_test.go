@@ -38,7 +38,8 @@ func TestClaimsOf(t *testing.T) {
 	}
 }
 
-// slowBase64 decodes as RFC 4648 says it for URLs, with or without padding. It is false for what is none.
+// slowBase64 decodes as RFC 4648 says it for URLs, with or without padding. It is false for what is
+// none.
 func slowBase64(s string) ([]byte, bool) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	var out []byte
@@ -64,10 +65,13 @@ func slowBase64(s string) ([]byte, bool) {
 // FuzzClaims: a JWT's claims are those that are in it.
 func FuzzClaims(f *testing.F) {
 	for _, seed := range []string{
-		jwtOf(`{"aud":"https://vault.azure.net","exp":1483412644,"appid":"` + guid + `","idtyp":"app","oid":"` + guid + `","sub":"` + guid + `","ver":"1.0","xms_mirid":"` + resourceID + `"}`),
+		jwtOf(`{"aud":"https://vault.azure.net","exp":1483412644,"appid":"` + guid +
+			`","idtyp":"app","oid":"` + guid + `","sub":"` + guid + `","ver":"1.0","xms_mirid":"` +
+			resourceID + `"}`),
 		jwtOf(`{"aud":"` + guid + `","azp":"` + guid + `","azpacr":"2","exp":"1483412644","ver":"2.0"}`),
 		jwtOf(`{"appid":{"a":[1]},"APPID":"a"}`), jwtOf(`{"appid":42,"oid":true,"xms_mirid":null}`),
-		jwtOf(`{"appid":"\u017f\u212a"}`), jwtOf(`{"appid":"` + jwtOf("{}") + `"}`), jwtOf(`{"appid": -1e9 ,"appid":[]}`),
+		jwtOf(`{"appid":"\u017f\u212a"}`), jwtOf(`{"appid":"` + jwtOf("{}") + `"}`),
+		jwtOf(`{"appid": -1e9 ,"appid":[]}`),
 		strings.Replace(jwtOf(`{"appid":"a"} `), ".c2ln", "==.c2ln", 1),
 		jwtOf(`{"sub":"a","idtyp":"user","scp":"s"}`), jwtOf(`{"oid":"\u0000","azp":"\u200b"}`),
 		"opaque", "0", "..", "a.====.b", "a.e30\n.b", "a.b.c.d.e", "",
@@ -114,7 +118,9 @@ func FuzzClaims(f *testing.F) {
 			t.Fatal(err)
 		}
 		made := jwtOf(fmt.Sprintf(`{"appid":%s,"sub":"x"}`, quoted))
-		if got, want := string(ClaimsOf(made).AppID), strings.TrimSpace(strings.ToValidUTF8(id, "\ufffd")); got != want && !strings.Contains(want, "\ufffd") {
+		if got, want := string(ClaimsOf(made).AppID),
+			strings.TrimSpace(strings.ToValidUTF8(id, "\ufffd")); got != want &&
+			!strings.Contains(want, "\ufffd") {
 			t.Errorf("a JWT of %q has the claim %q", want, got)
 		}
 	})

@@ -49,7 +49,8 @@ func expiry(r response, token string, now time.Time) (time.Time, bool) {
 	if t, ok := UnixDate(string(r.ExpiresOn)); ok {
 		return t, true
 	}
-	if t, ok := date(string(r.ExpiresOn)); ok && t.Unix() >= plausible { // not .NET's DateTime.MinValue
+	// not .NET's DateTime.MinValue
+	if t, ok := date(string(r.ExpiresOn)); ok && t.Unix() >= plausible {
 		return t, true
 	}
 	if s, ok := Number(string(r.ExpiresIn)); ok && s > 0 {

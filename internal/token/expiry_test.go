@@ -39,11 +39,13 @@ func TestExpiresOnForms(t *testing.T) {
 		{"Windows plans, no zone", `"1/16/2020 5:24:12 PM"`, at("2020-01-16T17:24:12Z")},
 		{"Linux plans", `"06/20/2019 02:57:58 +00:00"`, at("2019-06-20T02:57:58Z")},
 		{"Linux plans, evening", `"06/20/2019 22:57:58 +00:00"`, at("2019-06-20T22:57:58Z")},
-		{"24-hour clock with PM, midnight", `"09/14/2017 00:00:00 PM +00:00"`, at("2017-09-14T00:00:00Z")},
+		{"24-hour clock with PM, midnight", `"09/14/2017 00:00:00 PM +00:00"`,
+			at("2017-09-14T00:00:00Z")},
 		{"24-hour clock with PM", `"09/14/2017 15:04:05 PM +00:00"`, at("2017-09-14T15:04:05Z")},
 		{"24-hour clock with AM", `"09/14/2017 00:10:00 AM +00:00"`, at("2017-09-14T00:10:00Z")},
 		{"ISO 8601 with seven digits", `"2024-10-18T19:51:37.0000000+00:00"`, at("2024-10-18T19:51:37Z")},
-		{"ISO 8601 with a fraction", `"2024-10-18T19:51:37.1234567+00:00"`, at("2024-10-18T19:51:37.1234567Z")},
+		{"ISO 8601 with a fraction", `"2024-10-18T19:51:37.1234567+00:00"`,
+			at("2024-10-18T19:51:37.1234567Z")},
 		{"RFC 3339", `"2024-10-18T19:51:37Z"`, at("2024-10-18T19:51:37Z")},
 		{"RFC 3339 with a zone", `"2024-10-18T19:51:37+02:00"`, at("2024-10-18T17:51:37Z")},
 		{"RFC 3339 in lower case", `"2024-10-18t19:51:37z"`, at("2024-10-18T19:51:37Z")},
@@ -57,7 +59,8 @@ func TestExpiresOnForms(t *testing.T) {
 		{"HTTP, another case", `"sun, 22 NOV 3333 04:05:06 gmt"`, at("3333-11-22T04:05:06Z")},
 		{"HTTP, one digit", `"Fri, 02 Nov 2029 04:05:06 GMT"`, at("2029-11-02T04:05:06Z")},
 		{"HTTP, one digit and no zero", `"Fri, 2 Nov 2029 04:05:06 GMT"`, at("2029-11-02T04:05:06Z")},
-		{"HTTP, the wrong day of the week", `"Mon, 22 Nov 2029 04:05:06 GMT"`, at("2029-11-22T04:05:06Z")},
+		{"HTTP, the wrong day of the week", `"Mon, 22 Nov 2029 04:05:06 GMT"`,
+			at("2029-11-22T04:05:06Z")},
 		{"HTTP of RFC 850", `"Thursday, 22-Nov-29 04:05:06 GMT"`, at("2029-11-22T04:05:06Z")},
 		{"HTTP of C's asctime", `"Fri Nov  2 04:05:06 2029"`, at("2029-11-02T04:05:06Z")},
 		{"mail", `"Thu, 22 Nov 2029 04:05:06 +0200"`, at("2029-11-22T02:05:06Z")},
@@ -67,7 +70,8 @@ func TestExpiresOnForms(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			g, err := Parse([]byte(`{"access_token":"t","token_type":"Bearer","expires_on":`+tt.json+`}`), parsedAt)
+			g, err := Parse([]byte(`{"access_token":"t","token_type":"Bearer","expires_on":`+tt.json+`}`),
+				parsedAt)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +96,8 @@ func TestExpiryFallsBack(t *testing.T) {
 		want                time.Time // zero: an error
 	}{
 		{"all", jwt, `"expires_on":"1700000000","expires_in":"3600"`, byOn},
-		{"expires_on a number, expires_in a string", jwt, `"expires_on":1700000000,"expires_in":"3600"`, byOn},
+		{"expires_on a number, expires_in a string", jwt, `"expires_on":1700000000,"expires_in":"3600"`,
+			byOn},
 		{"expires_on absent", jwt, `"expires_in":"3600"`, byIn},
 		{"expires_on empty", jwt, `"expires_on":"","expires_in":"3600"`, byIn},
 		{"expires_on blank", jwt, `"expires_on":"  ","expires_in":3600`, byIn},
@@ -110,9 +115,12 @@ func TestExpiryFallsBack(t *testing.T) {
 		{"expires_on an array", jwt, `"expires_on":[1700000000],"expires_in":3600`, byIn},
 		{"expires_on an object", jwt, `"expires_on":{"x":1},"expires_in":3600`, byIn},
 		{"expires_on no date", jwt, `"expires_on":"13/32/2024 25:61:61","expires_in":3600`, byIn},
-		{"expires_on of .NET's old JSON", jwt, `"expires_on":"/Date(1700000000000)/","expires_in":3600`, byIn},
-		{"expires_on HTTP's date in a zone that may be anywhere", jwt, `"expires_on":"Thu, 22 Nov 2029 04:05:06 IST","expires_in":3600`, byIn},
-		{"expires_on HTTP's date of 1970", jwt, `"expires_on":"Thu, 01 Jan 1970 00:00:00 GMT","expires_in":3600`, byIn},
+		{"expires_on of .NET's old JSON", jwt, `"expires_on":"/Date(1700000000000)/","expires_in":3600`,
+			byIn},
+		{"expires_on HTTP's date in a zone that may be anywhere", jwt,
+			`"expires_on":"Thu, 22 Nov 2029 04:05:06 IST","expires_in":3600`, byIn},
+		{"expires_on HTTP's date of 1970", jwt,
+			`"expires_on":"Thu, 01 Jan 1970 00:00:00 GMT","expires_in":3600`, byIn},
 		{"expires_in with blanks", jwt, `"expires_in":" 3600 "`, byIn},
 		{"expires_in with an exponent", jwt, `"expires_in":"3.6e3"`, byIn},
 		{"expires_in a float as string", jwt, `"expires_in":"3600.0"`, byIn},
@@ -120,8 +128,10 @@ func TestExpiryFallsBack(t *testing.T) {
 		{"expires_in Go's duration", jwt, `"expires_in":"1h0m0s"`, byJWT},
 		{"expires_in ISO 8601's duration", jwt, `"expires_in":"PT1H"`, byJWT},
 		{"expires_on relative, too", jwt, `"expires_on":"7200","expires_in":3600`, byIn},
-		{"expires_on .NET's DateTime.MinValue", jwt, `"expires_on":"0001-01-01T00:00:00.0000000+00:00","expires_in":3600`, byIn},
-		{"expires_on .NET's DateTime.MinValue on Windows", jwt, `"expires_on":"1/1/0001 12:00:00 AM +00:00","expires_in":3600`, byIn},
+		{"expires_on .NET's DateTime.MinValue", jwt,
+			`"expires_on":"0001-01-01T00:00:00.0000000+00:00","expires_in":3600`, byIn},
+		{"expires_on .NET's DateTime.MinValue on Windows", jwt,
+			`"expires_on":"1/1/0001 12:00:00 AM +00:00","expires_in":3600`, byIn},
 		{"neither", jwt, `"x":1`, byJWT},
 		{"both empty", jwt, `"expires_on":"","expires_in":""`, byJWT},
 		{"both null", jwt, `"expires_on":null,"expires_in":null`, byJWT},
@@ -133,9 +143,11 @@ func TestExpiryFallsBack(t *testing.T) {
 		{"expires_in a fraction", "opaque", `"expires_in":0.5`, parsedAt.Add(500 * time.Millisecond)},
 		{"exp a string", jwtOf(`{"exp":"1800000000"}`), `"x":1`, byJWT},
 		{"exp a float", jwtOf(`{"exp":1.8e9}`), `"x":1`, byJWT},
-		{"exp with padding", strings.Replace(jwtOf(`{"exp":1800000000 }`), ".c2ln", "=.c2ln", 1), `"x":1`, byJWT},
+		{"exp with padding", strings.Replace(jwtOf(`{"exp":1800000000 }`), ".c2ln", "=.c2ln", 1), `"x":1`,
+			byJWT},
 		{"opaque and undated", "opaque", `"x":1`, time.Time{}},
-		{"opaque, all useless", "opaque", `"expires_on":"","expires_in":0,"refresh_in":"3600"`, time.Time{}},
+		{"opaque, all useless", "opaque", `"expires_on":"","expires_in":0,"refresh_in":"3600"`,
+			time.Time{}},
 		{"JWT without exp", jwtOf(`{}`), `"x":1`, time.Time{}},
 		{"JWT with exp 0", jwtOf(`{"exp":0}`), `"x":1`, time.Time{}},
 		{"not_before is no end", "opaque", `"not_before":"1700000000"`, time.Time{}},
@@ -180,15 +192,18 @@ func TestHugeNumbers(t *testing.T) {
 	}
 }
 
-// TestMilliseconds: a date that is none yields to the other fields, and only alone it is read as what it must be.
+// TestMilliseconds: a date that is none yields to the other fields, and only alone it is read as
+// what it must be.
 func TestMilliseconds(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, body string
 		want       time.Time
 	}{
-		{"with expires_in", `{"access_token":"t","expires_on":1893456000000,"expires_in":60}`, parsedAt.Add(time.Minute)},
-		{"with exp", `{"access_token":"` + jwtOf(`{"exp":1800000000}`) + `","expires_on":"1893456000000"}`, time.Unix(1800000000, 0)},
+		{"with expires_in", `{"access_token":"t","expires_on":1893456000000,"expires_in":60}`,
+			parsedAt.Add(time.Minute)},
+		{"with exp", `{"access_token":"` + jwtOf(`{"exp":1800000000}`) +
+			`","expires_on":"1893456000000"}`, time.Unix(1800000000, 0)},
 		{"alone", `{"access_token":"t","expires_on":1893456000000}`, time.Unix(1893456000, 0)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,13 +219,14 @@ func TestMilliseconds(t *testing.T) {
 	}
 }
 
-// TestTokenKnowsItsEndBest: an answer that dates it later than the token itself is wrong, and one that dates it to the end of
-// the calendar must not keep it for ever.
+// TestTokenKnowsItsEndBest: an answer that dates it later than the token itself is wrong, and one
+// that dates it to the end of the calendar must not keep it for ever.
 func TestTokenKnowsItsEndBest(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
 	jwt := func(exp int64) string {
-		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf(`{"exp":%d}`, exp))) + ".s"
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(fmt.Sprintf(`{"exp":%d}`, exp))) +
+			".s"
 	}
 	for _, tt := range []struct {
 		name   string
@@ -227,7 +243,8 @@ func TestTokenKnowsItsEndBest(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			g, err := Parse([]byte(fmt.Sprintf(`{"access_token":%q,"expires_on":"%d"}`, tt.token, tt.dated)), now)
+			g, err := Parse([]byte(fmt.Sprintf(`{"access_token":%q,"expires_on":"%d"}`, tt.token, tt.dated)),
+				now)
 			if err != nil || g.ExpiresOn.Unix() != tt.expect {
 				t.Errorf("expires at %d, %v, want %d", g.ExpiresOn.Unix(), err, tt.expect)
 			}

@@ -5,9 +5,9 @@
 // doesn't know which host sent an answer, nor which identity was asked for: who asked compares the
 // Echo and the Claims with that. It verifies no signature, which only the resource can do.
 //
-// Parse reads the fields (token.go, text.go), refuses what can't be a bearer token (Check), dates it
-// (expiry.go, date.go), and heeds an earlier end that the token itself names (claims.go). No error
-// repeats a byte of the token.
+// Parse reads the fields (token.go, text.go), refuses what can't be a bearer token (Check), dates
+// it (expiry.go, date.go), and heeds an earlier end that the token itself names (claims.go). No
+// error repeats a byte of the token.
 //
 // All functions may be called by many goroutines at once.
 package token

@@ -15,14 +15,16 @@ import (
 // hostsAnswers are the tokens as the hosts send them, with the clock at parsedAt.
 var hostsAnswers = []string{
 	// IMDS: everything is a string, the selector is echoed
-	`{"access_token":"eyJ0eXAi.eyJhdWQi.c2ln","client_id":"` + guid + `","expires_in":"86399","expires_on":"1483412644","ext_expires_in":"86399","not_before":"1483325945","resource":"https://vault.azure.net","token_type":"Bearer"}`,
+	`{"access_token":"eyJ0eXAi.eyJhdWQi.c2ln","client_id":"` + guid +
+		`","expires_in":"86399","expires_on":"1483412644","ext_expires_in":"86399","not_before":"1483325945","resource":"https://vault.azure.net","token_type":"Bearer"}`,
 	`{"access_token":"t","refresh_token":"","expires_in":"3599","expires_on":"1506484173","not_before":"1506480273","resource":"https://management.azure.com/","token_type":"Bearer","object_id":"` + guid + `","msi_res_id":"` + resourceID + `"}`,
 	// Container Instances, and the workload identity proxy, which looks like IMDS
 	`{"access_token":"t","refresh_token":"","expires_in":"28799","expires_on":"1533927556","not_before":"1533898756","resource":"https://vault.azure.net/","token_type":"Bearer"}`,
 	`{"access_token":"t","expires_in":86399,"expires_on":"1483412644","not_before":1483325945,"resource":"https://vault.azure.net","token_type":"Bearer"}`,
 	// App Service, Container Apps
 	`{"access_token":"t","expires_on":"1586984735","resource":"https://vault.azure.net","token_type":"Bearer","client_id":"` + guid + `"}`,
-	`{"access_token":"t","client_id":"` + guid + `","expires_on":"1586984735","not_before":"1586984435","resource":"r","token_type":"Bearer","principal_id":"` + guid + `","mi_res_id":"` + resourceID + `"}`,
+	`{"access_token":"t","client_id":"` + guid +
+		`","expires_on":"1586984735","not_before":"1586984435","resource":"r","token_type":"Bearer","principal_id":"` + guid + `","mi_res_id":"` + resourceID + `"}`,
 	// legacy App Service
 	`{"access_token":"t","expires_on":"1/16/2020 5:24:12 AM +00:00","resource":"https://vault.azure.net","token_type":"Bearer"}`,
 	`{"access_token":"t","expires_on":"06/20/2019 02:57:58 +00:00","resource":"https://vault.azure.net","token_type":"Bearer"}`,
@@ -31,9 +33,11 @@ var hostsAnswers = []string{
 	`{"access_token":"t","expires_on":"10/18/2024 19:51:37"}`,
 	`{"access_token":"t","expires_on":"2024-10-18 19:51:37"}`,
 	// Azure ML, Service Fabric, Arc, Cloud Shell
-	`{"access_token":"t","client_id":"` + guid + `","expires_on":1586984735,"resource":"r","token_type":"Bearer"}`,
+	`{"access_token":"t","client_id":"` + guid +
+		`","expires_on":1586984735,"resource":"r","token_type":"Bearer"}`,
 	`{"token_type":"Bearer","access_token":"t","expires_on":1565244611,"resource":"https://vault.azure.net/"}`,
-	`{"access_token":"t","client_id":"` + guid + `","expires_in":"84188","expires_on":"1483412644","ext_expires_in":"86388","not_before":"1483325945","resource":"https://management.azure.com","token_type":"Bearer","mi_res_id":"` + resourceID + `"}`,
+	`{"access_token":"t","client_id":"` + guid +
+		`","expires_in":"84188","expires_on":"1483412644","ext_expires_in":"86388","not_before":"1483325945","resource":"https://management.azure.com","token_type":"Bearer","mi_res_id":"` + resourceID + `"}`,
 	`{"access_token":"t","refresh_token":"","expires_in":"3599","expires_on":"1506484173","not_before":"1506480273","resource":"https://management.azure.com/","token_type":"Bearer"}`,
 	// Entra
 	`{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"t"}`,
@@ -42,8 +46,8 @@ var hostsAnswers = []string{
 	`{"access_token":"t","expires_on":"N/A","expires_in":""}`,
 }
 
-// lastFields reads the fields of a JSON object as encoding/json's structs do: in any case, and of several the last. It is slow
-// and obvious. It is false for what is no object.
+// lastFields reads the fields of a JSON object as encoding/json's structs do: in any case, and of
+// several the last. It is slow and obvious. It is false for what is no object.
 func lastFields(object []byte, names ...string) (map[string]json.RawMessage, bool) {
 	if !json.Valid(object) {
 		return nil, false
@@ -84,7 +88,8 @@ func stringIn(raw json.RawMessage) string {
 	return s
 }
 
-// wholeIn is a whole number, as a JSON number or a string of digits, in the span in which no rounding is allowed.
+// wholeIn is a whole number, as a JSON number or a string of digits, in the span in which no
+// rounding is allowed.
 func wholeIn(raw json.RawMessage) (int64, bool) {
 	s := stringIn(raw)
 	if s == "" {
@@ -98,8 +103,8 @@ var tokenRefusals = regexp.MustCompile(`^(the token response is not a JSON objec
 	`token_type is ("[^\n]*"), want Bearer|the token response does not say when the token expires: expires_on, expires_in and the token's exp are absent or unreadable|` +
 	`the token expired at [0-9TZ:-]+, [0-9a-z.µ]+ ago)$`)
 
-// FuzzParseToken: a token is taken only out of a field for it, goes into a header as it is, and ends when its answer says;
-// and a refusal says nothing but one of a few texts.
+// FuzzParseToken: a token is taken only out of a field for it, goes into a header as it is, and
+// ends when its answer says; and a refusal says nothing but one of a few texts.
 func FuzzParseToken(f *testing.F) {
 	for _, seed := range append([]string{
 		`{"access_token":"0123456789012345678901234567890123456789","expires_in":"3600","token_type":"Bearer"}`,
@@ -108,18 +113,25 @@ func FuzzParseToken(f *testing.F) {
 		`{"access_token":"` + jwtOf(`{"exp":1400000000}`) + `","expires_on":1400000000}`,
 		`{"access_token":"t\n","expires_on":1e300}`, `{"access_token":"t\u007f","expires_in":1}`,
 		`{"access_token":"t","expires_on":-1,"expires_in":99999999999999999999}`,
-		`{"access_token":"t","expires_on":253402300799}`, `{"access_token":"t","expires_on":253402300800}`, `{"access_token":"t","expires_on":"253402300799999"}`,
-		`{"access_token":"t","expires_on":"AM PM 00 PM"}`, `{"access_token":"t","expires_on":"1/1/0001 12:00:00 AM +00:00","expires_in":1}`,
-		`{"access_token":"a","ACCESS_TOKEN":"b","acceſſ_toKen":"c","expires_in":1}`, `{"access_token":{"access_token":"a"},"expires_in":1}`,
-		`{"access_token":"0123456789","token_type":"x0123456789x","expires_in":1}`, `{"access_token":"0123456789","token_type":"\u0030123456789","expires_in":1}`,
-		`{"access_token":"t","refresh_in":1.5,"expires_in":"0x10"}`, `{"error":"invalid_request","error_description":"Identity not found"}`,
+		`{"access_token":"t","expires_on":253402300799}`,
+		`{"access_token":"t","expires_on":253402300800}`,
+		`{"access_token":"t","expires_on":"253402300799999"}`,
+		`{"access_token":"t","expires_on":"AM PM 00 PM"}`,
+		`{"access_token":"t","expires_on":"1/1/0001 12:00:00 AM +00:00","expires_in":1}`,
+		`{"access_token":"a","ACCESS_TOKEN":"b","acceſſ_toKen":"c","expires_in":1}`,
+		`{"access_token":{"access_token":"a"},"expires_in":1}`,
+		`{"access_token":"0123456789","token_type":"x0123456789x","expires_in":1}`,
+		`{"access_token":"0123456789","token_type":"\u0030123456789","expires_in":1}`,
+		`{"access_token":"t","refresh_in":1.5,"expires_in":"0x10"}`,
+		`{"error":"invalid_request","error_description":"Identity not found"}`,
 		`[]`, `null`, `1E1000`, `{`, `<html>`, `{}{}`, ``,
 	}, hostsAnswers...) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		g, err := Parse(body, parsedAt)
-		fields, isObject := lastFields(body, "access_token", "token_type", "expires_on", "expires_in", "refresh_in")
+		fields, isObject := lastFields(body, "access_token", "token_type", "expires_on", "expires_in",
+			"refresh_in")
 		token := stringIn(fields["access_token"])
 		if err != nil {
 			if g != (Token{}) {
@@ -129,7 +141,8 @@ func FuzzParseToken(f *testing.F) {
 			if said == nil || len(err.Error()) > 600 {
 				t.Fatalf("the error is none of the texts: %q", err)
 			}
-			if kind, _ := strconv.Unquote(said[2]); len(token) >= 8 && strings.Contains(kind, token) || redact.Token(kind) != kind {
+			if kind, _ := strconv.Unquote(said[2]); len(token) >= 8 && strings.Contains(kind, token) ||
+				redact.Token(kind) != kind {
 				t.Errorf("error shows the token: %q", err)
 			}
 			if (err == ErrNotJSON) == isObject {
@@ -143,17 +156,20 @@ func FuzzParseToken(f *testing.F) {
 		if strings.ContainsFunc(g.Value, func(r rune) bool { return r < '!' || r > '~' }) {
 			t.Errorf("no header can have the token %q", g.Value)
 		}
-		if kind := stringIn(fields["token_type"]); strings.TrimSpace(kind) != "" && !strings.EqualFold(strings.TrimSpace(kind), "bearer") {
+		if kind := stringIn(fields["token_type"]); strings.TrimSpace(kind) != "" &&
+			!strings.EqualFold(strings.TrimSpace(kind), "bearer") {
 			t.Errorf("took a token of type %q", kind)
 		}
 		end := g.ExpiresOn
-		if !end.After(parsedAt) || end.Year() > 9999 || end.Location() != time.UTC || end != end.Round(0) {
+		if !end.After(parsedAt) || end.Year() > 9999 || end.Location() != time.UTC ||
+			end != end.Round(0) {
 			t.Errorf("it ends at %v", end)
 		}
 		if g.RefreshIn < 0 || g.RefreshIn > maxSeconds*time.Second {
 			t.Errorf("it is renewed in %v", g.RefreshIn)
 		}
-		if n, ok := wholeIn(fields["refresh_in"]); ok && n < maxSeconds && g.RefreshIn != time.Duration(n)*time.Second {
+		if n, ok := wholeIn(fields["refresh_in"]); ok && n < maxSeconds &&
+			g.RefreshIn != time.Duration(n)*time.Second {
 			t.Errorf("refresh_in %s is %v", fields["refresh_in"], g.RefreshIn)
 		}
 		if strings.Count(token, ".") == 2 { // it may say itself when it ends
@@ -166,7 +182,8 @@ func FuzzParseToken(f *testing.F) {
 			if end.Unix() != on {
 				t.Errorf("expires_on %d became %v", on, end)
 			}
-		case relative && in < maxSeconds && (absolute || len(fields["expires_on"]) <= 2): // the other is no date, or empty
+		// the other is no date, or empty
+		case relative && in < maxSeconds && (absolute || len(fields["expires_on"]) <= 2):
 			if got := end.Sub(parsedAt); got != time.Duration(in)*time.Second {
 				t.Errorf("expires_in %d became %v", in, got)
 			}

@@ -8,9 +8,9 @@ import (
 // silent is the Logger of credentials that were given none.
 var silent = slog.New(slog.DiscardHandler)
 
-// Logger is the user's Logger as it is used here, one that says nothing for nil. If its handler panics or ends its
-// goroutine, the line is lost and nothing else. Most lines come from goroutines in which nobody
-// recovers, so that a panic would end the program.
+// Logger is the user's Logger as it is used here, one that says nothing for nil. If its handler
+// panics or ends its goroutine, the line is lost and nothing else. Most lines come from goroutines
+// in which nobody recovers, so that a panic would end the program.
 func Logger(user *slog.Logger) *slog.Logger {
 	if user == nil {
 		return silent

@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// told is what stays of an error that isn't ours. Its methods may be fit for one goroutine only, but
-// all who wait for one request get its error: the text is therefore taken once. errors.Is finds the
-// error, of which no method is called any more. errors.As finds what it wraps, as far as that may be
-// shared.
+// told is what stays of an error that isn't ours. Its methods may be fit for one goroutine only,
+// but all who wait for one request get its error: the text is therefore taken once. errors.Is finds
+// the error, of which no method is called any more. errors.As finds what it wraps, as far as that
+// may be shared.
 type told struct {
 	text  string
 	of    error // compared only; nil if it can't be
@@ -62,7 +62,8 @@ var standardErrors = []string{
 	"net/http/internal/http2", "net/textproto", "net/url", "os", "os/exec", "strconv", "syscall",
 }
 
-// mayBeShared reports whether an error's methods may be called by many at once, but for those of what it wraps.
+// mayBeShared reports whether an error's methods may be called by many at once, but for those of
+// what it wraps.
 func mayBeShared(err error) bool {
 	// It asks its addresses for their texts.
 	if op, ok := err.(*net.OpError); ok && op != nil {

@@ -38,7 +38,8 @@ func TestShare(t *testing.T) {
 	if dns, ok := errors.AsType[*net.DNSError](got); ok || dns != nil { // it doesn't unwrap
 		t.Errorf("got %v of an error that doesn't unwrap", dns)
 	}
-	if !changed || !errors.Is(got, io.EOF) || !errors.Is(got, foreign) || got.Error() != "x: lookup : e\nEOF" {
+	if !changed || !errors.Is(got, io.EOF) || !errors.Is(got, foreign) ||
+		got.Error() != "x: lookup : e\nEOF" {
 		t.Errorf("got %#v", got)
 	}
 }

@@ -1,5 +1,5 @@
-// Command azcore is the smallest program that sends a request through azcore, as every client of the Azure SDK does. Its
-// size is what a credential adds to.
+// Command azcore is the smallest program that sends a request through azcore, as every client of
+// the Azure SDK does. Its size is what a credential adds to.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command azidentity is the smallest program that gets a token with azidentity. Its size is measured.
+// Command azidentity is the smallest program that gets a token with azidentity. Its size is
+// measured.
 package main
 
 import (
@@ -14,6 +15,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	token, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+	token, err := cred.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 	fmt.Println(token.ExpiresOn, err)
 }
