@@ -42,22 +42,22 @@ type AzureCLICredentialOptions struct {
 
 // AzureCLICredential authenticates as the developer who is logged in with the Azure CLI, az. It is for laptops: on Azure use
 // [NewCredential], for both [NewDefaultCredential]. It is safe for concurrent use.
-type AzureCLICredential struct{ keeper }
+type AzureCLICredential struct{ cached }
 
 var _ azcore.TokenCredential = (*AzureCLICredential)(nil)
 
 // NewAzureCLICredential makes a credential of the Azure CLI's login. nil options mean the account that az has selected. It runs
 // nothing; what is wrong with the options is an error here, one that names the field.
 func NewAzureCLICredential(options *AzureCLICredentialOptions) (*AzureCLICredential, error) {
-	return newAzureCLI(processRealm, options, processEnvironment())
+	return newAzureCLI(processShared, options, processEnvironment())
 }
 
-func newAzureCLI(shared *realm, options *AzureCLICredentialOptions, env environment) (*AzureCLICredential, error) {
+func newAzureCLI(shared *shared, options *AzureCLICredentialOptions, env environment) (*AzureCLICredential, error) {
 	if options == nil {
 		options = &AzureCLICredentialOptions{}
 	}
 	c := &AzureCLICredential{}
-	err := newToolSource(&c.keeper, shared, env, &toolSource{
+	err := newToolSource(&c.cached, shared, env, &toolSource{
 		tool:         azureCLI,
 		options:      "AzureCLICredentialOptions",
 		tenants:      tenants{options.TenantID, options.AdditionallyAllowedTenants},
@@ -98,8 +98,8 @@ func newAzureCLI(shared *realm, options *AzureCLICredentialOptions, env environm
 //
 // https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 func (c *AzureCLICredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if h := c.hit(&options); h != nil {
-		return h.token, nil
+	if held := c.hit(&options); held != nil {
+		return *held, nil
 	}
 	if options.Claims != "" {
 		return azcore.AccessToken{}, c.challenged(ctx, options)
@@ -113,13 +113,13 @@ func (c *AzureCLICredential) challenged(ctx context.Context, options policy.Toke
 	if err != nil {
 		return err
 	}
-	c.tokens.doubt(v, scope)
-	s := c.acquirer.(*toolSource)
+	c.tokens.Distrust(v, resourceOf(scope))
+	s := c.source.(*toolSource)
 	return &AuthenticationError{
 		tool:     s.name,
 		Resource: resourceOf(scope),
 		what:     moreOfTheLogin,
-		hint:     "run " + s.loginTo(v.variant) + " --claims-challenge " + base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
+		hint:     "run " + s.loginTo(variant{tenant: v.Variant().Tenant}) + " --claims-challenge " + base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 
 func azureCLIOf(tb testing.TB, tool *fakeTool, options AzureCLICredentialOptions) *AzureCLICredential {
 	tb.Helper()
-	cred, err := newAzureCLI(newRealm(), &options, tool.env())
+	cred, err := newAzureCLI(newShared(), &options, tool.env())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{az: exits(1, tt.stderr), variables: map[string]string{envTokenCredentials: "dev"}}
-				cred, err := newDefaultCredential(newRealm(), nil, l.environment())
+				cred, err := newDefaultCredential(newShared(), nil, l.environment())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -358,7 +358,7 @@ func TestAzureCLIsOwnTenantInHints(t *testing.T) {
 		tool := &fakeTool{answer: func(int) ([]byte, error) {
 			return nil, exits(1, "ERROR: "+d.loggedOut)
 		}}
-		cred := d.credentialIn(t, newRealm(), tool.env(), homeTenant, "*")
+		cred := d.credentialIn(t, newShared(), tool.env(), homeTenant, "*")
 		_, err := getToken(t.Context(), cred)
 		wantErrorText(t, err, "run "+d.login+" "+d.option+" "+homeTenant)
 		_, err = ofTenant(cred, otherTenant)
@@ -535,7 +535,7 @@ func TestAzureCLIFailsAfterAChallenge(t *testing.T) {
 			tool := granting(azGrants)
 			cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
 			rejects(t, cred)
-			if n := cred.tokens.store.ItemCount(); n != 0 {
+			if n := len(cred.tokens.Stats(&cred.view)); n != 0 {
 				t.Errorf("%d keys are held for a challenge", n)
 			}
 			mustToken(t, cred)

@@ -43,7 +43,7 @@ type AzureDeveloperCLICredentialOptions struct {
 
 // AzureDeveloperCLICredential authenticates as the developer who is logged in with the Azure Developer CLI, azd. It is for
 // laptops: on Azure use [NewCredential], for both [NewDefaultCredential]. It is safe for concurrent use.
-type AzureDeveloperCLICredential struct{ keeper }
+type AzureDeveloperCLICredential struct{ cached }
 
 var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
 
@@ -51,15 +51,15 @@ var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
 // mean the tenant of AZURE_SUBSCRIPTION_ID, or the account's own. It runs nothing; what is wrong
 // with the options is an error here, one that names the field.
 func NewAzureDeveloperCLICredential(options *AzureDeveloperCLICredentialOptions) (*AzureDeveloperCLICredential, error) {
-	return newAzureDeveloperCLI(processRealm, options, processEnvironment())
+	return newAzureDeveloperCLI(processShared, options, processEnvironment())
 }
 
-func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOptions, env environment) (*AzureDeveloperCLICredential, error) {
+func newAzureDeveloperCLI(shared *shared, options *AzureDeveloperCLICredentialOptions, env environment) (*AzureDeveloperCLICredential, error) {
 	if options == nil {
 		options = &AzureDeveloperCLICredentialOptions{}
 	}
 	c := &AzureDeveloperCLICredential{}
-	err := newToolSource(&c.keeper, shared, env, &toolSource{
+	err := newToolSource(&c.cached, shared, env, &toolSource{
 		tool:    azureDeveloperCLI,
 		options: "AzureDeveloperCLICredentialOptions",
 		tenants: tenants{options.TenantID, options.AdditionallyAllowedTenants},
@@ -96,8 +96,8 @@ func newAzureDeveloperCLI(shared *realm, options *AzureDeveloperCLICredentialOpt
 //
 // https://learn.microsoft.com/azure/developer/azure-developer-cli/reference#azd-auth-token
 func (c *AzureDeveloperCLICredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if h := c.hit(&options); h != nil {
-		return h.token, nil
+	if held := c.hit(&options); held != nil {
+		return *held, nil
 	}
 	return c.miss(ctx, options)
 }

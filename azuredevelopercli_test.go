@@ -19,7 +19,7 @@ import (
 
 func azdOf(tb testing.TB, tool *fakeTool, options AzureDeveloperCLICredentialOptions) *AzureDeveloperCLICredential {
 	tb.Helper()
-	cred, err := newAzureDeveloperCLI(newRealm(), &options, tool.env())
+	cred, err := newAzureDeveloperCLI(newShared(), &options, tool.env())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/tokencache"
 	"github.com/keyless-go/identity/internal/transport"
 )
 
@@ -159,9 +160,10 @@ func BenchmarkCold(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		identity, terms := cacheKey(cred.sender.source), cred.hosted.termsOf(policy.RetryOptions{})
 		for b.Loop() {
-			cred.tokens = newCache()
-			cred.view.index.Store(nil)
+			cred.tokens = tokencache.New()
+			cred.view = tokencache.NewView(identity, tokencache.Variant{}, terms)
 			if _, err := cred.GetToken(b.Context(), options); err != nil {
 				b.Fatal(err)
 			}
@@ -195,7 +197,7 @@ func BenchmarkCold(b *testing.B) {
 // BenchmarkNewCredential makes a credential and hits the warm cache with it, as services do that make one per request.
 func BenchmarkNewCredential(b *testing.B) {
 	env := environment{getenv: func(string) string { return "" }, exists: func(string) bool { return false }}
-	shared := newRealm()
+	shared := newShared()
 	options := policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
 	transport := &answerDirectly{}
 	b.ReportAllocs()
@@ -219,7 +221,7 @@ func BenchmarkHitThroughChain(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	def, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}}, nowhere())
+	def, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}}, nowhere())
 	if err != nil {
 		b.Fatal(err)
 	}

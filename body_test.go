@@ -150,7 +150,7 @@ func TestSwitchingProtocols(t *testing.T) {
 	}()
 	env := environmentOf(map[string]string{envEndpoint: "http://" + l.Addr().String() +
 		"/msi/token", envHeader: "secret-secret"})
-	cred, err := newCredentialIn(newRealm(),
+	cred, err := newCredentialIn(newShared(),
 		&CredentialOptions{ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}},
 		env)
 	if err != nil {

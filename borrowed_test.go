@@ -109,7 +109,7 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 // TestProbeOfCallersWhoHaveLeft: as above, of the default credential's probe.
 func TestProbeOfCallersWhoHaveLeft(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
+		chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
 			Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
 				time.Sleep(time.Second) // somewhat late
@@ -306,7 +306,7 @@ func TestPanicsThatCannotBePrinted(t *testing.T) {
 				t.Errorf("got %v after %v, want that the Transport has panicked", e, took)
 			}
 			synctest.Wait()
-			if n := aloft(cred.tokens); n != 0 {
+			if n := inFlight(cred); n != 0 {
 				t.Errorf("%d flights are under way for ever", n)
 			}
 			cred = onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, value.(error) }))

@@ -19,6 +19,19 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
+// What the documentation says of the cache, which has its own tests.
+const (
+	expiringWindow = 5 * time.Minute
+	expiringWait   = 2 * time.Second
+	overtime       = time.Second
+	keepExpired    = time.Hour
+
+	renewalCoolDown    = 5 * time.Second
+	maxRenewalCoolDown = 30 * time.Second
+	coldCoolDown       = time.Second
+	maxColdCoolDown    = 10 * time.Second
+)
+
 // outages are the ways in which a host can be down, each until further notice.
 var outages = []struct {
 	name string
@@ -82,7 +95,7 @@ func TestOutageCoveredByADaysToken(t *testing.T) {
 func TestOneRequestPerIdentityAndResource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{System: true}, {ClientID: "one"}, {ClientID: "two"}}})
-		shared := newRealm()
+		shared := newShared()
 		var creds []*Credential
 		for i := range 20 {
 			options := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: ep}}
@@ -116,33 +129,6 @@ func TestOneRequestPerIdentityAndResource(t *testing.T) {
 		// Three identities, three resources: the vault's scope with and without suffix is one, the slash makes another.
 		if got, want := len(ep.Requests()), 9; got != want {
 			t.Errorf("got %d requests, want %d", got, want)
-		}
-	})
-}
-
-func TestStaleTokenAtOnceWhileTheHostIsSlow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		time.Sleep(14 * time.Hour)
-		ep.Enqueue(identitytest.Response{Delay: 30 * time.Second})
-		for range 29 {
-			tk, took := mustToken(t, cred)
-			if took != 0 {
-				t.Fatalf("a stale token took %v, want 0", took)
-			}
-			if tk != first {
-				t.Fatalf("got another token or other times before the host answered")
-			}
-			time.Sleep(time.Second)
-		}
-		time.Sleep(2 * time.Second)
-		if tk, took := mustToken(t, cred); tk.Token == first.Token || took != 0 {
-			t.Errorf("after the host answered: new token %v, took %v", tk.Token != first.Token, took)
-		}
-		if got := len(ep.Requests()); got != 2 {
-			t.Errorf("got %d requests, want 2", got)
 		}
 	})
 }
@@ -281,90 +267,6 @@ func TestFourMinutesLeftAndTheHostDown(t *testing.T) {
 	}
 }
 
-func TestExpiringTokenWaitsForTheRenewal(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		time.Sleep(time.Until(first.ExpiresOn) - 4*time.Minute)
-		ep.Enqueue(identitytest.Response{Delay: 1500 * time.Millisecond})
-		tk, took := mustToken(t, cred)
-		if tk.Token == first.Token || took != 1500*time.Millisecond {
-			t.Errorf("got the old token %v after %v, want the new one after 1.5s", tk.Token == first.Token, took)
-		}
-	})
-}
-
-func TestExpiringTokenWhenTheContextEnds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		time.Sleep(time.Until(first.ExpiresOn) - 4*time.Minute)
-		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		if tk, err := getToken(ctx, cred); err != nil || tk.Token != first.Token {
-			t.Errorf("got error %v: a valid token was held", err)
-		}
-		time.Sleep(10 * time.Second)
-	})
-}
-
-func TestExpiringTokenThatEndsWhileWaiting(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		time.Sleep(time.Until(first.ExpiresOn) - time.Second)
-		ep.Enqueue(identitytest.Response{Delay: 3 * time.Second})
-		tk, took := mustToken(t, cred)
-		if tk.Token == first.Token || took != 3*time.Second {
-			t.Errorf("got the old token %v after %v, want the new one after 3s", tk.Token == first.Token, took)
-		}
-	})
-}
-
-func TestShortLivedTokens(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: 4 * time.Minute})
-		cred := onIMDS(t, ep)
-		for range 1000 {
-			if _, took := mustToken(t, cred); took != 0 {
-				t.Fatalf("took %v", took)
-			}
-		}
-		if got := len(ep.Requests()); got != 1 {
-			t.Errorf("got %d requests for 1,000 calls, want 1", got)
-		}
-		// Also near its end such a token is handed out without a wait.
-		ep.Enqueue(identitytest.Response{Status: 503, For: 4 * time.Minute})
-		time.Sleep(3*time.Minute + 50*time.Second)
-		if _, took := mustToken(t, cred); took != 0 {
-			t.Errorf("a short-lived token near its end took %v, want 0", took)
-		}
-	})
-}
-
-func TestRefusingHostIsAskedSeldom(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{ClientID: "another"}}})
-		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("mine") })
-		for range 10 {
-			for range 1000 {
-				e, took := mustFail(t, cred)
-				if !errors.Is(e, ErrIdentityNotFound) || took > 0 {
-					t.Fatalf("got %v after %v, want ErrIdentityNotFound at once", e, took)
-				}
-			}
-			time.Sleep(time.Second)
-		}
-		if got := len(ep.Requests()); got > 10 || got < 3 {
-			t.Errorf("got %d requests for 10,000 calls in 10 s, want 3 to 10", got)
-		}
-	})
-}
-
 func TestCoolDowns(t *testing.T) {
 	single := func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }
 	// gaps polls every 10 ms and returns the time between the requests.
@@ -446,43 +348,6 @@ func sameCache(tb testing.TB, first *Credential, transport policy.Transporter, a
 	return cred
 }
 
-func TestRenewalTime(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		seen := map[time.Duration]bool{}
-		for range 200 {
-			ep := identitytest.NewIMDS(nil)
-			cred := onIMDS(t, ep)
-			tk, _ := mustToken(t, cred)
-			wait := time.Until(tk.RefreshOn)
-			seen[wait] = true
-			if low, high := 648*time.Minute-time.Second, 792*time.Minute; wait < low || wait > high { // the life is in whole seconds
-				t.Errorf("RefreshOn is in %v, want half of 24 h ± 10 %%", wait)
-			}
-			for range 3 { // by the slow and by the fast path
-				again, _ := mustToken(t, cred)
-				if again != tk {
-					t.Errorf("a hit differs from the first result: %v, %v", again.RefreshOn, tk.RefreshOn)
-				}
-			}
-			time.Sleep(wait - time.Second)
-			mustToken(t, cred)
-			synctest.Wait()
-			if got := len(ep.Requests()); got != 1 {
-				t.Fatalf("asked before RefreshOn")
-			}
-			time.Sleep(time.Second)
-			mustToken(t, cred)
-			synctest.Wait()
-			if got := len(ep.Requests()); got != 2 {
-				t.Fatalf("not renewed at RefreshOn: %d requests", got)
-			}
-		}
-		if len(seen) < 150 {
-			t.Errorf("200 tokens have %d different renewal times: no jitter", len(seen))
-		}
-	})
-}
-
 func TestRefreshIn(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
@@ -512,34 +377,6 @@ func TestRefreshIn(t *testing.T) {
 	}
 }
 
-func TestHostRepeatsItsCachedToken(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{HostCache: true})
-		log := &arrivals{next: ep}
-		cred := onIMDS(t, log)
-		first, _ := mustToken(t, cred)
-		for time.Now().Before(first.ExpiresOn.Add(time.Minute)) {
-			tk, took := mustToken(t, cred)
-			if took > expiringWait {
-				t.Fatalf("waited %v", took)
-			}
-			if tk.Token == first.Token && tk.ExpiresOn != first.ExpiresOn {
-				t.Fatal("the same token with another end")
-			}
-			time.Sleep(time.Second)
-		}
-		at := log.times()
-		if n := len(at); n < 8 || n > 30 {
-			t.Errorf("%d requests in the life of a token that the host repeats, want about 12: one at each half of what remains", n)
-		}
-		for i := 1; i < len(at); i++ {
-			if gap := at[i].Sub(at[i-1]); gap < 29*time.Second && at[i].Before(first.ExpiresOn) {
-				t.Errorf("asked again after %v for the same token, want at least 30 s", gap)
-			}
-		}
-	})
-}
-
 func TestExpiredTokenIsNeverReturned(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -553,76 +390,35 @@ func TestExpiredTokenIsNeverReturned(t *testing.T) {
 	})
 }
 
-func TestClockJumps(t *testing.T) {
-	for _, jump := range []time.Duration{time.Hour, -time.Hour, 25 * time.Hour} {
-		t.Run(jump.String(), func(t *testing.T) {
+// TestRenewalIsASingleTry, whatever CredentialOptions.Retry says, while the held token outlives an
+// acquisition. After that it is asked for as for a caller who has none.
+func TestRenewalIsASingleTry(t *testing.T) {
+	for name, adjust := range map[string]func(*CredentialOptions){
+		"defaults": func(*CredentialOptions) {},
+		"MaxRetries": func(o *CredentialOptions) {
+			o.Retry.MaxRetries, o.Retry.StatusCodes = 5, []int{503}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				ep := identitytest.NewIMDS(nil)
-				cred := onIMDS(t, ep)
+				cred := onIMDS(t, ep, adjust)
 				first, _ := mustToken(t, cred)
-				ep.Enqueue(identitytest.Response{Status: 503, For: 100 * time.Hour})
-				shiftClock(cred, jump)
-				if jump > 24*time.Hour {
-					mustFail(t, cred) // by this clock it has expired
-				} else {
-					mustToken(t, cred)
+				time.Sleep(time.Until(first.RefreshOn))
+				ep.Enqueue(identitytest.Response{Status: 503, For: 24 * time.Hour})
+				mustToken(t, cred)
+				time.Sleep(2 * time.Minute)
+				if n := len(ep.Requests()); n != 2 {
+					t.Errorf("%d requests for a renewal that has hours, want a single try", n-1)
 				}
-				shiftClock(cred, -jump)
-				if tk, _ := mustToken(t, cred); tk.Token != first.Token {
-					t.Error("the token was lost")
+				time.Sleep(time.Until(first.ExpiresOn) - time.Minute)
+				before := len(ep.Requests())
+				mustToken(t, cred)
+				time.Sleep(30 * time.Second)
+				if n := len(ep.Requests()) - before; n < 3 {
+					t.Errorf("%d requests for a renewal in the last minute, want several", n)
 				}
 			})
 		})
 	}
-}
-
-func TestExpiredTokensLeaveTheStore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: 30 * time.Minute})
-		cred := onIMDS(t, ep)
-		for _, scope := range scopesOf(500) {
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(30*time.Minute + keepExpired + time.Minute)
-		mustToken(t, cred)
-		if got := cred.tokens.store.ItemCount(); got != 1 {
-			t.Errorf("the store holds %d entries, want the 1 that is valid", got)
-		}
-	})
-}
-
-func TestStoreIsBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		const limit = 200
-		lives := map[string]time.Duration{}
-		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
-			resource := r.URL.Query().Get("resource")
-			return respond(200, grantBody("token-of-"+resource[8:], lives[resource])), nil
-		}))
-		cred.tokens.limit = limit
-		scopes := scopesOf(3 * limit)
-		for i, scope := range scopes {
-			lives[strings.TrimSuffix(scope, defaultSuffix)] = time.Hour + time.Duration(i%2)*10*time.Hour
-		}
-		for _, scope := range scopes {
-			tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
-			if err != nil || tk.Token == "" {
-				t.Fatal(err)
-			}
-			if got := cred.tokens.store.ItemCount(); got > limit {
-				t.Fatalf("the store holds %d entries, want at most %d", got, limit)
-			}
-		}
-		short := 0
-		for _, item := range cred.tokens.store.Items() {
-			if time.Until(item.Object.(*entry).held.Load().token.ExpiresOn) < 2*time.Hour {
-				short++
-			}
-		}
-		if short > 2 {
-			t.Errorf("%d tokens near their end are still held although longer-lived ones had to go", short)
-		}
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
@@ -360,7 +361,8 @@ func (c caller) call(resource string) {
 func (c caller) judge(resource string, ctx context.Context, by asker, kind string, limit time.Duration, forced bool, get func() (azcore.AccessToken, error)) {
 	kind += " of " + by.name
 	before := c.now(resource)
-	if _, h := c.state(resource); !before.ends.IsZero() && before.ends.After(before.at) && (h == nil || !h.token.ExpiresOn.After(before.at)) {
+	if !before.ends.IsZero() && before.ends.After(before.at) &&
+		!c.heldUntil(resource).After(before.at) {
 		c.fail("the last good token of %s has %v to live, and isn't held any more", resource, before.ends.Sub(before.at))
 	}
 	tk, err := get()
@@ -447,4 +449,9 @@ func (c caller) watchRecovery(resource string, pause func(time.Duration) bool) {
 	case tk.RefreshOn.Before(after.at.Add(-2 * time.Second)):
 		c.fail("%v after the host's recovery the token hasn't been renewed, which was due %v ago", after.at.Sub(after.well), after.at.Sub(tk.RefreshOn))
 	}
+}
+
+// between is a time whose logarithm is uniformly distributed: as many seconds as hours.
+func between(random *rand.Rand, low, high time.Duration) time.Duration {
+	return time.Duration(float64(low) * math.Pow(float64(high)/float64(low), random.Float64()))
 }

@@ -28,7 +28,7 @@ type asker struct {
 
 func askerOf(name string, c *Credential, usual bool) asker {
 	return asker{name: name, get: c.GetToken, refresh: c.Refresh, ready: c.Ready,
-		budget: c.sender.budget(context.Background()), usual: usual}
+		budget: c.hosted.budget(context.Background()), usual: usual}
 }
 
 // theOther is the credential that shares the tokens. In the books the first one has no name.
@@ -85,9 +85,11 @@ func (w *world) credential(t *testing.T, name string, adjust ...func(*Credential
 	if w.viaPolicy {
 		transport = w.fake.Client()
 	}
-	return credentialAt(t, w.env.environment(), transport, append(adjust, func(o *CredentialOptions) {
+	cred := credentialAt(t, w.env.environment(), transport, append(adjust, func(o *CredentialOptions) {
 		o.PerRetryPolicies = []policy.Policy{policyFunc(door.policy)}
 	})...)
+	cred.source = watched{cred.source, w}
+	return cred
 }
 
 // policy is the user's: it panics when that is what the host's users suffer from.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // world is what random days do to one credential: a host that is well or not, clocks that jump, a secret that is replaced, and
@@ -44,6 +45,8 @@ type world struct {
 	fragile bool
 	shared  bool    // another credential, with another Retry, shares the tokens
 	askers  []asker // who asks; the first is the credential
+
+	flights sync.Map // *flightUnderWay
 
 	suspension atomic.Pointer[chan struct{}] // closed when the machine is suspended
 
@@ -229,8 +232,8 @@ func (w *world) arrive(r *http.Request, resource, books string) string {
 	}
 	now := time.Now()
 	before, calm, began := w.last[books], w.calm(resource, now), now
-	if flight, _ := w.state(resource); calm { // a try that meets a new secret has two requests, and cool-downs count from its beginning
-		began = flight.started
+	if flight := w.flight(resource); calm { // a try that meets a new secret has two requests, and cool-downs count from its beginning
+		began = flight.began
 	}
 	challenged := r.Header.Get("Authorization") != "" // Arc: the second half of a try
 	if !challenged {
@@ -261,35 +264,60 @@ func (w *world) arrive(r *http.Request, resource, books string) string {
 	return ill
 }
 
-// calm reports whether nobody waits for a request: the held token outlives an acquisition, and nobody forces one.
-func (w *world) calm(resource string, now time.Time) bool {
-	flight, h := w.state(resource)
-	return h != nil && flight != nil && flight.once &&
-		outlives(h, w.cred.sender.budget(context.Background()), now)
+// flightUnderWay is what the cache has asked a credential's source for.
+type flightUnderWay struct {
+	tokencache.Request
+	began time.Time
 }
 
-// state is the flight that is under way for a resource, and the token that is held; nil for none.
-func (w *world) state(resource string) (*flight, *held) {
-	v, _, err := w.cred.check("GetToken", context.Background(), w.options(resource))
-	if err != nil {
-		return nil, nil
+// watched is the source of one of the world's credentials, as the world sees it.
+type watched struct {
+	tokenSource
+	world *world
+}
+
+func (s watched) Begin(ctx context.Context, r tokencache.Request) tokencache.Acquisition {
+	f := &flightUnderWay{r, time.Now()}
+	s.world.flights.Store(f, nil)
+	acquire := s.tokenSource.Begin(ctx, r)
+	return func(p *tokencache.Progress) (tokencache.Grant, error) {
+		defer s.world.flights.Delete(f)
+		return acquire(p)
 	}
-	c := w.cred.tokens
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	item, ok := c.store.Get(v.identity + resource)
-	if !ok {
-		return nil, nil
+}
+
+// calm reports whether nobody waits for a request: the held token outlives an acquisition, and
+// nobody forces one.
+func (w *world) calm(resource string, now time.Time) bool {
+	f := w.flight(resource)
+	if f == nil || !f.Once {
+		return false
 	}
-	e := item.(*entry)
-	under := flightOf(e)
-	// each Retry has one of its own, and what a forced one brings is taken in any case
-	for _, l := range e.lanes {
-		if l.flight != nil && l.flight.forced {
-			under = l.flight
+	budget := w.cred.hosted.budget(context.Background())
+	return w.heldUntil(resource).Add(-expiringWindow).Sub(now) > budget+overtime
+}
+
+// heldUntil is the end of the token that is held for a resource; zero for none.
+func (w *world) heldUntil(resource string) time.Time {
+	for _, r := range w.cred.Status().Resources {
+		if r.Resource == resource {
+			return r.ExpiresOn
 		}
 	}
-	return under, e.held.Load()
+	return time.Time{}
+}
+
+// flight is the one that is under way for a resource, nil for none. Each Retry has one of its own,
+// and what a forced one brings is taken in any case.
+func (w *world) flight(resource string) (found *flightUnderWay) {
+	w.flights.Range(func(key, _ any) bool {
+		f := key.(*flightUnderWay)
+		if f.Resource == resource && (found == nil || f.Claims != "" || f.Anew) {
+			found = f
+		}
+		return true
+	})
+	return found
 }
 
 // options are how all callers ask, so that a resource has one token.
@@ -463,7 +491,7 @@ func (w *world) grant(content []byte, resource, ill string) ([]byte, error) {
 		}
 		w.count("tokens")
 		// Who forced a request takes what it brings, also if it ends sooner. It may leave before that comes.
-		if flight, _ := w.state(resource); flight != nil && flight.forced && w.seen[resource] != nil && g.end.Before(w.seen[resource].end) {
+		if f := w.flight(resource); f != nil && (f.Claims != "" || f.Anew) && w.seen[resource] != nil && g.end.Before(w.seen[resource].end) {
 			w.seen[resource] = g
 		}
 	} else {

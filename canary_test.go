@@ -633,7 +633,7 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	}
 	byDefault := &DefaultCredentialOptions{ClientOptions: options.ClientOptions, ID: options.ID, Logger: w.logger}
 	w.show(byDefault)
-	standard, err := newDefaultCredential(newRealm(), byDefault, env)
+	standard, err := newDefaultCredential(newShared(), byDefault, env)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func toolOutcomes(d developer) []toolOutcome {
 func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 	time.Sleep(time.Hour) // no time before the bubble's beginning is a date
 	tool := &fakeTool{answer: func(int) ([]byte, error) { return o.run() }}
-	cred, err := d.make(newRealm(), tool.env(), "", nil, w.logger)
+	cred, err := d.make(newShared(), tool.env(), "", nil, w.logger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 	env := tool.env(envTokenCredentials, "dev")
 	options := &DefaultCredentialOptions{Logger: w.logger}
 	w.loud(&options.ClientOptions)
-	chain, err := newDefaultCredential(newRealm(), options, env)
+	chain, err := newDefaultCredential(newShared(), options, env)
 	if err != nil {
 		t.Fatal(err)
 	}

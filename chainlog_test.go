@@ -62,7 +62,7 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 				case "after the developer":
 					imds.until = time.Now().Add(3 * time.Second)
 				}
-				made, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: log}, l.environment())
+				made, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: log}, l.environment())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -111,7 +111,7 @@ func TestChainDoesNotWaitForTheLog(t *testing.T) {
 			time.Sleep(time.Minute)
 		}))
 		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
-		if _, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{Logger: log},
+		if _, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{Logger: log},
 			l.environment()); err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestChainLogsWhichSource(t *testing.T) {
 // TestDefaultLookAtAToolEndsAfterTheProof: nor is its token.
 func TestDefaultLookAtAToolEndsAfterTheProof(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l := &laptop{az: errNotLoggedIn, shared: newRealm()}
+		l := &laptop{az: errNotLoggedIn, shared: newShared()}
 		imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(time.Hour)}
 		chain, err := newDefaultCredential(l.shared, &DefaultCredentialOptions{
 			ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: slog.New(slog.NewTextHandler(&l.log, nil)),

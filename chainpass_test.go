@@ -1,11 +1,14 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptrace"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -255,7 +258,7 @@ func TestChainServesEachCallerItsOwn(t *testing.T) {
 				case "foreign":
 					chain = mustChain(t, nil, onBehalfOf)
 				case "after ours":
-					az, err := newAzureCLI(newRealm(), nil,
+					az, err := newAzureCLI(newShared(), nil,
 						(&laptop{az: errNotLoggedIn}).environment())
 					if err != nil {
 						t.Fatal(err)
@@ -342,7 +345,7 @@ func TestChainGivesTheCallersContext(t *testing.T) {
 func TestChainSharesOurs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{took: 2 * time.Second}
-		az, err := newAzureCLI(newRealm(), nil, l.environment())
+		az, err := newAzureCLI(newShared(), nil, l.environment())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -501,7 +504,7 @@ func TestChainOfItself(t *testing.T) {
 func TestChainSourceOfOursInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}
-		az, err := newAzureCLI(newRealm(), nil, l.environment())
+		az, err := newAzureCLI(newShared(), nil, l.environment())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -542,4 +545,16 @@ func TestChainAsksTheSourceInUseOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// goroutinesOfBubble counts those of the caller's bubble: runtime.NumGoroutine has those of the tests beside it, as well.
+func goroutinesOfBubble(t *testing.T) int {
+	t.Helper()
+	own := make([]byte, 100)
+	mine := regexp.MustCompile(`synctest bubble [0-9]+\]`).Find(own[:runtime.Stack(own, false)])
+	if mine == nil {
+		t.Fatalf("no bubble in %q", own)
+	}
+	all := make([]byte, 16<<20)
+	return bytes.Count(all[:runtime.Stack(all, true)], mine)
 }

@@ -49,6 +49,8 @@ const (
 	maxRoutes = 5000
 	// maxRouteText bounds the text of one. A call with more walks each time.
 	maxRouteText = 2 * maxResourceLength
+	// maxMisses is how many look-ups may take the slow way before the index is copied.
+	maxMisses = 64
 )
 
 // routes finds them. In constant use one stays, whatever else is asked for: full generations are
@@ -113,7 +115,7 @@ func (r *routes) find(key routeKey, add bool) *route {
 		key.scopes, key.tenant = strings.Clone(key.scopes), strings.Clone(key.tenant)
 		r.younger[key] = found
 	}
-	if r.misses++; r.misses > min(len(r.younger), mergeAfter) || len(r.younger) == 1 {
+	if r.misses++; r.misses > min(len(r.younger), maxMisses) || len(r.younger) == 1 {
 		index := maps.Clone(r.younger)
 		r.index.Store(&index)
 		r.misses = 0

@@ -84,11 +84,11 @@ var selections = []struct {
 // ManagedIdentityCredential, AzureCLICredential and AzureDeveloperCLICredential are each of them. Any other value is an error.
 // Both variables count as unset when they are empty.
 func NewDefaultCredential(options *DefaultCredentialOptions) (*Chain, error) {
-	return newDefaultCredential(processRealm, options, processEnvironment())
+	return newDefaultCredential(processShared, options, processEnvironment())
 }
 
 // newDefaultCredential takes the developer's tokens from shared, and those of the host, too, but for a Transport of its own.
-func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env environment) (*Chain, error) {
+func newDefaultCredential(shared *shared, options *DefaultCredentialOptions, env environment) (*Chain, error) {
 	if options == nil {
 		options = &DefaultCredentialOptions{}
 	}
@@ -123,9 +123,9 @@ func newDefaultCredential(shared *realm, options *DefaultCredentialOptions, env 
 }
 
 // addDevelopers completes the chain.
-func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environment, links []link, barred func() string, withCLI, withDeveloperCLI bool) (*Chain, error) {
-	add := func(source azcore.TokenCredential, k *keeper) {
-		c := k.acquirer.(*toolSource)
+func addDevelopers(shared *shared, options *DefaultCredentialOptions, env environment, links []link, barred func() string, withCLI, withDeveloperCLI bool) (*Chain, error) {
+	add := func(source azcore.TokenCredential, k *cached) {
+		c := k.source.(*toolSource)
 		c.options = "DefaultCredentialOptions"
 		if options.TenantID == "" {
 			c.tenants.allowed = nil // they are workload identity's: the tenant that the tool has selected isn't known here, and would be shut out
@@ -142,7 +142,7 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 		if err != nil {
 			return nil, ownField(err, "AzureCLICredentialOptions")
 		}
-		add(cred, &cred.keeper)
+		add(cred, &cred.cached)
 	}
 	if withDeveloperCLI {
 		cred, err := newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{
@@ -154,7 +154,7 @@ func addDevelopers(shared *realm, options *DefaultCredentialOptions, env environ
 		if err != nil {
 			return nil, ownField(err, "AzureDeveloperCLICredentialOptions")
 		}
-		add(cred, &cred.keeper)
+		add(cred, &cred.cached)
 	}
 	step, _ := links[0].source.(*hostStep)
 	inPipe := step != nil && step.pipeline != ""
@@ -179,7 +179,7 @@ func ownField(err error, theirs string) error {
 }
 
 // newHostLink makes the link of the host's identity. Alone it is a Credential as any other.
-func newHostLink(shared *realm, options *DefaultCredentialOptions, env environment, workload, managed, alone bool) (link, error) {
+func newHostLink(shared *shared, options *DefaultCredentialOptions, env environment, workload, managed, alone bool) (link, error) {
 	o := &CredentialOptions{
 		ClientOptions: options.ClientOptions, ID: options.ID,
 		AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
@@ -195,7 +195,7 @@ func newHostLink(shared *realm, options *DefaultCredentialOptions, env environme
 		env = env.without(envTokenFile)
 	}
 	if options.Transport != nil {
-		shared = newRealm()
+		shared = newShared()
 	}
 	const named = envTokenCredentials + " is WorkloadIdentityCredential"
 	cred, err := newCredentialIn(shared, o, env)
@@ -212,7 +212,7 @@ func newHostLink(shared *realm, options *DefaultCredentialOptions, env environme
 		}
 		return link{name: sourceName(cred), source: cred}, nil
 	}
-	step := &hostStep{cred: cred, realm: shared, pipeline: env.pipeline()}
+	step := &hostStep{cred: cred, shared: shared, pipeline: env.pipeline()}
 	if why := env.azure(); why != "" {
 		shared.seen(why)
 	}
@@ -231,8 +231,8 @@ const onPurposeByDefault = "To ask for the managed identity on purpose, set " +
 // Credential's own time comes after the tools, where none of them has a token: an IMDS that is
 // asked for the first time may take longer than a second.
 type hostStep struct {
-	cred  *Credential
-	realm *realm
+	cred   *Credential
+	shared *shared
 	// when the second began that all callers give it; nil for never
 	asked    atomic.Pointer[time.Time]
 	pipeline string // the variable that says that this is one, "" elsewhere
@@ -261,11 +261,11 @@ func (s *hostStep) bars() string {
 
 // evidence says why this is Azure, "" if nothing says so.
 func (s *hostStep) evidence() string {
-	if why := s.realm.azure.Load(); why != nil {
+	if why := s.shared.azure.Load(); why != nil {
 		return *why
 	}
 	if s.cred.sender.node.answered.Load() {
-		return s.realm.seen(s.cred.Host().String() + " has answered at " + s.cred.sender.source.endpoint())
+		return s.shared.seen(s.cred.Host().String() + " has answered at " + s.cred.sender.source.endpoint())
 	}
 	return ""
 }

@@ -30,7 +30,7 @@ type laptop struct {
 	took      time.Duration // of a run
 	runs      atomic.Int64
 	log       lines
-	shared    *realm // of developers' tokens
+	shared    *shared // of developers' tokens
 }
 
 const developersToken = "the-developers-token"
@@ -62,7 +62,7 @@ func (l *laptop) environment() environment {
 func (l *laptop) credential(tb testing.TB, transport policy.Transporter) *Chain {
 	tb.Helper()
 	if l.shared == nil {
-		l.shared = newRealm()
+		l.shared = newShared()
 	}
 	if l.azd == nil {
 		l.azd = command.ErrNotOnPath
@@ -470,7 +470,7 @@ func TestDefaultBarredInWords(t *testing.T) {
 // TestDefaultEvidenceIsForLife of the process: a chain that is made later knows it, too.
 func TestDefaultEvidenceIsForLife(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		shared := newRealm()
+		shared := newShared()
 		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}, shared: shared}
 		env := l.environment()
 		if _, err := newDefaultCredential(shared, nil, env); err != nil {
@@ -494,7 +494,7 @@ func TestDefaultEvidenceIsForLife(t *testing.T) {
 // TestDefaultEvidenceOfOthers: what any Credential of the process has seen of IMDS counts.
 func TestDefaultEvidenceOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		shared := newRealm()
+		shared := newShared()
 		ep := identitytest.NewIMDS(nil)
 		o := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: ep}}
 		cred, err := newCredentialIn(shared, o, nowhere())
@@ -502,7 +502,7 @@ func TestDefaultEvidenceOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustToken(t, cred)
-		chain, err := newDefaultCredential(shared, nil, nowhere()) // with the default transport, so that it is in the realm; it asks nothing here
+		chain, err := newDefaultCredential(shared, nil, nowhere()) // with the default transport, so that it shares with the process; it asks nothing here
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -516,12 +516,12 @@ func TestDefaultEvidenceOfOthers(t *testing.T) {
 // than that, and is in use.
 func TestDefaultEvidenceForChainsInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		shared := newRealm()
+		shared := newShared()
 		cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: identitytest.NewIMDS(nil)}}, nowhere())
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The chain has the default transport, so that it is in the realm; as nothing has answered lately it asks nothing here.
+		// The chain has the default transport, so that it shares with the process; as nothing has answered lately it asks nothing here.
 		cred.sender.node.absent.Store(&absence{time.Now().Add(time.Hour), &AuthenticationError{reason: ErrUnavailable}})
 		l := &laptop{azd: command.ErrNotOnPath}
 		chain, err := newDefaultCredential(shared, &DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, l.environment())
@@ -687,7 +687,7 @@ func TestDefaultSelection(t *testing.T) {
 			for name, value := range tt.variables {
 				variables[name] = value
 			}
-			chain, err := newDefaultCredential(newRealm(), nil, environmentOf(variables))
+			chain, err := newDefaultCredential(newShared(), nil, environmentOf(variables))
 			if tt.fails != "" {
 				if err == nil || !strings.HasPrefix(err.Error(), tt.fails) {
 					t.Errorf("error is %v, want %q", err, tt.fails)
@@ -743,7 +743,7 @@ func TestDefaultIdentity(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ID: tt.id}, environmentOf(tt.variables))
+			chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ID: tt.id}, environmentOf(tt.variables))
 			if err != nil {
 				if tt.want == "" || !strings.HasPrefix(err.Error(), tt.want) {
 					t.Errorf("error is %v, want %q", err, tt.want)
@@ -774,7 +774,7 @@ func TestDefaultOptionsAreNamed(t *testing.T) {
 		"identity: DefaultCredentialOptions.AdditionallyAllowedTenants: ": {AdditionallyAllowedTenants: []string{"a b"}},
 		"identity: DefaultCredentialOptions.Retry.TryTimeout: ":           {ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{TryTimeout: -1}}},
 	} {
-		if _, err := newDefaultCredential(newRealm(), o, nowhere()); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := newDefaultCredential(newShared(), o, nowhere()); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
 		}
 	}
@@ -790,7 +790,7 @@ func TestDefaultReason(t *testing.T) {
 		"WorkloadIdentityCredential": "AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential",
 		"ManagedIdentityCredential":  "no other host's variables are set",
 	} {
-		chain, err := newDefaultCredential(newRealm(), nil, environmentOf(merged(workload, map[string]string{envTokenCredentials: value})))
+		chain, err := newDefaultCredential(newShared(), nil, environmentOf(merged(workload, map[string]string{envTokenCredentials: value})))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -819,7 +819,7 @@ func TestDefaultTenants(t *testing.T) {
 				t.Parallel()
 				tool := granting(d.says)
 				env := tool.env(envTokenCredentials, map[string]string{"az": "AzureCLICredential", "azd": "AzureDeveloperCLICredential"}[d.program])
-				chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{TenantID: tt.tenant, AdditionallyAllowedTenants: tt.allowed}, env)
+				chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{TenantID: tt.tenant, AdditionallyAllowedTenants: tt.allowed}, env)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -912,7 +912,7 @@ func TestDefaultInPipelines(t *testing.T) {
 							variables: merged(tt.variables, pipeline)}
 						env := l.environment()
 						env.chassis = func() string { return chassis.Azure }
-						chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{
+						chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{
 							ClientOptions: azcore.ClientOptions{Transport: tt.imds},
 							Logger:        slog.New(slog.NewTextHandler(&l.log, nil)),
 						}, env)

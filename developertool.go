@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/tokencache"
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
@@ -70,7 +71,7 @@ const (
 )
 
 // newToolSource makes k one of a tool's tokens.
-func newToolSource(k *keeper, shared *realm, env environment, s *toolSource) error {
+func newToolSource(k *cached, shared *shared, env environment, s *toolSource) error {
 	if s.tenants.own != "" {
 		if err := validateTenant(s.options+".TenantID", s.tenants.own); err != nil {
 			return err
@@ -105,8 +106,10 @@ func newToolSource(k *keeper, shared *realm, env environment, s *toolSource) err
 		Variables: toolVariables(env)}
 	identity := fmt.Sprintf("%s\n%q\n%q\n%s\n%s\n", s.name, s.command.Path, s.command.Variables,
 		s.tenants.own, s.subscription)
-	k.tokens, k.acquirer, k.view.identity = shared.tokens, s, identity
-	k.variants = &variants{source: s, identity: identity}
+	terms := s.terms()
+	k.tokens, k.source = shared.tokens, s
+	k.view = tokencache.NewView(identity, tokencache.Variant{}, terms)
+	k.views = &views{tokencache.NewViews(identity, terms), s}
 	return nil
 }
 
@@ -157,23 +160,31 @@ func (s *toolSource) choose(options policy.TokenRequestOptions) (variant, error)
 	return variant{tenant: tenant}, err
 }
 
-// terms implements acquirer. A run isn't repeated.
-func (s *toolSource) terms() terms {
+// terms are those of the options. A run isn't repeated.
+func (s *toolSource) terms() tokencache.Terms {
+	t := tokencache.Terms{Patience: cmp.Or(s.timeout, toolBudget),
+		Budget: s.budget(context.Background())}
 	if s.timeout > 0 {
-		return terms{rules: s.timeout.String()}
+		t.Rules = s.timeout.String()
 	}
-	return terms{}
+	return t
 }
 
-// patience implements acquirer.
-func (s *toolSource) patience() time.Duration { return cmp.Or(s.timeout, toolBudget) }
-
-// begin implements acquirer. A tool gets nothing of the caller's context.
-func (s *toolSource) begin(context.Context) (context.Context, func(error)) {
-	return context.Background(), func(error) {}
+// Begin implements tokencache.Source. A tool gets nothing of the caller's context.
+func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.Acquisition {
+	return func(p *tokencache.Progress) (tokencache.Grant, error) {
+		return acquisition(s, r.Resource, func(error) {}, func() (grant, error) {
+			return s.acquire(context.Background(), askOf(r), p)
+		})
+	}
 }
 
-// budget implements acquirer: the waiting for others, the run, and its end.
+// Report implements tokencache.Source.
+func (s *toolSource) Report(r tokencache.Request, e tokencache.Event) {
+	logEvent(s.logger(), s, r, e, s.tool.claims)
+}
+
+// budget implements tokenSource: the waiting for others, the run, and its end.
 func (s *toolSource) budget(ctx context.Context) time.Duration {
 	if s.timeout > 0 {
 		return s.timeout + max(s.timeout, toolBudget-leastRun) + command.LongestEnd
@@ -185,13 +196,9 @@ func (s *toolSource) budget(ctx context.Context) time.Duration {
 	return budget + command.LongestEnd
 }
 
-// heedsClaims implements acquirer.
-func (s *toolSource) heedsClaims() bool { return s.tool.claims }
-
-// sign implements acquirer.
+// sign implements tokenSource.
 func (s *toolSource) sign(e *AuthenticationError) { e.tool = s.name }
 
-// logger implements acquirer.
 func (s *toolSource) logger() *slog.Logger {
 	log := s.log.With("source", s.name)
 	if s.tenants.own != "" {

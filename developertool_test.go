@@ -109,26 +109,26 @@ type developer struct {
 	login, option string // what logs in, and its option for a tenant
 	options       string
 	loggedOut     string // as the tool says it
-	make          func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error)
+	make          func(shared *shared, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error)
 }
 
 var developers = []developer{
 	{"az", "az", azGrants, "az login", "--tenant", "AzureCLICredentialOptions", "Please run 'az login' to setup account.",
-		func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
+		func(shared *shared, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
 			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
 		}},
 	{"azd", "azd", azdSays, "azd auth login", "--tenant-id", "AzureDeveloperCLICredentialOptions", "not logged in, run `azd auth login` to login",
-		func(shared *realm, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
+		func(shared *shared, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
 			return newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
 		}},
 }
 
 func (d developer) credential(tb testing.TB, tool *fakeTool) azcore.TokenCredential {
 	tb.Helper()
-	return d.credentialIn(tb, newRealm(), tool.env(), "")
+	return d.credentialIn(tb, newShared(), tool.env(), "")
 }
 
-func (d developer) credentialIn(tb testing.TB, shared *realm, env environment, tenant string, allowed ...string) azcore.TokenCredential {
+func (d developer) credentialIn(tb testing.TB, shared *shared, env environment, tenant string, allowed ...string) azcore.TokenCredential {
 	tb.Helper()
 	cred, err := d.make(shared, env, tenant, allowed, nil)
 	if err != nil {
@@ -138,7 +138,7 @@ func (d developer) credentialIn(tb testing.TB, shared *realm, env environment, t
 }
 
 // impatient is the credential with a ProcessTimeout.
-func (d developer) impatient(tb testing.TB, shared *realm, env environment, timeout time.Duration) azcore.TokenCredential {
+func (d developer) impatient(tb testing.TB, shared *shared, env environment, timeout time.Duration) azcore.TokenCredential {
 	tb.Helper()
 	var cred azcore.TokenCredential
 	var err error
@@ -171,7 +171,7 @@ func TestToolRunsOnceForAll(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {
 		tool := granting(d.says)
 		tool.takes = time.Second
-		shared := newRealm()
+		shared := newShared()
 		creds := []azcore.TokenCredential{d.credentialIn(t, shared, tool.env(), ""), d.credentialIn(t, shared, tool.env(), "")}
 		var wg sync.WaitGroup
 		for i := range 100 {
@@ -232,7 +232,7 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tool, shared := granting(azGrants), newRealm()
+				tool, shared := granting(azGrants), newShared()
 				first, err := newAzureCLI(shared, &tt.first, tool.env())
 				if err != nil {
 					t.Fatal(err)
@@ -251,7 +251,7 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 	}
 	t.Run("az and azd", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			shared := newRealm()
+			shared := newShared()
 			for i, d := range developers {
 				tool := &fakeTool{answer: func(int) ([]byte, error) { return d.says(fmt.Sprint("of-", d.name), time.Hour), nil }}
 				if tk, _ := mustToken(t, d.credentialIn(t, shared, tool.env(), "")); tk.Token != "of-"+developers[i].name {
@@ -267,7 +267,7 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 func TestToolsInSeveralBubbles(t *testing.T) {
 	for _, d := range developers {
 		t.Run(d.name, func(t *testing.T) {
-			shared := newRealm()
+			shared := newShared()
 			tool := granting(d.says)
 			for i := range 2 {
 				fails := i == 0
@@ -298,7 +298,7 @@ func TestOneRunAtATime(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {
 		tool := granting(d.says)
 		tool.takes = 3 * time.Second
-		shared := newRealm()
+		shared := newShared()
 		start := time.Now()
 		var wg sync.WaitGroup
 		for i := range 10 {
@@ -316,7 +316,7 @@ func TestOneRunAtATime(t *testing.T) {
 	})
 	t.Run("az beside azd", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
-			shared, start := newRealm(), time.Now()
+			shared, start := newShared(), time.Now()
 			var wg sync.WaitGroup
 			for _, d := range developers {
 				tool := granting(d.says)
@@ -375,7 +375,7 @@ func TestQueueOfHangingRuns(t *testing.T) {
 			withDevelopers(t, func(t *testing.T, d developer) {
 				tool := granting(d.says)
 				tool.takes = time.Hour
-				cred := d.impatient(t, newRealm(), tool.env(), tt.timeout)
+				cred := d.impatient(t, newShared(), tool.env(), tt.timeout)
 				start := time.Now()
 				var wg sync.WaitGroup
 				var mu sync.Mutex
@@ -442,7 +442,7 @@ func TestSlowToolAndItsCallers(t *testing.T) {
 			withDevelopers(t, func(t *testing.T, d developer) {
 				tool := granting(d.says)
 				tool.takes = tt.takes
-				cred := d.impatient(t, newRealm(), tool.env(), tt.timeout)
+				cred := d.impatient(t, newShared(), tool.env(), tt.timeout)
 				ctx := t.Context()
 				if tt.deadline != none {
 					short, cancel := context.WithTimeout(ctx, tt.deadline)
@@ -490,7 +490,7 @@ func TestSlowToolInAChain(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{took: tt.takes,
 					variables: map[string]string{envTokenCredentials: "dev"}}
-				cred, err := newDefaultCredential(newRealm(),
+				cred, err := newDefaultCredential(newShared(),
 					&DefaultCredentialOptions{ProcessTimeout: tt.timeout}, l.environment())
 				if err != nil {
 					t.Fatal(err)
@@ -522,7 +522,7 @@ func TestProcessTimeoutIsChecked(t *testing.T) {
 		wantErrorText(t, err, "AzureDeveloperCLICredentialOptions.ProcessTimeout: ")
 		for _, selection := range []string{"", "prod", "dev"} {
 			l := &laptop{variables: map[string]string{envTokenCredentials: selection}}
-			_, err = newDefaultCredential(newRealm(),
+			_, err = newDefaultCredential(newShared(),
 				&DefaultCredentialOptions{ProcessTimeout: timeout}, l.environment())
 			wantErrorText(t, err, "identity: DefaultCredentialOptions.ProcessTimeout: ")
 		}
@@ -617,7 +617,7 @@ func TestToolsTenants(t *testing.T) {
 			t.Run(d.name+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
 				tool := granting(d.says)
-				cred := d.credentialIn(t, newRealm(), tool.env(), tt.home, tt.allowed...)
+				cred := d.credentialIn(t, newShared(), tool.env(), tt.home, tt.allowed...)
 				_, err := ofTenant(cred, tt.ask)
 				if tt.err != "" {
 					wantErrorText(t, err, tt.err)
@@ -689,25 +689,25 @@ func TestToolsOptions(t *testing.T) {
 	long := strings.Repeat("a", 2000)
 	for _, d := range developers {
 		for _, word := range append([]string{" ", "a b", "a/b", "a:b", "a_b", ".", long, "*"}, nastyWords...) {
-			_, err := d.make(newRealm(), nowhere(), word, nil, nil)
+			_, err := d.make(newShared(), nowhere(), word, nil, nil)
 			wantErrorText(t, err, d.options+".TenantID")
 			if word == "*" {
 				continue
 			}
-			_, err = d.make(newRealm(), nowhere(), homeTenant, []string{otherTenant, word}, nil)
+			_, err = d.make(newShared(), nowhere(), homeTenant, []string{otherTenant, word}, nil)
 			wantErrorText(t, err, d.options+".AdditionallyAllowedTenants")
 		}
-		_, err := d.make(newRealm(), nowhere(), homeTenant, []string{""}, nil)
+		_, err := d.make(newShared(), nowhere(), homeTenant, []string{""}, nil)
 		wantErrorText(t, err, d.options+".AdditionallyAllowedTenants")
 	}
 	for _, word := range append([]string{" ", " a", "a ", "- a", " -a", long}, nastyWords...) {
-		_, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: word}, nowhere())
+		_, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: word}, nowhere())
 		wantErrorText(t, err, "AzureCLICredentialOptions.Subscription")
 	}
-	_, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: "s", TenantID: homeTenant}, nowhere())
+	_, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: "s", TenantID: homeTenant}, nowhere())
 	wantErrorText(t, err, "AzureCLICredentialOptions", "Subscription and TenantID")
 	for _, word := range []string{homeTenant, "My Subscription", "my-sub_1.0", "a"} {
-		if _, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: word}, nowhere()); err != nil {
+		if _, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: word}, nowhere()); err != nil {
 			t.Errorf("subscription %q: %v", word, err)
 		}
 	}
@@ -724,7 +724,7 @@ func TestToolsOptionsAreCopied(t *testing.T) {
 	t.Parallel()
 	for _, d := range developers {
 		allowed := []string{otherTenant}
-		cred, err := d.make(newRealm(), granting(d.says).env(), homeTenant, allowed, nil)
+		cred, err := d.make(newShared(), granting(d.says).env(), homeTenant, allowed, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -782,14 +782,7 @@ func TestToolsTally(t *testing.T) {
 		cred := d.credential(t, tool)
 		mustToken(t, cred)
 		synctest.Wait()
-		var k *keeper
-		switch c := cred.(type) {
-		case *AzureCLICredential:
-			k = &c.keeper
-		case *AzureDeveloperCLICredential:
-			k = &c.keeper
-		}
-		got, _ := k.tokens.status(k.view.identity, true, k.acquirer)
+		got := statusOf(cred)
 		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 || got[0].Failures != 0 {
 			t.Errorf("got %+v, want one request", got)
 		}
@@ -797,7 +790,7 @@ func TestToolsTally(t *testing.T) {
 		tool.answer = func(int) ([]byte, error) { return nil, command.ErrNotOnPath }
 		mustFail(t, cred)
 		synctest.Wait()
-		if got, _ = k.tokens.status(k.view.identity, true, k.acquirer); len(got) != 1 ||
+		if got = statusOf(cred); len(got) != 1 ||
 			got[0].Requests == 0 || got[0].Failures != 1 ||
 			!strings.Contains(got[0].LastError, "not installed") ||
 			!got[0].LastErrorOn.Equal(time.Now()) {
@@ -818,7 +811,7 @@ func TestToolsLog(t *testing.T) {
 			{AzureCLICredentialOptions{Logger: logger, TenantID: homeTenant}, map[string]any{"source": "Azure CLI", "tenant": homeTenant}},
 			{AzureCLICredentialOptions{Logger: logger, Subscription: "My Sub"}, map[string]any{"source": "Azure CLI", "subscription": "My Sub"}},
 		} {
-			cred, err := newAzureCLI(newRealm(), &tt.options, granting(azGrants).env())
+			cred, err := newAzureCLI(newShared(), &tt.options, granting(azGrants).env())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -881,4 +874,19 @@ func TestToolHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRun c
 			t.Errorf("%s: a hit allocates %v times", d.name, n)
 		}
 	}
+}
+
+// statusOf is what the cache knows of a developer's tokens.
+func statusOf(cred azcore.TokenCredential) (list []ResourceStatus) {
+	var c *cached
+	switch cred := cred.(type) {
+	case *AzureCLICredential:
+		c = &cred.cached
+	case *AzureDeveloperCLICredential:
+		c = &cred.cached
+	}
+	for _, s := range c.tokens.Stats(&c.view) {
+		list = append(list, c.resourceStatus(s))
+	}
+	return list
 }

@@ -77,7 +77,7 @@ func TestProgramGrants(t *testing.T) {
 	t.Parallel()
 	for _, d := range developers {
 		p := newProgram(t, d.program, string(d.says("t", time.Hour)), "WARNING: a new version", 0)
-		cred := d.credentialIn(t, newRealm(), p.env(), "")
+		cred := d.credentialIn(t, newShared(), p.env(), "")
 		for range 3 {
 			if tk, _ := mustToken(t, cred); tk.Token != "t" {
 				t.Errorf("%s: got the token %s", d.name, tk.Token)
@@ -118,7 +118,7 @@ func TestProgramFailures(t *testing.T) {
 			for _, d := range developers {
 				stdout := strings.ReplaceAll(tt.stdout, "GRANT", string(d.says("t", time.Hour)))
 				p := newProgram(t, d.program, stdout, tt.stderr, tt.exit)
-				e, _ := mustFail(t, d.credentialIn(t, newRealm(), p.env(), ""))
+				e, _ := mustFail(t, d.credentialIn(t, newShared(), p.env(), ""))
 				wantErrorText(t, e, strings.ReplaceAll(tt.want, "PROGRAM", d.program))
 				if errors.Is(e, ErrUnavailable) != tt.unavailable {
 					t.Errorf("%s: ErrUnavailable: %v, want %v", d.name, !tt.unavailable, tt.unavailable)

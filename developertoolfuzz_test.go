@@ -15,6 +15,7 @@ import (
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // cliOf is the part of a developer's credential that runs the tool.
@@ -22,9 +23,9 @@ func toolSourceOf(tb testing.TB, cred azcore.TokenCredential) *toolSource {
 	tb.Helper()
 	switch c := cred.(type) {
 	case *AzureCLICredential:
-		return c.acquirer.(*toolSource)
+		return c.source.(*toolSource)
 	case *AzureDeveloperCLICredential:
-		return c.acquirer.(*toolSource)
+		return c.source.(*toolSource)
 	}
 	tb.Fatalf("%T runs no tool", cred)
 	return nil
@@ -89,7 +90,7 @@ func FuzzTool(f *testing.F) {
 		if !s.tool.claims {
 			a.claims = ""
 		}
-		got, err := s.acquire(t.Context(), a, &tally{})
+		got, err := s.acquire(t.Context(), a, &tokencache.Progress{})
 		var e *AuthenticationError
 		if !errors.As(err, &e) || got != (grant{}) {
 			t.Fatalf("a failed run brought %v and %v", got, err)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/tokencache"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an Azure SDK client or
@@ -140,13 +142,47 @@ func (e *AuthenticationError) forCaller() *AuthenticationError {
 	return &own
 }
 
-// leaveError is the error of a caller whose context ended while the request for its token went on.
-func leaveError(ctx context.Context, waited time.Duration, last error) *AuthenticationError {
-	e := &AuthenticationError{
-		what:      "gave up waiting after " + redact.Round(waited).String() + ": " + ctx.Err().Error(),
-		cause:     ctx.Err(),
-		transient: true,
+// callersError makes the error that one caller gets of what the cache says, which all callers
+// share. It is called while that caller is there: ctx is asked for its cause.
+func callersError(ctx context.Context, err error, s tokenSource, resource string) error {
+	switch e := err.(type) {
+	case *AuthenticationError:
+		return e.forCaller()
+	case *tokencache.Error:
+		own := &AuthenticationError{Resource: resource, transient: true}
+		s.sign(own)
+		switch e.Why {
+		case tokencache.Left:
+			own.left(ctx, e.Waited)
+		case tokencache.Overdue: // for a flight that began with options that allow it more, for two
+			// flights in a row, or for a Transport that ignores its context
+			own.what = "no token after " + redact.Round(e.Waited).String() + ", the request goes on"
+		case tokencache.Crowded:
+			own.what = fmt.Sprintf("%d other resources are waiting for a token of the host already",
+				e.UnderWay)
+		case tokencache.Aborted:
+			return aborted(s, resource)
+		}
+		if e.Last != nil {
+			own.answered(sharedError(e.Last, s, resource))
+		}
+		return own
 	}
+	return err
+}
+
+// sharedError is the error of an acquisition for all who want to know of it.
+func sharedError(err error, s tokenSource, resource string) error {
+	if _, ok := err.(*tokencache.Error); ok { // the only one that all share
+		return aborted(s, resource)
+	}
+	return err
+}
+
+// left says why a caller has left while the request for its token went on.
+func (e *AuthenticationError) left(ctx context.Context, waited time.Duration) {
+	e.what = "gave up waiting after " + redact.Round(waited).String() + ": " + ctx.Err().Error()
+	e.cause = ctx.Err()
 	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as if it were the
 	// credential's; even its Error method may not be called by several goroutines.
 	var response *azcore.ResponseError
@@ -154,27 +190,33 @@ func leaveError(ctx context.Context, waited time.Duration, last error) *Authenti
 		e.what += ", because " + redact.Line(cause.Error())
 		e.cause = errors.Join(ctx.Err(), cause)
 	}
-	if last != nil {
-		e.soFar = answeredSoFar(last)
-		e.hint = soFarAnswered + strings.TrimPrefix(last.Error(), "identity: ")
-	}
+}
+
+// answered adds the last failure to the error of a caller who gave up.
+func (e *AuthenticationError) answered(last error) {
+	e.soFar = answeredSoFar(last)
+	e.hint = soFarAnswered + strings.TrimPrefix(last.Error(), "identity: ")
+}
+
+// errAborted is what waiters get when an acquisition never returned: a panic in the user's code is
+// recovered as net/http would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in
+// a fake) ends only the flight's.
+var errAborted = errors.New("the request for a token was aborted by the Transport or a policy in CredentialOptions")
+
+// aborted is that error for callers of s.
+func aborted(s tokenSource, resource string) *AuthenticationError {
+	e := &AuthenticationError{Resource: resource, what: errAborted.Error(), cause: errAborted}
+	s.sign(e)
 	return e
 }
 
-// overdueError is the error of a caller who has waited for the whole budget: for a flight that began with options that allow
-// it more, for two flights in a row, or for a Transport that ignores its context.
-func overdueError(waited time.Duration, last error) *AuthenticationError {
-	e := &AuthenticationError{what: "no token after " + redact.Round(waited).String() + ", the request goes on", transient: true}
-	if last != nil {
-		e.soFar = answeredSoFar(last)
-		e.hint = soFarAnswered + strings.TrimPrefix(last.Error(), "identity: ")
-	}
-	return e
-}
-
-// crowdError is the error of a caller whose resource would need one request too many.
-func crowdError(n int) *AuthenticationError {
-	return &AuthenticationError{what: fmt.Sprintf("%d other resources are waiting for a token of the host already", n), transient: true}
+// panicError is the error of waiters after a panic.
+func panicError(p any, secrets ...string) *AuthenticationError {
+	said := "something that can't be printed"
+	// its own methods may do anything
+	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), secrets...)) })
+	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said,
+		cause: errAborted}
 }
 
 func count(n int, noun string) string {

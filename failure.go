@@ -175,7 +175,7 @@ func (t *trial) refusal(a answer, ours bool) *failure {
 		f.what = "unexpected status"
 	case a.status == http.StatusTooManyRequests:
 		f.reason = ErrThrottled
-		t.tally.throttled.Add(1)
+		t.progress.Throttled()
 	case lost == "" && src.notAssigned(a.status, fa) || fa.noSuchClient():
 		f.reason = ErrIdentityNotFound
 	}

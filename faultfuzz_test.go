@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"github.com/keyless-go/identity/internal/tokencache"
 	"io"
 	"net/http"
 	"net/url"
@@ -83,7 +84,7 @@ func FuzzParseFault(f *testing.F) {
 	search.add("the secret", secret)
 	var hosts []host
 	for _, env := range everyHost(f, secret) {
-		cred, err := newCredentialIn(newRealm(), &CredentialOptions{}, env)
+		cred, err := newCredentialIn(newShared(), &CredentialOptions{}, env)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -100,7 +101,7 @@ func FuzzParseFault(f *testing.F) {
 		}
 		cut := min(int(at), len(body))
 		echo := body[:cut] + e.write(secret) + body[cut:]
-		tr := &trial{sender: h.sender, ask: ask{resource: "https://vault.azure.net"}, endpoint: h.sender.source.endpoint(), secrets: []string{secret}, start: time.Now(), tally: &tally{}}
+		tr := &trial{sender: h.sender, ask: ask{resource: "https://vault.azure.net"}, endpoint: h.sender.source.endpoint(), secrets: []string{secret}, start: time.Now(), progress: &tokencache.Progress{}}
 		got := answer{status: int(status), header: http.Header{"X-Correlation-Id": {header + e.write(secret)}, "Server": {"IMDS/1" + secret}, "Retry-After": {header}}, body: []byte(echo)}
 		got.raw = &http.Response{Request: &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: "h", RawQuery: "resource=r&sig=" + url.QueryEscape(secret)}}}
 		failed := tr.judge(got)

@@ -51,42 +51,6 @@ func TestClaimsPassTheCache(t *testing.T) {
 	})
 }
 
-func TestClaimsDoNotJoinAnEarlierFlight(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second}, identitytest.Response{Delay: 5 * time.Second})
-		ordinary := make(chan azcore.AccessToken, 1)
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			tk, _ := mustToken(t, cred)
-			ordinary <- tk
-		})
-		time.Sleep(time.Second)
-		answers := make(chan azcore.AccessToken, 5)
-		for range 5 {
-			wg.Go(func() {
-				start := time.Now()
-				tk, err := challenged(t.Context(), cred)
-				if took := time.Since(start); err != nil || took != 14*time.Second {
-					t.Errorf("challenge: error %v after %v, want a token after 9 + 5 s", err, took)
-				}
-				answers <- tk
-			})
-		}
-		wg.Wait()
-		before := <-ordinary
-		for range 5 {
-			if tk := <-answers; tk.Token == before.Token {
-				t.Error("a challenge was answered by a request from before it")
-			}
-		}
-		if got := len(ep.Requests()); got != 2 {
-			t.Errorf("got %d requests, want 2", got)
-		}
-	})
-}
-
 func TestFailedClaimsKeepTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)

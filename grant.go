@@ -17,6 +17,3 @@ type grant struct {
 func grantFrom(t token.Token) grant {
 	return grant{token: t.Value, expiresOn: t.ExpiresOn, refreshIn: t.RefreshIn}
 }
-
-// maxSeconds is a hundred years.
-const maxSeconds = 100 * 365 * 24 * 60 * 60

@@ -173,26 +173,16 @@ func (a *arrivals) times() []time.Time {
 	return append([]time.Time(nil), a.at...)
 }
 
-// shiftClock moves all that the credential's cache holds by the clock, as if the clock itself had jumped by d the other
-// way: a bubble's clock can't.
-func shiftClock(cred *Credential, d time.Duration) {
-	c := cred.tokens
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for key, item := range c.store.Items() {
-		e := item.Object.(*entry)
-		if h := e.held.Load(); h != nil {
-			moved := *h
-			moved.token.ExpiresOn = h.token.ExpiresOn.Add(-d)
-			moved.token.RefreshOn = h.token.RefreshOn.Add(-d)
-			moved.due = h.due.Add(-d)
-			if !h.doubted() {
-				moved.expiring = h.expiring.Add(-d)
-			}
-			e.held.Store(&moved)
-		}
-		if item.Expiration > 0 {
-			c.store.Set(key, e, max(time.Until(time.Unix(0, item.Expiration))-d, time.Nanosecond))
+// shiftClock moves all that the credential's cache holds by the clock, as if the clock itself had
+// jumped by d: a bubble's clock can't.
+func shiftClock(cred *Credential, d time.Duration) { cred.tokens.ShiftClock(d) }
+
+// inFlight counts the resources for which the credential is asking.
+func inFlight(cred *Credential) (n int) {
+	for _, r := range cred.Status().Resources {
+		if r.InFlight {
+			n++
 		}
 	}
+	return n
 }

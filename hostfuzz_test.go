@@ -124,7 +124,7 @@ func checkDetection(t *testing.T, variables map[string]string, agent bool, host,
 		t.Errorf("endpoint %q is not just an address", d.Endpoint)
 	}
 
-	cred, err := newCredentialIn(newRealm(), &CredentialOptions{Host: Host(host)}, env)
+	cred, err := newCredentialIn(newShared(), &CredentialOptions{Host: Host(host)}, env)
 	if err != nil {
 		wantErrorText(t, err)
 		if strings.Contains(err.Error(), mark) || showsToken(err.Error()) || len(err.Error()) > 2500 {

@@ -4,18 +4,19 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"strconv"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // Credential authenticates as the managed identity of the place that the process runs in. Make one with
 // [NewCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no Close, and leaves no
 // goroutine behind but a renewal under way.
 type Credential struct {
-	keeper
+	cached
 	sender *sender
+	hosted hosted // the sender as the cache's source
 	reason string // why this host
 }
 
@@ -58,12 +59,12 @@ func newCredential(options *CredentialOptions, env environment) (*Credential, er
 		options = &CredentialOptions{}
 	}
 	if options.Transport != nil {
-		return newCredentialIn(newRealm(), options, env)
+		return newCredentialIn(newShared(), options, env)
 	}
-	return newCredentialIn(processRealm, options, env)
+	return newCredentialIn(processShared, options, env)
 }
 
-func newCredentialIn(shared *realm, options *CredentialOptions, env environment) (*Credential, error) {
+func newCredentialIn(shared *shared, options *CredentialOptions, env environment) (*Credential, error) {
 	if err := validateID(options.ID); err != nil {
 		return nil, err
 	}
@@ -79,12 +80,15 @@ func newCredentialIn(shared *realm, options *CredentialOptions, env environment)
 	if err != nil {
 		return nil, err
 	}
-	c := &Credential{keeper{view: view{identity: cacheKey(src)}, tokens: shared.tokens, acquirer: snd}, snd, reason}
+	c := &Credential{sender: snd, hosted: hosted{snd}, reason: reason}
+	identity, terms := cacheKey(src), c.hosted.termsOf(options.Retry)
+	c.view, c.source = tokencache.NewView(identity, tokencache.Variant{}, terms), &c.hosted
+	c.tokens = shared.tokens
 	if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {
-		c.tokens = newCache() // what one credential's policies do to requests must not reach others
+		c.tokens = tokencache.New() // what one credential's policies do to requests must not reach others
 	}
 	if ch, ok := src.(chooser); ok {
-		c.variants = &variants{source: ch, identity: c.view.identity}
+		c.views = &views{tokencache.NewViews(identity, terms), ch}
 	}
 	return c, nil
 }
@@ -107,9 +111,6 @@ func cacheKey(src source) string {
 	return string(src.host()) + "\n" + endpoint + "\n" + idKind(id) + " " + asciiLower(normalID(id.String())) + "\n"
 }
 
-// key is what a variant adds to it.
-func (v variant) key() string { return v.tenant + "\n" + strconv.FormatBool(v.cae) + "\n" }
-
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
 // A held token is returned at once, without a request and without an allocation, until it really ends; from half of its
@@ -131,8 +132,8 @@ func (v variant) key() string { return v.tenant + "\n" + strconv.FormatBool(v.ca
 // caller's in its request's context doesn't find it, and hooks of httptrace aren't called. Only a
 // TracingProvider gets what it asks ctx for when the span begins.
 func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if h := c.hit(&options); h != nil {
-		return h.token, nil
+	if held := c.hit(&options); held != nil {
+		return *held, nil
 	}
 	return c.miss(ctx, options)
 }

@@ -497,7 +497,7 @@ func TestExpectedIMDS(t *testing.T) {
 				l := &laptop{}
 				unlike := env()
 				unlike.run = l.environment().run
-				chain, err := newDefaultCredential(newRealm(),
+				chain, err := newDefaultCredential(newShared(),
 					&DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: notIMDS["refused"]}},
 					unlike)
 				if err != nil {

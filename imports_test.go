@@ -36,7 +36,7 @@ func TestImports(t *testing.T) {
 				"SHA-1 is for the thumbprint that Service Fabric names, and FIPS mode is excepted for nothing else"},
 			{in("crypto/md5", "crypto/rc4", "crypto/des", "crypto/dsa"), nil, "they are broken, and refused in FIPS mode"},
 			{in("math/rand"), nil, "math/rand/v2 can't be seeded by others, and is faster"},
-			{in("math/rand/v2"), in("internal/retry/jitter.go", "renewal.go", "identitytest/random.go"), "it is for waits; nothing here needs a random secret"},
+			{in("math/rand/v2"), in("internal/retry/jitter.go", "internal/tokencache/renewal.go", "identitytest/random.go"), "it is for waits; nothing here needs a random secret"},
 			{in("log"), in("identitytest/client.go"), "what is to be said goes to the user's *slog.Logger"},
 			{in("encoding/gob", "encoding/xml", "net/rpc", "text/template", "html/template"), nil,
 				"no host speaks them; they parse or call by reflection, and templates keep the linker from dropping methods"},

@@ -35,6 +35,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // certifier is an authority that servers of these tests have their certificates from.
@@ -271,7 +272,7 @@ func TestWorkloadRedirectsCarryNoAssertion(t *testing.T) {
 		for _, status = range []int{301, 302, 303, 307, 308} {
 			redirecting.requests.Store(0)
 			cred := credentialAt(t, tt.env, tt.transport, oneTry)
-			cred.tokens = newCache() // a cool-down would answer for the next one
+			cred.tokens = tokencache.New() // a cool-down would answer for the next one
 			e, _ := mustFail(t, cred)
 			if e.StatusCode != status || redirecting.requests.Load() != 1 {
 				t.Errorf("%s, %d: %d requests, got %v", tt.name, status, redirecting.requests.Load(), e)

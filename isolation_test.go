@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"regexp"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,63 +106,6 @@ func TestChallengeDuringASlowFlight(t *testing.T) {
 	})
 }
 
-func TestFlightsAreBoundedAndPushNothingOut(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		cred.tokens.limit = 200
-		vault, _ := mustToken(t, cred)
-		ep.Enqueue(identitytest.Response{Delay: time.Hour, For: 10 * time.Minute})
-		before := goroutinesOfBubble(t)
-		refused := 0
-		for _, scope := range scopesOf(2000) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-			_, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
-			cancel()
-			if err == nil {
-				t.Fatal("got a token from a host that hangs")
-			}
-			if !errors.Is(err, context.DeadlineExceeded) {
-				refused++
-				if !strings.Contains(err.Error(), "other resources are waiting") {
-					t.Fatalf("got %v", err)
-				}
-			}
-		}
-		if n := goroutinesOfBubble(t) - before; n > 2*20 || refused == 0 {
-			t.Errorf("%d goroutines for callers that have left", n)
-		}
-		if n := aloft(cred.tokens); n > 20 {
-			t.Errorf("%d flights, want at most 20", n)
-		}
-		if tk, took := mustToken(t, cred); tk.Token != vault.Token || took != 0 {
-			t.Error("the valid token was pushed out by keys that have none")
-		}
-		time.Sleep(10 * time.Minute)
-		if n := aloft(cred.tokens); n != 0 {
-			t.Errorf("%d flights are counted after all have ended", n)
-		}
-	})
-}
-
-// goroutinesOfBubble counts those of the caller's bubble: runtime.NumGoroutine has those of the tests beside it, as well.
-func goroutinesOfBubble(t *testing.T) int {
-	t.Helper()
-	own := make([]byte, 100)
-	mine := regexp.MustCompile(`synctest bubble [0-9]+\]`).Find(own[:runtime.Stack(own, false)])
-	if mine == nil {
-		t.Fatalf("no bubble in %q", own)
-	}
-	all := make([]byte, 16<<20)
-	return bytes.Count(all[:runtime.Stack(all, true)], mine)
-}
-
-func aloft(c *cache) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.aloft
-}
-
 func TestErrorsKeepLittleOfABody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, _ := mustFail(t, onIMDS(t, always(400, `{"error":"e","pad":"`+strings.Repeat("x", transport.MaxBody/2)+`"}`)))
@@ -208,34 +148,6 @@ func TestLogHandlersDoNotHoldCallersUp(t *testing.T) {
 		synctest.Wait()
 		if log.Len() == 0 {
 			t.Error("nothing was logged")
-		}
-	})
-}
-
-func TestRenewalNeverShortens(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		life := 24 * time.Hour
-		n := 0
-		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-			n++
-			return respond(200, grantBody(fmt.Sprint("t", n), life)), nil
-		}))
-		first, _ := mustToken(t, cred)
-		time.Sleep(14 * time.Hour)
-		life = 2 * time.Second
-		mustToken(t, cred)
-		synctest.Wait()
-		time.Sleep(time.Minute)
-		if tk, _ := mustToken(t, cred); tk.Token != first.Token || n != 2 {
-			t.Errorf("got %s after %d requests, want the token that lasts longer", tk.Token, n)
-		}
-		// A challenge is different: the longer-lived one was rejected.
-		life = time.Hour
-		if tk, err := challenged(t.Context(), cred); err != nil || tk.Token != "t3" {
-			t.Errorf("got %s (%v), want t3", tk.Token, err)
-		}
-		if tk, _ := mustToken(t, cred); tk.Token != "t3" {
-			t.Errorf("got %s after a challenge, want t3", tk.Token)
 		}
 	})
 }
@@ -428,7 +340,7 @@ func TestNodesAreByEndpoint(t *testing.T) {
 		"Azure ML":    environmentOf(map[string]string{envMSI: "http://localhost:4141/msi/token", envMSISecret: "s"}),
 		"Arc":         environmentOf(map[string]string{envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token", envIMDS: "http://localhost:40342"}),
 	} {
-		r := newRealm()
+		r := newShared()
 		var nodes []*node
 		for _, id := range []ID{nil, ClientID("a"), ClientID("b")} {
 			src, _, err := newSource(env, &CredentialOptions{ID: id})
@@ -441,7 +353,7 @@ func TestNodesAreByEndpoint(t *testing.T) {
 			t.Errorf("%s: identities of one endpoint have nodes of their own", name)
 		}
 	}
-	r, seen := newRealm(), map[*node]string{}
+	r, seen := newShared(), map[*node]string{}
 	for _, base := range []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.2:1"} {
 		src, _, err := newSource(environmentOf(map[string]string{envAuthority: base}), &CredentialOptions{})
 		if err != nil {

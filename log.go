@@ -3,24 +3,9 @@ package identity
 import (
 	"context"
 	"log/slog"
-	"time"
+
+	"github.com/keyless-go/identity/internal/tokencache"
 )
-
-// outcome is what the log says of a flight.
-type outcome struct {
-	first   bool // no valid token was held
-	changed bool // the host gave a token other than the one held
-	expires time.Time
-	next    time.Time // renewal, or the earliest next try
-	err     error
-	// the token is a person's where it should be a managed identity's, and the one before was none
-	ofUser bool
-	blip   bool // the first failure, of a renewal that nobody waited for
-
-	refreshed  bool // Refresh asked for it
-	challenged bool // claims asked for it
-	heeded     bool // and the host takes claims
-}
 
 // isMismatch reports whether the error is ErrIdentityMismatch. errors.Is would call methods of an
 // error of the user's Transport, and a panic in one would end the program here.
@@ -29,45 +14,54 @@ func isMismatch(err error) bool {
 	return ok && e.reason == ErrIdentityMismatch
 }
 
-func (o outcome) log(to *slog.Logger, resource string) {
-	ctx := context.Background()
-	attrs := []slog.Attr{slog.String("resource", resource)}
-	if !o.expires.IsZero() {
-		attrs = append(attrs, slog.Time("expires", o.expires))
+// logEvent says what became of an acquisition. heeds reports whether a challenge's claims reach
+// whoever grants the token; otherwise the host's own cache decides.
+func logEvent(
+	to *slog.Logger, s tokenSource, r tokencache.Request, e tokencache.Event, heeds bool,
+) {
+	attrs := []slog.Attr{slog.String("resource", r.Resource)}
+	if !e.Expires.IsZero() {
+		attrs = append(attrs, slog.Time("expires", e.Expires))
 	}
+	say := func(level slog.Level, message string, more ...slog.Attr) {
+		to.LogAttrs(context.Background(), level, message, append(attrs, more...)...)
+	}
+	renewal, changed := slog.Time("renewal", e.Next), slog.Bool("changed", e.Changed)
 	switch {
-	case o.err != nil:
+	case e.Err != nil:
 		level, message := slog.LevelWarn, "token request failed"
-		if !o.first {
+		if !e.First {
 			message = "token renewal failed, the held token stays in use"
 		}
 		switch {
-		case isMismatch(o.err):
+		case isMismatch(e.Err):
 			message = "token of another identity refused"
-		case o.blip: // most are gone at the next try
+		case e.Blip: // most are gone at the next try
 			level = slog.LevelInfo
 		}
-		to.LogAttrs(ctx, level, message, append(attrs, slog.Time("next_try", o.next.UTC()), slog.String("error", o.err.Error()))...)
-	case o.ofUser: // Azure ML's instances have single sign-on (Azure/azure-sdk-for-python#31032)
-		to.LogAttrs(ctx, slog.LevelWarn,
-			"the token is a signed-in user's, not a managed identity's",
-			append(attrs, slog.Time("renewal", o.next))...)
-	case o.challenged && !o.heeded:
+		say(level, message, slog.Time("next_try", e.Next.UTC()),
+			slog.String("error", sharedError(e.Err, s, r.Resource).Error()))
+	case e.OfUser: // Azure ML's instances have single sign-on (Azure/azure-sdk-for-python#31032)
+		say(slog.LevelWarn, "the token is a signed-in user's, not a managed identity's", renewal)
+	case r.Claims != "" && !heeds:
 		level := slog.LevelInfo
-		if !o.changed {
+		if !e.Changed {
 			level = slog.LevelWarn
 		}
-		to.LogAttrs(ctx, level, "claims challenge: the host takes no claims, its own cache decides whether the token changes", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
-	case o.challenged:
-		to.LogAttrs(ctx, slog.LevelInfo, "token acquired after a claims challenge", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
-	case o.refreshed && o.changed:
-		to.LogAttrs(ctx, slog.LevelInfo, "token refreshed", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", true))...)
-	case o.refreshed: // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq: about a day
-		to.LogAttrs(ctx, slog.LevelInfo, "the host repeated the held token from its own cache, which ends with the token at the latest",
-			append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", false), slog.Time("host_cache_ends", o.expires))...)
-	case o.first:
-		to.LogAttrs(ctx, slog.LevelInfo, "token acquired", append(attrs, slog.Time("renewal", o.next))...)
+		say(level, "claims challenge: the host takes no claims, "+
+			"its own cache decides whether the token changes", renewal, changed)
+	case r.Claims != "":
+		say(slog.LevelInfo, "token acquired after a claims challenge", renewal, changed)
+	case r.Anew && e.Changed:
+		say(slog.LevelInfo, "token refreshed", renewal, changed)
+	case r.Anew: // for about a day:
+		// https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq
+		say(slog.LevelInfo, "the host repeated the held token from its own cache, "+
+			"which ends with the token at the latest",
+			renewal, changed, slog.Time("host_cache_ends", e.Expires))
+	case e.First:
+		say(slog.LevelInfo, "token acquired", renewal)
 	default:
-		to.LogAttrs(ctx, slog.LevelDebug, "token renewed", append(attrs, slog.Time("renewal", o.next), slog.Bool("changed", o.changed))...)
+		say(slog.LevelDebug, "token renewed", renewal, changed)
 	}
 }

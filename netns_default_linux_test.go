@@ -92,8 +92,8 @@ func onAzureVMInNamespace(t *testing.T) {
 	runs, _ := strconv.Atoi(os.Getenv(manyRuns))
 	for run := range max(runs, 1) {
 		for _, n := range []int{1, 5, 10} {
-			// a realm as in a new process
-			chain, err := newDefaultCredential(newRealm(), nil, processEnvironment())
+			// as in a new process
+			chain, err := newDefaultCredential(newShared(), nil, processEnvironment())
 			if err != nil {
 				t.Fatal(err)
 			}

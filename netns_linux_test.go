@@ -99,7 +99,7 @@ func defaultPathInNamespace(t *testing.T) {
 	if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil { // another token than that which is held
 		t.Error(err)
 	}
-	probed, err := newDefaultCredential(newRealm(), nil, processEnvironment()) // as in a process that has seen nothing of Azure yet
+	probed, err := newDefaultCredential(newShared(), nil, processEnvironment()) // as in a process that has seen nothing of Azure yet
 	if err != nil {
 		t.Fatal(err)
 	}

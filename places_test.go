@@ -122,7 +122,7 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				shared := newRealm()
+				shared := newShared()
 				ep := identitytest.NewIMDS(nil)
 				open := func(o azcore.ClientOptions) *Credential {
 					o.Transport = ep
@@ -153,7 +153,7 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 // takes. That is not IMDS's silence for another one, which waits for its turn behind them.
 func TestImpatientTriesAreNotSilence(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		shared := newRealm()
+		shared := newShared()
 		open := func(retry policy.RetryOptions) *Credential {
 			o := azcore.ClientOptions{Transport: takes(700*time.Millisecond,
 				identitytest.NewIMDS(nil)), Retry: retry}
@@ -182,7 +182,7 @@ func TestImpatientTriesAreNotSilence(t *testing.T) {
 // nothing has all of its own time to find IMDS, which isn't there at that moment.
 func TestWaitForAPlaceIsNoSilence(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		shared := newRealm()
+		shared := newShared()
 		ep := identitytest.NewIMDS(nil)
 		open := func(transport policy.Transporter, retry policy.RetryOptions) *Credential {
 			o := azcore.ClientOptions{Transport: transport, Retry: retry}
@@ -415,7 +415,7 @@ func TestDefaultManyResources(t *testing.T) {
 // places, and while the probe of a chain is held up by a policy of its own.
 func TestDefaultProbePastOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		shared := newRealm()
+		shared := newShared()
 		imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil),
 			delay: 10 * time.Second}}
 		l := &laptop{azd: command.ErrNotOnPath}
@@ -429,7 +429,7 @@ func TestDefaultProbePastOthers(t *testing.T) {
 			return cred
 		}
 		chainOf := func(cred *Credential) *Chain {
-			step := &hostStep{cred: cred, realm: shared}
+			step := &hostStep{cred: cred, shared: shared}
 			chain, err := addDevelopers(shared, &DefaultCredentialOptions{}, l.environment(),
 				[]link{{name: sourceName(cred), source: step}}, step.evidence, true, true)
 			if err != nil {

@@ -178,7 +178,7 @@ func TestDefaultPolicyFails(t *testing.T) {
 						options.Transport = notIMDS["refused"]
 					}
 					l := &laptop{variables: map[string]string{envGitHub: pipeline}}
-					chain, err := newDefaultCredential(newRealm(), &DefaultCredentialOptions{ClientOptions: options}, l.environment())
+					chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: options}, l.environment())
 					if err != nil {
 						t.Fatal(err)
 					}

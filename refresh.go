@@ -5,6 +5,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // Refresh asks the host for a token although a valid one is held, as after the identity was given a role or put into a
@@ -24,9 +25,6 @@ func (c *Credential) Refresh(ctx context.Context, scope string) (token azcore.Ac
 	if err != nil {
 		return azcore.AccessToken{}, false, err
 	}
-	got, err := c.tokens.get(ctx, v, scope, ask{anew: true}, c.acquirer)
-	if err != nil {
-		return azcore.AccessToken{}, false, c.ownError(err, resourceOf(scope))
-	}
-	return got.token, got.changed, nil
+	got, err := c.get(ctx, v, scope, tokencache.Request{Anew: true})
+	return got.Token, got.Changed, err
 }

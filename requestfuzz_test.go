@@ -56,7 +56,7 @@ func FuzzRequest(f *testing.F) {
 			s := toolSourceOf(t, d.credential(t, granting(d.says)))
 			checkToolWords(t, s, asked)
 		}
-		if cred, err := newAzureCLI(newRealm(), &AzureCLICredentialOptions{Subscription: id}, nowhere()); err == nil {
+		if cred, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: id}, nowhere()); err == nil {
 			checkToolWords(t, toolSourceOf(t, cred), asked)
 		}
 	})
@@ -115,7 +115,7 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		}
 		want, _ = url.ParseQuery(own)
 	}
-	cred, err := newCredentialIn(newRealm(), options, env)
+	cred, err := newCredentialIn(newShared(), options, env)
 	if wanted := isID(options.ID) && (options.ID == nil || name != ""); (err == nil) != wanted && !(err != nil && options.ID != nil && len(own) > 0 && k.host == HostAppService) && !(err != nil && k.host == HostWorkloadIdentity) {
 		t.Fatalf("%s with %T %q: %v", k.host, options.ID, options.ID, err)
 	}
@@ -135,7 +135,7 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	if scope != asked.Scopes[0] || resource == "" || strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
 		t.Fatalf("%s: the scope %q passes as %q", k.host, asked.Scopes[0], scope)
 	}
-	r, err := cred.sender.source.request(ask{resource: resource, variant: v.variant, claims: asked.Claims})
+	r, err := cred.sender.source.request(ask{resource: resource, variant: variant{v.Variant().Tenant, v.Variant().CAE}, claims: asked.Claims})
 	if err != nil {
 		t.Fatalf("%s can't be asked for %q of %q with %q: %v", k.host, resource, asked.TenantID, asked.Claims, err)
 	}

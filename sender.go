@@ -25,7 +25,6 @@ type sender struct {
 	source  source
 	node    *node
 	rules   rules
-	offers  terms
 	log     *slog.Logger
 	options policy.ClientOptions
 
@@ -58,7 +57,6 @@ func newSender(src source, options *CredentialOptions, n *node) (*sender, error)
 	s := &sender{source: src, node: n, rules: r, log: usercode.Logger(options.Logger),
 		options: transport.Options(options.ClientOptions, own)}
 	s.options.Transport = placed{s.options.Transport, n}
-	s.offers = termsOf(options.Retry, s)
 	return s, nil
 }
 
@@ -72,36 +70,7 @@ func (s *sender) client() (*azcore.Client, error) {
 	return s.built, s.buildErr
 }
 
-// terms implements acquirer.
-func (s *sender) terms() terms { return s.offers }
-
-// patience implements acquirer.
-func (s *sender) patience() time.Duration { return s.rules.TryTimeout }
-
-// budget implements acquirer.
-func (s *sender) budget(context.Context) time.Duration { return s.rules.Budget }
-
-// heedsClaims implements acquirer.
-func (s *sender) heedsClaims() bool {
-	_, ok := s.source.(chooser)
-	return ok
-}
-
-// sign implements acquirer.
-func (s *sender) sign(e *AuthenticationError) {
-	e.Host, e.Endpoint, e.ID = s.source.host(), s.source.endpoint(), s.source.identity()
-}
-
-// logger implements acquirer.
-func (s *sender) logger() *slog.Logger {
-	log := s.log.With("host", string(s.source.host()), "endpoint", s.source.endpoint())
-	if id := s.source.identity(); id != nil {
-		log = log.With("identity", describeID(id))
-	}
-	return log
-}
-
-// begin implements acquirer. A tracer finds the parent of the acquisition's span in the caller's
+// begin starts a span, and returns a context that doesn't end and what ends the span. A tracer finds the parent of the acquisition's span in the caller's
 // context, and whatever else it wants to know of that.
 func (s *sender) begin(ctx context.Context) (context.Context, func(error)) {
 	client, err := s.client()
@@ -113,12 +82,12 @@ func (s *sender) begin(ctx context.Context) (context.Context, func(error)) {
 	return runtime.StartSpan(b, "Credential.GetToken", client.Tracer(), nil)
 }
 
-// acquire implements acquirer. It asks the host for a token until it has one, a failure is final, or the budget is spent,
+// acquire asks the host for a token until it has one, a failure is final, or the budget is spent,
 // which is the longest it blocks: IMDS 75 s, other hosts 30 s, unless CredentialOptions.Retry says otherwise.
-func (s *sender) acquire(ctx context.Context, a ask, counts *tally) (g grant, err error) {
+func (s *sender) acquire(ctx context.Context, a ask, p progress) (g grant, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.rules.Budget)
 	defer cancel()
-	t := &trial{sender: s, ask: a, endpoint: s.source.endpoint(), start: time.Now(), tally: counts}
+	t := &trial{sender: s, ask: a, endpoint: s.source.endpoint(), start: time.Now(), progress: p}
 	defer func() {
 		if p := recover(); p != nil { // in the user's Transport or policy: net/http, too, would not let it end the program
 			g, err = grant{}, panicError(p, t.secrets...)

@@ -83,9 +83,6 @@ type ask struct {
 	budget   time.Duration // of the acquisition
 }
 
-// forced reports whether what the store holds is no answer.
-func (a ask) forced() bool { return a.claims != "" || a.anew }
-
 // variant tells the tokens for one identity and resource apart, at a chooser.
 type variant struct {
 	tenant string // "" is the identity's own

@@ -2,9 +2,11 @@ package identity
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // Status is what a credential holds and what became of its requests, at one moment. It is meant for logs and health pages,
@@ -48,9 +50,17 @@ func (c *Credential) Status() Status {
 		return Status{Resources: []ResourceStatus{}}
 	}
 	src := c.sender.source
-	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.endpoint()}
-	var ofUser bool
-	s.Resources, ofUser = c.tokens.status(c.view.identity, c.variants != nil, c.sender)
+	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.endpoint(),
+		Resources: []ResourceStatus{}} // not nil, which would be null in JSON
+	ofUser := false
+	for _, stat := range c.tokens.Stats(&c.view) {
+		s.Resources = append(s.Resources, c.resourceStatus(stat))
+		ofUser = ofUser || stat.OfUser
+	}
+	slices.SortFunc(s.Resources, func(a, b ResourceStatus) int {
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.TenantID, b.TenantID),
+			cmp.Compare(fmt.Sprint(a.EnableCAE), fmt.Sprint(b.EnableCAE)))
+	})
 	if id := src.identity(); id != nil {
 		s.Identity = describeID(id)
 	} else if ofUser {
@@ -59,80 +69,27 @@ func (c *Credential) Status() Status {
 	return s
 }
 
-// status lists the entries of one identity, in order, and says whether one of their tokens is a
-// person's where it should be a managed identity's. With variants, the keys have them before the
-// resource.
-func (c *cache) status(
-	identity string, variants bool, a acquirer,
-) (list []ResourceStatus, ofUser bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	list = []ResourceStatus{} // not nil, which would be null in JSON
-	for key, item := range c.store.Items() {
-		rest, ok := strings.CutPrefix(key, identity)
-		if !ok {
-			continue
-		}
-		e := item.Object.(*entry)
-		s := e.status(a, now)
-		if h := e.held.Load(); h != nil && h.ofUser {
-			ofUser = true
-		}
-		if variants {
-			var cae string
-			s.TenantID, rest, _ = strings.Cut(rest, "\n")
-			cae, rest, _ = strings.Cut(rest, "\n")
-			s.EnableCAE = cae == "true"
-		}
-		s.Resource = strings.Clone(rest)
-		list = append(list, s)
+// resourceStatus is what the cache knows of a resource, in users' words.
+func (k *cached) resourceStatus(s tokencache.Stat) ResourceStatus {
+	r := ResourceStatus{
+		Resource:  s.Resource,
+		TenantID:  s.Tenant,
+		EnableCAE: s.CAE,
+		ExpiresOn: s.Token.ExpiresOn,
+		RefreshOn: s.Token.RefreshOn,
+		InFlight:  s.InFlight,
+		Requests:  s.Requests,
+		Renewals:  int64(max(s.Granted-1, 0)),
+		Failures:  int64(s.Failures),
+		Throttles: s.Throttles,
 	}
-	slices.SortFunc(list, func(a, b ResourceStatus) int {
-		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.TenantID, b.TenantID), compareBool(a.EnableCAE, b.EnableCAE))
-	})
-	return list, ofUser
-}
-
-// status is called under cache.mu.
-func (e *entry) status(a acquirer, now time.Time) ResourceStatus {
-	s := ResourceStatus{
-		LastError: e.lastErr,
-		Requests:  e.requests,
-		Renewals:  int64(max(e.granted-1, 0)),
-		Failures:  int64(e.failed),
-		Throttles: e.throttled,
+	// Times come without the monotonic reading, which means nothing elsewhere.
+	if s.LastErr != nil {
+		r.LastError = sharedError(s.LastErr, k.source, s.Resource).Error()
+		r.LastErrorOn = s.LastErrAt.UTC().Round(0)
 	}
-	if h := e.held.Load(); h != nil {
-		s.ExpiresOn, s.RefreshOn = h.token.ExpiresOn, h.token.RefreshOn
+	if !s.NextTry.IsZero() {
+		r.NextTry = s.NextTry.UTC().Round(0)
 	}
-	if e.lastErr != "" {
-		s.LastErrorOn = e.lastErrAt.UTC().Round(0) // without the monotonic reading, which means nothing elsewhere
-	}
-	if next := e.nextTry(e.lane(a.terms()), a.patience()); now.Before(next) {
-		s.NextTry = next.UTC().Round(0)
-	}
-	for _, l := range e.lanes {
-		f := l.flight
-		if f == nil {
-			continue
-		}
-		s.InFlight = true
-		if last := f.tally.last.Load(); last != nil && !last.at.Before(s.LastErrorOn) {
-			s.LastError, s.LastErrorOn = last.err.Error(), last.at.UTC().Round(0)
-		}
-		s.Requests += f.tally.requests.Load()
-		s.Throttles += f.tally.throttled.Load()
-	}
-	return s
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
+	return r
 }

@@ -382,23 +382,6 @@ func TestStatusOfASharedCache(t *testing.T) {
 	})
 }
 
-// TestStatusOfTheEvicted: what had to make room is forgotten.
-func TestStatusOfTheEvicted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		cred := onIMDS(t, identitytest.NewIMDS(nil))
-		cred.tokens.limit = 10
-		for _, scope := range scopesOf(30) {
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Second)
-		}
-		if got := len(cred.Status().Resources); got < 9 || got > 10 {
-			t.Errorf("%d resources, want at most 10", got)
-		}
-	})
-}
-
 // TestStatusSendsNothing, also where a token is due.
 func TestStatusSendsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -460,7 +443,7 @@ func TestStatusAmidUse(t *testing.T) {
 // TestStatusIsOfOneIdentity, however alike the names of those that share the cache.
 func TestStatusIsOfOneIdentity(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		shared := newRealm()
+		shared := newShared()
 		answers := &answerDirectly{}
 		ids := []ID{nil, ClientID("a"), ClientID("ab"), ObjectID("a"), ResourceID("/a"), ResourceID("/ab")}
 		var creds []*Credential

@@ -39,7 +39,7 @@ func runStorm(t *testing.T, n int, start time.Duration) storm {
 			return imds.Do(r)
 		}))
 		group.Go(func() {
-			time.Sleep(jitter(start))
+			time.Sleep(rand.N(start + 1))
 			_, err := getToken(context.Background(), cred)
 			mu.Lock()
 			defer mu.Unlock()

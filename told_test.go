@@ -131,7 +131,7 @@ func TestErrorsOfOthersThatPanic(t *testing.T) {
 			}
 			all.Wait()
 			synctest.Wait()
-			if n := aloft(cred.tokens); n != 0 {
+			if n := inFlight(cred); n != 0 {
 				t.Fatalf("%d flights are under way for ever", n)
 			}
 		}

@@ -20,9 +20,9 @@ import (
 // more.
 const raceWait = time.Second
 
-// acquire implements acquirer: one run of the tool, when no other is under way, and a second one
+// acquire is one run of the tool, when no other is under way, and a second one
 // after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
-func (s *toolSource) acquire(ctx context.Context, a ask, t *tally) (grant, error) {
+func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, error) {
 	start := time.Now()
 	total := cmp.Or(a.budget, s.budget(ctx)) - command.LongestEnd
 	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
@@ -38,7 +38,7 @@ func (s *toolSource) acquire(ctx context.Context, a ask, t *tally) (grant, error
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for raced := false; ; {
-		t.requests.Add(1)
+		p.Sent()
 		got, err := s.runOnce(limited, a)
 		if err == nil {
 			return grantFrom(got.Token), nil

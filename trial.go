@@ -28,7 +28,7 @@ type trial struct {
 	firstURL string   // as the pipeline's request was made; a policy of the user's may have changed it there
 	secrets  []string // of all requests so far: a host may remember
 	start    time.Time
-	tally    *tally
+	progress progress
 
 	attempts int
 	tried    time.Duration // from start to the beginning of the last try
@@ -56,7 +56,7 @@ func (t *trial) run(req *policy.Request) (*http.Response, error) {
 			f.rule(t.overrule(f))
 			t.last = f
 			f.Attempts, f.Elapsed = t.attempts, time.Since(t.start)
-			t.tally.failed(f.forCaller()) // a copy: final changes this one later
+			t.progress.Failed(f.forCaller()) // a copy: final changes this one later
 			if f.verdict != again {
 				return nil, nil, f
 			}

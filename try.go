@@ -117,7 +117,7 @@ func (w *try) count() {
 	w.sent = true
 	if !w.counted {
 		w.counted = true
-		w.trial.tally.requests.Add(1)
+		w.trial.progress.Sent()
 	}
 }
 

@@ -97,12 +97,12 @@ func TestBadLogHandlers(t *testing.T) {
 			return mustChain(t, &ChainOptions{Logger: log}, away, onIMDS(t, ep))
 		},
 		"default credential": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
-			return must(newDefaultCredential(newRealm(),
+			return must(newDefaultCredential(newShared(),
 				&DefaultCredentialOptions{Logger: log,
 					ClientOptions: azcore.ClientOptions{Transport: ep}}, nowhere()))(t)
 		},
 		"Azure CLI": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
-			return must(newAzureCLI(newRealm(), &AzureCLICredentialOptions{Logger: log,
+			return must(newAzureCLI(newShared(), &AzureCLICredentialOptions{Logger: log,
 				TenantID: homeTenant}, granting(azGrants).env()))(t)
 		},
 	} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // chooserFunc is a function as a source that chooses.
@@ -18,156 +19,40 @@ type chooserFunc func(policy.TokenRequestOptions) (variant, error)
 
 func (f chooserFunc) choose(o policy.TokenRequestOptions) (variant, error) { return f(o) }
 
-// byTenant chooses as workload identity does: tenants are the same in any case.
-func byTenant(o policy.TokenRequestOptions) (variant, error) {
-	return variant{tenant: strings.ToLower(o.TenantID), cae: o.EnableCAE}, nil
-}
-
-// mustView returns the view for a tenant.
-func mustView(tb testing.TB, v *variants, tenant string, cae bool) *view {
-	tb.Helper()
-	got, err := v.view(policy.TokenRequestOptions{TenantID: tenant, EnableCAE: cae})
-	if err != nil || got == nil {
-		tb.Fatalf("tenant %q, CAE %v: got %v, error %v", tenant, cae, got, err)
-	}
-	return got
-}
-
-// indexed counts the wishes that are known.
-// viewsOf are the views that the index leads to, each once.
-func viewsOf(v *variants) map[variant]*view {
-	views := map[variant]*view{}
-	if index := v.index.Load(); index != nil {
-		for _, known := range *index {
-			views[known.variant] = known
-		}
-	}
-	return views
-}
-
-func indexed(v *variants) int {
-	if p := v.index.Load(); p != nil {
-		return len(*p)
-	}
-	return 0
-}
-
-func TestVariants(t *testing.T) {
-	t.Parallel()
-	v := &variants{source: chooserFunc(byTenant), identity: "host\nendpoint\n\n"}
-	if v.known(wish{}) != nil || v.known(wish{"t", true}) != nil {
-		t.Error("something is known before anything was asked for")
-	}
-	plain := mustView(t, v, "", false)
-	for _, tt := range []struct {
-		name   string
-		tenant string
-		cae    bool
-		as     *view // nil: another one than all before
-	}{
-		{"the same again", "", false, plain},
-		{"with CAE", "", true, nil},
-		{"a tenant", "contoso", false, nil},
-		{"a tenant with CAE", "contoso", true, nil},
-		{"a tenant named like a key", "false", false, nil},
-	} {
-		before := map[*view]bool{}
-		for _, known := range viewsOf(v) {
-			before[known] = true
-		}
-		got := mustView(t, v, tt.tenant, tt.cae)
-		switch {
-		case tt.as != nil && got != tt.as, tt.as == nil && before[got]:
-			t.Errorf("%s: got the view of %+v", tt.name, got.variant)
-		case got != mustView(t, v, tt.tenant, tt.cae), got != v.known(wish{tt.tenant, tt.cae}):
-			t.Errorf("%s: the second time it is another view, or it isn't known", tt.name)
-		case got.variant != variant{tt.tenant, tt.cae}:
-			t.Errorf("%s: the view is of %+v", tt.name, got.variant)
-		}
-	}
-	keys := map[string]variant{}
-	for _, known := range viewsOf(v) {
-		if other, ok := keys[known.identity]; ok || !strings.HasPrefix(known.identity, "host\nendpoint\n\n") {
-			t.Errorf("%+v and %+v have the key %q", known.variant, other, known.identity)
-		}
-		keys[known.identity] = known.variant
-	}
-	if len(keys) != 5 {
-		t.Errorf("%d views, want 5", len(keys))
-	}
-}
-
-// TestVariantsAlias: several spellings are one variant, whose tokens are held once.
-func TestVariantsAlias(t *testing.T) {
-	t.Parallel()
-	v := &variants{source: chooserFunc(byTenant)}
-	first := mustView(t, v, "Contoso.Example", true)
-	for _, spelling := range []string{"contoso.example", "CONTOSO.EXAMPLE", "cOntoso.example"} {
-		if mustView(t, v, spelling, true) != first || v.known(wish{spelling, true}) != first {
-			t.Errorf("%s is another variant, or isn't known", spelling)
-		}
-		if v.known(wish{spelling, false}) != nil {
-			t.Errorf("%s is known without CAE, too", spelling)
-		}
-	}
-	if len(viewsOf(v)) != 1 || indexed(v) != 4 {
-		t.Errorf("%d views and %d wishes, want 1 and 4", len(viewsOf(v)), indexed(v))
-	}
-}
-
-// TestVariantsRefuse: a refusal leaves nothing behind, and claims are judged though the wish is known.
+// TestVariantsRefuse: a refusal leaves nothing behind, and claims are judged each time.
 func TestVariantsRefuse(t *testing.T) {
 	t.Parallel()
 	refused, judged := errors.New("refused"), 0
-	v := &variants{source: chooserFunc(func(o policy.TokenRequestOptions) (variant, error) {
-		judged++
-		if o.Claims == "bad" || o.TenantID == "bad" {
-			return variant{}, refused
+	v := &views{tokencache.NewViews("", tokencache.Terms{}), chooserFunc(
+		func(o policy.TokenRequestOptions) (variant, error) {
+			judged++
+			if o.Claims == "bad" || o.TenantID == "bad" {
+				return variant{}, refused
+			}
+			return variant{tenant: strings.ToLower(o.TenantID), cae: o.EnableCAE}, nil
+		})}
+	for _, o := range []policy.TokenRequestOptions{
+		{TenantID: "bad"}, {TenantID: "good", EnableCAE: true, Claims: "bad"},
+	} {
+		if _, err := v.view(o); !errors.Is(err, refused) || v.Known(spelled(&o)) != nil {
+			t.Errorf("%+v: got error %v, or it is known", o, err)
 		}
-		return byTenant(o)
-	})}
-	if _, err := v.view(policy.TokenRequestOptions{TenantID: "bad"}); !errors.Is(err, refused) || indexed(v) != 0 || len(viewsOf(v)) != 0 {
-		t.Errorf("got error %v, %d wishes, %d views, want the refusal and nothing", err, indexed(v), len(viewsOf(v)))
 	}
-	good := mustView(t, v, "good", true)
-	if _, err := v.view(policy.TokenRequestOptions{TenantID: "good", EnableCAE: true, Claims: "bad"}); !errors.Is(err, refused) {
-		t.Errorf("bad claims for a known wish: got %v", err)
+	o := policy.TokenRequestOptions{TenantID: "GOOD", EnableCAE: true}
+	good, err := v.view(o)
+	if err != nil || good.Variant() != (tokencache.Variant{Tenant: "good", CAE: true}) {
+		t.Errorf("got %v, %v", good, err)
 	}
-	if got, err := v.view(policy.TokenRequestOptions{TenantID: "good", EnableCAE: true, Claims: "fine"}); err != nil || got != good {
-		t.Errorf("claims for a known wish: got another view (%v), error %v", got != good, err)
-	}
-	if judged != 4 {
-		t.Errorf("the source judged %d times, want 4", judged)
+	o.Claims = "fine"
+	if again, err := v.view(o); err != nil || again != good || judged != 4 {
+		t.Errorf("claims for a known variant: got another view %v, %v, judged %d times, want 4",
+			again != good, err, judged)
 	}
 }
 
-func TestVariantsAreBounded(t *testing.T) {
-	t.Parallel()
-	v := &variants{source: chooserFunc(byTenant)}
-	first := mustView(t, v, "t0", true)
-	for i := range 3 * maxVariants {
-		tenant := fmt.Sprint("t", i)
-		if got := mustView(t, v, tenant, true); got.variant.tenant != tenant {
-			t.Fatalf("tenant %s got the view of %s", tenant, got.variant.tenant)
-		}
-	}
-	if indexed(v) != maxVariants || len(viewsOf(v)) != maxVariants {
-		t.Errorf("%d wishes and %d views, want %d of each", indexed(v), len(viewsOf(v)), maxVariants)
-	}
-	if mustView(t, v, "t0", true) != first || v.known(wish{"t0", true}) != first {
-		t.Error("a view from before isn't known any more")
-	}
-	if mustView(t, v, "T0", true) != first {
-		t.Error("another spelling of a known variant got a view of its own")
-	}
-	late, again := mustView(t, v, "late", true), mustView(t, v, "late", true)
-	if late.identity != again.identity || v.known(wish{"late", true}) != nil {
-		t.Errorf("beyond the bound: keys %q and %q, want them alike, and no wish known", late.identity, again.identity)
-	}
-}
-
-// TestVariantsOfACredentialAreBounded: on Service Fabric tenants have no meaning, so that whatever resources call theirs,
-// there is one token, also when there are more spellings than the index takes.
+// TestVariantsOfACredentialAreBounded: on Service Fabric tenants have no meaning, so that whatever
+// resources call theirs, there is one token, also when there are more spellings than the index
+// takes.
 func TestVariantsOfACredentialAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewServiceFabric(nil)
@@ -176,43 +61,17 @@ func TestVariantsOfACredentialAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range maxVariants + 500 {
-			for range 2 {
-				tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true, TenantID: fmt.Sprint("tenant", i)})
-				if err != nil || tk.Token != want.Token {
-					t.Fatalf("tenant %d: got another token (%v), error %v", i, tk.Token != want.Token, err)
-				}
+		for i := range 2 * 1500 {
+			tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{
+				Scopes: []string{vaultScope}, EnableCAE: true, TenantID: fmt.Sprint("tenant", i/2)})
+			if err != nil || tk.Token != want.Token {
+				t.Fatalf("tenant %d: got another token (%v), error %v", i/2, tk.Token != want.Token, err)
 			}
-		}
-		if got := indexed(cred.variants); got != maxVariants || len(viewsOf(cred.variants)) != 1 {
-			t.Errorf("%d wishes and %d views, want %d and 1", got, len(viewsOf(cred.variants)), maxVariants)
 		}
 		if got := len(ep.Requests()); got != 1 {
 			t.Errorf("%d requests, want 1", got)
 		}
 	})
-}
-
-// TestVariantsKeepNoLongTenants: where tenants mean nothing nobody looks at them, and a resource may call its tenant anything.
-func TestVariantsKeepNoLongTenants(t *testing.T) {
-	t.Parallel()
-	ep := identitytest.NewServiceFabric(nil)
-	cred := onServiceFabric(t, ep)
-	kept := 0
-	for i := range 50 {
-		tenant := fmt.Sprint(i) + strings.Repeat("x", 100<<10)
-		if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true, TenantID: tenant}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if p := cred.variants.index.Load(); p != nil {
-		for w := range *p {
-			kept += len(w.tenant)
-		}
-	}
-	if kept > 50*maxIDLength {
-		t.Errorf("50 calls left %d bytes of tenants behind, and %d would leave %d MB", kept, maxVariants, kept/50*maxVariants>>20)
-	}
 }
 
 // TestCAEIsAnotherToken: tokens with and without challenges are asked for, held and renewed apart.
@@ -308,34 +167,7 @@ func TestVariantHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRu
 // TestVariantsRace: hits go on while others make new variants, and while tokens are replaced.
 func TestVariantsRace(t *testing.T) {
 	t.Parallel()
-	v := &variants{source: chooserFunc(byTenant)}
 	var wg sync.WaitGroup
-	views := make([]map[string]*view, 8)
-	for i := range views {
-		wg.Go(func() {
-			views[i] = map[string]*view{}
-			for n := range 200 {
-				tenant := fmt.Sprint("t", n)
-				got := mustView(t, v, tenant, true)
-				if known := v.known(wish{tenant, true}); known != got {
-					t.Errorf("tenant %s isn't known after it was asked for", tenant)
-				}
-				if v.known(wish{"t0", true}) == nil {
-					t.Error("a known wish was forgotten")
-				}
-				views[i][tenant] = got
-			}
-		})
-	}
-	wg.Wait()
-	for i, mine := range views {
-		for tenant, got := range mine {
-			if got != views[0][tenant] {
-				t.Fatalf("goroutine %d has another view of %s than the first", i, tenant)
-			}
-		}
-	}
-
 	ep := identitytest.NewServiceFabric(nil)
 	cred := onServiceFabric(t, ep)
 	mustToken(t, cred)

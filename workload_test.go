@@ -1021,7 +1021,7 @@ func TestWorkloadKnowsManyTenants(t *testing.T) {
 			return respond(200, entraGrant("for-"+tenant, time.Hour))
 		}}
 		cred := credentialAt(t, inPod(t), entra, func(o *CredentialOptions) { o.AdditionallyAllowedTenants = []string{"*"} })
-		const n = maxVariants + 100
+		const n = 1100 // the index knows 1,000
 		for round := range 2 {
 			for i := range n {
 				tenant := fmt.Sprintf("tenant-%d.example", i)
@@ -1032,9 +1032,6 @@ func TestWorkloadKnowsManyTenants(t *testing.T) {
 		}
 		if got := len(entra.got()); got != n {
 			t.Errorf("%d requests for %d tenants", got, n)
-		}
-		if index := *cred.variants.index.Load(); len(index) > maxVariants {
-			t.Errorf("the index has grown to %d", len(index))
 		}
 	})
 }
@@ -2069,7 +2066,7 @@ func TestHalfAPod(t *testing.T) {
 			if tt.options.Host != "" || tt.options.ID != nil {
 				return
 			}
-			chain, err := newDefaultCredential(newRealm(), nil, env)
+			chain, err := newDefaultCredential(newShared(), nil, env)
 			if tt.want == nil {
 				if err != nil {
 					t.Errorf("default credential: %v", err)
@@ -2081,7 +2078,7 @@ func TestHalfAPod(t *testing.T) {
 			if chain != nil || strings.Contains(err.Error(), "DefaultCredentialOptions.Host") {
 				t.Errorf("default credential: %v", err)
 			}
-			if _, err := newDefaultCredential(newRealm(), nil,
+			if _, err := newDefaultCredential(newShared(), nil,
 				env.with(envTokenCredentials, "ManagedIdentityCredential")); err != nil {
 				t.Errorf("as the message advises: %v", err)
 			}
@@ -2126,16 +2123,17 @@ func TestProofsTellTokensApart(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			shared := newRealm()
+			shared := newShared()
 			var keys []string
 			for _, env := range []environment{tt.env, tt.env.with(tt.otherwise...)} {
 				cred, err := newCredentialIn(shared, &CredentialOptions{}, env)
 				if err != nil {
 					t.Fatal(err)
 				}
-				keys = append(keys, cred.view.identity)
+				key := cacheKey(cred.sender.source)
+				keys = append(keys, key)
 				if shown := fmt.Sprintf("%+v", cred); strings.Contains(shown, "another") ||
-					strings.Contains(cred.view.identity, "BEGIN") {
+					strings.Contains(key, "BEGIN") {
 					t.Errorf("a secret is in what is printed of the credential: %s", shown)
 				}
 			}
@@ -2158,7 +2156,7 @@ func TestTwoTokenFiles(t *testing.T) {
 			}
 			return nil
 		}}
-		shared, n := newRealm(), 0
+		shared, n := newShared(), 0
 		make := func(file string) *Credential {
 			cred, err := newCredentialIn(shared,
 				&CredentialOptions{ClientOptions: optionsWith(entra)}, inPod(t, envTokenFile, file))

@@ -148,9 +148,9 @@ var answerMutations = []mutation{
 	{
 		name:  "waiters share one error",
 		harm:  "the body that one of them reads is gone for the others",
-		file:  "keeper.go",
-		old:   "e = e.forCaller()\n",
-		new:   "",
+		file:  "errors.go",
+		old:   "return e.forCaller()\n",
+		new:   "return e\n",
 		tests: "TestWaitersHaveTheirOwnErrors",
 	},
 	{

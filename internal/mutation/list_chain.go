@@ -182,7 +182,7 @@ var chainMutations = []mutation{
 		harm:  "a VM whose IMDS was slow at first goes on as the developer",
 		file:  "defaultcredential.go",
 		old:   `if s.cred.sender.node.answered.Load() {`,
-		new:   `if s.realm == nil && s.cred.sender.node.answered.Load() {`,
+		new:   `if s.shared == nil && s.cred.sender.node.answered.Load() {`,
 		tests: "TestDefaultSlowIMDS|TestDefaultEvidenceIsForLife",
 	},
 	{

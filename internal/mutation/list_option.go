@@ -4,7 +4,7 @@ var optionMutations = []mutation{
 	{
 		name:  "/.default is taken off twice",
 		harm:  "a resource whose own name ends in it gets a token for another",
-		file:  "keeper.go",
+		file:  "cache.go",
 		old:   `return strings.TrimSuffix(scope, defaultSuffix)`,
 		new:   `return strings.TrimSuffix(strings.TrimSuffix(scope, defaultSuffix), defaultSuffix)`,
 		tests: "TestResourceOfAScope",
@@ -12,7 +12,7 @@ var optionMutations = []mutation{
 	{
 		name:  "the slash at a resource's end is taken off",
 		harm:  "resources that are registered with it refuse the token's audience",
-		file:  "keeper.go",
+		file:  "cache.go",
 		old:   `return strings.TrimSuffix(scope, defaultSuffix)`,
 		new:   `return strings.TrimSuffix(strings.TrimSuffix(scope, defaultSuffix), "/")`,
 		tests: "TestResourceOfAScope",
@@ -20,7 +20,7 @@ var optionMutations = []mutation{
 	{
 		name:  "of two scopes the second is ignored",
 		harm:  "the caller holds a token for half of what it asked for",
-		file:  "keeper.go",
+		file:  "cache.go",
 		old:   `case len(options.Scopes) != 1:`,
 		new:   `case len(options.Scopes) < 1:`,
 		tests: "TestGetTokenArguments",
@@ -28,7 +28,7 @@ var optionMutations = []mutation{
 	{
 		name:  "an empty scope is sent",
 		harm:  "the host's refusal says nothing of the caller's mistake",
-		file:  "keeper.go",
+		file:  "cache.go",
 		old:   `case resource == "":`,
 		new:   `case resource == "/":`,
 		tests: "TestGetTokenArguments",
@@ -36,7 +36,7 @@ var optionMutations = []mutation{
 	{
 		name:  "a scope may be of any length",
 		harm:  "callers that choose the scope choose how much memory the cache takes",
-		file:  "keeper.go",
+		file:  "cache.go",
 		old:   `case len(resource) > maxResourceLength:`,
 		new:   `case len(resource) > 100*maxResourceLength:`,
 		tests: "TestGetTokenArguments",
@@ -68,17 +68,17 @@ var optionMutations = []mutation{
 	{
 		name:  "Status counts no request",
 		harm:  "who looks for the cause of throttling is misled",
-		file:  "flight.go",
-		old:   "\te.requests += f.tally.requests.Load()\n",
+		file:  "internal/tokencache/flight.go",
+		old:   "\te.requests += f.progress.requests.Load()\n",
 		new:   "",
 		tests: "TestStatusCounts",
 	},
 	{
 		name:  "Status shows another identity's resources",
 		harm:  "a health page says that a token is held where none is",
-		file:  "status.go",
-		old:   `rest, ok := strings.CutPrefix(key, identity)`,
-		new:   `rest, ok := strings.CutPrefix(key, identity[:4])`,
+		file:  "internal/tokencache/stat.go",
+		old:   `strings.CutPrefix(key, v.identity)`,
+		new:   `strings.CutPrefix(key, v.identity[:4])`,
 		tests: "TestStatusIsOfOneIdentity",
 	},
 }

@@ -164,7 +164,7 @@ var retryMutations = []mutation{
 	{
 		name:  "50 requests go to IMDS at once",
 		harm:  "IMDS answers 429 past 5, and the start of a service with many resources is slow",
-		file:  "realm.go",
+		file:  "shared.go",
 		old:   `cmp.Or(s.rules().concurrent, maxConcurrent)`,
 		new:   `cmp.Or(s.rules().concurrent, 10*maxConcurrent)`,
 		tests: "TestFiveRequestsAtOnce",
@@ -172,7 +172,7 @@ var retryMutations = []mutation{
 	{
 		name:  "each credential has five requests at once of its own",
 		harm:  "ten clients of one process exceed IMDS's limit together",
-		file:  "realm.go",
+		file:  "shared.go",
 		old:   "\t\tr.nodes[key] = n\n",
 		new:   "",
 		tests: "TestFiveAtOnceOverCredentials",
@@ -204,7 +204,7 @@ var retryMutations = []mutation{
 	{
 		name:  "who waits for a place takes the slow answers of others for silence",
 		harm:  "one broken connection among five makes the sixth resource's token another identity's",
-		file:  "realm.go",
+		file:  "shared.go",
 		old:   `now.Sub(began) >= slowly && !w.connecting.Load()`,
 		new:   `now.Sub(began) >= time.Hour && !w.connecting.Load()`,
 		tests: "TestSomeSilenceAmongSlowAnswers",
@@ -212,7 +212,7 @@ var retryMutations = []mutation{
 	{
 		name:  "tries that others end are silence",
 		harm:  "a credential whose tries are short makes another one unavailable",
-		file:  "realm.go",
+		file:  "shared.go",
 		old:   `return now.Sub(n.silentAt) <= slowly && now`,
 		new:   `return now`,
 		tests: "TestImpatientTriesAreNotSilence",
@@ -220,7 +220,7 @@ var retryMutations = []mutation{
 	{
 		name:  "many resources at a dead address are asked for one after the other",
 		harm:  "on a laptop a program with 500 resources takes minutes to say so",
-		file:  "realm.go",
+		file:  "shared.go",
 		old:   `return now.Sub(n.silentAt) <= slowly && now`,
 		new:   `return now.Sub(n.silentAt) < 0 && now`,
 		tests: "TestManyResourcesOffAzure",
@@ -236,7 +236,7 @@ var retryMutations = []mutation{
 	{
 		name:  "all endpoints of a host are one",
 		harm:  "one endpoint's answer makes another's silence a fault",
-		file:  "realm.go",
+		file:  "shared.go",
 		old:   `key := string(s.host()) + " " + s.address()`,
 		new:   `key := string(s.host())`,
 		tests: "TestNodesAreByEndpoint",

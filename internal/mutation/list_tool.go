@@ -65,7 +65,7 @@ var toolMutations = []mutation{
 	{
 		name:  "runs of az overlap",
 		harm:  "they write one token cache at once, and break it",
-		file:  "realm.go",
+		file:  "shared.go",
 		old:   `r.tools[program] = &queue{free: 1}`,
 		new:   `r.tools[program] = &queue{free: 10}`,
 		tests: "TestOneRunAtATime",
@@ -266,7 +266,7 @@ var toolMutations = []mutation{
 		name:  "az's token is used on after a claims challenge",
 		harm:  "after the login with a second factor the program has to be restarted",
 		file:  "azurecli.go",
-		old:   "\tc.tokens.doubt(v, scope)\n",
+		old:   "\tc.tokens.Distrust(v, resourceOf(scope))\n",
 		new:   "",
 		tests: "TestAzureCLIAfterAChallenge",
 	},

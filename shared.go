@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // node is what one process knows of one endpoint, whichever credential asks it.
@@ -65,25 +67,25 @@ func (n *node) deserted(d time.Duration) bool {
 // https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
 const maxConcurrent = 5
 
-// realm is what credentials share: tokens, and what is known of endpoints.
-type realm struct {
-	tokens *cache
+// shared is what credentials share: tokens, and what is known of endpoints.
+type shared struct {
+	tokens *tokencache.Cache
 	mu     sync.Mutex
 	nodes  map[string]*node       // by host and endpoint; a process sees one or two
 	tools  map[string]*queue      // by program
 	azure  atomic.Pointer[string] // why this is Azure, once something has said so; it never changes after that
 }
 
-func newRealm() *realm {
-	return &realm{tokens: newCache(), nodes: map[string]*node{}, tools: map[string]*queue{}}
+func newShared() *shared {
+	return &shared{tokens: tokencache.New(), nodes: map[string]*node{}, tools: map[string]*queue{}}
 }
 
-// processRealm is the one global variable that changes: fifty clients that each made a credential of one identity shall send one
+// processShared is the one global variable that changes: fifty clients that each made a credential of one identity shall send one
 // request, and the VM's limit of 5 at once holds for the process. Credentials with a Transport of their own stay out
 // of it, so that tests never see each other's tokens.
-var processRealm = newRealm()
+var processShared = newShared()
 
-func (r *realm) node(s source) *node {
+func (r *shared) node(s source) *node {
 	key := string(s.host()) + " " + s.address()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +100,7 @@ func (r *realm) node(s source) *node {
 }
 
 // tool hands out the one place for runs of a developer's tool.
-func (r *realm) tool(program string) *queue {
+func (r *shared) tool(program string) *queue {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tools[program] == nil {
@@ -108,7 +110,7 @@ func (r *realm) tool(program string) *queue {
 }
 
 // seen notes what says that this is Azure, and returns what said so first.
-func (r *realm) seen(why string) string {
+func (r *shared) seen(why string) string {
 	r.azure.CompareAndSwap(nil, &why)
 	return *r.azure.Load()
 }

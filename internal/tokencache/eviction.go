@@ -1,4 +1,4 @@
-package identity
+package tokencache
 
 import (
 	"cmp"
@@ -7,23 +7,9 @@ import (
 )
 
 const (
-	// maxKeys bounds the store: a service that asks for tokens of resources that its callers name
-	// must not grow for ever. 10,000 tokens of 2 KiB are 20 MB.
-	maxKeys = 10_000
 	// evictShare: one in a hundred leaves at once when it is full, so that sorting them costs
 	// little per key.
 	evictShare = 100
-	// aloftShare: one in ten may have a flight, which holds a goroutine and can't be dropped to
-	// make room. A thousand of them are nearly what IMDS, at 20 requests a second, could serve
-	// within the budget. As many may have failed: they are remembered beside a full store, so that
-	// they cool down, and none of its tokens has to leave for them.
-	aloftShare = 10
-	// keepExpired is how long an expired token stays in the store, unused: a clock that was an hour
-	// fast and is set right again makes it valid again.
-	keepExpired = time.Hour
-	// keepFailed is how long a key without a token is remembered beyond its cool-down, so that the
-	// next one is longer.
-	keepFailed = time.Minute
 	// sweepEvery bounds how often the store is searched for what has expired. It is also how
 	// exactly the store knows when a token was used last: a hit only sets a mark, and that only if
 	// it isn't set.
@@ -38,7 +24,7 @@ type leaving struct {
 }
 
 // keep puts an entry into the store for a time.
-func (c *cache) keep(key string, e *entry, d time.Duration) {
+func (c *Cache) keep(key string, e *entry, d time.Duration) {
 	if !e.stored {
 		// by an entry that was made while this one's flight was stuck
 		if _, taken := c.store.Get(key); taken {
@@ -51,8 +37,8 @@ func (c *cache) keep(key string, e *entry, d time.Duration) {
 
 // tend makes room for what a flight has brought to a key, and drops what has ended. Only a token
 // pushes out another: what is merely asked for may fail.
-func (c *cache) tend(key string, brought bool, now time.Time) {
-	excess := c.store.ItemCount() - c.aloft - c.others - c.limit
+func (c *Cache) tend(key string, brought bool, now time.Time) {
+	excess := c.store.ItemCount() - c.flying - c.others - c.limit
 	if brought && excess > 0 || excess >= c.batch() {
 		c.makeRoom(key, now)
 	}
@@ -62,10 +48,10 @@ func (c *cache) tend(key string, brought bool, now time.Time) {
 }
 
 // batch is how many keys leave at once.
-func (c *cache) batch() int { return max(c.limit/evictShare, 1) }
+func (c *Cache) batch() int { return max(c.limit/evictShare, 1) }
 
 // sweep drops what has expired, and notes what was used.
-func (c *cache) sweep(now time.Time) {
+func (c *Cache) sweep(now time.Time) {
 	c.swept = now
 	c.store.DeleteExpired()
 	for _, item := range c.store.Items() {
@@ -85,7 +71,7 @@ func (e *entry) noteUse(now time.Time) {
 // makeRoom drops the tokens that were used longest ago when there are more than the limit, and of
 // the keys without a valid token, if they are too many, those that are nearest to their end. Those
 // with a flight stay, and so does the key for which room is made.
-func (c *cache) makeRoom(own string, now time.Time) {
+func (c *Cache) makeRoom(own string, now time.Time) {
 	c.store.DeleteExpired()
 	var tokens, others []leaving
 	valid := 0
@@ -109,13 +95,13 @@ func (c *cache) makeRoom(own string, now time.Time) {
 		c.drop(tokens, excess+c.batch()-1)
 	}
 	c.others = len(others)
-	if excess := len(others) - max(c.limit/aloftShare, 1); excess > 0 {
+	if excess := len(others) - max(c.limit/flyingShare, 1); excess > 0 {
 		c.others -= c.drop(others, excess+c.batch()-1)
 	}
 }
 
 // drop drops the first n, as far as there are so many, and returns how many those were.
-func (c *cache) drop(keys []leaving, n int) int {
+func (c *Cache) drop(keys []leaving, n int) int {
 	slices.SortFunc(keys, func(a, b leaving) int {
 		return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.ends, b.ends))
 	})

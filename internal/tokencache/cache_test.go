@@ -1,0 +1,304 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestOneRequestPerIdentityAndResource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h, cache := newHost(), New()
+		var all []client
+		for _, identity := range []string{"one\n", "two\n", "one\n"} {
+			for _, v := range []Variant{{}, {CAE: true}, {Tenant: "t"}} {
+				view := NewView(identity, v, usual)
+				all = append(all, client{h, cache, &view})
+			}
+		}
+		h.suffer(late(3*time.Second, nil), time.Hour)
+		var wg sync.WaitGroup
+		for i := range 1000 {
+			wg.Go(func() {
+				if _, err := all[i%len(all)].get([]string{"a", "b"}[rand.N(2)]); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(h.requests()); n != 2*3*2 {
+			t.Errorf("%d requests for 2 identities, 3 variants and 2 resources", n)
+		}
+	})
+}
+
+func TestHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRun counts the whole process
+	c := newClient()
+	for range 3 {
+		c.must(t)
+	}
+	if n := testing.AllocsPerRun(1000, func() { c.view.Hit(vault) }); n != 0 {
+		t.Errorf("a hit allocates %v times, want 0", n)
+	}
+}
+
+// TestCallersLeave: each when its own context ends, and the flight goes on.
+func TestCallersLeave(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		c.enqueue(func(_ Request, p *Progress) (Grant, error) {
+			p.Failed(errRefused)
+			time.Sleep(10 * time.Second)
+			return Grant{}, nil
+		})
+		var wg sync.WaitGroup
+		for _, limit := range []time.Duration{5 * time.Second, 50 * time.Millisecond} {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				_, err := c.ask(ctx, vault, Request{})
+				e, ok := err.(*Error)
+				if !ok || e.Why != Left || e.Waited != limit || e.Last != errRefused ||
+					!errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %+v, want that the caller has left after %v", err, limit)
+				}
+			})
+		}
+		for range 10 {
+			wg.Go(func() { c.must(t) })
+		}
+		wg.Wait()
+		if n := len(c.requests()); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+}
+
+func TestEndedContextStartsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		c := newClient()
+		left := func(want error, r Request) {
+			t.Helper()
+			_, err := c.ask(ended, vault, r)
+			if e, ok := err.(*Error); !ok || e.Why != Left || e.Last != want {
+				t.Errorf("got %+v, want that the caller has left", err)
+			}
+		}
+		left(nil, Request{})
+		c.enqueue(refuses)
+		c.fails(t)
+		left(errRefused, Request{}) // in a cool-down: with what has failed
+		time.Sleep(time.Minute)
+		c.must(t)
+		if _, err := c.ask(ended, vault, Request{}); err != nil {
+			t.Errorf("a held token with an ended context: %v", err)
+		}
+		left(nil, Request{Anew: true})
+		left(nil, Request{Claims: "{}"})
+		if n := len(c.requests()); n != 2 {
+			t.Errorf("%d requests, want none for callers that had left", n)
+		}
+	})
+}
+
+// TestExpiringTokenWhenTheContextEnds: a valid token is held, so there is no error.
+func TestExpiringTokenWhenTheContextEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		first, _ := c.must(t)
+		time.Sleep(time.Until(first.ExpiresOn) - 4*time.Minute)
+		c.enqueue(late(10*time.Second, nil))
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if got, err := c.ask(ctx, vault, Request{}); err != nil || got.Token != first {
+			t.Errorf("got %v: a valid token was held", err)
+		}
+		time.Sleep(10 * time.Second)
+	})
+}
+
+// TestAcquisitionThatHangs: callers are told after the budget, and another one starts.
+func TestAcquisitionThatHangs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		c.enqueue(late(3*time.Hour, refuses))
+		took, err := c.fails(t)
+		if e, ok := err.(*Error); !ok || e.Why != Overdue || took != usual.Budget+overtime {
+			t.Errorf("got %v after %v, want an error of the cache's after the budget", err, took)
+		}
+		time.Sleep(time.Second)
+		c.must(t)
+		time.Sleep(3 * time.Hour)
+		if n := c.cache.flights(); n != 0 {
+			t.Errorf("%d flights are counted after all have ended", n)
+		}
+	})
+}
+
+// TestBudgetOfARequest is the longest that its caller waits, also for a flight that began with more.
+func TestBudgetOfARequest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		c.enqueue(late(time.Minute, nil))
+		go func() { _, _ = c.get(vault) }()
+		synctest.Wait()
+		start := time.Now()
+		_, err := c.ask(t.Context(), vault, Request{Budget: 3 * time.Second})
+		if e, ok := err.(*Error); !ok || e.Why != Overdue || time.Since(start) != 4*time.Second {
+			t.Errorf("got %v after %v, want that it is overdue after 4 s", err, time.Since(start))
+		}
+	})
+}
+
+// TestAborted: whatever an acquisition does, its callers get an error, and so does the report.
+func TestAborted(t *testing.T) {
+	for name, ill := range map[string]answer{
+		"panic": func(Request, *Progress) (Grant, error) { panic("no") },
+		"exit":  func(Request, *Progress) (Grant, error) { runtime.Goexit(); return Grant{}, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newClient()
+				c.enqueue(ill)
+				took, err := c.fails(t)
+				if e, ok := err.(*Error); !ok || e.Why != Aborted || took != 0 {
+					t.Errorf("got %v after %v, want that it was aborted", err, took)
+				}
+				synctest.Wait()
+				if e := c.reported(); len(e) != 1 || e[0].Err != err || c.stat().LastErr != err {
+					t.Errorf("reported %+v, known %v", e, c.stat().LastErr)
+				}
+				if n := c.cache.flights(); n != 0 {
+					t.Errorf("%d flights are counted", n)
+				}
+				time.Sleep(time.Second)
+				c.must(t)
+			})
+		})
+	}
+}
+
+// TestForced: claims and Anew go past the store, at most once in 30 s, and are counted apart.
+func TestForced(t *testing.T) {
+	for name, r := range map[string]Request{"claims": {Claims: "{}"}, "anew": {Anew: true}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newClient()
+				first, _ := c.must(t)
+				second, err := c.ask(t.Context(), vault, r)
+				if err != nil || second.Token.Token == first.Token || !second.Changed {
+					t.Fatalf("got %v, %v, want another token", second, err)
+				}
+				sent := c.requests()[1]
+				if rejected := sent.Rejected; (rejected == first.Token) != (r.Claims != "") {
+					t.Errorf("the request says that %q was rejected", rejected)
+				}
+				if tk, _ := c.must(t); tk != second.Token {
+					t.Error("the new token is not the one that is held now")
+				}
+				for range 100 {
+					if got, err := c.ask(t.Context(), vault, r); err != nil || got != second {
+						t.Fatalf("within 30 s: got %v, %v, want the same", got, err)
+					}
+					time.Sleep(290 * time.Millisecond)
+				}
+				if n := len(c.requests()); n != 2 {
+					t.Errorf("%d requests, want 2", n)
+				}
+				time.Sleep(2 * time.Second)
+				if got, err := c.ask(t.Context(), vault, r); err != nil || got.Token == second.Token {
+					t.Errorf("after 30 s: got %v, %v, want another", got, err)
+				}
+			})
+		})
+	}
+}
+
+// TestForcedJoinsNoEarlierFlight: that is no answer, and is followed by another.
+func TestForcedJoinsNoEarlierFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		c.enqueue(late(10*time.Second, nil), late(5*time.Second, nil))
+		var wg sync.WaitGroup
+		wg.Go(func() { c.must(t) })
+		time.Sleep(time.Second)
+		for range 5 {
+			wg.Go(func() {
+				start := time.Now()
+				got, err := c.ask(t.Context(), vault, Request{Claims: "{}"})
+				if err != nil || got.Token.Token != "token-2" || time.Since(start) != 14*time.Second {
+					t.Errorf("got %v, %v after %v, want the second after 14 s", got, err, time.Since(start))
+				}
+			})
+		}
+		wg.Wait()
+		if n := len(c.requests()); n != 2 {
+			t.Errorf("%d requests, want 2", n)
+		}
+	})
+}
+
+// TestFailedForcedKeepsTheToken, and is repeated once in 30 s.
+func TestFailedForcedKeepsTheToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		first, _ := c.must(t)
+		c.suffer(refuses, time.Hour)
+		for range 1000 {
+			if _, err := c.ask(t.Context(), vault, Request{Claims: "{}"}); err != errRefused {
+				t.Fatalf("got %v, want the failure", err)
+			}
+			if tk, took := c.must(t); tk.Token != first.Token || took != 0 {
+				t.Fatal("the held token was lost")
+			}
+			time.Sleep(60 * time.Millisecond) // a minute in all
+		}
+		if n := len(c.requests()) - 1; n < 2 || n > 3 {
+			t.Errorf("%d requests in a minute, want one in 30 s", n)
+		}
+		if tk, _ := c.must(t); !tk.RefreshOn.Equal(first.RefreshOn) {
+			t.Error("a failed challenge has moved the renewal")
+		}
+	})
+}
+
+// TestDistrust: a token that a resource has refused is replaced at its next use.
+func TestDistrust(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		c.cache.Distrust(c.view, vault) // nothing is held
+		first, _ := c.must(t)
+		c.cache.Distrust(c.view, vault)
+		if tk, took := c.must(t); tk.Token == first.Token || took != 0 {
+			t.Errorf("got %s after %v, want another token", tk.Token, took)
+		}
+		c.cache.Distrust(c.view, vault)
+		c.enqueue(late(time.Minute, nil))
+		if tk, took := c.must(t); tk.Token != "token-2" || took != expiringWait {
+			t.Errorf("got %s after %v, want the held one after %v", tk.Token, took, expiringWait)
+		}
+	})
+}
+
+// TestErrors: their texts are for developers.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	for why, want := range map[Why]string{Left: "left", Overdue: "no token in time",
+		Crowded: "too many", Aborted: "aborted"} {
+		if got := (&Error{Why: why}).Error(); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	f := &Failure{Err: errRefused}
+	if f.Error() != "refused" || !errors.Is(f, errRefused) {
+		t.Errorf("got %q", f)
+	}
+}

@@ -1,0 +1,215 @@
+package tokencache
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// entry is all that is known of one key.
+type entry struct {
+	held atomic.Pointer[held] // the token; nil before the first and after the entry has left the store
+	used atomic.Bool          // handed out since lastUsed
+
+	// The rest is guarded by Cache.mu.
+	lastUsed time.Time // about: see sweepEvery
+	stored   bool      // it is in the store
+	lanes    []*lane   // what is under way, and what has failed
+	asked    time.Time // when the flight began that brought the last token
+
+	// Cool-downs of all lanes.
+	said coolDown // by the host: see Failure.saidByHost
+	// after the single try of a renewal, which nobody waited for. A caller without a usable token
+	// starts a flight all the same.
+	renewal  coolDown
+	patience time.Duration // renewal is for those who wait no longer for an answer
+
+	arrived chan struct{} // closed when a token comes; nil while nobody waits for one
+
+	granted, failed     int   // tokens so far, and flights without one
+	requests, throttled int64 // of all flights that have ended: to the host, and its answers of 429
+	lastErr             error // the last failure, also after a success; see bare
+	lastErrAt           time.Time
+}
+
+// maxLanes bounds what a key costs, in requests as well as in memory, when a program makes
+// credentials with ever other options. A program has a handful of libraries that use Azure;
+// credentials beyond that share a lane, but none has to share with the default options.
+const maxLanes = 16
+
+// sharedTerms are those of the lane that credentials share which have come too late for one of
+// their own.
+var sharedTerms = Terms{Rules: "others"}
+
+// lane finds the lane of terms, nil if there is none.
+func (e *entry) lane(t Terms) *lane {
+	var shared *lane
+	for _, l := range e.lanes {
+		switch l.terms {
+		case t:
+			return l
+		case sharedTerms:
+			shared = l
+		}
+	}
+	if !t.usual() && len(e.lanes) >= maxLanes {
+		return shared
+	}
+	return nil
+}
+
+// ownLane finds the lane of terms, or makes it.
+func (e *entry) ownLane(t Terms, now time.Time) *lane {
+	if l := e.lane(t); l != nil {
+		return l
+	}
+	e.tidy(now)
+	if !t.usual() && len(e.lanes) >= maxLanes {
+		t = sharedTerms
+	}
+	l := &lane{terms: t}
+	e.lanes = append(e.lanes, l)
+	return l
+}
+
+// tidy drops the lanes of which there is nothing to say any more, and with them the credentials
+// that they belong to.
+func (e *entry) tidy(now time.Time) {
+	var kept []*lane
+	for _, l := range e.lanes {
+		if l.flight != nil || l.err != nil && now.Sub(l.until) < keepFailed ||
+			l.challenged.recent(now) || l.refreshed.recent(now) {
+			kept = append(kept, l)
+		}
+	}
+	e.lanes = kept
+}
+
+// underWay is a flight of any lane that a caller may leave a renewal to, nil for none: for as long
+// as the caller's own single try would wait for an answer.
+func (e *entry) underWay(patience time.Duration, now time.Time) *flight {
+	for _, l := range e.lanes {
+		if f := l.underWay(now); f != nil && now.Sub(f.started) < patience+overtime {
+			return f
+		}
+	}
+	return nil
+}
+
+// flying reports whether any lane has a flight.
+func (e *entry) flying() bool {
+	return slices.ContainsFunc(e.lanes, func(l *lane) bool { return l.flight != nil })
+}
+
+// fail notes a failure, and returns the cool-down that follows. all reports whether that is for
+// credentials of other terms, too, whose tries wait for as long as most at the longest.
+func (e *entry) fail(
+	f *flight, failure *Failure, valid *held, most time.Duration, now time.Time,
+) (cool *coolDown, all bool) {
+	cool = &f.lane.coolDown
+	var single time.Time
+	if f.once {
+		single = f.started
+	}
+	wait := coolDownAfter(failure.RetryAfter, e.failures(f.lane), valid, single, now)
+	switch {
+	case f.once && failure.RetryAfter == 0:
+		cool = &e.renewal
+		// More patient ones may succeed where a try was cut short by its own options.
+		patience := cmp.Or[time.Duration](failure.Waited, math.MaxInt64)
+		if now.Before(cool.until) {
+			patience = max(patience, e.patience)
+		}
+		e.patience = patience
+		all = patience >= most
+	case failure.saidByHost():
+		cool, all = &e.said, true
+	}
+	// a flight of other terms may have been asked for more
+	if until := now.Add(wait); until.After(cool.until) {
+		cool.until = until
+	}
+	cool.failures++
+	cool.err = failure.Err
+	return cool, all
+}
+
+// succeed notes that the host has given a token: it is well, whatever was said before.
+func (e *entry) succeed(asked, now time.Time) {
+	e.granted++
+	e.asked, e.lastUsed = asked, now
+	e.said, e.renewal, e.patience = coolDown{}, coolDown{}, 0
+	for _, l := range e.lanes {
+		l.coolDown = coolDown{}
+	}
+}
+
+// failures are those in a row that concern a lane, whichever cool-down followed each: cool-downs
+// double with them.
+func (e *entry) failures(l *lane) int {
+	return e.said.failures + e.renewal.failures + l.failures
+}
+
+// refusal is the error of callers on a lane who can't do with a held token, nil when a flight may
+// start for them.
+func (e *entry) refusal(l *lane, now time.Time) error {
+	switch {
+	case now.Before(e.said.until):
+		return e.said.err
+	case l != nil && now.Before(l.until):
+		return l.err
+	}
+	return nil
+}
+
+// rests reports whether a held token is not to be renewed now by a credential on a lane, whose
+// tries wait so long.
+func (e *entry) rests(l *lane, patience time.Duration, now time.Time) bool {
+	return e.refusal(l, now) != nil || now.Before(e.renewal.until) && patience <= e.patience
+}
+
+// nextTry is when a credential on a lane may ask again: the end of its cool-downs.
+func (e *entry) nextTry(l *lane, patience time.Duration) time.Time {
+	next := e.said.until
+	if l != nil && l.until.After(next) {
+		next = l.until
+	}
+	if patience <= e.patience && e.renewal.until.After(next) {
+		next = e.renewal.until
+	}
+	return next
+}
+
+// lastFailure is the last failure that concerns a lane, nil for none.
+func (e *entry) lastFailure(l *lane) error {
+	if l != nil && l.err != nil {
+		return l.err
+	}
+	return cmp.Or(e.said.err, e.renewal.err)
+}
+
+// cooledUntil is the end of all cool-downs.
+func (e *entry) cooledUntil() time.Time {
+	end := e.said.until
+	if e.renewal.until.After(end) {
+		end = e.renewal.until
+	}
+	for _, l := range e.lanes {
+		if l.until.After(end) {
+			end = l.until
+		}
+	}
+	return end
+}
+
+// bare is what an entry keeps of an error: the text, without what the error holds, such as the body
+// of an answer. An Error is small, and the Source may have better words for it.
+func bare(err error) error {
+	if _, ok := err.(*Error); ok {
+		return err
+	}
+	return errors.New(err.Error())
+}

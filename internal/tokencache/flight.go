@@ -1,0 +1,144 @@
+package tokencache
+
+import (
+	"context"
+	"runtime"
+	"time"
+)
+
+// launch puts a flight that is to begin then on the caller's lane, which has none that is worth
+// waiting for. start is to be called without mu: it takes what the flight needs of the caller's
+// context, or nothing, if nobody waits for it.
+func (c *Cache) launch(
+	e *entry, key string, t Terms, r Request, s Source, background bool, began, now time.Time,
+) (f *flight, start func(context.Context)) {
+	l := e.ownLane(t, now)
+	f = &flight{lane: l, started: began, budget: r.Budget, forced: r.forced(), once: r.Once,
+		done: make(chan struct{})}
+	// one before it that is stuck, if it ever returns, brings what it brings: see settle
+	l.flight = f
+	c.flying++
+	c.keep(key, e, withFlight)
+	return f, func(ctx context.Context) {
+		if background {
+			go c.fly(nil, e, key, r, s, f)
+			return
+		}
+		go c.fly(s.Begin(ctx, r), e, key, r, s, f)
+	}
+}
+
+// fly runs one flight to its end. acquire is nil if nobody waits for it.
+//
+// The acquisition may run code of the user's. A panic in it is recovered, as net/http would in the
+// caller's goroutine, and a runtime.Goexit (testing.T.FailNow in a fake) ends only the flight's.
+func (c *Cache) fly(
+	acquire Acquisition, e *entry, key string, r Request, s Source, f *flight,
+) {
+	var g Grant
+	var err error = &Error{Why: Aborted}
+	defer func() {
+		_ = recover() // then, too, err is as above
+		c.mu.Lock()
+		event := c.settle(e, key, f, g, failureOf(err), time.Now())
+		c.mu.Unlock()
+		// After that: a handler may be slow, or want a lock that the caller holds.
+		s.Report(r, event)
+	}()
+	if wait := time.Until(f.started); wait > 0 {
+		time.Sleep(wait)
+	}
+	growStack()
+	if acquire == nil {
+		acquire = s.Begin(context.Background(), r)
+	}
+	g, err = acquire(&f.progress)
+}
+
+// growStack makes room at once for the way down through azcore's pipeline and net/http. A new
+// goroutine's stack would double three times on it, each time with more frames to move: a tenth of
+// what an acquisition over loopback costs.
+//
+//go:noinline
+func growStack() {
+	var room [12 << 10]byte
+	runtime.KeepAlive(&room)
+}
+
+// settle puts a flight's result into the entry. It is called under mu. failure is nil for a token.
+func (c *Cache) settle(
+	e *entry, key string, f *flight, g Grant, failure *Failure, now time.Time,
+) Event {
+	c.flying--
+	e.requests += f.progress.requests.Load()
+	e.throttled += f.progress.throttled.Load()
+	if f.lane.flight == f {
+		f.lane.flight = nil
+	}
+	before := e.held.Load()
+	valid := before
+	if before != nil && !now.Before(before.token.ExpiresOn) {
+		valid = nil
+	}
+	if last := f.progress.last.Load(); last != nil { // perhaps overcome
+		e.lastErr, e.lastErrAt = bare(last.err), last.at
+	}
+	event := Event{First: valid == nil}
+	var keep time.Duration
+	if failure != nil {
+		f.err, f.saidByHost = failure.Err, failure.saidByHost()
+		event.Err, event.Blip = failure.Err, f.once && e.failures(f.lane) == 0
+		cool, all := e.fail(f, failure, valid, c.patience, now)
+		event.Next = cool.until
+		e.failed++
+		e.lastErr, e.lastErrAt = bare(failure.Err), now
+		if before != nil { // also if it has expired: perhaps by a clock that is set right again
+			next := now // the next caller may have other terms
+			if all || !c.mixed {
+				next = cool.until
+			}
+			after := before.until(next)
+			if now.Before(before.token.RefreshOn) && !before.distrusted() {
+				// a failed challenge is no reason to renew earlier
+				after.quietUntil, after.quietMonotonic = before.token.RefreshOn, nil
+			}
+			e.held.Store(after)
+		}
+		if valid != nil {
+			event.Expires = valid.token.ExpiresOn
+		}
+		keep = e.cooledUntil().Sub(now) + keepFailed
+		if before != nil {
+			keep = max(keep, keepUntil(before, now))
+		}
+	} else {
+		e.succeed(f.started, now)
+		if valid != nil && !valid.distrusted() && !f.forced &&
+			g.ExpiresOn.Before(before.token.ExpiresOn) {
+			// the one that lasts longer stays
+			g = Grant{Token: before.token.Token, ExpiresOn: before.token.ExpiresOn,
+				OfUser: before.ofUser}
+		}
+		h := newHeld(g, before, now)
+		e.held.Store(h)
+		event.OfUser = g.OfUser && (before == nil || !before.ofUser)
+		event.Changed = before == nil || before.token.Token != g.Token
+		f.result = Result{h.token, event.Changed}
+		event.Expires, event.Next = h.token.ExpiresOn, h.token.RefreshOn
+		keep = keepUntil(h, now)
+	}
+	if e.tidy(now); e.flying() {
+		keep = withFlight
+	}
+	c.keep(key, e, keep)
+	c.tend(key, failure == nil, now)
+	close(f.done)
+	// after done: this flight's own callers take what it brought
+	if failure == nil && e.arrived != nil {
+		close(e.arrived)
+	}
+	if failure == nil || !e.flying() { // nobody waits for one
+		e.arrived = nil
+	}
+	return event
+}
