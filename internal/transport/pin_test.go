@@ -19,7 +19,7 @@ import (
 )
 
 // newLeaf is a certificate that nobody has signed.
-func newLeaf(tb testing.TB) tls.Certificate {
+func newLeaf(tb testing.TB, adjust ...func(*x509.Certificate)) tls.Certificate {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -29,6 +29,9 @@ func newLeaf(tb testing.TB) tls.Certificate {
 		SerialNumber: big.NewInt(1),
 		NotBefore:    time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:     time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	for _, f := range adjust {
+		f(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
