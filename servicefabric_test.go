@@ -819,206 +819,192 @@ func hashes(ep *identitytest.Endpoint) (got []string) {
 	return got
 }
 
-func TestServiceFabricClaims(t *testing.T) {
-	caching := &identitytest.Options{HostCache: true}
-	must := func(t *testing.T) func(azcore.AccessToken, error) string {
-		return func(tk azcore.AccessToken, err error) string {
-			t.Helper()
-			if err != nil {
-				t.Fatal(err)
-			}
-			return tk.Token
-		}
+// challengedWorld is a node of Service Fabric with one credential, whose tokens a resource rejects.
+type challengedWorld struct {
+	t    *testing.T
+	ep   *identitytest.Endpoint
+	cred *Credential
+	log  *bytes.Buffer
+}
+
+func (w challengedWorld) must(tk azcore.AccessToken, err error) string {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	t.Run("get past the host's cache", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(caching)
-			cred, must := onServiceFabric(t, ep), must(t)
-			first := must(capable(t.Context(), cred))
-			// The host does repeat itself: another credential gets the same token.
-			if got := must(capable(t.Context(), onServiceFabric(t, ep))); got != first {
-				t.Fatal("the fake has no cache: this test would see nothing")
+	return tk.Token
+}
+
+func (w challengedWorld) get() string {
+	w.t.Helper()
+	return w.must(capable(w.t.Context(), w.cred))
+}
+
+func (w challengedWorld) challenge() string {
+	w.t.Helper()
+	return w.must(challenged(w.t.Context(), w.cred))
+}
+
+// serviceFabricClaims return the hashes of rejected tokens that the requests must have had.
+var serviceFabricClaims = []struct {
+	name    string
+	caching bool // the host repeats its tokens
+	run     func(t *testing.T, w challengedWorld) []string
+}{
+	{name: "get past the host's cache", caching: true, run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		// The host does repeat itself: another credential gets the same token.
+		if got := w.must(capable(t.Context(), onServiceFabric(t, w.ep))); got != first {
+			t.Fatal("the fake has no cache: this test would see nothing")
+		}
+		second := w.challenge()
+		if second == first {
+			t.Error("a challenge got the rejected token again")
+		}
+		if got := w.get(); got != second {
+			t.Error("the new token is not the one that is held now")
+		}
+		return []string{"", "", hashOf(first)}
+	}},
+	{name: "at most once in 30 s", caching: true, run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		second := w.challenge()
+		for range 100 { // one client after the other is rejected with the first token
+			if got := w.challenge(); got != second {
+				t.Fatal("within 30 s: another token, though the second one has been rejected by nobody")
 			}
-			second := must(challenged(t.Context(), cred))
-			if second == first {
-				t.Error("a challenge got the rejected token again")
-			}
-			if got := must(capable(t.Context(), cred)); got != second {
-				t.Error("the new token is not the one that is held now")
-			}
-			if diff := cmp.Diff([]string{"", "", hashOf(first)}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("at most once in 30 s", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(caching)
-			cred, must := onServiceFabric(t, ep), must(t)
-			first := must(capable(t.Context(), cred))
-			second := must(challenged(t.Context(), cred))
-			for range 100 { // one client after the other is rejected with the first token
-				if got := must(challenged(t.Context(), cred)); got != second {
-					t.Fatal("within 30 s: another token, though the second one has been rejected by nobody")
+			time.Sleep(290 * time.Millisecond)
+		}
+		time.Sleep(2 * time.Second)
+		third := w.challenge()
+		if third == second {
+			t.Error("after 30 s: the rejected token again")
+		}
+		return []string{"", hashOf(first), hashOf(second)}
+	}},
+	{name: "of two callers at once", caching: true, run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		w.ep.Enqueue(identitytest.Response{Delay: 5 * time.Second})
+		var tokens [2]string
+		var wg sync.WaitGroup
+		for i := range tokens {
+			wg.Go(func() {
+				tk, err := challenged(t.Context(), w.cred)
+				if err != nil {
+					t.Error(err)
 				}
-				time.Sleep(290 * time.Millisecond)
-			}
-			time.Sleep(2 * time.Second)
-			third := must(challenged(t.Context(), cred))
-			if third == second {
-				t.Error("after 30 s: the rejected token again")
-			}
-			if diff := cmp.Diff([]string{"", hashOf(first), hashOf(second)}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("of two callers at once", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(caching)
-			cred, must := onServiceFabric(t, ep), must(t)
-			first := must(capable(t.Context(), cred))
-			ep.Enqueue(identitytest.Response{Delay: 5 * time.Second})
-			var tokens [2]string
-			var wg sync.WaitGroup
-			for i := range tokens {
-				wg.Go(func() {
-					tk, err := challenged(t.Context(), cred)
-					if err != nil {
-						t.Error(err)
-					}
-					tokens[i] = tk.Token
-				})
-				time.Sleep(time.Second)
-			}
-			wg.Wait()
-			if tokens[0] != tokens[1] || tokens[0] == first || tokens[0] == "" {
-				t.Errorf("two callers got different tokens (%v), or the rejected one (%v)", tokens[0] != tokens[1], tokens[0] == first)
-			}
-			if diff := cmp.Diff([]string{"", hashOf(first)}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("a renewal has no hash", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(nil)
-			cred, must := onServiceFabric(t, ep), must(t)
-			first := must(capable(t.Context(), cred))
-			time.Sleep(14 * time.Hour)
-			must(capable(t.Context(), cred)) // starts it
-			synctest.Wait()
-			if got := must(capable(t.Context(), cred)); got == first {
-				t.Fatal("no renewal")
-			}
-			time.Sleep(30 * time.Hour)
-			must(capable(t.Context(), cred)) // after the end of the token
-			if diff := cmp.Diff([]string{"", "", ""}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("during a renewal", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(nil)
-			cred, must := onServiceFabric(t, ep), must(t)
-			first := must(capable(t.Context(), cred))
-			time.Sleep(14 * time.Hour)
-			ep.Enqueue(identitytest.Response{Delay: 5 * time.Second}, identitytest.Response{Delay: 5 * time.Second})
-			must(capable(t.Context(), cred)) // starts the renewal
+				tokens[i] = tk.Token
+			})
 			time.Sleep(time.Second)
-			var tokens [3]string
-			var wg sync.WaitGroup
-			for i := range tokens {
-				wg.Go(func() {
-					start := time.Now()
-					tk, err := challenged(t.Context(), cred)
-					if took := time.Since(start); err != nil || took != 9*time.Second {
-						t.Errorf("error %v after %v, want a token after the 4 s of the renewal and 5 s of its own", err, took)
-					}
-					tokens[i] = tk.Token
-				})
-			}
-			wg.Wait()
-			if tokens[0] == first || tokens[1] != tokens[0] || tokens[2] != tokens[0] {
-				t.Errorf("got the rejected token (%v), or not all the same", tokens[0] == first)
-			}
-			// What the renewal brought meanwhile is not what was rejected.
-			if diff := cmp.Diff([]string{"", "", hashOf(first)}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("with a token that has ended", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(caching)
-			cred, must := onServiceFabric(t, ep), must(t)
-			must(capable(t.Context(), cred))
-			time.Sleep(25 * time.Hour)
-			must(challenged(t.Context(), cred))
-			if diff := cmp.Diff([]string{"", ""}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("are retried with the same hash", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(caching)
-			cred, must := onServiceFabric(t, ep), must(t)
-			first := must(capable(t.Context(), cred))
-			ep.Enqueue(identitytest.Response{Status: 503}, identitytest.Response{Status: 429})
-			if must(challenged(t.Context(), cred)) == first {
-				t.Error("the rejected token again")
-			}
-			if diff := cmp.Diff([]string{"", hashOf(first), hashOf(first), hashOf(first)}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("that fail keep the token for others", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewServiceFabric(caching)
-			cred, must := onServiceFabric(t, ep), must(t)
-			first := must(capable(t.Context(), cred))
-			ep.Enqueue(identitytest.Response{Status: 404})
-			if _, err := challenged(t.Context(), cred); !errors.Is(err, ErrIdentityNotFound) {
-				t.Errorf("got %v, want ErrIdentityNotFound", err)
-			}
-			if got := must(capable(t.Context(), cred)); got != first {
-				t.Error("the held token was lost")
-			}
-			time.Sleep(31 * time.Second)
-			if must(challenged(t.Context(), cred)) == first {
-				t.Error("after the host's recovery: the rejected token again")
-			}
-			if diff := cmp.Diff([]string{"", hashOf(first), hashOf(first)}, hashes(ep)); diff != "" {
-				t.Errorf("hashes (-want +got):\n%s", diff)
-			}
-		})
-	})
-	t.Run("are logged as heeded", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			var log bytes.Buffer
-			ep := identitytest.NewServiceFabric(caching)
-			cred, must := onServiceFabric(t, ep, func(o *CredentialOptions) {
-				o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-			}), must(t)
-			first := must(capable(t.Context(), cred))
-			synctest.Wait()
-			log.Reset()
-			must(challenged(t.Context(), cred))
-			synctest.Wait()
-			got := log.String()
-			for _, want := range []string{"level=INFO", "after a claims challenge", "changed=true", "host=servicefabric"} {
-				if !strings.Contains(got, want) {
-					t.Errorf("log is %q, want %q in it", got, want)
+		}
+		wg.Wait()
+		if tokens[0] != tokens[1] || tokens[0] == first || tokens[0] == "" {
+			t.Errorf("two callers got different tokens (%v), or the rejected one (%v)",
+				tokens[0] != tokens[1], tokens[0] == first)
+		}
+		return []string{"", hashOf(first)}
+	}},
+	{name: "a renewal has no hash", run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		time.Sleep(14 * time.Hour)
+		w.get() // starts it
+		synctest.Wait()
+		if got := w.get(); got == first {
+			t.Fatal("no renewal")
+		}
+		time.Sleep(30 * time.Hour)
+		w.get() // after the end of the token
+		return []string{"", "", ""}
+	}},
+	{name: "during a renewal", run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		time.Sleep(14 * time.Hour)
+		w.ep.Enqueue(identitytest.Response{Delay: 5 * time.Second}, identitytest.Response{Delay: 5 * time.Second})
+		w.get() // starts the renewal
+		time.Sleep(time.Second)
+		var tokens [3]string
+		var wg sync.WaitGroup
+		for i := range tokens {
+			wg.Go(func() {
+				start := time.Now()
+				tk, err := challenged(t.Context(), w.cred)
+				if took := time.Since(start); err != nil || took != 9*time.Second {
+					t.Errorf("error %v after %v, want a token after the 4 s of the renewal and 5 s of its own", err, took)
 				}
+				tokens[i] = tk.Token
+			})
+		}
+		wg.Wait()
+		if tokens[0] == first || tokens[1] != tokens[0] || tokens[2] != tokens[0] {
+			t.Errorf("got the rejected token (%v), or not all the same", tokens[0] == first)
+		}
+		// What the renewal brought meanwhile is not what was rejected.
+		return []string{"", "", hashOf(first)}
+	}},
+	{name: "with a token that has ended", caching: true, run: func(t *testing.T, w challengedWorld) []string {
+		w.get()
+		time.Sleep(25 * time.Hour)
+		w.challenge()
+		return []string{"", ""}
+	}},
+	{name: "are retried with the same hash", caching: true, run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		w.ep.Enqueue(identitytest.Response{Status: 503}, identitytest.Response{Status: 429})
+		if w.challenge() == first {
+			t.Error("the rejected token again")
+		}
+		return []string{"", hashOf(first), hashOf(first), hashOf(first)}
+	}},
+	{name: "that fail keep the token for others", caching: true, run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		w.ep.Enqueue(identitytest.Response{Status: 404})
+		if _, err := challenged(t.Context(), w.cred); !errors.Is(err, ErrIdentityNotFound) {
+			t.Errorf("got %v, want ErrIdentityNotFound", err)
+		}
+		if got := w.get(); got != first {
+			t.Error("the held token was lost")
+		}
+		time.Sleep(31 * time.Second)
+		if w.challenge() == first {
+			t.Error("after the host's recovery: the rejected token again")
+		}
+		return []string{"", hashOf(first), hashOf(first)}
+	}},
+	{name: "are logged as heeded", caching: true, run: func(t *testing.T, w challengedWorld) []string {
+		first := w.get()
+		synctest.Wait()
+		w.log.Reset()
+		w.challenge()
+		synctest.Wait()
+		got := w.log.String()
+		for _, want := range []string{"level=INFO", "after a claims challenge", "changed=true", "host=servicefabric"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("log is %q, want %q in it", got, want)
 			}
-			if strings.Contains(got, "takes no claims") || strings.Contains(got, first) {
-				t.Errorf("log is %q", got)
-			}
+		}
+		if strings.Contains(got, "takes no claims") || strings.Contains(got, first) {
+			t.Errorf("log is %q", got)
+		}
+		return []string{"", hashOf(first)}
+	}},
+}
+
+func TestServiceFabricClaims(t *testing.T) {
+	for _, tt := range serviceFabricClaims {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := challengedWorld{t: t, log: &bytes.Buffer{}}
+				w.ep = identitytest.NewServiceFabric(&identitytest.Options{HostCache: tt.caching})
+				w.cred = onServiceFabric(t, w.ep, func(o *CredentialOptions) {
+					debug := &slog.HandlerOptions{Level: slog.LevelDebug}
+					o.Logger = slog.New(slog.NewTextHandler(w.log, debug))
+				})
+				if diff := cmp.Diff(tt.run(t, w), hashes(w.ep)); diff != "" {
+					t.Errorf("hashes (-want +got):\n%s", diff)
+				}
+			})
 		})
-	})
+	}
 }
 
 // TestServiceFabricRevokedToken is the whole way: a resource that has revoked a token, and azcore's policy above the
