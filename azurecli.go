@@ -52,12 +52,13 @@ func NewAzureCLICredential(options *AzureCLICredentialOptions) (*AzureCLICredent
 	return newAzureCLI(processShared, options, processEnvironment())
 }
 
-func newAzureCLI(shared *shared, options *AzureCLICredentialOptions, env environment) (*AzureCLICredential, error) {
+func newAzureCLI(
+	shared *shared, options *AzureCLICredentialOptions, env environment,
+) (*AzureCLICredential, error) {
 	if options == nil {
 		options = &AzureCLICredentialOptions{}
 	}
-	c := &AzureCLICredential{}
-	err := newToolSource(&c.cached, shared, env, &toolSource{
+	return azureCLIWith(shared, env, &toolSource{
 		tool:         azureCLI,
 		options:      "AzureCLICredentialOptions",
 		tenants:      tenants{options.TenantID, options.AdditionallyAllowedTenants},
@@ -65,10 +66,21 @@ func newAzureCLI(shared *shared, options *AzureCLICredentialOptions, env environ
 		timeout:      options.ProcessTimeout,
 		log:          options.Logger,
 	})
-	if err != nil {
+}
+
+func azureCLIWith(
+	shared *shared, env environment, s *toolSource,
+) (*AzureCLICredential, error) {
+	c := &AzureCLICredential{}
+	if err := newToolSource(&c.cached, shared, env, s); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// chainLink implements ownSource.
+func (c *AzureCLICredential) chainLink() link {
+	return link{name: azureCLI.name, source: c, whole: true}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.

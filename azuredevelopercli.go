@@ -54,22 +54,34 @@ func NewAzureDeveloperCLICredential(options *AzureDeveloperCLICredentialOptions)
 	return newAzureDeveloperCLI(processShared, options, processEnvironment())
 }
 
-func newAzureDeveloperCLI(shared *shared, options *AzureDeveloperCLICredentialOptions, env environment) (*AzureDeveloperCLICredential, error) {
+func newAzureDeveloperCLI(
+	shared *shared, options *AzureDeveloperCLICredentialOptions, env environment,
+) (*AzureDeveloperCLICredential, error) {
 	if options == nil {
 		options = &AzureDeveloperCLICredentialOptions{}
 	}
-	c := &AzureDeveloperCLICredential{}
-	err := newToolSource(&c.cached, shared, env, &toolSource{
+	return azureDeveloperCLIWith(shared, env, &toolSource{
 		tool:    azureDeveloperCLI,
 		options: "AzureDeveloperCLICredentialOptions",
 		tenants: tenants{options.TenantID, options.AdditionallyAllowedTenants},
 		timeout: options.ProcessTimeout,
 		log:     options.Logger,
 	})
-	if err != nil {
+}
+
+func azureDeveloperCLIWith(
+	shared *shared, env environment, s *toolSource,
+) (*AzureDeveloperCLICredential, error) {
+	c := &AzureDeveloperCLICredential{}
+	if err := newToolSource(&c.cached, shared, env, s); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// chainLink implements ownSource.
+func (c *AzureDeveloperCLICredential) chainLink() link {
+	return link{name: azureDeveloperCLI.name, source: c, whole: true}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.

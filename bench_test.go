@@ -259,7 +259,7 @@ func BenchmarkToolComplaint(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			b.SetBytes(int64(len(bench.text)))
 			for b.Loop() {
-				azureCLI.hear(bench.text)
+				hear(bench.text, azureCLI.complaint, azureCLI.asks)
 			}
 		})
 	}

@@ -1,80 +1,12 @@
 package identity
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/redact"
 )
-
-// attempt is what became of asking one source.
-type attempt struct {
-	index  int
-	err    error  // nil for a token, and for a source that was not asked because it is barred
-	why    string // there is none, in one line
-	goesOn bool   // the next source is to be tried
-	away   bool   // it is unavailable, whatever the scope
-	passes bool   // worth asking again: Ready waits
-}
-
-// unasked stands for no attempt.
-var unasked = attempt{index: -1}
-
-func panicked(p any) error {
-	return fmt.Errorf("it panicked: %s", redact.Line(redact.Text(fmt.Sprint(p))))
-}
-
-// judge says once and for all what a source's failure means. It is the only place where methods of
-// an error that isn't ours are called, and ContinueOn: under no lock, and recovered, because a look
-// is in a goroutine that is nobody's.
-func (c *Chain) judge(ctx context.Context, i int, err error) (a attempt) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("its error can't be judged: %w", panicked(p))
-			a = attempt{index: i, err: err, why: err.Error()}
-		}
-	}()
-	a = attempt{index: i, err: err, why: c.reason(i, err)}
-	unavailable := errors.Is(err, ErrUnavailable)
-	a.away = unavailable && c.links[i].whole
-	// one that has no time left says nothing
-	a.goesOn = unavailable || ctx.Err() == nil && c.continueOn != nil && c.continueOn(err)
-	if p, ok := errors.AsType[passingError](err); ok {
-		a.passes = p.passes()
-	}
-	if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
-		a.err = concealed{err}
-	}
-	if errors.Is(err, errCrowd) { // as deep as there are walks
-		a.err, a.why = errCrowd, errCrowd.Error()
-	}
-	return a
-}
-
-// barredAttempt is that of a source that must not be used.
-func barredAttempt(i int, why string) attempt {
-	return attempt{index: i, goesOn: true, why: "not asked: this is Azure, because " + why + "; " + envTokenCredentials + "=dev selects the developer's credentials all the same"}
-}
-
-// maxForeign bounds a line about a credential of another package.
-const maxForeign = 1000
-
-// reason is why a source brought no token, in one line.
-func (c *Chain) reason(i int, err error) string {
-	text := err.Error()
-	if _, ours := err.(*AuthenticationError); !ours {
-		if text = redact.Printable(redact.Text(text)); len(text) > maxForeign {
-			text = strings.ToValidUTF8(text[:maxForeign], "") + "…"
-		}
-	}
-	text = strings.TrimPrefix(strings.TrimPrefix(text, "identity: "), c.links[i].name+": ")
-	return cmp.Or(text, "an error without a word")
-}
 
 // chainError lists what each source of a chain said.
 type chainError struct {
@@ -96,75 +28,76 @@ func wanted(options policy.TokenRequestOptions) string {
 	return redact.Line(redact.Text(resourceOf(strings.Join(options.Scopes, ", "))))
 }
 
-// failure is the error of a chain. failed are the sources that brought no token; ended is what
-// ended the walk before the last of them said why, nil if the last one ended it or was the last.
-func (c *Chain) failure(
-	options policy.TokenRequestOptions, failed []attempt, ended error,
+// newChainError is the error of a chain. failed are the sources that brought no token; ended is
+// what ended the walk before the last of them said why, nil if the last one ended it or was the
+// last.
+func newChainError(
+	chain string, links []link, memory *chainMemory, options policy.TokenRequestOptions,
+	failed []attempt, ended error,
 ) *chainError {
-	subject := "identity: " + c.name + ": no token for " + wanted(options)
-	e := &chainError{head: subject, passing: true, subject: subject, failed: failed, ended: ended}
-	stopped := -1
+	e := &chainError{subject: "identity: " + chain + ": no token for " + wanted(options),
+		failed: failed, ended: ended, stopped: -1, passing: true}
 	for _, a := range failed {
 		switch {
 		case a.err == nil: // barred
 		case !a.goesOn: // what came before was unavailable, which is not why
-			stopped, e.decisive, e.passing = a.index, []error{a.err}, a.passes
+			e.stopped, e.decisive, e.passing = a.index, []error{a.err}, a.passes
 		case ended == nil:
 			e.decisive = append(e.decisive, a.err)
 		}
 	}
 	switch {
 	case ended == errCrowd:
-		e.head += ": " + ended.Error()
+		e.head = ended.Error()
 		e.decisive = append(e.decisive, ended)
 	case ended != nil:
-		e.head += ": gave up waiting: " + ended.Error()
+		e.head = "gave up waiting: " + ended.Error()
 		e.decisive, e.passing = append(e.decisive, ended), true
-	case stopped >= 0:
-		e.head += ": " + c.links[stopped].name + " failed"
-		if say := c.links[stopped].advice; say != nil {
-			if advice := say(e.decisive[0]); advice != "" {
+	case e.stopped >= 0:
+		stopped := &links[e.stopped]
+		e.head = stopped.name + " failed"
+		if stopped.advice != nil {
+			if advice := stopped.advice(e.decisive[0]); advice != "" {
 				e.head += ": " + advice
 			}
 		}
 	default:
-		e.head += ": no source is available"
+		e.head = "no source is available"
 	}
-	e.stopped = stopped
-	for i := range c.links {
-		e.names = append(e.names, c.links[i].name)
-		line, asked := c.reasonFor(i, failed)
+	e.head = e.subject + ": " + e.head
+	for i := range links {
+		e.names = append(e.names, links[i].name)
+		line, asked := reasonFor(i, failed, memory)
 		switch {
-		case !asked && ended == nil && stopped >= 0 && i > stopped:
+		case !asked && ended == nil && e.stopped >= 0 && i > e.stopped:
 			line = "not asked: the next source is for when one is unavailable, not for when one fails"
 		case line == "":
 			line = "not asked"
 		}
-		e.lines = append(e.lines, c.links[i].name+": "+line)
+		e.lines = append(e.lines, links[i].name+": "+line)
 	}
 	return e
 }
 
 // reasonFor is why a source brought no token: in this walk, or the last time before if it was
 // passed over. "" is none.
-func (c *Chain) reasonFor(i int, failed []attempt) (why string, inThisWalk bool) {
+func reasonFor(i int, failed []attempt, memory *chainMemory) (why string, inThisWalk bool) {
 	for _, a := range failed {
 		if a.index == i {
 			return a.why, true
 		}
 	}
-	c.state.mu.Lock()
-	defer c.state.mu.Unlock()
-	return c.state.last[i].why, false
+	return memory.lastFailure(i).why, false
 }
 
 // Error returns a line that says what failed, and one for each source.
 func (e *chainError) Error() string { return e.head + "\n\t" + strings.Join(e.lines, "\n\t") }
 
-// Unwrap returns the errors that ended the pass.
+// Unwrap returns the errors that ended the walk.
 func (e *chainError) Unwrap() []error { return e.decisive }
 
-// NonRetriable tells azcore's retry policy that asking again is no use: the sources have done their own retries.
+// NonRetriable tells azcore's retry policy that asking again is no use: the sources have done their
+// own retries.
 func (e *chainError) NonRetriable() {}
 
 func (e *chainError) passes() bool { return e.passing }
@@ -175,15 +108,68 @@ func (e *chainError) unready(cause error) error {
 	return e
 }
 
-// concealed is an error that errors.As finds no *azcore.ResponseError in: the caller of an Azure SDK client would take it for the
-// answer to the call that needed the token.
-type concealed struct{ error }
+// summarizer is an error that has a Summary.
+type summarizer interface {
+	error
+	Summary() string
+}
 
-func (e concealed) Is(target error) bool { return errors.Is(e.error, target) }
-
-func (e concealed) As(target any) bool {
-	if _, ok := target.(**azcore.ResponseError); ok {
-		return false
+// summary is that of a source's failure, which was judged before.
+func (a attempt) summary() (text string) {
+	defer func() {
+		if recover() != nil { // in a method of somebody else's error
+			text = unvarying(a.why)
+		}
+	}()
+	s, ok := errors.AsType[summarizer](a.err)
+	if !ok {
+		return unvarying(a.why)
 	}
-	return errors.As(e.error, target)
+	text = s.Summary()
+	switch s.(type) {
+	case *AuthenticationError, *chainError:
+	default:
+		text = redact.Printable(redact.Text(text))
+	}
+	return strings.TrimPrefix(text, "identity: ")
+}
+
+// Summary is [AuthenticationError.Summary] for a chain: what failed, with the Summary of the
+// sources that ended the walk.
+func (e *chainError) Summary() string {
+	var last attempt
+	if len(e.failed) > 0 {
+		last = e.failed[len(e.failed)-1]
+	}
+	switch {
+	case e.ended == nil && e.stopped < 0:
+		var reasons []string
+		for _, a := range e.failed {
+			if a.err != nil {
+				reasons = append(reasons,
+					e.names[a.index]+": "+strings.TrimPrefix(a.summary(), e.names[a.index]+": "))
+			}
+		}
+		return e.subject + ": no source is available: " + strings.Join(reasons, "; ")
+	case e.stopped >= 0 && (e.ended == nil || last.answered()):
+		return e.subject + ": " + e.names[e.stopped] + " failed: " +
+			strings.TrimPrefix(last.summary(), e.names[e.stopped]+": ")
+	case e.stopped >= 0:
+		return e.subject + ": gave up waiting for " + e.names[e.stopped] + ": " +
+			unvarying(e.ended.Error())
+	case e.ended == errCrowd:
+		return e.subject + ": " + e.ended.Error()
+	}
+	return e.subject + ": gave up waiting: " + unvarying(e.ended.Error())
+}
+
+// answered reports whether a failure says what the host answered before its caller left.
+func (a attempt) answered() bool {
+	switch err := a.err.(type) {
+	case *AuthenticationError:
+		return err.soFar != nil
+	case *chainError:
+		return len(err.failed) > 0 && err.failed[len(err.failed)-1].answered()
+	}
+	return false
 }

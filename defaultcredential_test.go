@@ -58,6 +58,12 @@ func (l *laptop) environment() environment {
 	return env
 }
 
+// beSilent has the host's endpoint have answered nobody lately.
+func beSilent(s *probedHost) {
+	s.silence.Store(&recentSilence{
+		time.Now().Add(time.Hour), &AuthenticationError{reason: ErrUnavailable}})
+}
+
 // credential is the default one there, with transport in IMDS's place.
 func (l *laptop) credential(tb testing.TB, transport policy.Transporter) *Chain {
 	tb.Helper()
@@ -322,7 +328,7 @@ func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
 		synctest.Wait() // nothing is under way any more
 		time.AfterFunc(2*time.Second, func() {
 			imds.until = time.Time{}
-			chain.links[0].source.(*hostStep).cred.sender.node.answered.Store(true)
+			chain.links[0].source.(*probedHost).cred.sender.node.answered.Store(true)
 		})
 		tk, err := chain.GetToken(t.Context(),
 			policy.TokenRequestOptions{Scopes: []string{armScope}})
@@ -522,7 +528,7 @@ func TestDefaultEvidenceForChainsInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The chain has the default transport, so that it shares with the process; as nothing has answered lately it asks nothing here.
-		cred.sender.node.absent.Store(&absence{time.Now().Add(time.Hour), &AuthenticationError{reason: ErrUnavailable}})
+		beSilent(newProbedHost(cred, shared, ""))
 		l := &laptop{azd: command.ErrNotOnPath}
 		chain, err := newDefaultCredential(shared, &DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, l.environment())
 		if err != nil {
@@ -609,7 +615,7 @@ func TestDefaultHitDoesNotAllocate(t *testing.T) {
 		l := &laptop{}
 		chain := l.credential(t, transport)
 		if name == "laptop" { // without the second: this is no bubble
-			chain.links[0].source.(*hostStep).cred.sender.node.absent.Store(&absence{time.Now().Add(time.Hour), &AuthenticationError{reason: ErrUnavailable}})
+			beSilent(chain.links[0].source.(*probedHost))
 		}
 		if _, err := chain.GetToken(context.Background(), options); err != nil {
 			t.Fatal(err)

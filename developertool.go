@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/tokencache"
 	"github.com/keyless-go/identity/internal/usercode"
 )
@@ -209,3 +210,25 @@ func (s *toolSource) logger() *slog.Logger {
 	}
 	return log
 }
+
+// line is what was run, as it can be copied into any shell.
+func (s *toolSource) line(a ask) string {
+	words := append([]string{s.program}, s.arguments(s, a)...)
+	for i, word := range words {
+		if strings.Contains(word, " ") {
+			words[i] = `"` + word + `"`
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// printed is what a tool prints.
+type printed struct {
+	token.Token
+	tenant string // whose token it is, "" if it doesn't say
+}
+
+// printedError is what is wrong with the output of a run that ended well.
+type printedError struct{ what, hint string }
+
+func (e *printedError) Error() string { return e.what }

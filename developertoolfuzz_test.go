@@ -113,7 +113,7 @@ func FuzzTool(f *testing.F) {
 			t.Errorf("%s: asks to run %q", d.program, command)
 		}
 		lacks := strings.Contains(said, "shared librar") || strings.Contains(said, "Error relocating")
-		missing := (code == 127 && !lacks || code == 9009) && !s.raced(s.hear(said)) // whoever tells of the cache is there
+		missing := (code == 127 && !lacks || code == 9009) && !s.raced(hear(said, s.complaint, s.asks)) // whoever tells of the cache is there
 		// What Windows' shell says has to be all that is said. And a library is lacking only in these words.
 		words := strings.Join(strings.Fields(said), "")
 		perhaps := strings.HasPrefix(words, "'") && strings.HasSuffix(words, "'isnotrecognizedasaninternalorexternalcommand,operableprogramorbatchfile.") ||

@@ -52,6 +52,8 @@ const (
 	envTokenFile  = "AZURE_FEDERATED_TOKEN_FILE"
 	envClientID   = "AZURE_CLIENT_ID"
 	envTenantID   = "AZURE_TENANT_ID"
+
+	envTokenCredentials = "AZURE_TOKEN_CREDENTIALS"
 )
 
 // has reports whether all of the variables are set to something.

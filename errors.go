@@ -225,3 +225,10 @@ func count(n int, noun string) string {
 	}
 	return fmt.Sprint(n, " ", noun, "s")
 }
+
+// passingError is an error that may be worth asking again after.
+type passingError interface {
+	error
+	passes() bool              // is it?
+	unready(cause error) error // the same for who waited for it to pass until cause ended that
+}

@@ -111,6 +111,15 @@ func cacheKey(src source) string {
 	return string(src.host()) + "\n" + endpoint + "\n" + idKind(id) + " " + asciiLower(normalID(id.String())) + "\n"
 }
 
+// chainLink implements ownSource.
+func (c *Credential) chainLink() link {
+	name := "managed identity"
+	if c.Host() == HostWorkloadIdentity {
+		name = "workload identity"
+	}
+	return link{name: name, source: c, whole: true}
+}
+
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
 //
 // A held token is returned at once, without a request and without an allocation, until it really ends; from half of its

@@ -103,7 +103,7 @@ func defaultPathInNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := probed.links[0].source.(*hostStep)
+	step := probed.links[0].source.(*probedHost)
 	step.cred.sender.probe(t.Context())
 	if !step.cred.sender.node.answered.Load() {
 		t.Error("the probe has found no IMDS")

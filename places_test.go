@@ -429,9 +429,9 @@ func TestDefaultProbePastOthers(t *testing.T) {
 			return cred
 		}
 		chainOf := func(cred *Credential) *Chain {
-			step := &hostStep{cred: cred, shared: shared}
-			chain, err := addDevelopers(shared, &DefaultCredentialOptions{}, l.environment(),
-				[]link{{name: sourceName(cred), source: step}}, step.evidence, true, true)
+			probed := newProbedHost(cred, shared, "")
+			chain, err := completed([]link{probed.chainLink()}, probed, shared,
+				&DefaultCredentialOptions{}, l.environment(), choice{azureCLI: true, azureDeveloper: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -60,13 +60,6 @@ func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) er
 	}
 }
 
-// passingError is an error that may be worth asking again after.
-type passingError interface {
-	error
-	passes() bool              // is it?
-	unready(cause error) error // the same for who waited for it to pass until cause ended that
-}
-
 func (e *AuthenticationError) passes() bool { return e.transient }
 
 func (e *AuthenticationError) unready(cause error) error {

@@ -12,10 +12,9 @@ import (
 // node is what one process knows of one endpoint, whichever credential asks it.
 type node struct {
 	limit    int
-	places   queue                   // of requests for tokens
-	probes   queue                   // of the probe, which is to find out while those are all taken
-	answered atomic.Bool             // it has answered as the host would, so that silence is now a fault and not another place
-	absent   atomic.Pointer[absence] // nothing has answered lately
+	places   queue       // of requests for tokens
+	probes   queue       // of the probe, which is to find out while those are all taken
+	answered atomic.Bool // it has answered as the host would, so that silence is now a fault and not another place
 
 	mu          sync.Mutex         // guards the rest
 	underWay    map[*try]time.Time // tries that have a place, and since when
@@ -69,11 +68,12 @@ const maxConcurrent = 5
 
 // shared is what credentials share: tokens, and what is known of endpoints.
 type shared struct {
-	tokens *tokencache.Cache
-	mu     sync.Mutex
-	nodes  map[string]*node       // by host and endpoint; a process sees one or two
-	tools  map[string]*queue      // by program
-	azure  atomic.Pointer[string] // why this is Azure, once something has said so; it never changes after that
+	tokens   *tokencache.Cache
+	mu       sync.Mutex
+	nodes    map[string]*node       // by host and endpoint; a process sees one or two
+	tools    map[string]*queue      // by program
+	silences sync.Map               // by node: the recentSilence of each, for the default credential
+	azure    atomic.Pointer[string] // why this is Azure, once something has said so; it never changes after that
 }
 
 func newShared() *shared {

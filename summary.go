@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"errors"
 	"regexp"
 	"strings"
 	"sync"
@@ -160,70 +159,4 @@ func unvarying(text string) string {
 		text = s.found.ReplaceAllString(text, s.shown)
 	}
 	return text
-}
-
-// summarizer is an error that has a Summary.
-type summarizer interface {
-	error
-	Summary() string
-}
-
-// summary is that of a source's failure, which was judged before.
-func (a attempt) summary() (text string) {
-	defer func() {
-		if recover() != nil { // in a method of somebody else's error
-			text = unvarying(a.why)
-		}
-	}()
-	s, ok := errors.AsType[summarizer](a.err)
-	if !ok {
-		return unvarying(a.why)
-	}
-	text = s.Summary()
-	switch s.(type) {
-	case *AuthenticationError, *chainError:
-	default:
-		text = redact.Printable(redact.Text(text))
-	}
-	return strings.TrimPrefix(text, "identity: ")
-}
-
-// Summary is [AuthenticationError.Summary] for a chain: what failed, with the Summary of the
-// sources that ended the walk.
-func (e *chainError) Summary() string {
-	var last attempt
-	if len(e.failed) > 0 {
-		last = e.failed[len(e.failed)-1]
-	}
-	switch {
-	case e.ended == nil && e.stopped < 0:
-		var reasons []string
-		for _, a := range e.failed {
-			if a.err != nil {
-				reasons = append(reasons,
-					e.names[a.index]+": "+strings.TrimPrefix(a.summary(), e.names[a.index]+": "))
-			}
-		}
-		return e.subject + ": no source is available: " + strings.Join(reasons, "; ")
-	case e.stopped >= 0 && (e.ended == nil || last.answered()):
-		return e.subject + ": " + e.names[e.stopped] + " failed: " +
-			strings.TrimPrefix(last.summary(), e.names[e.stopped]+": ")
-	case e.stopped >= 0:
-		return e.subject + ": gave up waiting for " + e.names[e.stopped] + ": " +
-			unvarying(e.ended.Error())
-	case e.ended == errCrowd:
-		return e.subject + ": " + e.ended.Error()
-	}
-	return e.subject + ": gave up waiting: " + unvarying(e.ended.Error())
-}
-
-// answered reports whether a failure says what the host answered before its caller left.
-func (a attempt) answered() bool {
-	switch err := a.err.(type) {
-	case *AuthenticationError:
-		return err.soFar != nil
-	case *chainError:
-		return len(err.failed) > 0 && err.failed[len(err.failed)-1].answered()
-	}
-	return false
 }

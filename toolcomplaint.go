@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/keyless-go/identity/internal/redact"
@@ -34,13 +35,16 @@ const (
 	traceback  = "Traceback (most recent call last):"
 )
 
-// hear reads what a tool has complained of. It takes time in proportion to the length of the text.
-func (t *tool) hear(stderr string) complaint {
+// hear reads what a tool has complained of. split finds the reason in it, and where a command to log
+// in may be; asks is the pattern of that. It takes time in proportion to the length of the text.
+func hear(
+	stderr string, split func(stderr string) (reason, advice string), asks *regexp.Regexp,
+) complaint {
 	c := complaint{whole: terminalEscape.ReplaceAllString(stderr, "")}
 	// Before anything is taken out of the text: that could be the name by which a value is known
 	// to be secret. And once more when it is shown, because the reason may have been JSON in JSON.
-	reason, advice := t.complaint(redact.Text(c.whole))
-	if c.login = t.asked(reason + "\n" + advice); c.login != "" &&
+	reason, advice := split(redact.Text(c.whole))
+	if c.login = commandIn(reason+"\n"+advice, asks); c.login != "" &&
 		strings.Contains(advice, "\naz logout") {
 		c.logout = "az logout, then "
 	}
@@ -135,15 +139,15 @@ func asking(login string) *regexp.Regexp {
 		`(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`)
 }
 
-// asked is the command by which a tool asks to be logged in, such as
+// commandIn is the command by which a tool asks to be logged in, such as
 //
 //	az login --tenant "…" --scope "https://vault.azure.net/.default"
 //
 // A plain az login would not do for a resource that wants a second factor. Of several it is the
 // most exact, which is the longest.
-func (t *tool) asked(text string) string {
+func commandIn(text string, asks *regexp.Regexp) string {
 	longest := ""
-	for _, command := range t.asks.FindAllString(text, -1) {
+	for _, command := range asks.FindAllString(text, -1) {
 		if command = strings.TrimRight(command, "."); len(command) > len(longest) &&
 			len(command) <= redact.MaxLine {
 			longest = command
@@ -163,4 +167,8 @@ func bothEnds(text string) string {
 	half := (redact.MaxLine - len(gap)) / 2
 	return redact.Printable(strings.ToValidUTF8(text[:half], "") + gap +
 		strings.ToValidUTF8(text[len(text)-half:], ""))
+}
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }

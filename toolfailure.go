@@ -107,6 +107,12 @@ func (s *toolSource) explainExit(
 	}
 }
 
+// raced reports whether a run may have failed because another process was writing the tool's cache,
+// or because the system's broker of tokens was busy. Where Entra has answered it was neither.
+func (s *toolSource) raced(said complaint) bool {
+	return !entraNumber.MatchString(said.reason) && containsAny(said.whole, s.races...)
+}
+
 // unreachable reports whether the reason is the way to Entra, as Python's and Go's clients say it.
 func unreachable(reason string) bool {
 	return containsAny(reason, "Max retries exceeded", "Failed to establish a new connection",

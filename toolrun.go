@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
-	"github.com/keyless-go/identity/internal/token"
 )
 
 // raceWait is how long another process may take to write its cache, before the tool is asked once
@@ -46,7 +44,7 @@ func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, err
 		var said complaint
 		exit, exited := errors.AsType[*command.ExitError](err)
 		if exited {
-			said = s.hear(exit.Stderr)
+			said = hear(exit.Stderr, s.complaint, s.asks)
 		}
 		if exited && !raced && !a.once && s.raced(said) {
 			select {
@@ -67,12 +65,6 @@ func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, err
 		}
 		return grant{}, e
 	}
-}
-
-// raced reports whether a run may have failed because another process was writing the tool's cache,
-// or because the system's broker of tokens was busy. Where Entra has answered it was neither.
-func (s *toolSource) raced(said complaint) bool {
-	return !entraNumber.MatchString(said.reason) && containsAny(said.whole, s.races...)
 }
 
 // runOnce runs the tool once, and reads what it prints.
@@ -99,28 +91,6 @@ func (s *toolSource) runOnce(ctx context.Context, a ask) (printed, error) {
 		}
 	}
 	return got, nil
-}
-
-// printed is what a tool prints.
-type printed struct {
-	token.Token
-	tenant string // whose token it is, "" if it doesn't say
-}
-
-// printedError is what is wrong with the output of a run that ended well.
-type printedError struct{ what, hint string }
-
-func (e *printedError) Error() string { return e.what }
-
-// line is what was run, as it can be copied into any shell.
-func (s *toolSource) line(a ask) string {
-	words := append([]string{s.program}, s.arguments(s, a)...)
-	for i, word := range words {
-		if strings.Contains(word, " ") {
-			words[i] = `"` + word + `"`
-		}
-	}
-	return strings.Join(words, " ")
 }
 
 // objectWith returns the first JSON object of a tool's output that has a text in a field, and nil
@@ -164,7 +134,3 @@ func objectWith(out []byte, field string) []byte {
 // maxObjects is far above what a tool has to tell beside a token, a line each. Ten thousand pieces
 // of JSON are judged in a tenth of a second.
 const maxObjects = 10_000
-
-func containsAny(text string, parts ...string) bool {
-	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
-}

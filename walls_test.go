@@ -188,7 +188,7 @@ type shape struct {
 
 // limits of the packages that have their own. They are to shrink.
 var limits = map[string]shape{
-	".":                 {files: 76, lines: 11600, mutual: 40, circle: 61},
+	".":                 {files: 70, lines: 9700, mutual: 30, circle: 45},
 	"identitytest":      {files: 30, lines: 3350, mutual: 3, circle: 3},
 	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
 }

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -20,25 +21,6 @@ var errWalkBudget = errors.New("no answer within " + walkBudget.String())
 // in: without an end that ends the program, by a stack of a gigabyte. At this many it has taken
 // some 30 MB.
 const maxWalks = 10_000
-
-var errCrowd = errors.New("too many calls wait for its sources already: does one of them ask the chain itself?")
-
-// deadlineKey is where a walk, whose context has a deadline of its own, carries its caller's.
-type deadlineKey struct{}
-
-func withDeadlineOf(caller context.Context) context.Context {
-	deadline, _ := callersDeadline(caller)
-	return context.WithValue(caller, deadlineKey{}, deadline)
-}
-
-// callersDeadline is that of the caller for whom a source is asked, whether or not a chain is in
-// between.
-func callersDeadline(ctx context.Context) (deadline time.Time, ok bool) {
-	if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok {
-		return deadline, !deadline.IsZero()
-	}
-	return ctx.Deadline()
-}
 
 // walk asks the sources in order, in the caller's goroutine and with the caller's values: what a
 // source of another package makes of those is nobody else's. Those of this package share what they
@@ -82,10 +64,11 @@ func (c *Chain) walk(
 		case a.err != nil && ctx.Err() != nil: // our own limit must not look like the caller's
 			a = attempt{index: i, err: errWalkBudget, why: errWalkBudget.Error(), passes: true}
 			return azcore.AccessToken{}, c.failure(options, append(failed, a), errWalkBudget)
-		case c.bar(i) != "": // it has turned out meanwhile that this is Azure: from the start, without the developer
+		case c.bar(i) != "":
+			// It has turned out meanwhile that this is Azure: from the start, without the developer.
 			n, failed, known = -1, nil, unasked
 			continue
-		// a challenge of one token says nothing of the scope's other tokens
+		// A challenge of one token says nothing of the scope's other tokens.
 		case a.err == nil && options.Claims != "":
 			if i > 0 {
 				token = askedAgain(token, time.Now())
@@ -125,11 +108,49 @@ func (c *Chain) order(known int) []int {
 // resting reports whether a source was found unavailable within the last minute, whatever the
 // scope, and has brought no token since.
 func (c *Chain) resting(i int) bool {
-	if c.whole || !c.links[i].whole {
-		return false
+	return !c.whole && c.links[i].whole && c.state.memory.wasAway(i, lookEvery)
+}
+
+// ask asks one source, and remembers what that says of it.
+func (c *Chain) ask(
+	ctx context.Context, i int, options policy.TokenRequestOptions,
+) (azcore.AccessToken, attempt) {
+	token, err := c.links[i].source.GetToken(ctx, options)
+	if err == nil {
+		c.state.memory.granted(i)
+		return token, attempt{index: i}
 	}
-	c.state.mu.Lock()
-	defer c.state.mu.Unlock()
-	away := c.state.away[i]
-	return !away.IsZero() && time.Since(away) < lookEvery
+	a := c.links[i].judge(ctx, i, err, c.continueOn)
+	if ctx.Err() == nil {
+		c.state.memory.failed(i, a.why, a.away)
+	}
+	return azcore.AccessToken{}, a
+}
+
+// use makes a source the one in use, after those before it have been asked. since is what was in
+// use when that began. It returns what is to be logged, nil for nothing.
+func (c *Chain) use(
+	r *route, i int, since int32, reasons []attempt, options policy.TokenRequestOptions,
+) (news func()) {
+	before, taken := r.take(i, since)
+	if !taken {
+		return nil
+	}
+	r.next.Store(int64(time.Since(c.made) + lookEvery))
+	if int(before) == i+1 {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("source", c.links[i].name)}
+	if before > 0 {
+		attrs = append(attrs, slog.String("before", c.links[before-1].name))
+	}
+	if !c.whole {
+		attrs = append(attrs, slog.String("resource", wanted(options)))
+	}
+	for j := range i {
+		if why, _ := reasonFor(j, reasons, &c.state.memory); why != "" {
+			attrs = append(attrs, slog.String("not "+c.links[j].name, why))
+		}
+	}
+	return c.state.log.inUse(attrs)
 }

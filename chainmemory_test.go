@@ -136,7 +136,7 @@ func TestChainRoutesAreBounded(t *testing.T) {
 		return a.asks.Load() > before
 	}
 	ask(vaultScope)
-	chain.state.routes.all.next.Store(int64(time.Hour))
+	chain.state.memory.routes.all.next.Store(int64(time.Hour))
 	for i := range 4 * maxRoutes {
 		if !ask(fmt.Sprint(i)) {
 			t.Fatalf("scope %d was known", i)
@@ -145,7 +145,7 @@ func TestChainRoutesAreBounded(t *testing.T) {
 			t.Fatalf("after %d other scopes, that in constant use is forgotten", i)
 		}
 	}
-	routes := &chain.state.routes
+	routes := &chain.state.memory.routes
 	if n, index := len(routes.younger)+len(routes.older),
 		len(*routes.index.Load()); n > 2*maxRoutes || index > maxRoutes {
 		t.Errorf("%d routes are kept, %d in the index", n, index)

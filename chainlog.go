@@ -1,0 +1,70 @@
+package identity
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+)
+
+// chainLog tells which source is in use, when that changes. A handler may be slow, want a lock that
+// the caller holds, or a token of this chain, so nobody waits for it.
+type chainLog struct {
+	to      *slog.Logger
+	telling atomic.Int64 // goroutines that write
+	told    atomic.Bool  // it has said that the developer's sources are barred
+}
+
+// maxTelling bounds the goroutines that write to the log, if its handler hangs. Lines beyond that
+// are lost: they are one for each change of the source in use.
+const maxTelling = 100
+
+// tell writes news, one after the other. A nil one is none.
+func (l *chainLog) tell(news ...func()) {
+	news = slices.DeleteFunc(news, func(n func()) bool { return n == nil })
+	if len(news) == 0 {
+		return
+	}
+	if l.telling.Add(1) > maxTelling {
+		l.telling.Add(-1)
+		return
+	}
+	go func() {
+		defer l.telling.Add(-1)
+		for _, write := range news {
+			write()
+		}
+	}()
+}
+
+// barred are the news, once, that the developer's sources are barred from now on. They are a warning
+// if one of those was in use.
+func (l *chainLog) barred(why string, wasInUse bool) (news func()) {
+	if !l.told.CompareAndSwap(false, true) {
+		return nil
+	}
+	level := slog.LevelInfo
+	if wasInUse {
+		level = slog.LevelWarn
+	}
+	return func() {
+		l.to.Log(context.Background(), level,
+			"this is Azure: the developer's credentials are not used from now on", "because", why)
+	}
+}
+
+// inUse are the news that another source is in use.
+func (l *chainLog) inUse(attrs []slog.Attr) (news func()) {
+	return func() {
+		l.to.LogAttrs(context.Background(), slog.LevelInfo, "source of tokens in use", attrs...)
+	}
+}
+
+// failed are the news that a source before the one in use is there again, and of no use.
+func (l *chainLog) failed(source, why string) (news func()) {
+	return func() {
+		l.to.LogAttrs(context.Background(), slog.LevelWarn,
+			"a source before the one in use fails",
+			slog.String("source", source), slog.String("error", why))
+	}
+}

@@ -1,0 +1,190 @@
+package identity
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// chainMemory is what a chain remembers: which source is in use for a scope, and how each source
+// failed last.
+type chainMemory struct {
+	routes routes
+
+	mu   sync.Mutex    // guards the rest; not held over I/O, nor over anything that isn't ours
+	last []lastFailure // of each source
+	// when each was last found unavailable, whatever the scope; zero if it has brought a token
+	// since
+	away []time.Time
+}
+
+// lastFailure is kept as text: an error may hold an answer's body, and its methods may do anything.
+type lastFailure struct {
+	why string // "" for none
+	at  time.Time
+}
+
+// failed remembers a source's failure, and for other scopes if it is about them, too.
+func (m *chainMemory) failed(i int, why string, away bool) {
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last[i] = lastFailure{why, now}
+	if away {
+		m.away[i] = now
+	}
+}
+
+// granted remembers that a source has brought a token.
+func (m *chainMemory) granted(i int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away[i] = time.Time{}
+}
+
+func (m *chainMemory) lastFailure(i int) lastFailure {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last[i]
+}
+
+// wasAway reports whether a source was found unavailable within a time, whatever the scope, and has
+// brought no token since.
+func (m *chainMemory) wasAway(i int, within time.Duration) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.away[i].IsZero() && time.Since(m.away[i]) < within
+}
+
+// route is which source serves a scope. A source that has nothing for one scope may be the right
+// one for another, so each scope has its own.
+type route struct {
+	inUse atomic.Int32 // index of the source that last brought a token, plus 1; 0 for none
+	// when the sources before it may be looked at again, as time since Chain.made
+	next    atomic.Int64
+	looking atomic.Bool // that is under way
+}
+
+// take makes a source the one in use, unless one before it has come into use meanwhile: one that
+// was not in use when the sources were begun to be asked, since. It returns what was in use before.
+func (r *route) take(i int, since int32) (before int32, taken bool) {
+	for {
+		before = r.inUse.Load()
+		if before > 0 && before <= int32(i) && before != since {
+			return before, false
+		}
+		if r.inUse.CompareAndSwap(before, int32(i+1)) {
+			return before, true
+		}
+	}
+}
+
+// routeKey is what a route is for. Claims are not in it: they are a challenge of one token, and
+// change no route. Nor is EnableCAE, which says how long a token may live and not whose it is.
+type routeKey struct {
+	scopes string // quoted if there are several
+	n      int
+	tenant string
+}
+
+func routeKeyOf(options *policy.TokenRequestOptions) routeKey {
+	key := routeKey{n: len(options.Scopes), tenant: options.TenantID}
+	switch key.n {
+	case 0:
+	case 1:
+		key.scopes = options.Scopes[0]
+	default:
+		key.scopes = fmt.Sprintf("%q", options.Scopes)
+	}
+	return key
+}
+
+const (
+	// maxRoutes bounds each of the two generations of routes, as scopes may be text from elsewhere:
+	// 10,000 in all, as many as a cache holds tokens.
+	maxRoutes = 5000
+	// maxRouteText bounds the text of one: two of the longest scopes. A call with more walks each
+	// time.
+	maxRouteText = 4096
+	// indexAfter is how many look-ups may take the lock before the index is made anew: a copy of
+	// 5000 routes takes a quarter of a millisecond.
+	indexAfter = 64
+)
+
+// routes finds them. In constant use one stays, whatever else is asked for: full generations are
+// let go, and what is still used moves from the older to the younger.
+type routes struct {
+	all   route                               // of a chain in which all scopes have one
+	index atomic.Pointer[map[routeKey]*route] // for calls: no lock, no allocation
+
+	mu             sync.Mutex // guards the rest
+	younger, older map[routeKey]*route
+	misses         int // of look-ups since the index was made
+}
+
+// known is the route for what options ask for, or nil.
+func (r *routes) known(options *policy.TokenRequestOptions) *route {
+	key := routeKeyOf(options)
+	if index := r.index.Load(); index != nil {
+		if found := (*index)[key]; found != nil {
+			return found
+		}
+	}
+	return r.find(key, false)
+}
+
+func (r *routes) find(key routeKey, add bool) *route {
+	if len(key.scopes)+len(key.tenant) > maxRouteText {
+		if add {
+			return &route{} // for this call
+		}
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := r.younger[key]
+	if found == nil {
+		found = r.older[key]
+		if found == nil && !add {
+			return nil
+		}
+		if found == nil {
+			found = &route{}
+		}
+		if len(r.younger) >= maxRoutes {
+			r.younger, r.older = nil, r.younger
+			r.index.Store(nil)
+		}
+		if r.younger == nil {
+			r.younger = map[routeKey]*route{}
+		}
+		// They may be pieces of a large text.
+		key.scopes, key.tenant = strings.Clone(key.scopes), strings.Clone(key.tenant)
+		r.younger[key] = found
+	}
+	if r.misses++; r.misses > min(len(r.younger), indexAfter) || len(r.younger) == 1 {
+		index := maps.Clone(r.younger)
+		r.index.Store(&index)
+		r.misses = 0
+	}
+	return found
+}
+
+// inUse reports, of n sources, which are in use for any scope.
+func (r *routes) inUse(n int) []bool {
+	used := make([]bool, n+1) // the first is for none
+	used[r.all.inUse.Load()] = true
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, generation := range []map[routeKey]*route{r.younger, r.older} {
+		for _, route := range generation {
+			used[route.inUse.Load()] = true
+		}
+	}
+	return used[1:]
+}
