@@ -28,9 +28,9 @@ var chainMutations = []mutation{
 	{
 		name:  "a chain's error may show a token of a foreign credential's error",
 		harm:  "it stands in the log",
-		file:  "chainerror.go",
-		old:   `text = redact.Printable(redact.Text(text))`,
-		new:   `text = redact.Printable(text)`,
+		file:  "chainlink.go",
+		old:   `text = redact.Printable(redact.Text(text)); len`,
+		new:   `text = redact.Printable(text); len`,
 		tests: "TestChainErrorOfOthers|TestDefaultCanary",
 	},
 	{
