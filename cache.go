@@ -55,7 +55,8 @@ func spelled(options *policy.TokenRequestOptions) tokencache.Variant {
 
 const defaultSuffix = "/.default"
 
-// resourceOf is what a scope is for: one "/.default" is taken off, a slash before it belongs to the resource.
+// resourceOf is what a scope is for: one "/.default" is taken off, a slash before it belongs to the
+// resource.
 func resourceOf(scope string) string { return strings.TrimSuffix(scope, defaultSuffix) }
 
 // hit finds a token that is handed out without any more ado. It is nil if there is more to do than

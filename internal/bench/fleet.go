@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 const (
@@ -21,7 +22,8 @@ const (
 // share is when a token is renewed, as a share of its life: uniformly between these.
 type share struct{ low, high float64 }
 
-// renewalRule is what a host does: renewal.go's newHeld and coolDown, and the tries of internal/retry.
+// renewalRule is what a host does: the renewals of internal/tokencache, and the tries of
+// internal/retry.
 type renewalRule struct {
 	name  string
 	usual share
@@ -186,17 +188,9 @@ func (p fleetPlan) endure(o *fleetOutcome, random *rand.Rand, at, ends time.Dura
 	}
 }
 
-// coolDown is the longest wait after a renewal has failed, of a token that is good for so long: doubling with each failure, and
-// shorter near the end of the token and after it. TestOurRuleIsTheLibrarys compares.
+// coolDown is the longest wait after a renewal has failed, of a token that is good for so long.
 func (r renewalRule) coolDown(failures int, left time.Duration) time.Duration {
-	wait, limit := 5*time.Second, r.cool
-	switch {
-	case left <= 0:
-		wait, limit = time.Second, 10*time.Second
-	case left <= 5*time.Minute:
-		limit = 10 * time.Second
-	}
-	return min(wait<<min(failures, 10), limit)
+	return tokencache.LongestCoolDown(failures, left > 0, left <= 5*time.Minute, r.cool)
 }
 
 // busiest is the most in any of the windows that a part of the time is cut into, per second.

@@ -61,8 +61,8 @@ var usercodeMutations = []mutation{
 		name:  "lanes stay",
 		harm:  "credentials that nobody uses any more are never freed",
 		file:  "internal/tokencache/entry.go",
-		old:   `if l.flight != nil || l.err != nil &&`,
-		new:   `if l.terms != sharedTerms || l.flight != nil || l.err != nil &&`,
+		old:   `return l.flight == nil && !failed &&`,
+		new:   `return l.terms == sharedTerms && l.flight == nil && !failed &&`,
 		tests: "TestLanesAreBounded",
 	},
 	{

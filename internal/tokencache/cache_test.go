@@ -143,7 +143,7 @@ func TestAcquisitionThatHangs(t *testing.T) {
 	})
 }
 
-// TestBudgetOfARequest is the longest that its caller waits, also for a flight that began with more.
+// TestBudgetOfARequest is the longest that its caller waits, also for a flight that may take more.
 func TestBudgetOfARequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newClient()

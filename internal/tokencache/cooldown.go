@@ -22,23 +22,28 @@ const (
 	keepFailed = time.Minute
 )
 
-// coolDownAfter is how long a key is left alone after a failure: doubling with each in a row,
-// jittered down to its half so that processes part, and not shorter than the host's Retry-After.
-// valid is the token that is held, or nil; near its end the host is asked more often, so that one
-// that recovers in the last minute is in time. single is when the try began, of a failure that was
-// the only one. If it took long, the host was left alone meanwhile: otherwise one that hangs would
-// be asked again 70 s later, and its recovery noticed as late.
+// LongestCoolDown is how long a key is left alone after a failure at the longest. It doubles with
+// those that the failure follows, to limit while the token that is held is good for long. Near the
+// token's end the host is asked more often, so that one that recovers in the last minute is in time.
+func LongestCoolDown(failures int, held, expiring bool, limit time.Duration) time.Duration {
+	wait := renewalCoolDown
+	switch {
+	case !held:
+		wait, limit = coldCoolDown, maxColdCoolDown
+	case expiring:
+		limit = maxColdCoolDown
+	}
+	return min(wait<<min(failures, 10), limit)
+}
+
+// coolDownAfter jitters that down to its half, so that processes part. It is not shorter than the
+// host's wish. single is when the try began, of a failure that was the only one: if it took long,
+// the host was left alone meanwhile, and one that hangs would be asked again 70 s later otherwise.
 func coolDownAfter(
 	wanted time.Duration, failures int, valid *held, single, now time.Time,
 ) time.Duration {
-	wait, limit := coldCoolDown, maxColdCoolDown
-	if valid != nil {
-		wait = renewalCoolDown
-		if now.Before(valid.expiring) {
-			limit = maxRenewalCoolDown
-		}
-	}
-	wait = min(wait<<min(failures, 10), limit)
+	expiring := valid != nil && !now.Before(valid.expiring)
+	wait := LongestCoolDown(failures, valid != nil, expiring, maxRenewalCoolDown)
 	wait = wait/2 + jitter(wait/2)
 	if !single.IsZero() {
 		wait = max(wait-now.Sub(single), renewalCoolDown/2)

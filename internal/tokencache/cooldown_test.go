@@ -30,8 +30,10 @@ func TestCoolDowns(t *testing.T) {
 		ill  answer
 		want []time.Duration // at most, and half of that at least
 	}{
-		{name: "without a token", ill: refuses, want: []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 10 * s, 10 * s}},
-		{name: "with a token", held: true, ill: refuses, want: []time.Duration{5 * s, 10 * s, 20 * s, 30 * s, 30 * s}},
+		{name: "without a token", ill: refuses,
+			want: []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 10 * s, 10 * s}},
+		{name: "with a token", held: true, ill: refuses,
+			want: []time.Duration{5 * s, 10 * s, 20 * s, 30 * s, 30 * s}},
 		{name: "for good", ill: ailments["for good"], want: []time.Duration{1 * s, 2 * s, 4 * s}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,14 +78,10 @@ func (e *entry) ownLane(t Terms, now time.Time) *lane {
 // tidy drops the lanes of which there is nothing to say any more, and with them the credentials
 // that they belong to.
 func (e *entry) tidy(now time.Time) {
-	var kept []*lane
-	for _, l := range e.lanes {
-		if l.flight != nil || l.err != nil && now.Sub(l.until) < keepFailed ||
-			l.challenged.recent(now) || l.refreshed.recent(now) {
-			kept = append(kept, l)
-		}
-	}
-	e.lanes = kept
+	e.lanes = slices.DeleteFunc(e.lanes, func(l *lane) bool {
+		failed := l.err != nil && now.Sub(l.until) < keepFailed
+		return l.flight == nil && !failed && !l.challenged.recent(now) && !l.refreshed.recent(now)
+	})
 }
 
 // underWay is a flight of any lane that a caller may leave a renewal to, nil for none: for as long

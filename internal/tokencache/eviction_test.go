@@ -74,7 +74,7 @@ func TestNothingValidIsDroppedForAFailure(t *testing.T) {
 		c.fill("later", 10, func() {})
 		valid := 0
 		for _, s := range c.cache.Stats(c.view) {
-			if time.Now().Before(s.Token.ExpiresOn) {
+			if time.Now().Before(s.ExpiresOn) {
 				valid++
 			}
 		}
@@ -123,7 +123,7 @@ func TestStoreIsBounded(t *testing.T) {
 		}
 		short := 0
 		for _, s := range c.cache.Stats(c.view) {
-			if time.Until(s.Token.ExpiresOn) < 2*time.Hour {
+			if time.Until(s.ExpiresOn) < 2*time.Hour {
 				short++
 			}
 		}

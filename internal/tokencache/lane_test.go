@@ -31,8 +31,8 @@ func (c client) poll(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// TestTermsOfOthers: whatever terms other credentials have, and however hard they are used, one with
-// the defaults has its token within its own time.
+// TestTermsOfOthers: whatever terms other credentials have, and however hard they are used, one
+// with the defaults has its token within its own time.
 func TestTermsOfOthers(t *testing.T) {
 	many := make([]Terms, 3*maxLanes)
 	for i := range many {
@@ -48,10 +48,13 @@ func TestTermsOfOthers(t *testing.T) {
 		wait   time.Duration // before the credential with the defaults asks
 		within time.Duration // that
 	}{
-		{name: "patient ones", others: []Terms{patient}, first: late(time.Hour, refuses), wait: 2 * time.Second},
+		{name: "patient ones", others: []Terms{patient}, first: late(time.Hour, refuses),
+			wait: 2 * time.Second},
 		{name: "that have failed", others: []Terms{single}, first: refuses, wait: 100 * time.Millisecond},
-		{name: "functions", others: []Terms{owned(), owned()}, first: refuses, wait: 100 * time.Millisecond},
-		{name: "more than there are lanes", others: many, first: late(time.Hour, refuses), wait: time.Second},
+		{name: "functions", others: []Terms{owned(), owned()}, first: refuses,
+			wait: 100 * time.Millisecond},
+		{name: "more than there are lanes", others: many, first: late(time.Hour, refuses),
+			wait: time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -157,7 +160,8 @@ func TestRenewalsAreShared(t *testing.T) {
 				for i := range 9 {
 					terms := owned()
 					if i%2 == 0 {
-						terms = Terms{Rules: fmt.Sprint(i), Patience: time.Duration(i+1) * time.Second, Budget: time.Minute}
+						terms = Terms{Rules: fmt.Sprint(i), Budget: time.Minute,
+							Patience: time.Duration(i+1) * time.Second}
 					}
 					all = append(all, c.with(terms))
 				}
@@ -240,7 +244,8 @@ func TestLongestWishHolds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newClient()
 		other := c.with(single)
-		c.enqueue(late(time.Second, asksFor(100*time.Second)), late(3*time.Second, asksFor(2*time.Second)))
+		c.enqueue(late(time.Second, asksFor(100*time.Second)),
+			late(3*time.Second, asksFor(2*time.Second)))
 		var wg sync.WaitGroup
 		wg.Go(func() { c.fails(t) })
 		synctest.Wait()

@@ -3,16 +3,14 @@ package tokencache
 import (
 	"strings"
 	"time"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
 // Stat is what is known of the tokens for one resource and variant, at one moment.
 type Stat struct {
 	Resource string
 	Variant
-	Token  azcore.AccessToken // its times only; zero if none was had yet
-	OfUser bool               // see Grant.OfUser
+	ExpiresOn, RefreshOn time.Time // zero if no token was had yet
+	OfUser               bool      // see Grant.OfUser
 
 	LastErr   error // the last failure, also of a try that is repeated, and if it was overcome since
 	LastErrAt time.Time
@@ -56,7 +54,7 @@ func (e *entry) stat(t Terms, now time.Time) Stat {
 		Failures:  e.failed,
 	}
 	if h := e.held.Load(); h != nil {
-		s.Token.ExpiresOn, s.Token.RefreshOn = h.token.ExpiresOn, h.token.RefreshOn
+		s.ExpiresOn, s.RefreshOn = h.token.ExpiresOn, h.token.RefreshOn
 		s.OfUser = h.ofUser
 	}
 	if next := e.nextTry(e.lane(t), t.Patience); now.Before(next) {
