@@ -6,7 +6,8 @@
 // # Hosts
 //
 //   - [NewIMDS]: virtual machines, scale sets, AKS nodes, Linux container instances
-//   - [NewAppService]: App Service, Functions, Logic Apps, Container Apps; [NewAppService2017]: their legacy protocol
+//   - [NewAppService]: App Service, Functions, Logic Apps, Container Apps; [NewAppService2017]:
+//     their legacy protocol
 //   - [NewServiceFabric]: Service Fabric, over TLS
 //   - [NewContainerInstances]: Windows containers of Container Instances; Linux ones have IMDS
 //   - [NewArc]: servers that are connected to Azure by Arc, with key files

@@ -30,23 +30,27 @@ var hostVariables = [...]string{
 // for an unset one. The SDKs for JavaScript and Python don't always: for them, leave out what ends
 // in "=", and what the process would inherit of those.
 //
-//   - IMDS is found by AZURE_POD_IDENTITY_AUTHORITY_HOST, which clients put in the place of http://169.254.169.254.
-//   - App Service is found by IDENTITY_ENDPOINT, and IDENTITY_HEADER has the secret; after [Endpoint.RotateSecret],
-//     the secret of an earlier Env is refused.
-//   - The legacy App Service and Azure ML are found by MSI_ENDPOINT, and MSI_SECRET has the secret, which can be rotated
-//     as well. Azure ML has the default identity in DEFAULT_IDENTITY_CLIENT_ID.
+//   - IMDS is found by AZURE_POD_IDENTITY_AUTHORITY_HOST, which clients put in the place of
+//     http://169.254.169.254.
+//   - App Service is found by IDENTITY_ENDPOINT, and IDENTITY_HEADER has the secret; after
+//     [Endpoint.RotateSecret], the secret of an earlier Env is refused.
+//   - The legacy App Service and Azure ML are found by MSI_ENDPOINT, and MSI_SECRET has the secret,
+//     which can be rotated as well. Azure ML has the default identity in
+//     DEFAULT_IDENTITY_CLIENT_ID.
 //   - Cloud Shell is found by MSI_ENDPOINT alone.
-//   - Service Fabric is found by IDENTITY_ENDPOINT; IDENTITY_HEADER has the secret and IDENTITY_SERVER_THUMBPRINT the
-//     hash of the certificate, by which another process checks it. IDENTITY_API_VERSION has the version.
+//   - Service Fabric is found by IDENTITY_ENDPOINT; IDENTITY_HEADER has the secret and
+//     IDENTITY_SERVER_THUMBPRINT the hash of the certificate, by which another process checks it.
+//     IDENTITY_API_VERSION has the version.
 //   - Container Instances on Windows is found by the same three. IDENTITY_ENDPOINT is plain http,
 //     and its query has the version. A credential sends the secret to a private address or to this
 //     machine only.
-//   - Azure Arc is found by IDENTITY_ENDPOINT and IMDS_ENDPOINT. A client reads a key from a file that the endpoint
-//     names, and only if it lies where the agent of Arc has its keys. A credential in this process looks in Options.Dir
-//     instead; a client in another process, or of another make, refuses unless that is the agent's directory.
-//   - Workload identity is found by AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID and
-//     AZURE_AUTHORITY_HOST. A credential in this process trusts the endpoint's certificate; any other must be told to,
-//     as by SSL_CERT_FILE: [Endpoint.TLSConfig] has it.
+//   - Azure Arc is found by IDENTITY_ENDPOINT and IMDS_ENDPOINT. A client reads a key from a file
+//     that the endpoint names, and only if it lies where the agent of Arc has its keys. A
+//     credential in this process looks in Options.Dir instead; a client in another process, or of
+//     another make, refuses unless that is the agent's directory.
+//   - Workload identity is found by AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID
+//     and AZURE_AUTHORITY_HOST. A credential in this process trusts the endpoint's certificate; any
+//     other must be told to, as by SSL_CERT_FILE: [Endpoint.TLSConfig] has it.
 //
 // A credential's trust in the endpoint's certificate, and its look into Options.Dir, end with the
 // Endpoint: keep it in use for as long, as a transport or a served handler does.

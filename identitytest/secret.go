@@ -54,7 +54,8 @@ type rotator interface {
 //     Azure ML and the legacy App Service in MSI_SECRET. If the endpoint is running by
 //     [Endpoint.Start], the variable gets the new one, and a client has to notice; otherwise
 //     [Endpoint.Env] returns it.
-//   - Azure Arc has a key file per request. Those which were handed out and not used yet are removed.
+//   - Azure Arc has a key file per request. Those which were handed out and not used yet are
+//     removed.
 //   - Workload identity has a token file, which is replaced in one step.
 //
 // It panics on an endpoint that has no secret, and if the token file can't be written.

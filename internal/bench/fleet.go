@@ -38,7 +38,8 @@ func plusMinus(name string, percent float64) renewalRule {
 	return renewalRule{name: name, usual: half, first: half, cool: 30 * time.Second}
 }
 
-// fleetPlan is one run: hosts that start within fleetUp, and a regional outage of the token service.
+// fleetPlan is one run: hosts that start within fleetUp, and a regional outage of the token
+// service.
 type fleetPlan struct {
 	hosts  int
 	seed   uint64
@@ -48,12 +49,13 @@ type fleetPlan struct {
 	cached bool // the host's own cache repeats a token until it has ended, as IMDS does
 }
 
-// outlived is how long before its end a token outlives a flight that starts then, and the 5 minutes in which callers wait for it.
-// Until then a renewal of the library's is a single try.
+// outlived is how long before its end a token outlives a flight that starts then, and the 5 minutes
+// in which callers wait for it. Until then a renewal of the library's is a single try.
 var outlived = 5*time.Minute + ourRules.Budget + time.Second
 
-// inFull: one host in so many is played in full during the outage, and its requests count for as many; the others begin
-// warmUp before its end, in any phase of their cool-down, because by then nothing depends on the beginning.
+// inFull: one host in so many is played in full during the outage, and its requests count for as
+// many; the others begin warmUp before its end, in any phase of their cool-down, because by then
+// nothing depends on the beginning.
 const (
 	inFull = 20
 	warmUp = 5 * time.Minute
@@ -61,12 +63,13 @@ const (
 
 // fleetOutcome is what reached the token service, by the second.
 type fleetOutcome struct {
-	renewals []int32         // tokens issued
-	requests []int32         // all requests
-	asked    int             // requests to the host's own cache that brought nothing new
-	without  time.Duration   // that hosts wanted a token and had none, all together
-	due      int             // hosts whose renewal fell into the outage
-	renewed  []time.Duration // how long after the outage each of inFull of them had its new token, sorted
+	renewals []int32       // tokens issued
+	requests []int32       // all requests
+	asked    int           // requests to the host's own cache that brought nothing new
+	without  time.Duration // that hosts wanted a token and had none, all together
+	due      int           // hosts whose renewal fell into the outage
+	// how long after the outage each of inFull of them had its new token, sorted
+	renewed []time.Duration
 }
 
 // count is safe for concurrent use.
@@ -76,8 +79,9 @@ func (o *fleetOutcome) count(bins []int32, at time.Duration, n int32) {
 	}
 }
 
-// run plays all hosts. They don't influence each other, since the service has no limit here, so that there is no agenda:
-// each is played to its end. The shards have seeds of their own, so that the outcome doesn't depend on the processors.
+// run plays all hosts. They don't influence each other, since the service has no limit here, so
+// that there is no agenda: each is played to its end. The shards have seeds of their own, so that
+// the outcome doesn't depend on the processors.
 func (p fleetPlan) run() *fleetOutcome {
 	const shards = 16
 	const all = int(fleetTime / time.Second)
@@ -138,7 +142,8 @@ func (p fleetPlan) play(o *fleetOutcome, random *rand.Rand, full bool) {
 		}
 		first = false
 		due := at + s.draw(random, fleetLife)
-		for p.cached && due < ends { // the host repeats itself: asked again at half of what remains, but not before 30 s
+		// the host repeats itself: asked again at half of what remains, but not before 30 s
+		for p.cached && due < ends {
 			o.asked++
 			due += min(max(p.rule.usual.draw(random, ends-due), 30*time.Second), ends-due)
 		}
@@ -148,8 +153,11 @@ func (p fleetPlan) play(o *fleetOutcome, random *rand.Rand, full bool) {
 
 func (p fleetPlan) down(at time.Duration) bool { return at >= p.outage[0] && at < p.outage[1] }
 
-// endure is a renewal that falls into the outage: flights that fail, with cool-downs between them, until one succeeds.
-func (p fleetPlan) endure(o *fleetOutcome, random *rand.Rand, at, ends time.Duration, full bool) (done time.Duration) {
+// endure is a renewal that falls into the outage: flights that fail, with cool-downs between them,
+// until one succeeds.
+func (p fleetPlan) endure(
+	o *fleetOutcome, random *rand.Rand, at, ends time.Duration, full bool,
+) (done time.Duration) {
 	o.due++
 	since, failures := at, 0
 	if late := p.outage[1] - warmUp - p.rule.cool; !full && at < late {

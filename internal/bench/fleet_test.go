@@ -43,16 +43,20 @@ func TestFleetAccounts(t *testing.T) {
 		t.Parallel()
 		p := smallFleet(plusMinus("", 0))
 		o := p.run()
-		// At 0, 12, 24 h and so on, the last one at 84 h: each renewal comes at most a second after it is due.
-		if got := sum(o.renewals); got != 8*p.hosts || sum(o.requests) != got || o.due != 0 || o.without != 0 {
+		// At 0, 12, 24 h and so on, the last one at 84 h: each renewal comes at most a second after it is
+		// due.
+		if got := sum(o.renewals); got != 8*p.hosts || sum(o.requests) != got || o.due != 0 ||
+			o.without != 0 {
 			t.Errorf("%d renewals, %d requests, %d due in no outage, %v without a token; want %d and the same", got, sum(o.requests), o.due, o.without, 8*p.hosts)
 		}
-		if got := rate(o.renewals, 0, fleetTime) * fleetTime.Seconds(); math.Abs(got-float64(8*p.hosts)) > 0.5 {
+		if got := rate(o.renewals, 0,
+			fleetTime) * fleetTime.Seconds(); math.Abs(got-float64(8*p.hosts)) > 0.5 {
 			t.Errorf("the mean comes to %g renewals", got)
 		}
 		for wave := range 8 {
 			from := time.Duration(wave) * 12 * time.Hour
-			if got := rate(o.renewals, from, from+fleetUp+10*time.Second) * 70; math.Abs(got-float64(p.hosts)) > 0.5 {
+			if got := rate(o.renewals, from,
+				from+fleetUp+10*time.Second) * 70; math.Abs(got-float64(p.hosts)) > 0.5 {
 				t.Errorf("wave %d: %g renewals within a minute, want all %d", wave, got, p.hosts)
 			}
 		}
@@ -64,7 +68,9 @@ func TestFleetAccounts(t *testing.T) {
 		if got := rate(o.renewals, fleetUp, 45*day/100); got != 0 {
 			t.Error("renewed before 45 % of the life")
 		}
-		if got := rate(o.renewals, 45*day/100, 55*day/100+fleetUp+2*time.Second) * (10*day/100 + fleetUp + 2*time.Second).Seconds(); math.Abs(got-4000) > 0.5 {
+		if got := rate(o.renewals, 45*day/100,
+			55*day/100+fleetUp+2*time.Second) * (10*day/100 + fleetUp +
+			2*time.Second).Seconds(); math.Abs(got-4000) > 0.5 {
 			t.Errorf("%g renewals between 45 and 55 %%, want all", got)
 		}
 	})
@@ -76,7 +82,8 @@ func TestFleetAccounts(t *testing.T) {
 		if got := sum(o.renewals); got != 4*p.hosts {
 			t.Errorf("%d tokens, want one per host and day, %d", got, 4*p.hosts)
 		}
-		if perDay := float64(o.asked) / float64(4*p.hosts); perDay < 10 || perDay > 15 { // 12, 6, 3 h ... down to 30 s before the end
+		// 12, 6, 3 h ... down to 30 s before the end
+		if perDay := float64(o.asked) / float64(4*p.hosts); perDay < 10 || perDay > 15 {
 			t.Errorf("asked in vain %g times a day", perDay)
 		}
 		p.outage = inWave
@@ -94,10 +101,12 @@ func TestFleetAccounts(t *testing.T) {
 				t.Errorf("%s: %g renewals a second in the outage", rule.name, got)
 			}
 			if o.due < p.hosts/2 || o.without != 0 || len(o.renewed) == 0 {
-				t.Errorf("%s: %d due in the outage, %v without a token, %d waits known", rule.name, o.due, o.without, len(o.renewed))
+				t.Errorf("%s: %d due in the outage, %v without a token, %d waits known", rule.name, o.due,
+					o.without, len(o.renewed))
 			}
 			if last := o.renewed[len(o.renewed)-1]; last < 0 || last > rule.cool+2*time.Second {
-				t.Errorf("%s: the last was renewed %v after the outage, want within its cool-down of %v", rule.name, last, rule.cool)
+				t.Errorf("%s: the last was renewed %v after the outage, want within its cool-down of %v",
+					rule.name, last, rule.cool)
 			}
 			all := 0
 			for _, n := range o.renewals[25*3600 : 25*3600+600] {
@@ -110,7 +119,8 @@ func TestFleetAccounts(t *testing.T) {
 	})
 }
 
-// TestFleetSampling: hosts that enter before the end of the outage get their token when those do that are played in full.
+// TestFleetSampling: hosts that enter before the end of the outage get their token when those do
+// that are played in full.
 func TestFleetSampling(t *testing.T) {
 	t.Parallel()
 	p := smallFleet(ourRule())
@@ -131,13 +141,14 @@ func TestFleetSampling(t *testing.T) {
 			all += int(n)
 		}
 		if got, want := float64(all)/float64(o.due), within(d); math.Abs(got-want) > 0.1 {
-			t.Errorf("%v after the outage %.2f of the hosts have a token, of those played in full %.2f", d, got, want)
+			t.Errorf("%v after the outage %.2f of the hosts have a token, of those played in full %.2f", d,
+				got, want)
 		}
 	}
 }
 
-// TestOurRuleIsTheLibrarys: the library renews at the share of a token's life that the fleet does, and leaves a host alone for as
-// long after a failure.
+// TestOurRuleIsTheLibrarys: the library renews at the share of a token's life that the fleet does,
+// and leaves a host alone for as long after a failure.
 func TestOurRuleIsTheLibrarys(t *testing.T) {
 	t.Parallel()
 	rule := ourRule()
@@ -155,9 +166,12 @@ func TestOurRuleIsTheLibrarys(t *testing.T) {
 				low, high, sum = min(low, share), max(high, share), sum+share
 			}
 			width := rule.usual.high - rule.usual.low
-			middle, limit := (rule.usual.high+rule.usual.low)/2, 6*width/math.Sqrt(12*tokens) // six standard deviations
-			if low < rule.usual.low || high > rule.usual.high || high-low < 0.9*width || math.Abs(sum/tokens-middle) > limit {
-				t.Errorf("renewed at %.4f to %.4f of the life, %.4f on average; want %.3f to %.3f", low, high, sum/tokens, rule.usual.low, rule.usual.high)
+			// six standard deviations
+			middle, limit := (rule.usual.high+rule.usual.low)/2, 6*width/math.Sqrt(12*tokens)
+			if low < rule.usual.low || high > rule.usual.high || high-low < 0.9*width ||
+				math.Abs(sum/tokens-middle) > limit {
+				t.Errorf("renewed at %.4f to %.4f of the life, %.4f on average; want %.3f to %.3f", low, high,
+					sum/tokens, rule.usual.low, rule.usual.high)
 			}
 		})
 	})
@@ -192,7 +206,8 @@ func TestOurRuleIsTheLibrarys(t *testing.T) {
 						if failures >= 0 {
 							waited, limit := time.Since(began), rule.coolDown(failures, left)
 							if waited < limit/2-poll || waited > limit+poll {
-								t.Fatalf("after %d failures it was left alone for %v, want %v to %v", failures+1, waited, limit/2, limit)
+								t.Fatalf("after %d failures it was left alone for %v, want %v to %v", failures+1, waited,
+									limit/2, limit)
 							}
 							longest[failures] = max(longest[failures], waited)
 						}
@@ -200,8 +215,10 @@ func TestOurRuleIsTheLibrarys(t *testing.T) {
 					}
 				}
 				for failures, got := range longest {
-					if limit := rule.coolDown(failures, left); got < limit*8/10 { // of 40 none in the upper 4 tenths: 1 in 700 million
-						t.Errorf("after %d failures it was never left alone for longer than %v, want up to %v", failures+1, got, limit)
+					// of 40 none in the upper 4 tenths: 1 in 700 million
+					if limit := rule.coolDown(failures, left); got < limit*8/10 {
+						t.Errorf("after %d failures it was never left alone for longer than %v, want up to %v",
+							failures+1, got, limit)
 					}
 				}
 			})
@@ -231,7 +248,9 @@ func TestBusiest(t *testing.T) {
 		from, to, window time.Duration
 		want             float64
 	}{
-		{0, 3 * time.Minute, time.Minute, 1.5}, {0, 3 * time.Minute, time.Second, 60}, {0, time.Minute, time.Second, 30}, {2 * time.Minute, 3 * time.Minute, time.Minute, 0}, {0, time.Hour, time.Minute, 1.5},
+		{0, 3 * time.Minute, time.Minute, 1.5}, {0, 3 * time.Minute, time.Second, 60},
+		{0, time.Minute, time.Second, 30}, {2 * time.Minute, 3 * time.Minute, time.Minute, 0},
+		{0, time.Hour, time.Minute, 1.5},
 	} {
 		if got := busiest(bins, tt.from, tt.to, tt.window); got != tt.want {
 			t.Errorf("%v to %v by %v: got %g, want %g", tt.from, tt.to, tt.window, got, tt.want)
@@ -252,7 +271,8 @@ func TestFleet(t *testing.T) {
 			t.Errorf("%s: %g, want at most %g", v.what, v.got, v.bound)
 		}
 	}
-	if len(s.verdicts) != 4 || len(s.charts) != 1 || len(s.charts[0].series) != 3 || len(s.tables) != 3 {
+	if len(s.verdicts) != 4 || len(s.charts) != 1 || len(s.charts[0].series) != 3 ||
+		len(s.tables) != 3 {
 		t.Errorf("%d verdicts, %d charts, %d tables", len(s.verdicts), len(s.charts), len(s.tables))
 	}
 	for _, line := range s.charts[0].series {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Outages of two hours: in the middle of the second wave of renewals, and between two waves. The waves are at 12 h, 24 h and
-// so on after the start; with the library's jitter the second one lasts from 21.6 h to 26.4 h and the third begins at 32.4 h.
+// Outages of two hours: in the middle of the second wave of renewals, and between two waves. The
+// waves are at 12 h, 24 h and so on after the start; with the library's jitter the second one lasts
+// from 21.6 h to 26.4 h and the third begins at 32.4 h.
 var (
 	inWave  = [2]time.Duration{23 * time.Hour, 25 * time.Hour}
 	offWave = [2]time.Duration{29 * time.Hour, 31 * time.Hour}
@@ -23,7 +24,8 @@ func renewalRules() []renewalRule {
 	parted := plusMinus("half ± 10 %, the first and after a failure 25 to 55 %", 10)
 	parted.first = share{0.25, 0.55}
 	return []renewalRule{
-		plusMinus("half, no jitter", 0), plusMinus("half ± 5 %", 5), ourRule(), plusMinus("half ± 20 % (40 to 60 % of the life)", 20),
+		plusMinus("half, no jitter", 0), plusMinus("half ± 5 %", 5), ourRule(),
+		plusMinus("half ± 20 % (40 to 60 % of the life)", 20),
 		plusMinus("half ± 25 %", 25), plusMinus("half ± 50 %", 50), parted,
 	}
 }
@@ -57,17 +59,20 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 		},
 	}
 	play := func(rule renewalRule, outage [2]time.Duration, cached bool) *fleetOutcome {
-		return fleetPlan{hosts: hosts, seed: 1, rule: rule, use: time.Second, outage: outage, cached: cached}.run()
+		return fleetPlan{hosts: hosts, seed: 1, rule: rule, use: time.Second, outage: outage,
+			cached: cached}.run()
 	}
 	const started = 10 * time.Minute
 	hour := func(n float64) time.Duration { return time.Duration(n * float64(time.Hour)) }
 
 	waves := table{
 		caption: "Renewals a second at the token service, where every renewal brings a new token (no cache in between). Outage from hour 23 to 25, in the middle of a wave",
-		head:    []string{"renewed at", "covers an outage of", "mean", "peak ÷ mean: day 1", "day 2 but the outage", "day 3", "day 4", "due in the outage", "peak second after it", "÷ mean", "after an outage at hour 29 to 31"},
+		head: []string{"renewed at", "covers an outage of", "mean", "peak ÷ mean: day 1",
+			"day 2 but the outage", "day 3", "day 4", "due in the outage", "peak second after it", "÷ mean", "after an outage at hour 29 to 31"},
 	}
 	picture := chart{
-		file: "fleet.svg", title: "A million hosts, the token service out in hours 23 to 25", x: "hours since the start", y: "renewals a second, busiest minute", logY: true,
+		file: "fleet.svg", title: "A million hosts, the token service out in hours 23 to 25",
+		x: "hours since the start", y: "renewals a second, busiest minute", logY: true,
 		alt: "Renewals a second over four days: without jitter peaks of 16,000 every twelve hours, with the library's jitter waves of about a hundred that flatten out, and a peak right after the outage in both",
 	}
 	for _, rule := range renewalRules() {
@@ -85,18 +90,25 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 		after := busiest(o.renewals, inWave[1], inWave[1]+30*time.Minute, time.Second)
 		afterOff := busiest(off.renewals, offWave[1], offWave[1]+30*time.Minute, time.Second)
 		latest := max(rule.usual.high, rule.first.high)
-		waves.rows = append(waves.rows, []string{rule.name, fmt.Sprintf("%.1f h", 24*(1-latest)), fmt.Sprintf("%.1f", m*scale),
-			ratioOf(day1), ratioOf(day2), ratioOf(peak(o.renewals, 48, 72)), ratioOf(peak(o.renewals, 72, 96)),
+		waves.rows = append(waves.rows, []string{rule.name, fmt.Sprintf("%.1f h", 24*(1-latest)),
+			fmt.Sprintf("%.1f", m*scale),
+			ratioOf(day1), ratioOf(day2), ratioOf(peak(o.renewals, 48, 72)),
+			ratioOf(peak(o.renewals, 72, 96)),
 			grouped(int(float64(o.due) * scale)), grouped(int(after * scale)), ratioOf(after / m), grouped(int(afterOff * scale))})
 		switch rule.name {
 		case ourRule().name:
 			picture.series = append(picture.series, overTime("half ± 10 % (ours)", o.renewals, scale),
-				series{name: "mean", dash: true, x: []float64{0, fleetTime.Hours()}, y: []float64{m * scale, m * scale}})
+				series{name: "mean", dash: true, x: []float64{0, fleetTime.Hours()},
+					y: []float64{m * scale, m * scale}})
 			s.verdicts = append(s.verdicts,
-				verdict{what: "renewals after a common start: busiest minute ÷ mean, days 1 and 2", got: max(day1, day2), bound: 6, unit: "x", why: "a wave of half the life, ± 10 %, is 2.4 of 12 hours wide: 5 × is its floor"},
-				verdict{what: "the same on day 4", got: peak(o.renewals, 72, 96), bound: 4, unit: "x", why: "waves run into each other, but an outage renews them"},
-				verdict{what: "hosts without a token through an outage of 2 h: seconds per host", got: o.without.Seconds() / float64(hosts), bound: 0, why: "a token is renewed at least 10.8 h before its end"},
-				verdict{what: "a token renewed after the outage's end, the slowest of 99 in 100: seconds", got: quantile99(o.renewed), bound: 60, why: "the cool-down is 30 s at most"})
+				verdict{what: "renewals after a common start: busiest minute ÷ mean, days 1 and 2",
+					got: max(day1, day2), bound: 6, unit: "x", why: "a wave of half the life, ± 10 %, is 2.4 of 12 hours wide: 5 × is its floor"},
+				verdict{what: "the same on day 4", got: peak(o.renewals, 72, 96), bound: 4, unit: "x",
+					why: "waves run into each other, but an outage renews them"},
+				verdict{what: "hosts without a token through an outage of 2 h: seconds per host",
+					got: o.without.Seconds() / float64(hosts), bound: 0, why: "a token is renewed at least 10.8 h before its end"},
+				verdict{what: "a token renewed after the outage's end, the slowest of 99 in 100: seconds",
+					got: quantile99(o.renewed), bound: 60, why: "the cool-down is 30 s at most"})
 		case renewalRules()[0].name:
 			picture.series = append(picture.series, overTime("half, no jitter", o.renewals, scale))
 		}
@@ -106,7 +118,8 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 
 	outages := table{
 		caption: "The outage itself, ours and what else could be done: all requests a second at the token service",
-		head:    []string{"a failed renewal", "requests a second at the end of the outage", "÷ mean", "busiest second after it", "half have their token after", "99 of 100 after"},
+		head: []string{"a failed renewal", "requests a second at the end of the outage", "÷ mean",
+			"busiest second after it", "half have their token after", "99 of 100 after"},
 	}
 	for _, rule := range coolDowns() {
 		if err := ctx.Err(); err != nil {
@@ -116,15 +129,18 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 		o := play(rule, inWave, false)
 		m := longRun(hosts, rule, false)
 		during := rate(o.requests, inWave[1]-5*time.Minute, inWave[1])
-		outages.rows = append(outages.rows, []string{rule.name, grouped(int(during * scale)), ratioOf(during / m),
-			grouped(int(busiest(o.requests, inWave[1], inWave[1]+30*time.Minute, time.Second) * scale)),
-			fmt.Sprintf("%.0f s", quantileOf(o.renewed, 0.5)), fmt.Sprintf("%.0f s", quantile99(o.renewed))})
+		outages.rows = append(outages.rows,
+			[]string{rule.name, grouped(int(during * scale)), ratioOf(during / m),
+				grouped(int(busiest(o.requests, inWave[1], inWave[1]+30*time.Minute, time.Second) * scale)),
+				fmt.Sprintf("%.0f s", quantileOf(o.renewed, 0.5)), fmt.Sprintf("%.0f s",
+					quantile99(o.renewed))})
 	}
 	s.tables = append(s.tables, outages)
 
 	behind := table{
 		caption: "Behind a cache of the host that repeats a token until it has ended, as IMDS is documented: the service sees a host once in 24 hours, whatever the jitter",
-		head:    []string{"asked again at", "outage", "mean", "busiest minute ÷ mean", "busiest second after the outage", "asked in vain, per host and day", "hours that a host had no token"},
+		head: []string{"asked again at", "outage", "mean", "busiest minute ÷ mean",
+			"busiest second after the outage", "asked in vain, per host and day", "hours that a host had no token"},
 	}
 	for _, rule := range []renewalRule{renewalRules()[0], ourRule(), renewalRules()[3]} {
 		for _, c := range []struct {
@@ -142,10 +158,13 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 			m := longRun(hosts, rule, true)
 			after := "-"
 			if c.outage != never {
-				after = grouped(int(busiest(o.renewals, c.outage[1], c.outage[1]+30*time.Minute, time.Second) * scale))
+				after = grouped(int(busiest(o.renewals, c.outage[1], c.outage[1]+30*time.Minute,
+					time.Second) * scale))
 			}
-			behind.rows = append(behind.rows, []string{rule.name, c.name, fmt.Sprintf("%.1f", m*scale), ratioOf(busiest(o.renewals, started, fleetTime, time.Minute) / m),
-				after, fmt.Sprintf("%.1f", float64(o.asked)/float64(hosts)/fleetDays), fmt.Sprintf("%.2f", o.without.Hours()/float64(hosts))})
+			behind.rows = append(behind.rows, []string{rule.name, c.name, fmt.Sprintf("%.1f", m*scale),
+				ratioOf(busiest(o.renewals, started, fleetTime, time.Minute) / m),
+				after, fmt.Sprintf("%.1f", float64(o.asked)/float64(hosts)/fleetDays), fmt.Sprintf("%.2f",
+					o.without.Hours()/float64(hosts))})
 		}
 	}
 	s.tables = append(s.tables, behind)

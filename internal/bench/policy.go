@@ -86,7 +86,8 @@ func decorrelated(base, limit float64) backOff {
 	}
 }
 
-// constantWait waits around the same time, share more or less; the first time from 0 to twice of it.
+// constantWait waits around the same time, share more or less; the first time from 0 to twice of
+// it.
 func constantWait(mean, share float64) backOff {
 	return backOff{
 		name: fmt.Sprintf("constant: 0 to %g s, then %g s ± %g %%", 2*mean, mean, 100*share),
@@ -109,10 +110,12 @@ func growingWindow(step, limit float64) backOff {
 	}
 }
 
-// additiveIncrease is AIMD: a process's rate grows by step per second and is halved by each refusal.
+// additiveIncrease is AIMD: a process's rate grows by step per second and is halved by each
+// refusal.
 func additiveIncrease(rate, step, limit float64) backOff {
 	return backOff{
-		name: fmt.Sprintf("AIMD: %g a second, + %g each second, ÷ 2 at a refusal, at least one in %g s", rate, step, limit),
+		name: fmt.Sprintf("AIMD: %g a second, + %g each second, ÷ 2 at a refusal, at least one in %g s",
+			rate, step, limit),
 		wait: func(h *history) time.Duration {
 			if h.refusals == 1 {
 				h.rate = rate
@@ -128,11 +131,13 @@ func additiveIncrease(rate, step, limit float64) backOff {
 	}
 }
 
-// byTime is the library's with other numbers: the first wait is from 0 to first; then the upper end is second, or growth × the time taken so
-// far, at most limit, and the wait is from share of it to the whole.
+// byTime is the library's with other numbers: the first wait is from 0 to first; then the upper end
+// is second, or growth × the time taken so far, at most limit, and the wait is from share of it to
+// the whole.
 func byTime(first, second, growth, limit, share float64) backOff {
 	return backOff{
-		name: fmt.Sprintf("by time: 0 to %g s, then %g to 1 of %g × the time so far, from %g to %g s", first, share, growth, second, limit),
+		name: fmt.Sprintf("by time: 0 to %g s, then %g to 1 of %g × the time so far, from %g to %g s",
+			first, share, growth, second, limit),
 		wait: func(h *history) time.Duration {
 			low, high := time.Duration(0), secs(first)
 			if h.refusals > 1 {
@@ -175,7 +180,8 @@ func formerPolicy() backOff {
 	return p
 }
 
-// azidentityPolicy is that of azidentity 1.15 on IMDS: azcore's retry policy with 6 retries, 2 s, at most 25 s.
+// azidentityPolicy is that of azidentity 1.15 on IMDS: azcore's retry policy with 6 retries, 2 s,
+// at most 25 s.
 func azidentityPolicy() backOff {
 	return backOff{
 		name:  "azidentity 1.15: (2^n - 1) × 2 s × 0.8 to 1.3, at most 25 s, 6 retries",

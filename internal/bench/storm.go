@@ -24,13 +24,16 @@ type storm struct {
 	connect    time.Duration    // from a process to IMDS, one way
 	retryAfter time.Duration    // what IMDS's refusals ask for; it sends none today
 	budget     time.Duration    // 0 for ourRules.Budget
-	late       []time.Duration  // other tenants, one process each, that start then; they are not counted in n
+	// other tenants, one process each, that start then; they are not counted in n
+	late []time.Duration
 }
 
-// typical is the storm that policies are compared by: IMDS's answers from its cache, processes that a node starts together.
+// typical is the storm that policies are compared by: IMDS's answers from its cache, processes that
+// a node starts together.
 func typical(n int, p backOff, seed uint64) storm {
 	return storm{n: n, policy: p, seed: seed, start: 100 * time.Millisecond,
-		service: [2]time.Duration{10 * time.Millisecond, 50 * time.Millisecond}, connect: 300 * time.Microsecond}
+		service: [2]time.Duration{10 * time.Millisecond,
+			50 * time.Millisecond}, connect: 300 * time.Microsecond}
 }
 
 // stormOutcome is what became of a storm.
@@ -63,7 +66,8 @@ func (o stormOutcome) perToken() float64 { return float64(o.own) / float64(o.n) 
 // stormBin is the width of the bins that show whether processes retry in step.
 const stormBin = 100 * time.Millisecond
 
-// inStep is the fullest bin after the first second ÷ the mean of the storm's bins, until the last token.
+// inStep is the fullest bin after the first second ÷ the mean of the storm's bins, until the last
+// token.
 func (o stormOutcome) inStep() float64 {
 	bins := make([]int, o.done()/stormBin+1)
 	fullest := 0

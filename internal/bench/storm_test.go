@@ -46,8 +46,10 @@ func TestStormAccounts(t *testing.T) {
 			if got := len(o.tokens) + o.failed; got != n {
 				t.Errorf("%s: %d tokens and failures of %d processes", f.name, got, n)
 			}
-			if !slices.IsSorted(o.requests) || !slices.IsSorted(o.tokens) || o.own > len(o.requests) || o.own < n {
-				t.Errorf("%s: the record is off: %d requests, %d of them own, %d processes", f.name, len(o.requests), o.own, n)
+			if !slices.IsSorted(o.requests) || !slices.IsSorted(o.tokens) || o.own > len(o.requests) ||
+				o.own < n {
+				t.Errorf("%s: the record is off: %d requests, %d of them own, %d processes", f.name,
+					len(o.requests), o.own, n)
 			}
 			for i := perSecond; i < len(o.tokens); i++ { // a token is 10 to 50 ms older than its admission
 				if d := o.tokens[i] - o.tokens[i-perSecond]; d < time.Second-41*time.Millisecond {
@@ -71,7 +73,8 @@ func TestIdleProcesses(t *testing.T) {
 	}
 }
 
-// TestLimitsAgree: the simulation's limiter admits what identitytest's admits, of the same arrivals.
+// TestLimitsAgree: the simulation's limiter admits what identitytest's admits, of the same
+// arrivals.
 func TestLimitsAgree(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -106,7 +109,8 @@ func TestLimitsAgree(t *testing.T) {
 				time.Sleep(at - time.Since(begin))
 				synctest.Wait()
 				group.Go(func() {
-					req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net", nil)
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+						"http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net", nil)
 					if err != nil {
 						t.Error(err)
 						return
@@ -152,8 +156,9 @@ func TestOursIsTheLibrarys(t *testing.T) {
 	}
 }
 
-// TestOurWaitsAreTheLibrarys: a process that is always refused asks at the same times by the simulation and by the library, so
-// that a number that changes in one of them must change in the other.
+// TestOurWaitsAreTheLibrarys: a process that is always refused asks at the same times by the
+// simulation and by the library, so that a number that changes in one of them must change in the
+// other.
 func TestOurWaitsAreTheLibrarys(t *testing.T) {
 	t.Parallel()
 	const ofLibrary, simulated = 120, 3000
@@ -164,13 +169,15 @@ func TestOurWaitsAreTheLibrarys(t *testing.T) {
 			options := &identity.CredentialOptions{Host: identity.HostIMDS}
 			options.Transport = transportFunc(func(*http.Request) (*http.Response, error) {
 				got[i] = append(got[i], time.Since(begin))
-				return &http.Response{StatusCode: http.StatusTooManyRequests, Body: io.NopCloser(strings.NewReader(`{"error":"x"}`))}, nil
+				return &http.Response{StatusCode: http.StatusTooManyRequests,
+					Body: io.NopCloser(strings.NewReader(`{"error":"x"}`))}, nil
 			})
 			cred, err := identity.NewCredential(options)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}); err == nil {
+			if _, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}); err == nil {
 				t.Fatal("a token from a host that refuses")
 			}
 		}
@@ -210,14 +217,20 @@ func TestOurWaitsAreTheLibrarys(t *testing.T) {
 			variance += (x - mean(w)) * (x - mean(w)) / simulated
 		}
 		// Six standard deviations of the difference: chance comes to that once in 500 million.
-		if limit := 6*math.Sqrt(variance*(1.0/ofLibrary+1.0/simulated)) + 1e-9; math.Abs(mean(g)-mean(w)) > limit {
-			t.Errorf("%s: the library %.3f, the simulation %.3f, want no more than %.3f between them", what, mean(g), mean(w), limit)
+		if limit := 6*math.Sqrt(variance*(1.0/ofLibrary+1.0/simulated)) +
+			1e-9; math.Abs(mean(g)-mean(w)) > limit {
+			t.Errorf("%s: the library %.3f, the simulation %.3f, want no more than %.3f between them", what,
+				mean(g), mean(w), limit)
 		}
 	}
 	compare("tries", func(times []time.Duration) float64 { return float64(len(times)) })
-	compare("the last try", func(times []time.Duration) float64 { return times[len(times)-1].Seconds() })
+	compare("the last try", func(times []time.Duration) float64 {
+		return times[len(times)-1].Seconds()
+	})
 	for try := 1; try <= 12; try++ {
-		compare(fmt.Sprintf("try %d", try+1), func(times []time.Duration) float64 { return times[try].Seconds() })
+		compare(fmt.Sprintf("try %d", try+1), func(times []time.Duration) float64 {
+			return times[try].Seconds()
+		})
 	}
 }
 
@@ -227,7 +240,8 @@ func TestBounds(t *testing.T) {
 	ours, step := judge(ourPolicy(), 40), judge(impatient(1), 40)
 	for i, size := range stormSizes {
 		f := ours.at[i]
-		if f.failed > 0 || mean(f.ratio) > size.time || quantile(f.steps, .95) > size.steps || size.requests > 0 && f.requests > size.requests {
+		if f.failed > 0 || mean(f.ratio) > size.time || quantile(f.steps, .95) > size.steps ||
+			size.requests > 0 && f.requests > size.requests {
 			t.Errorf("%d processes: %+v, want it within %+v", size.n, f, size)
 		}
 		if f := step.at[i]; quantile(f.steps, .5) <= size.steps {
@@ -278,7 +292,8 @@ func TestRetryAfterIsAMinimum(t *testing.T) {
 		seen[at.Truncate(10*time.Millisecond)] = true
 	}
 	if early > 0 || len(seen) < 30 || o.failed > 0 {
-		t.Errorf("%d requests before Retry-After was over, %d different times, %d failed", early, len(seen), o.failed)
+		t.Errorf("%d requests before Retry-After was over, %d different times, %d failed", early,
+			len(seen), o.failed)
 	}
 }
 
@@ -296,7 +311,8 @@ func TestNodeStorm(t *testing.T) {
 		}
 	}
 	if len(s.verdicts) != 7 || len(said) == 0 || len(s.charts) != 1 || len(s.charts[0].series) != 5 {
-		t.Errorf("%d verdicts, %d lines of progress, charts %d", len(s.verdicts), len(said), len(s.charts))
+		t.Errorf("%d verdicts, %d lines of progress, charts %d", len(s.verdicts), len(said),
+			len(s.charts))
 	}
 	for _, line := range s.charts[0].series {
 		if len(line.x) != len(line.y) || len(line.x) > 400 || !slices.IsSorted(line.x) || line.x[0] < 0 {
@@ -338,7 +354,9 @@ func TestWriteBackOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(page)
-	if !strings.HasPrefix(text, "# Waits\n"+backOffBegin) || !strings.HasSuffix(text, backOffEnd+"\nmore\n") || strings.Contains(text, "old") || !strings.Contains(text, "| **ours**") {
+	if !strings.HasPrefix(text, "# Waits\n"+backOffBegin) ||
+		!strings.HasSuffix(text, backOffEnd+"\nmore\n") || strings.Contains(text, "old") ||
+		!strings.Contains(text, "| **ours**") {
 		t.Errorf("got page %q", text)
 	}
 }

@@ -14,12 +14,13 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// realStorm plays a storm with the library itself, inside a bubble: each process is a credential with a Transport, and so a
-// cache, of its own. Its jitter can't be seeded.
+// realStorm plays a storm with the library itself, inside a bubble: each process is a credential
+// with a Transport, and so a cache, of its own. Its jitter can't be seeded.
 func realStorm(s storm) (stormOutcome, error) {
 	imds := identitytest.NewIMDS(&identitytest.Options{RateLimit: true})
 	for range s.n {
-		imds.Enqueue(identitytest.Response{Delay: s.service[0] + rand.N(max(s.service[1]-s.service[0], 1))})
+		imds.Enqueue(identitytest.Response{Delay: s.service[0] +
+			rand.N(max(s.service[1]-s.service[0], 1))})
 	}
 	o := stormOutcome{n: s.n}
 	var mu sync.Mutex
@@ -40,7 +41,8 @@ func realStorm(s storm) (stormOutcome, error) {
 		}
 		group.Go(func() {
 			time.Sleep(rand.N(max(s.start, 1)))
-			_, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+			_, err := cred.GetToken(context.Background(),
+				policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -65,7 +67,8 @@ type transportFunc func(*http.Request) (*http.Response, error)
 
 func (f transportFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
 
-// realStorms plays a storm with the library some times, on virtual time, with a random start every other time.
+// realStorms plays a storm with the library some times, on virtual time, with a random start every
+// other time.
 func realStorms(n, runs int) ([]stormOutcome, error) {
 	return inBubble(func() (all []stormOutcome, err error) {
 		for run := range runs {

@@ -8,12 +8,15 @@ import (
 	"time"
 )
 
-// nodeStorm measures what happens when many processes start at once on one VM, with the library and with other policies.
+// nodeStorm measures what happens when many processes start at once on one VM, with the library and
+// with other policies.
 func nodeStorm(ctx context.Context, short bool, say func(string)) (section, error) {
 	if short {
-		return stormSection(ctx, effort{library: map[int]int{50: 8, 200: 4, 1000: 5}, policies: 20, others: 2, tooMany: 1}, say)
+		return stormSection(ctx, effort{library: map[int]int{50: 8, 200: 4, 1000: 5}, policies: 20,
+			others: 2, tooMany: 1}, say)
 	}
-	return stormSection(ctx, effort{library: map[int]int{50: 40, 200: 20, 1000: 5}, policies: 400, others: 20, tooMany: 10}, say)
+	return stormSection(ctx, effort{library: map[int]int{50: 40, 200: 20, 1000: 5}, policies: 400,
+		others: 20, tooMany: 10}, say)
 }
 
 // effort is how many runs figures are the mean of.
@@ -34,12 +37,16 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 			"Why the waits are what they are, and what a sweep over other policies found, is in [backoff.md](backoff.md).",
 		},
 	}
-	real := table{caption: "The library itself, mean of the runs and worst run", head: []string{"processes", "runs", "failed", "time ÷ ideal", "requests per token", "fullest 100 ms ÷ mean"}}
+	real := table{caption: "The library itself, mean of the runs and worst run",
+		head: []string{"processes", "runs", "failed", "time ÷ ideal", "requests per token",
+			"fullest 100 ms ÷ mean"}}
 	picture := chart{
-		file: "storm.svg", title: "Processes that start at once on one VM", x: "time ÷ ideal, which is 20 tokens a second", y: "processes with a token, in %",
+		file: "storm.svg", title: "Processes that start at once on one VM",
+		x: "time ÷ ideal, which is 20 tokens a second", y: "processes with a token, in %",
 		alt: "Progress of 50, 200 and 1,000 processes in time: the library's stay near the ideal line, azidentity's, which are simulated, fall far behind it",
 	}
-	picture.series = append(picture.series, series{name: "ideal", dash: true, x: []float64{0, 1}, y: []float64{0, 100}})
+	picture.series = append(picture.series,
+		series{name: "ideal", dash: true, x: []float64{0, 1}, y: []float64{0, 100}})
 	for _, size := range stormSizes {
 		if runs.library[size.n] == 0 {
 			continue
@@ -54,18 +61,24 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 		}
 		f := figuresOf(all)
 		real.rows = append(real.rows, []string{grouped(size.n), fmt.Sprint(f.runs), fmt.Sprint(f.failed),
-			fmt.Sprintf("%.2f, %.2f", mean(f.ratio), quantile(f.ratio, 1)), fmt.Sprintf("%.2f", f.requests), fmt.Sprintf("%.1f, %.1f", mean(f.steps), quantile(f.steps, 1))})
+			fmt.Sprintf("%.2f, %.2f", mean(f.ratio), quantile(f.ratio, 1)), fmt.Sprintf("%.2f",
+				f.requests), fmt.Sprintf("%.1f, %.1f", mean(f.steps), quantile(f.steps, 1))})
 		processes := grouped(size.n) + " processes"
 		s.verdicts = append(s.verdicts,
-			verdict{what: processes + ": failed", got: float64(f.failed), bound: 0, why: "a start that needs more than the budget of 75 s is an outage"},
-			verdict{what: processes + ": time ÷ ideal", got: mean(f.ratio), bound: size.time, unit: "x", why: "the ideal would need a queue at IMDS"},
-			verdict{what: processes + ": fullest 100 ms after the first second ÷ mean", got: mean(f.steps), bound: size.steps, unit: "x", why: "more would be processes in step"})
+			verdict{what: processes + ": failed", got: float64(f.failed), bound: 0,
+				why: "a start that needs more than the budget of 75 s is an outage"},
+			verdict{what: processes + ": time ÷ ideal", got: mean(f.ratio), bound: size.time, unit: "x",
+				why: "the ideal would need a queue at IMDS"},
+			verdict{what: processes + ": fullest 100 ms after the first second ÷ mean", got: mean(f.steps),
+				bound: size.steps, unit: "x", why: "more would be processes in step"})
 		if size.requests > 0 {
-			s.verdicts = append(s.verdicts, verdict{what: processes + ": requests per token", got: f.requests, bound: size.requests, why: "without knowing of each other, processes must ask to find out"})
+			s.verdicts = append(s.verdicts, verdict{what: processes + ": requests per token",
+				got: f.requests, bound: size.requests, why: "without knowing of each other, processes must ask to find out"})
 		}
 		picture.series = append(picture.series,
 			acquired("identity, "+grouped(size.n), size.n, all[0].tokens),
-			acquired("azidentity, "+grouped(size.n), size.n, typical(size.n, azidentityPolicy(), 1).run().tokens))
+			acquired("azidentity, "+grouped(size.n), size.n,
+				typical(size.n, azidentityPolicy(), 1).run().tokens))
 	}
 	s.tables = append(s.tables, real)
 	s.charts = append(s.charts, picture)
@@ -75,7 +88,9 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 	if err != nil {
 		return s, err
 	}
-	s.tables = append(s.tables, stormTable("Policies, simulated: mean, and in brackets what 19 of 20 runs keep to", compared), conditions(runs.others))
+	s.tables = append(s.tables,
+		stormTable("Policies, simulated: mean, and in brackets what 19 of 20 runs keep to",
+			compared), conditions(runs.others))
 	if runs.tooMany > 0 {
 		say("node storm: more processes than the budget has room for")
 		s.tables = append(s.tables, budgets(runs.tooMany))
@@ -117,15 +132,16 @@ func grouped(n int) string {
 	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
 }
 
-// conditions is the library's policy in other storms than the typical one. With slow answers 5 at once is the limit, and
-// the ideal is by that.
+// conditions is the library's policy in other storms than the typical one. With slow answers 5 at
+// once is the limit, and the ideal is by that.
 func conditions(runs int) table {
 	t := table{
 		caption: "Ours in other circumstances, simulated: time ÷ ideal and requests per token",
 		head:    []string{"", "50", "200", "1,000", "failed of 1,000"},
 	}
 	ms := func(low, high int) [2]time.Duration {
-		return [2]time.Duration{time.Duration(low) * time.Millisecond, time.Duration(high) * time.Millisecond}
+		return [2]time.Duration{time.Duration(low) * time.Millisecond,
+			time.Duration(high) * time.Millisecond}
 	}
 	usual := typical(0, ourPolicy(), 0)
 	for _, c := range []struct {
@@ -148,11 +164,14 @@ func conditions(runs int) table {
 		failed := 0.0
 		for _, size := range stormSizes {
 			st := typical(size.n, ourPolicy(), 0)
-			st.start, st.service, st.retryAfter, st.late = c.start, c.service, c.retryAfter, []time.Duration{}
+			st.start, st.service, st.retryAfter, st.late = c.start, c.service, c.retryAfter,
+				[]time.Duration{}
 			n := max(runs*200/size.n, 1)
 			f := measureStorms(st, n)
-			best := max(idealTime(size.n), time.Duration(size.n)*(c.service[0]+c.service[1])/2/atOnce, c.start)
-			row = append(row, fmt.Sprintf("%.2f, %.2f", mean(f.ratio)*idealTime(size.n).Seconds()/best.Seconds(), f.requests))
+			best := max(idealTime(size.n), time.Duration(size.n)*(c.service[0]+c.service[1])/2/atOnce,
+				c.start)
+			row = append(row, fmt.Sprintf("%.2f, %.2f",
+				mean(f.ratio)*idealTime(size.n).Seconds()/best.Seconds(), f.requests))
 			failed = float64(f.failed) / float64(n)
 		}
 		t.rows = append(t.rows, append(row, fmt.Sprintf("%.1f", failed)))

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// stormSizes are the numbers of processes that policies are compared by, with what a storm may cost: the time ÷ the ideal,
-// the requests per token (0: no bound), and the fullest 100 ms after the first second ÷ the mean.
+// stormSizes are the numbers of processes that policies are compared by, with what a storm may
+// cost: the time ÷ the ideal, the requests per token (0: no bound), and the fullest 100 ms after
+// the first second ÷ the mean.
 var stormSizes = [...]struct {
 	n                     int
 	time, requests, steps float64
@@ -49,7 +50,8 @@ func mean(values []float64) float64 {
 	return sum / float64(max(len(values), 1))
 }
 
-// measureStorms runs a storm with as many seeds. Half of the runs start exactly at once, unless the storm says when.
+// measureStorms runs a storm with as many seeds. Half of the runs start exactly at once, unless the
+// storm says when.
 func measureStorms(s storm, runs int) figures {
 	f := figures{runs: runs}
 	start, tenants := s.start, s.late
@@ -83,14 +85,17 @@ func measureStorms(s storm, runs int) figures {
 // judged is a policy with its figures at each of stormSizes.
 type judged struct {
 	backOff
-	at    [len(stormSizes)]figures
-	lone  float64 // mean seconds that a lone process waits after one 429, the delay before the first request included
+	at [len(stormSizes)]figures
+	// mean seconds that a lone process waits after one 429, the delay before the first request
+	// included
+	lone  float64
 	score float64
 }
 
-// judge measures a policy. Its score is better the lower: the sum of what each of the bounds is used up to, by 19 runs of
-// 20 (the requests by the mean), with 1 for each bound that is broken, and a twentieth of the processes that fail; and a
-// tenth of a second's wait of a lone process counts 0.05.
+// judge measures a policy. Its score is better the lower: the sum of what each of the bounds is
+// used up to, by 19 runs of 20 (the requests by the mean), with 1 for each bound that is broken,
+// and a twentieth of the processes that fail; and a tenth of a second's wait of a lone process
+// counts 0.05.
 func judge(p backOff, runs int) judged {
 	j := judged{backOff: p}
 	for i, size := range stormSizes {
@@ -119,7 +124,8 @@ func judge(p backOff, runs int) judged {
 	return j
 }
 
-// thrift is the requests per token among 1,000, or much more where a storm takes longer than its bound on average.
+// thrift is the requests per token among 1,000, or much more where a storm takes longer than its
+// bound on average.
 func (j judged) thrift() float64 {
 	requests := j.at[len(j.at)-1].requests
 	for i, size := range stormSizes {
@@ -153,9 +159,11 @@ func judgeAll(ctx context.Context, policies []backOff, runs int) ([]judged, erro
 	return all, ctx.Err()
 }
 
-// sweep judges all families, and returns the best of each as judged again with more runs, best first, and how many
-// policies there were.
-func sweep(ctx context.Context, short bool, say func(string)) (best []judged, tried int, err error) {
+// sweep judges all families, and returns the best of each as judged again with more runs, best
+// first, and how many policies there were.
+func sweep(
+	ctx context.Context, short bool, say func(string),
+) (best []judged, tried int, err error) {
 	runs, again := 40, 400
 	if short {
 		runs, again = 2, 2
@@ -170,7 +178,9 @@ func sweep(ctx context.Context, short bool, say func(string)) (best []judged, tr
 		slices.SortStableFunc(all, func(a, b judged) int { return cmp.Compare(a.score, b.score) })
 		say(fmt.Sprintf("%s: %d policies, best: %s", f.name, len(all), all[0].name))
 		finalists = append(finalists, all[0].backOff)
-		thrifty := slices.MinFunc(all, func(a, b judged) int { return cmp.Compare(a.thrift(), b.thrift()) })
+		thrifty := slices.MinFunc(all, func(a, b judged) int {
+			return cmp.Compare(a.thrift(), b.thrift())
+		})
 		if thrifty.name != all[0].name {
 			finalists = append(finalists, thrifty.backOff)
 		}
@@ -182,19 +192,24 @@ func sweep(ctx context.Context, short bool, say func(string)) (best []judged, tr
 
 // references are shown whatever the sweep finds.
 func references() []backOff {
-	return []backOff{ourPolicy(), formerPolicy(), azidentityPolicy(), fullJitter(3, 1.3, 8), impatient(1)}
+	return []backOff{ourPolicy(), formerPolicy(), azidentityPolicy(), fullJitter(3, 1.3, 8),
+		impatient(1)}
 }
 
 // stormTable shows policies side by side.
 func stormTable(caption string, policies []judged) table {
-	t := table{caption: caption, head: []string{"policy", "50: × ideal", "200: × ideal", "requests", "1,000: × ideal", "requests", "fullest 100 ms at 50, 200, 1,000", "failed of 1,000", "one 429 alone", "latecomer among 1,000"}}
+	t := table{caption: caption, head: []string{"policy", "50: × ideal", "200: × ideal", "requests",
+		"1,000: × ideal", "requests", "fullest 100 ms at 50, 200, 1,000", "failed of 1,000", "one 429 alone", "latecomer among 1,000"}}
 	for _, j := range policies {
 		ratio := func(i int) string {
 			return fmt.Sprintf("%.2f (%.2f)", mean(j.at[i].ratio), quantile(j.at[i].ratio, .95))
 		}
-		row := []string{j.name, ratio(0), ratio(1), fmt.Sprintf("%.2f", j.at[1].requests), ratio(2), fmt.Sprintf("%.2f", j.at[2].requests),
-			fmt.Sprintf("%.1f, %.1f, %.1f", quantile(j.at[0].steps, .95), quantile(j.at[1].steps, .95), quantile(j.at[2].steps, .95)),
-			fmt.Sprintf("%.0f", float64(j.at[2].failed)/float64(j.at[2].runs)), fmt.Sprintf("%.1f s", j.lone), fmt.Sprintf("%.0f s", j.at[2].latecomer)}
+		row := []string{j.name, ratio(0), ratio(1), fmt.Sprintf("%.2f", j.at[1].requests), ratio(2),
+			fmt.Sprintf("%.2f", j.at[2].requests),
+			fmt.Sprintf("%.1f, %.1f, %.1f", quantile(j.at[0].steps, .95), quantile(j.at[1].steps, .95),
+				quantile(j.at[2].steps, .95)),
+			fmt.Sprintf("%.0f", float64(j.at[2].failed)/float64(j.at[2].runs)), fmt.Sprintf("%.1f s",
+				j.lone), fmt.Sprintf("%.0f s", j.at[2].latecomer)}
 		t.rows = append(t.rows, row)
 	}
 	return t
@@ -228,11 +243,13 @@ func insertTable(page string, t table, tried int) (string, error) {
 	head, rest, ok := strings.Cut(page, backOffBegin)
 	_, tail, also := strings.Cut(rest, backOffEnd)
 	if !ok || !also {
-		return "", fmt.Errorf("no place for the table: want a line %q and, after it, %q", backOffBegin, backOffEnd)
+		return "", fmt.Errorf("no place for the table: want a line %q and, after it, %q", backOffBegin,
+			backOffEnd)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%s\n\n%d policies were tried; these are the best of each kind, and some to compare with.\n\n", head, backOffBegin, tried)
-	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(t.head, " | "), strings.Repeat(" --- |", len(t.head)))
+	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(t.head, " | "),
+		strings.Repeat(" --- |", len(t.head)))
 	for _, row := range t.rows {
 		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
 	}

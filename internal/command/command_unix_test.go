@@ -63,10 +63,13 @@ func TestOutputs(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "both", script: script{Stdout: "\x00\x1b\n", Stderr: "warning"}, stdout: "\x00\x1b\n"},
-		{name: "a flood", script: script{Stdout: flood, Repeat: 64}, stdout: strings.Repeat("x", MaxStdout)},
-		{name: "fails", script: script{Stdout: "secret", Stderr: "boom", Exit: 1}, code: 1, stderr: "boom"},
+		{name: "a flood", script: script{Stdout: flood, Repeat: 64},
+			stdout: strings.Repeat("x", MaxStdout)},
+		{name: "fails", script: script{Stdout: "secret", Stderr: "boom", Exit: 1}, code: 1,
+			stderr: "boom"},
 		{name: "fails in silence", script: script{Exit: 3}, code: 3},
-		{name: "fails with a flood", script: script{Stderr: "begin" + strings.Repeat("y", 1<<20) + "\nend", Exit: 1},
+		{name: "fails with a flood", script: script{Stderr: "begin" + strings.Repeat("y", 1<<20) +
+			"\nend", Exit: 1},
 			code: 1, stderr: "beginy", end: "y\n…\nend"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,7 +122,8 @@ func TestContextsEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			gate := newGate(t)
-			path := standIn(t, script{Stdout: "out", Gate: gate.address(), Child: gate.address(), Term: tt.term})
+			path := standIn(t, script{Stdout: "out", Gate: gate.address(), Child: gate.address(),
+				Term: tt.term})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			done := make(chan error, 1)
@@ -238,7 +242,8 @@ func executable(t *testing.T, text string) string {
 // TestPATH is not parallel, because PATH and the working directory are the process's.
 func TestPATH(t *testing.T) {
 	unreadable := t.TempDir()
-	if err := os.WriteFile(filepath.Join(unreadable, "az"), []byte("not executable"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(unreadable, "az"), []byte("not executable"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {

@@ -32,8 +32,8 @@ func TestWindowsCommandLine(t *testing.T) {
 	}
 }
 
-// TestWindowsCommandLineIsReadAsItWasMeant: of random words, those that are accepted come out of the
-// line again, word by word.
+// TestWindowsCommandLineIsReadAsItWasMeant: of random words, those that are accepted come out of
+// the line again, word by word.
 func TestWindowsCommandLineIsReadAsItWasMeant(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -64,7 +64,8 @@ func TestWindowsCommandLineIsReadAsItWasMeant(t *testing.T) {
 
 // randomWord is one of up to 5 characters. It is plain if a shell takes all of them as they are.
 func randomWord(random *rand.Rand) (word string, plain bool) {
-	seldom, often := []rune("\"%&|^<>!()\n\r\t\\'`;,*?@$#~{}[]\x00ä\u2028"), []rune("abcXYZ0189._:/-+= ")
+	seldom, often := []rune("\"%&|^<>!()\n\r\t\\'`;,*?@$#~{}[]\x00ä\u2028"),
+		[]rune("abcXYZ0189._:/-+= ")
 	var b strings.Builder
 	plain = true
 	for range random.IntN(6) {

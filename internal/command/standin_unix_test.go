@@ -23,10 +23,11 @@ type script struct {
 	Stdout, Stderr string
 	Repeat         int // Stdout so often, 0 for once
 	Exit           int
-	Gate           string // a test's listener: the tool says who it is there, and ends when that hangs up
-	Child          string // the same for a child of its own, which has the tool's standard output
-	Term           string // when it is asked to end it ignores that, or finishes NAME.cache and prints
-	Stop           bool   // it stops itself before that
+	// a test's listener: the tool says who it is there, and ends when that hangs up
+	Gate  string
+	Child string // the same for a child of its own, which has the tool's standard output
+	Term  string // when it is asked to end it ignores that, or finishes NAME.cache and prints
+	Stop  bool   // it stops itself before that
 }
 
 // What a script's Term is.

@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// TestList finds mutations that can't be tested any more: the code that they edit is no longer there, what they make of it
-// doesn't compile, or a test that ought to notice has another name.
+// TestList finds mutations that can't be tested any more: the code that they edit is no longer
+// there, what they make of it doesn't compile, or a test that ought to notice has another name.
 func TestList(t *testing.T) {
 	t.Parallel()
 	root, err := rootDir()
@@ -78,7 +78,8 @@ func newChecker(t *testing.T, root, dir string) *checker {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("the go command isn't on PATH")
 	}
-	list := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}", "./"+dir)
+	list := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-f",
+		"{{.ImportPath}} {{.Export}}", "./"+dir)
 	list.Dir = root
 	var stderr strings.Builder
 	list.Stderr = &stderr
@@ -142,7 +143,8 @@ func (c *checker) check(name, text string) error {
 	var first error
 	config := types.Config{Importer: c.importer, Error: func(err error) {
 		// What the others import for their bodies is unused here.
-		if e, ok := errors.AsType[types.Error](err); ok && c.fset.Position(e.Pos).Filename == name && first == nil {
+		if e, ok := errors.AsType[types.Error](err); ok && c.fset.Position(e.Pos).Filename == name &&
+			first == nil {
 			first = err
 		}
 	}}

@@ -12,8 +12,8 @@ const reportHead = `# Mutations
 
 What the tests are worth: in %d places the code was broken on purpose, and each time a test failed.
 Written by ` + "`go -C internal/mutation run . -write`" + `, see its ` + "`-h`" + ` for a part; the list is in
-` + "`internal/mutation`" + `. Whoever adds a rule that matters adds the mutation that forgets it. The test that
-is named is the one that ought to notice. Others may, too: they are not run once it has.
+` + "`internal/mutation`" + `. Whoever adds a rule that matters adds the mutation that forgets it. The test
+that is named is the one that ought to notice. Others may, too: they are not run once it has.
 
 `
 

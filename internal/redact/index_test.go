@@ -8,12 +8,17 @@ import (
 	"testing"
 )
 
+var decodings = []func(string) string{html.UnescapeString, decodeJSON, decodeURL, decodeForm}
+
+// decodeForm reads what a form has in a value.
+func decodeForm(s string) string { return decodeURL(strings.ReplaceAll(s, "+", " ")) }
+
 // slowlyReads are all that a text reads as under at most two layers of escapes, each of one kind.
 func slowlyReads(text string) []string {
 	all := []string{text}
 	for range 2 {
 		for _, before := range slices.Clone(all) {
-			for _, decode := range []func(string) string{html.UnescapeString, decodeJSON, decodeURL, func(s string) string { return decodeURL(strings.ReplaceAll(s, "+", " ")) }} {
+			for _, decode := range decodings {
 				all = append(all, decode(before))
 			}
 		}
@@ -50,12 +55,14 @@ func TestSecretIndex(t *testing.T) {
 	}
 	shared, pairs := 0, 0
 	for range 2000 {
-		secrets := []string{text(60, "a", "b"), text(60, "a", "b", "+", "<", `\`, "世"), text(10, "a", "b", " ")}
+		secrets := []string{text(60, "a", "b"), text(60, "a", "b", "+", "<", `\`, "世"),
+			text(10, "a", "b", " ")}
 		said := text(80, "a", "b", "a", "b", "%61", `\u0062`, "&lt;", "%2561", `\\`, "+", "世", `\u4e16`)
 		index := NewIndex(secrets)
 		var want []string
 		for _, secret := range secrets {
-			if secret = strings.TrimSpace(secret); secret != "" && !slices.Contains(want, secret) && slowlyShows(said, secret) {
+			if secret = strings.TrimSpace(secret); secret != "" && !slices.Contains(want, secret) &&
+				slowlyShows(said, secret) {
 				want = append(want, secret)
 			}
 		}

@@ -291,7 +291,8 @@ func TestClockSetBackInACoolDown(t *testing.T) {
 		afterEach time.Duration
 	}{
 		{name: "failed", then: []time.Duration{-time.Hour}},
-		{name: "under way", takes: 10 * time.Second, then: []time.Duration{-time.Hour}, beyond: time.Hour},
+		{name: "under way", takes: 10 * time.Second, then: []time.Duration{-time.Hour},
+			beyond: time.Hour},
 		{name: "ahead while it failed", takes: 10 * time.Second, afterEach: 10 * time.Second,
 			then: []time.Duration{14 * time.Hour, -14 * time.Hour}},
 	} {

@@ -21,8 +21,8 @@ func TestOwnCheckRedirectIsRespected(t *testing.T) {
 	}
 }
 
-// TestLogOfParameters: what tells a reader of azcore's log whom a request is for is shown, as is that
-// a challenge is answered. The hash of a token is not.
+// TestLogOfParameters: what tells a reader of azcore's log whom a request is for is shown, as is
+// that a challenge is answered. The hash of a token is not.
 func TestLogOfParameters(t *testing.T) {
 	t.Parallel()
 	shown := Options(policy.ClientOptions{}, nil).Logging.AllowedQueryParams

@@ -66,7 +66,8 @@ func Pin(
 		return checkPin(state, want, variable)
 	}
 	client.Transport = transport
-	client.CheckRedirect = refuseRedirect // it would carry the secret to a server that nobody has pinned
+	// it would carry the secret to a server that nobody has pinned
+	client.CheckRedirect = refuseRedirect
 	return client, nil
 }
 

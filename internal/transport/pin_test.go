@@ -111,7 +111,8 @@ func TestPinBesideTheTransportsFirstUse(t *testing.T) {
 	}
 }
 
-// TestPinnedTransportHasNoOtherWay: what could make a connection, or verify one, in another way is gone.
+// TestPinnedTransportHasNoOtherWay: what could make a connection, or verify one, in another way is
+// gone.
 func TestPinnedTransportHasNoOtherWay(t *testing.T) {
 	t.Parallel()
 	base := &http.Transport{
@@ -140,13 +141,14 @@ func TestPinnedTransportHasNoOtherWay(t *testing.T) {
 	if got.DialContext == nil {
 		t.Error("no dialler: with GOOS=js the browser would connect, and nothing be pinned")
 	}
-	if len(base.TLSNextProto) != 1 || !base.ForceAttemptHTTP2 || base.TLSClientConfig.NextProtos == nil {
+	if len(base.TLSNextProto) != 1 || !base.ForceAttemptHTTP2 ||
+		base.TLSClientConfig.NextProtos == nil {
 		t.Error("the user's transport was changed")
 	}
 }
 
-// TestPinIsComparedInConstantTime: a comparison that ends at the first difference can't be told from
-// outside, so look inside.
+// TestPinIsComparedInConstantTime: a comparison that ends at the first difference can't be told
+// from outside, so look inside.
 func TestPinIsComparedInConstantTime(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("pin.go")

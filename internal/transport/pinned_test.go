@@ -325,7 +325,9 @@ func TestTransportsThatCannotBePinned(t *testing.T) {
 	dialContext := func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("dialled")
 	}
-	wrap := func(transport http.RoundTripper) *http.Client { return &http.Client{Transport: transport} }
+	wrap := func(transport http.RoundTripper) *http.Client {
+		return &http.Client{Transport: transport}
+	}
 	verifies := func(tls.ConnectionState) error { return nil }
 	verifiesPeer := func([][]byte, [][]*x509.Certificate) error { return nil }
 	for _, tt := range []struct {
