@@ -3,6 +3,8 @@ package identity
 import (
 	"net/http"
 	"net/url"
+
+	"github.com/keyless-go/identity/internal/failure"
 )
 
 // detectAppService: Container Apps sets MSI_ENDPOINT and MSI_SECRET beside these two, and is no Azure ML.
@@ -95,22 +97,22 @@ func (s *appService) recognises(a answer) bool {
 }
 
 // notAssigned: a refusal of the service's that doesn't come from Entra is about the identity.
-func (s *appService) notAssigned(status int, f fault) bool {
-	return status == http.StatusBadRequest && f.structured && !f.fromEntra()
+func (s *appService) notAssigned(status int, said failure.Said) bool {
+	return status == http.StatusBadRequest && said.Structured && !said.FromEntra()
 }
 
-func (s *appService) hint(_ ask, status int, f fault) string {
+func (s *appService) hint(_ ask, status int, said failure.Said) string {
 	switch {
 	case status == noAnswer && s.env.has(envDisableMSI):
 		return envDisableMSI + " is set, which switches this app's token endpoint off"
 	case status == noAnswer:
 		return s.silentHint(envEndpoint)
-	case s.notAssigned(status, f) && s.id != nil:
+	case s.notAssigned(status, said) && s.id != nil:
 		return "is " + describeID(s.id) +
 			" assigned to this app (on Container Apps: and not withheld by identitySettings)?"
-	case s.notAssigned(status, f):
+	case s.notAssigned(status, said):
 		return "is the system-assigned identity of this app switched on (on Container Apps: and not withheld by identitySettings)? Set CredentialOptions.ID to choose a user-assigned one"
-	case status == http.StatusInternalServerError && !f.fromEntra():
+	case status == http.StatusInternalServerError && !said.FromEntra():
 		return "App Service says this of a wrong resource, too: is the scope right, down to a slash at its end?"
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return "does " + envEndpoint + " name this app's token endpoint?"

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
 )
@@ -264,14 +265,14 @@ func readArcKey(path, goos string) (string, error) {
 		return "", arcKeyError(err, goos)
 	}
 	if !os.SameFile(before, after) {
-		return "", &passing{fail("was replaced while it was opened")}
+		return "", failure.AtNextTry(fail("was replaced while it was opened"))
 	}
 	key, err := io.ReadAll(io.LimitReader(f, maxArcKey+1))
 	switch {
 	case err != nil:
 		return "", arcKeyError(err, goos)
 	case len(key) == 0:
-		return "", &passing{fail("is empty")}
+		return "", failure.AtNextTry(fail("is empty"))
 	case len(key) > maxArcKey:
 		return "", fail(fmt.Sprintf("is larger than %d bytes", maxArcKey))
 	case strings.ContainsFunc(string(key), unicode.IsControl):
@@ -299,28 +300,30 @@ func arcKeyError(err error, goos string) error {
 		if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
 			return errors.New(text + ": there is no directory " + redact.Line(directory) + ": if this is a container, mount the machine's there")
 		}
-		return &passing{errors.New(text)} // keys are short-lived: another challenge brings another
+		return failure.AtNextTry(errors.New(text)) // keys are short-lived: another challenge brings another
 	}
 	return errors.New(text)
 }
 
 // notAssigned: an agent that knows selectors says identity_not_found. One that doesn't ignores them, and is found out by
 // the missing echo.
-func (s *arc) notAssigned(status int, f fault) bool { return f.code == "identity_not_found" }
+func (s *arc) notAssigned(status int, said failure.Said) bool {
+	return said.Code == "identity_not_found"
+}
 
 // echoes implements echoer.
 func (s *arc) echoes() {}
 
-func (s *arc) hint(_ ask, status int, f fault) string {
+func (s *arc) hint(_ ask, status int, said failure.Said) string {
 	switch {
 	case status == noAnswer:
 		return "is Azure Arc's agent running (azcmagent show), and does it listen at " + s.first + "?"
-	case s.notAssigned(status, f) && s.id != nil:
+	case s.notAssigned(status, said) && s.id != nil:
 		return "is " + describeID(s.id) +
 			" assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
-	case s.notAssigned(status, f):
+	case s.notAssigned(status, said):
 		return "is this server connected (azcmagent show), and its system-assigned identity there?"
-	case status >= http.StatusInternalServerError && !f.fromEntra():
+	case status >= http.StatusInternalServerError && !said.FromEntra():
 		return "is this server connected (azcmagent show)? One that was offline for months has to be connected anew"
 	case status == http.StatusUnauthorized:
 		return "the agent refused the key that it had just written: is more than one agent installed here?"

@@ -31,6 +31,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
 )
@@ -869,7 +870,7 @@ func TestReadArcKey(t *testing.T) {
 			if got != "" || err != nil && strings.Contains(err.Error(), "pa55") {
 				t.Errorf("got %q, %v: nothing of the content may be seen", got, err)
 			}
-			if _, again := errors.AsType[*passing](err); again != (tt.content == "") {
+			if _, again := errors.AsType[*failure.Passing](err); again != (tt.content == "") {
 				t.Errorf("worth another challenge: %v, want %v only for an empty file, which is being written", again, tt.content == "")
 			}
 		})
@@ -931,7 +932,7 @@ func TestReadArcKeyReadsRegularFilesOnly(t *testing.T) {
 				if r.key != "" {
 					t.Errorf("got the key %q", r.key)
 				}
-				if _, again := errors.AsType[*passing](r.err); again {
+				if _, again := errors.AsType[*failure.Passing](r.err); again {
 					t.Error("it would be tried again")
 				}
 			case <-time.After(30 * time.Second): // however busy the machine
@@ -993,7 +994,7 @@ func TestReadArcKeyThatIsMissing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.key")
 	_, err := readArcKey(file, "linux")
 	wantWordsIn(t, err, "can't read Azure Arc's key "+file)
-	if _, again := errors.AsType[*passing](err); !again {
+	if _, again := errors.AsType[*failure.Passing](err); !again {
 		t.Errorf("%v: another challenge brings another file", err)
 	}
 }
@@ -1032,7 +1033,7 @@ func TestArcKeyError(t *testing.T) {
 			if strings.Contains(got.Error(), tt.wantNot) {
 				t.Errorf("got %v, want nothing of %q", got, tt.wantNot)
 			}
-			if _, again := errors.AsType[*passing](got); again != tt.worthAnother {
+			if _, again := errors.AsType[*failure.Passing](got); again != tt.worthAnother {
 				t.Errorf("worth another challenge: %v, want %v", again, tt.worthAnother)
 			}
 		})
@@ -1707,7 +1708,10 @@ func TestArcRefusals(t *testing.T) {
 		for _, step := range arcSteps {
 			t.Run(tt.name+" at the "+step.name, func(t *testing.T) {
 				tt := tt
-				attempts := count(step.requests, "attempt")
+				attempts := "1 attempt"
+				if step.requests != 1 {
+					attempts = fmt.Sprint(step.requests, " attempts")
+				}
 				tt.text = strings.Replace(tt.text, "ATTEMPTS", attempts, 1)
 				if step.requests == 1 {
 					tt.run(t, environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost:40342/x", "IMDS_ENDPOINT": "y"}))

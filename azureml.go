@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/failure"
 )
 
 func detectAzureML(env environment) (endpoint, reason string, ok bool) {
@@ -61,21 +63,21 @@ func (s *azureML) request(a ask) (request, error) {
 func (s *azureML) proof() string { return s.env.getenv(envMSISecret) }
 
 // notAssigned: as on today's App Service. What Azure ML says is documented nowhere.
-func (s *azureML) notAssigned(status int, f fault) bool {
-	return status == http.StatusBadRequest && f.structured && !f.fromEntra()
+func (s *azureML) notAssigned(status int, said failure.Said) bool {
+	return status == http.StatusBadRequest && said.Structured && !said.FromEntra()
 }
 
-func (s *azureML) hint(_ ask, status int, f fault) string {
+func (s *azureML) hint(_ ask, status int, said failure.Said) string {
 	switch {
 	case status == noAnswer:
 		return s.silentHint(envMSI)
-	case s.notAssigned(status, f) && s.id != nil:
+	case s.notAssigned(status, said) && s.id != nil:
 		return fmt.Sprintf("is %s assigned to this compute or app?", describeID(s.id))
-	case s.notAssigned(status, f):
+	case s.notAssigned(status, said):
 		return "has this compute or app a system-assigned identity? Set CredentialOptions.ID to a ClientID to choose a user-assigned one"
 	// text is Azure ML's, a page is not
-	case status == http.StatusBadRequest && !f.structured && !f.fromEntra() &&
-		!strings.HasPrefix(f.message, "<"):
+	case status == http.StatusBadRequest && !said.Structured && !said.FromEntra() &&
+		!strings.HasPrefix(said.Message, "<"):
 		return "has this compute an identity? Without one, and with single sign-on, it asks for the token of the user who is signed in to it"
 	case status == http.StatusNotFound || status == http.StatusMethodNotAllowed:
 		return "does " + envMSI + " name the token endpoint?"

@@ -3,6 +3,8 @@ package identity
 import (
 	"net/http"
 	"net/url"
+
+	"github.com/keyless-go/identity/internal/failure"
 )
 
 func detectCloudShell(env environment) (endpoint, reason string, ok bool) {
@@ -35,11 +37,11 @@ func (s *cloudShell) request(a ask) (request, error) {
 	}, nil
 }
 
-func (s *cloudShell) hint(_ ask, status int, f fault) string {
+func (s *cloudShell) hint(_ ask, status int, said failure.Said) string {
 	switch {
 	case status == noAnswer:
 		return s.silentHint(envMSI)
-	case f.code == "AudienceNotSupported":
+	case said.Code == "AudienceNotSupported":
 		// az asks this endpoint, too, as long as nobody has run az login: Azure/azure-cli#29057.
 		return "Cloud Shell has tokens for some resources only: run az login, and then this with AZURE_TOKEN_CREDENTIALS=AzureCLICredential and NewDefaultCredential"
 	}

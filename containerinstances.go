@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/failure"
 )
 
 // detectContainerInstances: the variables are those of Service Fabric, whose endpoint is always
@@ -88,19 +90,19 @@ func isNearby(host string) bool {
 
 // notAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service
 // Fabric's code for an identity that it doesn't know has the same status.
-func (s *containerInstances) notAssigned(status int, f fault) bool {
+func (s *containerInstances) notAssigned(status int, said failure.Said) bool {
 	return status == http.StatusNotFound &&
-		(f.code == "DefaultIdentityNotDefined" || f.code == "ManagedIdentityNotFound")
+		(said.Code == "DefaultIdentityNotDefined" || said.Code == "ManagedIdentityNotFound")
 }
 
-func (s *containerInstances) hint(_ ask, status int, f fault) string {
+func (s *containerInstances) hint(_ ask, status int, said failure.Said) string {
 	switch {
 	case status == noAnswer:
 		return s.silentHint(envEndpoint) + " Windows containers in a virtual network can't reach it"
-	case s.notAssigned(status, f) && s.id != nil:
+	case s.notAssigned(status, said) && s.id != nil:
 		return "is " + describeID(s.id) +
 			" the principal ID of an identity that is assigned to this container group?"
-	case s.notAssigned(status, f):
+	case s.notAssigned(status, said):
 		return "has this container group a system-assigned identity? " +
 			"Set CredentialOptions.ID to the ObjectID of a user-assigned one"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/tokencache"
 	"github.com/keyless-go/identity/internal/usercode"
@@ -76,43 +77,22 @@ type AuthenticationError struct {
 }
 
 // Error returns the error in one line.
-func (e *AuthenticationError) Error() string {
-	var b strings.Builder
-	b.WriteString("identity: ")
-	b.WriteString(cmp.Or(e.tool, e.Host.String()))
-	b.WriteString(": ")
-	var words []string
-	if e.StatusCode != 0 {
-		words = append(words, fmt.Sprint(e.StatusCode))
+func (e *AuthenticationError) Error() string { return e.line().String() }
+
+// line is what the error says.
+func (e *AuthenticationError) line() failure.Line {
+	return failure.Line{
+		Who:           cmp.Or(e.tool, e.Host.String()),
+		StatusCode:    e.StatusCode,
+		Code:          e.Code,
+		Message:       e.Message,
+		What:          e.what,
+		Hint:          e.hint,
+		Resource:      e.Resource,
+		Attempts:      e.Attempts,
+		Elapsed:       e.Elapsed,
+		CorrelationID: e.CorrelationID,
 	}
-	if e.Code != "" {
-		words = append(words, e.Code)
-	}
-	if e.Message != "" {
-		words = append(words, fmt.Sprintf("%q", e.Message))
-	}
-	if e.what != "" {
-		if len(words) > 0 {
-			words[len(words)-1] += ":"
-		}
-		words = append(words, e.what)
-	}
-	b.WriteString(strings.Join(words, " "))
-	b.WriteString(" (token for ")
-	b.WriteString(e.Resource)
-	if e.Attempts > 0 {
-		fmt.Fprintf(&b, ", %s, %v", count(e.Attempts, "attempt"), redact.Round(e.Elapsed))
-	}
-	if e.CorrelationID != "" {
-		b.WriteString(", correlation ID ")
-		b.WriteString(e.CorrelationID)
-	}
-	b.WriteString(")")
-	if e.hint != "" {
-		b.WriteString(": ")
-		b.WriteString(e.hint)
-	}
-	return redact.Printable(b.String())
 }
 
 // Unwrap returns the sentinel and the cause, as far as there are any.
@@ -129,6 +109,45 @@ func (e *AuthenticationError) Unwrap() []error {
 
 // NonRetriable tells azcore's retry policy that asking the credential again is no use: it has done its own retries.
 func (e *AuthenticationError) NonRetriable() {}
+
+// publicError makes the error of a failure, for one caller. It names no host: who asked one does.
+func publicError(f *failure.Failure) *AuthenticationError {
+	e := &AuthenticationError{
+		Endpoint:      f.Endpoint,
+		Resource:      f.Resource,
+		StatusCode:    f.StatusCode,
+		Code:          f.Code,
+		Message:       f.Message,
+		CorrelationID: f.CorrelationID,
+		Attempts:      f.Attempts,
+		Elapsed:       f.Elapsed,
+		RawResponse:   f.Answer,
+		reason:        sentinel(f.Reason),
+		cause:         f.Cause,
+		what:          f.What,
+		hint:          f.Hint,
+		transient:     f.Verdict != failure.Never,
+		retryAfter:    f.RetryAfter,
+		waited:        f.Waited,
+		body:          f.Body,
+	}
+	return e.forCaller()
+}
+
+// sentinel is the error that programs find with errors.Is, nil for none.
+func sentinel(r failure.Reason) error {
+	switch r {
+	case failure.Unavailable:
+		return ErrUnavailable
+	case failure.IdentityNotFound:
+		return ErrIdentityNotFound
+	case failure.IdentityMismatch:
+		return ErrIdentityMismatch
+	case failure.Throttled:
+		return ErrThrottled
+	}
+	return nil
+}
 
 // forCaller copies the error for one caller: many callers wait for one request, and each may read the body.
 func (e *AuthenticationError) forCaller() *AuthenticationError {
@@ -195,7 +214,7 @@ func (e *AuthenticationError) left(ctx context.Context, waited time.Duration) {
 // answered adds the last failure to the error of a caller who gave up.
 func (e *AuthenticationError) answered(last error) {
 	e.soFar = answeredSoFar(last)
-	e.hint = soFarAnswered + strings.TrimPrefix(last.Error(), "identity: ")
+	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), "identity: ")
 }
 
 // errAborted is what waiters get when an acquisition never returned: a panic in the user's code is
@@ -217,13 +236,6 @@ func panicError(p any, secrets ...string) *AuthenticationError {
 	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), secrets...)) })
 	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said,
 		cause: errAborted}
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprint(n, " ", noun, "s")
 }
 
 // passingError is an error that may be worth asking again after.

@@ -3,7 +3,6 @@ package identity
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
@@ -20,172 +20,136 @@ import (
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
-// failure is a try that brought no token.
-type failure struct {
-	*AuthenticationError
-	verdict verdict // on asking again: see rule
-	settled bool    // the user's options for retries have no say in it
-	silent  bool    // nothing answered as the host would
-	status  int     // which the user's options may judge; -1 where there is none
-	// what is asked for before the next try, by the host or by something in its place; 0 for
-	// nothing
-	wait time.Duration
-}
-
 // failure makes a failed try of an error of ours. It is final, unless the error says otherwise.
-func (t *trial) failure(err error) *failure {
-	f := &failure{
-		AuthenticationError: &AuthenticationError{
-			Host:     t.sender.source.host(),
-			Endpoint: t.endpoint,
-			ID:       t.sender.source.identity(),
+func (t *trial) failure(err error) *failure.Failure {
+	f := &failure.Failure{
+		Line: failure.Line{
+			Who:      t.sender.source.host().String(),
 			Resource: t.ask.resource,
-			what:     redact.Token(redact.Conceal(strings.TrimPrefix(err.Error(), "identity: "), t.secrets...)),
+			What: redact.Token(redact.Conceal(strings.TrimPrefix(err.Error(), "identity: "),
+				t.secrets...)),
 		},
-		settled: true,
-		status:  -1,
+		Endpoint: t.endpoint,
+		Settled:  true,
+		Status:   -1,
 	}
-	if _, ok := errors.AsType[*pending](err); ok {
-		f.rule(later)
-	}
-	if _, ok := errors.AsType[*passing](err); ok {
-		f.settled = false
-		f.rule(again)
+	if p, ok := errors.AsType[*failure.Passing](err); ok {
+		f.Verdict, f.Settled = p.Verdict, p.Verdict != failure.Again
 	}
 	return f
 }
 
 // silence is a try without an answer.
-func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failure {
+func (t *trial) silence(err error, timedOut bool, timeout time.Duration) *failure.Failure {
 	f := t.failure(errors.New("no answer from " + t.endpoint + ": " + t.plain(err)))
-	f.rule(ofTransport(err))
-	f.cause = t.cause(err)
+	f.Verdict = failure.OfTransport(err)
+	f.Cause = t.cause(err)
 	var body *transport.BodyError
 	var failed *transport.Error
 	switch {
 	case errors.As(err, &body): // it began to answer: who?
 		f.StatusCode = body.StatusCode
-		f.what = t.plain(err)
-		f.silent = !t.sender.source.recognises(answer{status: body.StatusCode, header: body.Header})
-		if !f.silent {
+		f.What = t.plain(err)
+		f.Silent = !t.sender.source.recognises(answer{status: body.StatusCode, header: body.Header})
+		if !f.Silent {
 			t.sender.node.answered.Store(true)
 		}
-		if !f.silent && errors.Is(err, transport.ErrTooLarge) {
-			f.rule(never)
+		if !f.Silent && errors.Is(err, transport.ErrTooLarge) {
+			f.Verdict = failure.Never
 		}
 	case timedOut:
-		f.what = "no answer from " + t.endpoint + " within " + redact.Round(timeout).String()
-		f.silent = t.last != nil && t.last.silent // slow, unless this place has only been silent so far
+		f.What = "no answer from " + t.endpoint + " within " + redact.Round(timeout).String()
+		f.Silent = t.last != nil && t.last.Silent // slow, unless this place has only been silent so far
 	case errors.As(err, &failed):
-		f.silent = true
+		f.Silent = true
 		t.sender.node.silent()
-		f.what += certificateAdvice(err)
-		if isCertificateError(err) {
-			f.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
+		f.What += failure.CertificateAdvice(err)
+		if failure.IsCertificate(err) {
+			f.Hint = t.sender.source.hint(t.ask, noAnswer, failure.Said{})
 		}
 	default: // says nothing of the endpoint
-		f.what = "a policy in CredentialOptions failed: " + t.plain(err)
+		f.What = "a policy in CredentialOptions failed: " + t.plain(err)
 	}
-	f.settled = f.verdict != again
+	f.Settled = f.Verdict != failure.Again
 	return f
 }
 
-// timeWasUp begins what is said of a try that was cut short.
-const timeWasUp = "and no answer in the "
-
 // outOfTime is what becomes of a try that our own budget has cut short: what came before says more
 // of the host.
-func (t *trial) outOfTime(had time.Duration) *failure {
-	f, e := *t.last, *t.last.AuthenticationError
-	e.what = strings.TrimLeft(e.what+", "+timeWasUp+redact.Round(had).String()+" that were left", ", ")
-	f.AuthenticationError = &e
+func (t *trial) outOfTime(had time.Duration) *failure.Failure {
+	f := *t.last
+	f.What = strings.TrimLeft(f.What+", "+failure.TimeWasUp+redact.Round(had).String()+
+		" that were left", ", ")
 	return &f
 }
 
-// certificateAdvice is what to check after a certificate was not accepted.
-func certificateAdvice(err error) string {
-	invalid, _ := errors.AsType[x509.CertificateInvalidError](err)
-	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_, noRoots := errors.AsType[x509.SystemRootsError](err)
-	_, otherName := errors.AsType[x509.HostnameError](err)
-	switch {
-	case otherName:
-		return " (is the endpoint's name right, or does a proxy intercept TLS?)"
-	case unknown || noRoots:
-		return " (has this image its CA certificates, the package ca-certificates or SSL_CERT_FILE, or does a proxy intercept TLS?)"
-	case invalid.Reason == x509.Expired && invalid.Cert != nil:
-		return " (is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339) + ")"
-	}
-	return ""
-}
-
 // refusal is an answer without a token.
-func (t *trial) refusal(a answer, ours bool) *failure {
+func (t *trial) refusal(a answer, ours bool) *failure.Failure {
 	src := t.sender.source
 	success := a.status >= 200 && a.status < 300
 	secrets := slices.Concat(t.secrets, token.In(a.body))
 	hidden, header := redact.NewIndex(secrets), redact.Header(a.header, secrets)
-	body, fa := "", parseFault(header, "")
+	body, said := "", failure.Read(header, "")
 	if !success { // a success may be a token in an unknown wrapping: not a byte of it is shown
 		body = hidden.Conceal(string(a.body))
 		// Each text by itself: the escapes of JSON are gone.
-		fa = parseFault(header, body, hidden.Text)
+		said = failure.Read(header, body, hidden.Text)
 		body = redact.Text(body)
-		if fa.entra == "" { // beyond what was read for people
-			fa.entra = string(entraNumber.Find(a.body))
+		if said.Entra == "" { // beyond what was read for people
+			said.Entra = failure.EntraNumber(a.body)
 		}
 	}
 	f := t.failure(errors.New(""))
-	f.settled = false
-	f.rule(t.sender.rules.ofAnswer(a.status, ours, fa))
-	f.StatusCode, f.status, f.silent = a.status, a.status, !ours
+	f.Settled = false
+	f.Verdict = failure.OfAnswer(a.status, ours, said, t.sender.rules.Retries)
+	f.StatusCode, f.Status, f.Silent = a.status, a.status, !ours
 	if !ours {
 		t.sender.node.silent()
 	}
-	f.Code, f.Message, f.CorrelationID = fa.code, fa.message, fa.correlationID
-	f.wait = retry.After(a.header, time.Now())
+	f.Code, f.Message, f.CorrelationID = said.Code, said.Message, said.CorrelationID
+	f.Wait = retry.After(a.header, time.Now())
 	if ours {
-		if s, ok := src.(impatient); ok && f.wait == 0 {
-			f.wait = s.patience(a.status, body)
+		if s, ok := src.(impatient); ok && f.Wait == 0 {
+			f.Wait = s.patience(a.status, body)
 		}
-		f.retryAfter = f.wait // which outlasts the acquisition
+		f.RetryAfter = f.Wait // which outlasts the acquisition
 	}
-	f.body = strings.Clone(body[:min(len(body), maxKeptBody)]) // the rest is let go
-	f.RawResponse = rawResponse(a, header, len(f.body), secrets)
-	if f.hint = src.hint(t.ask, a.status, fa); !ours {
-		f.hint = "something answers in the place of " + answerer(src) + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
+	f.Body = strings.Clone(body[:min(len(body), maxKeptBody)]) // the rest is let go
+	f.Answer = rawResponse(a, header, len(f.Body), secrets)
+	if f.Hint = src.hint(t.ask, a.status, said); !ours {
+		f.Hint = "something answers in the place of " + answerer(src) + ": is a proxy or a gateway in the way of " + t.endpoint + "?"
 	}
 	lost, _ := t.lost.Load().(string)
-	if lost = cmp.Or(lost, fa.misses()); a.status < 400 || a.status >= 500 ||
+	if lost = cmp.Or(lost, said.MissingHeader()); a.status < 400 || a.status >= 500 ||
 		a.status == http.StatusTooManyRequests {
 		lost = ""
 	}
 	if lost != "" {
-		f.hint = "the request came without the header " + lost +
+		f.Hint = "the request came without the header " + lost +
 			" that it was made with: did a policy or the Transport in CredentialOptions remove it?"
 	}
 	switch {
 	case a.redirects() && ours:
-		f.what = "a redirect, which is not followed"
+		f.What = "a redirect, which is not followed"
 	case a.redirects():
-		f.what = "not an answer of " + answerer(src) + " but a redirect, which is not followed"
+		f.What = "not an answer of " + answerer(src) + " but a redirect, which is not followed"
 	case !ours:
-		f.what = "not an answer of " + answerer(src)
+		f.What = "not an answer of " + answerer(src)
 	case success:
-		f.what = "unexpected status"
+		f.What = "unexpected status"
 	case a.status == http.StatusTooManyRequests:
-		f.reason = ErrThrottled
+		f.Reason = failure.Throttled
 		t.progress.Throttled()
-	case lost == "" && src.notAssigned(a.status, fa) || fa.noSuchClient():
-		f.reason = ErrIdentityNotFound
+	case lost == "" && src.notAssigned(a.status, said) || said.NoSuchClient():
+		f.Reason = failure.IdentityNotFound
 	}
-	if ours && !success && !a.redirects() && fa.code == "" && fa.message == "" {
-		f.what = "without a word, from " + t.endpoint
+	if ours && !success && !a.redirects() && said.Code == "" && said.Message == "" {
+		f.What = "without a word, from " + t.endpoint
 	}
-	if f.hint == "" && fa.fromEntra() && a.status >= 400 &&
+	if f.Hint == "" && said.FromEntra() && a.status >= 400 &&
 		a.status != http.StatusTooManyRequests &&
-		(f.verdict != again || entraNumbers[fa.entra].topic != noTopic) {
-		f.hint = entraHint(src.identity(), fa)
+		(f.Verdict != failure.Again || said.Topic() != failure.NoTopic) {
+		f.Hint = said.EntraHint(inWords(src.identity()))
 	}
 	return f
 }
@@ -231,21 +195,21 @@ func rawResponse(a answer, header http.Header, length int, secrets []string) *ht
 	return raw
 }
 
-// final is the error of the whole acquisition, made of its last failure.
-func (t *trial) final() *AuthenticationError {
-	e := t.last.AuthenticationError
-	e.Attempts, e.Elapsed = t.attempts, time.Since(t.start)
+// final is the failure of the whole acquisition, made of its last try's.
+func (t *trial) final() *failure.Failure {
+	f := t.last
+	f.Attempts, f.Elapsed = t.attempts, time.Since(t.start)
 	switch unavailable := t.sender.rules.unavailable; {
-	case t.last.settled:
+	case f.Settled:
 	case t.unanswered():
-		e.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
+		f.Hint = t.sender.source.hint(t.ask, noAnswer, failure.Said{})
 		if unavailable {
-			e.reason = ErrUnavailable
+			f.Reason = failure.Unavailable
 		}
-	case e.StatusCode == 0 && e.hint == "" && !unavailable: // it has answered before
-		e.hint = t.sender.source.hint(t.ask, noAnswer, fault{})
+	case f.StatusCode == 0 && f.Hint == "" && !unavailable: // it has answered before
+		f.Hint = t.sender.source.hint(t.ask, noAnswer, failure.Said{})
 	}
-	return e
+	return f
 }
 
 // plain is an error's text as it can be shown: one line, no URL with its query, no secret.
@@ -276,4 +240,28 @@ func bare(err error) error {
 		err = u.Err
 	}
 	return err
+}
+
+// overrule applies the user's options to a verdict, in azcore's order: what is settled by itself,
+// then the user's function, then the user's statuses. They say whether another try is made. Ready
+// waits over what either they or we think passes.
+func (t *trial) overrule(f *failure.Failure) failure.Verdict {
+	r := t.sender.rules
+	var wanted bool
+	switch {
+	case f.Settled:
+		return f.Verdict
+	case r.ShouldRetry != nil && f.Answer != nil:
+		wanted = r.ShouldRetry(t.sender.public(f).RawResponse, nil)
+	case r.ShouldRetry != nil:
+		wanted = r.ShouldRetry(nil, t.sender.public(f))
+	case f.Status >= 0 && r.StatusCodes != nil:
+		wanted = slices.Contains(r.StatusCodes, f.Status)
+	default:
+		return f.Verdict
+	}
+	if wanted {
+		return failure.Again
+	}
+	return min(f.Verdict, failure.Later)
 }

@@ -55,6 +55,14 @@ func idKind(id ID) string {
 // describeID names a selected identity in messages: "client ID 1234…".
 func describeID(id ID) string { return idKind(id) + " " + id.String() }
 
+// inWords is describeID, and "" for nil.
+func inWords(id ID) string {
+	if id == nil {
+		return ""
+	}
+	return describeID(id)
+}
+
 // maxIDLength bounds what is repeated in URLs, cache keys and errors. Resource Manager allows 90 characters for a
 // resource group and 128 for an identity's name, so that real resource IDs stay below 400.
 const maxIDLength = 1024

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"sync"
 
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/transport"
 )
@@ -94,7 +95,7 @@ func (b *identityBinding) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := client.Do(req)
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown && b.caFile != "" {
-		return nil, &pending{err} // the file follows the cluster's authority within a minute or so
+		return nil, failure.InAWhile(err) // the file follows the cluster's authority within a minute or so
 	}
 	return resp, err
 }

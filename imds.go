@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
 )
@@ -207,24 +208,24 @@ func (s *imds) doubt() string {
 }
 
 // notAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
-func (s *imds) notAssigned(status int, f fault) bool {
-	return status == http.StatusBadRequest && f.code == "invalid_request" && !f.fromEntra()
+func (s *imds) notAssigned(status int, said failure.Said) bool {
+	return status == http.StatusBadRequest && said.Code == "invalid_request" && !said.FromEntra()
 }
 
-func (s *imds) hint(_ ask, status int, f fault) string {
+func (s *imds) hint(_ ask, status int, said failure.Said) string {
 	switch {
 	case status == noAnswer && s.expected != "":
 		return "nothing at " + s.endpoint() + " is IMDS, though it should be: " + s.expected +
 			". May this process reach that address?"
 	case status == noAnswer:
 		return "nothing at " + s.endpoint() + " is IMDS: is this an Azure VM, and may this process reach that address?" + s.doubt()
-	case s.notAssigned(status, f) && s.id != nil:
+	case s.notAssigned(status, said) && s.id != nil:
 		return "is " + describeID(s.id) + " assigned to this VM?" + s.doubt()
-	case s.notAssigned(status, f):
+	case s.notAssigned(status, said):
 		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one" + s.doubt()
-	case status == http.StatusForbidden && f == (fault{}):
+	case status == http.StatusForbidden && said == (failure.Said{}):
 		return "is this program on the VM's allow list for IMDS? The guest proxy agent (Metadata Security Protocol) refuses all others"
-	case (status == http.StatusMisdirectedRequest || status >= 500) && f == (fault{}):
+	case (status == http.StatusMisdirectedRequest || status >= 500) && said == (failure.Said{}):
 		return "IMDS is starting, or the VM's guest proxy agent (Metadata Security Protocol) before it is"
 	case status == http.StatusTooManyRequests:
 		return "IMDS serves 20 token requests a second and 5 at once per VM: what else on this VM asks it?"

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/transport"
@@ -116,7 +117,7 @@ func (*named) recognises(a answer) bool {
 }
 
 // notAssigned: the host has one identity, or doesn't say.
-func (*named) notAssigned(int, fault) bool { return false }
+func (*named) notAssigned(int, failure.Said) bool { return false }
 
 // rules: at start-up the endpoint may come up after the program, so that silence is retried for the whole budget, and
 // then is an error that names the endpoint: the variables say that it should be there. No status is retried but those that

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -275,7 +276,7 @@ func FuzzSecretFile(f *testing.F) {
 				t.Errorf("the error repeats the file: %q", text)
 			}
 		}
-		if _, again := errors.AsType[*passing](keyErr); again != (len(content) == 0) {
+		if _, again := errors.AsType[*failure.Passing](keyErr); again != (len(content) == 0) {
 			t.Errorf("%q: is another challenge worth it? %v: %v", content, again, keyErr)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/transport"
@@ -70,7 +71,15 @@ func (s *sender) client() (*azcore.Client, error) {
 	return s.built, s.buildErr
 }
 
-// begin starts a span, and returns a context that doesn't end and what ends the span. A tracer finds the parent of the acquisition's span in the caller's
+// public makes the error of a failure, for one caller.
+func (s *sender) public(f *failure.Failure) *AuthenticationError {
+	e := publicError(f)
+	e.Host, e.ID = s.source.host(), s.source.identity()
+	return e
+}
+
+// begin starts a span, and returns a context that doesn't end and what ends the span. A tracer
+// finds the parent of the acquisition's span in the caller's
 // context, and whatever else it wants to know of that.
 func (s *sender) begin(ctx context.Context) (context.Context, func(error)) {
 	client, err := s.client()
@@ -96,21 +105,21 @@ func (s *sender) acquire(ctx context.Context, a ask, p progress) (g grant, err e
 	client, err := s.client()
 	if err != nil {
 		f := t.failure(err)
-		f.rule(later) // says nothing of the host
-		return grant{}, f.AuthenticationError
+		f.Verdict = failure.Later // says nothing of the host
+		return grant{}, s.public(f)
 	}
 	first, err := s.source.request(a)
 	if err != nil {
-		return grant{}, t.failure(err).AuthenticationError
+		return grant{}, s.public(t.failure(err))
 	}
 	t.firstURL = first.url.String()
 	t.keep(first)
 	req, err := runtime.NewRequest(ctx, first.method, t.firstURL)
 	if err != nil {
-		return grant{}, t.failure(errors.New("can't make a request of the endpoint's URL")).AuthenticationError
+		return grant{}, s.public(t.failure(errors.New("can't make a request of the endpoint's URL")))
 	}
 	if err := first.apply(req); err != nil {
-		return grant{}, t.failure(err).AuthenticationError
+		return grant{}, s.public(t.failure(err))
 	}
 	req.SetOperationValue(t)
 	resp, err := client.Pipeline().Do(req)
@@ -125,13 +134,13 @@ func (s *sender) acquire(ctx context.Context, a ask, p progress) (g grant, err e
 	case t.granted:
 		return t.grant, nil
 	case t.last == nil && err == nil:
-		return grant{}, t.failure(errors.New("a policy in CredentialOptions returned neither a response nor an error")).AuthenticationError
+		return grant{}, s.public(t.failure(errors.New("a policy in CredentialOptions returned neither a response nor an error")))
 	case t.last == nil: // a policy of the user's refused before the first try
 		f := t.failure(errors.New("a policy in CredentialOptions failed: " + t.plain(err)))
-		f.cause = t.cause(err)
-		return grant{}, f.AuthenticationError
+		f.Cause = t.cause(err)
+		return grant{}, s.public(f)
 	}
-	return grant{}, t.final()
+	return grant{}, s.public(t.final())
 }
 
 // keep remembers the secrets of a request, which are not to be shown from now on: its own, and
@@ -159,7 +168,7 @@ func (t *trial) keep(r request) {
 }
 
 // send is one try.
-func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response, *failure) {
+func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response, *failure.Failure) {
 	s := t.sender
 	ctx := req.Raw().Context()
 	t.tried, t.asked = time.Since(t.start), t.asking()
@@ -214,7 +223,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 				f = t.outOfTime(t.asking() - began)
 			}
 			if tryCtx.Err() != nil {
-				f.waited = timeout
+				f.Waited = timeout
 			}
 			return nil, f
 		case resp == nil:
@@ -239,7 +248,7 @@ func (t *trial) send(req *policy.Request, timeout time.Duration) (*http.Response
 }
 
 // follow decides whether an answer is a reason to ask again at once: to the source, or because the secret has changed.
-func (t *trial) follow(sent request, got answer) (next request, again bool, f *failure) {
+func (t *trial) follow(sent request, got answer) (next request, again bool, f *failure.Failure) {
 	if !t.recognises(got) {
 		return request{}, false, nil
 	}
@@ -264,22 +273,22 @@ func (t *trial) follow(sent request, got answer) (next request, again bool, f *f
 
 // noPlace is a try that had no place among the requests at once in the time that there was. That
 // alone says nothing of the endpoint, which was not asked; what it said before says more.
-func (t *trial) noPlace(deserted bool) *failure {
+func (t *trial) noPlace(deserted bool) *failure.Failure {
 	if t.last != nil {
 		f := *t.last
-		f.silent = f.silent && deserted
+		f.Silent = f.Silent && deserted
 		return &f
 	}
 	f := t.failure(fmt.Errorf("no place among the %d requests at once to %s in %v",
 		t.sender.node.limit, t.endpoint, redact.Round(time.Since(t.start))))
-	f.settled, f.silent = false, deserted
-	f.rule(again)
-	f.waited = t.sender.rules.TryTimeout
+	f.Settled, f.Silent = false, deserted
+	f.Verdict = failure.Again
+	f.Waited = t.sender.rules.TryTimeout
 	return f
 }
 
 // read takes an answer out of a response.
-func (t *trial) read(resp *http.Response) (answer, *failure) {
+func (t *trial) read(resp *http.Response) (answer, *failure.Failure) {
 	body, err := runtime.Payload(resp)
 	if err != nil { // only a policy of the user's can have exchanged the body for one that breaks
 		return answer{}, t.silence(err, false, 0)
@@ -290,11 +299,11 @@ func (t *trial) read(resp *http.Response) (answer, *failure) {
 // recognises reports whether an answer is the host's own. A refusal with a number of Entra's is,
 // whatever shape it has: only what asks Entra has one to pass on.
 func (t *trial) recognises(a answer) bool {
-	return t.sender.source.recognises(a) || a.status >= 400 && entraNumber.Match(a.body)
+	return t.sender.source.recognises(a) || a.status >= 400 && failure.EntraNumber(a.body) != ""
 }
 
 // judge finds the token in an answer, or the failure that it is.
-func (t *trial) judge(a answer) *failure {
+func (t *trial) judge(a answer) *failure.Failure {
 	src := t.sender.source
 	ours := t.recognises(a)
 	if ours {
@@ -307,14 +316,14 @@ func (t *trial) judge(a answer) *failure {
 	if err != nil {
 		f := t.failure(err)
 		f.StatusCode = a.status
-		f.hint = "the answer of " + t.endpoint + " is no usable token response"
+		f.Hint = "the answer of " + t.endpoint + " is no usable token response"
 		switch {
 		case errors.Is(err, token.ErrNotJSON): // cut short on its way, most likely
-			f.settled = false
-			f.rule(again)
+			f.Settled = false
+			f.Verdict = failure.Again
 		case errors.Is(err, token.ErrExpired): // the host will have another one
-			f.rule(later)
-			f.hint = "is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+			f.Verdict = failure.Later
+			f.Hint = "is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
 		}
 		return f
 	}
@@ -322,8 +331,8 @@ func (t *trial) judge(a answer) *failure {
 	if got := mismatch(src.identity(), granted, mustEcho); got != "" {
 		f := t.failure(ErrIdentityMismatch)
 		f.StatusCode = a.status
-		f.reason = ErrIdentityMismatch
-		f.hint = "asked for " + describeID(src.identity()) + ", got the token of " + redact.Text(got, t.secrets...) + ": is the identity assigned, and does this host support selecting one?"
+		f.Reason = failure.IdentityMismatch
+		f.Hint = "asked for " + describeID(src.identity()) + ", got the token of " + redact.Text(got, t.secrets...) + ": is the identity assigned, and does this host support selecting one?"
 		return f
 	}
 	t.grant, t.granted = grantFrom(granted), true

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/transport"
 )
@@ -128,19 +129,19 @@ func (s *serviceFabric) connect(own policy.Transporter) (policy.Transporter, err
 func (s *serviceFabric) recognises(answer) bool { return true }
 
 // notAssigned: 404 ManagedIdentityNotFound, which also means that the secret is unknown.
-func (s *serviceFabric) notAssigned(status int, f fault) bool {
-	return status == http.StatusNotFound && f.code == "ManagedIdentityNotFound"
+func (s *serviceFabric) notAssigned(status int, said failure.Said) bool {
+	return status == http.StatusNotFound && said.Code == "ManagedIdentityNotFound"
 }
 
-func (s *serviceFabric) hint(_ ask, status int, f fault) string {
+func (s *serviceFabric) hint(_ ask, status int, said failure.Said) string {
 	switch {
 	case status == noAnswer:
 		return s.silentHint(envEndpoint)
-	case s.notAssigned(status, f):
+	case s.notAssigned(status, said):
 		return "does the application's manifest assign a managed identity to this service, and is " + envHeader + " this process's own?"
-	case f.code == "InvalidApiVersion":
+	case said.Code == "InvalidApiVersion":
 		return envAPIVersion + " chooses the version: unset it to ask for " + serviceFabricVersion
-	case f.code == "InternalServerError":
+	case said.Code == "InternalServerError":
 		return "Service Fabric says this of a wrong resource, too: is the scope right, down to a slash at its end?"
 	case status == http.StatusTooManyRequests:
 		return "what else of this application asks for tokens?"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 )
 
@@ -18,14 +19,14 @@ import (
 // caching stand once, for all of them.
 type source interface {
 	host() Host
-	endpoint() string                       // for messages: no query, no secret
-	address() string                        // the same in full, by which tokens are kept; not to be shown
-	identity() ID                           // nil for the host's default
-	request(a ask) (request, error)         // what to send; read anew for each try, because hosts rotate secrets
-	recognises(a answer) bool               // is this the host's own answer, or that of something in its place?
-	notAssigned(status int, f fault) bool   // does it refuse the identity?
-	hint(a ask, status int, f fault) string // what to check after an error, or after noAnswer; "" for nothing in particular
-	rules() rules                           // when to try again
+	endpoint() string                                 // for messages: no query, no secret
+	address() string                                  // the same in full, by which tokens are kept; not to be shown
+	identity() ID                                     // nil for the host's default
+	request(a ask) (request, error)                   // what to send; read anew for each try, because hosts rotate secrets
+	recognises(a answer) bool                         // is this the host's own answer, or that of something in its place?
+	notAssigned(status int, said failure.Said) bool   // does it refuse the identity?
+	hint(a ask, status int, said failure.Said) string // what to check after an error, or after noAnswer; "" for nothing in particular
+	rules() rules                                     // when to try again
 }
 
 // What some sources do beside:
@@ -128,6 +129,3 @@ func (r request) apply(req *policy.Request) error {
 	req.Raw().GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 	return nil
 }
-
-// passing is an error of a source's that may be gone at the next try.
-type passing struct{ error }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
 )
@@ -33,14 +34,14 @@ func readAssertion(path string) (string, error) {
 		return "", fail(err.Error(),
 			"may this process read it? The token is for the user in securityContext.runAsUser, or the group in fsGroup")
 	case errors.Is(err, fs.ErrNotExist) || isTemporary(err):
-		return "", &pending{fail(err.Error(), projected)}
+		return "", failure.InAWhile(fail(err.Error(), projected))
 	case err != nil:
 		return "", fail(err.Error(), projected)
 	}
 	assertion := strings.TrimSpace(string(content))
 	switch {
 	case assertion == "": // it is being written
-		return "", &pending{fail("is empty", projected)}
+		return "", failure.InAWhile(fail("is empty", projected))
 	case strings.ContainsFunc(assertion, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return "", fail("contains characters that no token has", projected)
 	}
@@ -123,4 +124,26 @@ func bareFileError(err error) error {
 		return path.Err
 	}
 	return err
+}
+
+// exchangeAudience is the audience that a service account's token must have in a cloud, which
+// Entra's host name tells.
+//
+// hashicorp/terraform-provider-azurerm#28059 and hashicorp/terraform-provider-azuread#1755 have
+// what happens without it.
+func exchangeAudience(authority string) string {
+	const public = "api://AzureADTokenExchange"
+	authority = strings.ToLower(authority)
+	for _, cloud := range []struct{ domain, suffix string }{
+		{".microsoftonline.us", "USGov"},
+		{".chinacloudapi.cn", "China"},
+		{".microsoftonline.cn", "China"},
+		{".eaglex.ic.gov", "USNat"},
+		{".microsoft.scloud", "USSec"},
+	} {
+		if strings.HasSuffix(authority, cloud.domain) {
+			return public + cloud.suffix
+		}
+	}
+	return public
 }

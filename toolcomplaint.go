@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -125,11 +126,11 @@ func responseIn(text string) string {
 	if json.NewDecoder(strings.NewReader(dump[begin:])).Decode(&body) != nil {
 		return text
 	}
-	f := parseFault(http.Header{}, string(body), func(text string) string { return redact.Text(text) })
-	if !f.structured || f.message == "" {
+	f := failure.Read(http.Header{}, string(body), func(text string) string { return redact.Text(text) })
+	if !f.Structured || f.Message == "" {
 		return text
 	}
-	return head + ", " + f.code + ": " + f.message
+	return head + ", " + f.Code + ": " + f.Message
 }
 
 // asking is a pattern of the command that logs in, with its options. Nothing is taken for an

@@ -9,99 +9,102 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
-func (s *toolSource) failure(a ask, start time.Time) *AuthenticationError {
-	return &AuthenticationError{tool: s.name, Resource: a.resource, Elapsed: time.Since(start)}
+func (s *toolSource) failure(a ask, start time.Time) *failure.Failure {
+	return &failure.Failure{Line: failure.Line{
+		Who: s.name, Resource: a.resource, Elapsed: time.Since(start),
+	}}
 }
 
 // explain says what a failed run means. What the tool has printed to its standard output is never
 // looked at: it may be a token. Of the rest only what says that the tool is absent, or that nobody
 // is logged in with it, makes it unavailable: a failure must not turn into another identity.
 func (s *toolSource) explain(
-	e *AuthenticationError, a ask, err error, said complaint, limit time.Duration,
+	f *failure.Failure, a ask, err error, said complaint, limit time.Duration,
 ) {
 	exit, exited := errors.AsType[*command.ExitError](err)
 	output, printed := errors.AsType[*printedError](err)
 	switch {
 	case errors.Is(err, command.ErrNotOnPath),
 		exited && exit.NoSuchProgram() && !s.raced(said): // az's script can't find its Python
-		e.reason, e.transient = ErrUnavailable, true
-		e.what = s.program + " is not installed, or not on PATH"
-		e.hint = "install it from " + s.install + " and run " + s.login
+		f.Reason, f.Verdict = failure.Unavailable, failure.Later
+		f.What = s.program + " is not installed, or not on PATH"
+		f.Hint = "install it from " + s.install + " and run " + s.login
 	case errors.Is(err, context.DeadlineExceeded):
-		e.what = fmt.Sprintf("%s did not answer within %v and was ended", s.program, redact.Round(limit))
-		e.transient, e.waited = true, limit
+		f.What = fmt.Sprintf("%s did not answer within %v and was ended", s.program, redact.Round(limit))
+		f.Verdict, f.Waited = failure.Later, limit
 		a.claims = "" // the caller's business
-		e.hint = "does " + s.line(a) +
+		f.Hint = "does " + s.line(a) +
 			" work in a terminal? If it only takes longer, set ProcessTimeout"
 	case printed:
-		e.what, e.hint = output.what, output.hint
+		f.What, f.Hint = output.what, output.hint
 	case !exited:
-		e.what = "can't run " + s.program + ": " + redact.Line(redact.Text(err.Error()))
+		f.What = "can't run " + s.program + ": " + redact.Line(redact.Text(err.Error()))
 	default:
-		s.explainExit(e, a, exit, said)
+		s.explainExit(f, a, exit, said)
 	}
 }
 
 // explainExit says what the end of a tool means that has run and failed.
 func (s *toolSource) explainExit(
-	e *AuthenticationError, a ask, exit *command.ExitError, said complaint,
+	f *failure.Failure, a ask, exit *command.ExitError, said complaint,
 ) {
-	number := entraNumber.FindString(said.reason)
+	number := failure.EntraNumber(said.reason)
 	code := strings.TrimPrefix(number, "AADSTS")
 	// What an assertion's times say passes in a pod, where another one is written. A tool logs in
 	// with the one that it has.
-	meaning := entraNumbers[number]
-	passes := meaning.verdict != never && meaning.topic != aboutExpiry
-	e.Code, e.Message = number, bothEnds(redact.Text(said.reason))
+	meaning, _ := failure.EntraMeaning(number)
+	passes := meaning.Verdict != failure.Never && meaning.Topic != failure.AboutExpiry
+	f.Code, f.Message = number, bothEnds(redact.Text(said.reason))
 	login, loggedOut := s.loginAsked(a.variant, said), s.loggedOut(said)
 	switch {
 	case a.claims != "" && !passes && !s.raced(said) &&
 		(number != "" || !unreachable(said.reason)):
-		e.what = moreOfTheLogin
-		e.hint = "run " + login + " and try again"
+		f.What = moreOfTheLogin
+		f.Hint = "run " + login + " and try again"
 		if strings.Contains(said.whole, "unknown flag") {
-			e.hint = "update " + s.program +
+			f.Hint = "update " + s.program +
 				", which doesn't know about that, to 1.18.1 or later"
 		}
 	case passes:
-		e.transient = true
-		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + code +
+		f.Verdict = failure.Later
+		f.Hint = "Entra refused: https://login.microsoftonline.com/error?code=" + code +
 			" says what that means. It may pass by itself"
 	case number != "":
-		e.hint = "Entra refused: https://login.microsoftonline.com/error?code=" + code +
+		f.Hint = "Entra refused: https://login.microsoftonline.com/error?code=" + code +
 			" says what that means; "
 		if said.login != "" {
-			e.hint += s.program + " asks for " + login
+			f.Hint += s.program + " asks for " + login
 		} else {
-			e.hint += "if the login has expired, run " + login
+			f.Hint += "if the login has expired, run " + login
 		}
 	case loggedOut != "":
 		if loggedOut == s.login { // not that of a tool that this one asks
 			loggedOut = s.loginTo(a.variant)
 		}
-		e.reason, e.transient = ErrUnavailable, true
-		e.what, e.hint = "nobody is logged in", "run "+loggedOut
+		f.Reason, f.Verdict = failure.Unavailable, failure.Later
+		f.What, f.Hint = "nobody is logged in", "run "+loggedOut
 	case s.raced(said):
-		e.transient = true
-		e.hint = "was another " + s.program + " at work? If it stays like this, run " + login
+		f.Verdict = failure.Later
+		f.Hint = "was another " + s.program + " at work? If it stays like this, run " + login
 	case untrusted(said.reason):
-		e.hint = "does a proxy intercept TLS here? Then " + s.program +
+		f.Hint = "does a proxy intercept TLS here? Then " + s.program +
 			" needs the proxy's certificate"
 	case unreachable(said.reason):
-		e.transient = true
-		e.hint = "can " + s.program +
+		f.Verdict = failure.Later
+		f.Hint = "can " + s.program +
 			" reach Entra from here? Check the network and the variables HTTPS_PROXY and NO_PROXY"
-	case e.Message == "":
-		e.what = fmt.Sprintf("%s ended with %v and without a word", s.program, exit)
+	case f.Message == "":
+		f.What = fmt.Sprintf("%s ended with %v and without a word", s.program, exit)
 	case said.login != "":
-		e.hint = "run " + login
+		f.Hint = "run " + login
 	default:
 		for _, advice := range s.advice {
 			if strings.Contains(said.reason, advice[0]) {
-				e.hint = advice[1]
+				f.Hint = advice[1]
 			}
 		}
 	}
@@ -110,7 +113,7 @@ func (s *toolSource) explainExit(
 // raced reports whether a run may have failed because another process was writing the tool's cache,
 // or because the system's broker of tokens was busy. Where Entra has answered it was neither.
 func (s *toolSource) raced(said complaint) bool {
-	return !entraNumber.MatchString(said.reason) && containsAny(said.whole, s.races...)
+	return failure.EntraNumber(said.reason) == "" && containsAny(said.whole, s.races...)
 }
 
 // unreachable reports whether the reason is the way to Entra, as Python's and Go's clients say it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -26,10 +27,10 @@ func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, err
 	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
 	defer cancel()
 	if s.running.take(queue, false) != nil {
-		e := s.failure(a, start)
-		e.what = fmt.Sprintf("waited for other runs of %s, which don't end", s.program)
-		e.transient = true
-		return grant{}, e
+		f := s.failure(a, start)
+		f.What = fmt.Sprintf("waited for other runs of %s, which don't end", s.program)
+		f.Verdict = failure.Later
+		return grant{}, s.public(f)
 	}
 	defer s.running.leave()
 	limit := cmp.Or(s.timeout, total-time.Since(start))
@@ -54,17 +55,24 @@ func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, err
 			case <-limited.Done():
 			}
 		}
-		e := s.failure(a, start)
-		e.Attempts = 1
+		f := s.failure(a, start)
+		f.Attempts = 1
 		if raced {
-			e.Attempts = 2
+			f.Attempts = 2
 		}
-		s.explain(e, a, err, said, limit)
-		if e.reason == ErrUnavailable && (raced || s.raced(said)) {
-			e.reason = nil // a moment ago somebody was logged in
+		s.explain(f, a, err, said, limit)
+		if f.Reason == failure.Unavailable && (raced || s.raced(said)) {
+			f.Reason = failure.NoReason // a moment ago somebody was logged in
 		}
-		return grant{}, e
+		return grant{}, s.public(f)
 	}
+}
+
+// public makes the error of a failure, for one caller.
+func (s *toolSource) public(f *failure.Failure) *AuthenticationError {
+	e := publicError(f)
+	s.sign(e)
+	return e
 }
 
 // runOnce runs the tool once, and reads what it prints.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 )
 
@@ -36,7 +37,7 @@ type trial struct {
 	waited   atomic.Int64  // for places so far, as a time.Duration
 	// the header of the source's, a string, that the last request went out without; "" for none
 	lost    atomic.Value
-	last    *failure // kept here, because backoff drops it when the context ends
+	last    *failure.Failure // kept here, because backoff drops it when the context ends
 	grant   grant
 	granted bool
 }
@@ -53,27 +54,27 @@ func (t *trial) run(req *policy.Request) (*http.Response, error) {
 			if f == nil {
 				return resp, nil, nil
 			}
-			f.rule(t.overrule(f))
+			f.Verdict = t.overrule(f)
 			t.last = f
 			f.Attempts, f.Elapsed = t.attempts, time.Since(t.start)
-			t.progress.Failed(f.forCaller()) // a copy: final changes this one later
-			if f.verdict != again {
-				return nil, nil, f
+			t.progress.Failed(t.sender.public(f)) // a copy: final changes this one later
+			if f.Verdict != failure.Again {
+				return nil, nil, t.sender.public(f)
 			}
-			return nil, t.past(f), f
+			return nil, t.past(f), t.sender.public(f)
 		})
 }
 
 // past is what decides about another try after a failed one.
-func (t *trial) past(f *failure) *retry.Past {
+func (t *trial) past(f *failure.Failure) *retry.Past {
 	enough := t.sender.rules.Enough()
 	p := &retry.Past{
 		Elapsed:      time.Since(t.start),
 		Tried:        t.tried,
-		Status:       f.status,
-		Wait:         f.wait,
-		OfHost:       f.retryAfter > 0,
-		Stranger:     f.silent,
+		Status:       f.Status,
+		Wait:         f.Wait,
+		OfHost:       f.RetryAfter > 0,
+		Stranger:     f.Silent,
 		Unanswered:   t.unanswered(),
 		Queued:       time.Duration(t.waited.Load()),
 		QueuedBefore: t.tried - t.asked,
@@ -89,7 +90,7 @@ func (t *trial) asking() time.Duration {
 
 // unanswered reports whether nothing has answered yet as the host would, at this endpoint, in this process.
 func (t *trial) unanswered() bool {
-	return (t.last == nil || t.last.silent) && !t.sender.node.answered.Load()
+	return (t.last == nil || t.last.Silent) && !t.sender.node.answered.Load()
 }
 
 // tryTimeout is the rules', but not longer than the time that is left to a place where nothing answers. The first try

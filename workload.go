@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
@@ -248,7 +249,7 @@ func (s *workload) connect(own policy.Transporter) (policy.Transporter, error) {
 
 // follow implements follower: an assertion that has expired was replaced, most likely, since it was read.
 func (s *workload) follow(a ask, got answer) (request, bool, error) {
-	if got.status < 400 || parseFault(got.header, string(got.body)).entra != "AADSTS700024" {
+	if got.status < 400 || failure.Read(got.header, string(got.body)).Entra != "AADSTS700024" {
 		return request{}, false, nil
 	}
 	r, err := s.request(a)
@@ -266,9 +267,9 @@ func (s *workload) recognises(a answer) bool {
 //
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 // https://azure.github.io/azure-workload-identity/docs/troubleshooting.html
-func (s *workload) notAssigned(status int, f fault) bool { return f.noSuchClient() }
+func (s *workload) notAssigned(status int, said failure.Said) bool { return said.NoSuchClient() }
 
-func (s *workload) hint(a ask, status int, f fault) string {
+func (s *workload) hint(a ask, status int, said failure.Said) string {
 	tenant, named := s.tenants.own, envTenantID
 	if a.tenant != "" {
 		tenant, named = a.tenant, "TenantID, which the resource asked for as "+a.tenant+","
@@ -279,12 +280,12 @@ func (s *workload) hint(a ask, status int, f fault) string {
 	if status == noAnswer {
 		return "may this pod reach " + s.url(tenant).String() + ", is HTTPS_PROXY right, and is that the cloud that " + envAuthorityHost + " should name?"
 	}
-	switch entraNumbers[f.entra].topic {
-	case aboutClient:
+	switch said.Topic() {
+	case failure.AboutClient:
 		return "is " + describeID(s.clientID) + " an identity of tenant " + tenant + "?"
-	case aboutIssuer:
-		return issuerHint
-	case aboutTrust:
+	case failure.AboutIssuer:
+		return failure.IssuerHint
+	case failure.AboutTrust:
 		hint := "has " + describeID(s.clientID) +
 			" a federated credential with exactly this cluster's issuer, this service account and the audience " +
 			exchangeAudience(s.authority.Hostname()) + "? "
@@ -292,18 +293,18 @@ func (s *workload) hint(a ask, status int, f fault) string {
 			hint += "The token in " + redact.Quoted(s.tokenFile) + " has " + token + ". "
 		}
 		return hint + "A new one works after some minutes"
-	case aboutExpiry:
+	case failure.AboutExpiry:
 		return "the token in " + redact.Quoted(s.tokenFile) +
 			" has expired, even when read again: is it still projected by the kubelet, and is this node's clock right? It says " +
 			time.Now().UTC().Format(time.RFC3339)
-	case aboutToken:
+	case failure.AboutToken:
 		return "is what is in " + redact.Quoted(s.tokenFile) + " a service account's token?"
-	case aboutTenant:
+	case failure.AboutTenant:
 		return "does " + named + " name a tenant of the cloud of " + s.authority.Host + "?"
-	case aboutScope:
+	case failure.AboutScope:
 		return "is the scope a resource of this tenant and cloud?"
-	case aboutBlocked:
-		return describeID(s.clientID) + blockedHint
+	case failure.AboutBlocked:
+		return describeID(s.clientID) + failure.BlockedHint
 	}
 	return ""
 }

@@ -54,7 +54,7 @@ var answerMutations = []mutation{
 		harm:  "on Azure a chain goes on to other identities when the endpoint is down",
 		file:  "failure.go",
 		old:   "\t\tif unavailable {\n",
-		new:   "\t\tif unavailable || e.hint != \"\" {\n",
+		new:   "\t\tif unavailable || f.Hint != \"\" {\n",
 		tests: "TestHostRefusesConnections",
 	},
 	{
@@ -77,8 +77,8 @@ var answerMutations = []mutation{
 		name:  "every 400 of IMDS's is about the identity",
 		harm:  "a wrong scope reads as ErrIdentityNotFound",
 		file:  "imds.go",
-		old:   `f.code == "invalid_request" && !f.fromEntra()`,
-		new:   `f.code != "" && !f.fromEntra()`,
+		old:   `said.Code == "invalid_request" && !said.FromEntra()`,
+		new:   `said.Code != "" && !said.FromEntra()`,
 		tests: "TestIMDSRefusals",
 	},
 	{
@@ -172,8 +172,8 @@ var answerMutations = []mutation{
 	{
 		name:  "IMDS's word for a missing header is not understood",
 		harm:  "a Transport that cleans headers looks like an identity that isn't assigned",
-		file:  "fault.go",
-		old:   `strings.Contains(strings.ToLower(f.message), "metadata header")`,
+		file:  "internal/failure/said.go",
+		old:   `strings.Contains(strings.ToLower(s.Message), "metadata header")`,
 		new:   `false`,
 		tests: "TestIMDSRefusals",
 	},

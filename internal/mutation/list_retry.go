@@ -61,8 +61,8 @@ var retryMutations = []mutation{
 		name:  "the Retry-After of a page in between outlasts the acquisition",
 		harm:  "a gateway's page of maintenance keeps a laptop from az for minutes",
 		file:  "failure.go",
-		old:   "\tf.wait = retry.After(a.header, time.Now())\n\tif ours {\n",
-		new:   "\tf.wait = retry.After(a.header, time.Now())\n\tif a.status > 0 {\n",
+		old:   "\tf.Wait = retry.After(a.header, time.Now())\n\tif ours {\n",
+		new:   "\tf.Wait = retry.After(a.header, time.Now())\n\tif a.status > 0 {\n",
 		tests: "TestHostRetryAfterOfAStranger",
 	},
 	{
@@ -157,8 +157,8 @@ var retryMutations = []mutation{
 		name:  "an answer cut short is final",
 		harm:  "each broken connection is an error of the service's",
 		file:  "failure.go",
-		old:   "if !f.silent && errors.Is(err, transport.ErrTooLarge) {",
-		new:   "if !f.silent {",
+		old:   "if !f.Silent && errors.Is(err, transport.ErrTooLarge) {",
+		new:   "if !f.Silent {",
 		tests: "TestHostsRecover",
 	},
 	{
@@ -260,9 +260,9 @@ var retryMutations = []mutation{
 	{
 		name:  "what says of itself that it is final is tried again",
 		harm:  "a policy of the user's that refuses is asked for 30 s",
-		file:  "verdict.go",
-		old:   "case errors.As(err, &nonRetriable): // azcore's way to say so\n\t\treturn never",
-		new:   "case errors.As(err, &nonRetriable): // azcore's way to say so\n\t\treturn again",
+		file:  "internal/failure/verdict.go",
+		old:   "case errors.As(err, &nonRetriable): // azcore's way to say so\n\t\treturn Never",
+		new:   "case errors.As(err, &nonRetriable): // azcore's way to say so\n\t\treturn Again",
 		tests: "TestPoliciesThatDoNotSend",
 	},
 }

@@ -58,8 +58,8 @@ var workloadMutations = []mutation{
 		name:  "an assertion that Entra calls expired is not read again",
 		harm:  "a request that meets the kubelet's replacement fails",
 		file:  "workload.go",
-		old:   `.entra != "AADSTS700024" {`,
-		new:   `.entra != "AADSTS700025" {`,
+		old:   `.Entra != "AADSTS700024" {`,
+		new:   `.Entra != "AADSTS700025" {`,
 		tests: "TestWorkloadReadsAnExpiredAssertionAgain",
 	},
 	{

@@ -1,0 +1,64 @@
+package failure
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/keyless-go/identity/internal/redact"
+)
+
+// Summary is the line without what differs from one failure of the same cause to the next: times,
+// counts, ports, IDs of requests. who is the identity that was asked for, "" for the host's default.
+func (l Line) Summary(who string) string {
+	own := l
+	own.Attempts, own.CorrelationID = 0, ""
+	own.Message = cutMessage(without(Unvarying(l.Message), l.CorrelationID), l.Message)
+	own.What = without(Unvarying(withoutReady(l.What)), l.CorrelationID)
+	own.Hint = without(Unvarying(l.Hint), l.CorrelationID)
+	if strings.HasPrefix(l.Hint, SoFar) {
+		own.Hint = ""
+	}
+	if who != "" {
+		own.Resource += " of " + who
+	}
+	return own.String()
+}
+
+// What is said of a failure beside its reason. A summary leaves it out.
+const (
+	// SoFar begins what an error of a caller who gave up says of the host.
+	SoFar = "so far the host answered: "
+	// NotReady is what Ready adds to the last failure that it waited over.
+	NotReady = "not ready when the context ended: "
+	// TimeWasUp begins what is said of a try that was cut short.
+	TimeWasUp = "and no answer in the "
+)
+
+// withoutReady takes off what Ready has added, and that a last try was cut short, which chance
+// decides.
+func withoutReady(what string) string {
+	what, _, _ = strings.Cut(what, NotReady)
+	what, _, _ = strings.Cut(strings.TrimSuffix(what, "; "), TimeWasUp)
+	return strings.TrimSuffix(what, ", ")
+}
+
+// without takes an ID out of a text, where it is a word.
+func without(text, id string) string {
+	if id == "" || !strings.Contains(text, id) {
+		return text
+	}
+	return regexp.MustCompile(`\b`+regexp.QuoteMeta(id)+`\b`).ReplaceAllString(text, "…")
+}
+
+// slack is by how much what varies in a message may change its length before it is cut.
+const slack = 44
+
+// cutMessage makes a message that was cut after redact.MaxLine bytes, with what varies in it, one that
+// is cut where that makes no difference.
+func cutMessage(text, original string) string {
+	if len(original) >= redact.MaxLine-len("…") && strings.HasSuffix(original, "…") &&
+		len(text) > redact.MaxLine-slack {
+		return strings.ToValidUTF8(text[:redact.MaxLine-slack], "") + "…"
+	}
+	return text
+}
