@@ -252,7 +252,7 @@ var toolMutations = []mutation{
 		file:  "toolfailure.go",
 		old:   `f.Code, f.Message = number, bothEnds(redact.Text(said.reason))`,
 		new:   `f.Code, f.Message = number, bothEnds(said.reason)`,
-		tests: "TestNoSecretIsSeen",
+		tests: "TestToolsReasonIsRedacted",
 	},
 	{
 		name:  "az's local time is read as the later of two",
