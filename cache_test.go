@@ -133,33 +133,6 @@ func TestOneRequestPerIdentityAndResource(t *testing.T) {
 	})
 }
 
-// TestStaleTokenWithATransportThatIgnoresItsContext: a renewal that never ends is given up, and another one starts hours before
-// the token ends.
-func TestStaleTokenWithATransportThatIgnoresItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var asked atomic.Int64
-		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-			n := asked.Add(1)
-			if n == 2 {
-				time.Sleep(20 * time.Hour)
-			}
-			return respond(200, grantBody(fmt.Sprint("token-", n), 24*time.Hour)), nil
-		}))
-		first, _ := mustToken(t, cred)
-		time.Sleep(time.Until(first.RefreshOn))
-		for range 7 * 60 {
-			if _, took := mustToken(t, cred); took != 0 {
-				t.Fatalf("waited %v with a token that has hours to live", took)
-			}
-			time.Sleep(time.Minute)
-		}
-		if tk, _ := mustToken(t, cred); tk.Token != "token-3" {
-			t.Errorf("7 h after a renewal has hung: got %s, want token-3", tk.Token)
-		}
-		time.Sleep(20 * time.Hour)
-	})
-}
-
 func TestCallersLeave(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -213,130 +186,21 @@ func TestCallersLeave(t *testing.T) {
 	})
 }
 
-func TestEndedContextStartsNothing(t *testing.T) {
+// TestCoolDowns: the cache learns what the host asks for, and that it is well again.
+func TestCoolDowns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := getToken(ctx, cred); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want context.Canceled", err)
-		}
-		synctest.Wait()
-		if got := len(ep.Requests()); got != 0 {
-			t.Errorf("got %d requests for a caller that had left, want 0", got)
-		}
-		mustToken(t, cred)
-		if _, err := getToken(ctx, cred); err != nil {
-			t.Errorf("a held token with an ended context: %v", err)
-		}
-	})
-}
-
-func TestFourMinutesLeftAndTheHostDown(t *testing.T) {
-	for _, tt := range outages {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				ep := identitytest.NewIMDS(nil)
-				cred := onIMDS(t, ep)
-				first, _ := mustToken(t, cred)
-				time.Sleep(time.Until(first.ExpiresOn) - 4*time.Minute)
-				down := tt.down
-				down.For = 4 * time.Minute
-				ep.Enqueue(down)
-				waits := 0
-				for time.Until(first.ExpiresOn) > 2*time.Second {
-					tk, took := mustToken(t, cred)
-					if tk.Token != first.Token {
-						t.Fatal("got another token from a host that is down")
-					}
-					if took > expiringWait {
-						t.Fatalf("waited %v, want at most %v", took, expiringWait)
-					}
-					if took > 0 {
-						waits++
-					}
-					time.Sleep(time.Second)
-				}
-				// One caller waits per renewal, and there is one at most every 5 seconds.
-				if waits > 48 {
-					t.Errorf("%d calls waited, want few of 240", waits)
-				}
-			})
-		})
-	}
-}
-
-func TestCoolDowns(t *testing.T) {
-	single := func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }
-	// gaps polls every 10 ms and returns the time between the requests.
-	gaps := func(t *testing.T, cred *Credential, log *arrivals, n int) []time.Duration {
-		t.Helper()
-		for len(log.times()) < n+1 {
-			_, _ = getToken(t.Context(), cred)
-			time.Sleep(10 * time.Millisecond)
-		}
-		var gaps []time.Duration
+		ep.Enqueue(identitytest.Response{Status: 429,
+			Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"17"}}, For: time.Second})
+		log := &arrivals{next: ep}
+		cred := onIMDS(t, log, func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		poll(ctx, cred, 10*time.Millisecond)
 		at := log.times()
-		for i := range n {
-			gaps = append(gaps, at[i+1].Sub(at[i]))
+		if len(at) != 2 || at[1].Sub(at[0]) < 17*time.Second || at[1].Sub(at[0]) > 18*time.Second {
+			t.Errorf("asked at %v, want twice, 17 s apart", at)
 		}
-		return gaps
-	}
-	check := func(t *testing.T, got []time.Duration, want []time.Duration) {
-		t.Helper()
-		for i := range want {
-			if low, high := want[i]/2, want[i]+20*time.Millisecond; got[i] < low || got[i] > high {
-				t.Errorf("cool-down %d was %v, want from %v to %v", i+1, got[i], low, high)
-			}
-		}
-	}
-	t.Run("without a token", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewIMDS(nil)
-			ep.Enqueue(identitytest.Response{Status: 500, For: time.Hour})
-			log := &arrivals{next: ep}
-			s := time.Second
-			check(t, gaps(t, onIMDS(t, log, single), log, 6), []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 10 * s, 10 * s})
-		})
-	})
-	t.Run("with a token", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewIMDS(nil)
-			cred := onIMDS(t, ep, single)
-			mustToken(t, cred)
-			time.Sleep(14 * time.Hour)
-			log := &arrivals{next: ep}
-			ep.Enqueue(identitytest.Response{Status: 500, For: time.Hour})
-			cred = sameCache(t, cred, log, single)
-			s := time.Second
-			check(t, gaps(t, cred, log, 5), []time.Duration{5 * s, 10 * s, 20 * s, 30 * s, 30 * s})
-		})
-	})
-	t.Run("Retry-After", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewIMDS(nil)
-			ep.Enqueue(identitytest.Response{Status: 429, Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"17"}}, For: 20 * time.Second})
-			log := &arrivals{next: ep}
-			cred := onIMDS(t, log, single)
-			if got := gaps(t, cred, log, 1)[0]; got < 17*time.Second || got > 18*time.Second {
-				t.Errorf("asked again after %v, want 17s", got)
-			}
-		})
-	})
-	t.Run("success ends them", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewIMDS(nil)
-			ep.Enqueue(identitytest.Response{Status: 500}, identitytest.Response{Status: 500}, identitytest.Response{})
-			cred := onIMDS(t, ep, single)
-			for range 500 {
-				_, _ = getToken(t.Context(), cred)
-				time.Sleep(10 * time.Millisecond)
-			}
-			if got := len(ep.Requests()); got != 3 {
-				t.Errorf("got %d requests, want 3", got)
-			}
-		})
 	})
 }
 
@@ -354,14 +218,16 @@ func TestRefreshIn(t *testing.T) {
 		refreshIn string
 		low, high time.Duration
 	}{
-		{"honoured", `"7200"`, 2 * time.Hour, 2 * time.Hour},
-		{"as a number", `43200`, 12 * time.Hour, 12 * time.Hour},
-		{"later than half", `80000`, 80000 * time.Second, 80000 * time.Second},
-		{"not before 30 s", `1`, 30 * time.Second, 30 * time.Second},
-		{"beyond the end", `90000`, 648 * time.Minute, 792 * time.Minute},
-		{"zero", `0`, 648 * time.Minute, 792 * time.Minute},
-		{"negative", `-5`, 648 * time.Minute, 792 * time.Minute},
-		{"empty", `""`, 648 * time.Minute, 792 * time.Minute},
+		{name: "honoured", refreshIn: `"7200"`, low: 2 * time.Hour, high: 2 * time.Hour},
+		{name: "as a number", refreshIn: `43200`, low: 12 * time.Hour, high: 12 * time.Hour},
+		{name: "later than half", refreshIn: `80000`, low: 80000 * time.Second,
+			high: 80000 * time.Second},
+		{name: "not before 30 s", refreshIn: `1`, low: 30 * time.Second, high: 30 * time.Second},
+		{name: "beyond the end", refreshIn: `90000`, low: 648 * time.Minute,
+			high: 792 * time.Minute},
+		{name: "zero", refreshIn: `0`, low: 648 * time.Minute, high: 792 * time.Minute},
+		{name: "negative", refreshIn: `-5`, low: 648 * time.Minute, high: 792 * time.Minute},
+		{name: "empty", refreshIn: `""`, low: 648 * time.Minute, high: 792 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

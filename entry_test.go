@@ -26,14 +26,14 @@ func TestCacheKeys(t *testing.T) {
 		env  environment
 		id   ID
 	}{
-		{"system", nowhere(), nil},
-		{"client", nowhere(), ClientID("same")},
-		{"another client", nowhere(), ClientID("other")},
-		{"object", nowhere(), ObjectID("same")},
-		{"resource", nowhere(), ResourceID(id)},
-		{"elsewhere", imdsAt("http://127.0.0.1:1"), nil},
-		{"elsewhere by port", imdsAt("http://127.0.0.1:2"), nil},
-		{"App Service", appServiceAt(), nil},
+		{name: "system", env: nowhere()},
+		{name: "client", env: nowhere(), id: ClientID("same")},
+		{name: "another client", env: nowhere(), id: ClientID("other")},
+		{name: "object", env: nowhere(), id: ObjectID("same")},
+		{name: "resource", env: nowhere(), id: ResourceID(id)},
+		{name: "elsewhere", env: imdsAt("http://127.0.0.1:1")},
+		{name: "elsewhere by port", env: imdsAt("http://127.0.0.1:2")},
+		{name: "App Service", env: appServiceAt()},
 	} {
 		cred, err := newCredential(&CredentialOptions{ID: tt.id}, tt.env)
 		if err != nil {

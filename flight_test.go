@@ -51,50 +51,6 @@ func TestClaimsPassTheCache(t *testing.T) {
 	})
 }
 
-func TestFailedClaimsKeepTheToken(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		ep.Enqueue(identitytest.Response{Status: 400, For: time.Hour})
-		for range 1000 {
-			if _, err := challenged(t.Context(), cred); err == nil {
-				t.Fatal("a challenge that the host can't meet got a token")
-			}
-			if tk, _ := mustToken(t, cred); tk.Token != first.Token {
-				t.Fatal("the held token was lost")
-			}
-			time.Sleep(60 * time.Millisecond) // a minute in all
-		}
-		if got := len(ep.Requests()) - 1; got < 2 || got > 3 {
-			t.Errorf("got %d requests in a minute, want one in 30 s", got)
-		}
-	})
-}
-
-func TestClaimsRespectACoolDown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		ep.Enqueue(identitytest.Response{Status: 429, Header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"100"}}})
-		cred := onIMDS(t, ep)
-		if e, _ := mustFail(t, cred); !errors.Is(e, ErrThrottled) {
-			t.Errorf("got %v, want ErrThrottled", e)
-		}
-		if _, err := challenged(t.Context(), cred); !errors.Is(err, ErrThrottled) {
-			t.Errorf("challenge: got %v, want ErrThrottled", err)
-		}
-		if got := len(ep.Requests()); got != 1 {
-			t.Errorf("got %d requests although the host asked for 100 s of silence, want 1", got)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		time.Sleep(2 * time.Minute)
-		if _, err := challenged(ctx, cred); !errors.Is(err, context.Canceled) || len(ep.Requests()) != 1 {
-			t.Errorf("challenge with an ended context: got %v and %d requests, want context.Canceled and 1", err, len(ep.Requests()))
-		}
-	})
-}
-
 func TestFiveRequestsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var now, most atomic.Int64
@@ -216,10 +172,14 @@ func TestReady(t *testing.T) {
 				cred *Credential
 				want error
 			}{
-				{"not assigned", onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) { o.ID = ClientID("x") }), ErrIdentityNotFound},
-				{"mismatch", onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-					return respond(200, `{"access_token":"t","expires_in":60,"client_id":"y"}`), nil
-				}), func(o *CredentialOptions) { o.ID = ClientID("x") }), ErrIdentityMismatch},
+				{name: "not assigned",
+					cred: onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) { o.ID = ClientID("x") }),
+					want: ErrIdentityNotFound},
+				{name: "mismatch",
+					cred: onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+						return respond(200, `{"access_token":"t","expires_in":60,"client_id":"y"}`), nil
+					}), func(o *CredentialOptions) { o.ID = ClientID("x") }),
+					want: ErrIdentityMismatch},
 			} {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // Ready itself has no limit
 				start := time.Now()

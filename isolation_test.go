@@ -167,10 +167,10 @@ func TestGoneForSeventySeconds(t *testing.T) {
 		header http.Header
 		delay  time.Duration
 	}{
-		{"plain", http.Header{"Server": {"IMDS/1"}}, 0},
-		{"slow", http.Header{"Server": {"IMDS/1"}}, time.Second},
-		{"Retry-After 10", http.Header{"Server": {"IMDS/1"}, "Retry-After": {"10"}}, 0},
-		{"Retry-After 20", http.Header{"Server": {"IMDS/1"}, "Retry-After": {"20"}}, 0},
+		{name: "plain", header: http.Header{"Server": {"IMDS/1"}}},
+		{name: "slow", header: http.Header{"Server": {"IMDS/1"}}, delay: time.Second},
+		{name: "Retry-After 10", header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"10"}}},
+		{name: "Retry-After 20", header: http.Header{"Server": {"IMDS/1"}, "Retry-After": {"20"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

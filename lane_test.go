@@ -38,22 +38,34 @@ func TestOptionsOfOthers(t *testing.T) {
 		wait   time.Duration         // before the credential with the defaults asks
 		within time.Duration         // that
 	}{
-		{"waits of ten minutes", []policy.RetryOptions{{MaxRetries: 5, RetryDelay: 10 * time.Minute, MaxRetryDelay: 10 * time.Minute}},
-			identitytest.Response{Status: 503, For: time.Second}, 2 * time.Second, 0},
-		{"waits of ten minutes, asked at the same time", []policy.RetryOptions{{MaxRetries: 5, RetryDelay: 10 * time.Minute, MaxRetryDelay: 10 * time.Minute}},
-			identitytest.Response{Status: 503, For: time.Second}, 0, 8 * time.Second},
-		{"a single short try", []policy.RetryOptions{{MaxRetries: -1, TryTimeout: 500 * time.Millisecond}},
-			identitytest.Response{Delay: 700 * time.Millisecond, For: time.Hour}, time.Second, 700 * time.Millisecond},
-		{"a single try of a host that fails", []policy.RetryOptions{{MaxRetries: -1}},
-			identitytest.Response{Status: 503, For: 20 * time.Second}, 10 * time.Second, 16 * time.Second},
-		{"a long try", []policy.RetryOptions{{MaxRetries: -1, TryTimeout: time.Hour}},
-			identitytest.Response{Delay: 30 * time.Minute}, time.Second, 0},
-		{"functions", []policy.RetryOptions{{ShouldRetry: never}, {ShouldRetry: func(*http.Response, error) bool { panic("no") }}},
-			identitytest.Response{Status: 503, For: 20 * time.Second}, 10 * time.Second, 16 * time.Second},
-		{"statuses", []policy.RetryOptions{{StatusCodes: []int{418}}, {StatusCodes: []int{}}},
-			identitytest.Response{Status: 503, For: 20 * time.Second}, 10 * time.Second, 16 * time.Second},
-		{"more than there are lanes", make([]policy.RetryOptions, 3*manyTerms),
-			identitytest.Response{Status: 503, For: 20 * time.Second}, 10 * time.Second, 16 * time.Second},
+		{name: "waits of ten minutes",
+			others: []policy.RetryOptions{{MaxRetries: 5, RetryDelay: 10 * time.Minute, MaxRetryDelay: 10 * time.Minute}},
+			ill:    identitytest.Response{Status: 503, For: time.Second}, wait: 2 * time.Second},
+		{name: "waits of ten minutes, asked at the same time",
+			others: []policy.RetryOptions{{MaxRetries: 5, RetryDelay: 10 * time.Minute, MaxRetryDelay: 10 * time.Minute}},
+			ill:    identitytest.Response{Status: 503, For: time.Second}, within: 8 * time.Second},
+		{name: "a single short try",
+			others: []policy.RetryOptions{{MaxRetries: -1, TryTimeout: 500 * time.Millisecond}},
+			ill:    identitytest.Response{Delay: 700 * time.Millisecond, For: time.Hour},
+			wait:   time.Second, within: 700 * time.Millisecond},
+		{name: "a single try of a host that fails",
+			others: []policy.RetryOptions{{MaxRetries: -1}},
+			ill:    identitytest.Response{Status: 503, For: 20 * time.Second}, wait: 10 * time.Second,
+			within: 16 * time.Second},
+		{name: "a long try",
+			others: []policy.RetryOptions{{MaxRetries: -1, TryTimeout: time.Hour}},
+			ill:    identitytest.Response{Delay: 30 * time.Minute}, wait: time.Second},
+		{name: "functions",
+			others: []policy.RetryOptions{{ShouldRetry: never}, {ShouldRetry: func(*http.Response, error) bool { panic("no") }}},
+			ill:    identitytest.Response{Status: 503, For: 20 * time.Second}, wait: 10 * time.Second,
+			within: 16 * time.Second},
+		{name: "statuses",
+			others: []policy.RetryOptions{{StatusCodes: []int{418}}, {StatusCodes: []int{}}},
+			ill:    identitytest.Response{Status: 503, For: 20 * time.Second}, wait: 10 * time.Second,
+			within: 16 * time.Second},
+		{name: "more than there are lanes", others: make([]policy.RetryOptions, 3*manyTerms),
+			ill: identitytest.Response{Status: 503, For: 20 * time.Second}, wait: 10 * time.Second,
+			within: 16 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -93,21 +105,24 @@ func TestEqualOptionsShare(t *testing.T) {
 		options  func(i int) policy.RetryOptions
 		requests int // of ten
 	}{
-		{"defaults", func(int) policy.RetryOptions { return policy.RetryOptions{} }, 1},
-		{"equal", func(int) policy.RetryOptions {
+		{name: "defaults", options: func(int) policy.RetryOptions { return policy.RetryOptions{} },
+			requests: 1},
+		{name: "equal", options: func(int) policy.RetryOptions {
 			return policy.RetryOptions{MaxRetries: -1, TryTimeout: time.Second, StatusCodes: []int{500, 503}}
-		}, 1},
-		{"two kinds", func(i int) policy.RetryOptions {
+		}, requests: 1},
+		{name: "two kinds", options: func(i int) policy.RetryOptions {
 			return policy.RetryOptions{MaxRetries: -1, TryTimeout: time.Duration(1+i%2) * time.Second}
-		}, 2},
-		{"no statuses, and the default ones", func(i int) policy.RetryOptions {
+		}, requests: 2},
+		{name: "no statuses, and the default ones", options: func(i int) policy.RetryOptions {
 			o := policy.RetryOptions{MaxRetries: -1}
 			if i%2 == 0 {
 				o.StatusCodes = []int{}
 			}
 			return o
-		}, 2},
-		{"functions can't be compared", func(int) policy.RetryOptions { return policy.RetryOptions{ShouldRetry: never} }, 10},
+		}, requests: 2},
+		{name: "functions can't be compared",
+			options:  func(int) policy.RetryOptions { return policy.RetryOptions{ShouldRetry: never} },
+			requests: 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -95,39 +95,6 @@ func TestRefreshWithoutAToken(t *testing.T) {
 	})
 }
 
-// TestRefreshOfAnExpiredToken within 30 s of the one before.
-func TestRefreshOfAnExpiredToken(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: 10 * time.Second})
-		cred := onIMDS(t, ep)
-		first, _, _ := mustRefresh(t, cred)
-		time.Sleep(11 * time.Second)
-		if tk, changed, _ := mustRefresh(t, cred); tk.Token == first.Token || !changed || !tk.ExpiresOn.After(time.Now()) {
-			t.Errorf("got a token that ends at %v, changed %v, want a new one", tk.ExpiresOn, changed)
-		}
-	})
-}
-
-// TestRefreshIsPerResource, and per identity.
-func TestRefreshIsPerResource(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{System: true}, {ClientID: "one"}}})
-		cred := onIMDS(t, ep)
-		other := sameCache(t, cred, ep, func(o *CredentialOptions) { o.ID = ClientID("one") })
-		mustRefresh(t, cred)
-		mustRefresh(t, other)
-		if _, _, err := cred.Refresh(t.Context(), armScope); err != nil {
-			t.Error(err)
-		}
-		if n := len(ep.Requests()); n != 3 {
-			t.Errorf("%d requests for two resources and two identities, want 3", n)
-		}
-		if _, _, err := cred.Refresh(t.Context(), "https://vault.azure.net"); err != nil || len(ep.Requests()) != 3 {
-			t.Errorf("the same resource without suffix: error %v, %d requests", err, len(ep.Requests()))
-		}
-	})
-}
-
 func TestRefreshIsShared(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		s := p.open(t)
@@ -162,66 +129,6 @@ func TestRefreshIsShared(t *testing.T) {
 	})
 }
 
-// TestRefreshAfterAFlight: what was asked before the role was given is no answer.
-func TestRefreshAfterAFlight(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second}, identitytest.Response{Delay: 5 * time.Second})
-		plain := make(chan string, 1)
-		go func() {
-			tk, _ := mustToken(t, cred)
-			plain <- tk.Token
-		}()
-		time.Sleep(time.Second)
-		tk, changed, took := mustRefresh(t, cred)
-		if before := <-plain; tk.Token == before || !changed || took != 14*time.Second {
-			t.Errorf("the earlier request's token %v, changed %v, after %v, want another after 9 + 5 s", tk.Token == before, changed, took)
-		}
-		if n := len(ep.Requests()); n != 2 {
-			t.Errorf("%d requests, want 2", n)
-		}
-	})
-}
-
-func TestRefreshersLeave(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
-		cause := errors.New("the caller's reason")
-		start := time.Now()
-		var wg sync.WaitGroup
-		for i := range 5 {
-			wg.Go(func() {
-				ctx, cancel := context.WithTimeoutCause(t.Context(), time.Duration(i+1)*time.Second, cause)
-				defer cancel()
-				tk, changed, err := cred.Refresh(ctx, vaultScope)
-				if tk != (azcore.AccessToken{}) || changed || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cause) {
-					t.Errorf("got changed %v, error %v, want the end of the context", changed, err)
-				}
-				if took := time.Since(start); took != time.Duration(i+1)*time.Second {
-					t.Errorf("left after %v, want %d s", took, i+1)
-				}
-				wantErrorText(t, err, "IMDS", "https://vault.azure.net")
-			})
-		}
-		wg.Wait()
-		time.Sleep(6 * time.Second) // the request goes on, and its token is kept
-		tk, took := mustToken(t, cred)
-		if tk.Token == first.Token || took != 0 || len(ep.Requests()) != 2 {
-			t.Errorf("the old token %v after %v and %d requests, want the refreshed one at once", tk.Token == first.Token, took, len(ep.Requests()))
-		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		time.Sleep(time.Minute)
-		if _, _, err := cred.Refresh(ended, vaultScope); !errors.Is(err, context.Canceled) || len(ep.Requests()) != 2 {
-			t.Errorf("with an ended context: error %v, %d requests, want none more", err, len(ep.Requests()))
-		}
-	})
-}
-
 func TestFailedRefresh(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		s := p.open(t)
@@ -245,72 +152,6 @@ func TestFailedRefresh(t *testing.T) {
 		}
 		if tk, changed, _ := mustRefresh(t, cred); !changed || tk.Token == first.Token {
 			t.Errorf("after 30 s: changed %v", changed)
-		}
-	})
-}
-
-// TestRefreshDuringACoolDown: a host that asked for silence gets it.
-func TestRefreshDuringACoolDown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep, once)
-		first, _ := mustToken(t, cred)
-		time.Sleep(time.Until(first.RefreshOn))
-		ep.Enqueue(identitytest.Response{Status: 429, Header: map[string][]string{"Server": {"IMDS/1"}, "Retry-After": {"100"}}})
-		mustToken(t, cred)
-		synctest.Wait()
-		for range 99 {
-			if _, _, err := cred.Refresh(t.Context(), vaultScope); !errors.Is(err, ErrThrottled) {
-				t.Fatalf("got %v, want ErrThrottled", err)
-			}
-			time.Sleep(time.Second)
-		}
-		if n := len(ep.Requests()); n != 2 {
-			t.Errorf("%d requests, want 2: the host wanted 100 s of silence", n)
-		}
-		time.Sleep(2 * time.Second)
-		mustRefresh(t, cred)
-	})
-}
-
-// TestRefreshAndClaims: each is counted by itself, and neither is answered by a request from before it.
-func TestRefreshAndClaims(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		s := p.open(t)
-		cred := s.credential(t)
-		mustRefresh(t, cred)
-		for range s.steps {
-			s.ep.Enqueue(identitytest.Response{Delay: 2 * time.Second})
-		}
-		time.Sleep(31 * time.Second)
-		before := s.sent()
-		took := time.Duration(s.steps) * 2 * time.Second
-		start := time.Now()
-		var refreshed string
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			tk, _, _ := mustRefresh(t, cred)
-			refreshed = tk.Token
-		})
-		synctest.Wait()
-		tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims, EnableCAE: true})
-		wg.Wait()
-		if err != nil || tk.Token == refreshed || time.Since(start) < took || s.sent()-before != 2*s.steps {
-			t.Errorf("challenge: error %v, the refresh's token %v, after %v and %d requests, want another after %v and %d",
-				err, tk.Token == refreshed, time.Since(start), s.sent()-before, took, 2*s.steps)
-		}
-		// Within 30 s of both, neither asks: the refresh has the later one's token.
-		got, changed, _ := mustRefresh(t, cred)
-		if got.Token != tk.Token || !changed || s.sent()-before != 2*s.steps {
-			t.Errorf("another token than the challenge's %v, changed %v, %d requests", got.Token != tk.Token, changed, s.sent()-before)
-		}
-		time.Sleep(31 * time.Second)
-		if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims, EnableCAE: true}); err != nil {
-			t.Error(err)
-		}
-		mustRefresh(t, cred)
-		if got := s.sent() - before; got != 4*s.steps {
-			t.Errorf("%d requests, want %d: a challenge is no refresh", got, 4*s.steps)
 		}
 	})
 }
@@ -377,13 +218,17 @@ func TestRefreshArguments(t *testing.T) {
 		scope string
 		want  string
 	}{
-		{"zero value", &Credential{}, t.Context(), vaultScope, "not made by NewCredential"},
-		{"nil context", cred, nil, vaultScope, "nil Context"},
-		{"empty scope", cred, t.Context(), "", "empty scope"},
-		{"suffix only", cred, t.Context(), "/.default", "empty scope"},
-		{"blank", cred, t.Context(), "a b", "blank"},
-		{"line break", cred, t.Context(), "a\nb", "control character"},
-		{"long", cred, t.Context(), strings.Repeat("a", 3000), "3000 characters"},
+		{name: "zero value", cred: &Credential{}, ctx: t.Context(), scope: vaultScope,
+			want: "not made by NewCredential"},
+		{name: "nil context", cred: cred, scope: vaultScope, want: "nil Context"},
+		{name: "empty scope", cred: cred, ctx: t.Context(), want: "empty scope"},
+		{name: "suffix only", cred: cred, ctx: t.Context(), scope: "/.default",
+			want: "empty scope"},
+		{name: "blank", cred: cred, ctx: t.Context(), scope: "a b", want: "blank"},
+		{name: "line break", cred: cred, ctx: t.Context(), scope: "a\nb",
+			want: "control character"},
+		{name: "long", cred: cred, ctx: t.Context(), scope: strings.Repeat("a", 3000),
+			want: "3000 characters"},
 	} {
 		tk, changed, err := tt.cred.Refresh(tt.ctx, tt.scope)
 		if tk != (azcore.AccessToken{}) || changed {
@@ -462,21 +307,6 @@ func TestRefreshKeepsTheRenewal(t *testing.T) {
 	})
 }
 
-// TestRefreshTakesAShorterToken: a new token counts, also where it ends earlier.
-func TestRefreshTakesAShorterToken(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := 0
-		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-			n++
-			return respond(200, grantBody(fmt.Sprint("token-", n), time.Duration(3-n)*time.Hour)), nil
-		}))
-		mustToken(t, cred)
-		if tk, changed, _ := mustRefresh(t, cred); tk.Token != "token-2" || !changed {
-			t.Errorf("got %s, changed %v, want token-2", tk.Token, changed)
-		}
-	})
-}
-
 // TestRefreshDuringAnOutage ends in the time that is documented.
 func TestRefreshDuringAnOutage(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
@@ -495,28 +325,5 @@ func TestRefreshDuringAnOutage(t *testing.T) {
 		if tk := asClients(t, cred); tk.Token != first.Token {
 			t.Error("the held token was lost")
 		}
-	})
-}
-
-// TestRefreshWithATransportThatIgnoresItsContext: what is stuck isn't waited for by everybody who comes after.
-func TestRefreshWithATransportThatIgnoresItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var asked atomic.Int64
-		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-			if asked.Add(1) == 2 {
-				time.Sleep(3 * time.Hour)
-			}
-			return respond(200, grantBody(fmt.Sprint("token-", asked.Load()), 24*time.Hour)), nil
-		}))
-		mustToken(t, cred)
-		start := time.Now()
-		if _, _, err := cred.Refresh(t.Context(), vaultScope); err == nil || time.Since(start) > 76*time.Second {
-			t.Errorf("got %v after %v, want an error after 76 s", err, time.Since(start))
-		}
-		time.Sleep(time.Second)
-		if tk, changed, took := mustRefresh(t, cred); tk.Token != "token-3" || !changed || took != 0 {
-			t.Errorf("got %s, changed %v, after %v, want token-3 at once", tk.Token, changed, took)
-		}
-		time.Sleep(3 * time.Hour)
 	})
 }

@@ -178,10 +178,14 @@ func TestStatusReason(t *testing.T) {
 		opts CredentialOptions
 		want Status
 	}{
-		{"detected", detected, CredentialOptions{}, Status{Host: HostAppService, Reason: detect(detected).Reason, Endpoint: "http://localhost:4141/msi/token"}},
-		{"named", detected, CredentialOptions{Host: HostIMDS}, Status{Host: HostIMDS, Reason: "CredentialOptions.Host names it", Endpoint: imdsBase + imdsPath}},
-		{"client ID", nowhere(), CredentialOptions{ID: ClientID(guid)}, Status{Host: HostIMDS, Reason: detect(nowhere()).Reason, Endpoint: imdsBase + imdsPath, Identity: "client ID " + guid}},
-		{"resource ID", nowhere(), CredentialOptions{ID: ResourceID("/a/b")}, Status{Host: HostIMDS, Reason: detect(nowhere()).Reason, Endpoint: imdsBase + imdsPath, Identity: "resource ID /a/b"}},
+		{name: "detected", env: detected, opts: CredentialOptions{},
+			want: Status{Host: HostAppService, Reason: detect(detected).Reason, Endpoint: "http://localhost:4141/msi/token"}},
+		{name: "named", env: detected, opts: CredentialOptions{Host: HostIMDS},
+			want: Status{Host: HostIMDS, Reason: "CredentialOptions.Host names it", Endpoint: imdsBase + imdsPath}},
+		{name: "client ID", env: nowhere(), opts: CredentialOptions{ID: ClientID(guid)},
+			want: Status{Host: HostIMDS, Reason: detect(nowhere()).Reason, Endpoint: imdsBase + imdsPath, Identity: "client ID " + guid}},
+		{name: "resource ID", env: nowhere(), opts: CredentialOptions{ID: ResourceID("/a/b")},
+			want: Status{Host: HostIMDS, Reason: detect(nowhere()).Reason, Endpoint: imdsBase + imdsPath, Identity: "resource ID /a/b"}},
 	} {
 		tt.opts.Transport = always(500, "")
 		cred, err := newCredential(&tt.opts, tt.env)
@@ -205,15 +209,19 @@ func TestStatusAsJSON(t *testing.T) {
 		status Status
 		want   string
 	}{
-		{"zero", (&Credential{}).Status(), `{"host":"","reason":"","endpoint":"","resources":[]}`},
-		{"a failure at once", Status{Resources: []ResourceStatus{{Resource: "r"}}}, `{"host":"","reason":"","endpoint":"","resources":[{"resource":"r","requests":0,"renewals":0,"failures":0,"throttles":0}]}`},
-		{"all", Status{Host: HostWorkloadIdentity, Reason: "r", Endpoint: "e", Identity: "i", Resources: []ResourceStatus{{
-			Resource: "r", TenantID: "t", EnableCAE: true,
-			ExpiresOn: time.Unix(1, 0).UTC(), RefreshOn: time.Unix(2, 0).UTC(), LastError: "l", LastErrorOn: time.Unix(3, 0).UTC(), NextTry: time.Unix(4, 0).UTC(), InFlight: true,
-			Requests: 5, Renewals: 6, Failures: 7, Throttles: 8,
-		}}}, `{"host":"workloadidentity","reason":"r","endpoint":"e","identity":"i","resources":[{"resource":"r","tenantId":"t","enableCae":true,` +
-			`"expiresOn":"1970-01-01T00:00:01Z","refreshOn":"1970-01-01T00:00:02Z","lastError":"l","lastErrorOn":"1970-01-01T00:00:03Z","nextTry":"1970-01-01T00:00:04Z","inFlight":true,` +
-			`"requests":5,"renewals":6,"failures":7,"throttles":8}]}`},
+		{name: "zero", status: (&Credential{}).Status(),
+			want: `{"host":"","reason":"","endpoint":"","resources":[]}`},
+		{name: "a failure at once", status: Status{Resources: []ResourceStatus{{Resource: "r"}}},
+			want: `{"host":"","reason":"","endpoint":"","resources":[{"resource":"r","requests":0,"renewals":0,"failures":0,"throttles":0}]}`},
+		{name: "all",
+			status: Status{Host: HostWorkloadIdentity, Reason: "r", Endpoint: "e", Identity: "i", Resources: []ResourceStatus{{
+				Resource: "r", TenantID: "t", EnableCAE: true,
+				ExpiresOn: time.Unix(1, 0).UTC(), RefreshOn: time.Unix(2, 0).UTC(), LastError: "l", LastErrorOn: time.Unix(3, 0).UTC(), NextTry: time.Unix(4, 0).UTC(), InFlight: true,
+				Requests: 5, Renewals: 6, Failures: 7, Throttles: 8,
+			}}},
+			want: `{"host":"workloadidentity","reason":"r","endpoint":"e","identity":"i","resources":[{"resource":"r","tenantId":"t","enableCae":true,` +
+				`"expiresOn":"1970-01-01T00:00:01Z","refreshOn":"1970-01-01T00:00:02Z","lastError":"l","lastErrorOn":"1970-01-01T00:00:03Z","nextTry":"1970-01-01T00:00:04Z","inFlight":true,` +
+				`"requests":5,"renewals":6,"failures":7,"throttles":8}]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -351,35 +359,6 @@ func TestStatusOfVariants(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestStatusOfASharedCache: credentials of one identity share, others see nothing of it.
-func TestStatusOfASharedCache(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{System: true}, {ClientID: "one"}, {ClientID: "one2"}}})
-		first := onIMDS(t, ep)
-		same := sameCache(t, first, ep)
-		one := sameCache(t, first, ep, func(o *CredentialOptions) { o.ID = ClientID("one") })
-		longer := sameCache(t, first, ep, func(o *CredentialOptions) { o.ID = ClientID("one2") })
-		mustToken(t, first)
-		mustToken(t, same)
-		if diff := cmp.Diff(first.Status(), same.Status()); diff != "" {
-			t.Errorf("one identity's differ (-first +second):\n%s", diff)
-		}
-		if got := vaultStatus(t, same); got.Requests != 1 {
-			t.Errorf("got %+v, want the one request", got)
-		}
-		if got := one.Status().Resources; len(got) != 0 {
-			t.Errorf("another identity sees %+v", got)
-		}
-		mustToken(t, longer)
-		if got := one.Status().Resources; len(got) != 0 {
-			t.Errorf("another identity sees %+v", got)
-		}
-		if got := first.Status().Resources; len(got) != 1 {
-			t.Errorf("the first sees %+v", got)
-		}
-	})
 }
 
 // TestStatusSendsNothing, also where a token is due.

@@ -3,6 +3,7 @@ package tokencache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -224,25 +225,74 @@ func TestForced(t *testing.T) {
 
 // TestForcedJoinsNoEarlierFlight: that is no answer, and is followed by another.
 func TestForcedJoinsNoEarlierFlight(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newClient()
-		c.enqueue(late(10*time.Second, nil), late(5*time.Second, nil))
-		var wg sync.WaitGroup
-		wg.Go(func() { c.must(t) })
-		time.Sleep(time.Second)
-		for range 5 {
-			wg.Go(func() {
-				start := time.Now()
-				got, err := c.ask(t.Context(), vault, Request{Claims: "{}"})
-				if err != nil || got.Token.Token != "token-2" || time.Since(start) != 14*time.Second {
-					t.Errorf("got %v, %v after %v, want the second after 14 s", got, err, time.Since(start))
+	for name, r := range map[string]Request{"claims": {Claims: "{}"}, "anew": {Anew: true}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newClient()
+				c.enqueue(late(10*time.Second, nil), late(5*time.Second, nil))
+				var wg sync.WaitGroup
+				wg.Go(func() { c.must(t) })
+				time.Sleep(time.Second)
+				for range 5 {
+					wg.Go(func() {
+						start := time.Now()
+						got, err := c.ask(t.Context(), vault, r)
+						if took := time.Since(start); err != nil || got.Token.Token != "token-2" ||
+							took != 14*time.Second {
+							t.Errorf("got %v, %v after %v, want the second after 14 s", got, err, took)
+						}
+					})
+				}
+				wg.Wait()
+				if n := len(c.requests()); n != 2 {
+					t.Errorf("%d requests, want 2", n)
 				}
 			})
+		})
+	}
+}
+
+// TestForcedAreCountedApart: neither kind is an answer to the other. Within 30 s of both, each gets
+// what came last.
+func TestForcedAreCountedApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		anew, claims := Request{Anew: true}, Request{Claims: "{}"}
+		for i, r := range []Request{anew, claims, anew, claims} {
+			want := min(i+1, 2)
+			got, err := c.ask(t.Context(), vault, r)
+			if err != nil || len(c.requests()) != want || got.Token.Token != fmt.Sprint("token-", want) {
+				t.Errorf("%d: got %v, %v and %d requests, want %d", i, got, err, len(c.requests()), want)
+			}
 		}
-		wg.Wait()
-		if n := len(c.requests()); n != 2 {
-			t.Errorf("%d requests, want 2", n)
+		c.life = 10 * time.Second
+		time.Sleep(31 * time.Second)
+		if got, err := c.ask(t.Context(), vault, anew); err != nil || !got.Changed {
+			t.Errorf("got %v, %v, want another token", got, err)
 		}
+		time.Sleep(11 * time.Second) // it has ended, so that it is no answer although 30 s aren't over
+		if got, err := c.ask(t.Context(), vault, anew); err != nil || got.Token.Token != "token-4" {
+			t.Errorf("got %v, %v, want a token that lasts", got, err)
+		}
+	})
+}
+
+// TestForcedThatHangs isn't waited for by everybody who comes after.
+func TestForcedThatHangs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		c.must(t)
+		c.enqueue(late(3*time.Hour, nil))
+		start := time.Now()
+		_, err := c.ask(t.Context(), vault, Request{Anew: true})
+		if e, ok := err.(*Error); !ok || e.Why != Overdue || time.Since(start) != usual.Budget+overtime {
+			t.Errorf("got %v after %v, want that it is overdue", err, time.Since(start))
+		}
+		time.Sleep(time.Second)
+		if got, err := c.ask(t.Context(), vault, Request{Anew: true}); err != nil || !got.Changed {
+			t.Errorf("got %v, %v, want another token", got, err)
+		}
+		time.Sleep(3 * time.Hour)
 	})
 }
 

@@ -149,9 +149,9 @@ func TestRenewalsAreShared(t *testing.T) {
 		ill         answer
 		least, most int // requests in 10 minutes
 	}{
-		{"renewed", late(500*time.Millisecond, nil), 1, 1},
-		{"refused", refuses, 20, 45},
-		{"asked to wait", asksFor(2 * time.Minute), 4, 6},
+		{name: "renewed", ill: late(500*time.Millisecond, nil), least: 1, most: 1},
+		{name: "refused", ill: refuses, least: 20, most: 45},
+		{name: "asked to wait", ill: asksFor(2 * time.Minute), least: 4, most: 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -273,11 +273,12 @@ func TestEqualTermsShare(t *testing.T) {
 		terms    func(i int) Terms
 		requests int // of ten
 	}{
-		{"defaults", func(int) Terms { return usual }, 1},
-		{"equal", func(int) Terms { return hasty }, 1},
-		{"one owner", func(int) Terms { return mine }, 1},
-		{"two kinds", func(i int) Terms { return []Terms{hasty, usual}[i%2] }, 2},
-		{"owners", func(int) Terms { return owned() }, 10},
+		{name: "defaults", terms: func(int) Terms { return usual }, requests: 1},
+		{name: "equal", terms: func(int) Terms { return hasty }, requests: 1},
+		{name: "one owner", terms: func(int) Terms { return mine }, requests: 1},
+		{name: "two kinds", terms: func(i int) Terms { return []Terms{hasty, usual}[i%2] },
+			requests: 2},
+		{name: "owners", terms: func(int) Terms { return owned() }, requests: 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

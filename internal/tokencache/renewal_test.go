@@ -47,12 +47,15 @@ func TestRefreshIn(t *testing.T) {
 		name                 string
 		refreshIn, low, high time.Duration
 	}{
-		{"honoured", 2 * time.Hour, 2 * time.Hour, 2 * time.Hour},
-		{"later than half", 80000 * time.Second, 80000 * time.Second, 80000 * time.Second},
-		{"not before 30 s", time.Second, 30 * time.Second, 30 * time.Second},
-		{"beyond the end", 25 * time.Hour, 648 * time.Minute, 792 * time.Minute},
-		{"zero", 0, 648 * time.Minute, 792 * time.Minute},
-		{"negative", -5, 648 * time.Minute, 792 * time.Minute},
+		{name: "honoured", refreshIn: 2 * time.Hour, low: 2 * time.Hour, high: 2 * time.Hour},
+		{name: "later than half", refreshIn: 80000 * time.Second, low: 80000 * time.Second,
+			high: 80000 * time.Second},
+		{name: "not before 30 s", refreshIn: time.Second, low: 30 * time.Second,
+			high: 30 * time.Second},
+		{name: "beyond the end", refreshIn: 25 * time.Hour, low: 648 * time.Minute,
+			high: 792 * time.Minute},
+		{name: "zero", low: 648 * time.Minute, high: 792 * time.Minute},
+		{name: "negative", refreshIn: -5, low: 648 * time.Minute, high: 792 * time.Minute},
 	} {
 		now := time.Now()
 		h := newHeld(Grant{ExpiresOn: now.Add(24 * time.Hour), RefreshIn: tt.refreshIn}, nil, now)
