@@ -15,18 +15,19 @@ import (
 	"github.com/keyless-go/identity/internal/token"
 )
 
-// AzureCLICredentialOptions are the optional settings of [NewAzureCLICredential]. The zero value is ready to use.
+// AzureCLICredentialOptions are the optional settings of [NewAzureCLICredential]. The zero value is
+// ready to use.
 type AzureCLICredentialOptions struct {
-	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that az has selected, or the one that
-	// a resource asks for, as Key Vault's clients do.
+	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that az has
+	// selected, or the one that a resource asks for, as Key Vault's clients do.
 	TenantID string
 
-	// Subscription is the ID or the name of the subscription whose account and tenant are used, other than the one that az has
-	// selected. It excludes TenantID, because az takes one of the two.
+	// Subscription is the ID or the name of the subscription whose account and tenant are used, other
+	// than the one that az has selected. It excludes TenantID, because az takes one of the two.
 	Subscription string
 
-	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without
-	// both, TenantID and these, any is allowed.
+	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*"
+	// allows any. Without both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of az may take before it is ended, up to an hour. 0 means as
@@ -35,19 +36,21 @@ type AzureCLICredentialOptions struct {
 	// error; the run goes on, and whoever comes next has its token.
 	ProcessTimeout time.Duration
 
-	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
-	// that nobody waits for), without any secret. nil is silent.
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
+	// failed try of a renewal that nobody waits for), without any secret. nil is silent.
 	Logger *slog.Logger
 }
 
-// AzureCLICredential authenticates as the developer who is logged in with the Azure CLI, az. It is for laptops: on Azure use
-// [NewCredential], for both [NewDefaultCredential]. It is safe for concurrent use.
+// AzureCLICredential authenticates as the developer who is logged in with the Azure CLI, az. It is
+// for laptops: on Azure use [NewCredential], for both [NewDefaultCredential]. It is safe for
+// concurrent use.
 type AzureCLICredential struct{ cached }
 
 var _ azcore.TokenCredential = (*AzureCLICredential)(nil)
 
-// NewAzureCLICredential makes a credential of the Azure CLI's login. nil options mean the account that az has selected. It runs
-// nothing; what is wrong with the options is an error here, one that names the field.
+// NewAzureCLICredential makes a credential of the Azure CLI's login. nil options mean the account
+// that az has selected. It runs nothing; what is wrong with the options is an error here, one that
+// names the field.
 func NewAzureCLICredential(options *AzureCLICredentialOptions) (*AzureCLICredential, error) {
 	return newAzureCLI(processShared, options, processEnvironment())
 }
@@ -83,7 +86,8 @@ func (c *AzureCLICredential) chainLink() link {
 	return link{name: azureCLI.name, source: c, whole: true}
 }
 
-// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
+// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
+// clients call it.
 //
 // Without a held token it runs `az account get-access-token`, once for all callers, and only one at
 // a time in this process. It blocks for a second or two, and until ctx ends. If az hangs, or other
@@ -109,7 +113,9 @@ func (c *AzureCLICredential) chainLink() link {
 // offline, is an error in a [Chain], too, and no reason to be somebody else.
 //
 // https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
-func (c *AzureCLICredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (c *AzureCLICredential) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	if held := c.hit(&options); held != nil {
 		return *held, nil
 	}
@@ -120,7 +126,9 @@ func (c *AzureCLICredential) GetToken(ctx context.Context, options policy.TokenR
 }
 
 // challenged answers a claims challenge.
-func (c *AzureCLICredential) challenged(ctx context.Context, options policy.TokenRequestOptions) error {
+func (c *AzureCLICredential) challenged(
+	ctx context.Context, options policy.TokenRequestOptions,
+) error {
 	v, scope, err := c.check("GetToken", ctx, options)
 	if err != nil {
 		return err
@@ -131,7 +139,8 @@ func (c *AzureCLICredential) challenged(ctx context.Context, options policy.Toke
 		tool:     s.name,
 		Resource: resourceOf(scope),
 		what:     moreOfTheLogin,
-		hint:     "run " + s.loginTo(variant{tenant: v.Variant().Tenant}) + " --claims-challenge " + base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
+		hint: "run " + s.loginTo(variant{tenant: v.Variant().Tenant}) + " --claims-challenge " +
+			base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
 	}
 }
 
@@ -142,7 +151,8 @@ var azureCLI = &tool{
 	install: "https://learn.microsoft.com/cli/azure/install-azure-cli",
 	login:   "az login",
 	tenant:  "--tenant",
-	// --resource and not --scope, which old versions don't know. With a subscription az refuses a tenant:
+	// --resource and not --scope, which old versions don't know. With a subscription az refuses a
+	// tenant:
 	// https://github.com/Azure/azure-cli/issues/32755
 	arguments: func(s *toolSource, a ask) []string {
 		arguments := []string{"account", "get-access-token", "-o", "json", "--resource", a.resource}
@@ -210,14 +220,15 @@ func parseAzureCLI(stdout []byte, now time.Time) (printed, error) {
 	got := printed{Token: token.Token{Value: out.AccessToken}, tenant: string(out.Tenant)}
 	end, ok := azureCLIEnd(string(out.ExpiresUnix), string(out.ExpiresOn), got.Value, time.Local)
 	if !ok {
-		return printed{}, errors.New("az doesn't say when the token expires: expires_on, expiresOn and the token's exp are absent or unreadable")
+		return printed{}, errors.New("az doesn't say when the token expires: expires_on, expiresOn and " +
+			"the token's exp are absent or unreadable")
 	}
 	err := got.Until(end, now)
 	return got, err
 }
 
-// azureCLIEnd dates a token: by the Unix time, then by the local time, then by the token itself: az as a managed identity has
-// printed "N/A".
+// azureCLIEnd dates a token: by the Unix time, then by the local time, then by the token itself: az
+// as a managed identity has printed "N/A".
 func azureCLIEnd(unixTime, local, value string, zone *time.Location) (time.Time, bool) {
 	if t, ok := token.UnixDate(unixTime); ok {
 		return t, true
@@ -228,8 +239,9 @@ func azureCLIEnd(unixTime, local, value string, zone *time.Location) (time.Time,
 	return token.UnixDate(string(token.ClaimsOf(value).Exp))
 }
 
-// firstOf is the earlier of two times that a local clock shows alike, when it is put back at the end of summer time. Lord Howe's
-// is put back by half an hour, the one at Troll in Antarctica by two.
+// firstOf is the earlier of two times that a local clock shows alike, when it is put back at the
+// end of summer time. Lord Howe's is put back by half an hour, the one at Troll in Antarctica by
+// two.
 func firstOf(t time.Time) time.Time {
 	for _, step := range []time.Duration{2 * time.Hour, time.Hour, 30 * time.Minute} {
 		if earlier := t.Add(-step); earlier.Format(time.DateTime) == t.Format(time.DateTime) {

@@ -18,7 +18,9 @@ import (
 	"github.com/keyless-go/identity/internal/command"
 )
 
-func azureCLIOf(tb testing.TB, tool *fakeTool, options AzureCLICredentialOptions) *AzureCLICredential {
+func azureCLIOf(
+	tb testing.TB, tool *fakeTool, options AzureCLICredentialOptions,
+) *AzureCLICredential {
 	tb.Helper()
 	cred, err := newAzureCLI(newShared(), &options, tool.env())
 	if err != nil {
@@ -36,22 +38,32 @@ func TestAzureCLIArguments(t *testing.T) {
 		tenant  string // of the request
 		want    []string
 	}{
-		{"plain", AzureCLICredentialOptions{}, vaultScope, "", nil},
-		{"no suffix", AzureCLICredentialOptions{}, "https://vault.azure.net", "", nil},
-		{"tenant", AzureCLICredentialOptions{TenantID: "Contoso.example"}, vaultScope, "", []string{"--tenant", "contoso.example"}},
-		{"tenant of the request", AzureCLICredentialOptions{}, vaultScope, otherTenant, []string{"--tenant", otherTenant}},
-		{"allowed tenant of the request", AzureCLICredentialOptions{TenantID: homeTenant, AdditionallyAllowedTenants: []string{"*"}}, vaultScope, otherTenant, []string{"--tenant", otherTenant}},
-		{"subscription", AzureCLICredentialOptions{Subscription: "My Sub"}, vaultScope, "", []string{"--subscription", "My Sub"}},
-		{"subscription and tenant of the request", AzureCLICredentialOptions{Subscription: "s"}, vaultScope, homeTenant, []string{"--subscription", "s"}},
+		{name: "plain", options: AzureCLICredentialOptions{}, scope: vaultScope},
+		{name: "no suffix", options: AzureCLICredentialOptions{}, scope: "https://vault.azure.net"},
+		{name: "tenant", options: AzureCLICredentialOptions{TenantID: "Contoso.example"},
+			scope: vaultScope, want: []string{"--tenant", "contoso.example"}},
+		{name: "tenant of the request", options: AzureCLICredentialOptions{}, scope: vaultScope,
+			tenant: otherTenant, want: []string{"--tenant", otherTenant}},
+		{name: "allowed tenant of the request",
+			options: AzureCLICredentialOptions{TenantID: homeTenant,
+				AdditionallyAllowedTenants: []string{"*"}}, scope: vaultScope, tenant: otherTenant, want: []string{"--tenant", otherTenant}},
+		{name: "subscription", options: AzureCLICredentialOptions{Subscription: "My Sub"},
+			scope: vaultScope, want: []string{"--subscription", "My Sub"}},
+		{name: "subscription and tenant of the request",
+			options: AzureCLICredentialOptions{Subscription: "s"}, scope: vaultScope, tenant: homeTenant,
+			want: []string{"--subscription", "s"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tool := granting(azGrants)
 			cred := azureCLIOf(t, tool, tt.options)
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{tt.scope}, TenantID: tt.tenant, EnableCAE: true}); err != nil {
+			if _, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{tt.scope}, TenantID: tt.tenant,
+					EnableCAE: true}); err != nil {
 				t.Fatal(err)
 			}
-			want := [][]string{append([]string{"account", "get-access-token", "-o", "json", "--resource", "https://vault.azure.net"}, tt.want...)}
+			want := [][]string{append([]string{"account", "get-access-token", "-o", "json", "--resource",
+				"https://vault.azure.net"}, tt.want...)}
 			if diff := cmp.Diff(want, tool.runs); diff != "" {
 				t.Errorf("arguments (-want +got):\n%s", diff)
 			}
@@ -60,7 +72,8 @@ func TestAzureCLIArguments(t *testing.T) {
 	t.Run("double slash", func(t *testing.T) {
 		t.Parallel()
 		tool := granting(azGrants)
-		if _, err := azureCLIOf(t, tool, AzureCLICredentialOptions{}).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://x.example//.default"}}); err != nil {
+		if _, err := azureCLIOf(t, tool, AzureCLICredentialOptions{}).GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{"https://x.example//.default"}}); err != nil {
 			t.Fatal(err)
 		}
 		if got := tool.runs[0][5]; got != "https://x.example/" {
@@ -73,77 +86,118 @@ func TestAzureCLIOutput(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	end := now.Add(time.Hour)
+	unix := fmt.Sprint(end.Unix()) // END in the rows
 	local := end.In(time.Local).Format("2006-01-02 15:04:05.000000")
 	jwt := jwtOf(fmt.Sprintf(`{"exp":%d}`, end.Unix()))
 	early := jwtOf(fmt.Sprintf(`{"exp":%d}`, end.Add(-time.Minute).Unix()))
 	for _, tt := range []struct {
 		name, out string
-		end       time.Time
-		err       string
+		end       time.Time // zero: end
 	}{
-		{"2.54 and later", fmt.Sprintf(`{"accessToken":"t","expiresOn":"2001-01-01 00:00:00.000000","expires_on":%d,"subscription":"s","tenant":"T","tokenType":"Bearer"}`, end.Unix()), end, ""},
-		{"before 2.54", fmt.Sprintf(`{"accessToken":"t","expiresOn":%q,"subscription":"s","tenant":"T","tokenType":"Bearer"}`, local), end, ""},
-		{"without fractions", fmt.Sprintf(`{"accessToken":"t","expiresOn":%q}`, end.In(time.Local).Format(time.DateTime)), end, ""},
-		{"a fraction", fmt.Sprintf(`{"accessToken":"t","expiresOn":%q}`, end.In(time.Local).Format(time.DateTime)+".25"), end.Add(250 * time.Millisecond), ""},
-		{"tenant-only account", fmt.Sprintf(`{"accessToken":"t","expires_on":%d,"tenant":"T","tokenType":"Bearer"}`, end.Unix()), end, ""},
-		{"numbers as strings", fmt.Sprintf(`{"accessToken":"t","expires_on":"%d"}`, end.Unix()), end, ""},
-		{"zero, and the local time", fmt.Sprintf(`{"accessToken":"t","expires_on":0,"expiresOn":%q}`, local), end, ""},
-		{"N/A, and the token's own", `{"accessToken":"` + jwt + `","expiresOn":"N/A"}`, end, ""},
-		{"null, and the token's own", `{"accessToken":"` + jwt + `","expiresOn":null,"expires_on":null}`, end, ""},
-		{"none, and the token's own", `{"accessToken":"` + jwt + `"}`, end, ""},
-		{"the token's own is earlier", fmt.Sprintf(`{"accessToken":%q,"expires_on":%d}`, early, end.Unix()), end.Add(-time.Minute), ""},
-		{"the token's own is later", fmt.Sprintf(`{"accessToken":%q,"expires_on":%d}`, jwt, end.Add(-time.Minute).Unix()), end.Add(-time.Minute), ""},
-		{"blanks and unknown fields", fmt.Sprintf("\r\n {\"x\":[1], \"accessToken\" : \"t\", \"expires_on\" : %d}\r\n", end.Unix()), end, ""},
-		{"numbers where texts are", fmt.Sprintf(`{"accessToken":"t","expires_on":%d,"tenant":7,"tokenType":null,"subscription":{}}`, end.Unix()), end, ""},
+		{name: "2.54 and later", out: `{"accessToken":"t","expiresOn":"2001-01-01 ` +
+			`00:00:00.000000","expires_on":END,"subscription":"s","tenant":"T","tokenType":"Bearer"}`},
+		{name: "before 2.54",
+			out: `{"accessToken":"t","expiresOn":"` + local + `","tenant":"T","tokenType":"Bearer"}`},
+		{name: "without fractions", out: fmt.Sprintf(`{"accessToken":"t","expiresOn":%q}`,
+			end.In(time.Local).Format(time.DateTime))},
+		{name: "a fraction", out: fmt.Sprintf(`{"accessToken":"t","expiresOn":%q}`,
+			end.In(time.Local).Format(time.DateTime)+".25"), end: end.Add(250 * time.Millisecond)},
+		{name: "tenant-only account",
+			out: `{"accessToken":"t","expires_on":END,"tenant":"T","tokenType":"Bearer"}`},
+		{name: "numbers as strings", out: `{"accessToken":"t","expires_on":"END"}`},
+		{name: "zero, and the local time",
+			out: fmt.Sprintf(`{"accessToken":"t","expires_on":0,"expiresOn":%q}`, local)},
+		{name: "N/A, and the token's own", out: `{"accessToken":"` + jwt + `","expiresOn":"N/A"}`},
+		{name: "null, and the token's own",
+			out: `{"accessToken":"` + jwt + `","expiresOn":null,"expires_on":null}`},
+		{name: "none, and the token's own", out: `{"accessToken":"` + jwt + `"}`},
+		{name: "the token's own is earlier",
+			out: fmt.Sprintf(`{"accessToken":%q,"expires_on":%d}`, early, end.Unix()),
+			end: end.Add(-time.Minute)},
+		{name: "the token's own is later", out: fmt.Sprintf(`{"accessToken":%q,"expires_on":%d}`, jwt,
+			end.Add(-time.Minute).Unix()), end: end.Add(-time.Minute)},
+		{name: "blanks and unknown fields",
+			out: "\r\n {\"x\":[1], \"accessToken\" : \"t\", \"expires_on\" : END}\r\n"},
+		{name: "numbers where texts are",
+			out: `{"accessToken":"t","expires_on":END,"tenant":7,"tokenType":null,"subscription":{}}`},
 
-		{"an escape behind it", fmt.Sprintf("{\"accessToken\":\"t\",\"expires_on\":%d}\x1b[0m\n", end.Unix()), end, ""},
-		{"escapes around it", fmt.Sprintf("\x1b[0m{\"accessToken\":\"t\",\"expires_on\":%d}\x1b[0m", end.Unix()), end, ""},
-		{"a warning before it", fmt.Sprintf("WARNING: Argument '--tenant' is in preview.\n{\"accessToken\":\"t\",\"expires_on\":%d}\n", end.Unix()), end, ""},
-		{"a byte order mark", fmt.Sprintf("\ufeff{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
-		{"a notice behind it", fmt.Sprintf("{\"accessToken\":\"t\",\"expires_on\":%d}\nYou have 2 update(s) available.\n", end.Unix()), end, ""},
-		{"another object before it", fmt.Sprintf("{\"type\":\"consoleMessage\",\"data\":{}}\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
-		{"half an object before it", fmt.Sprintf("WARNING: {\"x\": [1, {\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
-		{"a brace before it", fmt.Sprintf("WARNING: use {name\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
-		{"a quote and a brace before it", fmt.Sprintf("WARNING: {\"name\n{\"accessToken\":\"t\",\"expires_on\":%d}", end.Unix()), end, ""},
-		{"the first of two", fmt.Sprintf(`{"accessToken":"t","expires_on":%d}{"accessToken":"x","expires_on":9}`, end.Unix()), end, ""},
-		{"in a list", fmt.Sprintf(`[{"accessToken":"t","expires_on":%d}]`, end.Unix()), end, ""},
-
-		{"N/A and an opaque token", `{"accessToken":"t","expiresOn":"N/A"}`, end, "doesn't say when the token expires"},
-		{"another date", `{"accessToken":"t","expiresOn":"03/04/2026"}`, end, "doesn't say when the token expires"},
-		{"too small a number", `{"accessToken":"t","expires_on":3600}`, end, "doesn't say when the token expires"},
-		{"too large a number", `{"accessToken":"t","expires_on":253402300800}`, end, "doesn't say when the token expires"},
-		{"expired", fmt.Sprintf(`{"accessToken":"t","expires_on":%d}`, now.Unix()), end, "the token expired"},
-		{"long expired", fmt.Sprintf(`{"accessToken":"t","expires_on":%d}`, now.Add(-time.Hour).Unix()), end, "1h0m0s ago"},
-		{"nothing", "", end, "no JSON object"},
-		{"garbage", "WARNING: hello\n", end, "no JSON object"},
-		{"HTML", "<html><body>Sign in</body></html>", end, "no JSON object"},
-		{"cut", `{"accessToken":"t","expires_on":1`, end, "no JSON object"},
-		{"a list", `["t"]`, end, "no JSON object"},
-		{"null", `null`, end, "no JSON object"},
-		{"no token", fmt.Sprintf(`{"expires_on":%d}`, end.Unix()), end, "no JSON object with a token"},
-		{"empty token", fmt.Sprintf(`{"accessToken":"","expires_on":%d}`, end.Unix()), end, "no accessToken"},
-		{"blank token", fmt.Sprintf(`{"accessToken":" ","expires_on":%d}`, end.Unix()), end, "no accessToken"},
-		{"a number as token", fmt.Sprintf(`{"accessToken":1,"expires_on":%d}`, end.Unix()), end, "no JSON object"},
-		{"a token with a line break", fmt.Sprintf(`{"accessToken":"t\r\nX-Evil: 1","expires_on":%d}`, end.Unix()), end, "characters that no token has"},
-		{"a token with a blank", fmt.Sprintf(`{"accessToken":"t t","expires_on":%d}`, end.Unix()), end, "characters that no token has"},
-		{"another type", fmt.Sprintf(`{"accessToken":"t","expires_on":%d,"tokenType":"pop"}`, end.Unix()), end, `token_type is "pop"`},
+		{name: "an escape behind it", out: "{\"accessToken\":\"t\",\"expires_on\":END}\x1b[0m\n"},
+		{name: "escapes around it", out: "\x1b[0m{\"accessToken\":\"t\",\"expires_on\":END}\x1b[0m"},
+		{name: "a warning before it", out: "WARNING: Argument '--tenant' is in " +
+			"preview.\n{\"accessToken\":\"t\",\"expires_on\":END}\n"},
+		{name: "a byte order mark", out: "\ufeff{\"accessToken\":\"t\",\"expires_on\":END}"},
+		{name: "a notice behind it",
+			out: "{\"accessToken\":\"t\",\"expires_on\":END}\nYou have 2 update(s) available.\n"},
+		{name: "another object before it",
+			out: "{\"type\":\"consoleMessage\",\"data\":{}}\n{\"accessToken\":\"t\",\"expires_on\":END}"},
+		{name: "half an object before it",
+			out: "WARNING: {\"x\": [1, {\n{\"accessToken\":\"t\",\"expires_on\":END}"},
+		{name: "a brace before it",
+			out: "WARNING: use {name\n{\"accessToken\":\"t\",\"expires_on\":END}"},
+		{name: "a quote and a brace before it",
+			out: "WARNING: {\"name\n{\"accessToken\":\"t\",\"expires_on\":END}"},
+		{name: "the first of two",
+			out: `{"accessToken":"t","expires_on":END}{"accessToken":"x","expires_on":9}`},
+		{name: "in a list", out: `[{"accessToken":"t","expires_on":END}]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := parseAzureCLI([]byte(tt.out), now)
-			if tt.err != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "Evil") {
-					t.Errorf("error is %v, want one with %q", err, tt.err)
-				}
-				return
+			if tt.end.IsZero() {
+				tt.end = end
 			}
-			if err != nil || !got.ExpiresOn.Equal(tt.end) || got.ExpiresOn.Location() != time.UTC || got.Value == "" {
+			got, err := parseAzureCLI([]byte(strings.ReplaceAll(tt.out, "END", unix)), now)
+			if err != nil || !got.ExpiresOn.Equal(tt.end) || got.ExpiresOn.Location() != time.UTC ||
+				got.Value == "" {
 				t.Errorf("ends at %v, error %v, want %v", got.ExpiresOn, err, tt.end)
 			}
 		})
 	}
-	if got, err := parseAzureCLI(azSays("t", time.Hour), time.Now()); err != nil || got.tenant != homeTenant || got.Value != "t" {
+	if got, err := parseAzureCLI(azSays("t", time.Hour), time.Now()); err != nil ||
+		got.tenant != homeTenant || got.Value != "t" {
 		t.Errorf("got %v, error %v, want the token t of tenant %s", got.tenant, err, homeTenant)
+	}
+}
+
+func TestAzureCLIOutputIsRefused(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	end := now.Add(time.Hour)
+	unix := fmt.Sprint(end.Unix()) // END in the rows
+	for _, tt := range []struct{ name, out, err string }{
+		{name: "N/A and an opaque token", out: `{"accessToken":"t","expiresOn":"N/A"}`,
+			err: "doesn't say when the token expires"},
+		{name: "another date", out: `{"accessToken":"t","expiresOn":"03/04/2026"}`,
+			err: "doesn't say when the token expires"},
+		{name: "too small a number", out: `{"accessToken":"t","expires_on":3600}`,
+			err: "doesn't say when the token expires"},
+		{name: "too large a number", out: `{"accessToken":"t","expires_on":253402300800}`,
+			err: "doesn't say when the token expires"},
+		{name: "expired", out: fmt.Sprintf(`{"accessToken":"t","expires_on":%d}`, now.Unix()),
+			err: "the token expired"},
+		{name: "long expired", out: fmt.Sprintf(`{"accessToken":"t","expires_on":%d}`,
+			now.Add(-time.Hour).Unix()), err: "1h0m0s ago"},
+		{name: "nothing", err: "no JSON object"},
+		{name: "garbage", out: "WARNING: hello\n", err: "no JSON object"},
+		{name: "HTML", out: "<html><body>Sign in</body></html>", err: "no JSON object"},
+		{name: "cut", out: `{"accessToken":"t","expires_on":1`, err: "no JSON object"},
+		{name: "a list", out: `["t"]`, err: "no JSON object"},
+		{name: "null", out: `null`, err: "no JSON object"},
+		{name: "no token", out: `{"expires_on":END}`, err: "no JSON object with a token"},
+		{name: "empty token", out: `{"accessToken":"","expires_on":END}`, err: "no accessToken"},
+		{name: "blank token", out: `{"accessToken":" ","expires_on":END}`, err: "no accessToken"},
+		{name: "a number as token", out: `{"accessToken":1,"expires_on":END}`, err: "no JSON object"},
+		{name: "a token with a line break", out: `{"accessToken":"t\r\nX-Evil: 1","expires_on":END}`,
+			err: "characters that no token has"},
+		{name: "a token with a blank", out: `{"accessToken":"t t","expires_on":END}`,
+			err: "characters that no token has"},
+		{name: "another type", out: `{"accessToken":"t","expires_on":END,"tokenType":"pop"}`,
+			err: `token_type is "pop"`},
+	} {
+		_, err := parseAzureCLI([]byte(strings.ReplaceAll(tt.out, "END", unix)), now)
+		if err == nil || !strings.Contains(err.Error(), tt.err) ||
+			strings.Contains(err.Error(), "Evil") {
+			t.Errorf("%s: error is %v, want one with %q", tt.name, err, tt.err)
+		}
 	}
 }
 
@@ -153,7 +207,8 @@ func TestAzureCLIOutputElsewhere(t *testing.T) {
 	for _, zone := range []string{"Asia/Kolkata", "America/New_York"} {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestAzureCLIOutput$", "-test.v")
 		cmd.Env = append(os.Environ(), "TZ="+zone)
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestAzureCLIOutput/before_2.54") {
+		if out, err := cmd.CombinedOutput(); err != nil ||
+			!strings.Contains(string(out), "--- PASS: TestAzureCLIOutput/before_2.54") {
 			t.Errorf("in %s: %v\n%s", zone, err, out)
 		}
 	}
@@ -198,57 +253,122 @@ func sampled(tb testing.TB, name string) string {
 	return text
 }
 
-func TestAzureCLIFailures(t *testing.T) {
-	t.Parallel()
-	const warning = "/opt/az/lib/python3.12/site-packages/azure/multiapi/storagev2/fileshare/__init__.py:1: UserWarning: pkg_resources is deprecated as an API. See https://setuptools.pypa.io/en/latest/pkg_resources.html. The pkg_resources package is slated for removal as early as 2025-11-30. Refrain from using this package or pin to Setuptools<81.\n  __import__('pkg_resources').declare_namespace(__name__)\n"
-	const ids = " Trace ID: 00000000-0000-0000-0000-00000000000a Correlation ID: 00000000-0000-0000-0000-00000000000b Timestamp: 2026-01-02 03:04:05Z"
-	const expired = `ERROR: AADSTS700082: The refresh token has expired due to inactivity. The token was issued on 2026-01-01 and was inactive for 90.00:00:00.
+// What az says of some failures.
+const azWarning = "/opt/az/lib/python3.12/site-packages/azure/multiapi/storagev2/fileshare/__init__.py:1: UserWarning: pkg_resources is deprecated as an API. See https://setuptools.pypa.io/en/latest/pkg_resources.html. The pkg_resources package is slated for removal as early as 2025-11-30. Refrain from using this package or pin to Setuptools<81.\n  __import__('pkg_resources').declare_namespace(__name__)\n"
+const entraIDs = " Trace ID: 00000000-0000-0000-0000-00000000000a Correlation ID: " +
+	"00000000-0000-0000-0000-00000000000b Timestamp: 2026-01-02 03:04:05Z"
+const azExpired = `ERROR: AADSTS700082: The refresh token has expired due to inactivity. The token was issued on 2026-01-01 and was inactive for 90.00:00:00.
 Trace ID: 00000000-0000-0000-0000-00000000000a
 Correlation ID: 00000000-0000-0000-0000-00000000000b
 Timestamp: 2026-01-02 03:04:05Z
 Interactive authentication is needed. Please run:
 az logout
 az login --tenant "x" --scope "https://vault.azure.net/.default"`
-	const more = "ERROR: AADSTS50076: Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access '797f4846-ba00-4fd7-ba43-dac1f8f63013'." + ids + "\nInteractive authentication is needed. Please run:\n"
+const azWantsMore = "ERROR: AADSTS50076: Due to a configuration change made by your " +
+	"administrator, or " +
+	"because you moved to a new location, you must use multi-factor authentication to access " +
+	"'797f4846-ba00-4fd7-ba43-dac1f8f63013'." + entraIDs +
+	"\nInteractive authentication is needed. Please run:\n"
+
+func TestAzureCLIFailures(t *testing.T) {
+	t.Parallel()
 	reached := []string{"can az reach Entra from here?", "HTTPS_PROXY"}
 	checkToolFailures(t, developers[0], []toolFailure{
-		{"not installed", command.ErrNotOnPath, true, true, "", []string{"az is not installed, or not on PATH", "https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
-		{"exit status 127", exits(127, "az: python3: not found"), true, true, "", []string{"az is not installed"}},
-		{"exit status 127 of a Python without its library", exits(127, "/opt/az/bin/python3: error while loading shared libraries: libpython3.12.so.1.0: cannot open shared object file"), false, false, "", []string{"libpython3.12.so.1.0"}},
-		{"the same, in musl's words", exits(127, "Error loading shared library libpython3.12.so.1.0: No such file or directory (needed by /usr/bin/python3)"), false, false, "", []string{"libpython3.12.so.1.0"}},
-		{"Windows without Python", exits(9009, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."), true, true, "", []string{"az is not installed"}},
-		{"the same, by its text", exits(1, "'python' is not recognized as an internal or external command,\r\noperable program or batch file."), true, true, "", []string{"az is not installed"}},
-		{"what Windows hasn't is a program that az wanted", exits(1, "'wmic' is not recognized as an internal or external command,\r\noperable program or batch file.\r\nERROR: Subscription 'x' not found.\r\n"), false, false, "", []string{"Subscription 'x' not found"}},
-		{"what is not recognized is something else", exits(1, "ERROR: 'vault' is not recognized as a resource"), false, false, "", []string{"'vault' is not recognized"}},
-		{"not logged in", exits(1, "ERROR: Please run 'az login' to setup account.\r\n"), true, true, "", []string{"nobody is logged in", "run az login", "Please run 'az login' to setup account."}},
-		{"not logged in, as sampled", exits(1, sampled(t, "az-logged-out")), true, true, "", []string{"nobody is logged in", "run az login"}},
-		{"not logged in, behind a warning", exits(1, warning+"ERROR: Please run 'az login' to setup account.\r\n"), true, true, "", []string{`"ERROR: Please run 'az login' to setup account.": nobody is logged in`}},
-		{"no subscription", exits(1, sampled(t, "az-no-subscription")), false, false, "", []string{"No subscription found", "run az account set --subscription"}},
-		{"unknown subscription", exits(1, "ERROR: Subscription 'x' not found. Check the spelling and casing and try again."), false, false, "", []string{"Subscription 'x' not found"}},
-		{"the same behind a warning", exits(1, warning+"ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'.\n"), false, false, "", []string{`Azure CLI: "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'."`}},
-		{"expired session", exits(1, expired), false, false, "AADSTS700082", []string{"AADSTS700082", "inactive for 90.00:00:00. Interactive authentication is needed. Please run:", "error?code=700082", `az asks for az logout, then az login --tenant "x" --scope "https://vault.azure.net/.default"`}},
-		{"another factor wanted", exits(1, more+"az login --scope https://vault.azure.net/.default"), false, false, "AADSTS50076", []string{"AADSTS50076", "error?code=50076", "az asks for az login --scope https://vault.azure.net/.default"}},
-		{"another factor wanted, behind a warning", exits(1, warning+more+"az logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"\n"), false, false, "AADSTS50076", []string{`az asks for az logout, then az login --tenant "t" --scope "https://vault.azure.net/.default"`}},
-		{"an assertion out of time", exits(1, "ERROR: AADSTS700024: Client assertion is not within its valid time range.\nTrace ID: 1\nInteractive authentication is needed. Please run:\naz login\n"), false, false, "AADSTS700024", []string{"valid time range. Interactive", "error?code=700024"}},
-		{"Entra's own trouble", exits(1, "ERROR: AADSTS90033: A transient error has occurred. Please try again.\nTrace ID: 1\n"), false, true, "AADSTS90033", []string{"error?code=90033 says what that means. It may pass by itself"}},
-		{"a federation that is new", exits(1, "ERROR: AADSTS70021: No matching federated identity record found for presented assertion.\n"), false, true, "AADSTS70021", []string{"It may pass by itself"}},
-		{"advice that would run something else", exits(1, "ERROR: AADSTS50076: more\nPlease run:\naz login --scope x;reboot $(y)\n"), false, false, "AADSTS50076", []string{"az asks for az login --scope x"}},
-		{"offline, as sampled", exits(1, sampled(t, "az-offline")), false, true, "", append(reached, "requests.exceptions.ConnectionError: ", "Temporary failure in name resolution")},
-		{"a proxy that isn't there, as sampled", exits(1, sampled(t, "az-proxy")), false, true, "", append(reached, "requests.exceptions.ProxyError: ", "Network is unreachable")},
-		{"nobody listens", exits(1, strings.ReplaceAll(sampled(t, "az-offline"), "[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")), false, true, "", append(reached, "Connection refused")},
-		{"TLS intercepted", exits(1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self signed certificate in certificate chain (_ssl.c:1007)')))\nCertificate verification failed. This typically happens when using Azure CLI behind a proxy that intercepts traffic with a self-signed certificate.\n"), false, false, "", []string{"does a proxy intercept TLS here?"}},
-		{"no place to write, as sampled", exits(1, sampled(t, "az-no-home")), false, false, "", []string{`"PermissionError: [Errno 13] Permission denied: '/home/dev/.azure/azureProfile.json'"`}},
-		{"a broken configuration, as sampled", exits(1, sampled(t, "az-config")), false, false, "", []string{`"configparser.MissingSectionHeaderError: File contains no section headers. file: '/home/dev/.azure/config', line: 1`}},
-		{"a traceback without its head", exits(1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\n"), false, false, "", []string{"No space left on device"}},
-		{"a traceback without its end", exits(1, "ERROR: The command failed with an unexpected error. Here is the traceback:\nERROR: [Errno 28] No space left on device\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\n"), false, false, "", []string{"No space left on device"}},
-		{"a traceback behind the error", exits(1, "ERROR: Subscription 'x' not found.\nException in thread Thread-1:\nTraceback (most recent call last):\n  File \"x.py\", line 1, in <module>\nKeyError: 'telemetry'\n"), false, false, "", []string{"Subscription 'x' not found."}},
-		{"without a word", exits(2, " \n"), false, false, "", []string{"az ended with exit status 2 and without a word"}},
-		{"killed by a signal", exits(-1, ""), false, false, "", []string{"without a word"}},
-		{"another system's error", errors.New("fork/exec /usr/bin/az: exec format error"), false, false, "", []string{"can't run az: fork/exec /usr/bin/az: exec format error"}},
-		{"many lines and escapes", exits(1, nasty), false, false, "", nil},
-		{"colors", exits(1, "\x1b[31mERROR: Please run 'az login' to setup account.\x1b[0m\n"), true, true, "", []string{`"ERROR: Please run 'az login' to setup account."`}},
-		{"a book of digits", exits(1, "ERROR: AADSTS"+strings.Repeat("7", 5000)), false, false, "AADSTS7777777777", []string{"error?code=7777777777 says"}},
-		{"a book", exits(1, strings.Repeat("complaint ", 6000)+"and its end"), false, false, "", []string{"complaint complaint", " … ", "and its end"}},
+		{name: "not installed", err: command.ErrNotOnPath, unavailable: true, transient: true,
+			want: []string{"az is not installed, or not on PATH",
+				"https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
+		{name: "exit status 127", err: exits(127, "az: python3: not found"), unavailable: true,
+			transient: true, want: []string{"az is not installed"}},
+		{name: "what Windows hasn't is a program that az wanted",
+			err: exits(1, "'wmic' is not recognized as an internal or external command,\r\noperable "+
+				"program or batch file.\r\nERROR: Subscription 'x' not found.\r\n"), want: []string{"Subscription 'x' not found"}},
+		{name: "not logged in", err: exits(1, "ERROR: Please run 'az login' to setup account.\r\n"),
+			unavailable: true, transient: true,
+			want: []string{"nobody is logged in", "run az login",
+				"Please run 'az login' to setup account."}},
+		{name: "not logged in, as sampled", err: exits(1, sampled(t, "az-logged-out")), unavailable: true,
+			transient: true, want: []string{"nobody is logged in", "run az login"}},
+		{name: "not logged in, behind a warning",
+			err: exits(1, azWarning+"ERROR: Please run 'az login' to setup account.\r\n"), unavailable: true,
+			transient: true, want: []string{`"ERROR: Please run 'az login' to setup account.": nobody is ` +
+				`logged in`}},
+		{name: "no subscription", err: exits(1, sampled(t, "az-no-subscription")),
+			want: []string{"No subscription found", "run az account set --subscription"}},
+		{name: "unknown subscription",
+			err:  exits(1, "ERROR: Subscription 'x' not found. Check the spelling and casing and try again."),
+			want: []string{"Subscription 'x' not found"}},
+		{name: "the same behind a warning",
+			err: exits(1, azWarning+
+				"ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'.\n"),
+			want: []string{`Azure CLI: "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'."`}},
+		{name: "expired session", err: exits(1, azExpired), code: "AADSTS700082",
+			want: []string{"AADSTS700082",
+				"inactive for 90.00:00:00. Interactive authentication is needed. Please run:", "error?code=700082", `az asks for az logout, then az login --tenant "x" --scope "https://vault.azure.net/.default"`}},
+		{name: "another factor wanted",
+			err:  exits(1, azWantsMore+"az login --scope https://vault.azure.net/.default"),
+			code: "AADSTS50076",
+			want: []string{"AADSTS50076", "error?code=50076",
+				"az asks for az login --scope https://vault.azure.net/.default"}},
+		{name: "another factor wanted, behind a warning",
+			err: exits(1, azWarning+azWantsMore+
+				"az logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"\n"), code: "AADSTS50076", want: []string{`az asks for az logout, then az login --tenant "t" --scope "https://vault.azure.net/.default"`}},
+		{name: "an assertion out of time",
+			err: exits(1, "ERROR: AADSTS700024: Client assertion is not within its valid time "+
+				"range.\nTrace ID: 1\nInteractive authentication is needed. Please run:\naz login\n"), code: "AADSTS700024", want: []string{"valid time range. Interactive", "error?code=700024"}},
+		{name: "Entra's own trouble",
+			err: exits(1, "ERROR: AADSTS90033: A transient error has occurred. Please try again.\nTrace "+
+				"ID: 1\n"), transient: true, code: "AADSTS90033", want: []string{"error?code=90033 says what " +
+				"that means. It may pass by itself"}},
+		{name: "a federation that is new",
+			err: exits(1, "ERROR: AADSTS70021: No matching federated identity record found for presented "+
+				"assertion.\n"), transient: true, code: "AADSTS70021", want: []string{"It may pass by itself"}},
+		{name: "advice that would run something else",
+			err:  exits(1, "ERROR: AADSTS50076: more\nPlease run:\naz login --scope x;reboot $(y)\n"),
+			code: "AADSTS50076", want: []string{"az asks for az login --scope x"}},
+		{name: "offline, as sampled", err: exits(1, sampled(t, "az-offline")), transient: true,
+			want: append(reached, "requests.exceptions.ConnectionError: ",
+				"Temporary failure in name resolution")},
+		{name: "a proxy that isn't there, as sampled", err: exits(1, sampled(t, "az-proxy")),
+			transient: true, want: append(reached, "requests.exceptions.ProxyError: ",
+				"Network is unreachable")},
+		{name: "nobody listens", err: exits(1, strings.ReplaceAll(sampled(t, "az-offline"),
+			"[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")), transient: true, want: append(reached, "Connection refused")},
+		{name: "TLS intercepted",
+			err: exits(1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max "+
+				"retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, "+
+				"'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self signed certificate in "+
+				"certificate chain (_ssl.c:1007)')))\nCertificate verification failed. This typically "+
+				"happens when using Azure CLI behind a proxy that intercepts traffic with a self-signed "+
+				"certificate.\n"), want: []string{"does a proxy intercept TLS here?"}},
+		{name: "no place to write, as sampled", err: exits(1, sampled(t, "az-no-home")),
+			want: []string{`"PermissionError: [Errno 13] Permission denied: ` +
+				`'/home/dev/.azure/azureProfile.json'"`}},
+		{name: "a broken configuration, as sampled", err: exits(1, sampled(t, "az-config")),
+			want: []string{`"configparser.MissingSectionHeaderError: File contains no section headers. ` +
+				`file: '/home/dev/.azure/config', line: 1`}},
+		{name: "a traceback without its head",
+			err: exits(1, "ERROR: The command failed with an unexpected error. Here is the "+
+				"traceback:\nERROR: [Errno 28] No space left on device\n"), want: []string{"No space left on device"}},
+		{name: "a traceback without its end",
+			err: exits(1, "ERROR: The command failed with an unexpected error. Here is the "+
+				"traceback:\nERROR: [Errno 28] No space left on device\nTraceback (most recent call last):\n "+
+				" File \"x.py\", line 1, in <module>\n"), want: []string{"No space left on device"}},
+		{name: "a traceback behind the error",
+			err: exits(1, "ERROR: Subscription 'x' not found.\nException in thread Thread-1:\nTraceback "+
+				"(most recent call last):\n  File \"x.py\", line 1, in <module>\nKeyError: 'telemetry'\n"), want: []string{"Subscription 'x' not found."}},
+		{name: "without a word", err: exits(2, " \n"),
+			want: []string{"az ended with exit status 2 and without a word"}},
+		{name: "killed by a signal", err: exits(-1, ""), want: []string{"without a word"}},
+		{name: "another system's error", err: errors.New("fork/exec /usr/bin/az: exec format error"),
+			want: []string{"can't run az: fork/exec /usr/bin/az: exec format error"}},
+		{name: "many lines and escapes", err: exits(1, nasty)},
+		{name: "colors", err: exits(1, "\x1b[31mERROR: Please run 'az login' to setup account.\x1b[0m\n"),
+			unavailable: true, transient: true,
+			want: []string{`"ERROR: Please run 'az login' to setup account."`}},
+		{name: "a book of digits", err: exits(1, "ERROR: AADSTS"+strings.Repeat("7", 5000)),
+			code: "AADSTS7777777777", want: []string{"error?code=7777777777 says"}},
+		{name: "a book", err: exits(1, strings.Repeat("complaint ", 6000)+"and its end"),
+			want: []string{"complaint complaint", " … ", "and its end"}},
 	})
 }
 
@@ -260,13 +380,21 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 		goesOn       bool
 	}{
 		{"no account", "ERROR: Please run 'az login' to setup account.", true},
-		{"the broker is busy", "ERROR: Winrt exception was thrown during GetTokenSilently '(pii)'.. Status: Response_Status.Status_Unexpected, Error code: -2147023584, Tag: 590996738\nPlease explicitly log in with:\naz login\n", false},
-		{"an account without a token", "ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login\n", false},
-		{"an account that isn't in the cache", "ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n", false},
+		{"the broker is busy",
+			"ERROR: Winrt exception was thrown during GetTokenSilently '(pii)'.. Status: " +
+				"Response_Status.Status_Unexpected, Error code: -2147023584, Tag: 590996738\nPlease " +
+				"explicitly log in with:\naz login\n", false},
+		{"an account without a token",
+			"ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login\n", false},
+		{"an account that isn't in the cache",
+			"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n",
+			false},
 		{"a service principal without its secret", sampled(t, "az-service-principal"), false},
 		{"accounts that can't be read", sampled(t, "az-torn-profile"), false},
 		{"no subscription", sampled(t, "az-no-subscription"), false},
-		{"an expired session", "ERROR: AADSTS700082: expired\nInteractive authentication is needed. Please run:\naz login\n", false},
+		{"an expired session",
+			"ERROR: AADSTS700082: expired\nInteractive authentication is needed. Please run:\naz login\n",
+			false},
 		{"offline", sampled(t, "az-offline"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -294,17 +422,35 @@ func TestRaceForTheToolsCache(t *testing.T) {
 		runs               int
 		transient, granted bool
 	}{
-		{"an account that isn't in the cache, once", []string{"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n"}, 2, true, true},
-		{"no token in the cache, once", []string{"ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login\n"}, 2, true, true},
-		{"the broker is busy, once", []string{"ERROR: An error occurred. Status: Response_Status.Status_Unexpected, Error code: 1, Tag: 2\nPlease explicitly log in with:\naz login\n"}, 2, true, true},
-		{"half of the cache, once", []string{sampled(t, "az-torn-cache")}, 2, true, true},
-		{"half of the accounts, once", []string{sampled(t, "az-torn-profile")}, 2, true, true},
-		{"a lock, once", []string{"ERROR: [Errno 13] Permission denied: 'C:\\Users\\dev\\.azure\\msal_token_cache.bin.lockfile'\n"}, 2, true, true},
-		{"no account in the cache, twice", slices.Repeat([]string{"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n"}, 2), 2, true, false},
-		{"half of the accounts, and then none", []string{sampled(t, "az-torn-profile"), "ERROR: Please run 'az login' to setup account."}, 2, true, false},
-		{"another failure", []string{"ERROR: Subscription 'x' not found."}, 1, false, false},
-		{"Entra, through the broker", []string{"ERROR: AADSTS50076: more. Status: Response_Status.Status_InteractionRequired, Error code: 1\nPlease explicitly log in with:\naz login\n"}, 1, false, false},
-		{"nobody is logged in", []string{"ERROR: Please run 'az login' to setup account."}, 1, true, false},
+		{name: "an account that isn't in the cache, once",
+			stderr: []string{"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run " +
+				"`az login`.\n"}, runs: 2, transient: true, granted: true},
+		{name: "no token in the cache, once",
+			stderr: []string{"ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please " +
+				"run:\naz login\n"}, runs: 2, transient: true, granted: true},
+		{name: "the broker is busy, once",
+			stderr: []string{"ERROR: An error occurred. Status: Response_Status.Status_Unexpected, Error " +
+				"code: 1, Tag: 2\nPlease explicitly log in with:\naz login\n"}, runs: 2, transient: true, granted: true},
+		{name: "half of the cache, once", stderr: []string{sampled(t, "az-torn-cache")}, runs: 2,
+			transient: true, granted: true},
+		{name: "half of the accounts, once", stderr: []string{sampled(t, "az-torn-profile")}, runs: 2,
+			transient: true, granted: true},
+		{name: "a lock, once",
+			stderr: []string{"ERROR: [Errno 13] Permission denied: " +
+				"'C:\\Users\\dev\\.azure\\msal_token_cache.bin.lockfile'\n"}, runs: 2, transient: true, granted: true},
+		{name: "no account in the cache, twice",
+			stderr: slices.Repeat([]string{"ERROR: User 'dev@contoso.example' does not exist in MSAL " +
+				"token cache. Run `az login`.\n"}, 2), runs: 2, transient: true},
+		{name: "half of the accounts, and then none",
+			stderr: []string{sampled(t, "az-torn-profile"),
+				"ERROR: Please run 'az login' to setup account."}, runs: 2, transient: true},
+		{name: "another failure", stderr: []string{"ERROR: Subscription 'x' not found."}, runs: 1},
+		{name: "Entra, through the broker",
+			stderr: []string{"ERROR: AADSTS50076: more. Status: " +
+				"Response_Status.Status_InteractionRequired, Error code: 1\nPlease explicitly log in " +
+				"with:\naz login\n"}, runs: 1},
+		{name: "nobody is logged in", stderr: []string{"ERROR: Please run 'az login' to setup account."},
+			runs: 1, transient: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -318,7 +464,8 @@ func TestRaceForTheToolsCache(t *testing.T) {
 				start := time.Now()
 				tk, err := getToken(t.Context(), cred)
 				if granted := err == nil; granted != tt.granted || tool.count() != tt.runs {
-					t.Fatalf("got the token %q, error %v, %d runs, want a token: %t, %d", tk.Token, err, tool.count(), tt.granted, tt.runs)
+					t.Fatalf("got the token %q, error %v, %d runs, want a token: %t, %d", tk.Token, err,
+						tool.count(), tt.granted, tt.runs)
 				}
 				if took, want := time.Since(start), time.Duration(3*tt.runs-1)*time.Second; took != want {
 					t.Errorf("took %v, want %v", took, want)
@@ -328,20 +475,26 @@ func TestRaceForTheToolsCache(t *testing.T) {
 				}
 				e := err.(*AuthenticationError)
 				unavailable := tt.name == "nobody is logged in"
-				if errors.Is(e, ErrUnavailable) != unavailable || e.transient != tt.transient || e.Attempts != tt.runs {
-					t.Errorf("got %v, %d attempts, passing: %t; want unavailable: %t, %d, %t", e, e.Attempts, e.transient, unavailable, tt.runs, tt.transient)
+				if errors.Is(e, ErrUnavailable) != unavailable || e.transient != tt.transient ||
+					e.Attempts != tt.runs {
+					t.Errorf("got %v, %d attempts, passing: %t; want unavailable: %t, %d, %t", e, e.Attempts,
+						e.transient, unavailable, tt.runs, tt.transient)
 				}
 			})
 		})
 	}
 	for name, said := range map[string][2]string{
-		"no time for that": {"ERROR: Can't find token from MSAL cache.", "Can't find token from MSAL cache."},
+		"no time for that": {"ERROR: Can't find token from MSAL cache.",
+			"Can't find token from MSAL cache."},
 		"no time for that, with half of the accounts": {sampled(t, "az-torn-profile"), "az login"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) { return nil, exits(1, said[0]) }}
-				e, took := mustFail(t, azureCLIOf(t, tool, AzureCLICredentialOptions{ProcessTimeout: 2500 * time.Millisecond}))
+				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) {
+					return nil, exits(1, said[0])
+				}}
+				e, took := mustFail(t,
+					azureCLIOf(t, tool, AzureCLICredentialOptions{ProcessTimeout: 2500 * time.Millisecond}))
 				if took != 2500*time.Millisecond || e.Attempts != 1 || errors.Is(e, ErrUnavailable) {
 					t.Errorf("got %v after %v, want one attempt, 2.5s and a failure", e, took)
 				}
@@ -373,18 +526,22 @@ func TestAzureCLISubscriptionsTenant(t *testing.T) {
 		subscription         string
 		refused              bool
 	}{
-		{"the same", homeTenant, homeTenant, "s", false},
-		{"the same in another case", homeTenant, strings.ToUpper(homeTenant), "s", false},
-		{"another", otherTenant, homeTenant, "s", true},
-		{"asked for by name", "contoso.example", homeTenant, "s", false},
-		{"not printed", otherTenant, "", "s", false},
-		{"none asked for", "", homeTenant, "s", false},
-		{"without subscription az knows", otherTenant, homeTenant, "", false},
+		{name: "the same", asked: homeTenant, printed: homeTenant, subscription: "s"},
+		{name: "the same in another case", asked: homeTenant, printed: strings.ToUpper(homeTenant),
+			subscription: "s"},
+		{name: "another", asked: otherTenant, printed: homeTenant, subscription: "s", refused: true},
+		{name: "asked for by name", asked: "contoso.example", printed: homeTenant, subscription: "s"},
+		{name: "not printed", asked: otherTenant, subscription: "s"},
+		{name: "none asked for", printed: homeTenant, subscription: "s"},
+		{name: "without subscription az knows", asked: otherTenant, printed: homeTenant},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tool := &fakeTool{answer: func(int) ([]byte, error) { return azSays("t", time.Hour, "tenant", tt.printed), nil }}
-			_, err := ofTenant(azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: tt.subscription}), tt.asked)
+			tool := &fakeTool{answer: func(int) ([]byte, error) {
+				return azSays("t", time.Hour, "tenant", tt.printed), nil
+			}}
+			_, err := ofTenant(azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: tt.subscription}),
+				tt.asked)
 			if !tt.refused {
 				if err != nil {
 					t.Error(err)
@@ -408,18 +565,26 @@ func TestAzureCLIClaims(t *testing.T) {
 		tenant  string
 		want    string
 	}{
-		{"plain", AzureCLICredentialOptions{}, "", "az login --claims-challenge "},
-		{"tenant", AzureCLICredentialOptions{TenantID: homeTenant}, "", "az login --tenant " + homeTenant + " --claims-challenge "},
-		{"tenant of the request", AzureCLICredentialOptions{}, otherTenant, "az login --tenant " + otherTenant + " --claims-challenge "},
-		{"both", AzureCLICredentialOptions{TenantID: homeTenant, AdditionallyAllowedTenants: []string{"*"}}, otherTenant, "az login --tenant " + otherTenant + " --claims-challenge "},
+		{name: "plain", options: AzureCLICredentialOptions{}, want: "az login --claims-challenge "},
+		{name: "tenant", options: AzureCLICredentialOptions{TenantID: homeTenant},
+			want: "az login --tenant " + homeTenant + " --claims-challenge "},
+		{name: "tenant of the request", options: AzureCLICredentialOptions{}, tenant: otherTenant,
+			want: "az login --tenant " + otherTenant + " --claims-challenge "},
+		{name: "both", options: AzureCLICredentialOptions{TenantID: homeTenant,
+			AdditionallyAllowedTenants: []string{"*"}}, tenant: otherTenant, want: "az login --tenant " +
+			otherTenant + " --claims-challenge "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				tool := granting(azGrants)
 				cred := azureCLIOf(t, tool, tt.options)
-				_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tt.tenant, Claims: rejectedClaims})
-				wantErrorText(t, err, "Azure CLI: "+secondFactor, "https://vault.azure.net", "run "+tt.want+base64.StdEncoding.EncodeToString([]byte(rejectedClaims))+" and try again")
-				if e, ok := errors.AsType[*AuthenticationError](err); !ok || e.transient || errors.Is(err, ErrUnavailable) || e.Attempts != 0 {
+				_, err := cred.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tt.tenant,
+						Claims: rejectedClaims})
+				wantErrorText(t, err, "Azure CLI: "+secondFactor, "https://vault.azure.net",
+					"run "+tt.want+base64.StdEncoding.EncodeToString([]byte(rejectedClaims))+" and try again")
+				if e, ok := errors.AsType[*AuthenticationError](err); !ok || e.transient ||
+					errors.Is(err, ErrUnavailable) || e.Attempts != 0 {
 					t.Errorf("got %#v, want a definite *AuthenticationError", err)
 				}
 				if tool.count() != 0 {
@@ -431,7 +596,8 @@ func TestAzureCLIClaims(t *testing.T) {
 	t.Run("long claims", func(t *testing.T) {
 		t.Parallel()
 		claims := `{"x":"` + strings.Repeat("~", 4000) + `"}`
-		_, err := azureCLIOf(t, granting(azGrants), AzureCLICredentialOptions{}).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+		_, err := azureCLIOf(t, granting(azGrants), AzureCLICredentialOptions{}).GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
 		wantErrorText(t, err, base64.StdEncoding.EncodeToString([]byte(claims))+" and")
 	})
 }
@@ -439,11 +605,13 @@ func TestAzureCLIClaims(t *testing.T) {
 // rejects is a resource that has refused the held token.
 func rejects(tb testing.TB, cred *AzureCLICredential) {
 	tb.Helper()
-	_, err := cred.GetToken(tb.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims})
+	_, err := cred.GetToken(tb.Context(),
+		policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: rejectedClaims})
 	wantErrorText(tb, err, secondFactor)
 }
 
-// TestAzureCLIAfterAChallenge: the developer logs in again, and the next use has the new token, whatever its life.
+// TestAzureCLIAfterAChallenge: the developer logs in again, and the next use has the new token,
+// whatever its life.
 func TestAzureCLIAfterAChallenge(t *testing.T) {
 	for _, life := range []time.Duration{2 * time.Hour, 20 * time.Minute} {
 		t.Run(life.String(), func(t *testing.T) {
@@ -473,7 +641,9 @@ func TestAzureCLIAfterAChallenge(t *testing.T) {
 				if tk, took := mustToken(t, cred); tk.Token != "token-3" || took != 0 {
 					t.Errorf("then got %s after %v, want token-3 at once", tk.Token, took)
 				}
-				if tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil || tk.Token != other.Token {
+				if tk, err := cred.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil ||
+					tk.Token != other.Token {
 					t.Errorf("another resource's: got %v, error %v, want %v", tk.Token, err, other.Token)
 				}
 				if tool.count() != 3 {
@@ -484,7 +654,8 @@ func TestAzureCLIAfterAChallenge(t *testing.T) {
 	}
 }
 
-// TestAzureCLIFailsAfterAChallenge: the refused token may do for other requests, and az is asked again.
+// TestAzureCLIFailsAfterAChallenge: the refused token may do for other requests, and az is asked
+// again.
 func TestAzureCLIFailsAfterAChallenge(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tool := granting(azGrants)

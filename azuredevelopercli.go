@@ -15,8 +15,8 @@ import (
 	"github.com/keyless-go/identity/internal/token"
 )
 
-// AzureDeveloperCLICredentialOptions are the optional settings of [NewAzureDeveloperCLICredential]. The zero value is ready to
-// use.
+// AzureDeveloperCLICredentialOptions are the optional settings of [NewAzureDeveloperCLICredential].
+// The zero value is ready to use.
 type AzureDeveloperCLICredentialOptions struct {
 	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that a
 	// resource asks for, as Key Vault's clients do; for want of one, that of the subscription in
@@ -26,8 +26,8 @@ type AzureDeveloperCLICredentialOptions struct {
 	// https://github.com/Azure/azure-dev/issues/4293
 	TenantID string
 
-	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*" allows any. Without
-	// both, TenantID and these, any is allowed.
+	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*"
+	// allows any. Without both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of azd may take before it is ended, up to an hour. 0 means
@@ -36,13 +36,14 @@ type AzureDeveloperCLICredentialOptions struct {
 	// error; the run goes on, and whoever comes next has its token.
 	ProcessTimeout time.Duration
 
-	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first failed try of a renewal
-	// that nobody waits for), without any secret. nil is silent.
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
+	// failed try of a renewal that nobody waits for), without any secret. nil is silent.
 	Logger *slog.Logger
 }
 
-// AzureDeveloperCLICredential authenticates as the developer who is logged in with the Azure Developer CLI, azd. It is for
-// laptops: on Azure use [NewCredential], for both [NewDefaultCredential]. It is safe for concurrent use.
+// AzureDeveloperCLICredential authenticates as the developer who is logged in with the Azure
+// Developer CLI, azd. It is for laptops: on Azure use [NewCredential], for both
+// [NewDefaultCredential]. It is safe for concurrent use.
 type AzureDeveloperCLICredential struct{ cached }
 
 var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
@@ -50,7 +51,9 @@ var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
 // NewAzureDeveloperCLICredential makes a credential of the Azure Developer CLI's login. nil options
 // mean the tenant of AZURE_SUBSCRIPTION_ID, or the account's own. It runs nothing; what is wrong
 // with the options is an error here, one that names the field.
-func NewAzureDeveloperCLICredential(options *AzureDeveloperCLICredentialOptions) (*AzureDeveloperCLICredential, error) {
+func NewAzureDeveloperCLICredential(
+	options *AzureDeveloperCLICredentialOptions,
+) (*AzureDeveloperCLICredential, error) {
 	return newAzureDeveloperCLI(processShared, options, processEnvironment())
 }
 
@@ -84,7 +87,8 @@ func (c *AzureDeveloperCLICredential) chainLink() link {
 	return link{name: azureDeveloperCLI.name, source: c, whole: true}
 }
 
-// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
+// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
+// clients call it.
 //
 // Without a held token it runs `azd auth token`, once for all callers, and only one at a time in
 // this process. It blocks for a second or two, 12 s have been seen, and until ctx ends. If azd
@@ -102,12 +106,15 @@ func (c *AzureDeveloperCLICredential) chainLink() link {
 // letters, digits and . _ : / -, and + and = in the base64 of claims. It has no input and no
 // terminal.
 //
-// The claims of a challenge are passed on, at most once in 30 s, and azd keeps them for the next login: without a token that
-// meets them the error has the command to run. An azd that is not installed, and one that nobody is logged in with, are errors
-// in which errors.Is finds [ErrUnavailable]; no other failure of azd's is.
+// The claims of a challenge are passed on, at most once in 30 s, and azd keeps them for the next
+// login: without a token that meets them the error has the command to run. An azd that is not
+// installed, and one that nobody is logged in with, are errors in which errors.Is finds
+// [ErrUnavailable]; no other failure of azd's is.
 //
 // https://learn.microsoft.com/azure/developer/azure-developer-cli/reference#azd-auth-token
-func (c *AzureDeveloperCLICredential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (c *AzureDeveloperCLICredential) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	if held := c.hit(&options); held != nil {
 		return *held, nil
 	}
@@ -122,7 +129,8 @@ var azureDeveloperCLI = &tool{
 	login:   "azd auth login",
 	tenant:  "--tenant-id",
 	arguments: func(s *toolSource, a ask) []string {
-		arguments := []string{"auth", "token", "-o", "json", "--no-prompt", "--scope", a.resource + defaultSuffix}
+		arguments := []string{"auth", "token", "-o", "json", "--no-prompt", "--scope",
+			a.resource + defaultSuffix}
 		if tenant := cmp.Or(a.tenant, s.tenants.own); tenant != "" {
 			arguments = append(arguments, "--tenant-id", tenant)
 		}
@@ -165,7 +173,8 @@ func parseAzureDeveloperCLI(stdout []byte, now time.Time) (printed, error) {
 	got := printed{Token: token.Token{Value: out.Token}}
 	end, err := time.Parse(time.RFC3339, string(out.ExpiresOn))
 	if err != nil {
-		return printed{}, errors.New("azd doesn't say when the token expires: expiresOn is absent or unreadable")
+		return printed{}, errors.New("azd doesn't say when the token expires: expiresOn is absent or " +
+			"unreadable")
 	}
 	err = got.Until(end, now)
 	return got, err

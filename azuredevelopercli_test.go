@@ -17,7 +17,9 @@ import (
 	"github.com/keyless-go/identity/internal/command"
 )
 
-func azdOf(tb testing.TB, tool *fakeTool, options AzureDeveloperCLICredentialOptions) *AzureDeveloperCLICredential {
+func azdOf(
+	tb testing.TB, tool *fakeTool, options AzureDeveloperCLICredentialOptions,
+) *AzureDeveloperCLICredential {
 	tb.Helper()
 	cred, err := newAzureDeveloperCLI(newShared(), &options, tool.env())
 	if err != nil {
@@ -36,20 +38,28 @@ func TestAzureDeveloperCLIArguments(t *testing.T) {
 		tenant, claims string
 		want           []string
 	}{
-		{"plain", AzureDeveloperCLICredentialOptions{}, vaultScope, "", "", nil},
-		{"no suffix", AzureDeveloperCLICredentialOptions{}, "https://vault.azure.net", "", "", nil},
-		{"tenant", AzureDeveloperCLICredentialOptions{TenantID: homeTenant}, vaultScope, "", "", []string{"--tenant-id", homeTenant}},
-		{"tenant of the request", AzureDeveloperCLICredentialOptions{}, vaultScope, otherTenant, "", []string{"--tenant-id", otherTenant}},
-		{"claims", AzureDeveloperCLICredentialOptions{}, vaultScope, "", rejectedClaims, []string{"--claims", encoded}},
-		{"all", AzureDeveloperCLICredentialOptions{TenantID: homeTenant, AdditionallyAllowedTenants: []string{otherTenant}}, vaultScope, otherTenant, rejectedClaims, []string{"--tenant-id", otherTenant, "--claims", encoded}},
+		{name: "plain", options: AzureDeveloperCLICredentialOptions{}, scope: vaultScope},
+		{name: "no suffix", options: AzureDeveloperCLICredentialOptions{},
+			scope: "https://vault.azure.net"},
+		{name: "tenant", options: AzureDeveloperCLICredentialOptions{TenantID: homeTenant},
+			scope: vaultScope, want: []string{"--tenant-id", homeTenant}},
+		{name: "tenant of the request", options: AzureDeveloperCLICredentialOptions{}, scope: vaultScope,
+			tenant: otherTenant, want: []string{"--tenant-id", otherTenant}},
+		{name: "claims", options: AzureDeveloperCLICredentialOptions{}, scope: vaultScope,
+			claims: rejectedClaims, want: []string{"--claims", encoded}},
+		{name: "all", options: AzureDeveloperCLICredentialOptions{TenantID: homeTenant,
+			AdditionallyAllowedTenants: []string{otherTenant}}, scope: vaultScope, tenant: otherTenant, claims: rejectedClaims, want: []string{"--tenant-id", otherTenant, "--claims", encoded}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tool := granting(azdSays)
-			if _, err := azdOf(t, tool, tt.options).GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{tt.scope}, TenantID: tt.tenant, Claims: tt.claims}); err != nil {
+			if _, err := azdOf(t, tool, tt.options).GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{tt.scope}, TenantID: tt.tenant,
+					Claims: tt.claims}); err != nil {
 				t.Fatal(err)
 			}
-			want := [][]string{append([]string{"auth", "token", "-o", "json", "--no-prompt", "--scope", vaultScope}, tt.want...)}
+			want := [][]string{append([]string{"auth", "token", "-o", "json", "--no-prompt", "--scope",
+				vaultScope}, tt.want...)}
 			if diff := cmp.Diff(want, tool.runs); diff != "" {
 				t.Errorf("arguments (-want +got):\n%s", diff)
 			}
@@ -64,16 +74,19 @@ func TestAzureDeveloperCLIOutput(t *testing.T) {
 	for _, tt := range []struct{ name, out, err string }{
 		{"UTC", `{"token":"t","expiresOn":"2026-03-04T06:06:07Z"}`, ""},
 		{"another zone", `{"token":"t","expiresOn":"2026-03-04T08:06:07+02:00"}`, ""},
-		{"the token's own is earlier", fmt.Sprintf(`{"token":%q,"expiresOn":"2026-03-04T07:06:07Z"}`, jwtOf(fmt.Sprintf(`{"exp":%d}`, end.Unix()))), ""},
+		{"the token's own is earlier", fmt.Sprintf(`{"token":%q,"expiresOn":"2026-03-04T07:06:07Z"}`,
+			jwtOf(fmt.Sprintf(`{"exp":%d}`, end.Unix()))), ""},
 		{"expired", `{"token":"t","expiresOn":"2026-03-04T05:06:07Z"}`, "the token expired"},
 		{"no date", `{"token":"t"}`, "doesn't say when the token expires"},
 		{"a number", `{"token":"t","expiresOn":1772604367}`, "doesn't say when the token expires"},
 		{"no token", `{"expiresOn":"2026-03-04T06:06:07Z"}`, "no JSON object with a token"},
 		{"an empty token", `{"token":"","expiresOn":"2026-03-04T06:06:07Z"}`, "no token"},
 		{"an escape behind it", `{"token":"t","expiresOn":"2026-03-04T06:06:07Z"}` + "\x1b[0m\n", ""},
-		{"a message before it", azdMessage("WARNING: update available") + `{"token":"t","expiresOn":"2026-03-04T06:06:07Z"}`, ""},
+		{"a message before it", azdMessage("WARNING: update available") +
+			`{"token":"t","expiresOn":"2026-03-04T06:06:07Z"}`, ""},
 		{"a byte order mark", "\ufeff" + `{"token":"t","expiresOn":"2026-03-04T06:06:07Z"}`, ""},
-		{"a line break", `{"token":"t\nX-Evil: 1","expiresOn":"2026-03-04T06:06:07Z"}`, "characters that no token has"},
+		{"a line break", `{"token":"t\nX-Evil: 1","expiresOn":"2026-03-04T06:06:07Z"}`,
+			"characters that no token has"},
 		{"nothing", "", "no JSON object"},
 		{"garbage", "WARNING: your version of azd is out of date", "no JSON object"},
 		{"HTML", "<html>", "no JSON object"},
@@ -82,7 +95,8 @@ func TestAzureDeveloperCLIOutput(t *testing.T) {
 			t.Parallel()
 			got, err := parseAzureDeveloperCLI([]byte(tt.out), now)
 			switch {
-			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "Evil")):
+			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) ||
+				strings.Contains(err.Error(), "Evil")):
 				t.Errorf("error is %v, want one with %q", err, tt.err)
 			case tt.err == "" && (err != nil || !got.ExpiresOn.Equal(end) || got.Value == ""):
 				t.Errorf("ends at %v, error %v, want %v", got.ExpiresOn, err, end)
@@ -97,43 +111,100 @@ func azdMessage(text string) string {
 }
 
 func azdError(text string) string {
-	return fmt.Sprintf(`{"error":%q,"message":"Authentication with Azure failed.","suggestion":"Run 'azd auth login' to sign in again."}`+"\n", text)
+	return fmt.Sprintf(`{"error":%q,"message":"Authentication with Azure failed.","suggestion":"Run `+
+		`'azd auth login' to sign in again."}`+"\n", text)
 }
 
 func TestAzureDeveloperCLIFailures(t *testing.T) {
 	t.Parallel()
 	const refused = "fetching token: AADSTS90002: Tenant 'x' not found"
 	checkToolFailures(t, developers[1], []toolFailure{
-		{"not installed", command.ErrNotOnPath, true, true, "", []string{"azd is not installed, or not on PATH", "install-azd", "azd auth login"}},
-		{"not logged in", exits(1, azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")), true, true, "", []string{"nobody is logged in", "run azd auth login", "ERROR: not logged in"}},
-		{"not logged in, since 1.23.7", exits(1, azdMessage("\n")+azdError("fetching token: not logged in, run `azd auth login` to login")), true, true, "", []string{"nobody is logged in", "run azd auth login"}},
-		{"not logged in, 2022", exits(1, azdMessage("ERROR: not logged in, run `azd login` to login")), true, true, "", []string{"nobody is logged in"}},
-		{"not logged in, looking for a tenant", exits(1, azdError("resolving the Azure Directory from system environment (AZURE_SUBSCRIPTION_ID): not logged in, run `azd auth login` to login")), true, true, "", []string{"nobody is logged in"}},
-		{"asks az, where nobody is logged in", exits(1, azdError("fetching token: AzureCLICredential: ERROR: Please run 'az login' to setup account.\n")), true, true, "", []string{"nobody is logged in", "run az login"}},
-		{"asks az, which isn't there", exits(1, azdError("fetching token: AzureCLICredential: Azure CLI not found on path")), true, true, "", []string{"run az login"}},
-		{"the secret of a login can't be read", exits(1, azdError("loading secret: open /home/dev/.azd/auth/x.bin: permission denied: not logged in, run `azd auth login` to login")), false, false, "", []string{"permission denied", "run azd auth login"}},
-		{"another login wanted", exits(1, `{"error":"AADSTS50076: Due to a configuration change made by your administrator, you must use multi-factor authentication. Trace ID: 0a Correlation ID: 0b Timestamp: 2026-01-02 03:04:05Z","message":"Authentication with Azure failed.","suggestion":"reauthentication required, run `+"`azd auth login --scope https://vault.azure.net/.default`"+` to acquire a new token."}`+"\n"), false, false, "AADSTS50076", []string{`multi-factor authentication."`, "azd asks for azd auth login --scope https://vault.azure.net/.default"}},
-		{"the same, 2024", exits(1, azdMessage("fetching token: reauthentication required, run `azd auth login --scope https://vault.azure.net/.default` to log in\n")), false, false, "", []string{"run azd auth login --scope https://vault.azure.net/.default"}},
-		{"a dump of a response", exits(1, azdError("fetching token: failed to authenticate: POST https://login.microsoftonline.com/x/oauth2/v2.0/token\n--------------------------------------------------------------------------------\nRESPONSE 400: 400 Bad Request\n--------------------------------------------------------------------------------\n{\n  \"error\": \"invalid_request\",\n  \"error_description\": \"AADSTS90002: Tenant 'x' not found. Trace ID: 0a\",\n  \"error_codes\": [\n    90002\n  ]\n}\n--------------------------------------------------------------------------------\n")), false, false, "AADSTS90002", []string{`"fetching token: failed to authenticate: POST https://login.microsoftonline.com/x/oauth2/v2.0/token, invalid_request: AADSTS90002: Tenant 'x' not found."`}},
-		{"offline", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": dial tcp: lookup login.microsoftonline.com: no such host")), false, true, "", []string{"no such host", "can azd reach Entra from here?"}},
-		{"a connection that breaks", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": read tcp 10.0.0.4:53124->20.190.151.7:443: read: connection reset by peer")), false, true, "", []string{"can azd reach Entra from here?"}},
-		{"a connection that ends", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": EOF")), false, true, "", []string{"can azd reach Entra from here?"}},
-		{"Entra is slow", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)")), false, true, "", []string{"can azd reach Entra from here?"}},
-		{"a proxy that isn't there", exits(1, azdError("fetching token: failed to authenticate: Post \"https://login.microsoftonline.com/x/oauth2/v2.0/token\": proxyconnect tcp: no route")), false, true, "", []string{"can azd reach Entra from here?"}},
-		{"an unknown authority", exits(1, azdError("fetching token: tls: failed to verify certificate: x509: certificate signed by unknown authority")), false, false, "", []string{"does a proxy intercept TLS here?"}},
-		{"old shape", exits(1, azdMessage("\nERROR: "+refused+"\n\n")+azdMessage("Suggestion: reauthentication required")), false, false, "AADSTS90002", []string{`"ERROR: ` + refused + `"`, "error?code=90002"}},
-		{"new shape", exits(1, azdError(refused)), false, false, "AADSTS90002", []string{`"` + refused + `"`, "azd auth login"}},
-		{"new shape behind an empty message", exits(1, azdMessage("\n")+azdError(refused)), false, false, "AADSTS90002", []string{`"` + refused + `"`}},
-		{"new shape behind another message", exits(1, azdMessage("updating")+azdError(refused)), false, false, "AADSTS90002", []string{`"` + refused + `"`}},
-		{"reauthentication", exits(1, azdError("fetching token: reauthentication required, run `azd auth login` to sign in")), false, false, "", []string{"reauthentication required, run `azd auth login`"}},
-		{"text", exits(1, "panic: oh\nno"), false, false, "", []string{`"panic: oh no"`}},
-		{"without a word", exits(1, ""), false, false, "", []string{"azd ended with exit status 1 and without a word"}},
-		{"no project", exits(1, azdError("no project exists; to create a new project, run `azd init`")), false, false, "", []string{"no project exists"}},
+		{name: "not installed", err: command.ErrNotOnPath, unavailable: true, transient: true,
+			want: []string{"azd is not installed, or not on PATH", "install-azd", "azd auth login"}},
+		{name: "not logged in",
+			err:         exits(1, azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")),
+			unavailable: true, transient: true,
+			want: []string{"nobody is logged in", "run azd auth login", "ERROR: not logged in"}},
+		{name: "not logged in, since 1.23.7",
+			err: exits(1, azdMessage("\n")+
+				azdError("fetching token: not logged in, run `azd auth login` to login")), unavailable: true, transient: true, want: []string{"nobody is logged in", "run azd auth login"}},
+		{name: "not logged in, 2022",
+			err: exits(1, azdMessage("ERROR: not logged in, run `azd login` to login")), unavailable: true,
+			transient: true, want: []string{"nobody is logged in"}},
+		{name: "not logged in, looking for a tenant",
+			err: exits(1, azdError("resolving the Azure Directory from system environment "+
+				"(AZURE_SUBSCRIPTION_ID): not logged in, run `azd auth login` to login")), unavailable: true, transient: true, want: []string{"nobody is logged in"}},
+		{name: "asks az, where nobody is logged in",
+			err: exits(1, azdError("fetching token: AzureCLICredential: ERROR: Please run 'az login' to "+
+				"setup account.\n")), unavailable: true, transient: true, want: []string{"nobody is logged in", "run az login"}},
+		{name: "asks az, which isn't there",
+			err: exits(1,
+				azdError("fetching token: AzureCLICredential: Azure CLI not found on path")),
+			unavailable: true, transient: true, want: []string{"run az login"}},
+		{name: "the secret of a login can't be read",
+			err: exits(1, azdError("loading secret: open /home/dev/.azd/auth/x.bin: permission denied: "+
+				"not logged in, run `azd auth login` to login")), want: []string{"permission denied", "run azd auth login"}},
+		{name: "another login wanted",
+			err: exits(1, `{"error":"AADSTS50076: Due to a configuration change made by your `+
+				`administrator, you must use multi-factor authentication. Trace ID: 0a Correlation ID: 0b `+
+				`Timestamp: 2026-01-02 03:04:05Z","message":"Authentication with Azure `+
+				`failed.","suggestion":"reauthentication required, run `+
+				"`azd auth login --scope https://vault.azure.net/.default`"+` to acquire a new token."}`+
+				"\n"), code: "AADSTS50076", want: []string{`multi-factor authentication."`, "azd asks for " +
+				"azd auth login --scope https://vault.azure.net/.default"}},
+		{name: "the same, 2024",
+			err: exits(1, azdMessage("fetching token: reauthentication required, run `azd auth login "+
+				"--scope https://vault.azure.net/.default` to log in\n")), want: []string{"run azd auth " +
+				"login --scope https://vault.azure.net/.default"}},
+		{name: "a dump of a response",
+			err: exits(1, azdError("fetching token: failed to authenticate: POST "+
+				"https://login.microsoftonline.com/x/oauth2/v2.0/token\n--------------------------------------------------------------------------------\nRESPONSE 400: 400 Bad Request\n--------------------------------------------------------------------------------\n{\n  \"error\": \"invalid_request\",\n  \"error_description\": \"AADSTS90002: Tenant 'x' not found. Trace ID: 0a\",\n  \"error_codes\": [\n    90002\n  ]\n}\n--------------------------------------------------------------------------------\n")), code: "AADSTS90002", want: []string{`"fetching token: failed to authenticate: POST https://login.microsoftonline.com/x/oauth2/v2.0/token, invalid_request: AADSTS90002: Tenant 'x' not found."`}},
+		{name: "offline", err: exits(1,
+			azdError("fetching token: failed to authenticate: Post "+
+				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": dial tcp: lookup "+
+				"login.microsoftonline.com: no such host")), transient: true, want: []string{"no such host", "can azd reach Entra from here?"}},
+		{name: "a connection that breaks",
+			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
+				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": read tcp "+
+				"10.0.0.4:53124->20.190.151.7:443: read: connection reset by peer")), transient: true, want: []string{"can azd reach Entra from here?"}},
+		{name: "a connection that ends",
+			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
+				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": EOF")), transient: true, want: []string{"can azd reach Entra from here?"}},
+		{name: "Entra is slow",
+			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
+				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": context deadline exceeded "+
+				"(Client.Timeout exceeded while awaiting headers)")), transient: true, want: []string{"can azd reach Entra from here?"}},
+		{name: "a proxy that isn't there",
+			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
+				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": proxyconnect tcp: no route")), transient: true, want: []string{"can azd reach Entra from here?"}},
+		{name: "an unknown authority",
+			err: exits(1, azdError("fetching token: tls: failed to verify certificate: x509: certificate "+
+				"signed by unknown authority")), want: []string{"does a proxy intercept TLS here?"}},
+		{name: "old shape", err: exits(1, azdMessage("\nERROR: "+refused+"\n\n")+
+			azdMessage("Suggestion: reauthentication required")), code: "AADSTS90002", want: []string{`"ERROR: ` + refused + `"`, "error?code=90002"}},
+		{name: "new shape", err: exits(1, azdError(refused)), code: "AADSTS90002",
+			want: []string{`"` + refused + `"`, "azd auth login"}},
+		{name: "new shape behind an empty message", err: exits(1, azdMessage("\n")+azdError(refused)),
+			code: "AADSTS90002", want: []string{`"` + refused + `"`}},
+		{name: "new shape behind another message",
+			err: exits(1, azdMessage("updating")+azdError(refused)), code: "AADSTS90002",
+			want: []string{`"` + refused + `"`}},
+		{name: "reauthentication",
+			err: exits(1, azdError("fetching token: reauthentication required, run `azd auth login` to "+
+				"sign in")), want: []string{"reauthentication required, run `azd auth login`"}},
+		{name: "text", err: exits(1, "panic: oh\nno"), want: []string{`"panic: oh no"`}},
+		{name: "without a word", err: exits(1, ""),
+			want: []string{"azd ended with exit status 1 and without a word"}},
+		{name: "no project", err: exits(1,
+			azdError("no project exists; to create a new project, run `azd init`")), want: []string{"no project exists"}},
 	})
 }
 
-func withClaims(ctx context.Context, cred *AzureDeveloperCLICredential, claims string) (string, error) {
-	tk, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+func withClaims(
+	ctx context.Context, cred *AzureDeveloperCLICredential, claims string,
+) (string, error) {
+	tk, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope},
+		Claims: claims})
 	return tk.Token, err
 }
 
@@ -143,7 +214,8 @@ func TestAzureDeveloperCLIClaims(t *testing.T) {
 		cred := azdOf(t, tool, AzureDeveloperCLICredentialOptions{})
 		mustToken(t, cred)
 		for second := range 29 {
-			if tk, err := withClaims(t.Context(), cred, fmt.Sprintf(`{"x":%d}`, second)); err != nil || tk != "token-2" {
+			if tk, err := withClaims(t.Context(), cred, fmt.Sprintf(`{"x":%d}`, second)); err != nil ||
+				tk != "token-2" {
 				t.Fatalf("after %d s: got %s, error %v, want token-2", second, tk, err)
 			}
 			time.Sleep(time.Second)
@@ -162,11 +234,13 @@ func TestAzureDeveloperCLIClaims(t *testing.T) {
 func TestAzureDeveloperCLIClaimsInTheLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
-		cred := azdOf(t, granting(azdSays), AzureDeveloperCLICredentialOptions{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+		cred := azdOf(t, granting(azdSays),
+			AzureDeveloperCLICredentialOptions{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 		if _, err := withClaims(t.Context(), cred, rejectedClaims); err != nil {
 			t.Fatal(err)
 		}
-		if got := logged(t, &log); len(got) != 1 || got[0].Level != "INFO" || got[0].Msg != "token acquired after a claims challenge" {
+		if got := logged(t, &log); len(got) != 1 || got[0].Level != "INFO" ||
+			got[0].Msg != "token acquired after a claims challenge" {
 			t.Errorf("logged %+v", got)
 		}
 	})
@@ -178,13 +252,21 @@ func TestAzureDeveloperCLIFailedClaims(t *testing.T) {
 		err          error
 		want         []string
 	}{
-		{"a second factor", azdError("fetching token: AADSTS50076: you must use multi-factor authentication"), nil, []string{secondFactor, "run azd auth login --tenant-id " + homeTenant + " and try again", "AADSTS50076"}},
-		{"reauthentication", azdError("reauthentication required"), nil, []string{secondFactor, "run azd auth login --tenant-id " + homeTenant}},
-		{"an old azd", "Error: unknown flag: --claims", nil, []string{secondFactor, "update azd", "1.18.1"}},
-		{"offline", azdError(`fetching token: Get "https://login.microsoftonline.com/x": dial tcp: lookup login.microsoftonline.com: no such host`), nil, []string{"can azd reach Entra from here?"}},
-		{"Entra's own trouble", azdError("fetching token: AADSTS90033: A transient error has occurred. Please try again."), nil, []string{"It may pass by itself"}},
-		{"not installed", "", command.ErrNotOnPath, []string{"not installed"}},
-		{"hangs", "", context.DeadlineExceeded, []string{"did not answer"}},
+		{name: "a second factor",
+			stderr: azdError("fetching token: AADSTS50076: you must use multi-factor authentication"),
+			want: []string{secondFactor, "run azd auth login --tenant-id " + homeTenant + " and try again",
+				"AADSTS50076"}},
+		{name: "reauthentication", stderr: azdError("reauthentication required"),
+			want: []string{secondFactor, "run azd auth login --tenant-id " + homeTenant}},
+		{name: "an old azd", stderr: "Error: unknown flag: --claims",
+			want: []string{secondFactor, "update azd", "1.18.1"}},
+		{name: "offline", stderr: azdError(`fetching token: Get "https://login.microsoftonline.com/x": ` +
+			`dial tcp: lookup login.microsoftonline.com: no such host`), want: []string{"can azd reach " +
+			"Entra from here?"}},
+		{name: "Entra's own trouble",
+			stderr: azdError("fetching token: AADSTS90033: A transient error has occurred. Please try again."), want: []string{"It may pass by itself"}},
+		{name: "not installed", err: command.ErrNotOnPath, want: []string{"not installed"}},
+		{name: "hangs", err: context.DeadlineExceeded, want: []string{"did not answer"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

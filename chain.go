@@ -52,8 +52,8 @@ var _ azcore.TokenCredential = (*Chain)(nil)
 
 // NewChain makes a credential of several, which are tried in the order given. The next one is tried
 // only after an error that says that a source can't be used here: one in which errors.Is finds
-// [ErrUnavailable], or that options.ContinueOn takes for such. Any other error ends the try, so that
-// a failure never turns into another identity. It sends nothing.
+// [ErrUnavailable], or that options.ContinueOn takes for such. Any other error ends the try, so
+// that a failure never turns into another identity. It sends nothing.
 //
 // A source of another package is asked in the goroutine of each caller, with the caller's context,
 // so that one which reads the caller from the context serves each caller its own token. It shares
@@ -116,7 +116,8 @@ func (c *Chain) GetToken(
 ) (azcore.AccessToken, error) {
 	switch {
 	case len(c.links) == 0:
-		return azcore.AccessToken{}, errors.New("identity: GetToken: this Chain was not made by NewChain or NewDefaultCredential")
+		return azcore.AccessToken{},
+			errors.New("identity: GetToken: this Chain was not made by NewChain or NewDefaultCredential")
 	case ctx == nil:
 		return azcore.AccessToken{}, errors.New("identity: GetToken: nil Context")
 	}

@@ -24,7 +24,9 @@ import (
 // sourceFunc is a function as a source of a chain.
 type sourceFunc func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error)
 
-func (f sourceFunc) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (f sourceFunc) GetToken(
+	ctx context.Context, o policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	return f(ctx, o)
 }
 
@@ -43,7 +45,9 @@ func (s *scripted) set(err error) {
 	s.err = err
 }
 
-func (s *scripted) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (s *scripted) GetToken(
+	ctx context.Context, _ policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	s.asks.Add(1)
 	s.mu.Lock()
 	err, took := s.err, s.took
@@ -98,11 +102,13 @@ func TestNewChainRefuses(t *testing.T) {
 	if s := (&Chain{}).Status(); s.InUse != "" || len(s.Sources) > 0 {
 		t.Errorf("zero Chain: status is %+v", s)
 	}
-	if _, err := (&Chain{}).GetToken(t.Context(), policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "NewChain") {
+	if _, err := (&Chain{}).GetToken(t.Context(), policy.TokenRequestOptions{}); err == nil ||
+		!strings.Contains(err.Error(), "NewChain") {
 		t.Errorf("zero Chain: error is %v", err)
 	}
 	var noContext context.Context
-	if _, err := mustChain(t, nil, &scripted{}).GetToken(noContext, policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "nil Context") {
+	if _, err := mustChain(t, nil, &scripted{}).GetToken(noContext,
+		policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "nil Context") {
 		t.Errorf("nil Context: error is %v", err)
 	}
 }
@@ -116,14 +122,23 @@ func TestChainOrder(t *testing.T) {
 		asked      []int64
 		is, isNot  error
 	}{
-		{"the first", []error{nil, nil}, nil, "0", []int64{1, 0}, nil, nil},
-		{"the second", []error{errAway, nil, nil}, nil, "1", []int64{1, 1, 0}, nil, nil},
-		{"stops", []error{errAway, errBroken, nil}, nil, "", []int64{1, 1, 0}, errBroken, ErrUnavailable},
-		{"stops at once", []error{ErrIdentityNotFound, nil}, nil, "", []int64{1, 0}, ErrIdentityNotFound, ErrUnavailable},
-		{"all away", []error{errAway, errAway}, nil, "", []int64{1, 1}, ErrUnavailable, errBroken},
-		{"the user's word", []error{errBroken, nil}, func(err error) bool { return errors.Is(err, errBroken) }, "1", []int64{1, 1}, nil, nil},
-		{"not the user's word", []error{ErrThrottled, nil}, func(err error) bool { return errors.Is(err, errBroken) }, "", []int64{1, 0}, ErrThrottled, ErrUnavailable},
-		{"ours beside the user's", []error{errAway, nil}, func(error) bool { return false }, "1", []int64{1, 1}, nil, nil},
+		{name: "the first", errs: []error{nil, nil}, want: "0", asked: []int64{1, 0}},
+		{name: "the second", errs: []error{errAway, nil, nil}, want: "1", asked: []int64{1, 1, 0}},
+		{name: "stops", errs: []error{errAway, errBroken, nil}, asked: []int64{1, 1, 0}, is: errBroken,
+			isNot: ErrUnavailable},
+		{name: "stops at once", errs: []error{ErrIdentityNotFound, nil}, asked: []int64{1, 0},
+			is: ErrIdentityNotFound, isNot: ErrUnavailable},
+		{name: "all away", errs: []error{errAway, errAway}, asked: []int64{1, 1}, is: ErrUnavailable,
+			isNot: errBroken},
+		{name: "the user's word", errs: []error{errBroken, nil}, continueOn: func(err error) bool {
+			return errors.Is(err, errBroken)
+		}, want: "1", asked: []int64{1, 1}},
+		{name: "not the user's word", errs: []error{ErrThrottled, nil}, continueOn: func(err error) bool {
+			return errors.Is(err, errBroken)
+		}, asked: []int64{1, 0}, is: ErrThrottled, isNot: ErrUnavailable},
+		{name: "ours beside the user's", errs: []error{errAway, nil}, continueOn: func(error) bool {
+			return false
+		}, want: "1", asked: []int64{1, 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -131,7 +146,8 @@ func TestChainOrder(t *testing.T) {
 				for i, err := range tt.errs {
 					sources = append(sources, &scripted{name: fmt.Sprint(i), err: err})
 				}
-				tk, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: tt.continueOn}, sources...))
+				tk, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: tt.continueOn},
+					sources...))
 				if tk.Token != tt.want || (err == nil) != (tt.want != "") {
 					t.Errorf("got the token %q, error %v, want %q", tk.Token, err, tt.want)
 				}
@@ -147,7 +163,8 @@ func TestChainOrder(t *testing.T) {
 					t.Errorf("error is %v, want %v in it and not %v", err, tt.is, tt.isNot)
 				}
 				if lines := strings.Split(err.Error(), "\n\t"); len(lines) != 1+len(sources) {
-					t.Errorf("error has %d lines, want one and one for each of %d sources:\n%v", len(lines), len(sources), err)
+					t.Errorf("error has %d lines, want one and one for each of %d sources:\n%v", len(lines),
+						len(sources), err)
 				}
 				var nonRetriable interface{ NonRetriable() }
 				if !errors.As(err, &nonRetriable) {
@@ -162,15 +179,22 @@ func TestChainOrder(t *testing.T) {
 func TestChainError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
-		silent := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return respond(404, "<html>gateway</html>"), nil }))
-		unassigned := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("11111111-2222-3333-4444-555555555555") })
+		silent := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			return respond(404, "<html>gateway</html>"), nil
+		}))
+		unassigned := onIMDS(t, ep, func(o *CredentialOptions) {
+			o.ID = ClientID("11111111-2222-3333-4444-555555555555")
+		})
 		chain := mustChain(t, nil, silent, unassigned, &scripted{})
 		_, err := getToken(t.Context(), chain)
 		want := []string{
 			"identity: chain: no token for https://vault.azure.net: managed identity failed",
-			`managed identity: IMDS: 404 "<html>gateway</html>": not an answer of IMDS (token for https://vault.azure.net, `,
-			`managed identity: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net, 1 attempt, `,
-			"identity.scripted: not asked: the next source is for when one is unavailable, not for when one fails",
+			`managed identity: IMDS: 404 "<html>gateway</html>": not an answer of IMDS (token for ` +
+				`https://vault.azure.net, `,
+			`managed identity: IMDS: 400 invalid_request "Identity not found" (token for ` +
+				`https://vault.azure.net, 1 attempt, `,
+			"identity.scripted: not asked: the next source is for when one is unavailable, not for when " +
+				"one fails",
 		}
 		lines := strings.Split(err.Error(), "\n\t")
 		if len(lines) != len(want) {
@@ -182,18 +206,22 @@ func TestChainError(t *testing.T) {
 			}
 		}
 		ae, ok := errors.AsType[*AuthenticationError](err)
-		if !ok || ae.StatusCode != 400 || !errors.Is(err, ErrIdentityNotFound) || errors.Is(err, ErrUnavailable) {
+		if !ok || ae.StatusCode != 400 || !errors.Is(err, ErrIdentityNotFound) ||
+			errors.Is(err, ErrUnavailable) {
 			t.Errorf("errors.As finds %v, want the 400 that ended it", ae)
 		}
 	})
 }
 
-// TestChainErrorHidesResponses: a 404 of a credential's must not look like the missing blob of the call that needed the token.
+// TestChainErrorHidesResponses: a 404 of a credential's must not look like the missing blob of the
+// call that needed the token.
 func TestChainErrorHidesResponses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		foreign := errors.Join(errBroken, &azcore.ResponseError{StatusCode: 404, RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})
+		foreign := errors.Join(errBroken, &azcore.ResponseError{StatusCode: 404,
+			RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})
 		for _, continueOn := range []func(error) bool{nil, func(error) bool { return true }} {
-			_, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: continueOn}, &scripted{err: foreign}))
+			_, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: continueOn},
+				&scripted{err: foreign}))
 			if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
 				t.Error("errors.As finds the credential's *azcore.ResponseError")
 			}
@@ -209,7 +237,8 @@ func TestChainErrorOfOthers(t *testing.T) {
 		const canary = "eyJhbGciOiJub25lIn0.canary"
 		for _, text := range []string{"two\nlines " + strings.Repeat("long ", 1000), "Bearer " + canary, `{"accessToken":"` + canary + `"}`} {
 			_, err := getToken(t.Context(), mustChain(t, nil, &scripted{err: errors.New(text)}))
-			if lines := strings.Split(err.Error(), "\n"); len(lines) != 2 || len(lines[1]) > 1100 || strings.Contains(err.Error(), "canary") {
+			if lines := strings.Split(err.Error(), "\n"); len(lines) != 2 || len(lines[1]) > 1100 ||
+				strings.Contains(err.Error(), "canary") {
 				t.Errorf("error is %q, want a line of moderate length for the source, and no token", err)
 			}
 		}
@@ -220,8 +249,11 @@ func TestChainErrorOfOthers(t *testing.T) {
 func TestChainErrorIsEachCallersOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("11111111-2222-3333-4444-555555555555") })
-		chain := mustChain(t, nil, &scripted{err: errAway, took: time.Second}, cred) // so that they do share it
+		cred := onIMDS(t, ep, func(o *CredentialOptions) {
+			o.ID = ClientID("11111111-2222-3333-4444-555555555555")
+		})
+		// so that they do share it
+		chain := mustChain(t, nil, &scripted{err: errAway, took: time.Second}, cred)
 		outer := mustChain(t, nil, chain)
 		bodies := make(chan string, 10)
 		for range cap(bodies) {
@@ -255,8 +287,10 @@ func TestChainRemembers(t *testing.T) {
 			t.Errorf("the source before was asked %d times, want once", n)
 		}
 		b.set(errBroken)
-		if _, err := getToken(t.Context(), chain); !errors.Is(err, errBroken) || a.asks.Load() != 1 || c.asks.Load() > 0 {
-			t.Errorf("a failure of the source in use: %v, and the one before was asked %d times more, the next %d times", err, a.asks.Load()-1, c.asks.Load())
+		if _, err := getToken(t.Context(), chain); !errors.Is(err, errBroken) || a.asks.Load() != 1 ||
+			c.asks.Load() > 0 {
+			t.Errorf("a failure of the source in use: %v, and the one before was asked %d times more, the "+
+				"next %d times", err, a.asks.Load()-1, c.asks.Load())
 		}
 		b.set(nil)
 		wantFrom(t, chain, "b") // still in use
@@ -265,12 +299,14 @@ func TestChainRemembers(t *testing.T) {
 		asked := b.asks.Load()
 		wantFrom(t, chain, "c")
 		if b.asks.Load() != asked+1 || a.asks.Load() != before+1 {
-			t.Errorf("when the source in use is unavailable it was asked %d times and the first %d times, want each once", b.asks.Load()-asked, a.asks.Load()-before)
+			t.Errorf("when the source in use is unavailable it was asked %d times and the first %d times, "+
+				"want each once", b.asks.Load()-asked, a.asks.Load()-before)
 		}
 	})
 }
 
-// TestChainLooksBack: a source that was unreachable is asked again in the background, and used from its first success.
+// TestChainLooksBack: a source that was unreachable is asked again in the background, and used from
+// its first success.
 func TestChainLooksBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b"}
@@ -310,7 +346,8 @@ func TestChainLooksBack(t *testing.T) {
 	})
 }
 
-// TestChainKeepsWhatWorks: a source before the one in use that has become reachable and fails is not used.
+// TestChainKeepsWhatWorks: a source before the one in use that has become reachable and fails is
+// not used.
 func TestChainKeepsWhatWorks(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		logged := &lines{}
@@ -322,14 +359,15 @@ func TestChainKeepsWhatWorks(t *testing.T) {
 		wantFrom(t, chain, "b")
 		synctest.Wait()
 		wantFrom(t, chain, "b")
-		if !strings.Contains(logged.String(), "level=WARN") || !strings.Contains(logged.String(), "broken") {
+		if !strings.Contains(logged.String(), "level=WARN") ||
+			!strings.Contains(logged.String(), "broken") {
 			t.Errorf("the log doesn't say so: %s", logged)
 		}
 	})
 }
 
-// TestChainTokenIsAskedForAgain: an Azure SDK client keeps a token until RefreshOn, and would not come to know of a better
-// source before.
+// TestChainTokenIsAskedForAgain: an Azure SDK client keeps a token until RefreshOn, and would not
+// come to know of a better source before.
 func TestChainTokenIsAskedForAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
@@ -381,7 +419,8 @@ func TestChainAskedAgain(t *testing.T) {
 			t.Errorf("RefreshOn in %v became one in %v, want %v", tt.before, got, tt.want)
 		}
 	}
-	if got := askedAgain(azcore.AccessToken{}, now).RefreshOn.Sub(now); got.Round(time.Millisecond) != time.Minute {
+	if got := askedAgain(azcore.AccessToken{},
+		now).RefreshOn.Sub(now); got.Round(time.Millisecond) != time.Minute {
 		t.Errorf("no RefreshOn became one in %v, want a minute", got)
 	}
 }
@@ -390,7 +429,8 @@ func TestChainAskedAgain(t *testing.T) {
 // far, and is no failure of the source.
 func TestChainCallerLeaves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b", took: 5 * time.Second}
+		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second},
+			&scripted{name: "b", took: 5 * time.Second}
 		chain := mustChain(t, nil, a, b)
 		for _, patience := range []time.Duration{time.Second, 6 * time.Second} {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -428,8 +468,10 @@ func TestChainWalkIsBounded(t *testing.T) {
 		if last := chain.Status().Sources[0].LastError; last != "" {
 			t.Errorf("our own limit is taken for a failure of the source: %q", last)
 		}
-		if took := time.Since(start); took != 3*time.Minute || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 3m0s") {
-			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's deadline", err, took)
+		if took := time.Since(start); took != 3*time.Minute || errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "no answer within 3m0s") {
+			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's deadline", err,
+				took)
 		}
 	})
 }
@@ -438,10 +480,14 @@ func TestChainWalkIsBounded(t *testing.T) {
 // and in a look.
 func TestChainSurvivesItsSources(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		for name, f := range map[string]func(){"panic": func() { panic("canary: eyJhbGciOiJub25lIn0.canary") }, "Goexit": runtime.Goexit} {
+		for name, f := range map[string]func(){"panic": func() {
+			panic("canary: " +
+				"eyJhbGciOiJub25lIn0.canary")
+		}, "Goexit": runtime.Goexit} {
 			bad := &atomic.Bool{}
 			a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-			chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+			chain := mustChain(t, nil, sourceFunc(func(ctx context.Context,
+				o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 				if bad.Load() {
 					f()
 				}
@@ -487,7 +533,8 @@ func TestChainReady(t *testing.T) {
 		chain := mustChain(t, nil, a, b)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := chain.Ready(ctx, vaultScope); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "not ready") {
+		if err := chain.Ready(ctx, vaultScope); !errors.Is(err, context.DeadlineExceeded) ||
+			!errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "not ready") {
 			t.Errorf("error is %v", err)
 		}
 		go func() {
@@ -510,16 +557,23 @@ func TestChainReady(t *testing.T) {
 
 func TestChainStatus(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, errBroken }))
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			return nil, errBroken
+		}))
 		b := &scripted{name: "b"}
 		chain := mustChain(t, nil, cred, b)
-		if s := chain.Status(); s.InUse != "" || len(s.Sources) != 2 || s.Sources[0].LastError != "" || s.Azure != "" {
+		if s := chain.Status(); s.InUse != "" || len(s.Sources) != 2 || s.Sources[0].LastError != "" ||
+			s.Azure != "" {
 			t.Errorf("at first: %+v", s)
 		}
 		wantFrom(t, chain, "b")
 		s := chain.Status()
-		if s.InUse != "identity.scripted" || !strings.Contains(s.Sources[0].LastError, "IMDS: no answer") || s.Sources[0].LastErrorOn.IsZero() || s.Sources[0].LastErrorOn != s.Sources[0].LastErrorOn.UTC().Round(0) ||
-			s.Sources[0].Credential == nil || s.Sources[0].Credential.Host != HostIMDS || len(s.Sources[0].Credential.Resources) != 1 || s.Sources[1].Credential != nil {
+		if s.InUse != "identity.scripted" ||
+			!strings.Contains(s.Sources[0].LastError, "IMDS: no answer") ||
+			s.Sources[0].LastErrorOn.IsZero() ||
+			s.Sources[0].LastErrorOn != s.Sources[0].LastErrorOn.UTC().Round(0) ||
+			s.Sources[0].Credential == nil || s.Sources[0].Credential.Host != HostIMDS ||
+			len(s.Sources[0].Credential.Resources) != 1 || s.Sources[1].Credential != nil {
 			t.Errorf("later: %+v", s)
 		}
 	})
@@ -528,12 +582,16 @@ func TestChainStatus(t *testing.T) {
 // TestChainHitDoesNotAllocate: a chain in front of a credential that has a token costs a hit
 // nothing, whosever it is.
 func TestChainHitDoesNotAllocate(t *testing.T) {
-	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS, ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
+	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS,
+		ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	held := azcore.AccessToken{Token: "held", ExpiresOn: time.Now().Add(time.Hour)}
-	foreign := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) { return held, nil })
+	foreign := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken,
+		error) {
+		return held, nil
+	})
 	for name, chain := range map[string]*Chain{
 		"ours":             mustChain(t, nil, cred),
 		"foreign":          mustChain(t, nil, foreign),
@@ -548,7 +606,9 @@ func TestChainHitDoesNotAllocate(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if n := testing.AllocsPerRun(100, func() { _, _ = chain.GetToken(context.Background(), options) }); n > 0 {
+			if n := testing.AllocsPerRun(100, func() {
+				_, _ = chain.GetToken(context.Background(), options)
+			}); n > 0 {
 				t.Errorf("%s: %v allocations", name, n)
 			}
 		}

@@ -34,11 +34,16 @@ func TestChainOfBadErrors(t *testing.T) {
 		continueOn func(error) bool
 		want       string
 	}{
-		"Error":      {errorFunc(func() string { panic("Error") }), nil, "its error can't be judged: it panicked: Error"},
-		"nil":        {(*nilError)(nil), nil, "its error can't be judged: it panicked: runtime error: invalid memory address"},
-		"Is":         {unwrapPanics{errBroken}, nil, "its error can't be judged: it panicked: Is"},
-		"ContinueOn": {errBroken, func(error) bool { panic("ContinueOn, eyJhbGciOiJub25lIn0.canary") }, "its error can't be judged: it panicked: ContinueOn, REDACTED"},
-		"no text":    {errorFunc(func() string { return "" }), nil, "an error without a word"},
+		"Error": {errorFunc(func() string {
+			panic("Error")
+		}), nil, "its error can't be judged: it panicked: Error"},
+		"nil": {(*nilError)(nil), nil,
+			"its error can't be judged: it panicked: runtime error: invalid memory address"},
+		"Is": {unwrapPanics{errBroken}, nil, "its error can't be judged: it panicked: Is"},
+		"ContinueOn": {errBroken, func(error) bool {
+			panic("ContinueOn, eyJhbGciOiJub25lIn0.canary")
+		}, "its error can't be judged: it panicked: ContinueOn, REDACTED"},
+		"no text": {errorFunc(func() string { return "" }), nil, "an error without a word"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -47,7 +52,8 @@ func TestChainOfBadErrors(t *testing.T) {
 				ask := func(chain *Chain) {
 					t.Helper()
 					_, err := getToken(t.Context(), chain)
-					if err == nil || !strings.Contains(err.Error(), ": "+tt.want) || errors.Is(err, ErrUnavailable) {
+					if err == nil || !strings.Contains(err.Error(), ": "+tt.want) ||
+						errors.Is(err, ErrUnavailable) {
 						t.Errorf("error is %v, want %q", err, tt.want)
 					}
 				}
@@ -79,7 +85,10 @@ func TestChainReadsAnErrorOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var reads, asked atomic.Int64
 		err := errors.Join(errorFunc(func() string { reads.Add(1); return "read" }))
-		chain := mustChain(t, &ChainOptions{ContinueOn: func(error) bool { asked.Add(1); return true }}, &scripted{err: err}, &scripted{err: errAway, took: time.Minute})
+		chain := mustChain(t, &ChainOptions{ContinueOn: func(error) bool {
+			asked.Add(1)
+			return true
+		}}, &scripted{err: err}, &scripted{err: errAway, took: time.Minute})
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			_, got := getToken(ctx, chain)
@@ -90,7 +99,8 @@ func TestChainReadsAnErrorOnce(t *testing.T) {
 			}
 		}
 		if reads.Load() != 10 || asked.Load() != 10 {
-			t.Errorf("the error was read %d times, and ContinueOn asked %d times, want once for each of 10 calls",
+			t.Errorf("the error was read %d times, and ContinueOn asked %d times, want once for each of "+
+				"10 calls",
 				reads.Load(), asked.Load())
 		}
 	})
@@ -103,15 +113,21 @@ func TestChainErrorOfWhoLeaves(t *testing.T) {
 		use  bool // the third is ours and in use
 		want []string
 	}{
-		{"a walk", false, []string{"chain: no token for https://vault.azure.net: gave up waiting: context deadline exceeded",
-			"identity.scripted: away", "identity.scripted: away", "managed identity: IMDS: gave up waiting after 1s: context deadline exceeded", "identity.scripted: not asked"}},
-		{"the source in use", true, []string{"chain: no token for https://vault.azure.net: gave up waiting: context deadline exceeded",
-			"identity.scripted: away", "identity.scripted: away", "managed identity: IMDS: gave up waiting after 1s: context deadline exceeded", "identity.scripted: not asked"}},
+		{"a walk", false, []string{"chain: no token for https://vault.azure.net: gave up waiting: " +
+			"context deadline exceeded",
+			"identity.scripted: away", "identity.scripted: away", "managed identity: IMDS: gave up " +
+				"waiting after 1s: context deadline exceeded", "identity.scripted: not asked"}},
+		{"the source in use", true,
+			[]string{"chain: no token for https://vault.azure.net: gave up waiting: context deadline " +
+				"exceeded",
+				"identity.scripted: away", "identity.scripted: away", "managed identity: IMDS: gave up " +
+					"waiting after 1s: context deadline exceeded", "identity.scripted: not asked"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				ep := &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 2 * time.Second}
-				chain := mustChain(t, nil, &scripted{err: errAway}, &scripted{err: errAway}, onIMDS(t, ep), &scripted{})
+				chain := mustChain(t, nil, &scripted{err: errAway}, &scripted{err: errAway}, onIMDS(t, ep),
+					&scripted{})
 				if tt.use {
 					mustToken(t, chain)
 					time.Sleep(24 * time.Hour) // its token has ended
@@ -121,7 +137,8 @@ func TestChainErrorOfWhoLeaves(t *testing.T) {
 				defer cancel()
 				_, err := getToken(ctx, chain)
 				got := strings.Split(strings.TrimPrefix(err.Error(), "identity: "), "\n\t")
-				if len(got) != len(tt.want) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) {
+				if len(got) != len(tt.want) || !errors.Is(err, context.DeadlineExceeded) ||
+					errors.Is(err, ErrUnavailable) {
 					t.Fatalf("error is %v", err)
 				}
 				for i, want := range tt.want {
@@ -138,11 +155,13 @@ func TestChainErrorOfWhoLeaves(t *testing.T) {
 func TestChainErrorThroughNestedChains(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		nested := func(err error) *Chain {
-			return mustChain(t, nil, mustChain(t, nil, mustChain(t, nil, &scripted{err: err})), mustChain(t, nil, &scripted{name: "next"}))
+			return mustChain(t, nil, mustChain(t, nil, mustChain(t, nil, &scripted{err: err})),
+				mustChain(t, nil, &scripted{name: "next"}))
 		}
 		wantFrom(t, nested(errAway), "next")
 		for _, want := range []error{ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled, errBroken} {
-			_, err := getToken(t.Context(), nested(errors.Join(want, &azcore.ResponseError{StatusCode: 404, RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})))
+			_, err := getToken(t.Context(), nested(errors.Join(want, &azcore.ResponseError{StatusCode: 404,
+				RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})))
 			if _, ok := errors.AsType[*azcore.ResponseError](err); !errors.Is(err, want) || ok {
 				t.Errorf("error is %v, want %v in it, and no response", err, want)
 			}

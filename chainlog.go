@@ -37,8 +37,8 @@ func (l *chainLog) tell(news ...func()) {
 	}()
 }
 
-// barred are the news, once, that the developer's sources are barred from now on. They are a warning
-// if one of those was in use.
+// barred are the news, once, that the developer's sources are barred from now on. They are a
+// warning if one of those was in use.
 func (l *chainLog) barred(why string, wasInUse bool) (news func()) {
 	if !l.told.CompareAndSwap(false, true) {
 		return nil

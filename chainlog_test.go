@@ -28,8 +28,8 @@ func (f handlerFunc) Handle(_ context.Context, r slog.Record) error {
 func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return f }
 func (f handlerFunc) WithGroup(string) slog.Handler      { return f }
 
-// TestChainLogsWhenNobodyWaits: a handler may send its lines to Azure with a token of this very chain, and may want a lock that
-// the caller holds.
+// TestChainLogsWhenNobodyWaits: a handler may send its lines to Azure with a token of this very
+// chain, and may want a lock that the caller holds.
 func TestChainLogsWhenNobodyWaits(t *testing.T) {
 	for _, name := range []string{"first answer", "after the developer", "laptop"} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +62,9 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 				case "after the developer":
 					imds.until = time.Now().Add(3 * time.Second)
 				}
-				made, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: log}, l.environment())
+				made, err := newDefaultCredential(newShared(),
+					&DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: imds},
+						Logger: log}, l.environment())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -136,7 +138,8 @@ func TestChainLogsWhichSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log lines
 		a, b := &scripted{name: "a", err: errAway, took: time.Second}, &scripted{name: "b"}
-		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))}, mustChain(t, nil, a), b)
+		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))},
+			mustChain(t, nil, a), b)
 		for range 2 { // walks at once
 			go func() { _, _ = getToken(t.Context(), chain) }()
 		}
@@ -146,8 +149,10 @@ func TestChainLogsWhichSource(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		synctest.Wait()
-		want := `level=INFO msg="source of tokens in use" source=identity.scripted resource=https://vault.azure.net "not chain"="no token for https://`
-		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) || !strings.Contains(got, ": no source is available identity.scripted: away: ") {
+		want := `level=INFO msg="source of tokens in use" source=identity.scripted ` +
+			`resource=https://vault.azure.net "not chain"="no token for https://`
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) ||
+			!strings.Contains(got, ": no source is available identity.scripted: away: ") {
 			t.Errorf("the log is %s", got)
 		}
 		a.set(nil)
@@ -170,7 +175,8 @@ func TestDefaultLookAtAToolEndsAfterTheProof(t *testing.T) {
 		l := &laptop{az: errNotLoggedIn, shared: newShared()}
 		imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(time.Hour)}
 		chain, err := newDefaultCredential(l.shared, &DefaultCredentialOptions{
-			ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: slog.New(slog.NewTextHandler(&l.log, nil)),
+			ClientOptions: azcore.ClientOptions{Transport: imds},
+			Logger:        slog.New(slog.NewTextHandler(&l.log, nil)),
 		}, l.environment())
 		if err != nil {
 			t.Fatal(err)
@@ -193,8 +199,8 @@ func TestDefaultLookAtAToolEndsAfterTheProof(t *testing.T) {
 	})
 }
 
-// TestDefaultToolFailsAfterTheProof: the failure of a developer's tool that comes when it is known already that this is Azure is
-// nobody's, also when the tool was in use.
+// TestDefaultToolFailsAfterTheProof: the failure of a developer's tool that comes when it is known
+// already that this is Azure is nobody's, also when the tool was in use.
 func TestDefaultToolFailsAfterTheProof(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{took: 5 * time.Second}
@@ -208,13 +214,18 @@ func TestDefaultToolFailsAfterTheProof(t *testing.T) {
 		l.az = exits(1, "ERROR: broken")
 		mustToken(t, chain) // begins the look that IMDS answers
 		start := time.Now()
-		tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}})
-		if err != nil || strings.HasPrefix(tk.Token, developersToken) || time.Since(start) > 5*time.Second {
-			t.Errorf("got %q, error %v, after %v, want the managed identity's", tk.Token, err, time.Since(start))
+		tk, err := chain.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}})
+		if err != nil || strings.HasPrefix(tk.Token, developersToken) ||
+			time.Since(start) > 5*time.Second {
+			t.Errorf("got %q, error %v, after %v, want the managed identity's", tk.Token, err,
+				time.Since(start))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}); err != nil && !errors.Is(err, context.Canceled) {
+		if _, err := chain.GetToken(ctx,
+			policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}); err != nil &&
+			!errors.Is(err, context.Canceled) {
 			t.Errorf("error is %v", err)
 		}
 	})

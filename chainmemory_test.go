@@ -26,7 +26,9 @@ type refusing struct {
 	asks    atomic.Int64
 }
 
-func (r *refusing) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (r *refusing) GetToken(
+	_ context.Context, o policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	r.asks.Add(1)
 	if r.refuses(o) {
 		return azcore.AccessToken{}, r.err
@@ -45,10 +47,18 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 		other   policy.TokenRequestOptions
 	}{
 		{"a scope", isGraph, policy.TokenRequestOptions{Scopes: []string{graphScope}}},
-		{"a scope more", func(o policy.TokenRequestOptions) bool { return len(o.Scopes) > 1 }, policy.TokenRequestOptions{Scopes: []string{vaultScope, graphScope}}},
-		{"a scope that looks like several", func(o policy.TokenRequestOptions) bool { return len(o.Scopes) > 1 }, policy.TokenRequestOptions{Scopes: []string{"a", "b"}}},
-		{"a tenant", func(o policy.TokenRequestOptions) bool { return o.TenantID != "" }, policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: "t"}},
-		{"a challenge", func(o policy.TokenRequestOptions) bool { return o.Claims != "" }, policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: "{}"}},
+		{"a scope more", func(o policy.TokenRequestOptions) bool {
+			return len(o.Scopes) > 1
+		}, policy.TokenRequestOptions{Scopes: []string{vaultScope, graphScope}}},
+		{"a scope that looks like several", func(o policy.TokenRequestOptions) bool {
+			return len(o.Scopes) > 1
+		}, policy.TokenRequestOptions{Scopes: []string{"a", "b"}}},
+		{"a tenant", func(o policy.TokenRequestOptions) bool {
+			return o.TenantID != ""
+		}, policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: "t"}},
+		{"a challenge", func(o policy.TokenRequestOptions) bool {
+			return o.Claims != ""
+		}, policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: "{}"}},
 	} {
 		for _, kind := range []string{"ErrUnavailable", "ContinueOn", "nested"} {
 			for _, otherFirst := range []bool{false, true} {
@@ -102,7 +112,9 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 // once in a call, and those before it once a minute.
 func TestChainScopesAreRemembered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		a := &refusing{name: "a", refuses: func(policy.TokenRequestOptions) bool { return true }, err: errAway}
+		a := &refusing{name: "a", refuses: func(policy.TokenRequestOptions) bool {
+			return true
+		}, err: errAway}
 		b := &scripted{name: "b"}
 		chain := mustChain(t, nil, a, b)
 		for range 59 {
@@ -115,7 +127,8 @@ func TestChainScopesAreRemembered(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if a.asks.Load() != 20 || b.asks.Load() != 59*20 {
-			t.Errorf("in 59 calls for each of 20 scopes the first source was asked %d times, the one in use %d times",
+			t.Errorf("in 59 calls for each of 20 scopes the first source was asked %d times, the one in "+
+				"use %d times",
 				a.asks.Load(), b.asks.Load())
 		}
 	})
@@ -125,7 +138,9 @@ func TestChainScopesAreRemembered(t *testing.T) {
 // meanwhile.
 func TestChainRoutesAreBounded(t *testing.T) {
 	t.Parallel()
-	a := &refusing{name: "a", refuses: func(policy.TokenRequestOptions) bool { return true }, err: errAway}
+	a := &refusing{name: "a", refuses: func(policy.TokenRequestOptions) bool {
+		return true
+	}, err: errAway}
 	chain := mustChain(t, nil, a, &scripted{name: "b"})
 	ask := func(scope string) (walked bool) {
 		before := a.asks.Load()
@@ -166,7 +181,8 @@ func TestChainLooksAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := newDeaf(t)
 		var away sync.Map
-		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context,
+			o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			if _, again := away.LoadOrStore(o.Scopes[0], true); again {
 				return d.GetToken(ctx, o)
 			}
@@ -199,7 +215,10 @@ func TestChainLooksAreBounded(t *testing.T) {
 func TestChainSparesNewScopes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var requests atomic.Int64
-		refuse := transportFunc(func(r *http.Request) (*http.Response, error) { requests.Add(1); return nil, errNobodyListens })
+		refuse := transportFunc(func(r *http.Request) (*http.Response, error) {
+			requests.Add(1)
+			return nil, errNobodyListens
+		})
 		b := &scripted{name: "b"}
 		chain := mustChain(t, nil, onIMDS(t, refuse), b)
 		ask := func(scope string, want time.Duration) {

@@ -20,8 +20,9 @@ type ChainStatus struct {
 
 // SourceStatus is what became of one of them.
 type SourceStatus struct {
-	Name        string    `json:"name"`
-	LastError   string    `json:"lastError,omitempty"`  // the last failure, also if it was overcome since
+	Name string `json:"name"`
+	// the last failure, also if it was overcome since
+	LastError   string    `json:"lastError,omitempty"`
 	LastErrorOn time.Time `json:"lastErrorOn,omitzero"` // when that was
 	Credential  *Status   `json:"credential,omitempty"` // of a Credential; nil for others
 }

@@ -45,12 +45,13 @@ func (d *deaf) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Acc
 	return azcore.AccessToken{Token: "deaf", ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-// TestChainRemembersForOthers: that the source in use has nothing for one scope doesn't change what the others get, nor that
-// those before it are asked in the background.
+// TestChainRemembersForOthers: that the source in use has nothing for one scope doesn't change what
+// the others get, nor that those before it are asked in the background.
 func TestChainRemembersForOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a := &scripted{err: errAway, took: time.Second}
-		b := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		b := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
+			error) {
 			if o.Scopes[0] != vaultScope {
 				return azcore.AccessToken{}, errAway
 			}
@@ -59,7 +60,8 @@ func TestChainRemembersForOthers(t *testing.T) {
 		chain := mustChain(t, nil, a, b)
 		wantFrom(t, chain, "b")
 		for range 20 {
-			if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}); !errors.Is(err, ErrUnavailable) {
+			if _, err := chain.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}); !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("error is %v", err)
 			}
 			start := time.Now()
@@ -78,7 +80,8 @@ func TestChainLooksOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := newDeaf(t)
 		first := true
-		a := sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		a := sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
+			error) {
 			if first {
 				first = false
 				return azcore.AccessToken{}, errAway
@@ -103,7 +106,8 @@ func TestChainLooksOnce(t *testing.T) {
 func TestChainLooksForAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var took []time.Duration
-		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken,
+			error) {
 			if took == nil {
 				took = []time.Duration{}
 				return azcore.AccessToken{}, errAway
@@ -125,14 +129,15 @@ func TestChainLooksForAMinute(t *testing.T) {
 	})
 }
 
-// TestChainLooksWithAMinuteBetween: from the end of one to the beginning of the next, so that a look never finds the absence that
-// the one before has noted.
+// TestChainLooksWithAMinuteBetween: from the end of one to the beginning of the next, so that a
+// look never finds the absence that the one before has noted.
 func TestChainLooksWithAMinuteBetween(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var gaps []time.Duration
 		var end time.Time
-		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
+			error) {
 			if o.Claims != "" {
 				t.Errorf("a look has claims: %q", o.Claims)
 			}
@@ -141,7 +146,8 @@ func TestChainLooksWithAMinuteBetween(t *testing.T) {
 				gaps = append(gaps, time.Since(end))
 			}
 			mu.Unlock()
-			time.Sleep(7 * time.Second) // not under the lock: a bubble's time stands still while another look waits for one
+			// not under the lock: a bubble's time stands still while another look waits for one
+			time.Sleep(7 * time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			end = time.Now()
@@ -153,7 +159,8 @@ func TestChainLooksWithAMinuteBetween(t *testing.T) {
 		for time.Since(start) < 10*time.Minute {
 			mustToken(t, chain)
 			time.Sleep(time.Second)
-			if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: "{}"}); err != nil {
+			if _, err := chain.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: "{}"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -164,7 +171,8 @@ func TestChainLooksWithAMinuteBetween(t *testing.T) {
 		}
 		for _, gap := range gaps {
 			if gap < time.Minute || gap > time.Minute+time.Second {
-				t.Errorf("a look %v after the one before, want a minute, and the second until the next call", gap)
+				t.Errorf("a look %v after the one before, want a minute, and the second until the next call",
+					gap)
 			}
 		}
 	})
@@ -174,7 +182,8 @@ func TestChainLooksWithAMinuteBetween(t *testing.T) {
 func TestChainLookHasItsOwnOptions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var got atomic.Value
-		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
+			error) {
 			time.Sleep(time.Second)
 			got.Store(o.Scopes[0] + o.Claims)
 			return azcore.AccessToken{}, errAway
@@ -182,7 +191,8 @@ func TestChainLookHasItsOwnOptions(t *testing.T) {
 		chain := mustChain(t, nil, a, onIMDS(t, &answerDirectly{}))
 		scopes := []string{"mine"}
 		for range 2 { // a pass; the source in use, and a look
-			if _, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: scopes}); err != nil {
+			if _, err := chain.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: scopes}); err != nil {
 				t.Fatal(err)
 			}
 			scopes[0] = "changed"
@@ -198,15 +208,20 @@ func TestChainLookHasItsOwnOptions(t *testing.T) {
 // TestChainMixedCallers is for the race detector.
 func TestChainMixedCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		a, b, c := &scripted{name: "a", err: errAway, took: time.Millisecond}, &scripted{name: "b", took: time.Second}, &scripted{name: "c"}
+		a, b, c := &scripted{name: "a", err: errAway, took: time.Millisecond},
+			&scripted{name: "b", took: time.Second}, &scripted{name: "c"}
 		var log lines
-		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil)), ContinueOn: func(err error) bool { return errors.Is(err, errBroken) }}, a, mustChain(t, nil, b), c)
+		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			ContinueOn: func(err error) bool {
+				return errors.Is(err, errBroken)
+			}}, a, mustChain(t, nil, b), c)
 		var all sync.WaitGroup
 		for i := range 1000 {
 			all.Go(func() {
 				for j := range 5 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%7+1)*300*time.Millisecond)
-					_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{fmt.Sprint(i % 5)}, EnableCAE: i%2 == 0})
+					_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{fmt.Sprint(i % 5)},
+						EnableCAE: i%2 == 0})
 					if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 						t.Errorf("error is %v", err)
 					}
@@ -240,7 +255,8 @@ func TestChainServesEachCallerItsOwn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				var asks atomic.Int64
-				onBehalfOf := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+				onBehalfOf := sourceFunc(func(ctx context.Context,
+					_ policy.TokenRequestOptions) (azcore.AccessToken, error) {
 					asks.Add(1)
 					time.Sleep(time.Second)
 					user := ctx.Value(userKey{})
@@ -306,7 +322,8 @@ func TestChainGivesTheCallersContext(t *testing.T) {
 		}
 		var mu sync.Mutex
 		var got []seen
-		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken,
+			error) {
 			end, bounded := ctx.Deadline()
 			mu.Lock()
 			defer mu.Unlock()
@@ -317,7 +334,8 @@ func TestChainGivesTheCallersContext(t *testing.T) {
 		ctx := httptrace.WithClientTrace(context.WithValue(t.Context(), userKey{}, "mine"),
 			&httptrace.ClientTrace{})
 		var inUse context.Context
-		b := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		b := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken,
+			error) {
 			inUse = ctx
 			return azcore.AccessToken{Token: "b", ExpiresOn: time.Now().Add(time.Hour)}, nil
 		})
@@ -333,7 +351,8 @@ func TestChainGivesTheCallersContext(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		want := []seen{{"mine", true, true, walkBudget}, {nil, true, false, lookEvery}}
+		want := []seen{{value: "mine", bounded: true, trace: true, deadline: walkBudget},
+			{value: nil, bounded: true, deadline: lookEvery}}
 		if !slices.Equal(got, want) {
 			t.Errorf("the source before it saw %+v, want %+v", got, want)
 		}
@@ -412,7 +431,8 @@ func TestChainKeepsTheEarlierSource(t *testing.T) {
 func TestChainOfTheDeaf(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := newDeaf(t)
-		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context,
+			o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			if o.Scopes[0] == "deaf" {
 				return d.GetToken(ctx, o)
 			}
@@ -444,7 +464,8 @@ func TestChainOfTheDeaf(t *testing.T) {
 // caller's goroutine.
 func TestChainStartsNoGoroutines(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context,
+			_ policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			<-ctx.Done() // a host that hangs, and a source that heeds its ctx
 			return azcore.AccessToken{}, ctx.Err()
 		}))
@@ -485,7 +506,8 @@ func TestChainOptionsAreTheCallers(t *testing.T) {
 func TestChainOfItself(t *testing.T) {
 	t.Parallel()
 	var chain *Chain
-	chain = mustChain(t, nil, sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	chain = mustChain(t, nil, sourceFunc(func(_ context.Context,
+		o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 		return chain.GetToken(context.Background(), o)
 	}))
 	chain.state.limit = 1000 // 10,000 take two seconds, under the race detector twenty
@@ -516,7 +538,8 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		asks := before.asks.Load()
 		if _, err := getToken(t.Context(), chain); err == nil || before.asks.Load() != asks ||
 			!strings.Contains(chain.Status().Sources[1].LastError, "ERROR: broken") {
-			t.Errorf("got %v, the source before was asked %d times more, status %+v", err, before.asks.Load()-asks, chain.Status())
+			t.Errorf("got %v, the source before was asked %d times more, status %+v", err,
+				before.asks.Load()-asks, chain.Status())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -524,7 +547,8 @@ func TestChainSourceOfOursInUse(t *testing.T) {
 		runs := l.runs.Load()
 		if tk, err := getToken(t.Context(), chain); tk.Token != "c" || l.runs.Load() != runs+1 ||
 			!strings.Contains(chain.Status().Sources[1].LastError, "nobody is logged in") {
-			t.Errorf("got %q, error %v, after %d runs, status %+v", tk.Token, err, l.runs.Load()-runs, chain.Status())
+			t.Errorf("got %q, error %v, after %d runs, status %+v", tk.Token, err, l.runs.Load()-runs,
+				chain.Status())
 		}
 	})
 }
@@ -547,7 +571,8 @@ func TestChainAsksTheSourceInUseOnce(t *testing.T) {
 	})
 }
 
-// goroutinesOfBubble counts those of the caller's bubble: runtime.NumGoroutine has those of the tests beside it, as well.
+// goroutinesOfBubble counts those of the caller's bubble: runtime.NumGoroutine has those of the
+// tests beside it, as well.
 func goroutinesOfBubble(t *testing.T) int {
 	t.Helper()
 	own := make([]byte, 100)

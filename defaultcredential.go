@@ -12,13 +12,16 @@ import (
 	"github.com/keyless-go/identity/internal/redact"
 )
 
-// DefaultCredentialOptions are the optional settings of [NewDefaultCredential]. The zero value is ready to use.
+// DefaultCredentialOptions are the optional settings of [NewDefaultCredential]. The zero value is
+// ready to use.
 type DefaultCredentialOptions struct {
-	// ClientOptions configures the requests of the managed or workload identity, see [CredentialOptions].
+	// ClientOptions configures the requests of the managed or workload identity, see
+	// [CredentialOptions].
 	azcore.ClientOptions
 
-	// ID selects a user-assigned identity, see [CredentialOptions]; on a laptop it has no meaning. nil means that of the variable
-	// AZURE_CLIENT_ID, if it is set to something, or else the host's default.
+	// ID selects a user-assigned identity, see [CredentialOptions]; on a laptop it has no meaning. nil
+	// means that of the variable AZURE_CLIENT_ID, if it is set to something, or else the host's
+	// default.
 	ID ID
 
 	// TenantID is the tenant of the developer's tokens; "" means the one that the tool has
@@ -26,8 +29,8 @@ type DefaultCredentialOptions struct {
 	// tenant, and workload identity that of AZURE_TENANT_ID.
 	TenantID string
 
-	// AdditionallyAllowedTenants are further tenants that a resource may ask for, of workload identity and of a developer whose
-	// TenantID is set. "*" allows any.
+	// AdditionallyAllowedTenants are further tenants that a resource may ask for, of workload identity
+	// and of a developer whose TenantID is set. "*" allows any.
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of az or azd may take, see [AzureCLICredentialOptions]. On
@@ -35,7 +38,8 @@ type DefaultCredentialOptions struct {
 	// of them together, see [Chain.GetToken]; the run itself goes on.
 	ProcessTimeout time.Duration
 
-	// Logger receives which source is in use and why (Info), and what the sources log, without any secret. nil is silent.
+	// Logger receives which source is in use and why (Info), and what the sources log, without any
+	// secret. nil is silent.
 	Logger *slog.Logger
 }
 
@@ -74,9 +78,10 @@ func choiceOf(env environment) (choice, error) {
 		redact.Line(redact.Text(value)), strings.Join(valid, ", "))
 }
 
-// NewDefaultCredential makes the credential for a program that runs on Azure with its managed or workload identity, and on a
-// laptop with the login of its developer: a [Chain] of the identity of the host that [Detect] reports, the Azure CLI and the
-// Azure Developer CLI. nil options mean the defaults. It sends nothing and runs nothing.
+// NewDefaultCredential makes the credential for a program that runs on Azure with its managed or
+// workload identity, and on a laptop with the login of its developer: a [Chain] of the identity of
+// the host that [Detect] reports, the Azure CLI and the Azure Developer CLI. nil options mean the
+// defaults. It sends nothing and runs nothing.
 //
 // The developer is asked only where nothing says that this is Azure: no variable of a host or of a
 // platform for apps is set, the agent of Azure Arc is not installed, the machine's chassis asset
@@ -95,16 +100,17 @@ func choiceOf(env environment) (choice, error) {
 // identity is no error. The machine's identity still comes first: it has 1 s as above, and all its
 // time once none of the tools has a token.
 //
-// AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as in the Azure SDKs: "prod" is
-// the host's identity alone, "dev" the developer's credentials alone, on Azure, too; WorkloadIdentityCredential,
-// ManagedIdentityCredential, AzureCLICredential and AzureDeveloperCLICredential are each of them. Any other value is an error.
-// Both variables count as unset when they are empty.
+// AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as
+// in the Azure SDKs: "prod" is the host's identity alone, "dev" the developer's credentials alone,
+// on Azure, too; WorkloadIdentityCredential, ManagedIdentityCredential, AzureCLICredential and
+// AzureDeveloperCLICredential are each of them. Any other value is an error. Both variables count
+// as unset when they are empty.
 func NewDefaultCredential(options *DefaultCredentialOptions) (*Chain, error) {
 	return newDefaultCredential(processShared, options, processEnvironment())
 }
 
-// newDefaultCredential takes the developer's tokens from shared, and those of the host, too, but for
-// a Transport of its own.
+// newDefaultCredential takes the developer's tokens from shared, and those of the host, too, but
+// for a Transport of its own.
 func newDefaultCredential(
 	shared *shared, options *DefaultCredentialOptions, env environment,
 ) (*Chain, error) {

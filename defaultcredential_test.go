@@ -47,11 +47,13 @@ func (l *laptop) environment() environment {
 		end := time.Now().Add(time.Hour)
 		switch {
 		case c.Program == "az" && l.az == nil:
-			return fmt.Appendf(nil, `{"accessToken":%q,"expires_on":%d,"tokenType":"Bearer"}`, developersToken, end.Unix()), nil
+			return fmt.Appendf(nil, `{"accessToken":%q,"expires_on":%d,"tokenType":"Bearer"}`,
+				developersToken, end.Unix()), nil
 		case c.Program == "az":
 			return nil, l.az
 		case l.azd == nil:
-			return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, developersToken+"-azd", end.UTC().Format(time.RFC3339)), nil
+			return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, developersToken+"-azd",
+				end.UTC().Format(time.RFC3339)), nil
 		}
 		return nil, l.azd
 	}
@@ -75,7 +77,8 @@ func (l *laptop) credential(tb testing.TB, transport policy.Transporter) *Chain 
 	}
 	chain, err := newDefaultCredential(l.shared, &DefaultCredentialOptions{
 		ClientOptions: azcore.ClientOptions{Transport: transport},
-		Logger:        slog.New(slog.NewTextHandler(&l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: slog.New(slog.NewTextHandler(&l.log,
+			&slog.HandlerOptions{Level: slog.LevelDebug})),
 	}, l.environment())
 	if err != nil {
 		tb.Fatal(err)
@@ -86,16 +89,22 @@ func (l *laptop) credential(tb testing.TB, transport policy.Transporter) *Chain 
 // notIMDS is what answers, or doesn't, where there is no IMDS.
 var notIMDS = map[string]transportFunc{
 	"gateway's 404": func(*http.Request) (*http.Response, error) {
-		return respond(404, "<html><title>404 Not Found</title></html>", "Content-Type", "text/html", "Server", "nginx"), nil
+		return respond(404, "<html><title>404 Not Found</title></html>", "Content-Type", "text/html",
+			"Server", "nginx"), nil
 	},
 	"Docker's 403": func(*http.Request) (*http.Response, error) {
-		return respond(403, "connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network."), nil
+		return respond(403, "connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial "+
+			"tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network."), nil
 	},
-	"captive portal": func(*http.Request) (*http.Response, error) { return respond(200, "<html>Welcome</html>"), nil },
+	"captive portal": func(*http.Request) (*http.Response, error) {
+		return respond(200, "<html>Welcome</html>"), nil
+	},
 	"redirect": func(*http.Request) (*http.Response, error) {
 		return respond(302, "", "Location", "https://portal.example/"), nil
 	},
-	"another cloud": func(*http.Request) (*http.Response, error) { return respond(404, `{"message":"not found"}`), nil },
+	"another cloud": func(*http.Request) (*http.Response, error) {
+		return respond(404, `{"message":"not found"}`), nil
+	},
 	"dead address": func(r *http.Request) (*http.Response, error) { // as the dialer's own limit has it
 		select {
 		case <-time.After(time.Second):
@@ -124,7 +133,8 @@ func TestDefaultOffAzure(t *testing.T) {
 					start := time.Now()
 					tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
 					if took := time.Since(start); err != nil || tk.Token != developersToken || took > limit {
-						t.Errorf("%s: got the token %q, error %v, after %v, want the developer's within %v", scope, tk.Token, err, took, limit)
+						t.Errorf("%s: got the token %q, error %v, after %v, want the developer's within %v", scope,
+							tk.Token, err, took, limit)
 					}
 				}
 				ask(vaultScope, 1200*time.Millisecond)
@@ -151,7 +161,8 @@ func TestDefaultOffAzure(t *testing.T) {
 	}
 }
 
-// TestDefaultWithoutAnything: the second is paid once a minute, also when nobody is logged in; and the error says it all.
+// TestDefaultWithoutAnything: the second is paid once a minute, also when nobody is logged in; and
+// the error says it all.
 func TestDefaultWithoutAnything(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{az: errNotLoggedIn}
@@ -161,14 +172,16 @@ func TestDefaultWithoutAnything(t *testing.T) {
 			"identity: default credential: no token for https://vault.azure.net: no source is available",
 			"managed identity: IMDS: ",
 			"Azure CLI: ", "run az login",
-			"Azure Developer CLI: azd is not installed, or not on PATH (token for https://vault.azure.net, 1 attempt, 0s): install it from ",
+			"Azure Developer CLI: azd is not installed, or not on PATH (token for " +
+				"https://vault.azure.net, 1 attempt, 0s): install it from ",
 		}
 		for _, w := range want {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("error is\n%v\nwithout %q", err, w)
 			}
 		}
-		if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "\n") != 3 {
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) ||
+			strings.Count(err.Error(), "\n") != 3 {
 			t.Errorf("error is %v, want ErrUnavailable in four lines, and no deadline of ours", err)
 		}
 		start := time.Now()
@@ -184,7 +197,8 @@ func TestDefaultWithoutAnything(t *testing.T) {
 	})
 }
 
-// TestDefaultPaysOnceAMinute for finding out that this is no Azure, for all resources and chains, with nobody logged in.
+// TestDefaultPaysOnceAMinute for finding out that this is no Azure, for all resources and chains,
+// with nobody logged in.
 func TestDefaultPaysOnceAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{az: errNotLoggedIn}
@@ -193,7 +207,8 @@ func TestDefaultPaysOnceAMinute(t *testing.T) {
 		var paid []time.Duration // when a call took more than nothing
 		for i := 0; time.Since(start) < 5*time.Minute; i++ {
 			began := time.Now()
-			_, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://%d.example/.default", i%3)}})
+			_, err := chain.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://%d.example/.default", i%3)}})
 			if took := time.Since(began); !errors.Is(err, ErrUnavailable) || took > time.Second {
 				t.Fatalf("got %v after %v", err, took)
 			} else if took > 0 {
@@ -248,16 +263,20 @@ func (s *slowAtFirst) Do(r *http.Request) (*http.Response, error) {
 	return s.ep.Do(r)
 }
 
-// TestDefaultSlowIMDS: as long as nothing says that this is Azure the developer's token is used; the managed identity from its
-// first answer on, and then never the developer's again.
+// TestDefaultSlowIMDS: as long as nothing says that this is Azure the developer's token is used;
+// the managed identity from its first answer on, and then never the developer's again.
 func TestDefaultSlowIMDS(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		imds func() *slowAtFirst
 		by   time.Duration // when the managed identity is in use
 	}{
-		{"answers after 3 s", func() *slowAtFirst { return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second} }, 3 * time.Second},
-		{"answers after 20 s", func() *slowAtFirst { return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 20 * time.Second} }, 20 * time.Second},
+		{"answers after 3 s", func() *slowAtFirst {
+			return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second}
+		}, 3 * time.Second},
+		{"answers after 20 s", func() *slowAtFirst {
+			return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 20 * time.Second}
+		}, 20 * time.Second},
 		{"is there after 3 s", func() *slowAtFirst {
 			return &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(3 * time.Second)}
 		}, 5 * time.Second},
@@ -288,7 +307,9 @@ func TestDefaultSlowIMDS(t *testing.T) {
 				if changed == 0 || changed > tt.by+200*time.Millisecond {
 					t.Errorf("the managed identity was used after %v, want %v", changed, tt.by)
 				}
-				if log := l.log.String(); !strings.Contains(log, "level=WARN msg=\"this is Azure: the developer's credentials are not used from now on\" because=\"IMDS has answered at http") {
+				if log := l.log.String(); !strings.Contains(log,
+					"level=WARN msg=\"this is Azure: the developer's credentials are not used from now on\" "+
+						"because=\"IMDS has answered at http") {
 					t.Errorf("the log doesn't say why:\n%s", log)
 				}
 				runs := l.runs.Load()
@@ -302,14 +323,16 @@ func TestDefaultSlowIMDS(t *testing.T) {
 	}
 }
 
-// TestDefaultAnswersWhileToolRuns: the developer's token that comes a moment after the proof is thrown away.
+// TestDefaultAnswersWhileToolRuns: the developer's token that comes a moment after the proof is
+// thrown away.
 func TestDefaultAnswersWhileToolRuns(t *testing.T) {
 	for name, az := range map[string]error{"with a token": nil, "with an error": exits(1, "ERROR: broken")} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{took: 5 * time.Second, az: az}
 				chain := l.credential(t, &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 3 * time.Second})
-				if tk, took := mustToken(t, chain); strings.HasPrefix(tk.Token, developersToken) || took != 6*time.Second {
+				if tk, took := mustToken(t, chain); strings.HasPrefix(tk.Token, developersToken) ||
+					took != 6*time.Second {
 					t.Errorf("got %q after %v, want the managed identity's after az has ended", tk.Token, took)
 				}
 			})
@@ -333,12 +356,14 @@ func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
 		tk, err := chain.GetToken(t.Context(),
 			policy.TokenRequestOptions{Scopes: []string{armScope}})
 		if err != nil || strings.HasPrefix(tk.Token, developersToken) || l.runs.Load() != 2 {
-			t.Errorf("got %q, error %v, after %d runs of az, want the managed identity's after az has ended", tk.Token, err, l.runs.Load())
+			t.Errorf("got %q, error %v, after %d runs of az, want the managed identity's after az has ended",
+				tk.Token, err, l.runs.Load())
 		}
 	})
 }
 
-// TestDefaultRefusesWhileToolRuns: the error is of what IMDS said, and not of what was thought before.
+// TestDefaultRefusesWhileToolRuns: the error is of what IMDS said, and not of what was thought
+// before.
 func TestDefaultRefusesWhileToolRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{took: 5 * time.Second}
@@ -347,13 +372,15 @@ func TestDefaultRefusesWhileToolRuns(t *testing.T) {
 			return respond(400, imdsError), nil
 		}))
 		_, err := getToken(t.Context(), chain)
-		if err == nil || errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "managed identity failed\n\tmanaged identity: IMDS: 400 ") {
+		if err == nil || errors.Is(err, ErrUnavailable) ||
+			!strings.Contains(err.Error(), "managed identity failed\n\tmanaged identity: IMDS: 400 ") {
 			t.Errorf("error is %v", err)
 		}
 	})
 }
 
-// TestDefaultStaysItself: one transient failure, or a day of them, doesn't change who the program is.
+// TestDefaultStaysItself: one transient failure, or a day of them, doesn't change who the program
+// is.
 func TestDefaultStaysItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}
@@ -371,25 +398,29 @@ func TestDefaultStaysItself(t *testing.T) {
 			tk, err := getToken(ctx, chain)
 			cancel()
 			if err == nil || errors.Is(err, ErrUnavailable) {
-				t.Fatalf("during the outage: got %q, error %v, want one that isn't ErrUnavailable", tk.Token, err)
+				t.Fatalf("during the outage: got %q, error %v, want one that isn't ErrUnavailable", tk.Token,
+					err)
 			}
 			time.Sleep(5 * time.Minute)
 		}
 		time.Sleep(12 * time.Hour)
-		if tk, _ := mustToken(t, chain); strings.HasPrefix(tk.Token, developersToken) || l.runs.Load() > 0 {
+		if tk, _ := mustToken(t, chain); strings.HasPrefix(tk.Token, developersToken) ||
+			l.runs.Load() > 0 {
 			t.Errorf("after the outage: got %q, and %d runs of az", tk.Token, l.runs.Load())
 		}
 	})
 }
 
-// TestDefaultWithEvidence: whatever says that this is Azure bars the developer, also while nothing answers.
+// TestDefaultWithEvidence: whatever says that this is Azure bars the developer, also while nothing
+// answers.
 func TestDefaultWithEvidence(t *testing.T) {
 	refused := notIMDS["refused"]
 	for name, variables := range map[string]map[string]string{
-		"App Service":         {envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"},
-		"Azure ML":            {envMSI: "http://localhost:4141/msi/token", envMSISecret: "s"},
-		"Cloud Shell":         {envMSI: "http://localhost:50342/oauth2/token"},
-		"Arc":                 {envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token", envIMDS: "http://localhost:40342"},
+		"App Service": {envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"},
+		"Azure ML":    {envMSI: "http://localhost:4141/msi/token", envMSISecret: "s"},
+		"Cloud Shell": {envMSI: "http://localhost:50342/oauth2/token"},
+		"Arc": {envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token",
+			envIMDS: "http://localhost:40342"},
 		"Container Instances": {envHeader: "s", envThumbprint: "t"},
 		"moved IMDS":          {envAuthority: "http://127.0.0.1:1"},
 		"half of App Service": {envEndpoint: "http://localhost:4141/msi/token"},
@@ -398,14 +429,16 @@ func TestDefaultWithEvidence(t *testing.T) {
 		"an app of App Service without an identity":    {"WEBSITE_SITE_NAME": "shop"},
 		"an app of Container Apps without an identity": {"CONTAINER_APP_NAME": "shop"},
 		"a job of Container Apps without an identity":  {"CONTAINER_APP_JOB_NAME": "shop"},
-		"workload identity":                            {envTokenFile: "/no/such/file", envClientID: "c", envTenantID: "t"},
+		"workload identity": {envTokenFile: "/no/such/file", envClientID: "c",
+			envTenantID: "t"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{variables: variables}
 				chain := l.credential(t, refused)
 				synctest.Wait()
-				if !strings.Contains(l.log.String(), "this is Azure: the developer's credentials are not used") {
+				if !strings.Contains(l.log.String(),
+					"this is Azure: the developer's credentials are not used") {
 					t.Errorf("the log doesn't say at once that this is Azure: %s", l.log.String())
 				}
 				_, err := getToken(t.Context(), chain)
@@ -416,14 +449,20 @@ func TestDefaultWithEvidence(t *testing.T) {
 		})
 	}
 	for name, transport := range map[string]transportFunc{
-		"no identity": func(*http.Request) (*http.Response, error) { return respond(400, imdsError), nil },
-		"throttling":  func(*http.Request) (*http.Response, error) { return respond(429, `{"error":"too_many_requests"}`), nil },
+		"no identity": func(*http.Request) (*http.Response, error) {
+			return respond(400, imdsError), nil
+		},
+		"throttling": func(*http.Request) (*http.Response, error) {
+			return respond(429, `{"error":"too_many_requests"}`), nil
+		},
 		"failing": func(*http.Request) (*http.Response, error) {
 			return respond(500, "", "Server", "IMDS/150.870.65.1"), nil
 		},
-		"an update that breaks off":     breaksOff(respond(410, "")),
-		"a restart that breaks off":     breaksOff(respond(500, "", "Server", "Microsoft-IIS/10.0", "Content-Type", "text/plain")),
-		"the agent's mark, and a break": breaksOff(respond(200, "", "X-Ms-Azure-Host-Authorization", "v")),
+		"an update that breaks off": breaksOff(respond(410, "")),
+		"a restart that breaks off": breaksOff(respond(500, "", "Server", "Microsoft-IIS/10.0",
+			"Content-Type", "text/plain")),
+		"the agent's mark, and a break": breaksOff(respond(200, "", "X-Ms-Azure-Host-Authorization",
+			"v")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -446,12 +485,14 @@ func TestDefaultWithEvidence(t *testing.T) {
 func breaksOff(answer *http.Response) transportFunc {
 	return func(*http.Request) (*http.Response, error) {
 		broken := *answer
-		broken.Header, broken.Body = answer.Header.Clone(), io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
+		broken.Header, broken.Body = answer.Header.Clone(),
+			io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))
 		return &broken, nil
 	}
 }
 
-// TestDefaultBarredInWords: the error says why the developer was not asked, and how to be asked all the same.
+// TestDefaultBarredInWords: the error says why the developer was not asked, and how to be asked all
+// the same.
 func TestDefaultBarredInWords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
@@ -459,12 +500,14 @@ func TestDefaultBarredInWords(t *testing.T) {
 		const why = "AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set"
 		lines := strings.Split(err.Error(), "\n\t")
 		if len(lines) != 4 || !strings.HasSuffix(lines[0],
-			": managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev") ||
+			": managed identity failed: where the login of az or azd is meant, set "+
+				"AZURE_TOKEN_CREDENTIALS=dev") ||
 			!strings.Contains(lines[1], why) || errors.Is(err, ErrUnavailable) {
 			t.Errorf("error is %v", err)
 		}
 		if got := barredAttempt(1,
-			why).why; got != "not asked: this is Azure, because "+why+"; AZURE_TOKEN_CREDENTIALS=dev selects the developer's credentials all the same" {
+			why).why; got != "not asked: this is Azure, because "+why+
+			"; AZURE_TOKEN_CREDENTIALS=dev selects the developer's credentials all the same" {
 			t.Errorf("a barred source's line is %q", got)
 		}
 		if all := err.(interface{ Unwrap() []error }).Unwrap(); len(all) != 1 || all[0] == nil {
@@ -483,7 +526,9 @@ func TestDefaultEvidenceIsForLife(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.variables = nil // the variable is unset
-		chain, err := newDefaultCredential(shared, &DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, environmentOf(nil))
+		chain, err := newDefaultCredential(shared,
+			&DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log,
+				nil))}, environmentOf(nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -508,7 +553,8 @@ func TestDefaultEvidenceOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustToken(t, cred)
-		chain, err := newDefaultCredential(shared, nil, nowhere()) // with the default transport, so that it shares with the process; it asks nothing here
+		// with the default transport, so that it shares with the process; it asks nothing here
+		chain, err := newDefaultCredential(shared, nil, nowhere())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -518,34 +564,41 @@ func TestDefaultEvidenceOfOthers(t *testing.T) {
 	})
 }
 
-// TestDefaultEvidenceForChainsInUse: what any Credential of the process sees ends the developer's part of a chain that is older
-// than that, and is in use.
+// TestDefaultEvidenceForChainsInUse: what any Credential of the process sees ends the developer's
+// part of a chain that is older than that, and is in use.
 func TestDefaultEvidenceForChainsInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		shared := newShared()
-		cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: identitytest.NewIMDS(nil)}}, nowhere())
+		cred, err := newCredentialIn(shared,
+			&CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: identitytest.NewIMDS(nil)}}, nowhere())
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The chain has the default transport, so that it shares with the process; as nothing has answered lately it asks nothing here.
+		// The chain has the default transport, so that it shares with the process; as nothing has
+		// answered lately it asks nothing here.
 		beSilent(newProbedHost(cred, shared, ""))
 		l := &laptop{azd: command.ErrNotOnPath}
-		chain, err := newDefaultCredential(shared, &DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, l.environment())
+		chain, err := newDefaultCredential(shared,
+			&DefaultCredentialOptions{Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, l.environment())
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantFrom(t, chain, developersToken)
 		tk, _ := mustToken(t, cred)
-		other := policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}} // of which az has no token yet
+		// of which az has no token yet
+		other := policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}
 		if _, err := cred.GetToken(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
-		if tk, err := chain.GetToken(t.Context(), other); err != nil || strings.HasPrefix(tk.Token, developersToken) {
+		if tk, err := chain.GetToken(t.Context(), other); err != nil ||
+			strings.HasPrefix(tk.Token, developersToken) {
 			t.Errorf("got %q, error %v", tk.Token, err)
 		}
 		wantFrom(t, chain, tk.Token)
 		synctest.Wait()
-		if s := chain.Status(); s.InUse != "managed identity" || !strings.Contains(s.Azure, "IMDS has answered") || !strings.Contains(l.log.String(), "level=WARN") {
+		if s := chain.Status(); s.InUse != "managed identity" ||
+			!strings.Contains(s.Azure, "IMDS has answered") ||
+			!strings.Contains(l.log.String(), "level=WARN") {
 			t.Errorf("status is %+v, and the log %s", s, l.log.String())
 		}
 		later, err := newDefaultCredential(shared, nil, l.environment())
@@ -563,18 +616,22 @@ func TestDefaultEvidenceForChainsInUse(t *testing.T) {
 func TestDefaultTransportIsAPlace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{}
-		if tk, _ := mustToken(t, l.credential(t, identitytest.NewIMDS(nil))); tk.Token == developersToken {
+		if tk, _ := mustToken(t,
+			l.credential(t, identitytest.NewIMDS(nil))); tk.Token == developersToken {
 			t.Errorf("got %q", tk.Token)
 		}
 		wantFrom(t, l.credential(t, notIMDS["refused"]), developersToken)
 	})
 }
 
-// TestDefaultReady is a readiness probe's 900 ms, on a laptop and on a slow host: ready in the end, without a failure for good.
+// TestDefaultReady is a readiness probe's 900 ms, on a laptop and on a slow host: ready in the end,
+// without a failure for good.
 func TestDefaultReady(t *testing.T) {
 	for name, transport := range map[string]func() policy.Transporter{
-		"laptop":    func() policy.Transporter { return notIMDS["silence"] },
-		"slow IMDS": func() policy.Transporter { return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 5 * time.Second} },
+		"laptop": func() policy.Transporter { return notIMDS["silence"] },
+		"slow IMDS": func() policy.Transporter {
+			return &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 5 * time.Second}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -620,7 +677,9 @@ func TestDefaultHitDoesNotAllocate(t *testing.T) {
 		if _, err := chain.GetToken(context.Background(), options); err != nil {
 			t.Fatal(err)
 		}
-		if n := testing.AllocsPerRun(100, func() { _, _ = chain.GetToken(context.Background(), options) }); n > 0 {
+		if n := testing.AllocsPerRun(100, func() {
+			_, _ = chain.GetToken(context.Background(), options)
+		}); n > 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -645,14 +704,16 @@ func TestDefaultThousandCallers(t *testing.T) {
 				for range 1000 {
 					all.Go(func() {
 						tk, err := getToken(t.Context(), chain)
-						if err != nil || (tk.Token == developersToken) != (tt.want == developersToken) || time.Since(start) > 2200*time.Millisecond {
+						if err != nil || (tk.Token == developersToken) != (tt.want == developersToken) ||
+							time.Since(start) > 2200*time.Millisecond {
 							wrong.Add(1)
 						}
 					})
 				}
 				all.Wait()
 				if wrong.Load() > 0 || l.runs.Load() != tt.runs {
-					t.Errorf("%d of 1000 callers got something else; %d runs of az, want %d", wrong.Load(), l.runs.Load(), tt.runs)
+					t.Errorf("%d of 1000 callers got something else; %d runs of az, want %d", wrong.Load(),
+						l.runs.Load(), tt.runs)
 				}
 			})
 		})
@@ -669,23 +730,32 @@ func TestDefaultSelection(t *testing.T) {
 		want      []string // the sources
 		fails     string
 	}{
-		{"unset", "", nil, []string{"managed identity", "Azure CLI", "Azure Developer CLI"}, ""},
-		{"blank", " ", nil, []string{"managed identity", "Azure CLI", "Azure Developer CLI"}, ""},
-		{"in a pod", "", workload, []string{"workload identity", "Azure CLI", "Azure Developer CLI"}, ""},
-		{"prod", "prod", nil, []string{"managed identity"}, ""},
-		{"prod in a pod", "prod", workload, []string{"workload identity"}, ""},
-		{"dev", "dev", workload, []string{"Azure CLI", "Azure Developer CLI"}, ""},
-		{"in capitals", "DEV", nil, []string{"Azure CLI", "Azure Developer CLI"}, ""},
-		{"az", "AzureCLICredential", nil, []string{"Azure CLI"}, ""},
-		{"az, in JavaScript's spelling", "azureclicredential", nil, []string{"Azure CLI"}, ""},
-		{"azd", "AzureDeveloperCLICredential", nil, []string{"Azure Developer CLI"}, ""},
-		{"managed", "ManagedIdentityCredential", nil, []string{"managed identity"}, ""},
-		{"managed in a pod", "ManagedIdentityCredential", workload, []string{"managed identity"}, ""},
-		{"workload", "WorkloadIdentityCredential", workload, []string{"workload identity"}, ""},
-		{"workload without", "WorkloadIdentityCredential", nil, nil, "identity: AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential: AZURE_"},
-		{"unknown", "EnvironmentCredential", nil, nil,
-			`identity: AZURE_TOKEN_CREDENTIALS: "EnvironmentCredential" is none of prod, dev, WorkloadIdentityCredential, ManagedIdentityCredential, AzureCLICredential, AzureDeveloperCLICredential`},
-		{"a token by mistake", "eyJhbGciOiJub25lIn0.canary", nil, nil, `identity: AZURE_TOKEN_CREDENTIALS: "REDACTED" is none of`},
+		{name: "unset", want: []string{"managed identity", "Azure CLI", "Azure Developer CLI"}},
+		{name: "blank", value: " ", want: []string{"managed identity", "Azure CLI",
+			"Azure Developer CLI"}},
+		{name: "in a pod", variables: workload,
+			want: []string{"workload identity", "Azure CLI", "Azure Developer CLI"}},
+		{name: "prod", value: "prod", want: []string{"managed identity"}},
+		{name: "prod in a pod", value: "prod", variables: workload, want: []string{"workload identity"}},
+		{name: "dev", value: "dev", variables: workload,
+			want: []string{"Azure CLI", "Azure Developer CLI"}},
+		{name: "in capitals", value: "DEV", want: []string{"Azure CLI", "Azure Developer CLI"}},
+		{name: "az", value: "AzureCLICredential", want: []string{"Azure CLI"}},
+		{name: "az, in JavaScript's spelling", value: "azureclicredential", want: []string{"Azure CLI"}},
+		{name: "azd", value: "AzureDeveloperCLICredential", want: []string{"Azure Developer CLI"}},
+		{name: "managed", value: "ManagedIdentityCredential", want: []string{"managed identity"}},
+		{name: "managed in a pod", value: "ManagedIdentityCredential", variables: workload,
+			want: []string{"managed identity"}},
+		{name: "workload", value: "WorkloadIdentityCredential", variables: workload,
+			want: []string{"workload identity"}},
+		{name: "workload without", value: "WorkloadIdentityCredential",
+			fails: "identity: AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential: AZURE_"},
+		{name: "unknown", value: "EnvironmentCredential",
+			fails: `identity: AZURE_TOKEN_CREDENTIALS: "EnvironmentCredential" is none of prod, dev, ` +
+				`WorkloadIdentityCredential, ManagedIdentityCredential, AzureCLICredential, ` +
+				`AzureDeveloperCLICredential`},
+		{name: "a token by mistake", value: "eyJhbGciOiJub25lIn0.canary",
+			fails: `identity: AZURE_TOKEN_CREDENTIALS: "REDACTED" is none of`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -714,15 +784,19 @@ func TestDefaultSelection(t *testing.T) {
 	}
 }
 
-// TestDefaultSelectedAlone is as patient as any Credential, and who asks for the developer gets the developer, on Azure, too.
+// TestDefaultSelectedAlone is as patient as any Credential, and who asks for the developer gets the
+// developer, on Azure, too.
 func TestDefaultSelectedAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{variables: map[string]string{envTokenCredentials: "prod"}}
-		if tk, took := mustToken(t, l.credential(t, &slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 20 * time.Second})); took != 20*time.Second || tk.Token == developersToken {
+		if tk, took := mustToken(t, l.credential(t, &slowAtFirst{ep: identitytest.NewIMDS(nil),
+			delay: 20 * time.Second})); took != 20*time.Second || tk.Token == developersToken {
 			t.Errorf("prod: got %q after %v, want the managed identity's after 20 s", tk.Token, took)
 		}
-		l = &laptop{variables: map[string]string{envTokenCredentials: "dev", envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"}}
-		if tk, took := mustToken(t, l.credential(t, identitytest.NewAppService(nil))); tk.Token != developersToken || took > 0 {
+		l = &laptop{variables: map[string]string{envTokenCredentials: "dev",
+			envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"}}
+		if tk, took := mustToken(t,
+			l.credential(t, identitytest.NewAppService(nil))); tk.Token != developersToken || took > 0 {
 			t.Errorf("dev on App Service: got %q after %v, want the developer's at once", tk.Token, took)
 		}
 	})
@@ -730,26 +804,38 @@ func TestDefaultSelectedAlone(t *testing.T) {
 
 func TestDefaultIdentity(t *testing.T) {
 	t.Parallel()
-	fabric := map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token", envHeader: "s", envThumbprint: strings.Repeat("a", 40)}
+	fabric := map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token",
+		envHeader: "s", envThumbprint: strings.Repeat("a", 40)}
 	for _, tt := range []struct {
 		name      string
 		variables map[string]string
 		id        ID
 		want      string // in Status, or the beginning of an error
 	}{
-		{"unset", nil, nil, ""},
-		{"empty", map[string]string{envClientID: ""}, nil, ""},
-		{"the variable's", map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"}, nil, "client ID b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
-		{"the option's", map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"}, ObjectID("o"), "object ID o"},
-		{"blank", map[string]string{envClientID: " "}, nil, "identity: AZURE_CLIENT_ID: empty ClientID"},
-		{"impossible", map[string]string{envClientID: "/subscriptions/s"}, nil, "identity: AZURE_CLIENT_ID: ClientID"},
-		{"where none can be selected", merged(fabric, map[string]string{envClientID: "c"}), nil, "identity: AZURE_CLIENT_ID: Service Fabric can't select"},
-		{"an option where none can be selected", fabric, ClientID("c"), "identity: DefaultCredentialOptions.ID: Service Fabric can't select"},
-		{"an impossible option", nil, ClientID(""), "identity: DefaultCredentialOptions.ID: empty ClientID"},
+		{name: "unset"},
+		{name: "empty", variables: map[string]string{envClientID: ""}},
+		{name: "the variable's",
+			variables: map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
+			want:      "client ID b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
+		{name: "the option's",
+			variables: map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
+			id:        ObjectID("o"), want: "object ID o"},
+		{name: "blank", variables: map[string]string{envClientID: " "},
+			want: "identity: AZURE_CLIENT_ID: empty ClientID"},
+		{name: "impossible", variables: map[string]string{envClientID: "/subscriptions/s"},
+			want: "identity: AZURE_CLIENT_ID: ClientID"},
+		{name: "where none can be selected",
+			variables: merged(fabric, map[string]string{envClientID: "c"}),
+			want:      "identity: AZURE_CLIENT_ID: Service Fabric can't select"},
+		{name: "an option where none can be selected", variables: fabric, id: ClientID("c"),
+			want: "identity: DefaultCredentialOptions.ID: Service Fabric can't select"},
+		{name: "an impossible option", id: ClientID(""),
+			want: "identity: DefaultCredentialOptions.ID: empty ClientID"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ID: tt.id}, environmentOf(tt.variables))
+			chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ID: tt.id},
+				environmentOf(tt.variables))
 			if err != nil {
 				if tt.want == "" || !strings.HasPrefix(err.Error(), tt.want) {
 					t.Errorf("error is %v, want %q", err, tt.want)
@@ -780,7 +866,8 @@ func TestDefaultOptionsAreNamed(t *testing.T) {
 		"identity: DefaultCredentialOptions.AdditionallyAllowedTenants: ": {AdditionallyAllowedTenants: []string{"a b"}},
 		"identity: DefaultCredentialOptions.Retry.TryTimeout: ":           {ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{TryTimeout: -1}}},
 	} {
-		if _, err := newDefaultCredential(newShared(), o, nowhere()); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := newDefaultCredential(newShared(), o, nowhere()); err == nil ||
+			!strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
 		}
 	}
@@ -796,7 +883,8 @@ func TestDefaultReason(t *testing.T) {
 		"WorkloadIdentityCredential": "AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential",
 		"ManagedIdentityCredential":  "no other host's variables are set",
 	} {
-		chain, err := newDefaultCredential(newShared(), nil, environmentOf(merged(workload, map[string]string{envTokenCredentials: value})))
+		chain, err := newDefaultCredential(newShared(), nil,
+			environmentOf(merged(workload, map[string]string{envTokenCredentials: value})))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -806,26 +894,29 @@ func TestDefaultReason(t *testing.T) {
 	}
 }
 
-// TestDefaultTenants: the tenants that workload identity may ask for beside its own don't shut out the developer's own, which
-// Key Vault's clients ask for by its ID, and nobody has named.
+// TestDefaultTenants: the tenants that workload identity may ask for beside its own don't shut out
+// the developer's own, which Key Vault's clients ask for by its ID, and nobody has named.
 func TestDefaultTenants(t *testing.T) {
 	for _, tt := range []struct {
 		name, tenant string
 		allowed      []string
 		refused      bool
 	}{
-		{"none named", "", nil, false},
-		{"others allowed", "", []string{homeTenant}, false},
-		{"another named", homeTenant, nil, true},
-		{"another named, and it allowed", homeTenant, []string{otherTenant}, false},
-		{"another named, and another allowed", homeTenant, []string{"x.example"}, true},
+		{name: "none named"},
+		{name: "others allowed", allowed: []string{homeTenant}},
+		{name: "another named", tenant: homeTenant, refused: true},
+		{name: "another named, and it allowed", tenant: homeTenant, allowed: []string{otherTenant}},
+		{name: "another named, and another allowed", tenant: homeTenant, allowed: []string{"x.example"},
+			refused: true},
 	} {
 		for _, d := range developers {
 			t.Run(tt.name+"/"+d.name, func(t *testing.T) {
 				t.Parallel()
 				tool := granting(d.says)
-				env := tool.env(envTokenCredentials, map[string]string{"az": "AzureCLICredential", "azd": "AzureDeveloperCLICredential"}[d.program])
-				chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{TenantID: tt.tenant, AdditionallyAllowedTenants: tt.allowed}, env)
+				env := tool.env(envTokenCredentials,
+					map[string]string{"az": "AzureCLICredential", "azd": "AzureDeveloperCLICredential"}[d.program])
+				chain, err := newDefaultCredential(newShared(),
+					&DefaultCredentialOptions{TenantID: tt.tenant, AdditionallyAllowedTenants: tt.allowed}, env)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -836,29 +927,35 @@ func TestDefaultTenants(t *testing.T) {
 					}
 					return
 				}
-				if err == nil || !strings.Contains(err.Error(), "DefaultCredentialOptions.AdditionallyAllowedTenants") || len(tool.runs) > 0 {
-					t.Errorf("error is %v after %d runs, want one that names the option, and none", err, len(tool.runs))
+				if err == nil || !strings.Contains(err.Error(),
+					"DefaultCredentialOptions.AdditionallyAllowedTenants") || len(tool.runs) > 0 {
+					t.Errorf("error is %v after %d runs, want one that names the option, and none", err,
+						len(tool.runs))
 				}
 			})
 		}
 	}
 }
 
-// TestDefaultCanary: the developer's token, the host's secret and its token are in nothing that is printed.
+// TestDefaultCanary: the developer's token, the host's secret and its token are in nothing that is
+// printed.
 func TestDefaultCanary(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const secret = "canary-header"
 		for name, variables := range map[string]map[string]string{
 			"laptop": nil, "IMDS": nil,
-			"App Service": {envEndpoint: "http://localhost:4141/msi/token?code=" + secret, envHeader: secret},
+			"App Service": {envEndpoint: "http://localhost:4141/msi/token?code=" + secret,
+				envHeader: secret},
 		} {
 			const token = "eyJhbGciOiJub25lIn0.canarycanary.canary"
-			l := &laptop{variables: variables, az: exits(1, "ERROR: broken "+`{"accessToken": "`+developersToken+`"}`)}
+			l := &laptop{variables: variables, az: exits(1, "ERROR: broken "+`{"accessToken": "`+
+				developersToken+`"}`)}
 			var transport policy.Transporter = transportFunc(func(r *http.Request) (*http.Response, error) {
 				if name == "laptop" {
 					return respond(404, "<html>"+token), nil
 				}
-				return respond(503, `{"error":"x","message":"`+secret+` `+token+`","error_description":"`+token+`"}`), nil
+				return respond(503, `{"error":"x","message":"`+secret+` `+token+`","error_description":"`+token+
+					`"}`), nil
 			})
 			chain := l.credential(t, transport)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -870,7 +967,8 @@ func TestDefaultCanary(t *testing.T) {
 			synctest.Wait()
 			for what, text := range map[string]string{
 				"error": fmt.Sprintf("%v %+v", err, err), "log": l.log.String(),
-				"status": fmt.Sprintf("%+v", chain.Status()), "chain": fmt.Sprintf("%+v", chain.Status().Sources),
+				"status": fmt.Sprintf("%+v", chain.Status()),
+				"chain":  fmt.Sprintf("%+v", chain.Status().Sources),
 			} {
 				for _, canary := range []string{secret, "canarycanary", developersToken} {
 					if strings.Contains(text, canary) {
@@ -885,8 +983,11 @@ func TestDefaultCanary(t *testing.T) {
 // TestDefaultInPipelines: the tools' login is the pipeline's there, so that no evidence of Azure
 // bars them; the machine's identity comes first, within a second.
 func TestDefaultInPipelines(t *testing.T) {
-	absent := func(message string) transportFunc { return always(400, oauthProblem("invalid_request", message)) }
-	const several = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
+	absent := func(message string) transportFunc {
+		return always(400, oauthProblem("invalid_request", message))
+	}
+	const several = "Multiple user assigned identities exist, please specify the clientId / " +
+		"resourceId of the identity in the token request"
 	for _, tt := range []struct {
 		name      string
 		imds      policy.Transporter
@@ -896,19 +997,31 @@ func TestDefaultInPipelines(t *testing.T) {
 		most   time.Duration
 		nobody string // the same where nobody is logged in
 	}{
-		{"an identity", identitytest.NewIMDS(nil), nil, "managed", 0, "managed"},
-		{"none", absent("Identity not found"), nil, "developer", 0, "unavailable"},
-		{"several", absent(several), nil, "failure", 0, "failure"},
-		{"no header", absent("Required metadata header not specified"), nil, "failure", 0, "failure"},
-		{"not the one selected", absent("Identity not found"), map[string]string{envClientID: guid}, "failure", 0, "failure"},
-		{"slow", takes(3*time.Second, identitytest.NewIMDS(nil)), nil, "developer", time.Second, "managed"},
-		{"slow to say none", takes(3*time.Second, absent("Identity not found")), nil, "developer", time.Second, "unavailable"},
-		{"failing", always(503, imdsError), nil, "developer", time.Second, "failure"},
-		{"the guest proxy agent refuses", always(403, "", "Connection", "close"), nil, "failure", 0, "failure"},
-		{"silence", notIMDS["silence"], nil, "developer", time.Second, "failure"},
-		{"nobody", notIMDS["refused"], nil, "developer", time.Second, "unavailable"},
-		{"a moved one that isn't there", notIMDS["refused"], map[string]string{envAuthority: "http://127.0.0.1:8080"}, "developer", time.Second, "failure"},
-		{"App Service that isn't there", notIMDS["refused"], map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"}, "developer", time.Second, "failure"},
+		{name: "an identity", imds: identitytest.NewIMDS(nil), want: "managed", nobody: "managed"},
+		{name: "none", imds: absent("Identity not found"), want: "developer", nobody: "unavailable"},
+		{name: "several", imds: absent(several), want: "failure", nobody: "failure"},
+		{name: "no header", imds: absent("Required metadata header not specified"), want: "failure",
+			nobody: "failure"},
+		{name: "not the one selected", imds: absent("Identity not found"),
+			variables: map[string]string{envClientID: guid}, want: "failure", nobody: "failure"},
+		{name: "slow", imds: takes(3*time.Second, identitytest.NewIMDS(nil)), want: "developer",
+			most: time.Second, nobody: "managed"},
+		{name: "slow to say none", imds: takes(3*time.Second, absent("Identity not found")),
+			want: "developer", most: time.Second, nobody: "unavailable"},
+		{name: "failing", imds: always(503, imdsError), want: "developer", most: time.Second,
+			nobody: "failure"},
+		{name: "the guest proxy agent refuses", imds: always(403, "", "Connection", "close"),
+			want: "failure", nobody: "failure"},
+		{name: "silence", imds: notIMDS["silence"], want: "developer", most: time.Second,
+			nobody: "failure"},
+		{name: "nobody", imds: notIMDS["refused"], want: "developer", most: time.Second,
+			nobody: "unavailable"},
+		{name: "a moved one that isn't there", imds: notIMDS["refused"],
+			variables: map[string]string{envAuthority: "http://127.0.0.1:8080"}, want: "developer",
+			most: time.Second, nobody: "failure"},
+		{name: "App Service that isn't there", imds: notIMDS["refused"],
+			variables: map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"},
+			want:      "developer", most: time.Second, nobody: "failure"},
 	} {
 		for _, pipeline := range []map[string]string{{envGitHub: "true"}, {envPipelines: "True"}} {
 			for _, az := range []error{nil, errNotLoggedIn} {
@@ -966,6 +1079,10 @@ func TestDefaultInPipelines(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestPipelinesVariables(t *testing.T) {
+	t.Parallel()
 	for _, value := range []string{"", "false", "1", "yes"} {
 		if name := environmentOf(map[string]string{envGitHub: value,
 			envPipelines: value}).pipeline(); name != "" {
@@ -999,7 +1116,8 @@ func TestDefaultNoIdentityInWords(t *testing.T) {
 		_, err := getToken(t.Context(),
 			l.credential(t, always(400, oauthProblem("invalid_request", "Identity not found"))))
 		first, _, _ := strings.Cut(err.Error(), "\n")
-		if want := "managed identity failed: where the login of az or azd is meant, set AZURE_TOKEN_CREDENTIALS=dev"; !strings.Contains(first,
+		if want := "managed identity failed: where the login of az or azd is meant, set " +
+			"AZURE_TOKEN_CREDENTIALS=dev"; !strings.Contains(first,
 			want) || !errors.Is(err, ErrIdentityNotFound) || l.runs.Load() > 0 {
 			t.Errorf("the first line is %q, want %q", first, want)
 		}

@@ -80,7 +80,8 @@ func (f *fakeTool) env(pairs ...string) environment {
 
 // azSays is what az prints of a token, with other fields behind it.
 func azSays(token string, life time.Duration, more ...any) []byte {
-	fields := map[string]any{"accessToken": token, "expires_on": time.Now().Add(life).Unix(), "tokenType": "Bearer", "subscription": "s", "tenant": homeTenant}
+	fields := map[string]any{"accessToken": token, "expires_on": time.Now().Add(life).Unix(),
+		"tokenType": "Bearer", "subscription": "s", "tenant": homeTenant}
 	for i := 0; i+1 < len(more); i += 2 {
 		fields[more[i].(string)] = more[i+1]
 	}
@@ -93,12 +94,15 @@ func azSays(token string, life time.Duration, more ...any) []byte {
 
 // azdSays is what azd prints of one.
 func azdSays(token string, life time.Duration) []byte {
-	return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, token, time.Now().Add(life).UTC().Format(time.RFC3339))
+	return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, token,
+		time.Now().Add(life).UTC().Format(time.RFC3339))
 }
 
 // granting is a tool that grants tokens named after the run: "token 1" can't be one, so "token-1".
 func granting(says func(string, time.Duration) []byte) *fakeTool {
-	return &fakeTool{answer: func(n int) ([]byte, error) { return says(fmt.Sprint("token-", n), time.Hour), nil }}
+	return &fakeTool{answer: func(n int) ([]byte, error) {
+		return says(fmt.Sprint("token-", n), time.Hour), nil
+	}}
 }
 
 func azGrants(token string, life time.Duration) []byte { return azSays(token, life) }
@@ -110,17 +114,26 @@ type developer struct {
 	login, option string // what logs in, and its option for a tenant
 	options       string
 	loggedOut     string // as the tool says it
-	make          func(shared *shared, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error)
+	make          func(shared *shared, env environment, tenant string, allowed []string,
+		log *slog.Logger) (azcore.TokenCredential, error)
 }
 
 var developers = []developer{
-	{"az", "az", azGrants, "az login", "--tenant", "AzureCLICredentialOptions", "Please run 'az login' to setup account.",
-		func(shared *shared, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
-			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
+	{name: "az", program: "az", says: azGrants, login: "az login", option: "--tenant",
+		options: "AzureCLICredentialOptions", loggedOut: "Please run 'az login' to setup account.",
+		make: func(shared *shared, env environment, tenant string, allowed []string,
+			log *slog.Logger) (azcore.TokenCredential, error) {
+			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: tenant,
+				AdditionallyAllowedTenants: allowed, Logger: log}, env)
 		}},
-	{"azd", "azd", azdSays, "azd auth login", "--tenant-id", "AzureDeveloperCLICredentialOptions", "not logged in, run `azd auth login` to login",
-		func(shared *shared, env environment, tenant string, allowed []string, log *slog.Logger) (azcore.TokenCredential, error) {
-			return newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed, Logger: log}, env)
+	{name: "azd", program: "azd", says: azdSays, login: "azd auth login", option: "--tenant-id",
+		options:   "AzureDeveloperCLICredentialOptions",
+		loggedOut: "not logged in, run `azd auth login` to login",
+		make: func(shared *shared, env environment, tenant string, allowed []string,
+			log *slog.Logger) (azcore.TokenCredential, error) {
+			return newAzureDeveloperCLI(shared,
+				&AzureDeveloperCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed,
+					Logger: log}, env)
 		}},
 }
 
@@ -129,7 +142,9 @@ func (d developer) credential(tb testing.TB, tool *fakeTool) azcore.TokenCredent
 	return d.credentialIn(tb, newShared(), tool.env(), "")
 }
 
-func (d developer) credentialIn(tb testing.TB, shared *shared, env environment, tenant string, allowed ...string) azcore.TokenCredential {
+func (d developer) credentialIn(
+	tb testing.TB, shared *shared, env environment, tenant string, allowed ...string,
+) azcore.TokenCredential {
 	tb.Helper()
 	cred, err := d.make(shared, env, tenant, allowed, nil)
 	if err != nil {
@@ -139,7 +154,9 @@ func (d developer) credentialIn(tb testing.TB, shared *shared, env environment, 
 }
 
 // impatient is the credential with a ProcessTimeout.
-func (d developer) impatient(tb testing.TB, shared *shared, env environment, timeout time.Duration) azcore.TokenCredential {
+func (d developer) impatient(
+	tb testing.TB, shared *shared, env environment, timeout time.Duration,
+) azcore.TokenCredential {
 	tb.Helper()
 	var cred azcore.TokenCredential
 	var err error
@@ -165,7 +182,8 @@ func withDevelopers(t *testing.T, f func(t *testing.T, d developer)) {
 
 // ofTenant asks for the vault's token as Key Vault's client does.
 func ofTenant(cred azcore.TokenCredential, tenant string) (azcore.AccessToken, error) {
-	return cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tenant, EnableCAE: true})
+	return cred.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tenant, EnableCAE: true})
 }
 
 func TestToolRunsOnceForAll(t *testing.T) {
@@ -173,7 +191,8 @@ func TestToolRunsOnceForAll(t *testing.T) {
 		tool := granting(d.says)
 		tool.takes = time.Second
 		shared := newShared()
-		creds := []azcore.TokenCredential{d.credentialIn(t, shared, tool.env(), ""), d.credentialIn(t, shared, tool.env(), "")}
+		creds := []azcore.TokenCredential{d.credentialIn(t, shared, tool.env(), ""),
+			d.credentialIn(t, shared, tool.env(), "")}
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() {
@@ -189,13 +208,16 @@ func TestToolRunsOnceForAll(t *testing.T) {
 			}
 		}
 		// Whether a client understands challenges makes no difference to the tools.
-		if tk, err := creds[0].GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}); err != nil || tk.Token != "token-1" {
+		if tk, err := creds[0].GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}); err != nil ||
+			tk.Token != "token-1" {
 			t.Errorf("with CAE: got %v, error %v", tk.Token, err)
 		}
 		if tool.count() != 1 {
 			t.Fatalf("%s ran %d times, want once", d.program, tool.count())
 		}
-		if tk, err := creds[0].GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil || tk.Token != "token-2" {
+		if tk, err := creds[0].GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil || tk.Token != "token-2" {
 			t.Errorf("another resource: got %q, error %v, want token-2", tk.Token, err)
 		}
 		if tk, err := ofTenant(creds[0], otherTenant); err != nil || tk.Token != "token-3" {
@@ -216,11 +238,14 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 		wantShare bool
 	}{
 		{name: "the same", wantShare: true},
-		{name: "other allowed tenants", second: AzureCLICredentialOptions{AdditionallyAllowedTenants: []string{"*"}}, wantShare: true},
-		{name: "the same tenant in another case", first: AzureCLICredentialOptions{TenantID: homeTenant}, second: AzureCLICredentialOptions{TenantID: strings.ToUpper(homeTenant)}, wantShare: true},
+		{name: "other allowed tenants",
+			second: AzureCLICredentialOptions{AdditionallyAllowedTenants: []string{"*"}}, wantShare: true},
+		{name: "the same tenant in another case", first: AzureCLICredentialOptions{TenantID: homeTenant},
+			second: AzureCLICredentialOptions{TenantID: strings.ToUpper(homeTenant)}, wantShare: true},
 		{name: "another tenant", second: AzureCLICredentialOptions{TenantID: homeTenant}},
 		{name: "a subscription", second: AzureCLICredentialOptions{Subscription: "s"}},
-		{name: "another subscription", first: AzureCLICredentialOptions{Subscription: "s"}, second: AzureCLICredentialOptions{Subscription: "S2"}},
+		{name: "another subscription", first: AzureCLICredentialOptions{Subscription: "s"},
+			second: AzureCLICredentialOptions{Subscription: "S2"}},
 		{name: "another AZURE_CONFIG_DIR", pairs: []string{"AZURE_CONFIG_DIR", "/home/b"}},
 		{name: "another AZD_CONFIG_DIR", pairs: []string{"AZD_CONFIG_DIR", "/home/b"}},
 		{name: "another HOME", pairs: []string{"HOME", "/home/b"}},
@@ -228,7 +253,8 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 		{name: "another cloud", pairs: []string{"AZURE_CLOUD_NAME", "AzureUSGovernment"}},
 		{name: "another AZURE_SUBSCRIPTION_ID", pairs: []string{"AZURE_SUBSCRIPTION_ID", "s"}},
 		{name: "another AZD_AUTH_ENDPOINT", pairs: []string{"AZD_AUTH_ENDPOINT", "http://127.0.0.1:1"}},
-		{name: "variables that look like others", pairs: []string{"HOME", "/home/b\nAZURE_CONFIG_DIR=/home/b"}},
+		{name: "variables that look like others",
+			pairs: []string{"HOME", "/home/b\nAZURE_CONFIG_DIR=/home/b"}},
 		{name: "a variable that decides nothing", pairs: []string{"LANG", "C"}, wantShare: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -254,8 +280,11 @@ func TestTokensAreSharedByOneLogin(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			shared := newShared()
 			for i, d := range developers {
-				tool := &fakeTool{answer: func(int) ([]byte, error) { return d.says(fmt.Sprint("of-", d.name), time.Hour), nil }}
-				if tk, _ := mustToken(t, d.credentialIn(t, shared, tool.env(), "")); tk.Token != "of-"+developers[i].name {
+				tool := &fakeTool{answer: func(int) ([]byte, error) {
+					return d.says(fmt.Sprint("of-", d.name), time.Hour), nil
+				}}
+				if tk, _ := mustToken(t, d.credentialIn(t, shared, tool.env(), "")); tk.Token != "of-"+
+					developers[i].name {
 					t.Errorf("%s: got the token %s", d.name, tk.Token)
 				}
 			}
@@ -303,9 +332,11 @@ func TestOneRunAtATime(t *testing.T) {
 		start := time.Now()
 		var wg sync.WaitGroup
 		for i := range 10 {
-			cred := d.credentialIn(t, shared, tool.env("AZURE_CONFIG_DIR", fmt.Sprint("/", i%3)), "") // whatever the login
+			// whatever the login
+			cred := d.credentialIn(t, shared, tool.env("AZURE_CONFIG_DIR", fmt.Sprint("/", i%3)), "")
 			wg.Go(func() {
-				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scopesOf(10)[i]}}); err != nil {
+				if _, err := cred.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{scopesOf(10)[i]}}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -341,7 +372,8 @@ func TestHangingTool(t *testing.T) {
 		e, took := mustFail(t, cred)
 		if took != time.Minute || errors.Is(e, ErrUnavailable) ||
 			errors.Is(e, context.DeadlineExceeded) || !e.transient {
-			t.Errorf("got %v after %v, want a passing error after a minute that is none of the caller's context",
+			t.Errorf("got %v after %v, want a passing error after a minute that is none of the caller's "+
+				"context",
 				e, took)
 		}
 		wantErrorText(t, e, d.program+" did not answer within 1m0s", "in a terminal",
@@ -349,13 +381,17 @@ func TestHangingTool(t *testing.T) {
 	})
 }
 
-// TestHangingToolsCommand: the command in the hint can be copied, a subscription's name with blanks in it, too.
+// TestHangingToolsCommand: the command in the hint can be copied, a subscription's name with blanks
+// in it, too.
 func TestHangingToolsCommand(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tool := granting(azGrants)
 		tool.takes = time.Hour
-		_, err := getToken(t.Context(), azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: "My Sub"}))
-		wantErrorText(t, err, `does az account get-access-token -o json --resource https://vault.azure.net --subscription "My Sub" work in a terminal?`)
+		_, err := getToken(t.Context(),
+			azureCLIOf(t, tool, AzureCLICredentialOptions{Subscription: "My Sub"}))
+		wantErrorText(t, err,
+			`does az account get-access-token -o json --resource https://vault.azure.net --subscription `+
+				`"My Sub" work in a terminal?`)
 	})
 }
 
@@ -368,9 +404,11 @@ func TestQueueOfHangingRuns(t *testing.T) {
 		run, gaveUp time.Duration // when those end that run, and when those do that wait
 		ran         int
 	}{
-		{"by default", 0, time.Minute, 45 * time.Second, 1},
-		{"a short time", 10 * time.Second, 10 * time.Second, 45 * time.Second, 5},
-		{"a long time", 2 * time.Minute, 2 * time.Minute, 2 * time.Minute, 1},
+		{name: "by default", run: time.Minute, gaveUp: 45 * time.Second, ran: 1},
+		{name: "a short time", timeout: 10 * time.Second, run: 10 * time.Second, gaveUp: 45 * time.Second,
+			ran: 5},
+		{name: "a long time", timeout: 2 * time.Minute, run: 2 * time.Minute, gaveUp: 2 * time.Minute,
+			ran: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			withDevelopers(t, func(t *testing.T, d developer) {
@@ -428,16 +466,27 @@ func TestSlowToolAndItsCallers(t *testing.T) {
 		want     string        // "" is a token
 		next     bool          // the run's token is there for the next caller, once it has ended
 	}{
-		{name: "12 s, and the context has a minute", takes: 12 * time.Second, deadline: time.Minute, after: 12 * time.Second, next: true},
-		{name: "12 s, and the context has no end", takes: 12 * time.Second, deadline: none, after: 12 * time.Second, next: true},
-		{name: "59 s, and the context has no end", takes: 59 * time.Second, deadline: none, after: 59 * time.Second, next: true},
-		{name: "61 s, and the context has no end", takes: 61 * time.Second, deadline: none, after: time.Minute, want: "did not answer within 1m0s"},
-		{name: "12 s, and the context has 5", takes: 12 * time.Second, deadline: 5 * time.Second, after: 5 * time.Second, want: "gave up waiting after 5s: context deadline exceeded", next: true},
-		{name: "90 s, and the context has two minutes", takes: 90 * time.Second, deadline: 2 * time.Minute, after: 90 * time.Second, next: true},
-		{name: "an hour, and the context has two", takes: time.Hour, deadline: 2 * time.Hour, after: 10 * time.Minute, want: "did not answer within 10m0s"},
-		{name: "12 s, and the option has 10", takes: 12 * time.Second, timeout: 10 * time.Second, deadline: time.Minute, after: 10 * time.Second, want: "did not answer within 10s"},
-		{name: "90 s, and the option has two minutes", takes: 90 * time.Second, timeout: 2 * time.Minute, deadline: none, after: 90 * time.Second, next: true},
-		{name: "90 s, the option has two minutes, the context 5 s", takes: 90 * time.Second, timeout: 2 * time.Minute, deadline: 5 * time.Second, after: 5 * time.Second, want: "gave up waiting", next: true},
+		{name: "12 s, and the context has a minute", takes: 12 * time.Second, deadline: time.Minute,
+			after: 12 * time.Second, next: true},
+		{name: "12 s, and the context has no end", takes: 12 * time.Second, deadline: none,
+			after: 12 * time.Second, next: true},
+		{name: "59 s, and the context has no end", takes: 59 * time.Second, deadline: none,
+			after: 59 * time.Second, next: true},
+		{name: "61 s, and the context has no end", takes: 61 * time.Second, deadline: none,
+			after: time.Minute, want: "did not answer within 1m0s"},
+		{name: "12 s, and the context has 5", takes: 12 * time.Second, deadline: 5 * time.Second,
+			after: 5 * time.Second, want: "gave up waiting after 5s: context deadline exceeded", next: true},
+		{name: "90 s, and the context has two minutes", takes: 90 * time.Second,
+			deadline: 2 * time.Minute, after: 90 * time.Second, next: true},
+		{name: "an hour, and the context has two", takes: time.Hour, deadline: 2 * time.Hour,
+			after: 10 * time.Minute, want: "did not answer within 10m0s"},
+		{name: "12 s, and the option has 10", takes: 12 * time.Second, timeout: 10 * time.Second,
+			deadline: time.Minute, after: 10 * time.Second, want: "did not answer within 10s"},
+		{name: "90 s, and the option has two minutes", takes: 90 * time.Second, timeout: 2 * time.Minute,
+			deadline: none, after: 90 * time.Second, next: true},
+		{name: "90 s, the option has two minutes, the context 5 s", takes: 90 * time.Second,
+			timeout: 2 * time.Minute, deadline: 5 * time.Second, after: 5 * time.Second,
+			want: "gave up waiting", next: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			withDevelopers(t, func(t *testing.T, d developer) {
@@ -481,11 +530,14 @@ func TestSlowToolInAChain(t *testing.T) {
 		after           time.Duration
 		granted         bool
 	}{
-		{"12 s", 12 * time.Second, 0, 0, 12 * time.Second, true},
-		{"61 s, and the context has no end", 61 * time.Second, 0, 0, time.Minute, false},
-		{"90 s, and the context has two minutes", 90 * time.Second, 2 * time.Minute, 0, 90 * time.Second, true},
-		{"90 s, and the option has two minutes", 90 * time.Second, 0, 2 * time.Minute, 90 * time.Second, true},
-		{"12 s, and the option has 5", 12 * time.Second, 0, 5 * time.Second, 5 * time.Second, false},
+		{name: "12 s", takes: 12 * time.Second, after: 12 * time.Second, granted: true},
+		{name: "61 s, and the context has no end", takes: 61 * time.Second, after: time.Minute},
+		{name: "90 s, and the context has two minutes", takes: 90 * time.Second,
+			deadline: 2 * time.Minute, after: 90 * time.Second, granted: true},
+		{name: "90 s, and the option has two minutes", takes: 90 * time.Second, timeout: 2 * time.Minute,
+			after: 90 * time.Second, granted: true},
+		{name: "12 s, and the option has 5", takes: 12 * time.Second, timeout: 5 * time.Second,
+			after: 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -578,7 +630,8 @@ func TestFailingToolIsLeftAlone(t *testing.T) {
 			t.Errorf("it ran %d times in ten minutes, want once in 5 to 10 s", n)
 		}
 		for i := 1; i < len(tool.at); i++ {
-			if gap := tool.at[i].Sub(tool.at[i-1]); gap < 500*time.Millisecond || i > 5 && gap < 5*time.Second {
+			if gap := tool.at[i].Sub(tool.at[i-1]); gap < 500*time.Millisecond || i > 5 &&
+				gap < 5*time.Second {
 				t.Errorf("run %d is only %v after the one before", i+1, gap)
 			}
 		}
@@ -595,25 +648,32 @@ func TestToolsTenants(t *testing.T) {
 			want    string // the option's value; "" for none
 			err     string
 		}{
-			{"none anywhere", "", nil, "", "", ""},
-			{"the options'", homeTenant, nil, "", homeTenant, ""},
-			{"the options', asked for, too", homeTenant, nil, strings.ToUpper(homeTenant), homeTenant, ""},
-			{"the resource's, where none is named", "", nil, otherTenant, otherTenant, ""},
-			{"a domain", "", nil, "Contoso.OnMicrosoft.com", "contoso.onmicrosoft.com", ""},
-			{"another", homeTenant, nil, otherTenant, "", "AdditionallyAllowedTenants"},
-			{"another, allowed", homeTenant, []string{"x.example", strings.ToUpper(otherTenant)}, otherTenant, otherTenant, ""},
-			{"another, all allowed", homeTenant, []string{"*"}, otherTenant, otherTenant, ""},
-			{"another than those allowed", homeTenant, []string{"x.example"}, otherTenant, "", "AdditionallyAllowedTenants"},
-			{"no home, another than those allowed", "", []string{homeTenant}, otherTenant, "", "AdditionallyAllowedTenants"},
-			{"no home, one of those allowed", "", []string{otherTenant}, otherTenant, otherTenant, ""},
-			{"no home, all allowed", "", []string{"*"}, otherTenant, otherTenant, ""},
-			{"an option", "", nil, "--debug", "", "TenantID"},
-			{"a command", "", nil, "a;reboot", "", "TenantID"},
-			{"quotes", "", nil, `a"b`, "", "TenantID"},
-			{"a blank", "", nil, "a b", "", "TenantID"},
-			{"a line break", "", nil, "a\nb", "", "TenantID"},
-			{"not ASCII", "", nil, "tenänt", "", "TenantID"},
-			{"a star", "", nil, "*", "", "TenantID"},
+			{name: "none anywhere"},
+			{name: "the options'", home: homeTenant, want: homeTenant},
+			{name: "the options', asked for, too", home: homeTenant, ask: strings.ToUpper(homeTenant),
+				want: homeTenant},
+			{name: "the resource's, where none is named", ask: otherTenant, want: otherTenant},
+			{name: "a domain", ask: "Contoso.OnMicrosoft.com", want: "contoso.onmicrosoft.com"},
+			{name: "another", home: homeTenant, ask: otherTenant, err: "AdditionallyAllowedTenants"},
+			{name: "another, allowed", home: homeTenant,
+				allowed: []string{"x.example", strings.ToUpper(otherTenant)}, ask: otherTenant,
+				want: otherTenant},
+			{name: "another, all allowed", home: homeTenant, allowed: []string{"*"}, ask: otherTenant,
+				want: otherTenant},
+			{name: "another than those allowed", home: homeTenant, allowed: []string{"x.example"},
+				ask: otherTenant, err: "AdditionallyAllowedTenants"},
+			{name: "no home, another than those allowed", allowed: []string{homeTenant}, ask: otherTenant,
+				err: "AdditionallyAllowedTenants"},
+			{name: "no home, one of those allowed", allowed: []string{otherTenant}, ask: otherTenant,
+				want: otherTenant},
+			{name: "no home, all allowed", allowed: []string{"*"}, ask: otherTenant, want: otherTenant},
+			{name: "an option", ask: "--debug", err: "TenantID"},
+			{name: "a command", ask: "a;reboot", err: "TenantID"},
+			{name: "quotes", ask: `a"b`, err: "TenantID"},
+			{name: "a blank", ask: "a b", err: "TenantID"},
+			{name: "a line break", ask: "a\nb", err: "TenantID"},
+			{name: "not ASCII", ask: "tenänt", err: "TenantID"},
+			{name: "a star", ask: "*", err: "TenantID"},
 		} {
 			t.Run(d.name+"/"+tt.name, func(t *testing.T) {
 				t.Parallel()
@@ -646,8 +706,10 @@ func TestToolsTenants(t *testing.T) {
 
 // nastyWords mean more to a shell, or to the tool, than themselves.
 var nastyWords = []string{
-	"-x", "--debug", "a;b", "a&b", "a|b", "a`b`", "a$b", "$(b)", "a>b", "a<b", `a"b`, "a'b", `a\b`, "a^b", "%PATH%", "a!b", "a*b", "a?b", "a(b", "a)b", "a{b", "a[b",
-	"a#b", "a~b", "a,b", "a=b", "a+b", "a@b", "a\nb", "a\rb", "a\tb", "a\x00b", "a\u00a0b", "ä", "a\u2028b", "a\xffb",
+	"-x", "--debug", "a;b", "a&b", "a|b", "a`b`", "a$b", "$(b)", "a>b", "a<b", `a"b`, "a'b", `a\b`,
+	"a^b", "%PATH%", "a!b", "a*b", "a?b", "a(b", "a)b", "a{b", "a[b",
+	"a#b", "a~b", "a,b", "a=b", "a+b", "a@b", "a\nb", "a\rb", "a\tb", "a\x00b", "a\u00a0b", "ä",
+	"a\u2028b", "a\xffb",
 }
 
 func TestToolsScopes(t *testing.T) {
@@ -655,7 +717,8 @@ func TestToolsScopes(t *testing.T) {
 	for _, d := range developers {
 		tool := granting(d.says)
 		cred := d.credential(t, tool)
-		for _, word := range append([]string{"", "/.default", " ", "a b", " a", strings.Repeat("a", 3000)}, nastyWords...) {
+		for _, word := range append([]string{"", "/.default", " ", "a b", " a",
+			strings.Repeat("a", 3000)}, nastyWords...) {
 			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{word}})
 			wantErrorText(t, err, "GetToken", "scope")
 		}
@@ -670,14 +733,16 @@ func TestToolsScopes(t *testing.T) {
 			t.Errorf("%s ran for what was refused: %q", d.name, tool.runs)
 		}
 		for _, scope := range []string{"api://0-1_2.x/.default", "https://a.b:443//.default", "00000000-0000-0000-0000-000000000000"} {
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
+			if _, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
 				t.Errorf("%s: %v", scope, err)
 			}
 		}
 	}
 	for name, cred := range map[string]azcore.TokenCredential{"az": &AzureCLICredential{}, "azd": &AzureDeveloperCLICredential{}} {
 		for _, claims := range []string{"", rejectedClaims} {
-			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+			_, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
 			if wantErrorText(t, err, "was not made by"); err == nil {
 				t.Errorf("%s: the zero value gave a token", name)
 			}
@@ -689,7 +754,8 @@ func TestToolsOptions(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 2000)
 	for _, d := range developers {
-		for _, word := range append([]string{" ", "a b", "a/b", "a:b", "a_b", ".", long, "*"}, nastyWords...) {
+		for _, word := range append([]string{" ", "a b", "a/b", "a:b", "a_b", ".", long, "*"},
+			nastyWords...) {
 			_, err := d.make(newShared(), nowhere(), word, nil, nil)
 			wantErrorText(t, err, d.options+".TenantID")
 			if word == "*" {
@@ -705,10 +771,12 @@ func TestToolsOptions(t *testing.T) {
 		_, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: word}, nowhere())
 		wantErrorText(t, err, "AzureCLICredentialOptions.Subscription")
 	}
-	_, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: "s", TenantID: homeTenant}, nowhere())
+	_, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: "s",
+		TenantID: homeTenant}, nowhere())
 	wantErrorText(t, err, "AzureCLICredentialOptions", "Subscription and TenantID")
 	for _, word := range []string{homeTenant, "My Subscription", "my-sub_1.0", "a"} {
-		if _, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: word}, nowhere()); err != nil {
+		if _, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: word},
+			nowhere()); err != nil {
 			t.Errorf("subscription %q: %v", word, err)
 		}
 	}
@@ -755,7 +823,8 @@ func checkToolFailure(t *testing.T, e *AuthenticationError, tt toolFailure) {
 	if e.transient != tt.transient {
 		t.Errorf("passing: %v, want %v: %v", e.transient, tt.transient, e)
 	}
-	if e.Code != tt.code || e.Host != "" || e.Resource != "https://vault.azure.net" || e.Attempts != 1 || e.StatusCode != 0 {
+	if e.Code != tt.code || e.Host != "" || e.Resource != "https://vault.azure.net" ||
+		e.Attempts != 1 || e.StatusCode != 0 {
 		t.Errorf("fields are %+v, want code %q", *e, tt.code)
 	}
 	checkOneLine(t, e.Error())
@@ -784,7 +853,8 @@ func TestToolsTally(t *testing.T) {
 		mustToken(t, cred)
 		synctest.Wait()
 		got := statusOf(cred)
-		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 || got[0].Failures != 0 {
+		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 ||
+			got[0].Failures != 0 {
 			t.Errorf("got %+v, want one request", got)
 		}
 		time.Sleep(2 * time.Hour)
@@ -809,8 +879,10 @@ func TestToolsLog(t *testing.T) {
 			want    map[string]any
 		}{
 			{AzureCLICredentialOptions{Logger: logger}, map[string]any{"source": "Azure CLI"}},
-			{AzureCLICredentialOptions{Logger: logger, TenantID: homeTenant}, map[string]any{"source": "Azure CLI", "tenant": homeTenant}},
-			{AzureCLICredentialOptions{Logger: logger, Subscription: "My Sub"}, map[string]any{"source": "Azure CLI", "subscription": "My Sub"}},
+			{AzureCLICredentialOptions{Logger: logger, TenantID: homeTenant},
+				map[string]any{"source": "Azure CLI", "tenant": homeTenant}},
+			{AzureCLICredentialOptions{Logger: logger, Subscription: "My Sub"},
+				map[string]any{"source": "Azure CLI", "subscription": "My Sub"}},
 		} {
 			cred, err := newAzureCLI(newShared(), &tt.options, granting(azGrants).env())
 			if err != nil {
@@ -823,7 +895,8 @@ func TestToolsLog(t *testing.T) {
 				t.Fatalf("%v in %s", err, log.String())
 			}
 			log.Reset()
-			if got["msg"] != "token acquired" || got["level"] != "INFO" || got["resource"] != "https://vault.azure.net" {
+			if got["msg"] != "token acquired" || got["level"] != "INFO" ||
+				got["resource"] != "https://vault.azure.net" {
 				t.Errorf("logged %v", got)
 			}
 			for _, key := range []string{"source", "tenant", "subscription"} {
@@ -856,7 +929,9 @@ func TestToolsRunnerPanics(t *testing.T) {
 func TestIsGUID(t *testing.T) {
 	t.Parallel()
 	got := map[string]bool{}
-	want := map[string]bool{homeTenant: true, strings.ToUpper(homeTenant): true, "": false, "contoso.example": false, homeTenant[1:]: false, homeTenant + "0": false, "g" + homeTenant[1:]: false, strings.Repeat("a", 36): false}
+	want := map[string]bool{homeTenant: true, strings.ToUpper(homeTenant): true, "": false,
+		"contoso.example": false, homeTenant[1:]: false, homeTenant + "0": false, "g" +
+			homeTenant[1:]: false, strings.Repeat("a", 36): false}
 	for s := range want {
 		got[s] = isGUID(s)
 	}
@@ -865,10 +940,12 @@ func TestIsGUID(t *testing.T) {
 	}
 }
 
-func TestToolHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRun counts the whole process
+// not parallel: AllocsPerRun counts the whole process
+func TestToolHitAllocatesNothing(t *testing.T) {
 	for _, d := range developers {
 		cred := d.credential(t, granting(d.says))
-		options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: otherTenant, EnableCAE: true}
+		options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: otherTenant,
+			EnableCAE: true}
 		askFor(t, cred, options)
 		ctx := context.Background()
 		if n := testing.AllocsPerRun(1000, func() { _, _ = cred.GetToken(ctx, options) }); n != 0 {

@@ -106,12 +106,15 @@ func TestProgramFailures(t *testing.T) {
 		unavailable    bool
 		want           string // PROGRAM stands for its name
 	}{
-		{"not logged in", "", "ERROR: Please run 'az login' to setup account.", 1, true,
-			"nobody is logged in"},
-		{"no such program", "", "", 127, true, "PROGRAM is not installed"},
-		{"a token and a failure", "GRANT " + canary, "boom", 1, false, `"boom"`},
-		{"a flood", canary + strings.Repeat("{", 1<<21), "", 0, false, "no JSON object"},
-		{"a flood of complaints", "", "first " + strings.Repeat("x", 1<<20), 1, false, `"first x`},
+		{name: "not logged in", stderr: "ERROR: Please run 'az login' to setup account.", exit: 1,
+			unavailable: true,
+			want:        "nobody is logged in"},
+		{name: "no such program", exit: 127, unavailable: true, want: "PROGRAM is not installed"},
+		{name: "a token and a failure", stdout: "GRANT " + canary, stderr: "boom", exit: 1,
+			want: `"boom"`},
+		{name: "a flood", stdout: canary + strings.Repeat("{", 1<<21), want: "no JSON object"},
+		{name: "a flood of complaints", stderr: "first " + strings.Repeat("x", 1<<20), exit: 1,
+			want: `"first x`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

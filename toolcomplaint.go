@@ -23,7 +23,8 @@ var (
 	// terminalEscape is what colors a text. Both tools are told to leave that out.
 	terminalEscape = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
 	// supportIDs are what Entra writes behind its text for its own support. They differ each time.
-	supportIDs = regexp.MustCompile(`\s*\b(?:(?:Trace|Correlation) ID: \S+|Timestamp: \S+(?: \d\d:\d\d:\d\d\S*)?)`)
+	supportIDs = regexp.MustCompile(`\s*\b(?:(?:Trace|Correlation) ID: \S+|Timestamp: \S+(?: ` +
+		`\d\d:\d\d:\d\d\S*)?)`)
 	// pythonObject is Python's text for an object that has none. Its address differs each time.
 	pythonObject = regexp.MustCompile(`<[\w.]+ object at 0x[0-9a-fA-F]+>(?:: |, )?`)
 )
@@ -36,8 +37,9 @@ const (
 	traceback  = "Traceback (most recent call last):"
 )
 
-// hear reads what a tool has complained of. split finds the reason in it, and where a command to log
-// in may be; asks is the pattern of that. It takes time in proportion to the length of the text.
+// hear reads what a tool has complained of. split finds the reason in it, and where a command to
+// log in may be; asks is the pattern of that. It takes time in proportion to the length of the
+// text.
 func hear(
 	stderr string, split func(stderr string) (reason, advice string), asks *regexp.Regexp,
 ) complaint {
@@ -157,8 +159,8 @@ func commandIn(text string, asks *regexp.Regexp) string {
 	return redact.Text(longest)
 }
 
-// bothEnds is redact.Line for a text whose reason may be at its end: of one that is too long the middle
-// is left out.
+// bothEnds is redact.Line for a text whose reason may be at its end: of one that is too long the
+// middle is left out.
 func bothEnds(text string) string {
 	const gap = " … "
 	text = redact.Printable(text)
