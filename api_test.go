@@ -68,9 +68,12 @@ func TestAPI(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; %s", err, accept)
 	}
-	lines := func(s string) []string { return strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n") }
+	lines := func(s string) []string {
+		return strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
+	}
 	if diff := cmp.Diff(lines(string(want)), lines(got.String())); diff != "" {
-		t.Errorf("the exported API differs from %s; %s\n(-%s +source):\n%s", apiFile, accept, apiFile, diff)
+		t.Errorf("the exported API differs from %s; %s\n(-%s +source):\n%s", apiFile, accept, apiFile,
+			diff)
 	}
 }
 
@@ -226,7 +229,8 @@ func packageAPI(dir, importPath string) (string, error) {
 	if len(files) == 0 {
 		return "", fmt.Errorf("%s: no Go files", dir)
 	}
-	consts, vars := values(files, token.CONST), values(files, token.VAR) // first: go/doc drops what iota counts
+	// first: go/doc drops what iota counts
+	consts, vars := values(files, token.CONST), values(files, token.VAR)
 	pkg, err := doc.NewFromFiles(fset, files, importPath)
 	if err != nil {
 		return "", err
@@ -347,7 +351,8 @@ func signatures(funcs []*doc.Func) []string {
 // render prints a node in gofmt's form but for its comments and its own line breaks, which an empty
 // file set hides.
 func render(node ast.Node) string {
-	const filtered = "contains_filtered_or_unexported_" // too long for the printer to put it on the struct's own line
+	// too long for the printer to put it on the struct's own line
+	const filtered = "contains_filtered_or_unexported_"
 	ast.Inspect(node, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.FuncDecl:

@@ -58,7 +58,8 @@ func TestAzureMLRequests(t *testing.T) {
 			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}, "clientid": {another}}},
 		{"azureml/no-default-identity", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", ""), nil,
 			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
-		{"azureml/no-default-identity", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", "clientid"), nil, // a placeholder
+		// a placeholder
+		{"azureml/no-default-identity", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", "clientid"), nil,
 			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
 		{"azureml/no-default-identity", msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", another[1:]), nil,
 			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
@@ -94,14 +95,15 @@ func TestAzureMLRequests(t *testing.T) {
 	}
 }
 
-// TestAutomationRequests: Automation shares App Service's protocol, and wants Metadata: true beside the secret. Its hybrid
-// workers had the variables of legacy App Service until October 2021.
+// TestAutomationRequests: Automation shares App Service's protocol, and wants Metadata: true beside
+// the secret. Its hybrid workers had the variables of legacy App Service until October 2021.
 //
 // https://learn.microsoft.com/azure/automation/enable-managed-identity-for-automation
 func TestAutomationRequests(t *testing.T) {
 	t.Parallel()
 	const vault, endpoint = "https://vault.azure.net", "http://127.0.0.1:8082/oauth2/token"
-	today := environmentOf(map[string]string{"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": "the-secret"})
+	today := environmentOf(map[string]string{"IDENTITY_ENDPOINT": endpoint,
+		"IDENTITY_HEADER": "the-secret"})
 	until2021 := environmentOf(map[string]string{"MSI_ENDPOINT": endpoint, "MSI_SECRET": "the-secret"})
 	for _, tt := range []struct {
 		name   string
@@ -110,9 +112,12 @@ func TestAutomationRequests(t *testing.T) {
 		header string // that has the secret
 		want   url.Values
 	}{
-		{"system", today, nil, "X-Identity-Header", url.Values{"api-version": {"2019-08-01"}, "resource": {vault}}},
-		{"client-id", today, ClientID(guid), "X-Identity-Header", url.Values{"api-version": {"2019-08-01"}, "resource": {vault}, "client_id": {guid}}},
-		{"hybrid-worker-2021", until2021, nil, "Secret", url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
+		{"system", today, nil, "X-Identity-Header",
+			url.Values{"api-version": {"2019-08-01"}, "resource": {vault}}},
+		{"client-id", today, ClientID(guid), "X-Identity-Header",
+			url.Values{"api-version": {"2019-08-01"}, "resource": {vault}, "client_id": {guid}}},
+		{"hybrid-worker-2021", until2021, nil, "Secret",
+			url.Values{"api-version": {"2017-09-01"}, "resource": {vault}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -133,24 +138,30 @@ func TestAutomationRequests(t *testing.T) {
 	}
 }
 
-// TestAzureMLEndpointForms: nothing of what the platform wrote may be lost, and nothing in it selects an identity.
+// TestAzureMLEndpointForms: nothing of what the platform wrote may be lost, and nothing in it
+// selects an identity.
 func TestAzureMLEndpointForms(t *testing.T) {
 	t.Parallel()
 	const query = "api-version=2017-09-01&resource=https%3A%2F%2Fvault.azure.net"
 	for _, tt := range []struct{ name, endpoint, want string }{
 		{"Azure ML", "http://127.0.0.1:46808/MSI/auth", "http://127.0.0.1:46808/MSI/auth?" + query},
-		{"legacy App Service", "http://127.0.0.1:41001/MSI/token/", "http://127.0.0.1:41001/MSI/token/?" + query},
+		{"legacy App Service", "http://127.0.0.1:41001/MSI/token/",
+			"http://127.0.0.1:41001/MSI/token/?" + query},
 		{"no path", "http://localhost:4141", "http://localhost:4141?" + query},
 		{"IPv6", "http://[::1]:4141/MSI/token", "http://[::1]:4141/MSI/token?" + query},
 		{"escaped path", "http://localhost/a%2Fb/token", "http://localhost/a%2Fb/token?" + query},
-		{"its own query", "http://localhost/token?app=1", "http://localhost/token?api-version=2017-09-01&app=1&resource=https%3A%2F%2Fvault.azure.net"},
-		{"its own api-version", "http://localhost/token?api-version=2019-08-01", "http://localhost/token?" + query},
-		{"its own resource", "http://localhost/token?resource=https%3A%2F%2Felsewhere", "http://localhost/token?" + query},
+		{"its own query", "http://localhost/token?app=1",
+			"http://localhost/token?api-version=2017-09-01&app=1&resource=https%3A%2F%2Fvault.azure.net"},
+		{"its own api-version", "http://localhost/token?api-version=2019-08-01",
+			"http://localhost/token?" + query},
+		{"its own resource", "http://localhost/token?resource=https%3A%2F%2Felsewhere",
+			"http://localhost/token?" + query},
 		{"selectors", "http://localhost/token?clientid=a&client_id=b&object_id=c&principal_id=d&mi_res_id=e&msi_res_id=f", "http://localhost/token?" + query},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := sentBy(t, environmentOf(map[string]string{"MSI_ENDPOINT": tt.endpoint, "MSI_SECRET": "s"}), nil)
+			r := sentBy(t, environmentOf(map[string]string{"MSI_ENDPOINT": tt.endpoint, "MSI_SECRET": "s"}),
+				nil)
 			if got := r.URL.String(); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
@@ -158,17 +169,20 @@ func TestAzureMLEndpointForms(t *testing.T) {
 	}
 }
 
-// TestSelectorsThatAHostCannotServe: another identity's token would come back, so the constructor refuses, says which
-// host it is, which kind of ID, and what to give instead. No request is needed to find out.
+// TestSelectorsThatAHostCannotServe: another identity's token would come back, so the constructor
+// refuses, says which host it is, which kind of ID, and what to give instead. No request is needed
+// to find out.
 func TestSelectorsThatAHostCannotServe(t *testing.T) {
 	t.Parallel()
 	cloudShell := environmentOf(map[string]string{"MSI_ENDPOINT": "http://localhost:50342/oauth2/token"})
 	serviceFabric := environmentOf(map[string]string{
-		"IDENTITY_ENDPOINT": "https://localhost:2377/metadata/identity/oauth2/token", "IDENTITY_HEADER": "the-secret",
+		"IDENTITY_ENDPOINT":          "https://localhost:2377/metadata/identity/oauth2/token",
+		"IDENTITY_HEADER":            "the-secret",
 		"IDENTITY_SERVER_THUMBPRINT": "0123456789ABCDEF0123456789abcdef01234567",
 	})
 	workload := environmentOf(map[string]string{
-		"AZURE_CLIENT_ID": guid, "AZURE_TENANT_ID": guid, "AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token",
+		"AZURE_CLIENT_ID": guid, "AZURE_TENANT_ID": guid,
+		"AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token",
 	})
 	const field = "CredentialOptions.ID: "
 	for _, tt := range []struct {
@@ -178,26 +192,45 @@ func TestSelectorsThatAHostCannotServe(t *testing.T) {
 		id   ID
 		want []string // in the error; nil for none
 	}{
-		{"Azure ML, client ID", HostAzureML, msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", guid), ClientID(guid), nil},
-		{"Azure ML, object ID", HostAzureML, msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", guid), ObjectID(guid), []string{field, "Azure ML", "by object ID", "ClientID"}},
-		{"Azure ML, resource ID", HostAzureML, msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", guid), ResourceID(identityID), []string{field, "Azure ML", "by resource ID", "ClientID"}},
-		{"legacy App Service, object ID", HostAzureML, msiEnvironment(), ObjectID(guid), []string{field, "legacy App Service", "by object ID", "ClientID"}},
-		{"legacy App Service, resource ID", HostAzureML, msiEnvironment(), ResourceID(identityID), []string{field, "legacy App Service", "by resource ID", "ClientID"}},
-		{"Cloud Shell, client ID", HostCloudShell, cloudShell, ClientID(guid), []string{field, "Cloud Shell", "by client ID", "leave ID nil"}},
-		{"Cloud Shell, object ID", HostCloudShell, cloudShell, ObjectID(guid), []string{field, "Cloud Shell", "by object ID", "leave ID nil"}},
-		{"Cloud Shell, resource ID", HostCloudShell, cloudShell, ResourceID(identityID), []string{field, "Cloud Shell", "by resource ID", "leave ID nil"}},
-		{"Service Fabric, client ID", HostServiceFabric, serviceFabric, ClientID(guid), []string{field, "Service Fabric", "by client ID", "manifest", "leave ID nil"}},
-		{"Service Fabric, object ID", HostServiceFabric, serviceFabric, ObjectID(guid), []string{field, "Service Fabric", "by object ID", "manifest", "leave ID nil"}},
-		{"Service Fabric, resource ID", HostServiceFabric, serviceFabric, ResourceID(identityID), []string{field, "Service Fabric", "by resource ID", "manifest", "leave ID nil"}},
-		{"Container Instances, client ID", HostContainerInstances, inGroup(groupEndpoint), ClientID(guid), []string{field, "Container Instances on Windows", "by client ID", "principal ID", "ObjectID"}},
-		{"Container Instances, object ID", HostContainerInstances, inGroup(groupEndpoint), ObjectID(guid), nil},
-		{"Container Instances, resource ID", HostContainerInstances, inGroup(groupEndpoint), ResourceID(identityID), []string{field, "Container Instances on Windows", "by resource ID", "principal ID", "ObjectID"}},
+		{"Azure ML, client ID", HostAzureML, msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", guid),
+			ClientID(guid), nil},
+		{"Azure ML, object ID", HostAzureML, msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", guid),
+			ObjectID(guid), []string{field, "Azure ML", "by object ID", "ClientID"}},
+		{"Azure ML, resource ID", HostAzureML, msiEnvironment("DEFAULT_IDENTITY_CLIENT_ID", guid),
+			ResourceID(identityID), []string{field, "Azure ML", "by resource ID", "ClientID"}},
+		{"legacy App Service, object ID", HostAzureML, msiEnvironment(), ObjectID(guid),
+			[]string{field, "legacy App Service", "by object ID", "ClientID"}},
+		{"legacy App Service, resource ID", HostAzureML, msiEnvironment(), ResourceID(identityID),
+			[]string{field, "legacy App Service", "by resource ID", "ClientID"}},
+		{"Cloud Shell, client ID", HostCloudShell, cloudShell, ClientID(guid),
+			[]string{field, "Cloud Shell", "by client ID", "leave ID nil"}},
+		{"Cloud Shell, object ID", HostCloudShell, cloudShell, ObjectID(guid),
+			[]string{field, "Cloud Shell", "by object ID", "leave ID nil"}},
+		{"Cloud Shell, resource ID", HostCloudShell, cloudShell, ResourceID(identityID),
+			[]string{field, "Cloud Shell", "by resource ID", "leave ID nil"}},
+		{"Service Fabric, client ID", HostServiceFabric, serviceFabric, ClientID(guid),
+			[]string{field, "Service Fabric", "by client ID", "manifest", "leave ID nil"}},
+		{"Service Fabric, object ID", HostServiceFabric, serviceFabric, ObjectID(guid),
+			[]string{field, "Service Fabric", "by object ID", "manifest", "leave ID nil"}},
+		{"Service Fabric, resource ID", HostServiceFabric, serviceFabric, ResourceID(identityID),
+			[]string{field, "Service Fabric", "by resource ID", "manifest", "leave ID nil"}},
+		{"Container Instances, client ID", HostContainerInstances, inGroup(groupEndpoint), ClientID(guid),
+			[]string{field, "Container Instances on Windows", "by client ID", "principal ID", "ObjectID"}},
+		{"Container Instances, object ID", HostContainerInstances, inGroup(groupEndpoint), ObjectID(guid),
+			nil},
+		{"Container Instances, resource ID", HostContainerInstances, inGroup(groupEndpoint),
+			ResourceID(identityID), []string{field, "Container Instances on Windows", "by resource ID",
+				"principal ID", "ObjectID"}},
 		{"workload identity, client ID", HostWorkloadIdentity, workload, ClientID(guid), nil},
-		{"workload identity, object ID", HostWorkloadIdentity, workload, ObjectID(guid), []string{field, "workload identity", "by object ID", "ClientID", "AZURE_CLIENT_ID"}},
-		{"workload identity, resource ID", HostWorkloadIdentity, workload, ResourceID(identityID), []string{field, "workload identity", "by resource ID", "ClientID", "AZURE_CLIENT_ID"}},
+		{"workload identity, object ID", HostWorkloadIdentity, workload, ObjectID(guid),
+			[]string{field, "workload identity", "by object ID", "ClientID", "AZURE_CLIENT_ID"}},
+		{"workload identity, resource ID", HostWorkloadIdentity, workload, ResourceID(identityID),
+			[]string{field, "workload identity", "by resource ID", "ClientID", "AZURE_CLIENT_ID"}},
 		{"App Service, object ID", HostAppService, appServiceAt(), ObjectID(guid), nil},
 		{"IMDS, resource ID", HostIMDS, nowhere(), ResourceID(identityID), nil},
-		{"Arc, object ID", HostArc, environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost:40342/x", "IMDS_ENDPOINT": "http://localhost:40342"}), ObjectID(guid), nil},
+		{"Arc, object ID", HostArc,
+			environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost:40342/x",
+				"IMDS_ENDPOINT": "http://localhost:40342"}), ObjectID(guid), nil},
 	} {
 		for _, host := range []Host{"", tt.host} { // detected, and demanded
 			t.Run(fmt.Sprintf("%s, Host %q", tt.name, host), func(t *testing.T) {
@@ -224,7 +257,8 @@ func TestSelectorsThatAHostCannotServe(t *testing.T) {
 	}
 }
 
-// malformedEndpoints are values that no variable should have. What looks like a password must not be repeated.
+// malformedEndpoints are values that no variable should have. What looks like a password must not
+// be repeated.
 var malformedEndpoints = []struct{ name, value string }{
 	{"other scheme", "ftp://localhost/"},
 	{"no scheme", "localhost:4141/msi/token"},
@@ -256,7 +290,8 @@ func TestMalformedMSIVariables(t *testing.T) {
 		if cred != nil {
 			t.Error("a credential came back beside the error")
 		}
-		if err != nil && (strings.Contains(err.Error(), "pa55word") || strings.Contains(err.Error(), canary)) {
+		if err != nil && (strings.Contains(err.Error(), "pa55word") ||
+			strings.Contains(err.Error(), canary)) {
 			t.Errorf("error repeats a secret: %v", err)
 		}
 	}
@@ -293,17 +328,20 @@ func TestMalformedMSIVariables(t *testing.T) {
 	} {
 		t.Run("default client ID, "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			variables := map[string]string{"MSI_ENDPOINT": msiEndpoint, "MSI_SECRET": canary, "DEFAULT_IDENTITY_CLIENT_ID": tt.value}
+			variables := map[string]string{"MSI_ENDPOINT": msiEndpoint, "MSI_SECRET": canary,
+				"DEFAULT_IDENTITY_CLIENT_ID": tt.value}
 			refuse(t, variables, "DEFAULT_IDENTITY_CLIENT_ID")
-			if _, err := newCredential(&CredentialOptions{ID: ClientID(guid)}, environmentOf(variables)); err != nil {
+			if _, err := newCredential(&CredentialOptions{ID: ClientID(guid)},
+				environmentOf(variables)); err != nil {
 				t.Errorf("with an ID the variable is not needed, but: %v", err)
 			}
 		})
 	}
 }
 
-// TestLegacyAppServiceDates: expires_on of api-version 2017-09-01 is a date in words, of which each kind of plan, and each
-// version of .NET, has had its own. All are in UTC unless they say otherwise.
+// TestLegacyAppServiceDates: expires_on of api-version 2017-09-01 is a date in words, of which each
+// kind of plan, and each version of .NET, has had its own. All are in UTC unless they say
+// otherwise.
 func TestLegacyAppServiceDates(t *testing.T) {
 	for _, tt := range []struct{ name, expiresOn, want string }{
 		// As they were seen.
@@ -334,16 +372,19 @@ func TestLegacyAppServiceDates(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// The clock of a bubble begins in 2000: all of these are years away, so the wait is to a day before the end.
+				// The clock of a bubble begins in 2000: all of these are years away, so the wait is to a day
+				// before the end.
 				time.Sleep(time.Until(want.Add(-24 * time.Hour)))
 				asked := 0
-				cred := credentialAt(t, msiEnvironment(), transportFunc(func(*http.Request) (*http.Response, error) {
-					asked++
-					if asked > 1 {
-						return respond(503, `{"statusCode":503,"message":"down"}`), nil
-					}
-					return respond(200, `{"access_token":"opaque","expires_on":`+tt.expiresOn+`,"resource":"https://vault.azure.net","token_type":"Bearer"}`), nil
-				}))
+				cred := credentialAt(t, msiEnvironment(),
+					transportFunc(func(*http.Request) (*http.Response, error) {
+						asked++
+						if asked > 1 {
+							return respond(503, `{"statusCode":503,"message":"down"}`), nil
+						}
+						return respond(200, `{"access_token":"opaque","expires_on":`+tt.expiresOn+
+							`,"resource":"https://vault.azure.net","token_type":"Bearer"}`), nil
+					}))
 				first, _ := mustToken(t, cred)
 				if !first.ExpiresOn.Equal(want) || first.ExpiresOn.Location() != time.UTC {
 					t.Errorf("ExpiresOn is %v, want %v", first.ExpiresOn, want)
@@ -374,7 +415,9 @@ func TestLegacyAppServiceDates(t *testing.T) {
 	} {
 		t.Run("refused, "+tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				e, _ := mustFail(t, credentialAt(t, msiEnvironment(), always(200, `{"access_token":"TOPSECRET","expires_on":`+tt.expiresOn+`,"token_type":"Bearer"}`)))
+				e, _ := mustFail(t, credentialAt(t, msiEnvironment(),
+					always(200, `{"access_token":"TOPSECRET","expires_on":`+tt.expiresOn+
+						`,"token_type":"Bearer"}`)))
 				wantErrorText(t, e, "expire")
 				if strings.Contains(e.Error(), "TOPSECRET") || e.RawResponse != nil {
 					t.Errorf("the token is shown: %v, %+v", e, e.RawResponse)
@@ -407,7 +450,8 @@ func msiAsked(seen *[]string, reply func(n int) *http.Response) transportFunc {
 		if r.Host != "" && r.Host != r.URL.Host {
 			return nil, fmt.Errorf("the request's Host is %q, its URL's %q", r.Host, r.URL.Host)
 		}
-		*seen = append(*seen, strings.Join([]string{r.Method, r.URL.Host + r.URL.Path, strings.Join(r.Header["Secret"], ","), r.URL.Query().Get("clientid")}, " "))
+		*seen = append(*seen, strings.Join([]string{r.Method, r.URL.Host + r.URL.Path,
+			strings.Join(r.Header["Secret"], ","), r.URL.Query().Get("clientid")}, " "))
 		return reply(len(*seen)), nil
 	}
 }
@@ -416,7 +460,9 @@ func TestAzureMLReadsItsVariablesAtEveryRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		v := newMSIVariables()
 		var seen []string
-		cred := credentialAt(t, v.environment(), msiAsked(&seen, func(int) *http.Response { return respond(200, grantBody("t", 24*time.Hour)) }))
+		cred := credentialAt(t, v.environment(), msiAsked(&seen, func(int) *http.Response {
+			return respond(200, grantBody("t", 24*time.Hour))
+		}))
 		mustToken(t, cred)
 		v.set("MSI_SECRET", "second")
 		if err := anotherToken(cred); err != nil {
@@ -507,18 +553,22 @@ func TestMSIVariablesThatVanish(t *testing.T) {
 				v := newMSIVariables()
 				good := maps.Clone(v.values)
 				var seen []string
-				cred := credentialAt(t, v.environment(), msiAsked(&seen, func(int) *http.Response { return respond(200, grantBody("t", 24*time.Hour)) }))
+				cred := credentialAt(t, v.environment(), msiAsked(&seen, func(int) *http.Response {
+					return respond(200, grantBody("t", 24*time.Hour))
+				}))
 				start := time.Now()
 				mustToken(t, cred)
 				v.set(tt.variable, tt.value)
 				err := anotherToken(cred)
 				wantErrorText(t, err, tt.variable+": ", "https://another.example")
-				if err != nil && (strings.Contains(err.Error(), "pa55word") || strings.Contains(err.Error(), "first")) {
+				if err != nil && (strings.Contains(err.Error(), "pa55word") ||
+					strings.Contains(err.Error(), "first")) {
 					t.Errorf("error repeats a secret: %v", err)
 				}
 				for time.Since(start) < 24*time.Hour-time.Second { // fresh, stale, expiring
 					if _, took := mustToken(t, cred); took > 0 {
-						t.Errorf("%v after the start a caller waited %v for a token that was held", time.Since(start), took)
+						t.Errorf("%v after the start a caller waited %v for a token that was held", time.Since(start),
+							took)
 					}
 					time.Sleep(time.Second + time.Duration(24*time.Hour-time.Since(start))/20)
 				}
@@ -551,25 +601,34 @@ func TestAzureMLRefusals(t *testing.T) {
 	kestrel := []string{"Server", "Kestrel", "X-CORRELATION-ID", cor}
 	for _, tt := range []refusal{
 		{"client ID not assigned", 400, "appservice2017/not-assigned.json", kestrel, ClientID(guid),
-			who + `400 "` + none + `"` + restCor + ": is client ID " + guid + " assigned to this compute or app?", ErrIdentityNotFound, "", none, cor},
+			who + `400 "` + none + `"` + restCor + ": is client ID " + guid +
+				" assigned to this compute or app?", ErrIdentityNotFound, "", none, cor},
 		{"system-assigned identity off", 400, "appservice2017/no-identity.json", kestrel, nil,
-			who + `400 "Unable to load the proper Managed Identity."` + restCor + system, ErrIdentityNotFound, "", "Unable to load the proper Managed Identity.", cor},
-		{"resource unknown, as legacy App Service has it", 400, "appservice2017/resource-unknown.json", nil, nil,
-			who + `400 invalid_resource "` + aadsts + `"` + restCor + ": Entra refused: is the scope a resource of this tenant and cloud?", nil, "invalid_resource", aadsts, cor},
+			who + `400 "Unable to load the proper Managed Identity."` + restCor +
+				system, ErrIdentityNotFound, "", "Unable to load the proper Managed Identity.", cor},
+		{"resource unknown, as legacy App Service has it", 400, "appservice2017/resource-unknown.json",
+			nil, nil,
+			who + `400 invalid_resource "` + aadsts + `"` + restCor +
+				": Entra refused: is the scope a resource of this tenant and cloud?", nil, "invalid_resource", aadsts, cor},
 		{"an error object", 400, `{"error":{"code":"BadRequest","message":"no"}}`, nil, ClientID(guid),
-			who + `400 BadRequest "no"` + rest + ": is client ID " + guid + " assigned to this compute or app?", ErrIdentityNotFound, "BadRequest", "no", ""},
+			who + `400 BadRequest "no"` + rest + ": is client ID " + guid +
+				" assigned to this compute or app?", ErrIdentityNotFound, "BadRequest", "no", ""},
 		{"a page with 400", 400, "<html>Bad Request</html>", nil, ClientID(guid),
 			who + `400 "<html>Bad Request</html>"` + rest, nil, "", "<html>Bad Request</html>", ""},
 		{"secret refused", 401, `{"error":{"code":"Unauthorized","message":"Unauthorized"}}`, nil, nil,
-			who + `401 Unauthorized "Unauthorized"` + rest + secret, nil, "Unauthorized", "Unauthorized", ""},
+			who + `401 Unauthorized "Unauthorized"` + rest +
+				secret, nil, "Unauthorized", "Unauthorized", ""},
 		{"secret refused without a word", 403, "", nil, nil,
 			who + "403: without a word, from " + msiEndpoint + rest + secret, nil, "", "", ""},
 		{"wrong path", 404, "", nil, nil,
-			who + "404: without a word, from " + msiEndpoint + rest + ": does MSI_ENDPOINT name the token endpoint?", nil, "", "", ""},
+			who + "404: without a word, from " + msiEndpoint + rest +
+				": does MSI_ENDPOINT name the token endpoint?", nil, "", "", ""},
 		{"throttled", 429, `{"error":{"code":"TooManyRequests","message":"slow down"}}`, nil, nil,
-			who + `429 TooManyRequests "slow down"` + rest, ErrThrottled, "TooManyRequests", "slow down", ""},
+			who + `429 TooManyRequests "slow down"` +
+				rest, ErrThrottled, "TooManyRequests", "slow down", ""},
 		{"server error", 500, "appservice2017/server-error.json", kestrel, nil,
-			who + `500 "An unexpected error occured while fetching the AAD Token."` + restCor, nil, "", "An unexpected error occured while fetching the AAD Token.", cor},
+			who + `500 "An unexpected error occured while fetching the AAD Token."` +
+				restCor, nil, "", "An unexpected error occured while fetching the AAD Token.", cor},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, msiEnvironment()) })
 	}

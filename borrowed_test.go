@@ -45,7 +45,8 @@ func (c *recycled) note() {
 func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 	type parent struct{}
 	provider := tracing.NewProvider(func(string, string) tracing.Tracer {
-		return tracing.NewTracer(func(ctx context.Context, name string, _ *tracing.SpanOptions) (context.Context, tracing.Span) {
+		return tracing.NewTracer(func(ctx context.Context, name string,
+			_ *tracing.SpanOptions) (context.Context, tracing.Span) {
 			_, _ = ctx.Value(parent{}), ctx.Value(name) // another one for each request
 			return context.WithValue(ctx, parent{}, name), tracing.Span{}
 		}, nil)
@@ -109,14 +110,15 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 // TestProbeOfCallersWhoHaveLeft: as above, of the default credential's probe.
 func TestProbeOfCallersWhoHaveLeft(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
-			Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
-				<-r.Context().Done()
-				time.Sleep(time.Second) // somewhat late
-				_ = r.Context().Value("key")
-				return nil, r.Context().Err()
-			}),
-		}}, nowhere())
+		chain, err := newDefaultCredential(newShared(),
+			&DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
+				Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
+					<-r.Context().Done()
+					time.Sleep(time.Second) // somewhat late
+					_ = r.Context().Value("key")
+					return nil, r.Context().Err()
+				}),
+			}}, nowhere())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +145,8 @@ func TestSpanOfTheCaller(t *testing.T) {
 		type baggage struct{}
 		var spans []string
 		provider := tracing.NewProvider(func(string, string) tracing.Tracer {
-			return tracing.NewTracer(func(ctx context.Context, name string, _ *tracing.SpanOptions) (context.Context, tracing.Span) {
+			return tracing.NewTracer(func(ctx context.Context, name string,
+				_ *tracing.SpanOptions) (context.Context, tracing.Span) {
 				above, _ := ctx.Value(span{}).(string)
 				with, _ := ctx.Value(baggage{}).(string)
 				spans = append(spans, above+" > "+name+" "+with)
@@ -194,7 +197,8 @@ func TestBadTracers(t *testing.T) {
 					provider := tracing.NewProvider(func(string, string) tracing.Tracer {
 						made.Add(1)
 						at("NewTracer")
-						return tracing.NewTracer(func(ctx context.Context, _ string, _ *tracing.SpanOptions) (context.Context, tracing.Span) {
+						return tracing.NewTracer(func(ctx context.Context, _ string,
+							_ *tracing.SpanOptions) (context.Context, tracing.Span) {
 							at("Start")
 							spans.Add(1)
 							if wicked && where == "nil context" {
@@ -309,7 +313,9 @@ func TestPanicsThatCannotBePrinted(t *testing.T) {
 			if n := inFlight(cred); n != 0 {
 				t.Errorf("%d flights are under way for ever", n)
 			}
-			cred = onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, value.(error) }))
+			cred = onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+				return nil, value.(error)
+			}))
 			_, _ = mustFail(t, cred)
 		}
 	})

@@ -58,7 +58,9 @@ var echoedForms = []form{
 	{"without blanks around", strings.TrimSpace, false}, // as it goes over the wire
 	{"in Go's quotes", func(s string) string { return fmt.Sprintf("%q", s) }, false},
 	{"as JSON", inJSON, true},
-	{"as JSON, slashes escaped", func(s string) string { return strings.ReplaceAll(inJSON(s), "/", `\/`) }, true},
+	{"as JSON, slashes escaped", func(s string) string {
+		return strings.ReplaceAll(inJSON(s), "/", `\/`)
+	}, true},
 	{"as JSON, every byte", everyByte(`\u%04x`), true},
 	{"as JSON, every byte in capitals", everyByte(`\u%04X`), true},
 	{"as a query", url.QueryEscape, false},
@@ -68,19 +70,33 @@ var echoedForms = []form{
 	{"as HTML", html.EscapeString, false},
 	{"its head", func(s string) string { return s[:24] }, false}, // a server that cuts long values
 	{"its tail", func(s string) string { return s[len(s)-24:] }, false},
-	{"its middle, as a query", func(s string) string { return url.QueryEscape(s[8 : len(s)-8]) }, false},
+	{"its middle, as a query", func(s string) string {
+		return url.QueryEscape(s[8 : len(s)-8])
+	}, false},
 }
 
 // soughtForms are those that nothing of ours may write a secret in.
 var soughtForms = append(slices.Clip(echoedForms),
 	form{"as HTML, all of it", everyByte("&#%d;"), false},
-	form{"as a query in lower case", func(s string) string { return strings.ToLower(everyByte("%%%02x")(s)) }, false},
+	form{"as a query in lower case", func(s string) string {
+		return strings.ToLower(everyByte("%%%02x")(s))
+	}, false},
 	form{"in hexadecimal", func(s string) string { return hex.EncodeToString([]byte(s)) }, false},
-	form{"in HEXADECIMAL", func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) }, false},
-	form{"in base64", func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte(s)) }, false},
-	form{"in base64, shifted by 1", func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte(s[1:])) }, false},
-	form{"in base64, shifted by 2", func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte(s[2:])) }, false},
-	form{"in base64 of URLs", func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }, false},
+	form{"in HEXADECIMAL", func(s string) string {
+		return strings.ToUpper(hex.EncodeToString([]byte(s)))
+	}, false},
+	form{"in base64", func(s string) string {
+		return base64.RawStdEncoding.EncodeToString([]byte(s))
+	}, false},
+	form{"in base64, shifted by 1", func(s string) string {
+		return base64.RawStdEncoding.EncodeToString([]byte(s[1:]))
+	}, false},
+	form{"in base64, shifted by 2", func(s string) string {
+		return base64.RawStdEncoding.EncodeToString([]byte(s[2:]))
+	}, false},
+	form{"in base64 of URLs", func(s string) string {
+		return base64.RawURLEncoding.EncodeToString([]byte(s))
+	}, false},
 	form{"as bytes", func(s string) string { return fmt.Sprint([]byte(s)) }, false},
 	form{"as bytes in Go", func(s string) string { return fmt.Sprintf("%#v", []byte(s)) }, false},
 	form{"backwards", func(s string) string {

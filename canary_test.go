@@ -31,13 +31,15 @@ import (
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-// The secrets that the tests have in all places where there is one. Each begins and ends so that any piece of it is known,
-// and has in the middle what encodings change.
+// The secrets that the tests have in all places where there is one. Each begins and ends so that
+// any piece of it is known, and has in the middle what encodings change.
 var (
-	hostSecret  = " " + randomText("header", 40) + `&<"/+=%41'\ ` + randomText("header's end", 40) // X-IDENTITY-HEADER, secret, Arc's key
+	// X-IDENTITY-HEADER, secret, Arc's key
+	hostSecret  = " " + randomText("header", 40) + `&<"/+=%41'\ ` + randomText("header's end", 40)
 	assertion   = randomText("assertion", 40) + `&<"/+=%41'\` + randomText("assertion's end", 40)
 	opaqueToken = randomText("token", 80)
-	jwtToken    = "eyJhbGciOiJSUzI1NiJ9." + randomText("claims", 60) + "." + randomText("signature", 60)
+	jwtToken    = "eyJhbGciOiJSUzI1NiJ9." + randomText("claims", 60) + "." + randomText("signature",
+		60)
 	toolToken   = randomText("tool", 80)
 	endpointKey = randomText("query", 40) // in the query of an endpoint that a variable names
 )
@@ -46,7 +48,8 @@ var (
 var everySecret = sync.OnceValue(func() *secretSearch {
 	s := &secretSearch{}
 	for name, secret := range map[string]string{
-		"the host's secret": hostSecret, "the assertion": assertion, "the token": opaqueToken, "the JWT": jwtToken,
+		"the host's secret": hostSecret, "the assertion": assertion, "the token": opaqueToken,
+		"the JWT":          jwtToken,
 		"the tool's token": toolToken, "the endpoint's key": endpointKey,
 	} {
 		s.add(name, secret)
@@ -62,16 +65,19 @@ type witness struct {
 	text   lockedBuffer // slog's, in both forms. A line may be written when its caller has left.
 	json   lockedBuffer
 	logger *slog.Logger
-	shown  []string        // what a program may print
-	last   []any           // to be printed at the end by verbs that aren't for them: fmt then reads what pointers lead to
+	shown  []string // what a program may print
+	// to be printed at the end by verbs that aren't for them: fmt then reads what pointers lead to
+	last   []any
 	driven map[string]bool // names of the API
 }
 
-// watch begins to listen. It is for tests that are not parallel: azcore's listener is the process's.
+// watch begins to listen. It is for tests that are not parallel: azcore's listener is the
+// process's.
 func watch(driven map[string]bool) (w *witness, stop func()) {
 	w = &witness{driven: driven}
 	all := &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}
-	w.logger = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&w.text, all), slog.NewJSONHandler(&w.json, all)))
+	w.logger = slog.New(slog.NewMultiHandler(slog.NewTextHandler(&w.text, all),
+		slog.NewJSONHandler(&w.json, all)))
 	azlog.SetListener(func(event azlog.Event, text string) { w.note(&w.azcore, "%s %s", event, text) })
 	return w, func() { azlog.SetListener(nil) }
 }
@@ -85,12 +91,15 @@ func (w *witness) note(to *bytes.Buffer, format string, arguments ...any) {
 // tracer notes all that azcore says of spans.
 func (w *witness) tracer() tracing.Provider {
 	return tracing.NewProvider(func(name, version string) tracing.Tracer {
-		return tracing.NewTracer(func(ctx context.Context, name string, o *tracing.SpanOptions) (context.Context, tracing.Span) {
+		return tracing.NewTracer(func(ctx context.Context, name string,
+			o *tracing.SpanOptions) (context.Context, tracing.Span) {
 			w.note(&w.spans, "%s %+v", name, o)
 			return ctx, tracing.NewSpan(tracing.SpanImpl{
 				SetStatus:     func(_ tracing.SpanStatus, text string) { w.note(&w.spans, "%s", text) },
 				SetAttributes: func(a ...tracing.Attribute) { w.note(&w.spans, "%+v", a) },
-				AddEvent:      func(name string, a ...tracing.Attribute) { w.note(&w.spans, "%s %+v", name, a) },
+				AddEvent: func(name string, a ...tracing.Attribute) {
+					w.note(&w.spans, "%s %+v", name, a)
+				},
 			})
 		}, nil)
 	}, nil)
@@ -102,7 +111,8 @@ func (w *witness) loud(o *azcore.ClientOptions) {
 	o.TracingProvider = w.tracer()
 	o.Logging = policy.LogOptions{
 		IncludeBody: true,
-		AllowedHeaders: []string{"X-IDENTITY-HEADER", " x-identity-header", "Secret", " secret ", "Authorization", "authorization ", "Metadata",
+		AllowedHeaders: []string{"X-IDENTITY-HEADER", " x-identity-header", "Secret", " secret ",
+			"Authorization", "authorization ", "Metadata",
 			"Location", "WWW-Authenticate", "X-Echo", "Set-Cookie", "X-Correlation-Id", "X-Ms-Request-Id", "*"},
 		AllowedQueryParams: []string{"client_assertion", "*"},
 	}
@@ -202,7 +212,8 @@ func (w *witness) check(t *testing.T, overHTTP bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	texts := map[string]string{"azcore's log": w.azcore.String(), "the trace": w.spans.String(), "slog's text": w.text.String(), "slog's JSON": w.json.String()}
+	texts := map[string]string{"azcore's log": w.azcore.String(), "the trace": w.spans.String(),
+		"slog's text": w.text.String(), "slog's JSON": w.json.String()}
 	for where, text := range texts {
 		if text == "" && (overHTTP || strings.HasPrefix(where, "slog")) {
 			t.Errorf("%s is empty: this test would see nothing", where)
@@ -228,13 +239,14 @@ type hostOutcome struct {
 	reply   reply
 	adjust  func(*CredentialOptions) // nil for nothing
 	granted bool                     // there is a token
-	long    bool                     // all methods are called; the others go the same ways to their end
-	inner   bool                     // a connection that is pinned can't be made to do so
-	rogue   bool                     // another's certificate than the pinned one
+	// all methods are called; the others go the same ways to their end
+	long  bool
+	inner bool // a connection that is pinned can't be made to do so
+	rogue bool // another's certificate than the pinned one
 }
 
-// repeating is a reply that repeats the secret in a form, wherever ECHO is in the body or the headers. A body that begins with a brace
-// is JSON. TOKEN and JWT are the host's own.
+// repeating is a reply that repeats the secret in a form, wherever ECHO is in the body or the
+// headers. A body that begins with a brace is JSON. TOKEN and JWT are the host's own.
 func repeating(f form, status int, body string, header ...string) reply {
 	return func(_ int, secret string, _ *http.Request) (*http.Response, error) {
 		written, inBody := f.write(secret), f.write(secret)
@@ -255,16 +267,22 @@ var echoes = []struct {
 	name, body string
 	header     []string
 }{
-	{"IMDS's error", `{"error":"ECHO","error_description":"you sent ECHO.","correlation_id":"ECHO"}`, nil},
+	{"IMDS's error", `{"error":"ECHO","error_description":"you sent ECHO.","correlation_id":"ECHO"}`,
+		nil},
 	{"a coded error", `{"error":{"code":"ECHO","message":"you sent ECHO","correlationId":"ECHO","innererror":{"trace":"ECHO"}}}`, nil},
-	{"App Service's error", `{"statusCode":400,"message":"you sent ECHO","correlationId":"ECHO"}`, nil},
-	{"legacy App Service's error", `{"ErrorCode":"ECHO","ExceptionMessage":"you sent ECHO","CorrelationId":"ECHO"}`, nil},
+	{"App Service's error", `{"statusCode":400,"message":"you sent ECHO","correlationId":"ECHO"}`,
+		nil},
+	{"legacy App Service's error",
+		`{"ErrorCode":"ECHO","ExceptionMessage":"you sent ECHO","CorrelationId":"ECHO"}`, nil},
 	{"Entra's error", `{"error":"invalid_client","error_description":"AADSTS90000: you sent ECHO","error_codes":[90000],"correlation_id":"ECHO"}`, nil},
 	{"a text", "100% wrong: you sent ECHO, didn't you", nil},
 	{"a page", "<html>you sent ECHO", []string{"Content-Type", "text/html"}},
 	{"a text that is cut", strings.Repeat("x", 280) + "ECHO", nil},
-	{"headers", `{"error":"x"}`, []string{"X-Echo", "ECHO", "X-Correlation-Id", "ECHO", "Set-Cookie", "k=ECHO"}},
-	{"headers that azcore shows", `{"error":"x"}`, []string{"Server", "ECHO", "X-Ms-Request-Id", "Basic ECHO", "Www-Authenticate", "Basic realm=ECHO", "Retry-After", "ECHO"}},
+	{"headers", `{"error":"x"}`, []string{"X-Echo", "ECHO", "X-Correlation-Id", "ECHO", "Set-Cookie",
+		"k=ECHO"}},
+	{"headers that azcore shows", `{"error":"x"}`,
+		[]string{"Server", "ECHO", "X-Ms-Request-Id", "Basic ECHO", "Www-Authenticate",
+			"Basic realm=ECHO", "Retry-After", "ECHO"}},
 	{"a location", "", []string{"Location", "http://elsewhere.example/ECHO?h=ECHO"}},
 }
 
@@ -281,35 +299,50 @@ func (e detailedError) Error() string { return "refused" }
 
 // failing is a reply that is an error.
 func failing(make func(secret string, r *http.Request) error) reply {
-	return func(_ int, secret string, r *http.Request) (*http.Response, error) { return nil, make(secret, r) }
+	return func(_ int, secret string, r *http.Request) (*http.Response, error) {
+		return nil, make(secret, r)
+	}
 }
 
 // twice is a token, and at the next time something else.
 func twice(then reply) reply {
 	return func(n int, secret string, r *http.Request) (*http.Response, error) {
 		if n == 1 {
-			return respond(200, fmt.Sprintf(`{"access_token":%q,"expires_in":86400,"client_id":"mine"}`, opaqueToken)), nil
+			return respond(200, fmt.Sprintf(`{"access_token":%q,"expires_in":86400,"client_id":"mine"}`,
+				opaqueToken)), nil
 		}
 		return then(n, secret, r)
 	}
 }
 
-// hostOutcomes are all that may become of a request at a place. Where nothing is secret in the request, the host repeats a token.
+// hostOutcomes are all that may become of a request at a place. Where nothing is secret in the
+// request, the host repeats a token.
 func hostOutcomes(p place) (list []hostOutcome) {
 	plain := echoedForms[0]
 	for _, e := range echoes {
-		list = append(list, hostOutcome{name: "400 and " + e.name, reply: repeating(plain, 400, e.body, e.header...)})
+		list = append(list, hostOutcome{name: "400 and " + e.name,
+			reply: repeating(plain, 400, e.body, e.header...)})
 	}
 	for _, f := range echoedForms {
 		if f.name != plain.name && p.host != HostAppService && p.host != HostWorkloadIdentity {
-			continue // what finds them is the same for all hosts: in a header of one, and in the body of another
+			// what finds them is the same for all hosts: in a header of one, and in the body of
+			// another
+			continue
 		}
 		list = append(list,
-			hostOutcome{name: "an error with it " + f.name, reply: repeating(f, 400, echoes[0].body, "X-Echo", "ECHO", "X-Ms-Request-Id", "Basic ECHO", "Www-Authenticate", "Basic realm=ECHO")},
-			hostOutcome{name: "a text with it " + f.name, reply: repeating(f, 403, "100% wrong: you sent ECHO, didn't you", "Location", "/ECHO")},
-			hostOutcome{name: "a redirect with it " + f.name, reply: repeating(f, 302, `<a href="/?k=ECHO">Found</a>`, "Location", "http://elsewhere.example/?h=ECHO")},
-			hostOutcome{name: "a token's kind, " + f.name, reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"token_type":"ECHO"}`)},
-			hostOutcome{name: "another's token, " + f.name, reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"client_id":"ECHO","object_id":"ECHO","msi_res_id":"ECHO"}`), granted: p.client == ""},
+			hostOutcome{name: "an error with it " + f.name,
+				reply: repeating(f, 400, echoes[0].body, "X-Echo", "ECHO", "X-Ms-Request-Id", "Basic ECHO",
+					"Www-Authenticate", "Basic realm=ECHO")},
+			hostOutcome{name: "a text with it " + f.name,
+				reply: repeating(f, 403, "100% wrong: you sent ECHO, didn't you", "Location", "/ECHO")},
+			hostOutcome{name: "a redirect with it " + f.name,
+				reply: repeating(f, 302, `<a href="/?k=ECHO">Found</a>`, "Location",
+					"http://elsewhere.example/?h=ECHO")},
+			hostOutcome{name: "a token's kind, " + f.name,
+				reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"token_type":"ECHO"}`)},
+			hostOutcome{name: "another's token, " + f.name,
+				reply: repeating(f, 200,
+					`{"access_token":"TOKEN","expires_in":60,"client_id":"ECHO","object_id":"ECHO","msi_res_id":"ECHO"}`), granted: p.client == ""},
 		)
 	}
 	for _, status := range []int{100, 201, 202, 302, 400, 401, 403, 404, 410, 429, 500, 503} {
@@ -317,9 +350,14 @@ func hostOutcomes(p place) (list []hostOutcome) {
 			continue
 		}
 		list = append(list,
-			hostOutcome{name: fmt.Sprint(status, " and it"), reply: repeating(plain, status, p.problem("some_error", "you sent ECHO."), "X-Echo", "ECHO")},
-			hostOutcome{name: fmt.Sprint(status, " and a token"), reply: repeating(plain, status, `{"access_token":"TOKEN","message":"oops: TOKEN","error":"TOKEN","x":"JWT"}`, "X-Echo", "JWT")},
-			hostOutcome{name: fmt.Sprint(status, " in renewal"), reply: twice(repeating(plain, status, `{"error":"you have JWT, you sent ECHO"}`, "Retry-After", "1")), granted: true, long: status == 401 || status == 429},
+			hostOutcome{name: fmt.Sprint(status, " and it"),
+				reply: repeating(plain, status, p.problem("some_error", "you sent ECHO."), "X-Echo", "ECHO")},
+			hostOutcome{name: fmt.Sprint(status, " and a token"),
+				reply: repeating(plain, status,
+					`{"access_token":"TOKEN","message":"oops: TOKEN","error":"TOKEN","x":"JWT"}`, "X-Echo", "JWT")},
+			hostOutcome{name: fmt.Sprint(status, " in renewal"),
+				reply: twice(repeating(plain, status, `{"error":"you have JWT, you sent ECHO"}`, "Retry-After",
+					"1")), granted: true, long: status == 401 || status == 429},
 		)
 	}
 	answers := map[string]string{
@@ -338,16 +376,20 @@ func hostOutcomes(p place) (list []hostOutcome) {
 		"a token in a token":   `{"access_token":{"access_token":"TOKEN"},"expires_in":60}`,
 		"a page":               `<html>TOKEN ECHO JWT`,
 		"a text":               `TOKEN`,
-		"too much":             `{"access_token":"TOKEN","expires_in":3600,"x":"ECHO` + strings.Repeat("x", transport.MaxBody) + `"}`,
+		"too much": `{"access_token":"TOKEN","expires_in":3600,"x":"ECHO` +
+			strings.Repeat("x", transport.MaxBody) + `"}`,
 	}
 	for name, body := range answers {
-		granted := name == "a token" || name == "a JWT" || strings.HasPrefix(name, "another's") && p.client == ""
-		list = append(list, hostOutcome{name: name, reply: repeating(plain, 200, body), granted: granted, long: granted})
+		granted := name == "a token" || name == "a JWT" || strings.HasPrefix(name, "another's") &&
+			p.client == ""
+		list = append(list, hostOutcome{name: name, reply: repeating(plain, 200, body), granted: granted,
+			long: granted})
 	}
 	half := func(status int) reply {
 		return func(_ int, secret string, _ *http.Request) (*http.Response, error) {
 			resp := respond(status, "", "X-Echo", secret)
-			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"access_token":"`+opaqueToken+secret), errReader{errors.New("lost after " + secret + jwtToken)}))
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"access_token":"`+opaqueToken+
+				secret), errReader{errors.New("lost after " + secret + jwtToken)}))
 			return resp, nil
 		}
 	}
@@ -359,90 +401,129 @@ func hostOutcomes(p place) (list []hostOutcome) {
 		list = append(list, hostOutcome{name: "an impostor", reply: refusal, long: true, rogue: true})
 	}
 	return append(list,
-		hostOutcome{name: "another's claim", granted: p.client == "", reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
-			return respond(200, `{"access_token":"`+jwtOf(`{"appid":"`+inJSON(secret)+`"}`)+`","expires_in":60,"client_id":"mine"}`), nil
-		}},
-		hostOutcome{name: "an expired assertion", reply: repeating(plain, 401, `{"error":"invalid_client","error_description":"AADSTS700024: you sent ECHO"}`)}, // which is read again
+		hostOutcome{name: "another's claim", granted: p.client == "",
+			reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+				return respond(200, `{"access_token":"`+jwtOf(`{"appid":"`+inJSON(secret)+`"}`)+
+					`","expires_in":60,"client_id":"mine"}`), nil
+			}},
+		// which is read again
+		hostOutcome{name: "an expired assertion",
+			reply: repeating(plain, 401,
+				`{"error":"invalid_client","error_description":"AADSTS700024: you sent ECHO"}`)},
 		hostOutcome{name: "half a token", reply: half(200)},
 		hostOutcome{name: "half a refusal", long: true, reply: half(400)},
-		hostOutcome{name: "its status text", long: true, inner: true, reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
-			resp := respond(400, `{"error":"x"}`)
-			resp.Status = "400 " + secret + " " + jwtToken
-			return resp, nil
-		}},
-		hostOutcome{name: "a redirect that the Transport followed", long: true, inner: true, reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
-			resp := respond(400, `{"error":"x"}`)
-			elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", secret), Host: "elsewhere.example", Path: "/" + secret, RawQuery: url.Values{"resource": {secret}, "h": {secret}}.Encode(), Fragment: secret}
-			resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(), Host: elsewhere.Host}
-			return resp, nil
-		}},
-		hostOutcome{name: "a redirect to another's password that the Transport followed", inner: true, reply: func(_ int, _ string, r *http.Request) (*http.Response, error) {
-			resp := respond(400, `{"error":"x"}`)
-			elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", endpointKey), Host: "elsewhere.example", Path: "/", RawQuery: "h=" + endpointKey, Fragment: endpointKey}
-			resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(), Host: elsewhere.Host}
-			return resp, nil
-		}},
-		hostOutcome{name: "an error", long: true, reply: failing(func(secret string, _ *http.Request) error { return errors.New("can't send " + secret) })},
-		hostOutcome{name: "an error with headers", reply: failing(func(_ string, r *http.Request) error { return fmt.Errorf("can't send %v", r.Header) })},
-		hostOutcome{name: "an error with a body", inner: true, reply: failing(func(_ string, r *http.Request) error {
-			if r.Body == nil {
-				return errors.New("no body")
-			}
-			body, _ := io.ReadAll(r.Body)
-			return fmt.Errorf("can't send %s", body)
+		hostOutcome{name: "its status text", long: true, inner: true,
+			reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+				resp := respond(400, `{"error":"x"}`)
+				resp.Status = "400 " + secret + " " + jwtToken
+				return resp, nil
+			}},
+		hostOutcome{name: "a redirect that the Transport followed", long: true, inner: true,
+			reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
+				resp := respond(400, `{"error":"x"}`)
+				elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", secret),
+					Host: "elsewhere.example", Path: "/" + secret, RawQuery: url.Values{"resource": {secret},
+						"h": {secret}}.Encode(), Fragment: secret}
+				resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(),
+					Host: elsewhere.Host}
+				return resp, nil
+			}},
+		hostOutcome{name: "a redirect to another's password that the Transport followed", inner: true,
+			reply: func(_ int, _ string, r *http.Request) (*http.Response, error) {
+				resp := respond(400, `{"error":"x"}`)
+				elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", endpointKey),
+					Host: "elsewhere.example", Path: "/", RawQuery: "h=" + endpointKey, Fragment: endpointKey}
+				resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(),
+					Host: elsewhere.Host}
+				return resp, nil
+			}},
+		hostOutcome{name: "an error", long: true,
+			reply: failing(func(secret string, _ *http.Request) error {
+				return errors.New("can't send " + secret)
+			})},
+		hostOutcome{name: "an error with headers", reply: failing(func(_ string, r *http.Request) error {
+			return fmt.Errorf("can't send %v", r.Header)
 		})},
-		hostOutcome{name: "an error with the URL", long: true, inner: true, reply: failing(func(_ string, r *http.Request) error {
-			return fmt.Errorf("can't ask %s (%s): %w", r.URL, r.URL.RequestURI(), io.ErrUnexpectedEOF)
-		})},
+		hostOutcome{name: "an error with a body", inner: true,
+			reply: failing(func(_ string, r *http.Request) error {
+				if r.Body == nil {
+					return errors.New("no body")
+				}
+				body, _ := io.ReadAll(r.Body)
+				return fmt.Errorf("can't send %s", body)
+			})},
+		hostOutcome{name: "an error with the URL", long: true, inner: true,
+			reply: failing(func(_ string, r *http.Request) error {
+				return fmt.Errorf("can't ask %s (%s): %w", r.URL, r.URL.RequestURI(), io.ErrUnexpectedEOF)
+			})},
 		hostOutcome{name: "net/http's error", reply: failing(func(secret string, r *http.Request) error {
 			return &url.Error{Op: "Get", URL: r.URL.String() + "#" + secret, Err: errors.New(secret)}
 		})},
-		hostOutcome{name: "net/http's error with its URL alone", inner: true, reply: failing(func(secret string, r *http.Request) error {
-			u := *r.URL
-			u.User = url.UserPassword("u", secret)
-			return fmt.Errorf("lost: %w", &url.Error{Op: "Get", URL: u.String(), Err: io.ErrUnexpectedEOF})
+		hostOutcome{name: "net/http's error with its URL alone", inner: true,
+			reply: failing(func(secret string, r *http.Request) error {
+				u := *r.URL
+				u.User = url.UserPassword("u", secret)
+				return fmt.Errorf("lost: %w", &url.Error{Op: "Get", URL: u.String(), Err: io.ErrUnexpectedEOF})
+			})},
+		hostOutcome{name: "the system's error",
+			reply: failing(func(secret string, _ *http.Request) error {
+				return &net.OpError{Op: "dial", Net: secret, Err: os.NewSyscallError(secret, io.EOF)}
+			})},
+		hostOutcome{name: "an error around another",
+			reply: failing(func(secret string, _ *http.Request) error {
+				return lostError{errors.New(secret)}
+			})},
+		hostOutcome{name: "an error around two", long: true,
+			reply: failing(func(secret string, _ *http.Request) error {
+				return lostError{errors.Join(io.EOF, lostError{&net.AddrError{Err: "x", Addr: secret}})}
+			})},
+		hostOutcome{name: "an error with fields", long: true,
+			reply: failing(func(secret string, _ *http.Request) error {
+				return detailedError{http.Header{"Authorization": {secret}}}
+			})},
+		hostOutcome{name: "a JWT in an error", reply: failing(func(string, *http.Request) error {
+			return errors.New("not " + jwtToken)
 		})},
-		hostOutcome{name: "the system's error", reply: failing(func(secret string, _ *http.Request) error {
-			return &net.OpError{Op: "dial", Net: secret, Err: os.NewSyscallError(secret, io.EOF)}
-		})},
-		hostOutcome{name: "an error around another", reply: failing(func(secret string, _ *http.Request) error { return lostError{errors.New(secret)} })},
-		hostOutcome{name: "an error around two", long: true, reply: failing(func(secret string, _ *http.Request) error {
-			return lostError{errors.Join(io.EOF, lostError{&net.AddrError{Err: "x", Addr: secret}})}
-		})},
-		hostOutcome{name: "an error with fields", long: true, reply: failing(func(secret string, _ *http.Request) error {
-			return detailedError{http.Header{"Authorization": {secret}}}
-		})},
-		hostOutcome{name: "a JWT in an error", reply: failing(func(string, *http.Request) error { return errors.New("not " + jwtToken) })},
-		hostOutcome{name: "an end after a wait", long: true, inner: true, reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, fmt.Errorf("%w with %s", r.Context().Err(), secret)
-		}},
-		hostOutcome{name: "a panic", long: true, inner: true, reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
-			panic(fmt.Sprintf("unexpected %v %s", r.Header, secret))
-		}},
-		hostOutcome{name: "a panic with an error", inner: true, reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
-			panic(errors.New(secret + jwtToken))
-		}},
-		hostOutcome{name: "a policy's error", long: true, reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
-			if req.Raw().Body != nil {
-				body, _ := io.ReadAll(req.Raw().Body)
-				return nil, fmt.Errorf("not with %v %s", req.Raw().Header, body)
-			}
-			return nil, fmt.Errorf("not with %v to %s", req.Raw().Header, req.Raw().URL)
-		})},
-		hostOutcome{name: "a policy's error around another", reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
-			return nil, lostError{fmt.Errorf("not with %v to %s with %s", req.Raw().Header, req.Raw().URL, jwtToken)}
-		})},
-		hostOutcome{name: "a policy's azcore error", reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
-			return nil, &azcore.ResponseError{ErrorCode: jwtToken, RawResponse: &http.Response{Status: jwtToken, Body: http.NoBody, Request: req.Raw()}}
-		})},
-		hostOutcome{name: "a policy's panic", long: true, reply: refusal, adjust: policies(func(req *policy.Request) (*http.Response, error) {
-			panic(fmt.Sprint("not with ", req.Raw().Header))
-		})},
+		hostOutcome{name: "an end after a wait", long: true, inner: true,
+			reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, fmt.Errorf("%w with %s", r.Context().Err(), secret)
+			}},
+		hostOutcome{name: "a panic", long: true, inner: true,
+			reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
+				panic(fmt.Sprintf("unexpected %v %s", r.Header, secret))
+			}},
+		hostOutcome{name: "a panic with an error", inner: true,
+			reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+				panic(errors.New(secret + jwtToken))
+			}},
+		hostOutcome{name: "a policy's error", long: true, reply: refusal,
+			adjust: policies(func(req *policy.Request) (*http.Response, error) {
+				if req.Raw().Body != nil {
+					body, _ := io.ReadAll(req.Raw().Body)
+					return nil, fmt.Errorf("not with %v %s", req.Raw().Header, body)
+				}
+				return nil, fmt.Errorf("not with %v to %s", req.Raw().Header, req.Raw().URL)
+			})},
+		hostOutcome{name: "a policy's error around another", reply: refusal,
+			adjust: policies(func(req *policy.Request) (*http.Response, error) {
+				return nil, lostError{fmt.Errorf("not with %v to %s with %s", req.Raw().Header, req.Raw().URL,
+					jwtToken)}
+			})},
+		hostOutcome{name: "a policy's azcore error", reply: refusal,
+			adjust: policies(func(req *policy.Request) (*http.Response, error) {
+				return nil, &azcore.ResponseError{ErrorCode: jwtToken,
+					RawResponse: &http.Response{Status: jwtToken, Body: http.NoBody, Request: req.Raw()}}
+			})},
+		hostOutcome{name: "a policy's panic", long: true, reply: refusal,
+			adjust: policies(func(req *policy.Request) (*http.Response, error) {
+				panic(fmt.Sprint("not with ", req.Raw().Header))
+			})},
 	)
 }
 
-// secretiveSite opens a place with the secrets in it, whatever the fake thinks of them, and a host that says what the outcome does.
+// secretiveSite opens a place with the secrets in it, whatever the fake thinks of them, and a host
+// that says what the outcome does.
 func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Transporter) {
 	t.Helper()
 	s := p.open(t)
@@ -452,7 +533,8 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 		variables[name] = value
 	}
 	for _, name := range []string{envEndpoint, envMSI} {
-		if variables[name] != "" && p.host != HostArc { // whose fake has an endpoint that its key directory is known by
+		// whose fake has an endpoint that its key directory is known by
+		if variables[name] != "" && p.host != HostArc {
 			if strings.Contains(variables[name], "?") {
 				variables[name] += "&code=" + endpointKey
 			} else {
@@ -500,13 +582,18 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 	}
 	client := s.ep.Client() // what the reply says goes over a connection
 	for n := 1; n <= 2; n++ {
-		resp, err := o.reply(n, secret, &http.Request{Method: "GET", URL: &url.URL{Scheme: "https", Host: "localhost"}, Header: http.Header{"Secret": {secret}}})
+		resp, err := o.reply(n, secret, &http.Request{Method: "GET",
+			URL: &url.URL{Scheme: "https", Host: "localhost"}, Header: http.Header{"Secret": {secret}}})
 		if err != nil {
-			client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, err }
+			client.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn,
+				error) {
+				return nil, err
+			}
 			break
 		}
 		body, err := io.ReadAll(resp.Body)
-		answer := identitytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(body), Err: err}
+		answer := identitytest.Response{Status: resp.StatusCode, Header: resp.Header, Body: string(body),
+			Err: err}
 		if n == 2 {
 			answer.For = 24 * time.Hour
 		}
@@ -518,7 +605,9 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 // foreignCredential is one of another package, which is not a pointer.
 type foreignCredential struct{ Held, ClientSecret string }
 
-func (c foreignCredential) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (c foreignCredential) GetToken(
+	context.Context, policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	return azcore.AccessToken{}, &foreignError{jwtToken}
 }
 
@@ -528,8 +617,9 @@ type foreignError struct{ text string }
 func (e *foreignError) Error() string        { return e.text }
 func (e *foreignError) Is(target error) bool { return target == ErrUnavailable }
 
-// TestNoSecretIsSeen: header, key, assertion, and tokens of hosts and of a developer's tools are in no error, no log, no trace, no
-// field and no print of anything, whatever becomes of a request and whatever the host repeats. AccessToken alone has the token.
+// TestNoSecretIsSeen: header, key, assertion, and tokens of hosts and of a developer's tools are in
+// no error, no log, no trace, no field and no print of anything, whatever becomes of a request and
+// whatever the host repeats. AccessToken alone has the token.
 func TestNoSecretIsSeen(t *testing.T) { // not parallel, see watch
 	driven := map[string]bool{}
 	for _, p := range places {
@@ -562,7 +652,9 @@ func TestNoSecretIsSeen(t *testing.T) { // not parallel, see watch
 }
 
 // driveHost calls all there is to call of a credential, and of the chains that it is part of.
-func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment, transport policy.Transporter) {
+func driveHost(
+	t *testing.T, w *witness, p place, o hostOutcome, env environment, transport policy.Transporter,
+) {
 	time.Sleep(time.Minute) // so that there is a past for a token to have ended in
 	options := &CredentialOptions{Logger: w.logger}
 	options.Transport = transport
@@ -579,7 +671,8 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	d.Evidence = evidence(env)
 	w.show(d)
 
-	w.drove("NewCredential", "Credential.GetToken", "Credential.Status", "Credential.Host", "Host.String")
+	w.drove("NewCredential", "Credential.GetToken", "Credential.Status", "Credential.Host",
+		"Host.String")
 	cred, err := newCredential(options, env)
 	if err != nil {
 		t.Fatal(err)
@@ -615,10 +708,12 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	_, _, err = cred.Refresh(t.Context(), vaultScope)
 	w.showError(err)
 	time.Sleep(24 * time.Hour)
-	short, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("that is enough"))
+	short, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second,
+		errors.New("that is enough"))
 	w.showError(cred.Ready(short, vaultScope, armScope))
 	cancel()
-	_, err = cred.GetToken(short, policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
+	_, err = cred.GetToken(short,
+		policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
 	w.showError(err)
 	synctest.Wait()
 	w.show(cred)
@@ -627,11 +722,13 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 	w.drove("NewChain", "Chain.GetToken", "Chain.Ready", "Chain.Status", "NewDefaultCredential")
 	time.Sleep(time.Hour)
 	foreign := foreignCredential{jwtToken, hostSecret}
-	chain, err := NewChain([]azcore.TokenCredential{foreign, cred, foreign}, &ChainOptions{Logger: w.logger})
+	chain, err := NewChain([]azcore.TokenCredential{foreign, cred, foreign},
+		&ChainOptions{Logger: w.logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	byDefault := &DefaultCredentialOptions{ClientOptions: options.ClientOptions, ID: options.ID, Logger: w.logger}
+	byDefault := &DefaultCredentialOptions{ClientOptions: options.ClientOptions, ID: options.ID,
+		Logger: w.logger}
 	w.show(byDefault)
 	standard, err := newDefaultCredential(newShared(), byDefault, env)
 	if err != nil {
@@ -655,8 +752,11 @@ func driveHost(t *testing.T, w *witness, p place, o hostOutcome, env environment
 }
 
 // asClientChallenged asks as an Azure SDK client does whose token was refused.
-func asClientChallenged(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken, error) {
-	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true, Claims: rejectedClaims})
+func asClientChallenged(
+	ctx context.Context, cred azcore.TokenCredential,
+) (azcore.AccessToken, error) {
+	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true,
+		Claims: rejectedClaims})
 }
 
 // lockedBuffer is a buffer that several goroutines write to and read.

@@ -30,29 +30,50 @@ func toolOutcomes(d developer) []toolOutcome {
 	}
 	for name, token := range map[string]string{"token": toolToken, "JWT": jwtToken} {
 		list = append(list,
-			toolOutcome{"an expired " + name, func() ([]byte, error) { return d.says(token, -time.Second), nil }, false},
-			toolOutcome{"a line behind a " + name, func() ([]byte, error) { return d.says(token+"\r\nX-Evil: 1", time.Hour), nil }, false},
-			toolOutcome{"a brace too many behind a " + name, func() ([]byte, error) { return append(d.says(token, time.Hour), '}'), nil }, true},
-			toolOutcome{"no date of a " + name, fails(fmt.Appendf(nil, `{"accessToken":%q,"token":%[1]q}`, token), nil), false},
-			toolOutcome{"dates that are a " + name, fails(fmt.Appendf(nil, `{"accessToken":%q,"token":%[1]q,"expires_on":%[1]q,"expiresOn":%[1]q,"tokenType":%[1]q}`, token), nil), false},
+			toolOutcome{"an expired " + name, func() ([]byte, error) {
+				return d.says(token, -time.Second), nil
+			}, false},
+			toolOutcome{"a line behind a " + name, func() ([]byte, error) {
+				return d.says(token+"\r\nX-Evil: 1", time.Hour), nil
+			}, false},
+			toolOutcome{"a brace too many behind a " + name, func() ([]byte, error) {
+				return append(d.says(token, time.Hour), '}'), nil
+			}, true},
+			toolOutcome{"no date of a " + name,
+				fails(fmt.Appendf(nil, `{"accessToken":%q,"token":%[1]q}`, token), nil), false},
+			toolOutcome{"dates that are a " + name,
+				fails(fmt.Appendf(nil,
+					`{"accessToken":%q,"token":%[1]q,"expires_on":%[1]q,"expiresOn":%[1]q,"tokenType":%[1]q}`, token), nil), false},
 			toolOutcome{"a list of a " + name, fails(fmt.Appendf(nil, `[%q]`, token), nil), false},
 			toolOutcome{"a bare " + name, fails([]byte(token), nil), false},
 			toolOutcome{"half of a " + name, fails([]byte(`{"accessToken":"`+token), nil), false},
-			toolOutcome{"a failure after a " + name, fails(d.says(token, time.Hour), exits(1, "boom")), false},
-			toolOutcome{"a silent failure after a " + name, fails(d.says(token, time.Hour), exits(1, "")), false},
+			toolOutcome{"a failure after a " + name, fails(d.says(token, time.Hour), exits(1, "boom")),
+				false},
+			toolOutcome{"a silent failure after a " + name, fails(d.says(token, time.Hour), exits(1, "")),
+				false},
 			toolOutcome{"a signal after a " + name, fails(d.says(token, time.Hour), exits(-1, "")), false},
-			toolOutcome{"too long after a " + name, fails(d.says(token, time.Hour), context.DeadlineExceeded), false},
-			toolOutcome{"no process after a " + name, fails(d.says(token, time.Hour), errors.New("can't fork")), false},
-			toolOutcome{"a complaint in JSON with a " + name, fails(nil, exits(1, `DEBUG: response {"accessToken": "`+token+`"} ERROR`)), false},
-			toolOutcome{"azd's complaint with a " + name, fails(nil, exits(1, `{"error":"fetching: {\"access_token\":\"`+token+`\"}"}`)), false},
-			toolOutcome{"azd's message with a " + name, fails(nil, exits(1, `{"type":"consoleMessage","data":{"message":"\nERROR: {\"refresh_token\": \"`+token+`\"}\n"}}`)), false},
-			toolOutcome{"a complaint with a refresh " + name, fails(nil, exits(1, `ERROR: AADSTS70043: {'refresh_token': '`+token+`'}`)), false},
-			toolOutcome{"a form with a refresh " + name, fails(nil, exits(1, `ERROR: sent grant_type=refresh_token&refresh_token=`+token+`&x=y`)), false},
+			toolOutcome{"too long after a " + name,
+				fails(d.says(token, time.Hour), context.DeadlineExceeded), false},
+			toolOutcome{"no process after a " + name,
+				fails(d.says(token, time.Hour), errors.New("can't fork")), false},
+			toolOutcome{"a complaint in JSON with a " + name,
+				fails(nil, exits(1, `DEBUG: response {"accessToken": "`+token+`"} ERROR`)), false},
+			toolOutcome{"azd's complaint with a " + name,
+				fails(nil, exits(1, `{"error":"fetching: {\"access_token\":\"`+token+`\"}"}`)), false},
+			toolOutcome{"azd's message with a " + name,
+				fails(nil, exits(1, `{"type":"consoleMessage","data":{"message":"\nERROR: {\"refresh_token\": \"`+token+`\"}\n"}}`)), false},
+			toolOutcome{"a complaint with a refresh " + name,
+				fails(nil, exits(1, `ERROR: AADSTS70043: {'refresh_token': '`+token+`'}`)), false},
+			toolOutcome{"a form with a refresh " + name,
+				fails(nil, exits(1, `ERROR: sent grant_type=refresh_token&refresh_token=`+token+
+					`&x=y`)), false},
 		)
 	}
 	return append(list,
-		toolOutcome{"a complaint about a JWT", fails(nil, exits(1, "ERROR: az login: bad token "+jwtToken)), false},
-		toolOutcome{"a long complaint about a JWT", fails(nil, exits(1, strings.Repeat("x", 280)+" "+jwtToken)), false},
+		toolOutcome{"a complaint about a JWT",
+			fails(nil, exits(1, "ERROR: az login: bad token "+jwtToken)), false},
+		toolOutcome{"a long complaint about a JWT",
+			fails(nil, exits(1, strings.Repeat("x", 280)+" "+jwtToken)), false},
 		toolOutcome{"a system's error with a JWT", fails(nil, errors.New("fork "+jwtToken)), false},
 		toolOutcome{"a panic with a JWT", func() ([]byte, error) { panic("fork " + jwtToken) }, false},
 	)
@@ -81,7 +102,8 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 	_, err = asClientChallenged(t.Context(), cred)
 	w.showError(err)
 	time.Sleep(40 * time.Minute) // renewal, where there is something to renew
-	_, err = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: otherTenant})
+	_, err = cred.GetToken(t.Context(),
+		policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: otherTenant})
 	w.showError(err)
 	synctest.Wait()
 	w.show(cred)
@@ -101,15 +123,16 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 	time.Sleep(5 * time.Minute)
 }
 
-// checkDriven compares what a test has called and printed with testdata/api.txt, so that a name which comes there comes into
-// the test as well.
+// checkDriven compares what a test has called and printed with testdata/api.txt, so that a name
+// which comes there comes into the test as well.
 func checkDriven(t *testing.T, driven map[string]bool) {
 	t.Helper()
 	content, err := os.ReadFile("testdata/api.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, _, _ := strings.Cut(string(content), "\npackage ") // without identitytest, whose secrets are made up
+	// without identitytest, whose secrets are made up
+	own, _, _ := strings.Cut(string(content), "\npackage ")
 	n := 0
 	for line := range strings.Lines(own) {
 		name, ok := apiName(line)
@@ -118,7 +141,8 @@ func checkDriven(t *testing.T, driven map[string]bool) {
 		}
 		n++
 		switch name {
-		case "ID", "ClientID", "ObjectID", "ResourceID", "ClientID.String", "ObjectID.String", "ResourceID.String":
+		case "ID", "ClientID", "ObjectID", "ResourceID", "ClientID.String", "ObjectID.String",
+			"ResourceID.String":
 			continue // what the caller has given
 		}
 		if !driven[name] {
@@ -141,7 +165,8 @@ func apiName(line string) (name string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	if receiver, method, found := strings.Cut(strings.TrimPrefix(rest, "("), ") "); found && strings.HasPrefix(rest, "(") {
+	if receiver, method, found := strings.Cut(strings.TrimPrefix(rest, "("), ") "); found &&
+		strings.HasPrefix(rest, "(") {
 		_, receiver, _ = strings.Cut(receiver, " ")
 		method, _, _ = strings.Cut(method, "(")
 		return strings.TrimPrefix(receiver, "*") + "." + method, true

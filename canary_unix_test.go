@@ -21,8 +21,9 @@ import (
 // inProgram tells the test binary that it is a child of TestNoSecretIsSeenInAProgram.
 const inProgram = "IDENTITY_TEST_IN_PROGRAM"
 
-// TestNoSecretIsSeenInAProgram is TestNoSecretIsSeen by the exported functions alone, in a process with the secret in its own
-// environment, a host on loopback, and programs that are az and azd on its PATH.
+// TestNoSecretIsSeenInAProgram is TestNoSecretIsSeen by the exported functions alone, in a process
+// with the secret in its own environment, a host on loopback, and programs that are az and azd on
+// its PATH.
 func TestNoSecretIsSeenInAProgram(t *testing.T) {
 	if os.Getenv(inProgram) != "" {
 		driveProgram(t)
@@ -47,10 +48,13 @@ func TestNoSecretIsSeenInAProgram(t *testing.T) {
 		t.Run(chosen, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
-			child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestNoSecretIsSeenInAProgram$", "-test.v")
+			child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestNoSecretIsSeenInAProgram$",
+				"-test.v")
 			child.Env = append(os.Environ(), identitytest.NewAppService(nil).Env(server.URL)...)
-			child.Env = append(child.Env, inProgram+"="+chosen, envTokenCredentials+"="+chosen, envHeader+"="+hostSecret,
-				envEndpoint+"="+server.URL+"/msi/token?code="+endpointKey, "PATH="+filepath.Dir(az.path)+":"+filepath.Dir(azd.path))
+			child.Env = append(child.Env, inProgram+"="+chosen, envTokenCredentials+"="+chosen,
+				envHeader+"="+hostSecret,
+				envEndpoint+"="+server.URL+"/msi/token?code="+endpointKey, "PATH="+filepath.Dir(az.path)+":"+
+					filepath.Dir(azd.path))
 			out, err := child.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "--- PASS: TestNoSecretIsSeenInAProgram") {
 				t.Fatalf("%v\n%s", err, out)

@@ -20,8 +20,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// withoutClaims runs a test at each of the hosts that have no parameter for a claims challenge. They repeat the token of
-// their own cache until that ends, whatever a resource said of it.
+// withoutClaims runs a test at each of the hosts that have no parameter for a claims challenge.
+// They repeat the token of their own cache until that ends, whatever a resource said of it.
 //
 // https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/blob/main/docs/msiv1_token_revocation.md
 func withoutClaims(t *testing.T, f func(t *testing.T, p place)) {
@@ -43,8 +43,11 @@ func withoutClaims(t *testing.T, f func(t *testing.T, p place)) {
 const rejectedClaims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"},"CLAIMSMARK":null}}`
 
 // challengedFor asks for a scope's token as azcore does after a challenge.
-func challengedFor(ctx context.Context, cred azcore.TokenCredential, scope, claims string) (azcore.AccessToken, error) {
-	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, Claims: claims, EnableCAE: true, TenantID: "33333333-2222-4333-8444-555555555555"})
+func challengedFor(
+	ctx context.Context, cred azcore.TokenCredential, scope, claims string,
+) (azcore.AccessToken, error) {
+	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, Claims: claims,
+		EnableCAE: true, TenantID: "33333333-2222-4333-8444-555555555555"})
 }
 
 // sentParts are all that a request says, but for Arc's key, which is another one each time.
@@ -115,7 +118,8 @@ func logged(tb testing.TB, log *bytes.Buffer) (records []record) {
 
 const hostDecides = "claims challenge: the host takes no claims, its own cache decides whether the token changes"
 
-// TestClaimsInTheLog: a person who looks for why a resource keeps refusing finds that it is the host's cache.
+// TestClaimsInTheLog: a person who looks for why a resource keeps refusing finds that it is the
+// host's cache.
 func TestClaimsInTheLog(t *testing.T) {
 	withoutClaims(t, func(t *testing.T, p place) {
 		for _, hostCache := range []bool{true, false} {
@@ -137,8 +141,11 @@ func TestClaimsInTheLog(t *testing.T) {
 				if hostCache {
 					want = "WARN"
 				}
-				if len(got) != 1 || got[0].Level != want || got[0].Msg != hostDecides || got[0].Resource != "https://vault.azure.net" || got[0].Changed == nil || *got[0].Changed == hostCache {
-					t.Errorf("host cache %v, challenge %d: log is %+v, want one line at %s: %s", hostCache, round+1, got, want, hostDecides)
+				if len(got) != 1 || got[0].Level != want || got[0].Msg != hostDecides ||
+					got[0].Resource != "https://vault.azure.net" || got[0].Changed == nil ||
+					*got[0].Changed == hostCache {
+					t.Errorf("host cache %v, challenge %d: log is %+v, want one line at %s: %s", hostCache,
+						round+1, got, want, hostDecides)
 				}
 				if (tk.Token == first.Token) != hostCache {
 					t.Errorf("host cache %v: the token changed: %v", hostCache, tk.Token != first.Token)
@@ -160,19 +167,24 @@ func TestClaimsInTheLog(t *testing.T) {
 			if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err == nil {
 				t.Error("a failed challenge brought a token")
 			}
-			if got := logged(t, &log); len(got) != 1 || got[0].Level != "WARN" || !strings.Contains(got[0].Msg, "the held token stays in use") || !strings.Contains(got[0].Error, "503") {
+			if got := logged(t, &log); len(got) != 1 || got[0].Level != "WARN" ||
+				!strings.Contains(got[0].Msg, "the held token stays in use") ||
+				!strings.Contains(got[0].Error, "503") {
 				t.Errorf("failed challenge: log is %+v", got)
 			}
 		}
 	})
 }
 
-// TestClaimsWithoutAToken: a challenge may come to a process that has just started, from a token of another's.
+// TestClaimsWithoutAToken: a challenge may come to a process that has just started, from a token of
+// another's.
 func TestClaimsWithoutAToken(t *testing.T) {
 	withoutClaims(t, func(t *testing.T, p place) {
 		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })
 		var log bytes.Buffer
-		cred := s.credential(t, func(o *CredentialOptions) { o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+		cred := s.credential(t, func(o *CredentialOptions) {
+			o.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+		})
 		tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims)
 		if err != nil {
 			t.Fatal(err)
@@ -182,13 +194,14 @@ func TestClaimsWithoutAToken(t *testing.T) {
 		}
 		plain, took := mustToken(t, cred)
 		if plain.Token != tk.Token || took != 0 || s.sent() != s.steps {
-			t.Errorf("the token isn't there for others: another %v, after %v and %d requests", plain.Token != tk.Token, took, s.sent())
+			t.Errorf("the token isn't there for others: another %v, after %v and %d requests",
+				plain.Token != tk.Token, took, s.sent())
 		}
 	})
 }
 
-// TestClaimsAreLimited: a resource that rejects every token would have its clients ask with each request. One request in
-// 30 s and key, however many ask, and whatever their claims say.
+// TestClaimsAreLimited: a resource that rejects every token would have its clients ask with each
+// request. One request in 30 s and key, however many ask, and whatever their claims say.
 func TestClaimsAreLimited(t *testing.T) {
 	const other = "https://management.azure.com/.default"
 	for _, hostCache := range []bool{true, false} {
@@ -197,7 +210,8 @@ func TestClaimsAreLimited(t *testing.T) {
 				s := p.open(t, func(o *identitytest.Options) { o.HostCache = hostCache })
 				cred := s.credential(t)
 				mustToken(t, cred)
-				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{other}}); err != nil {
+				if _, err := cred.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{other}}); err != nil {
 					t.Fatal(err)
 				}
 				before, start := len(s.times()), time.Now()
@@ -210,7 +224,8 @@ func TestClaimsAreLimited(t *testing.T) {
 							if i%2 == 1 {
 								scope = other
 							}
-							if _, err := challengedFor(t.Context(), cred, scope, fmt.Sprintf(`{"access_token":{"caller":{"value":"%d-%d"}}}`, second, i)); err != nil {
+							if _, err := challengedFor(t.Context(), cred, scope,
+								fmt.Sprintf(`{"access_token":{"caller":{"value":"%d-%d"}}}`, second, i)); err != nil {
 								t.Error(err)
 							}
 						})
@@ -239,7 +254,8 @@ func TestClaimsAreLimited(t *testing.T) {
 					}
 					for i := 1; i < len(at); i++ {
 						if gap := at[i].Sub(at[i-1]); gap < 30*time.Second {
-							t.Errorf("%s: the requests %v and %v after the start are only %v apart", resource, at[i-1].Sub(start), at[i].Sub(start), gap)
+							t.Errorf("%s: the requests %v and %v after the start are only %v apart", resource,
+								at[i-1].Sub(start), at[i].Sub(start), gap)
 						}
 					}
 				}
@@ -273,8 +289,8 @@ func TestClaimsAreLimitedDuringAnOutage(t *testing.T) {
 	})
 }
 
-// TestClaimsDoNotDisturbOthers: while a challenge is under way, and after it has failed, whoever has no claims gets the
-// held token at once.
+// TestClaimsDoNotDisturbOthers: while a challenge is under way, and after it has failed, whoever
+// has no claims gets the held token at once.
 func TestClaimsDoNotDisturbOthers(t *testing.T) {
 	withoutClaims(t, func(t *testing.T, p place) {
 		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })
@@ -286,7 +302,8 @@ func TestClaimsDoNotDisturbOthers(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
-				if tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil || tk.Token != first.Token {
+				if tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil ||
+					tk.Token != first.Token {
 					t.Errorf("challenge: another token %v, error %v", tk.Token != first.Token, err)
 				}
 			})
@@ -295,7 +312,8 @@ func TestClaimsDoNotDisturbOthers(t *testing.T) {
 		start := time.Now()
 		for time.Since(start) < took {
 			if tk, waited := mustToken(t, cred); tk.Token != first.Token || waited != 0 {
-				t.Errorf("%v into the challenge: waited %v, another token %v", time.Since(start), waited, tk.Token != first.Token)
+				t.Errorf("%v into the challenge: waited %v, another token %v", time.Since(start), waited,
+					tk.Token != first.Token)
 			}
 			if err := cred.Ready(t.Context(), vaultScope); err != nil {
 				t.Errorf("%v into the challenge: not ready: %v", time.Since(start), err)
@@ -311,7 +329,8 @@ func TestClaimsDoNotDisturbOthers(t *testing.T) {
 		s.ep.Enqueue(identitytest.Response{Delay: 3 * time.Second})
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := challengedFor(short, cred, vaultScope, rejectedClaims); err == nil || short.Err() == nil {
+		if _, err := challengedFor(short, cred, vaultScope, rejectedClaims); err == nil ||
+			short.Err() == nil {
 			t.Errorf("got %v, want the end of the context", err)
 		}
 		for range 10 {
@@ -326,8 +345,8 @@ func TestClaimsDoNotDisturbOthers(t *testing.T) {
 	})
 }
 
-// TestUnchangedTokenKeepsItsRenewal: being asked again, the host's cache repeats the token. It must not be renewed later
-// for that than it would have been, nor every 30 s from then on.
+// TestUnchangedTokenKeepsItsRenewal: being asked again, the host's cache repeats the token. It must
+// not be renewed later for that than it would have been, nor every 30 s from then on.
 func TestUnchangedTokenKeepsItsRenewal(t *testing.T) {
 	withoutClaims(t, func(t *testing.T, p place) {
 		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })

@@ -56,7 +56,8 @@ func posting(seen *[]posted, reply func(n int) *http.Response) transportFunc {
 func checkShellRequest(tb testing.TB, p posted, endpoint, body string) {
 	tb.Helper()
 	if p.Method != "POST" || p.URL.String() != endpoint {
-		tb.Errorf("request is %s %s, want POST %s: no api-version, nothing in the query", p.Method, p.URL, endpoint)
+		tb.Errorf("request is %s %s, want POST %s: no api-version, nothing in the query", p.Method, p.URL,
+			endpoint)
 	}
 	if p.body != body {
 		tb.Errorf("body is %q, want %q", p.body, body)
@@ -82,7 +83,9 @@ func checkShellRequest(tb testing.TB, p posted, endpoint, body string) {
 func TestCloudShellRequest(t *testing.T) {
 	t.Parallel()
 	var seen []posted
-	cred := credentialAt(t, shellEnvironment(), posting(&seen, func(int) *http.Response { return respond(200, grantBody("opaque", time.Hour)) }))
+	cred := credentialAt(t, shellEnvironment(), posting(&seen, func(int) *http.Response {
+		return respond(200, grantBody("opaque", time.Hour))
+	}))
 	mustToken(t, cred)
 	if len(seen) != 1 {
 		t.Fatalf("%d requests, want 1", len(seen))
@@ -96,13 +99,17 @@ func TestCloudShellResources(t *testing.T) {
 	t.Parallel()
 	for _, resource := range []string{
 		"https://management.azure.com", "https://management.azure.com/", "https://database.windows.net//",
-		guid, "api://" + guid + "?a=b&resource=c", "https://example.com/+%20;x#y", "https://bücher.example",
+		guid, "api://" + guid + "?a=b&resource=c", "https://example.com/+%20;x#y",
+		"https://bücher.example",
 	} {
 		t.Run(resource, func(t *testing.T) {
 			t.Parallel()
 			var seen []posted
-			cred := credentialAt(t, shellEnvironment(), posting(&seen, func(int) *http.Response { return respond(200, grantBody("opaque", time.Hour)) }))
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}}); err != nil {
+			cred := credentialAt(t, shellEnvironment(), posting(&seen, func(int) *http.Response {
+				return respond(200, grantBody("opaque", time.Hour))
+			}))
+			if _, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}}); err != nil {
 				t.Fatal(err)
 			}
 			form, err := url.ParseQuery(seen[0].body)
@@ -119,7 +126,8 @@ func TestCloudShellResources(t *testing.T) {
 	}
 }
 
-// TestCloudShellBodyAtEveryTry: a body that was read to its end by the first try would leave the second one empty.
+// TestCloudShellBodyAtEveryTry: a body that was read to its end by the first try would leave the
+// second one empty.
 func TestCloudShellBodyAtEveryTry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var seen []posted
@@ -149,7 +157,8 @@ func TestCloudShellOverAConnection(t *testing.T) {
 		}
 		r := requests[0]
 		if got := r.Header.Get("Content-Length"); r.ContentLength != int64(len("resource=https%3A%2F%2Fvault.azure.net")) || len(r.TransferEncoding) != 0 || got == "" {
-			t.Errorf("length %d, Content-Length %q, transfer encoding %q", r.ContentLength, got, r.TransferEncoding)
+			t.Errorf("length %d, Content-Length %q, transfer encoding %q", r.ContentLength, got,
+				r.TransferEncoding)
 		}
 	})
 }
@@ -158,16 +167,22 @@ func TestCloudShellEndpointForms(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, endpoint, want string }{
 		{"usual", "http://localhost:50342/oauth2/token", "http://localhost:50342/oauth2/token"},
-		{"trailing slash", "http://localhost:50342/oauth2/token/", "http://localhost:50342/oauth2/token/"},
+		{"trailing slash", "http://localhost:50342/oauth2/token/",
+			"http://localhost:50342/oauth2/token/"},
 		{"no path", "http://localhost:50342", "http://localhost:50342"},
 		{"IPv6", "http://[::1]:50342/oauth2/token", "http://[::1]:50342/oauth2/token"},
-		{"its own query", "http://localhost:50342/oauth2/token?a=b", "http://localhost:50342/oauth2/token?a=b"},
-		{"a selector", "http://localhost:50342/oauth2/token?client_id=a&clientid=b&keep=c", "http://localhost:50342/oauth2/token?keep=c"},
+		{"its own query", "http://localhost:50342/oauth2/token?a=b",
+			"http://localhost:50342/oauth2/token?a=b"},
+		{"a selector", "http://localhost:50342/oauth2/token?client_id=a&clientid=b&keep=c",
+			"http://localhost:50342/oauth2/token?keep=c"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var seen []posted
-			mustToken(t, credentialAt(t, environmentOf(map[string]string{"MSI_ENDPOINT": tt.endpoint}), posting(&seen, func(int) *http.Response { return respond(200, grantBody("opaque", time.Hour)) })))
+			mustToken(t, credentialAt(t, environmentOf(map[string]string{"MSI_ENDPOINT": tt.endpoint}),
+				posting(&seen, func(int) *http.Response {
+					return respond(200, grantBody("opaque", time.Hour))
+				})))
 			checkShellRequest(t, seen[0], tt.want, "resource=https%3A%2F%2Fvault.azure.net")
 		})
 	}
@@ -207,7 +222,8 @@ func TestCloudShellReadsItsVariableAtEveryRequest(t *testing.T) {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}
 		v.set("MSI_ENDPOINT", "http://user:pa55word@localhost/")
-		_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://third.example/.default"}})
+		_, err := cred.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{"https://third.example/.default"}})
 		wantErrorText(t, err, "MSI_ENDPOINT: ")
 		if err != nil && strings.Contains(err.Error(), "pa55word") {
 			t.Errorf("error repeats a secret: %v", err)
@@ -219,13 +235,15 @@ func TestCloudShellReadsItsVariableAtEveryRequest(t *testing.T) {
 	})
 }
 
-// TestSecretThatAppearsOnCloudShell: the kind of host is decided when the credential is made. A variable that appears
-// later, as in a shell that a person types into, doesn't change what is sent.
+// TestSecretThatAppearsOnCloudShell: the kind of host is decided when the credential is made. A
+// variable that appears later, as in a shell that a person types into, doesn't change what is sent.
 func TestSecretThatAppearsOnCloudShell(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		v := &variables{values: map[string]string{"MSI_ENDPOINT": shellEndpoint}}
 		var seen []posted
-		cred := credentialAt(t, v.environment(), posting(&seen, func(int) *http.Response { return respond(200, grantBody("opaque", 24*time.Hour)) }))
+		cred := credentialAt(t, v.environment(), posting(&seen, func(int) *http.Response {
+			return respond(200, grantBody("opaque", 24*time.Hour))
+		}))
 		v.set("MSI_SECRET", "the-secret")
 		mustToken(t, cred)
 		checkShellRequest(t, seen[0], shellEndpoint, "resource=https%3A%2F%2Fvault.azure.net")
@@ -244,15 +262,19 @@ func TestCloudShellRefusals(t *testing.T) {
 	)
 	for _, tt := range []refusal{
 		{"audience not supported", 400, "cloudshell/audience-not-supported.json", nil, nil,
-			who + `400 AudienceNotSupported "` + not + `"` + rest + ": Cloud Shell has tokens for some resources only: run az login, and then this with AZURE_TOKEN_CREDENTIALS=AzureCLICredential and NewDefaultCredential", nil, "AudienceNotSupported", not, ""},
-		{"another code", 400, `{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, nil,
-			who + `400 BadRequest "Required metadata header not specified"` + rest + ": the request came without the header Metadata that it was made with: did a policy or the Transport in CredentialOptions remove it?", nil, "BadRequest", "Required metadata header not specified", ""},
+			who + `400 AudienceNotSupported "` + not + `"` + rest +
+				": Cloud Shell has tokens for some resources only: run az login, and then this with AZURE_TOKEN_CREDENTIALS=AzureCLICredential and NewDefaultCredential", nil, "AudienceNotSupported", not, ""},
+		{"another code", 400,
+			`{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, nil,
+			who + `400 BadRequest "Required metadata header not specified"` + rest +
+				": the request came without the header Metadata that it was made with: did a policy or the Transport in CredentialOptions remove it?", nil, "BadRequest", "Required metadata header not specified", ""},
 		{"a page with 400", 400, "<html>Bad Request</html>", nil, nil,
 			who + `400 "<html>Bad Request</html>"` + rest, nil, "", "<html>Bad Request</html>", ""},
 		{"404 without a word", 404, "", nil, nil,
 			who + "404: without a word, from " + shellEndpoint + rest, nil, "", "", ""},
 		{"throttled", 429, `{"error":{"code":"TooManyRequests","message":"slow down"}}`, nil, nil,
-			who + `429 TooManyRequests "slow down"` + rest, ErrThrottled, "TooManyRequests", "slow down", ""},
+			who + `429 TooManyRequests "slow down"` +
+				rest, ErrThrottled, "TooManyRequests", "slow down", ""},
 		{"server error", 500, `{"error":{"code":"InternalServerError","message":"oops"}}`, nil, nil,
 			who + `500 InternalServerError "oops"` + rest, nil, "InternalServerError", "oops", ""},
 	} {
@@ -260,26 +282,28 @@ func TestCloudShellRefusals(t *testing.T) {
 	}
 }
 
-// TestBodyCanBeReadTwice: net/http asks for another copy of a body, when a redirect comes, while the first may still be on
-// its way.
+// TestBodyCanBeReadTwice: net/http asks for another copy of a body, when a redirect comes, while
+// the first may still be on its way.
 func TestBodyCanBeReadTwice(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		cred := credentialAt(t, environmentOf(map[string]string{"MSI_ENDPOINT": "http://localhost:50342/oauth2/token"}), transportFunc(func(r *http.Request) (*http.Response, error) {
-			half := make([]byte, 5)
-			if _, err := io.ReadFull(r.Body, half); err != nil {
-				return nil, err
-			}
-			again, err := r.GetBody()
-			if err != nil {
-				return nil, err
-			}
-			whole, _ := io.ReadAll(again)
-			rest, _ := io.ReadAll(r.Body)
-			if got := string(half) + string(rest); got != string(whole) || got != "resource=https%3A%2F%2Fvault.azure.net" {
-				t.Errorf("the body is %q, its copy %q", got, whole)
-			}
-			return respond(200, grantBody("t", time.Hour)), nil
-		}))
+		cred := credentialAt(t,
+			environmentOf(map[string]string{"MSI_ENDPOINT": "http://localhost:50342/oauth2/token"}), transportFunc(func(r *http.Request) (*http.Response, error) {
+				half := make([]byte, 5)
+				if _, err := io.ReadFull(r.Body, half); err != nil {
+					return nil, err
+				}
+				again, err := r.GetBody()
+				if err != nil {
+					return nil, err
+				}
+				whole, _ := io.ReadAll(again)
+				rest, _ := io.ReadAll(r.Body)
+				if got := string(half) + string(rest); got != string(whole) ||
+					got != "resource=https%3A%2F%2Fvault.azure.net" {
+					t.Errorf("the body is %q, its copy %q", got, whole)
+				}
+				return respond(200, grantBody("t", time.Hour)), nil
+			}))
 		mustToken(t, cred)
 	})
 }
@@ -293,7 +317,8 @@ func TestCloudShellAsIMDS(t *testing.T) {
 		env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://localhost:50342"})
 		cred := credentialAt(t, env, ep)
 		tk, _ := mustToken(t, cred)
-		if cred.Host() != HostIMDS || string(token.ClaimsOf(tk.Token).OID) != ep.Identities()[0].ObjectID {
+		if cred.Host() != HostIMDS ||
+			string(token.ClaimsOf(tk.Token).OID) != ep.Identities()[0].ObjectID {
 			t.Errorf("%s: got the token %s", cred.Host(), tk.Token)
 		}
 		ep.Enqueue(identitytest.Response{Status: 400})

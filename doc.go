@@ -1,5 +1,5 @@
-// Package identity lets a service on Azure call Azure without holding a secret: it turns the managed identity of the
-// place that the service runs in into an azcore.TokenCredential.
+// Package identity lets a service on Azure call Azure without holding a secret: it turns the
+// managed identity of the place that the service runs in into an azcore.TokenCredential.
 //
 //	cred, err := identity.NewCredential(nil)
 //	if err != nil {
@@ -11,13 +11,15 @@
 //	}
 //	secret, err := client.GetSecret(ctx, "database-password", "", nil)
 //
-// A managed identity is a service principal that Azure makes and whose key nobody sees. A system-assigned one belongs to
-// one resource, which has at most one; it is the default. A user-assigned one is a resource of its own, of which a host can
-// have many; CredentialOptions.ID selects one by [ClientID], [ObjectID] or [ResourceID].
+// A managed identity is a service principal that Azure makes and whose key nobody sees. A
+// system-assigned one belongs to one resource, which has at most one; it is the default. A
+// user-assigned one is a resource of its own, of which a host can have many; CredentialOptions.ID
+// selects one by [ClientID], [ObjectID] or [ResourceID].
 //
 // # Hosts
 //
-// The host is detected by its environment variables, see [Detect]; an empty one counts as unset. The first of these is it:
+// The host is detected by its environment variables, see [Detect]; an empty one counts as unset.
+// The first of these is it:
 //
 //   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE is set. It
 //     needs AZURE_TENANT_ID and AZURE_CLIENT_ID, or CredentialOptions.ID in place of the latter;
@@ -29,28 +31,35 @@
 //   - Container Instances, Windows containers: IDENTITY_ENDPOINT, IDENTITY_HEADER and
 //     IDENTITY_SERVER_THUMBPRINT are set, and the endpoint is plain http. It must be a private
 //     address or this machine. An identity is selected by object ID.
-//   - Service Fabric: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set. The server's certificate
-//     must have that thumbprint. The application's manifest selects the identity.
-//   - App Service, Functions, Logic Apps, Container Apps and Automation: IDENTITY_ENDPOINT and IDENTITY_HEADER are set.
-//   - Azure ML and the legacy App Service: MSI_ENDPOINT and MSI_SECRET are set. They select by client ID only.
+//   - Service Fabric: IDENTITY_ENDPOINT, IDENTITY_HEADER and IDENTITY_SERVER_THUMBPRINT are set.
+//     The server's certificate must have that thumbprint. The application's manifest selects the
+//     identity.
+//   - App Service, Functions, Logic Apps, Container Apps and Automation: IDENTITY_ENDPOINT and
+//     IDENTITY_HEADER are set.
+//   - Azure ML and the legacy App Service: MSI_ENDPOINT and MSI_SECRET are set. They select by
+//     client ID only.
 //   - Cloud Shell: MSI_ENDPOINT is set. The token is the signed-in user's.
-//   - Azure Arc: IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or the agent's program himds is found, which is not looked for
-//     when AZURE_POD_IDENTITY_AUTHORITY_HOST is set. The process must be allowed to read
-//     the agent's keys: a member of the group himds on Linux, of "Hybrid agent extension applications" on Windows.
+//   - Azure Arc: IDENTITY_ENDPOINT and IMDS_ENDPOINT are set, or the agent's program himds is
+//     found, which is not looked for when AZURE_POD_IDENTITY_AUTHORITY_HOST is set. The process
+//     must be allowed to read the agent's keys: a member of the group himds on Linux, of "Hybrid
+//     agent extension applications" on Windows.
 //   - IMDS otherwise: virtual machines, scale sets, AKS and Batch nodes, Linux Container Instances,
 //     Spring Apps. AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
 //
-// Variables that hold a secret or name an endpoint are read at every request, because platforms change them; those of IMDS
-// and of workload identity once, and the latter's token file at every request. Requests to all of these but Entra, or AKS's
-// proxy in front of it, use no proxy; none follows a redirect or keeps a connection. A selector that a host can't serve is an
-// error of [NewCredential].
+// Variables that hold a secret or name an endpoint are read at every request, because platforms
+// change them; those of IMDS and of workload identity once, and the latter's token file at every
+// request. Requests to all of these but Entra, or AKS's proxy in front of it, use no proxy; none
+// follows a redirect or keeps a connection. A selector that a host can't serve is an error of
+// [NewCredential].
 //
 // # Caching and renewal
 //
-// A token is held until it really ends. From half of its life on (or when the host says, by refresh_in), give or take a
-// tenth, the next use renews it in the background and gets the held one at once. In the last 5 minutes of a token that lived
-// over 10, a caller waits up to 2 s for the renewal. A token that comes with a day to live thus covers an outage of about half
-// a day without an error. When the host repeats itself from its own cache, it is asked again at half of what remains.
+// A token is held until it really ends. From half of its life on (or when the host says, by
+// refresh_in), give or take a tenth, the next use renews it in the background and gets the held one
+// at once. In the last 5 minutes of a token that lived over 10, a caller waits up to 2 s for the
+// renewal. A token that comes with a day to live thus covers an outage of about half a day without
+// an error. When the host repeats itself from its own cache, it is asked again at half of what
+// remains.
 //
 // All callers of one identity and resource share one request, across goroutines and across
 // credentials with the same Retry; a caller that leaves costs the others nothing, and nobody waits
@@ -65,11 +74,12 @@
 // pushes out the one that was used longest ago. A token that comes with less than a second to live
 // is followed by a request a second at most.
 //
-// Credentials with the default transport share one cache per process; one with a Transport or policies of its own has its
-// own. There is nothing to close: a renewal is one bounded acquisition that starts on use and leaves nothing behind.
+// Credentials with the default transport share one cache per process; one with a Transport or
+// policies of its own has its own. There is nothing to close: a renewal is one bounded acquisition
+// that starts on use and leaves nothing behind.
 //
-// [Credential.Refresh] asks the host although a token is held, [Credential.Status] tells what is held and what went wrong, and
-// [Credential.Ready] is for start-up and readiness probes.
+// [Credential.Refresh] asks the host although a token is held, [Credential.Status] tells what is
+// held and what went wrong, and [Credential.Ready] is for start-up and readiness probes.
 //
 // # On Azure and on a laptop
 //

@@ -33,17 +33,27 @@ func TestErrorText(t *testing.T) {
 		err  AuthenticationError
 		want string
 	}{
-		{"refused", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 400, Code: "invalid_request", Message: "Identity not found", Attempts: 1, Elapsed: 12 * time.Millisecond, hint: "is client ID " + guid + " assigned to this VM?"},
-			`identity: IMDS: 400 invalid_request "Identity not found" (token for ` + vault + `, 1 attempt, 12ms): is client ID ` + guid + ` assigned to this VM?`},
-		{"several attempts and a correlation ID", AuthenticationError{Host: HostAppService, Resource: vault, StatusCode: 500, Message: "oops", CorrelationID: "c", Attempts: 3, Elapsed: 1234567890},
-			`identity: App Service: 500 "oops" (token for ` + vault + `, 3 attempts, 1.2s, correlation ID c)`},
-		{"status only", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 503, Attempts: 2, Elapsed: 75*time.Second + 400*time.Millisecond},
+		{"refused", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 400,
+			Code: "invalid_request", Message: "Identity not found", Attempts: 1, Elapsed: 12 * time.Millisecond, hint: "is client ID " + guid + " assigned to this VM?"},
+			`identity: IMDS: 400 invalid_request "Identity not found" (token for ` + vault +
+				`, 1 attempt, 12ms): is client ID ` + guid + ` assigned to this VM?`},
+		{"several attempts and a correlation ID",
+			AuthenticationError{Host: HostAppService, Resource: vault, StatusCode: 500, Message: "oops",
+				CorrelationID: "c", Attempts: 3, Elapsed: 1234567890},
+			`identity: App Service: 500 "oops" (token for ` + vault +
+				`, 3 attempts, 1.2s, correlation ID c)`},
+		{"status only", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 503, Attempts: 2,
+			Elapsed: 75*time.Second + 400*time.Millisecond},
 			`identity: IMDS: 503 (token for ` + vault + `, 2 attempts, 1m15s)`},
-		{"no answer", AuthenticationError{Host: HostIMDS, Resource: vault, Attempts: 1, Elapsed: 1500 * time.Nanosecond, what: "no answer from http://x: connection refused"},
-			`identity: IMDS: no answer from http://x: connection refused (token for ` + vault + `, 1 attempt, 2µs)`},
-		{"status and what", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 200, Attempts: 1, what: "not an answer of IMDS"},
+		{"no answer", AuthenticationError{Host: HostIMDS, Resource: vault, Attempts: 1,
+			Elapsed: 1500 * time.Nanosecond, what: "no answer from http://x: connection refused"},
+			`identity: IMDS: no answer from http://x: connection refused (token for ` + vault +
+				`, 1 attempt, 2µs)`},
+		{"status and what", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 200,
+			Attempts: 1, what: "not an answer of IMDS"},
 			`identity: IMDS: 200: not an answer of IMDS (token for ` + vault + `, 1 attempt, 0s)`},
-		{"nothing sent", AuthenticationError{Host: HostAppService, Resource: vault, what: "IDENTITY_HEADER: is empty"},
+		{"nothing sent", AuthenticationError{Host: HostAppService, Resource: vault,
+			what: "IDENTITY_HEADER: is empty"},
 			`identity: App Service: IDENTITY_HEADER: is empty (token for ` + vault + `)`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,12 +82,18 @@ func TestErrorIsOneLine(t *testing.T) {
 		reply transportFunc
 	}{
 		{"text", always(500, nasty)},
-		{"IMDS's shape", always(500, `{"error":"`+escaped+`","error_description":"`+escaped+`","correlation_id":"`+escaped+`"}`)},
-		{"App Service's shape", always(500, `{"statusCode":500,"message":"`+escaped+`","correlationId":"`+escaped+`"}`)},
-		{"headers", always(500, "", "X-Correlation-Id", nasty, "Location", nasty, "Server", "IMDS/"+nasty)},
+		{"IMDS's shape", always(500, `{"error":"`+escaped+`","error_description":"`+escaped+
+			`","correlation_id":"`+escaped+`"}`)},
+		{"App Service's shape", always(500, `{"statusCode":500,"message":"`+escaped+`","correlationId":"`+
+			escaped+`"}`)},
+		{"headers", always(500, "", "X-Correlation-Id", nasty, "Location", nasty, "Server",
+			"IMDS/"+nasty)},
 		{"token type", always(200, `{"access_token":"t","expires_in":1,"token_type":"`+escaped+`"}`)},
-		{"identity", always(200, `{"access_token":"t","expires_in":60,"client_id":"`+escaped+`","mi_res_id":"/x"}`)},
-		{"transport's error", func(*http.Request) (*http.Response, error) { return nil, errors.New(nasty) }},
+		{"identity", always(200, `{"access_token":"t","expires_in":60,"client_id":"`+escaped+
+			`","mi_res_id":"/x"}`)},
+		{"transport's error", func(*http.Request) (*http.Response, error) {
+			return nil, errors.New(nasty)
+		}},
 		{"azcore's error of many lines", func(*http.Request) (*http.Response, error) {
 			return nil, &azcore.ResponseError{StatusCode: 404, ErrorCode: nasty}
 		}},
@@ -102,7 +118,8 @@ func TestErrorIsOneLine(t *testing.T) {
 	}
 	t.Run("fields set by hand", func(t *testing.T) { // a fake in a user's test makes them so
 		t.Parallel()
-		checkOneLine(t, (&AuthenticationError{Host: nasty, Resource: nasty, StatusCode: 1, Code: nasty, Message: nasty, CorrelationID: nasty, Attempts: 1}).Error())
+		checkOneLine(t, (&AuthenticationError{Host: nasty, Resource: nasty, StatusCode: 1, Code: nasty,
+			Message: nasty, CorrelationID: nasty, Attempts: 1}).Error())
 	})
 	t.Run("cause of the caller's context", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
@@ -151,7 +168,8 @@ func TestErrorUnwraps(t *testing.T) {
 				}
 				want := sentinel == reason || sentinel == cause
 				if got := errors.Is(wrapped, sentinel); got != want {
-					t.Errorf("reason %v, cause %v: errors.Is(%v) is %v, want %v", reason, cause, sentinel, got, want)
+					t.Errorf("reason %v, cause %v: errors.Is(%v) is %v, want %v", reason, cause, sentinel, got,
+						want)
 				}
 			}
 			if errors.Is(e, nil) {
@@ -171,8 +189,8 @@ func TestErrorUnwraps(t *testing.T) {
 	(&AuthenticationError{}).NonRetriable()
 }
 
-// TestErrorNeverUnwrapsToResponseError: a 404 of the host must not look like the missing blob of the call.
-// TestErrorAsJSON: a structured log may marshal what it is given.
+// TestErrorNeverUnwrapsToResponseError: a 404 of the host must not look like the missing blob of
+// the call. TestErrorAsJSON: a structured log may marshal what it is given.
 func TestErrorAsJSON(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -213,7 +231,9 @@ func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
 		{"wrapped by the Transport", func(*http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("x: %w", errors.Join(io.EOF, blob()))
 		}, nil},
-		{"from a policy", always(500, ""), policyFunc(func(*policy.Request) (*http.Response, error) { return nil, blob() })},
+		{"from a policy", always(500, ""), policyFunc(func(*policy.Request) (*http.Response, error) {
+			return nil, blob()
+		})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -233,8 +253,8 @@ func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
 			})
 		})
 	}
-	// errgroup.WithContext cancels the context of all with the error of the first: a blob that is missing for one
-	// goroutine is no answer to the token that another waits for.
+	// errgroup.WithContext cancels the context of all with the error of the first: a blob that is
+	// missing for one goroutine is no answer to the token that another waits for.
 	t.Run("cause of the caller's context", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			ep := identitytest.NewIMDS(nil)
@@ -250,8 +270,8 @@ func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
 	})
 }
 
-// TestLeavingTogether: an azcore.ResponseError writes to itself in Error, so that two goroutines may not ask it for its
-// text at once, and all who share a context are told of its end at once.
+// TestLeavingTogether: an azcore.ResponseError writes to itself in Error, so that two goroutines
+// may not ask it for its text at once, and all who share a context are told of its end at once.
 func TestLeavingTogether(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -279,12 +299,14 @@ func TestLeaving(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 10*time.Second, errors.New("shutting down"))
 		defer cancel()
 		_, err := getToken(ctx, onIMDS(t, ep))
-		wantErrorText(t, err, "identity: IMDS: gave up waiting after 10s: context deadline exceeded, because shutting down (token for https://vault.azure.net)", "so far the host answered: IMDS: 503")
+		wantErrorText(t, err,
+			"identity: IMDS: gave up waiting after 10s: context deadline exceeded, because shutting down (token for https://vault.azure.net)", "so far the host answered: IMDS: 503")
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("errors.Is(context.DeadlineExceeded) is false: %v", err)
 		}
 		var e *AuthenticationError
-		if !errors.As(err, &e) || e.Host != HostIMDS || e.Endpoint == "" || e.Resource != "https://vault.azure.net" {
+		if !errors.As(err, &e) || e.Host != HostIMDS || e.Endpoint == "" ||
+			e.Resource != "https://vault.azure.net" {
 			t.Errorf("fields are off: %+v", e)
 		}
 	})
@@ -294,9 +316,10 @@ func TestLeaving(t *testing.T) {
 func TestForCaller(t *testing.T) {
 	t.Parallel()
 	const body = "the whole body"
-	shared := &AuthenticationError{Host: HostIMDS, reason: ErrThrottled, body: body, RawResponse: &http.Response{
-		StatusCode: 429, Header: http.Header{"A": {"1"}}, Body: io.NopCloser(strings.NewReader(body)),
-	}}
+	shared := &AuthenticationError{Host: HostIMDS, reason: ErrThrottled, body: body,
+		RawResponse: &http.Response{
+			StatusCode: 429, Header: http.Header{"A": {"1"}}, Body: io.NopCloser(strings.NewReader(body)),
+		}}
 	var all sync.WaitGroup
 	for i := range 50 {
 		all.Go(func() {
@@ -318,15 +341,18 @@ func TestForCaller(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if shared.RawResponse.StatusCode != 429 || shared.RawResponse.Header.Get("A") != "1" || shared.Message != "" || shared.Attempts != 0 {
+	if shared.RawResponse.StatusCode != 429 || shared.RawResponse.Header.Get("A") != "1" ||
+		shared.Message != "" || shared.Attempts != 0 {
 		t.Errorf("a caller changed the shared error: %+v", shared)
 	}
-	if own := (&AuthenticationError{Code: "c"}).forCaller(); own.RawResponse != nil || own.Code != "c" {
+	if own := (&AuthenticationError{Code: "c"}).forCaller(); own.RawResponse != nil ||
+		own.Code != "c" {
 		t.Errorf("without a response: %+v", own)
 	}
 }
 
-// TestWaitersHaveTheirOwnErrors: the same through GetToken, with all callers waiting for one flight.
+// TestWaitersHaveTheirOwnErrors: the same through GetToken, with all callers waiting for one
+// flight.
 func TestWaitersHaveTheirOwnErrors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
@@ -359,8 +385,10 @@ func TestWaitersHaveTheirOwnErrors(t *testing.T) {
 func TestRound(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		0: "0s", 1: "0s", 1500: "2µs", 1500 * time.Microsecond: "2ms", 1234 * time.Millisecond: "1.2s", 75400 * time.Millisecond: "1m15s",
-		time.Second: "1s", time.Minute: "1m0s", 90 * time.Minute: "1h30m0s", -time.Second: "-1s",
+		0: "0s", 1: "0s", 1500: "2µs", 1500 * time.Microsecond: "2ms", 1234 * time.Millisecond: "1.2s",
+		75400 * time.Millisecond: "1m15s",
+		time.Second:              "1s", time.Minute: "1m0s", 90 * time.Minute: "1h30m0s",
+		-time.Second: "-1s",
 	} {
 		if got := redact.Round(d).String(); got != want {
 			t.Errorf("redact.Round(%v) is %s, want %s", d, got, want)
@@ -379,7 +407,8 @@ func TestErrorsKeepLittle(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	const keys = 64
 	for i := range keys {
-		if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprint("https://", i)}}); err == nil {
+		if _, err := cred.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{fmt.Sprint("https://", i)}}); err == nil {
 			t.Fatal("got a token")
 		}
 	}
@@ -394,13 +423,16 @@ func TestErrorsKeepLittle(t *testing.T) {
 // TestRawResponseShowsNoForeignQuery: the endpoint's own query may be a key to it.
 func TestRawResponseShowsNoForeignQuery(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?code=" + canary, envHeader: "the-secret"})
-		e, _ := mustFail(t, credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
-			resp := respond(400, `{"statusCode":400,"message":"no"}`)
-			resp.Request = r
-			return resp, nil
-		})))
-		if got, want := e.RawResponse.Request.URL.RawQuery, "api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net"; got != want {
+		env := environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token?code=" +
+			canary, envHeader: "the-secret"})
+		e, _ := mustFail(t, credentialAt(t, env,
+			transportFunc(func(r *http.Request) (*http.Response, error) {
+				resp := respond(400, `{"statusCode":400,"message":"no"}`)
+				resp.Request = r
+				return resp, nil
+			})))
+		if got, want := e.RawResponse.Request.URL.RawQuery,
+			"api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net"; got != want {
 			t.Errorf("query is %s, want %s", got, want)
 		}
 	})
@@ -409,7 +441,8 @@ func TestRawResponseShowsNoForeignQuery(t *testing.T) {
 // TestUnexpectedSuccessIsNotShown: it may be a token in a wrapping that nobody knows.
 func TestUnexpectedSuccessIsNotShown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		e, _ := mustFail(t, credentialAt(t, appServiceAt(), always(201, `{"wrapped":"opaque","message":"opaque"}`)))
+		e, _ := mustFail(t, credentialAt(t, appServiceAt(),
+			always(201, `{"wrapped":"opaque","message":"opaque"}`)))
 		body, err := io.ReadAll(e.RawResponse.Body)
 		if err != nil || e.StatusCode != 201 || len(body) > 0 || strings.Contains(e.Error(), "opaque") {
 			t.Errorf("got %v with the body %q, %v, want a 201 without a byte of it", e, body, err)
@@ -431,7 +464,8 @@ func TestStrangersAnswerGetsNoHintOfTheHosts(t *testing.T) {
 			mustToken(t, cred)
 			err := anotherToken(cred)
 			wantErrorText(t, err, "not an answer of IMDS", "proxy or a gateway", "http://169.254.169.254/")
-			if strings.Contains(err.Error(), "passes within") || strings.Contains(err.Error(), "20 token requests") {
+			if strings.Contains(err.Error(), "passes within") ||
+				strings.Contains(err.Error(), "20 token requests") {
 				t.Errorf("a proxy's answer is explained as the host's: %v", err)
 			}
 		})
@@ -449,13 +483,18 @@ func TestHalfAHostIsNamed(t *testing.T) {
 		variables map[string]string
 		want      string
 	}{
-		{"App Service without the header", map[string]string{envEndpoint: "http://localhost/"}, "IDENTITY_ENDPOINT"},
-		{"Container Instances", map[string]string{envHeader: "h", envThumbprint: "t"}, "Container Instances"},
+		{"App Service without the header", map[string]string{envEndpoint: "http://localhost/"},
+			"IDENTITY_ENDPOINT"},
+		{"Container Instances", map[string]string{envHeader: "h", envThumbprint: "t"},
+			"Container Instances"},
 	} {
 		bubbleIn(t, tt.name, func(t *testing.T) {
 			e, _ := mustFail(t, credentialAt(t, environmentOf(tt.variables), always(404, "<html>")))
 			wantErrorText(t, e, tt.want)
-			e, _ = mustFail(t, credentialAt(t, environmentOf(tt.variables), always(400, `{"error":"invalid_request","error_description":"Identity not found"}`), func(o *CredentialOptions) { o.ID = ClientID(guid) }))
+			e, _ = mustFail(t, credentialAt(t, environmentOf(tt.variables),
+				always(400, `{"error":"invalid_request","error_description":"Identity not found"}`), func(o *CredentialOptions) {
+					o.ID = ClientID(guid)
+				}))
 			wantErrorText(t, e, tt.want, "is client ID "+guid+" assigned")
 		})
 	}
@@ -467,7 +506,8 @@ func TestHalfAHostIsNamed(t *testing.T) {
 	})
 }
 
-// TestSecretRotatedOnItsWay: a request that met the new secret with the old one is sent again, once and at once.
+// TestSecretRotatedOnItsWay: a request that met the new secret with the old one is sent again, once
+// and at once.
 func TestSecretRotatedOnItsWay(t *testing.T) {
 	bubbleIn(t, "once", func(t *testing.T) {
 		secret, sent := "first", []string{}
@@ -489,10 +529,12 @@ func TestSecretRotatedOnItsWay(t *testing.T) {
 	})
 	bubbleIn(t, "never rotated", func(t *testing.T) {
 		n := 0
-		cred := credentialAt(t, environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"}), transportFunc(func(*http.Request) (*http.Response, error) {
-			n++
-			return respond(403, ""), nil
-		}))
+		cred := credentialAt(t,
+			environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token",
+				envHeader: "s"}), transportFunc(func(*http.Request) (*http.Response, error) {
+				n++
+				return respond(403, ""), nil
+			}))
 		if mustFail(t, cred); n != 1 {
 			t.Errorf("%d requests, want 1", n)
 		}
@@ -501,7 +543,8 @@ func TestSecretRotatedOnItsWay(t *testing.T) {
 		n := 0
 		env := environmentOf(nil)
 		env.getenv = func(name string) string {
-			return map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: fmt.Sprint("s", n)}[name]
+			return map[string]string{envEndpoint: "http://localhost:4141/msi/token",
+				envHeader: fmt.Sprint("s", n)}[name]
 		}
 		cred := credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
 			if n++; n == 1 {
@@ -517,7 +560,8 @@ func TestSecretRotatedOnItsWay(t *testing.T) {
 		n := 0
 		env := environmentOf(nil)
 		env.getenv = func(name string) string {
-			return map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: fmt.Sprint("s", n)}[name]
+			return map[string]string{envEndpoint: "http://localhost:4141/msi/token",
+				envHeader: fmt.Sprint("s", n)}[name]
 		}
 		cred := credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
 			n++
@@ -537,11 +581,13 @@ func TestCertificateAdvice(t *testing.T) {
 		}{
 			{x509.UnknownAuthorityError{}, "ca-certificates"},
 			{x509.SystemRootsError{}, "ca-certificates"},
-			{x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, "clock right? It says 2000-01-01T"},
+			{x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired},
+				"clock right? It says 2000-01-01T"},
 		} {
-			e, _ := mustFail(t, credentialAt(t, inPod(t), transportFunc(func(*http.Request) (*http.Response, error) {
-				return nil, &tls.CertificateVerificationError{Err: tt.err}
-			}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
+			e, _ := mustFail(t, credentialAt(t, inPod(t),
+				transportFunc(func(*http.Request) (*http.Response, error) {
+					return nil, &tls.CertificateVerificationError{Err: tt.err}
+				}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
 			wantErrorText(t, e, tt.want, "HTTPS_PROXY")
 		}
 	})

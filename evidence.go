@@ -21,7 +21,8 @@ type Evidence struct {
 	Withheld bool `json:"withheld,omitempty"`
 }
 
-// consulted are all variables that the hosts' files read, in the order in which a reader looks for them.
+// consulted are all variables that the hosts' files read, in the order in which a reader looks for
+// them.
 var consulted = []struct {
 	name string
 	show func(string) string // "" for what must not be seen

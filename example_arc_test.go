@@ -9,8 +9,9 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// On a server that Azure Arc manages. The user that the service runs as must be allowed to read the agent's keys: on Linux
-// as a member of the group himds, on Windows of the local group "Hybrid agent extension applications".
+// On a server that Azure Arc manages. The user that the service runs as must be allowed to read the
+// agent's keys: on Linux as a member of the group himds, on Windows of the local group "Hybrid
+// agent extension applications".
 func ExampleNewCredential_azureArc() {
 	defer standIn(identitytest.NewArc)() // leave out on such a server
 

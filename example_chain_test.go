@@ -40,7 +40,8 @@ func ExampleNewDefaultCredential() {
 	// no developer, because IDENTITY_ENDPOINT and IDENTITY_HEADER are set
 }
 
-// The next source is tried only when one is unavailable: after any other failure the chain stops, and stays who it is.
+// The next source is tried only when one is unavailable: after any other failure the chain stops,
+// and stays who it is.
 func ExampleNewChain() {
 	defer nothingOnPath()() // leave out
 
@@ -48,11 +49,13 @@ func ExampleNewChain() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	managed, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: fake()})
+	managed, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
 	if err != nil {
 		log.Fatal(err)
 	}
-	cred, err := identity.NewChain([]azcore.TokenCredential{cli, managed}, nil) // the developer first, on purpose
+	// the developer first, on purpose
+	cred, err := identity.NewChain([]azcore.TokenCredential{cli, managed}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,7 +72,8 @@ func ExampleNewAzureCLICredential() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+	_, err = cred.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 	if errors.Is(err, identity.ErrUnavailable) {
 		fmt.Println("az is not installed, or nobody is logged in")
 	}
@@ -84,17 +88,20 @@ func ExampleNewAzureDeveloperCLICredential() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+	_, err = cred.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 	if errors.Is(err, identity.ErrUnavailable) {
 		fmt.Println("azd is not installed, or nobody is logged in")
 	}
 	// Output: azd is not installed, or nobody is logged in
 }
 
-// The identity was put into a group: that shows in a new token only, and most hosts repeat the old one for up to a day.
+// The identity was put into a group: that shows in a new token only, and most hosts repeat the old
+// one for up to a day.
 func ExampleCredential_Refresh() {
 	host := identitytest.NewIMDS(&identitytest.Options{HostCache: true}) // as the real one
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: azcore.ClientOptions{Transport: host}})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: azcore.ClientOptions{Transport: host}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -107,14 +114,17 @@ func ExampleCredential_Refresh() {
 		log.Fatal(err)
 	}
 	if !changed {
-		fmt.Println("the host still has the old one, for at most", time.Until(token.ExpiresOn).Round(time.Hour))
+		fmt.Println("the host still has the old one, for at most",
+			time.Until(token.ExpiresOn).Round(time.Hour))
 	}
 	// Output: the host still has the old one, for at most 24h0m0s
 }
 
-// What a health page or a log line wants to know. There is no secret in it; encoding/json can write it.
+// What a health page or a log line wants to know. There is no secret in it; encoding/json can write
+// it.
 func ExampleCredential_Status() {
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: fake()})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -124,25 +134,30 @@ func ExampleCredential_Status() {
 	status := cred.Status()
 	fmt.Println(status.Host, "because", status.Reason)
 	for _, r := range status.Resources {
-		fmt.Printf("%s: %d request, %d failures, for another %v\n", r.Resource, r.Requests, r.Failures, time.Until(r.ExpiresOn).Round(time.Hour))
+		fmt.Printf("%s: %d request, %d failures, for another %v\n", r.Resource, r.Requests, r.Failures,
+			time.Until(r.ExpiresOn).Round(time.Hour))
 	}
 	// Output:
 	// IMDS because CredentialOptions.Host names it
 	// https://vault.azure.net: 1 request, 0 failures, for another 24h0m0s
 }
 
-// A readiness check for Kubernetes: traffic comes once the identity's tokens are there. It sends no request while they are,
-// and has to answer sooner than the probe's timeoutSeconds, which is 1 by default.
+// A readiness check for Kubernetes: traffic comes once the identity's tokens are there. It sends no
+// request while they are, and has to answer sooner than the probe's timeoutSeconds, which is 1 by
+// default.
 func ExampleCredential_Ready_readinessProbe() {
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: fake()})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
 	if err != nil {
 		log.Fatal(err)
 	}
 	ready := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 900*time.Millisecond)
 		defer cancel()
-		if err := cred.Ready(ctx, "https://vault.azure.net/.default", "https://storage.azure.com/.default"); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable) // no secret in it; kubectl describe pod shows it
+		if err := cred.Ready(ctx, "https://vault.azure.net/.default",
+			"https://storage.azure.com/.default"); err != nil {
+			// no secret in it; kubectl describe pod shows it
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)

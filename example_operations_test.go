@@ -7,10 +7,12 @@ import (
 	"github.com/keyless-go/identity"
 )
 
-// alerts are the rules of docs/operations.md: what is wrong with the tokens, of two Statuses that are an hour apart. What begins
-// with "page" is worth getting up for.
+// alerts are the rules of docs/operations.md: what is wrong with the tokens, of two Statuses that
+// are an hour apart. What begins with "page" is worth getting up for.
 func alerts(hourAgo, status identity.Status, now time.Time) (list []string) {
-	key := func(r identity.ResourceStatus) string { return fmt.Sprint(r.Resource, r.TenantID, r.EnableCAE) }
+	key := func(r identity.ResourceStatus) string {
+		return fmt.Sprint(r.Resource, r.TenantID, r.EnableCAE)
+	}
 	before := map[string]identity.ResourceStatus{}
 	for _, r := range hourAgo.Resources {
 		before[key(r)] = r
@@ -26,14 +28,18 @@ func alerts(hourAgo, status identity.Status, now time.Time) (list []string) {
 		case failing && left <= 0: // or there was none yet
 			list = append(list, fmt.Sprintf("page: %s: no token: %s", r.Resource, r.LastError))
 		case failing && overdue > 10*time.Minute && left < 2*time.Hour:
-			list = append(list, fmt.Sprintf("page: %s: the token ends in %v: %s", r.Resource, left.Round(time.Minute), r.LastError))
+			list = append(list, fmt.Sprintf("page: %s: the token ends in %v: %s", r.Resource,
+				left.Round(time.Minute), r.LastError))
 		case failing && overdue > time.Hour:
-			list = append(list, fmt.Sprintf("warn: %s: the renewal is overdue since %v: %s", r.Resource, overdue.Round(time.Minute), r.LastError))
+			list = append(list, fmt.Sprintf("warn: %s: the renewal is overdue since %v: %s", r.Resource,
+				overdue.Round(time.Minute), r.LastError))
 		case now.Sub(r.LastErrorOn) > time.Hour && r.Requests-was.Requests >= 20:
-			list = append(list, fmt.Sprintf("warn: %s: %d requests in an hour", r.Resource, r.Requests-was.Requests))
+			list = append(list, fmt.Sprintf("warn: %s: %d requests in an hour", r.Resource,
+				r.Requests-was.Requests))
 		}
 		if wait := r.NextTry.Sub(now); wait > time.Minute {
-			list = append(list, fmt.Sprintf("warn: %s: the host asked for %v of silence", r.Resource, wait.Round(time.Second)))
+			list = append(list, fmt.Sprintf("warn: %s: the host asked for %v of silence", r.Resource,
+				wait.Round(time.Second)))
 		}
 		if n := r.Throttles - was.Throttles; n >= 10 {
 			list = append(list, fmt.Sprintf("warn: %s: throttled %d times in an hour", r.Resource, n))
@@ -45,13 +51,15 @@ func alerts(hourAgo, status identity.Status, now time.Time) (list []string) {
 // Who is to get up? Status in alerts, see docs/operations.md for the reasons of each number.
 func Example_alerts() {
 	now := time.Date(2026, 11, 26, 3, 0, 0, 0, time.UTC)
-	hourAgo := identity.Status{Resources: []identity.ResourceStatus{ // cred.Status() of then and of now
+	// cred.Status() of then and of now
+	hourAgo := identity.Status{Resources: []identity.ResourceStatus{
 		{Resource: "https://graph.microsoft.com", Requests: 3},
 		{Resource: "https://storage.azure.com", Requests: 600},
 		{Resource: "https://vault.azure.net", Requests: 1500},
 	}}
 	status := identity.Status{Resources: []identity.ResourceStatus{
-		{Resource: "https://graph.microsoft.com", Requests: 3, ExpiresOn: now.Add(20 * time.Hour), RefreshOn: now.Add(8 * time.Hour)},
+		{Resource: "https://graph.microsoft.com", Requests: 3, ExpiresOn: now.Add(20 * time.Hour),
+			RefreshOn: now.Add(8 * time.Hour)},
 		{
 			Resource: "https://storage.azure.com", Requests: 760,
 			ExpiresOn: now.Add(9 * time.Hour), RefreshOn: now.Add(-3 * time.Hour),

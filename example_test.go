@@ -21,14 +21,17 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// fake stands in for the host in these examples, so that they run anywhere. On Azure, leave ClientOptions out.
+// fake stands in for the host in these examples, so that they run anywhere. On Azure, leave
+// ClientOptions out.
 func fake(identities ...identitytest.Identity) azcore.ClientOptions {
 	return azcore.ClientOptions{Transport: identitytest.NewIMDS(&identitytest.Options{Identities: identities})}
 }
 
-// standIn runs a fake host on loopback, and sets the environment variables by which it is found, as the real one does. It
-// returns how to put everything back. On Azure, leave it out.
-func standIn(newHost func(*identitytest.Options) *identitytest.Endpoint, identities ...identitytest.Identity) (leave func()) {
+// standIn runs a fake host on loopback, and sets the environment variables by which it is found, as
+// the real one does. It returns how to put everything back. On Azure, leave it out.
+func standIn(
+	newHost func(*identitytest.Options) *identitytest.Endpoint, identities ...identitytest.Identity,
+) (leave func()) {
 	dir, err := os.MkdirTemp("", "identity-")
 	if err != nil {
 		log.Fatal(err)
@@ -60,7 +63,9 @@ func standIn(newHost func(*identitytest.Options) *identitytest.Endpoint, identit
 
 // The system-assigned identity of the host, whichever host that is.
 func ExampleNewCredential() {
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: fake()}) // on Azure: NewCredential(nil)
+	// on Azure: NewCredential(nil)
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,8 +74,8 @@ func ExampleNewCredential() {
 	// Output: IMDS
 }
 
-// In a pod with workload identity the service account's token is exchanged at Entra for one of the identity that
-// AZURE_CLIENT_ID names, or of a ClientID in CredentialOptions.ID.
+// In a pod with workload identity the service account's token is exchanged at Entra for one of the
+// identity that AZURE_CLIENT_ID names, or of a ClientID in CredentialOptions.ID.
 func ExampleNewCredential_workloadIdentity() {
 	defer standIn(identitytest.NewWorkloadIdentity)() // leave out in a pod
 
@@ -83,7 +88,8 @@ func ExampleNewCredential_workloadIdentity() {
 	// Output: workload identity <nil>
 }
 
-// On Service Fabric the application's manifest assigns the identity, so that there is none to select.
+// On Service Fabric the application's manifest assigns the identity, so that there is none to
+// select.
 func ExampleNewCredential_serviceFabric() {
 	defer standIn(identitytest.NewServiceFabric)() // leave out on a cluster
 
@@ -120,10 +126,12 @@ func ExampleNewCredential_containerInstances() {
 	// identity: CredentialOptions.ID: Container Instances on Windows can't select an identity by client ID: give the identity's principal ID, as an ObjectID
 }
 
-// On the compute of Azure ML an identity is selected by its client ID, and by no other. Without one it is that of the
-// variable DEFAULT_IDENTITY_CLIENT_ID.
+// On the compute of Azure ML an identity is selected by its client ID, and by no other. Without one
+// it is that of the variable DEFAULT_IDENTITY_CLIENT_ID.
 func ExampleNewCredential_azureML() {
-	defer standIn(identitytest.NewAzureML, identitytest.Identity{ClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"})() // leave out on Azure ML
+	// leave out on Azure ML
+	defer standIn(identitytest.NewAzureML,
+		identitytest.Identity{ClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"})()
 
 	cred, err := identity.NewCredential(&identity.CredentialOptions{ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12")})
 	if err != nil {
@@ -134,8 +142,9 @@ func ExampleNewCredential_azureML() {
 	// Output: Azure ML or legacy App Service <nil>
 }
 
-// The legacy App Service, of before 2019, can't be told from Azure ML, and needn't be: it has the same variables and
-// selects by client ID, too. Without one it is the app's system-assigned identity.
+// The legacy App Service, of before 2019, can't be told from Azure ML, and needn't be: it has the
+// same variables and selects by client ID, too. Without one it is the app's system-assigned
+// identity.
 func ExampleNewCredential_legacyAppService() {
 	defer standIn(identitytest.NewAppService2017)() // leave out on App Service
 
@@ -148,8 +157,8 @@ func ExampleNewCredential_legacyAppService() {
 	// Output: Azure ML or legacy App Service <nil>
 }
 
-// In Cloud Shell a token is the signed-in user's, so that there is no identity to select, and nothing to assign a role to
-// but the user.
+// In Cloud Shell a token is the signed-in user's, so that there is no identity to select, and
+// nothing to assign a role to but the user.
 func ExampleNewCredential_cloudShell() {
 	defer standIn(identitytest.NewCloudShell)() // leave out in Cloud Shell
 
@@ -172,14 +181,16 @@ func ExampleClientID() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+	_, err = cred.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 	fmt.Println(err)
 	// Output: <nil>
 }
 
 func ExampleObjectID() {
 	id := identity.ObjectID("3c4d9e1f-58a7-4f0e-8a55-6b7c8d9e0f11")
-	cred, err := identity.NewCredential(&identity.CredentialOptions{ID: id, Host: identity.HostIMDS, ClientOptions: fake(identitytest.Identity{ObjectID: id.String()})})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{ID: id, Host: identity.HostIMDS,
+		ClientOptions: fake(identitytest.Identity{ObjectID: id.String()})})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -189,7 +200,8 @@ func ExampleObjectID() {
 
 func ExampleResourceID() {
 	id := identity.ResourceID("/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/shop/providers/Microsoft.ManagedIdentity/userAssignedIdentities/orders")
-	cred, err := identity.NewCredential(&identity.CredentialOptions{ID: id, Host: identity.HostIMDS, ClientOptions: fake(identitytest.Identity{ResourceID: id.String()})})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{ID: id, Host: identity.HostIMDS,
+		ClientOptions: fake(identitytest.Identity{ResourceID: id.String()})})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -197,17 +209,21 @@ func ExampleResourceID() {
 	// Output: <nil>
 }
 
-// Azure SDK clients call GetToken; code that speaks HTTP itself can, too. Asking each time is cheap.
+// Azure SDK clients call GetToken; code that speaks HTTP itself can, too. Asking each time is
+// cheap.
 func ExampleCredential_GetToken() {
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: fake()})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
 	if err != nil {
 		log.Fatal(err)
 	}
-	token, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}})
+	token, err := cred.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	req, err := http.NewRequest(http.MethodGet, "https://management.azure.com/subscriptions?api-version=2022-12-01", nil)
+	req, err := http.NewRequest(http.MethodGet,
+		"https://management.azure.com/subscriptions?api-version=2022-12-01", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -218,13 +234,15 @@ func ExampleCredential_GetToken() {
 
 // Wait for the identity at start-up, rather than fail the first request.
 func ExampleCredential_Ready() {
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS, ClientOptions: fake()})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	fmt.Println(cred.Ready(ctx, "https://vault.azure.net/.default", "https://storage.azure.com/.default"))
+	fmt.Println(cred.Ready(ctx, "https://vault.azure.net/.default",
+		"https://storage.azure.com/.default"))
 	// Output: <nil>
 }
 
@@ -256,7 +274,8 @@ func ExampleAuthenticationError() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+	_, err = cred.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 	switch {
 	case errors.Is(err, identity.ErrUnavailable):
 		fmt.Println("not on Azure: use another credential")
@@ -307,7 +326,8 @@ func ExampleCredentialOptions() {
 		Host:          identity.HostIMDS,
 		ClientOptions: fake(),
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{
-			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr { // times differ in each run of this example
+			// times differ in each run of this example
+			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 				if a.Value.Kind() == slog.KindTime {
 					return slog.Attr{}
 				}
@@ -322,15 +342,19 @@ func ExampleCredentialOptions() {
 	if err := cred.Ready(context.Background(), "https://vault.azure.net/.default"); err != nil {
 		fmt.Println(err)
 	}
-	line, _ := bufio.NewReader(lines).ReadString('\n') // nobody waits for the log, so that it may come a little later
+	// nobody waits for the log, so that it may come a little later
+	line, _ := bufio.NewReader(lines).ReadString('\n')
 	fmt.Print(line)
 	// Output: level=INFO msg="token acquired" host=imds endpoint=http://169.254.169.254/metadata/identity/oauth2/token resource=https://vault.azure.net
 }
 
-// A vault may be of another tenant than the pod's identity. Its clients then ask for a token of that tenant, and workload
-// identity refuses unless the tenant is one of AdditionallyAllowedTenants.
+// A vault may be of another tenant than the pod's identity. Its clients then ask for a token of
+// that tenant, and workload identity refuses unless the tenant is one of
+// AdditionallyAllowedTenants.
 func ExampleCredentialOptions_additionallyAllowedTenants() {
-	defer standIn(identitytest.NewWorkloadIdentity, identitytest.Identity{TenantID: "8f0e6d5a-3c1b-4e90-a1f2-6f1c2a520d8e"})() // leave out in a pod
+	// leave out in a pod
+	defer standIn(identitytest.NewWorkloadIdentity,
+		identitytest.Identity{TenantID: "8f0e6d5a-3c1b-4e90-a1f2-6f1c2a520d8e"})()
 
 	cred, err := identity.NewCredential(&identity.CredentialOptions{
 		AdditionallyAllowedTenants: []string{"fabrikam.onmicrosoft.com"}, // or "*"

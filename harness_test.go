@@ -19,8 +19,8 @@ import (
 
 const vaultScope = "https://vault.azure.net/.default"
 
-// bubble runs a test in parallel and on virtual time. A goroutine left behind fails it, once a renewal that is under way
-// at the end has had the time of its budget.
+// bubble runs a test in parallel and on virtual time. A goroutine left behind fails it, once a
+// renewal that is under way at the end has had the time of its budget.
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	t.Parallel()
@@ -30,9 +30,10 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
-// lasts waits for d or for the end of ctx, whose error it returns. It polls no timer that is due at once: under the race
-// detector Go 1.26 crashes when goroutines of a bubble receive from such timers at one time, because they all run in the
-// one race context that a bubble has for its timers (runtime, maybeRunChan).
+// lasts waits for d or for the end of ctx, whose error it returns. It polls no timer that is due at
+// once: under the race detector Go 1.26 crashes when goroutines of a bubble receive from such
+// timers at one time, because they all run in the one race context that a bubble has for its timers
+// (runtime, maybeRunChan).
 func lasts(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -78,8 +79,11 @@ func variablesAt(ep *identitytest.Endpoint, base string) map[string]string {
 	return variables
 }
 
-// credentialAt makes a credential whose host is an in-memory endpoint. Options are changed by adjust.
-func credentialAt(tb testing.TB, env environment, transport policy.Transporter, adjust ...func(*CredentialOptions)) *Credential {
+// credentialAt makes a credential whose host is an in-memory endpoint. Options are changed by
+// adjust.
+func credentialAt(
+	tb testing.TB, env environment, transport policy.Transporter, adjust ...func(*CredentialOptions),
+) *Credential {
 	tb.Helper()
 	options := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: transport}}
 	for _, f := range adjust {
@@ -92,7 +96,9 @@ func credentialAt(tb testing.TB, env environment, transport policy.Transporter, 
 	return cred
 }
 
-func onIMDS(tb testing.TB, transport policy.Transporter, adjust ...func(*CredentialOptions)) *Credential {
+func onIMDS(
+	tb testing.TB, transport policy.Transporter, adjust ...func(*CredentialOptions),
+) *Credential {
 	tb.Helper()
 	return credentialAt(tb, nowhere(), transport, adjust...)
 }
@@ -150,7 +156,8 @@ func respond(status int, body string, header ...string) *http.Response {
 
 // grantBody is IMDS's answer with a token of the given life.
 func grantBody(token string, life time.Duration) string {
-	return fmt.Sprintf(`{"access_token":%q,"expires_in":"%d","expires_on":"%d","token_type":"Bearer"}`, token, int(life.Seconds()), time.Now().Add(life).Unix())
+	return fmt.Sprintf(`{"access_token":%q,"expires_in":"%d","expires_on":"%d","token_type":"Bearer"}`,
+		token, int(life.Seconds()), time.Now().Add(life).Unix())
 }
 
 // arrivals is a Transport that notes when requests arrived.

@@ -9,7 +9,9 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-var nobodyListens transportFunc = func(*http.Request) (*http.Response, error) { return nil, refused() }
+var nobodyListens transportFunc = func(*http.Request) (*http.Response, error) {
+	return nil, refused()
+}
 
 // TestProxyThatIsNotUsed: no endpoint that a variable names is asked through a proxy. Where one may
 // be the way, the error says so, and how.
@@ -21,7 +23,8 @@ func TestProxyThatIsNotUsed(t *testing.T) {
 	}{
 		{"a made-up name", "MSI_ENDPOINT", "https://azure-msi.teleport.dev/key", "HTTPS_PROXY", true},
 		{"in small letters", "MSI_ENDPOINT", "https://azure-msi.teleport.dev/key", "https_proxy", true},
-		{"App Service's variable", "IDENTITY_ENDPOINT", "https://20.1.2.3/msi/token", "HTTPS_PROXY", true},
+		{"App Service's variable", "IDENTITY_ENDPOINT", "https://20.1.2.3/msi/token", "HTTPS_PROXY",
+			true},
 		{"no proxy", "MSI_ENDPOINT", "https://azure-msi.teleport.dev/key", "", false},
 		{"the proxy of http", "MSI_ENDPOINT", "https://azure-msi.teleport.dev/key", "HTTP_PROXY", false},
 		{"plain http", "MSI_ENDPOINT", "http://azure-msi.teleport.dev/key", "HTTPS_PROXY", false},
@@ -61,12 +64,17 @@ func TestAppWithoutIdentity(t *testing.T) {
 		variables map[string]string
 		want      string // "" for nothing of an app
 	}{
-		{"App Service", map[string]string{"WEBSITE_SITE_NAME": "shop"}, "IDENTITY_ENDPOINT is not set. WEBSITE_SITE_NAME says that this is App Service, " + assign},
-		{"switched off", map[string]string{"WEBSITE_SITE_NAME": "shop", "WEBSITE_DISABLE_MSI": "true"}, "this is App Service, where WEBSITE_DISABLE_MSI switches the token endpoint off"},
-		{"Container Apps", map[string]string{"CONTAINER_APP_NAME": "shop"}, "CONTAINER_APP_NAME says that this is Container Apps, " + assign},
-		{"a job of Container Apps", map[string]string{"CONTAINER_APP_JOB_NAME": "shop"}, "CONTAINER_APP_JOB_NAME says that this is Container Apps, " + assign},
+		{"App Service", map[string]string{"WEBSITE_SITE_NAME": "shop"},
+			"IDENTITY_ENDPOINT is not set. WEBSITE_SITE_NAME says that this is App Service, " + assign},
+		{"switched off", map[string]string{"WEBSITE_SITE_NAME": "shop", "WEBSITE_DISABLE_MSI": "true"},
+			"this is App Service, where WEBSITE_DISABLE_MSI switches the token endpoint off"},
+		{"Container Apps", map[string]string{"CONTAINER_APP_NAME": "shop"},
+			"CONTAINER_APP_NAME says that this is Container Apps, " + assign},
+		{"a job of Container Apps", map[string]string{"CONTAINER_APP_JOB_NAME": "shop"},
+			"CONTAINER_APP_JOB_NAME says that this is Container Apps, " + assign},
 		{"a VM", nil, ""},
-		{"a VM with an endpoint", map[string]string{"WEBSITE_SITE_NAME": "shop", "IDENTITY_ENDPOINT": "http://localhost/"}, ""},
+		{"a VM with an endpoint", map[string]string{"WEBSITE_SITE_NAME": "shop",
+			"IDENTITY_ENDPOINT": "http://localhost/"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -27,30 +27,36 @@ import (
 	"github.com/keyless-go/identity/internal/token"
 )
 
-// place is one host, by all that the tests of every host have to know of it. What goes over the wire is written by hand.
+// place is one host, by all that the tests of every host have to know of it. What goes over the
+// wire is written by hand.
 type place struct {
 	name       string
 	host       Host
 	fake       func(*identitytest.Options) *identitytest.Endpoint
 	base       string                  // where it is, if only in memory
 	identities []identitytest.Identity // of the fake
-	pinned     bool                    // the credential checks the certificate by itself: only connections will do
-	steps      int                     // requests for one token
-	silence    [2]time.Duration        // how long nobody answers until there is an error, at least and at most
-	budget     [2]time.Duration        // the same for a host that keeps failing
+	// the credential checks the certificate by itself: only connections will do
+	pinned bool
+	steps  int // requests for one token
+	// how long nobody answers until there is an error, at least and at most
+	silence [2]time.Duration
+	budget  [2]time.Duration // the same for a host that keeps failing
 
 	method, path string
 	header       http.Header // SECRET stands for it
-	parameters   url.Values  // for the vault and the default identity; CLIENT and so on stand for the identity's
-	posts        bool        // the parameters are a form
-	client       string      // the parameter that selects by client ID, "" for none
-	object       string
-	resource     string
+	// for the vault and the default identity; CLIENT and so on stand for the identity's
+	parameters url.Values
+	posts      bool   // the parameters are a form
+	client     string // the parameter that selects by client ID, "" for none
+	object     string
+	resource   string
 
 	secret string // the variable that has it, "" for none
-	check  string // what the error says when nobody answers: a variable or a command that a person can look at
+	// what the error says when nobody answers: a variable or a command that a person can look at
+	check string
 
-	server  http.Header                       // what answers of the host are recognised by, beside the body
+	// what answers of the host are recognised by, beside the body
+	server  http.Header
 	problem func(code, message string) string // the body of a failure
 	absent  identitytest.Response             // says that the identity isn't assigned
 }
@@ -82,31 +88,39 @@ const fakeTenant = "77777777-2222-4333-8444-555555555555"
 // places are all hosts there are.
 var places = []place{
 	{
-		name: "IMDS", host: HostIMDS, fake: identitytest.NewIMDS, base: "http://127.0.0.1:8080", identities: systemAndOne, steps: 1,
+		name: "IMDS", host: HostIMDS, fake: identitytest.NewIMDS, base: "http://127.0.0.1:8080",
+		identities: systemAndOne, steps: 1,
 		silence: onNode, budget: [2]time.Duration{65 * time.Second, 75 * time.Second},
 		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Metadata": {"true"}},
 		parameters: url.Values{"api-version": {"2018-02-01"}, "resource": {"https://vault.azure.net"}},
 		client:     "client_id", object: "object_id", resource: "msi_res_id",
 		check:  "AZURE_POD_IDENTITY_AUTHORITY_HOST",
 		server: http.Header{"Server": {"IMDS/150.870.65.1854"}}, problem: oauthProblem,
-		absent: identitytest.Response{Status: 400, Body: `{"error":"invalid_request","error_description":"Identity not found"}`},
+		absent: identitytest.Response{Status: 400,
+			Body: `{"error":"invalid_request","error_description":"Identity not found"}`},
 	},
 	{
-		name: "App Service", host: HostAppService, fake: identitytest.NewAppService, base: "http://localhost:4141", identities: systemAndOne, steps: 1,
+		name: "App Service", host: HostAppService, fake: identitytest.NewAppService,
+		base: "http://localhost:4141", identities: systemAndOne, steps: 1,
 		silence: onNode, budget: onNode,
-		method: "GET", path: "/msi/token", header: http.Header{"X-Identity-Header": {"SECRET"}, "Metadata": {"true"}},
+		method: "GET", path: "/msi/token", header: http.Header{"X-Identity-Header": {"SECRET"},
+			"Metadata": {"true"}},
 		parameters: url.Values{"api-version": {"2019-08-01"}, "resource": {"https://vault.azure.net"}},
 		client:     "client_id", object: "principal_id", resource: "mi_res_id",
 		secret: "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: appServiceProblem,
-		absent: identitytest.Response{Status: 400, Body: `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"c0ffee"}`},
+		absent: identitytest.Response{Status: 400,
+			Body: `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"c0ffee"}`},
 	},
 	{
-		name: "Service Fabric", host: HostServiceFabric, fake: identitytest.NewServiceFabric, base: "https://localhost:2377", identities: systemAndOne, pinned: true, steps: 1,
+		name: "Service Fabric", host: HostServiceFabric, fake: identitytest.NewServiceFabric,
+		base: "https://localhost:2377", identities: systemAndOne, pinned: true, steps: 1,
 		silence: onNode, budget: onNode,
 		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Secret": {"SECRET"}},
-		parameters: url.Values{"api-version": {"2019-07-01-preview"}, "resource": {"https://vault.azure.net"}},
-		secret:     "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: codedProblem,
-		absent: identitytest.Response{Status: 404, Body: `{"error":{"correlationId":"c0ffee","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`},
+		parameters: url.Values{"api-version": {"2019-07-01-preview"},
+			"resource": {"https://vault.azure.net"}},
+		secret: "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: codedProblem,
+		absent: identitytest.Response{Status: 404,
+			Body: `{"error":{"correlationId":"c0ffee","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`},
 	},
 	{
 		name: "Windows containers", host: HostContainerInstances,
@@ -122,53 +136,70 @@ var places = []place{
 			Body: `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`},
 	},
 	{
-		name: "Azure ML", host: HostAzureML, fake: identitytest.NewAzureML, base: "http://localhost:46808", identities: systemAndOne, steps: 1,
+		name: "Azure ML", host: HostAzureML, fake: identitytest.NewAzureML,
+		base: "http://localhost:46808", identities: systemAndOne, steps: 1,
 		silence: onNode, budget: onNode,
-		method: "GET", path: "/msi/token", header: http.Header{"Secret": {"SECRET"}, "Metadata": {"true"}},
-		parameters: url.Values{"api-version": {"2017-09-01"}, "resource": {"https://vault.azure.net"}, "clientid": {"CLIENT"}},
-		client:     "clientid",
-		secret:     "MSI_SECRET", check: "MSI_ENDPOINT", problem: codedProblem,
-		absent: identitytest.Response{Status: 400, Body: `{"error":{"code":"IdentityNotFound","message":"none"}}`},
+		method: "GET", path: "/msi/token", header: http.Header{"Secret": {"SECRET"},
+			"Metadata": {"true"}},
+		parameters: url.Values{"api-version": {"2017-09-01"}, "resource": {"https://vault.azure.net"},
+			"clientid": {"CLIENT"}},
+		client: "clientid",
+		secret: "MSI_SECRET", check: "MSI_ENDPOINT", problem: codedProblem,
+		absent: identitytest.Response{Status: 400,
+			Body: `{"error":{"code":"IdentityNotFound","message":"none"}}`},
 	},
 	{
-		name: "legacy App Service", host: HostAzureML, fake: identitytest.NewAppService2017, base: "http://localhost:41001", identities: systemAndOne, steps: 1,
+		name: "legacy App Service", host: HostAzureML, fake: identitytest.NewAppService2017,
+		base: "http://localhost:41001", identities: systemAndOne, steps: 1,
 		silence: onNode, budget: onNode,
-		method: "GET", path: "/msi/token", header: http.Header{"Secret": {"SECRET"}, "Metadata": {"true"}},
+		method: "GET", path: "/msi/token", header: http.Header{"Secret": {"SECRET"},
+			"Metadata": {"true"}},
 		parameters: url.Values{"api-version": {"2017-09-01"}, "resource": {"https://vault.azure.net"}},
 		client:     "clientid",
 		secret:     "MSI_SECRET", check: "MSI_ENDPOINT", problem: appServiceProblem,
-		absent: identitytest.Response{Status: 400, Body: `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"c0ffee"}`},
+		absent: identitytest.Response{Status: 400,
+			Body: `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"c0ffee"}`},
 	},
 	{
-		name: "Cloud Shell", host: HostCloudShell, fake: identitytest.NewCloudShell, base: "http://localhost:50342", identities: systemAndOne, steps: 1,
+		name: "Cloud Shell", host: HostCloudShell, fake: identitytest.NewCloudShell,
+		base: "http://localhost:50342", identities: systemAndOne, steps: 1,
 		silence: onNode, budget: onNode,
 		method: "POST", path: "/oauth2/token", posts: true,
-		header:     http.Header{"Metadata": {"true"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Content-Length": {"38"}},
+		header: http.Header{"Metadata": {"true"},
+			"Content-Type": {"application/x-www-form-urlencoded"}, "Content-Length": {"38"}},
 		parameters: url.Values{"resource": {"https://vault.azure.net"}},
 		check:      "MSI_ENDPOINT", problem: codedProblem,
 	},
 	{
-		name: "Azure Arc", host: HostArc, fake: identitytest.NewArc, base: "http://localhost:40342", identities: systemAndOne, steps: 2,
+		name: "Azure Arc", host: HostArc, fake: identitytest.NewArc, base: "http://localhost:40342",
+		identities: systemAndOne, steps: 2,
 		silence: onNode, budget: onNode,
-		method: "GET", path: "/metadata/identity/oauth2/token", header: http.Header{"Metadata": {"true"}, "Authorization": {"Basic SECRET"}},
+		method: "GET", path: "/metadata/identity/oauth2/token",
+		header:     http.Header{"Metadata": {"true"}, "Authorization": {"Basic SECRET"}},
 		parameters: url.Values{"api-version": {"2020-06-01"}, "resource": {"https://vault.azure.net"}},
 		client:     "client_id", object: "object_id", resource: "msi_res_id",
 		check: "azcmagent show", problem: oauthProblem,
-		absent: identitytest.Response{Status: 404, Body: `{"error":"identity_not_found","error_description":"Identity not found"}`},
+		absent: identitytest.Response{Status: 404,
+			Body: `{"error":"identity_not_found","error_description":"Identity not found"}`},
 	},
 	{
-		name: "workload identity", host: HostWorkloadIdentity, fake: identitytest.NewWorkloadIdentity, base: "https://login.microsoftonline.com", steps: 1,
+		name: "workload identity", host: HostWorkloadIdentity, fake: identitytest.NewWorkloadIdentity,
+		base: "https://login.microsoftonline.com", steps: 1,
 		identities: []identitytest.Identity{{TenantID: fakeTenant}, {TenantID: fakeTenant}},
 		silence:    onNode, budget: onNode,
 		method: "POST", path: "/" + fakeTenant + "/oauth2/v2.0/token", posts: true,
-		header: http.Header{"Accept": {"application/json"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Content-Length": {"LENGTH"}},
+		header: http.Header{"Accept": {"application/json"},
+			"Content-Type": {"application/x-www-form-urlencoded"}, "Content-Length": {"LENGTH"}},
 		parameters: url.Values{
-			"grant_type": {"client_credentials"}, "client_id": {"CLIENT"}, "scope": {"https://vault.azure.net/.default"},
-			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {"SECRET"},
+			"grant_type": {"client_credentials"}, "client_id": {"CLIENT"},
+			"scope":                 {"https://vault.azure.net/.default"},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+			"client_assertion":      {"SECRET"},
 		},
 		client: "client_id",
 		check:  "AZURE_AUTHORITY_HOST", problem: entraProblem,
-		absent: identitytest.Response{Status: 400, Body: `{"error":"unauthorized_client","error_description":"AADSTS700016: Application with identifier 'x' was not found in the directory 'y'. Trace ID: t Correlation ID: c0ffee Timestamp: z","error_codes":[700016],"correlation_id":"c0ffee"}`},
+		absent: identitytest.Response{Status: 400,
+			Body: `{"error":"unauthorized_client","error_description":"AADSTS700016: Application with identifier 'x' was not found in the directory 'y'. Trace ID: t Correlation ID: c0ffee Timestamp: z","error_codes":[700016],"correlation_id":"c0ffee"}`},
 	},
 }
 
@@ -184,8 +215,8 @@ func everywhereNamed(t *testing.T, name string, f func(t *testing.T, p place)) {
 	t.Run(name, func(t *testing.T) { everywhere(t, f) })
 }
 
-// site is a place at which a test has opened a fake. It counts the requests that come, by whatever way, and can be taken
-// off the network.
+// site is a place at which a test has opened a fake. It counts the requests that come, by whatever
+// way, and can be taken off the network.
 type site struct {
 	place
 	ep  *identitytest.Endpoint
@@ -232,7 +263,8 @@ func (s *site) times() []time.Time {
 
 // refused is what a system says when nobody listens.
 func refused() error {
-	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	return &net.OpError{Op: "dial", Net: "tcp",
+		Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 }
 
 // Do implements policy.Transporter.
@@ -272,7 +304,8 @@ func (s *site) take() (identitytest.Response, bool) {
 	return first.Response, true
 }
 
-// namesItsDefault reports whether the platform says which identity is the default, and so is asked for.
+// namesItsDefault reports whether the platform says which identity is the default, and so is asked
+// for.
 func (s *site) namesItsDefault() bool {
 	return s.host == HostWorkloadIdentity || s.env.getenv("DEFAULT_IDENTITY_CLIENT_ID") != ""
 }
@@ -332,7 +365,8 @@ func (s *site) endpoint() string {
 	variable := map[Host]string{
 		HostIMDS: "AZURE_POD_IDENTITY_AUTHORITY_HOST", HostAppService: "IDENTITY_ENDPOINT",
 		HostServiceFabric: "IDENTITY_ENDPOINT", HostContainerInstances: "IDENTITY_ENDPOINT",
-		HostAzureML: "MSI_ENDPOINT", HostCloudShell: "MSI_ENDPOINT", HostArc: "IDENTITY_ENDPOINT", HostWorkloadIdentity: "AZURE_AUTHORITY_HOST",
+		HostAzureML: "MSI_ENDPOINT", HostCloudShell: "MSI_ENDPOINT", HostArc: "IDENTITY_ENDPOINT",
+		HostWorkloadIdentity: "AZURE_AUTHORITY_HOST",
 	}[s.host]
 	value, _, _ := strings.Cut(s.env.getenv(variable), "?")
 	if s.host == HostIMDS || s.host == HostWorkloadIdentity {
@@ -359,7 +393,9 @@ func (s *site) selections() []selection {
 	}{
 		{"client ID", s.client, func(id identitytest.Identity) ID { return ClientID(id.ClientID) }},
 		{"object ID", s.object, func(id identitytest.Identity) ID { return ObjectID(id.ObjectID) }},
-		{"resource ID", s.resource, func(id identitytest.Identity) ID { return ResourceID(id.ResourceID) }},
+		{"resource ID", s.resource, func(id identitytest.Identity) ID {
+			return ResourceID(id.ResourceID)
+		}},
 	} {
 		if kind.parameter != "" {
 			list = append(list, selection{kind.name, kind.pick(all[1]), all[1], kind.pick})
@@ -436,7 +472,8 @@ func TestHostTokens(t *testing.T) {
 		parameters := url.Values{}
 		for name, values := range s.parameters {
 			for _, value := range values {
-				parameters.Add(name, strings.NewReplacer("CLIENT", sel.want.ClientID, "SECRET", secret).Replace(value))
+				parameters.Add(name, strings.NewReplacer("CLIENT", sel.want.ClientID, "SECRET",
+					secret).Replace(value))
 			}
 		}
 		switch name {
@@ -465,18 +502,22 @@ func TestHostTokens(t *testing.T) {
 			}
 			checkQuery(t, r, query)
 			if r.Method != s.method || r.URL.Scheme+"://"+r.URL.Host+r.URL.Path != s.endpoint() {
-				t.Errorf("step %d: request is %s %s, want %s %s", step+1, r.Method, r.URL, s.method, s.endpoint())
+				t.Errorf("step %d: request is %s %s, want %s %s", step+1, r.Method, r.URL, s.method,
+					s.endpoint())
 			}
 			if !strings.HasPrefix(r.URL.String(), s.base+"/") || !strings.HasSuffix(r.URL.Path, s.path) {
 				t.Errorf("step %d: request went to %s", step+1, r.URL)
 			}
 			for _, values := range header {
 				if values[0] == "Basic SECRET" {
-					if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Basic "); ok && len(key) >= 32 { // the fake has checked it
+					// the fake has checked it
+					if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Basic "); ok &&
+						len(key) >= 32 {
 						secret = key
 					}
 				}
-				values[0] = strings.NewReplacer("SECRET", secret, "LENGTH", fmt.Sprint(len(form))).Replace(values[0])
+				values[0] = strings.NewReplacer("SECRET", secret, "LENGTH",
+					fmt.Sprint(len(form))).Replace(values[0])
 			}
 			got := r.Header.Clone()
 			for _, name := range []string{"User-Agent", "Accept-Encoding", "Connection"} { // of net/http
@@ -493,9 +534,9 @@ func TestHostTokens(t *testing.T) {
 	})
 }
 
-// retryTable says after which status a host is asked again: "+" yes, "-" no. From each host's page and, where that says
-// nothing, from what all SDKs agree on: 408, 429 and 5xx pass, other refusals don't. IMDS says 404 and 410 while it
-// is being updated; Service Fabric forbids to repeat a 404.
+// retryTable says after which status a host is asked again: "+" yes, "-" no. From each host's page
+// and, where that says nothing, from what all SDKs agree on: 408, 429 and 5xx pass, other refusals
+// don't. IMDS says 404 and 410 while it is being updated; Service Fabric forbids to repeat a 404.
 //
 //	https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
 //	https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code#error-handling
@@ -548,10 +589,12 @@ func TestHostRetriesPerStatus(t *testing.T) {
 								t.Errorf("%d requests in %v, want %d at once: %v", s.sent(), took, perTry, e)
 							}
 						} else if s.sent() < 4*perTry || took < s.budget[0] || took > s.budget[1] {
-							t.Errorf("%d requests in %v, want many in %v to %v: %v", s.sent(), took, s.budget[0], s.budget[1], e)
+							t.Errorf("%d requests in %v, want many in %v to %v: %v", s.sent(), took, s.budget[0],
+								s.budget[1], e)
 						}
 						if e.Attempts != s.sent() || e.Elapsed != took {
-							t.Errorf("the error says %d attempts in %v, it were %d in %v", e.Attempts, e.Elapsed, s.sent(), took)
+							t.Errorf("the error says %d attempts in %v, it were %d in %v", e.Attempts, e.Elapsed,
+								s.sent(), took)
 						}
 						if got, want := errors.Is(e, ErrThrottled), status == 429; got != want {
 							t.Errorf("errors.Is(ErrThrottled) is %v, want %v", got, want)
@@ -561,7 +604,8 @@ func TestHostRetriesPerStatus(t *testing.T) {
 						}
 						// During the cool-down nobody asks: everybody gets that error.
 						before := s.sent()
-						if again, took := mustFail(t, cred); took != 0 || s.sent() != before || again.StatusCode != status {
+						if again, took := mustFail(t, cred); took != 0 || s.sent() != before ||
+							again.StatusCode != status {
 							t.Errorf("a second caller took %v and sent %d requests: %v", took, s.sent()-before, again)
 						}
 					})
@@ -608,15 +652,18 @@ func TestHostRetryAfter(t *testing.T) {
 				}
 				s = p.open(t) // in place of the challenge
 				s.ep.Enqueue(s.own(status, s.problem("some_error", "some text"), header, value))
-				if _, took := mustToken(t, s.credential(t)); took < 9*time.Second || took > 12*time.Second || s.sent() != 1+s.steps {
-					t.Errorf("the next challenge came after %v, with %d requests, want 9 s and a little, and %d", took, s.sent(), 1+s.steps)
+				if _, took := mustToken(t, s.credential(t)); took < 9*time.Second || took > 12*time.Second ||
+					s.sent() != 1+s.steps {
+					t.Errorf("the next challenge came after %v, with %d requests, want 9 s and a little, and %d",
+						took, s.sent(), 1+s.steps)
 				}
 			})
 		}
 	}
 }
 
-// TestHostRetryAfterTheBudget: who is told to come back in five minutes doesn't wait for it, and nobody asks before.
+// TestHostRetryAfterTheBudget: who is told to come back in five minutes doesn't wait for it, and
+// nobody asks before.
 func TestHostRetryAfterTheBudget(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		s := p.open(t)
@@ -641,19 +688,22 @@ func TestHostRetryAfterTheBudget(t *testing.T) {
 	})
 }
 
-// TestHostRefusesConnections: from the start, it may not be that host at all; afterwards it is an outage.
+// TestHostRefusesConnections: from the start, it may not be that host at all; afterwards it is an
+// outage.
 func TestHostRefusesConnections(t *testing.T) {
 	everywhereNamed(t, "from the start", func(t *testing.T, p place) {
 		s := p.open(t)
 		s.down.Store(true)
 		e, took := mustFail(t, s.credential(t))
 		if took < s.silence[0] || took > s.silence[1] || s.sent() < 3 {
-			t.Errorf("error after %v and %d tries, want many in %v to %v", took, s.sent(), s.silence[0], s.silence[1])
+			t.Errorf("error after %v and %d tries, want many in %v to %v", took, s.sent(), s.silence[0],
+				s.silence[1])
 		}
 		if errors.Is(e, ErrUnavailable) { // a variable names the endpoint, IMDS's, too
 			t.Errorf("errors.Is(ErrUnavailable): %v", e)
 		}
-		wantErrorText(t, e, "identity: "+s.host.String()+": ", s.endpoint(), syscall.ECONNREFUSED.Error(), s.check, " attempts, ")
+		wantErrorText(t, e, "identity: "+s.host.String()+": ", s.endpoint(), syscall.ECONNREFUSED.Error(),
+			s.check, " attempts, ")
 		if !errors.Is(e, syscall.ECONNREFUSED) {
 			t.Errorf("the cause can't be found: %v", e)
 		}
@@ -670,7 +720,8 @@ func TestHostRefusesConnections(t *testing.T) {
 		s.down.Store(true)
 		e, took := mustFail(t, cred)
 		if took < s.budget[0] || took > s.budget[1] || errors.Is(e, ErrUnavailable) {
-			t.Errorf("got %v after %v, want it retried like a 5xx for %v to %v, and not ErrUnavailable", e, took, s.budget[0], s.budget[1])
+			t.Errorf("got %v after %v, want it retried like a 5xx for %v to %v, and not ErrUnavailable", e,
+				took, s.budget[0], s.budget[1])
 		}
 		wantErrorText(t, e, "identity: "+s.host.String()+": ", s.endpoint(), syscall.ECONNREFUSED.Error())
 		if err := anotherToken(cred); err != nil {
@@ -708,12 +759,13 @@ func grantOf(id identitytest.Identity, opaque bool, echo ...string) string {
 	return string(body)
 }
 
-// TestHostReturnsAnotherIdentity: for every way to ask for one. The default identity is whatever the host says it is,
-// save with workload identity, where the pod says it.
+// TestHostReturnsAnotherIdentity: for every way to ask for one. The default identity is whatever
+// the host says it is, save with workload identity, where the pod says it.
 func TestHostReturnsAnotherIdentity(t *testing.T) {
 	atSelections(t, func(t *testing.T, p place, name string) {
 		another := identitytest.Identity{
-			ClientID: "99999999-2222-4333-8444-555555555555", ObjectID: "88888888-2222-4333-8444-555555555555",
+			ClientID:   "99999999-2222-4333-8444-555555555555",
+			ObjectID:   "88888888-2222-4333-8444-555555555555",
 			ResourceID: "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/another",
 		}
 		s := p.open(t)
@@ -752,7 +804,8 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 				continue
 			}
 			e, took := mustFail(t, cred)
-			if !errors.Is(e, ErrIdentityMismatch) || errors.Is(e, ErrIdentityNotFound) || errors.Is(e, ErrUnavailable) {
+			if !errors.Is(e, ErrIdentityMismatch) || errors.Is(e, ErrIdentityNotFound) ||
+				errors.Is(e, ErrUnavailable) {
 				t.Errorf("%s: got %v, want ErrIdentityMismatch", what, e)
 			}
 			if took != 0 || s.sent() != s.steps {
@@ -762,7 +815,8 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 				t.Errorf("%s: fields are off: %+v", what, e)
 			}
 			wantErrorText(t, e, describeID(asked))
-			if strings.Contains(fmt.Sprintf("%v %+v", e, *e), "TOPSECRET") || strings.Contains(e.Error(), "eyJ") {
+			if strings.Contains(fmt.Sprintf("%v %+v", e, *e), "TOPSECRET") ||
+				strings.Contains(e.Error(), "eyJ") {
 				t.Errorf("%s: the token is shown: %v", what, e)
 			}
 			if _, took := mustFail(t, cred); took != 0 {
@@ -770,7 +824,8 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			tk, _ := mustToken(t, cred) // of the fake itself
-			if got := string(token.ClaimsOf(tk.Token).OID); got != sel.want.ObjectID || s.sent() != 2*s.steps {
+			if got := string(token.ClaimsOf(tk.Token).OID); got != sel.want.ObjectID ||
+				s.sent() != 2*s.steps {
 				t.Errorf("%s: later got the token of %s after %d requests, want that of %s after %d: the wrong one was kept", what, got, s.sent(), sel.want.ObjectID, 2*s.steps)
 			}
 		}
@@ -787,7 +842,8 @@ func TestHostRenewsWithAnotherIdentity(t *testing.T) {
 		sel := s.selection(t, name)
 		cred := s.credential(t, withID(sel.id))
 		first, _ := mustToken(t, cred)
-		other := s.own(200, grantOf(identitytest.Identity{ClientID: "x", ObjectID: "y", ResourceID: "/z"}, false))
+		other := s.own(200, grantOf(identitytest.Identity{ClientID: "x", ObjectID: "y", ResourceID: "/z"},
+			false))
 		other.For = 48 * time.Hour
 		s.answer(other)
 		time.Sleep(14 * time.Hour)
@@ -835,7 +891,8 @@ func TestHostOutage(t *testing.T) {
 				for time.Since(start) < end {
 					tk, took := mustToken(t, cred)
 					if took != 0 || tk.Token != first.Token {
-						t.Fatalf("%v into the outage: waited %v, another token %v", time.Since(start), took, tk.Token != first.Token)
+						t.Fatalf("%v into the outage: waited %v, another token %v", time.Since(start), took,
+							tk.Token != first.Token)
 					}
 					time.Sleep(pause)
 				}
@@ -854,7 +911,8 @@ func TestHostOutage(t *testing.T) {
 				time.Sleep(10 * time.Second)
 			}
 			if tk.Token == first.Token {
-				t.Errorf("two minutes after the outage the old token is still there, which ends in %v", time.Until(first.ExpiresOn))
+				t.Errorf("two minutes after the outage the old token is still there, which ends in %v",
+					time.Until(first.ExpiresOn))
 			}
 		})
 	}
@@ -906,8 +964,8 @@ func TestHostThousandCallers(t *testing.T) {
 	})
 }
 
-// TestHostRedirects: one that was followed would carry the secret elsewhere. Over a connection, since it is net/http that
-// follows.
+// TestHostRedirects: one that was followed would carry the secret elsewhere. Over a connection,
+// since it is net/http that follows.
 func TestHostRedirects(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, body := range []string{"", "an object"} {
@@ -952,31 +1010,49 @@ var wrongContents = []struct {
 	reply identitytest.Response
 	again bool // it may be gone at the next try
 }{
-	{"an HTML page", identitytest.Response{Body: "<!doctype html><title>Sign in</title>", Header: http.Header{"Content-Type": {"text/html"}}}, true},
+	{"an HTML page", identitytest.Response{Body: "<!doctype html><title>Sign in</title>",
+		Header: http.Header{"Content-Type": {"text/html"}}}, true},
 	{"nothing", identitytest.Response{Status: 200, Header: http.Header{}}, true},
 	{"half an object", identitytest.Response{Body: `{"access_token":"TOPSECRET-and-mo`}, true},
-	{"an object cut after the token", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"`}, true},
-	{"cut short on its way", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`, Err: io.ErrUnexpectedEOF}, true},
-	{"an array", identitytest.Response{Body: `[{"access_token":"TOPSECRET","expires_in":"3600"}]`}, true},
+	{"an object cut after the token",
+		identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"`}, true},
+	{"cut short on its way",
+		identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`,
+			Err: io.ErrUnexpectedEOF}, true},
+	{"an array", identitytest.Response{Body: `[{"access_token":"TOPSECRET","expires_in":"3600"}]`},
+		true},
 	{"a string", identitytest.Response{Body: `"TOPSECRET"`}, true},
-	{"two objects", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"}{}`}, true},
-	{"a token of 2 MiB", identitytest.Response{Body: `{"access_token":"TOPSECRET` + strings.Repeat("x", 2<<20) + `","expires_in":"3600"}`}, false},
+	{"two objects", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600"}{}`},
+		true},
+	{"a token of 2 MiB", identitytest.Response{Body: `{"access_token":"TOPSECRET` + strings.Repeat("x",
+		2<<20) + `","expires_in":"3600"}`}, false},
 	{"an empty token", identitytest.Response{Body: `{"access_token":"","expires_in":"3600"}`}, false},
-	{"a blank token", identitytest.Response{Body: `{"access_token":" \t","expires_in":"3600"}`}, false},
-	{"a token of two lines", identitytest.Response{Body: `{"access_token":"TOPSECRET\r\nX-Evil: 1","expires_in":"3600"}`}, false},
-	{"a token that is a number", identitytest.Response{Body: `{"access_token":42,"expires_in":"3600"}`}, false},
+	{"a blank token", identitytest.Response{Body: `{"access_token":" \t","expires_in":"3600"}`},
+		false},
+	{"a token of two lines",
+		identitytest.Response{Body: `{"access_token":"TOPSECRET\r\nX-Evil: 1","expires_in":"3600"}`}, false},
+	{"a token that is a number",
+		identitytest.Response{Body: `{"access_token":42,"expires_in":"3600"}`}, false},
 	{"a token without an end", identitytest.Response{Body: `{"access_token":"TOPSECRET"}`}, false},
-	{"a token that has ended", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_on":"946684800"}`}, false},
-	{"a token that ends now", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"0"}`}, false},
-	{"a token of another type", identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600","token_type":"pop"}`}, false},
-	{"an error with status 200", identitytest.Response{Body: `{"error":"some_error","error_description":"some text"}`}, false},
+	{"a token that has ended",
+		identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_on":"946684800"}`}, false},
+	{"a token that ends now",
+		identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"0"}`}, false},
+	{"a token of another type",
+		identitytest.Response{Body: `{"access_token":"TOPSECRET","expires_in":"3600","token_type":"pop"}`}, false},
+	{"an error with status 200",
+		identitytest.Response{Body: `{"error":"some_error","error_description":"some text"}`}, false},
 	{"status 204", identitytest.Response{Status: 204, Header: http.Header{"X-Any": {"1"}}}, false},
-	{"a token with status 201", identitytest.Response{Status: 201, Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, false},
-	{"a token with status 500", identitytest.Response{Status: 500, Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, true},
-	{"a token with status 403", identitytest.Response{Status: 403, Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, false},
+	{"a token with status 201", identitytest.Response{Status: 201,
+		Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, false},
+	{"a token with status 500", identitytest.Response{Status: 500,
+		Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, true},
+	{"a token with status 403", identitytest.Response{Status: 403,
+		Body: `{"access_token":"TOPSECRET","expires_in":"3600"}`}, false},
 }
 
-// TestHostSendsSomethingElse: it is no token, nothing of it is shown, and a proxy's hiccup is over at the next try.
+// TestHostSendsSomethingElse: it is no token, nothing of it is shown, and a proxy's hiccup is over
+// at the next try.
 func TestHostSendsSomethingElse(t *testing.T) {
 	for _, tt := range wrongContents {
 		everywhereNamed(t, tt.name, func(t *testing.T, p place) {
@@ -1011,7 +1087,8 @@ func TestHostSendsSomethingElse(t *testing.T) {
 			s.answer(tt.reply)
 			tk, _ := mustToken(t, s.credential(t))
 			if strings.Contains(tk.Token, "TOPSECRET") || s.sent() != 2*s.steps {
-				t.Errorf("%d requests, want %d; the token is the wrong one: %v", s.sent(), 2*s.steps, strings.Contains(tk.Token, "TOPSECRET"))
+				t.Errorf("%d requests, want %d; the token is the wrong one: %v", s.sent(), 2*s.steps,
+					strings.Contains(tk.Token, "TOPSECRET"))
 			}
 		})
 	}
@@ -1062,7 +1139,8 @@ func TestHostReady(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		err := cred.Ready(ctx, vaultScope)
-		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != 100*time.Second {
+		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) ||
+			took != 100*time.Second {
 			t.Errorf("got %v after %v", err, took)
 		}
 		wantErrorText(t, err, s.endpoint(), "connection refused")
@@ -1125,7 +1203,8 @@ func TestHostNamesItself(t *testing.T) {
 		}
 		for what, e := range map[string]*AuthenticationError{"refusal": refusal, "silence": silence, "no token": noToken, "left": left} {
 			if e.Host != s.host || e.Endpoint != d.Endpoint || e.Resource != "https://vault.azure.net" {
-				t.Errorf("%s: error is of %s at %s for %s, want %s at %s", what, e.Host, e.Endpoint, e.Resource, s.host, d.Endpoint)
+				t.Errorf("%s: error is of %s at %s for %s, want %s at %s", what, e.Host, e.Endpoint, e.Resource,
+					s.host, d.Endpoint)
 			}
 		}
 		// The same host when it is demanded instead of detected.
@@ -1135,7 +1214,8 @@ func TestHostNamesItself(t *testing.T) {
 	})
 }
 
-// TestDetectNamesTheProxyOfAnIdentityBinding: where the variables lead requests, Detect and the error say so alike.
+// TestDetectNamesTheProxyOfAnIdentityBinding: where the variables lead requests, Detect and the
+// error say so alike.
 func TestDetectNamesTheProxyOfAnIdentityBinding(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := places[len(places)-1].open(t)
@@ -1147,10 +1227,11 @@ func TestDetectNamesTheProxyOfAnIdentityBinding(t *testing.T) {
 			return s.env.getenv(name)
 		}
 		asked := ""
-		e, _ := mustFail(t, credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
-			asked = redact.URL(r.URL.String())
-			return respond(400, s.problem("some_error", "some text")), nil
-		})))
+		e, _ := mustFail(t, credentialAt(t, env,
+			transportFunc(func(r *http.Request) (*http.Response, error) {
+				asked = redact.URL(r.URL.String())
+				return respond(400, s.problem("some_error", "some text")), nil
+			})))
 		if !strings.HasPrefix(asked, "https://10.0.0.1/") || e.Endpoint != asked {
 			t.Errorf("asked %s, the error says %s", asked, e.Endpoint)
 		}
@@ -1162,11 +1243,12 @@ func TestDetectNamesTheProxyOfAnIdentityBinding(t *testing.T) {
 
 // errorBody is one way in which a host says no.
 type errorBody struct {
-	place    string
-	name     string
-	status   int
-	body     string
-	header   []string // beside those that the host is recognised by; "-" alone for none of these either
+	place  string
+	name   string
+	status int
+	body   string
+	// beside those that the host is recognised by; "-" alone for none of these either
+	header   []string
 	code     string
 	message  string
 	id       string // the correlation ID
@@ -1177,10 +1259,12 @@ type errorBody struct {
 const (
 	corID = "0a1b2c3d-1111-4222-8333-944455556666"
 	// entraTail follows each of Entra's descriptions, and says nothing that isn't elsewhere.
-	entraTail = ` Trace ID: 0a1b2c3d-2222-4222-8333-944455556666 Correlation ID: ` + corID + ` Timestamp: 2026-01-01 00:00:00Z`
+	entraTail = ` Trace ID: 0a1b2c3d-2222-4222-8333-944455556666 Correlation ID: ` + corID +
+		` Timestamp: 2026-01-01 00:00:00Z`
 )
 
-// entraBody is Entra's error. newline ends the description's first line, which is how Entra did it for years.
+// entraBody is Entra's error. newline ends the description's first line, which is how Entra did it
+// for years.
 func entraBody(code string, number int, text, newline string) string {
 	tail := strings.ReplaceAll(entraTail, " Correlation", newline+"Correlation")
 	return fmt.Sprintf(`{"error":%q,"error_description":"AADSTS%d: %s%s%s","error_codes":[%d],"timestamp":"2026-01-01 00:00:00Z","trace_id":"0a1b2c3d-2222-4222-8333-944455556666","correlation_id":%q,"error_uri":"https://login.microsoftonline.com/error?code=%d"}`,
@@ -1190,84 +1274,166 @@ func entraBody(code string, number int, text, newline string) string {
 // errorBodies are all that are known, of each host.
 var errorBodies = []errorBody{
 	// https://github.com/Azure/azure-rest-api-specs, imds 2023-07-01
-	{"IMDS", "not assigned", 400, `{"error":"invalid_request","error_description":"Identity not found"}`, nil, "invalid_request", "Identity not found", "", ErrIdentityNotFound, "assigned identity"},
-	{"IMDS", "several", 400, `{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}`, nil, "invalid_request", "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request", "", ErrIdentityNotFound, "CredentialOptions.ID"},
-	{"IMDS", "header missing", 400, `{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, nil, "bad_request_102", "Required metadata header not specified", "", nil, "without the header Metadata"},
-	{"IMDS", "header missing, with the code of a missing identity", 400, `{"error":"invalid_request","error_description":"Required metadata header not specified"}`, nil, "invalid_request", "Required metadata header not specified", "", nil, "without the header Metadata"},
-	{"IMDS", "resource unknown", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://x was not found in the tenant named y.\r\nTrace ID: t\r\nCorrelation ID: c","error_codes":[500011],"timestamp":"2026-01-01 00:00:00Z","trace_id":"t","correlation_id":"` + corID + `","error_uri":"https://x"}`, nil, "invalid_resource", "AADSTS500011: The resource principal named https://x was not found in the tenant named y.", corID, nil, "is the scope a resource"},
-	{"IMDS", "resource unknown, codes as text", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: unknown","error_codes":"[500011]","correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
-	{"IMDS", "resource unknown, number beside", 400, `{"error":"invalid_request","error_description":"unknown resource","error_codes":[500011]}`, nil, "invalid_request", "AADSTS500011: unknown resource", "", nil, "is the scope a resource"},
-	{"IMDS", "unauthorized_client", 400, `{"error":"unauthorized_client","error_description":"x"}`, nil, "unauthorized_client", "x", "", nil, ""},
-	{"IMDS", "access_denied", 403, `{"error":"access_denied","error_description":"x"}`, nil, "access_denied", "x", "", nil, ""},
-	{"IMDS", "unsupported_response_type", 400, `{"error":"unsupported_response_type","error_description":"x"}`, nil, "unsupported_response_type", "x", "", nil, ""},
-	{"IMDS", "invalid_scope", 400, `{"error":"invalid_scope","error_description":"x"}`, nil, "invalid_scope", "x", "", nil, ""},
-	{"IMDS", "server_error", 500, `{"error":"server_error","error_description":"x"}`, nil, "server_error", "x", "", nil, ""},
-	{"IMDS", "service_unavailable", 503, `{"error":"service_unavailable","error_description":"x"}`, nil, "service_unavailable", "x", "", nil, ""},
-	{"IMDS", "bad_request", 400, `{"error":"bad_request","error_description":"x"}`, nil, "bad_request", "x", "", nil, ""},
-	{"IMDS", "forbidden", 403, `{"error":"forbidden","error_description":"x"}`, nil, "forbidden", "x", "", nil, ""},
-	{"IMDS", "not_found", 404, `{"error":"not_found","error_description":"x"}`, nil, "not_found", "x", "", nil, "a few minutes"},
-	{"IMDS", "method_not_allowed", 405, `{"error":"method_not_allowed","error_description":"x"}`, nil, "method_not_allowed", "x", "", nil, ""},
+	{"IMDS", "not assigned", 400,
+		`{"error":"invalid_request","error_description":"Identity not found"}`, nil, "invalid_request", "Identity not found", "", ErrIdentityNotFound, "assigned identity"},
+	{"IMDS", "several", 400,
+		`{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}`, nil, "invalid_request", "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request", "", ErrIdentityNotFound, "CredentialOptions.ID"},
+	{"IMDS", "header missing", 400,
+		`{"error":"bad_request_102","error_description":"Required metadata header not specified"}`, nil, "bad_request_102", "Required metadata header not specified", "", nil, "without the header Metadata"},
+	{"IMDS", "header missing, with the code of a missing identity", 400,
+		`{"error":"invalid_request","error_description":"Required metadata header not specified"}`, nil, "invalid_request", "Required metadata header not specified", "", nil, "without the header Metadata"},
+	{"IMDS", "resource unknown", 400,
+		`{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://x was not found in the tenant named y.\r\nTrace ID: t\r\nCorrelation ID: c","error_codes":[500011],"timestamp":"2026-01-01 00:00:00Z","trace_id":"t","correlation_id":"` + corID + `","error_uri":"https://x"}`, nil, "invalid_resource", "AADSTS500011: The resource principal named https://x was not found in the tenant named y.", corID, nil, "is the scope a resource"},
+	{"IMDS", "resource unknown, codes as text", 400,
+		`{"error":"invalid_resource","error_description":"AADSTS500011: unknown","error_codes":"[500011]","correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
+	{"IMDS", "resource unknown, number beside", 400,
+		`{"error":"invalid_request","error_description":"unknown resource","error_codes":[500011]}`, nil, "invalid_request", "AADSTS500011: unknown resource", "", nil, "is the scope a resource"},
+	{"IMDS", "unauthorized_client", 400, `{"error":"unauthorized_client","error_description":"x"}`,
+		nil, "unauthorized_client", "x", "", nil, ""},
+	{"IMDS", "access_denied", 403, `{"error":"access_denied","error_description":"x"}`, nil,
+		"access_denied", "x", "", nil, ""},
+	{"IMDS", "unsupported_response_type", 400,
+		`{"error":"unsupported_response_type","error_description":"x"}`, nil, "unsupported_response_type", "x", "", nil, ""},
+	{"IMDS", "invalid_scope", 400, `{"error":"invalid_scope","error_description":"x"}`, nil,
+		"invalid_scope", "x", "", nil, ""},
+	{"IMDS", "server_error", 500, `{"error":"server_error","error_description":"x"}`, nil,
+		"server_error", "x", "", nil, ""},
+	{"IMDS", "service_unavailable", 503, `{"error":"service_unavailable","error_description":"x"}`,
+		nil, "service_unavailable", "x", "", nil, ""},
+	{"IMDS", "bad_request", 400, `{"error":"bad_request","error_description":"x"}`, nil, "bad_request",
+		"x", "", nil, ""},
+	{"IMDS", "forbidden", 403, `{"error":"forbidden","error_description":"x"}`, nil, "forbidden", "x",
+		"", nil, ""},
+	{"IMDS", "not_found", 404, `{"error":"not_found","error_description":"x"}`, nil, "not_found", "x",
+		"", nil, "a few minutes"},
+	{"IMDS", "method_not_allowed", 405, `{"error":"method_not_allowed","error_description":"x"}`, nil,
+		"method_not_allowed", "x", "", nil, ""},
 	{"IMDS", "gone", 410, ``, nil, "", "", "", nil, "a few minutes"},
-	{"IMDS", "too_many_requests", 429, `{"error":"too_many_requests","error_description":"x"}`, nil, "too_many_requests", "x", "", ErrThrottled, "20 token requests a second"},
-	{"IMDS", "another path's error", 400, `{"error":"Bad request. api-version was not specified in the request","newest-versions":["2021-02-01"]}`, nil, "Bad request. api-version was not specified in the request", "", "", nil, ""},
-	{"IMDS", "Docker Desktop", 403, "connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable host", []string{"-"}, "", "connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable host", "", nil, "AZURE_POD_IDENTITY_AUTHORITY_HOST is set"},
-	{"IMDS", "a gateway", 404, "<html>no</html>", []string{"-"}, "", "<html>no</html>", "", nil, "AZURE_POD_IDENTITY_AUTHORITY_HOST is set"},
+	{"IMDS", "too_many_requests", 429, `{"error":"too_many_requests","error_description":"x"}`, nil,
+		"too_many_requests", "x", "", ErrThrottled, "20 token requests a second"},
+	{"IMDS", "another path's error", 400,
+		`{"error":"Bad request. api-version was not specified in the request","newest-versions":["2021-02-01"]}`, nil, "Bad request. api-version was not specified in the request", "", "", nil, ""},
+	{"IMDS", "Docker Desktop", 403,
+		"connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable host", []string{"-"}, "", "connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable host", "", nil, "AZURE_POD_IDENTITY_AUTHORITY_HOST is set"},
+	{"IMDS", "a gateway", 404, "<html>no</html>", []string{"-"}, "", "<html>no</html>", "", nil,
+		"AZURE_POD_IDENTITY_AUTHORITY_HOST is set"},
 
-	{"App Service", "no identity", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "system-assigned"},
-	{"App Service", "requested identity", 400, `{"statusCode":400,"message":"Unable to load requested managed identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load requested managed identity.", corID, ErrIdentityNotFound, ""},
-	{"App Service", "withheld from a container", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "identitySettings"},
-	{"App Service", "not found", 400, `{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.","correlationId":"` + corID + `"}`, nil, "", "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.", corID, ErrIdentityNotFound, ""},
-	{"App Service", "server error", 500, `{"statusCode":500,"message":"An unexpected error occured while fetching the AAD Token.","correlationId":"` + corID + `"}`, nil, "", "An unexpected error occured while fetching the AAD Token.", corID, nil, "is the scope right"},
-	{"App Service", "correlation ID in the header", 500, `{"statusCode":500,"message":"oops"}`, []string{"X-CORRELATION-ID", corID}, "", "oops", corID, nil, ""},
-	{"App Service", "nested", 400, `{"error":{"code":"BadRequest","message":"Unable to load requested managed identity."}}`, nil, "BadRequest", "Unable to load requested managed identity.", "", ErrIdentityNotFound, ""},
+	{"App Service", "no identity", 400,
+		`{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` +
+			corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "system-assigned"},
+	{"App Service", "requested identity", 400,
+		`{"statusCode":400,"message":"Unable to load requested managed identity.","correlationId":"` +
+			corID + `"}`, nil, "", "Unable to load requested managed identity.", corID, ErrIdentityNotFound, ""},
+	{"App Service", "withheld from a container", 400,
+		`{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` +
+			corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "identitySettings"},
+	{"App Service", "not found", 400,
+		`{"statusCode":400,"message":"No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.","correlationId":"` + corID + `"}`, nil, "", "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.", corID, ErrIdentityNotFound, ""},
+	{"App Service", "server error", 500,
+		`{"statusCode":500,"message":"An unexpected error occured while fetching the AAD Token.","correlationId":"` + corID + `"}`, nil, "", "An unexpected error occured while fetching the AAD Token.", corID, nil, "is the scope right"},
+	{"App Service", "correlation ID in the header", 500, `{"statusCode":500,"message":"oops"}`,
+		[]string{"X-CORRELATION-ID", corID}, "", "oops", corID, nil, ""},
+	{"App Service", "nested", 400,
+		`{"error":{"code":"BadRequest","message":"Unable to load requested managed identity."}}`, nil, "BadRequest", "Unable to load requested managed identity.", "", ErrIdentityNotFound, ""},
 	{"App Service", "Container Apps' 403", 403, ``, nil, "", "", "", nil, "IDENTITY_HEADER"},
 	{"App Service", "Container Apps' 405", 405, ``, nil, "", "", "", nil, "IDENTITY_ENDPOINT"},
-	{"App Service", "throttled", 429, `{"statusCode":429,"message":"slow down","correlationId":"` + corID + `"}`, nil, "", "slow down", corID, ErrThrottled, ""},
+	{"App Service", "throttled", 429, `{"statusCode":429,"message":"slow down","correlationId":"` +
+		corID + `"}`, nil, "", "slow down", corID, ErrThrottled, ""},
 
-	{"Azure ML", "nested", 400, `{"error":{"code":"IdentityNotFound","message":"none"}}`, nil, "IdentityNotFound", "none", "", ErrIdentityNotFound, "client ID"},
-	{"Azure ML", "text", 400, `SSO failure: no token`, nil, "", "SSO failure: no token", "", nil, "signed in"},
+	{"Azure ML", "nested", 400, `{"error":{"code":"IdentityNotFound","message":"none"}}`, nil,
+		"IdentityNotFound", "none", "", ErrIdentityNotFound, "client ID"},
+	{"Azure ML", "text", 400, `SSO failure: no token`, nil, "", "SSO failure: no token", "", nil,
+		"signed in"},
 	{"Azure ML", "page", 400, `<html>no</html>`, nil, "", "<html>no</html>", "", nil, ""},
 	{"Azure ML", "secret refused", 401, ``, nil, "", "", "", nil, "MSI_SECRET"},
-	{"legacy App Service", "no identity", 400, `{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` + corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "ClientID"},
-	{"legacy App Service", "resource unknown", 400, `{"ExceptionMessage":"AADSTS500011: unknown\r\nTrace ID: t","ErrorCode":"invalid_resource","ServiceErrorCodes":["500011"],"StatusCode":400,"Message":null,"CorrelationId":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
+	{"legacy App Service", "no identity", 400,
+		`{"statusCode":400,"message":"Unable to load the proper Managed Identity.","correlationId":"` +
+			corID + `"}`, nil, "", "Unable to load the proper Managed Identity.", corID, ErrIdentityNotFound, "ClientID"},
+	{"legacy App Service", "resource unknown", 400,
+		`{"ExceptionMessage":"AADSTS500011: unknown\r\nTrace ID: t","ErrorCode":"invalid_resource","ServiceErrorCodes":["500011"],"StatusCode":400,"Message":null,"CorrelationId":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
 
-	{"Cloud Shell", "header missing", 400, `{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, "BadRequest", "Required metadata header not specified", "", nil, "without the header Metadata"},
-	{"Cloud Shell", "audience", 400, `{"error":{"code":"AudienceNotSupported","message":"Audience https://x is not a supported MSI token audience."}}`, nil, "AudienceNotSupported", "Audience https://x is not a supported MSI token audience.", "", nil, "run az login"},
+	{"Cloud Shell", "header missing", 400,
+		`{"error":{"code":"BadRequest","message":"Required metadata header not specified"}}`, nil, "BadRequest", "Required metadata header not specified", "", nil, "without the header Metadata"},
+	{"Cloud Shell", "audience", 400,
+		`{"error":{"code":"AudienceNotSupported","message":"Audience https://x is not a supported MSI token audience."}}`, nil, "AudienceNotSupported", "Audience https://x is not a supported MSI token audience.", "", nil, "run az login"},
 
 	// https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code#error-handling
-	{"Service Fabric", "secret missing", 400, `{"error":{"correlationId":"` + corID + `","code":"SecretHeaderNotFound","message":"Secret is not found in the request headers."}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", corID, nil, "without the header Secret"},
-	{"Service Fabric", "no identity", 404, `{"error":{"correlationId":"` + corID + `","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`, nil, "ManagedIdentityNotFound", "Managed identity not found for the specified application host.", corID, ErrIdentityNotFound, "manifest"},
-	{"Service Fabric", "resource missing", 400, `{"error":{"correlationId":"` + corID + `","code":"ArgumentNullOrEmpty","message":"The parameter 'resource' should not be null or empty string."}}`, nil, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string.", corID, nil, ""},
-	{"Service Fabric", "version", 400, `{"error":{"correlationId":"` + corID + `","code":"InvalidApiVersion","message":"The api-version '' is not supported. Supported version is '2019-07-01-preview'."}}`, nil, "InvalidApiVersion", "The api-version '' is not supported. Supported version is '2019-07-01-preview'.", corID, nil, "IDENTITY_API_VERSION"},
-	{"Service Fabric", "server error", 500, `{"error":{"correlationId":"` + corID + `","code":"InternalServerError","message":"An error occurred."}}`, nil, "InternalServerError", "An error occurred.", corID, nil, "is the scope right"},
-	{"Service Fabric", "throttled", 429, `{"error":{"correlationId":"` + corID + `","code":"TooManyRequests","message":"x"}}`, nil, "TooManyRequests", "x", corID, ErrThrottled, ""},
+	{"Service Fabric", "secret missing", 400,
+		`{"error":{"correlationId":"` + corID +
+			`","code":"SecretHeaderNotFound","message":"Secret is not found in the request headers."}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", corID, nil, "without the header Secret"},
+	{"Service Fabric", "no identity", 404,
+		`{"error":{"correlationId":"` + corID +
+			`","code":"ManagedIdentityNotFound","message":"Managed identity not found for the specified application host."}}`, nil, "ManagedIdentityNotFound", "Managed identity not found for the specified application host.", corID, ErrIdentityNotFound, "manifest"},
+	{"Service Fabric", "resource missing", 400,
+		`{"error":{"correlationId":"` + corID +
+			`","code":"ArgumentNullOrEmpty","message":"The parameter 'resource' should not be null or empty string."}}`, nil, "ArgumentNullOrEmpty", "The parameter 'resource' should not be null or empty string.", corID, nil, ""},
+	{"Service Fabric", "version", 400, `{"error":{"correlationId":"` + corID +
+		`","code":"InvalidApiVersion","message":"The api-version '' is not supported. Supported version is '2019-07-01-preview'."}}`, nil, "InvalidApiVersion", "The api-version '' is not supported. Supported version is '2019-07-01-preview'.", corID, nil, "IDENTITY_API_VERSION"},
+	{"Service Fabric", "server error", 500,
+		`{"error":{"correlationId":"` + corID +
+			`","code":"InternalServerError","message":"An error occurred."}}`, nil, "InternalServerError", "An error occurred.", corID, nil, "is the scope right"},
+	{"Service Fabric", "throttled", 429,
+		`{"error":{"correlationId":"` + corID +
+			`","code":"TooManyRequests","message":"x"}}`, nil, "TooManyRequests", "x", corID, ErrThrottled, ""},
 
 	// https://github.com/Azure/azure-sdk-for-net/issues/45547
-	{"Windows containers", "no system-assigned identity", 404, `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`, nil, "DefaultIdentityNotDefined", "DefaultIdentityNotDefined", "", ErrIdentityNotFound, "to the ObjectID of a user-assigned one"},
-	{"Windows containers", "secret missing", 400, `{"error":{"code":"SecretHeaderNotFound","message":"Secret is not found in the request headers.","details":[]}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", "", nil, "without the header Secret"},
+	{"Windows containers", "no system-assigned identity", 404,
+		`{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`, nil, "DefaultIdentityNotDefined", "DefaultIdentityNotDefined", "", ErrIdentityNotFound, "to the ObjectID of a user-assigned one"},
+	{"Windows containers", "secret missing", 400,
+		`{"error":{"code":"SecretHeaderNotFound","message":"Secret is not found in the request headers.","details":[]}}`, nil, "SecretHeaderNotFound", "Secret is not found in the request headers.", "", nil, "without the header Secret"},
 	{"Windows containers", "secret refused", 403, ``, nil, "", "", "", nil, "IDENTITY_HEADER"},
-	{"Windows containers", "throttled", 429, `{"error":{"code":"TooManyRequests","message":"x","details":[]}}`, nil, "TooManyRequests", "x", "", ErrThrottled, ""},
+	{"Windows containers", "throttled", 429,
+		`{"error":{"code":"TooManyRequests","message":"x","details":[]}}`, nil, "TooManyRequests", "x", "", ErrThrottled, ""},
 
-	{"Azure Arc", "not assigned", 404, `{"error":"identity_not_found","error_description":"x"}`, nil, "identity_not_found", "x", "", ErrIdentityNotFound, "azcmagent show"},
-	{"Azure Arc", "key refused", 401, `{"error":"unauthorized","error_description":"x"}`, nil, "unauthorized", "x", "", nil, "the key that it had just written"},
-	{"Azure Arc", "resource unknown", 400, `{"error":"invalid_resource","error_description":"AADSTS500011: unknown\r\nTrace ID: t","error_codes":[500011],"correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
-	{"Azure Arc", "header missing", 400, `{"error":"invalid_request","error_description":"Required metadata header not specified"}`, nil, "invalid_request", "Required metadata header not specified", "", nil, "without the header Metadata"},
-	{"Azure Arc", "server error", 500, `{"error":"server_error","error_description":"x"}`, nil, "server_error", "x", "", nil, "azcmagent show"},
-	{"Azure Arc", "throttled", 429, `{"error":"too_many_requests","error_description":"x"}`, nil, "too_many_requests", "x", "", ErrThrottled, ""},
+	{"Azure Arc", "not assigned", 404, `{"error":"identity_not_found","error_description":"x"}`, nil,
+		"identity_not_found", "x", "", ErrIdentityNotFound, "azcmagent show"},
+	{"Azure Arc", "key refused", 401, `{"error":"unauthorized","error_description":"x"}`, nil,
+		"unauthorized", "x", "", nil, "the key that it had just written"},
+	{"Azure Arc", "resource unknown", 400,
+		`{"error":"invalid_resource","error_description":"AADSTS500011: unknown\r\nTrace ID: t","error_codes":[500011],"correlation_id":"` + corID + `"}`, nil, "invalid_resource", "AADSTS500011: unknown", corID, nil, "is the scope a resource"},
+	{"Azure Arc", "header missing", 400,
+		`{"error":"invalid_request","error_description":"Required metadata header not specified"}`, nil, "invalid_request", "Required metadata header not specified", "", nil, "without the header Metadata"},
+	{"Azure Arc", "server error", 500, `{"error":"server_error","error_description":"x"}`, nil,
+		"server_error", "x", "", nil, "azcmagent show"},
+	{"Azure Arc", "throttled", 429, `{"error":"too_many_requests","error_description":"x"}`, nil,
+		"too_many_requests", "x", "", ErrThrottled, ""},
 
 	// https://learn.microsoft.com/entra/identity-platform/reference-error-codes
-	{"workload identity", "no such application", 400, entraBody("unauthorized_client", 700016, "Application with identifier 'x' was not found in the directory 'y'.", ""), nil, "unauthorized_client", "AADSTS700016: Application with identifier 'x' was not found in the directory 'y'.", corID, ErrIdentityNotFound, "an identity of tenant " + fakeTenant},
-	{"workload identity", "no federated credential", 400, entraBody("invalid_request", 70021, "No matching federated identity record found for presented assertion.", ""), nil, "invalid_request", "AADSTS70021: No matching federated identity record found for presented assertion.", corID, ErrIdentityNotFound, "federated credential"},
-	{"workload identity", "issuer", 401, entraBody("invalid_client", 700211, "No matching federated identity record found for presented assertion issuer 'z'.", ""), nil, "invalid_client", "AADSTS700211: No matching federated identity record found for presented assertion issuer 'z'.", corID, ErrIdentityNotFound, "issuer"},
-	{"workload identity", "audience", 401, entraBody("invalid_client", 700212, "No matching federated identity record found for presented assertion audience 'z'.", ""), nil, "invalid_client", "AADSTS700212: No matching federated identity record found for presented assertion audience 'z'.", corID, ErrIdentityNotFound, "api://AzureADTokenExchange"},
-	{"workload identity", "subject", 401, entraBody("invalid_client", 700213, "No matching federated identity record found for presented assertion subject 'z'.", ""), nil, "invalid_client", "AADSTS700213: No matching federated identity record found for presented assertion subject 'z'.", corID, ErrIdentityNotFound, "this service account"},
-	{"workload identity", "no such tenant", 400, entraBody("invalid_request", 90002, "Tenant 'y' not found.", ""), nil, "invalid_request", "AADSTS90002: Tenant 'y' not found.", corID, nil, "AZURE_TENANT_ID"},
-	{"workload identity", "no such resource", 400, entraBody("invalid_resource", 500011, "The resource principal named z was not found.", ""), nil, "invalid_resource", "AADSTS500011: The resource principal named z was not found.", corID, nil, "is the scope a resource"},
-	{"workload identity", "several lines", 400, entraBody("invalid_scope", 70011, "The scope is not valid.", `\r\n`), nil, "invalid_scope", "AADSTS70011: The scope is not valid.", corID, nil, "is the scope a resource"},
-	{"workload identity", "throttled", 429, entraBody("temporarily_unavailable", 90055, "There are too many incoming requests.", ""), nil, "temporarily_unavailable", "AADSTS90055: There are too many incoming requests.", corID, ErrThrottled, ""},
-	{"workload identity", "passing", 503, entraBody("temporarily_unavailable", 90033, "A transient error has occurred. Please try again.", ""), nil, "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again.", corID, nil, ""},
-	{"workload identity", "numbers without a text", 400, `{"error":"invalid_client","error_codes":[700016],"correlation_id":"` + corID + `"}`, nil, "invalid_client", "AADSTS700016:", corID, ErrIdentityNotFound, "an identity of tenant"},
-	{"workload identity", "a proxy's page", 403, "<html>Blocked by policy</html>", []string{"-"}, "", "<html>Blocked by policy</html>", "", nil, "HTTPS_PROXY"},
+	{"workload identity", "no such application", 400,
+		entraBody("unauthorized_client", 700016,
+			"Application with identifier 'x' was not found in the directory 'y'.", ""), nil, "unauthorized_client", "AADSTS700016: Application with identifier 'x' was not found in the directory 'y'.", corID, ErrIdentityNotFound, "an identity of tenant " + fakeTenant},
+	{"workload identity", "no federated credential", 400,
+		entraBody("invalid_request", 70021,
+			"No matching federated identity record found for presented assertion.", ""), nil, "invalid_request", "AADSTS70021: No matching federated identity record found for presented assertion.", corID, ErrIdentityNotFound, "federated credential"},
+	{"workload identity", "issuer", 401,
+		entraBody("invalid_client", 700211,
+			"No matching federated identity record found for presented assertion issuer 'z'.", ""), nil, "invalid_client", "AADSTS700211: No matching federated identity record found for presented assertion issuer 'z'.", corID, ErrIdentityNotFound, "issuer"},
+	{"workload identity", "audience", 401,
+		entraBody("invalid_client", 700212,
+			"No matching federated identity record found for presented assertion audience 'z'.", ""), nil, "invalid_client", "AADSTS700212: No matching federated identity record found for presented assertion audience 'z'.", corID, ErrIdentityNotFound, "api://AzureADTokenExchange"},
+	{"workload identity", "subject", 401,
+		entraBody("invalid_client", 700213,
+			"No matching federated identity record found for presented assertion subject 'z'.", ""), nil, "invalid_client", "AADSTS700213: No matching federated identity record found for presented assertion subject 'z'.", corID, ErrIdentityNotFound, "this service account"},
+	{"workload identity", "no such tenant", 400,
+		entraBody("invalid_request", 90002, "Tenant 'y' not found.",
+			""), nil, "invalid_request", "AADSTS90002: Tenant 'y' not found.", corID, nil, "AZURE_TENANT_ID"},
+	{"workload identity", "no such resource", 400,
+		entraBody("invalid_resource", 500011, "The resource principal named z was not found.",
+			""), nil, "invalid_resource", "AADSTS500011: The resource principal named z was not found.", corID, nil, "is the scope a resource"},
+	{"workload identity", "several lines", 400,
+		entraBody("invalid_scope", 70011, "The scope is not valid.",
+			`\r\n`), nil, "invalid_scope", "AADSTS70011: The scope is not valid.", corID, nil, "is the scope a resource"},
+	{"workload identity", "throttled", 429,
+		entraBody("temporarily_unavailable", 90055, "There are too many incoming requests.",
+			""), nil, "temporarily_unavailable", "AADSTS90055: There are too many incoming requests.", corID, ErrThrottled, ""},
+	{"workload identity", "passing", 503,
+		entraBody("temporarily_unavailable", 90033, "A transient error has occurred. Please try again.",
+			""), nil, "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again.", corID, nil, ""},
+	{"workload identity", "numbers without a text", 400,
+		`{"error":"invalid_client","error_codes":[700016],"correlation_id":"` + corID +
+			`"}`, nil, "invalid_client", "AADSTS700016:", corID, ErrIdentityNotFound, "an identity of tenant"},
+	{"workload identity", "a proxy's page", 403, "<html>Blocked by policy</html>", []string{"-"}, "",
+		"<html>Blocked by policy</html>", "", nil, "HTTPS_PROXY"},
 }
 
 // TestLostHeaders: a policy that takes out what a host wants is named, and the identity isn't
@@ -1288,12 +1454,13 @@ func TestLostHeaders(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						s := p.open(t)
 						e, _ := mustFail(t, s.credential(t, once, func(o *CredentialOptions) {
-							o.PerRetryPolicies = append(o.PerRetryPolicies, policyFunc(func(r *policy.Request) (*http.Response, error) {
-								if r.Raw().Header.Get(name) != "" {
-									spoil(r.Raw().Header)
-								}
-								return r.Next()
-							}))
+							o.PerRetryPolicies = append(o.PerRetryPolicies,
+								policyFunc(func(r *policy.Request) (*http.Response, error) {
+									if r.Raw().Header.Get(name) != "" {
+										spoil(r.Raw().Header)
+									}
+									return r.Next()
+								}))
 						}))
 						wantErrorText(t, e,
 							"the request came without the header "+name+" that it was made with",
@@ -1332,7 +1499,8 @@ func TestHostErrorBodies(t *testing.T) {
 					Took                   time.Duration
 				}
 				want := fields{tt.status, s.steps, s.steps, tt.code, tt.message, tt.id, 0}
-				if diff := cmp.Diff(want, fields{e.StatusCode, e.Attempts, s.sent(), e.Code, e.Message, e.CorrelationID, took}); diff != "" {
+				if diff := cmp.Diff(want, fields{e.StatusCode, e.Attempts, s.sent(), e.Code, e.Message,
+					e.CorrelationID, took}); diff != "" {
 					t.Errorf("fields (-want +got):\n%s", diff)
 				}
 				for _, sentinel := range []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled} {

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 // goroutinesAtStart is how many there were before the first test.
 var goroutinesAtStart int
 
-// TestImportStartsNothing: this package, and what it brings, runs only when it is asked for a token.
+// TestImportStartsNothing: this package, and what it brings, runs only when it is asked for a
+// token.
 func TestImportStartsNothing(t *testing.T) {
 	t.Parallel()
 	if goroutinesAtStart != 1 {

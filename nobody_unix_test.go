@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// asNobody runs this test once more in a child process that isn't root. Its program is copied to where everybody may
-// execute it.
+// asNobody runs this test once more in a child process that isn't root. Its program is copied to
+// where everybody may execute it.
 func asNobody(t *testing.T) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nobody")
@@ -58,7 +58,8 @@ func asNobody(t *testing.T) {
 	child.Env = append(os.Environ(), "TMPDIR="+temporary)
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	output, err := child.CombinedOutput()
-	if err != nil && (strings.Contains(err.Error(), "operation not permitted") || strings.Contains(err.Error(), "permission denied")) {
+	if err != nil && (strings.Contains(err.Error(), "operation not permitted") ||
+		strings.Contains(err.Error(), "permission denied")) {
 		t.Skipf("can't become another user here: %v", err)
 	}
 	if err != nil || !strings.Contains(string(output), "--- PASS: "+t.Name()) {

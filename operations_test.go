@@ -28,7 +28,9 @@ var failures = map[string]func(t *testing.T) error{
 		return fails(t, onIMDS(t, ep))
 	},
 	"no IMDS": func(t *testing.T) error {
-		return fails(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, errNobodyListens })))
+		return fails(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			return nil, errNobodyListens
+		})))
 	},
 	"a gateway in its place": func(t *testing.T) error {
 		return fails(t, onIMDS(t, always(http.StatusBadGateway, "<html>Bad Gateway</html>")))
@@ -55,13 +57,17 @@ var failures = map[string]func(t *testing.T) error{
 		return failsAt(t, HostAzureML, nil, withID(ClientID(guid)))
 	},
 	"Cloud Shell has no token for that": func(t *testing.T) error {
-		return failsAt(t, HostCloudShell, &identitytest.Response{Status: 400, Body: codedProblem("AudienceNotSupported", "Audience https://vault.azure.net is not a supported MSI token audience.")})
+		return failsAt(t, HostCloudShell, &identitytest.Response{Status: 400,
+			Body: codedProblem("AudienceNotSupported",
+				"Audience https://vault.azure.net is not a supported MSI token audience.")})
 	},
 	"Azure Arc's agent doesn't run": func(t *testing.T) error {
 		return failsAt(t, HostArc, &identitytest.Response{Err: errNobodyListens, For: time.Hour})
 	},
 	"workload identity without trust": func(t *testing.T) error {
-		stub := always(http.StatusUnauthorized, entraRefusal("invalid_client", 700213, "No matching federated identity record found for presented assertion subject 'system:serviceaccount:shop:orders'."))
+		stub := always(http.StatusUnauthorized,
+			entraRefusal("invalid_client", 700213,
+				"No matching federated identity record found for presented assertion subject 'system:serviceaccount:shop:orders'."))
 		claims := `{"iss":"https://westeurope.oic.prod-aks.azure.com/t/c/","sub":"system:serviceaccount:shop:orders","aud":["api://AzureADTokenExchange"]}`
 		return fails(t,
 			credentialAt(t, inPod(t, envTokenFile, assertionFile(t, jwtOf(claims))), stub))
@@ -75,16 +81,22 @@ var failures = map[string]func(t *testing.T) error{
 		return err
 	},
 	"nobody is logged in": func(t *testing.T) error {
-		return fails(t, azureCLIOf(t, &fakeTool{answer: func(int) ([]byte, error) { return nil, errNotLoggedIn }}, AzureCLICredentialOptions{}))
+		return fails(t, azureCLIOf(t, &fakeTool{answer: func(int) ([]byte, error) {
+			return nil, errNotLoggedIn
+		}}, AzureCLICredentialOptions{}))
 	},
 	"the default credential on a laptop": func(t *testing.T) error {
 		l := &laptop{az: errNotLoggedIn}
-		return fails(t, l.credential(t, transportFunc(func(*http.Request) (*http.Response, error) { return nil, errNobodyListens })))
+		return fails(t, l.credential(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			return nil, errNobodyListens
+		})))
 	},
 }
 
 // failsAt is the failure at a host whose next answer is that one, nil for its usual one.
-func failsAt(t *testing.T, host Host, answer *identitytest.Response, adjust ...func(*CredentialOptions)) error {
+func failsAt(
+	t *testing.T, host Host, answer *identitytest.Response, adjust ...func(*CredentialOptions),
+) error {
 	t.Helper()
 	for _, p := range places {
 		if p.host == host {
@@ -128,8 +140,8 @@ func steady(text string) string {
 	return text
 }
 
-// TestOperationsQuotes: each error that docs/operations.md quotes whole is one of the library's, and each of failures is
-// quoted there.
+// TestOperationsQuotes: each error that docs/operations.md quotes whole is one of the library's,
+// and each of failures is quoted there.
 func TestOperationsQuotes(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/operations.md")

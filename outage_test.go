@@ -34,13 +34,17 @@ type moment struct {
 }
 
 const (
-	step = 4 * time.Second // between two calls. A second is what the page has; under the race detector that takes half a minute
+	// between two calls. A second is what the page has; under the race detector that takes half a
+	// minute
+	step = 4 * time.Second
 	look = 20 * time.Second
 )
 
-// watch calls GetToken all the time on a VM whose IMDS answers as scripted from a time on, 0 for when the first token is due for
-// renewal, and looks at it now and then.
-func watch(t *testing.T, lifetime, long, from time.Duration, script identitytest.Response) []moment {
+// watch calls GetToken all the time on a VM whose IMDS answers as scripted from a time on, 0 for
+// when the first token is due for renewal, and looks at it now and then.
+func watch(
+	t *testing.T, lifetime, long, from time.Duration, script identitytest.Response,
+) []moment {
 	t.Helper()
 	ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: lifetime})
 	var mu sync.Mutex
@@ -48,7 +52,8 @@ func watch(t *testing.T, lifetime, long, from time.Duration, script identitytest
 	var now moment
 	cred, err := identity.NewCredential(&identity.CredentialOptions{
 		ClientOptions: azcore.ClientOptions{Transport: ep}, Host: identity.HostIMDS,
-		Logger: slog.New(slog.NewTextHandler(locked{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: slog.New(slog.NewTextHandler(locked{&mu, &log},
+			&slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +61,8 @@ func watch(t *testing.T, lifetime, long, from time.Duration, script identitytest
 	var calls sync.WaitGroup
 	call := func() {
 		at := time.Now()
-		tk, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+		tk, err := cred.GetToken(context.Background(),
+			policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
 		mu.Lock()
 		defer mu.Unlock()
 		switch took := time.Since(at); {
@@ -117,7 +123,9 @@ func (l locked) Write(p []byte) (int, error) {
 
 // between are the moments after from and until to.
 func between(all []moment, from, to time.Duration) []moment {
-	return slices.DeleteFunc(slices.Clone(all), func(m moment) bool { return m.at <= from || m.at > to })
+	return slices.DeleteFunc(slices.Clone(all), func(m moment) bool {
+		return m.at <= from || m.at > to
+	})
 }
 
 var (
@@ -169,8 +177,10 @@ func TestOutageHourByHour(t *testing.T) {
 		}{
 			{"all is well", 0, 6 * h, 0, 0, "", ""},
 			{"the token is fresh", 6 * h, due, 0, 0, "", ""},
-			{"the renewal is due", due, end - late, 0, 0, "warn: the renewal is overdue since N; page: the token ends in N", "token renewal failed, the held token stays in use"},
-			{"the last minutes", end - late, end - time.Second, 2 * time.Second, 0, "page: the token ends in N", "token renewal failed, the held token stays in use"},
+			{"the renewal is due", due, end - late, 0, 0,
+				"warn: the renewal is overdue since N; page: the token ends in N", "token renewal failed, the held token stays in use"},
+			{"the last minutes", end - late, end - time.Second, 2 * time.Second, 0,
+				"page: the token ends in N", "token renewal failed, the held token stays in use"},
 			{"no token", end + look, 26 * h, 0, 75 * time.Second, "page: no token", "token request failed"},
 			{"the host is back", 26*h + 20*time.Second, 30 * h, 0, 0, "", ""},
 		} {
@@ -181,11 +191,14 @@ func TestOutageHourByHour(t *testing.T) {
 			var sum moment
 			for _, m := range part {
 				sum.failed, sum.answered = sum.failed+m.failed, sum.answered+m.answered
-				sum.slowest, sum.slowestFailure = max(sum.slowest, m.slowest), max(sum.slowestFailure, m.slowestFailure)
+				sum.slowest, sum.slowestFailure = max(sum.slowest, m.slowest),
+					max(sum.slowestFailure, m.slowestFailure)
 				sum.logged += m.logged
 			}
-			if fails := p.slowestFailure > 0; sum.slowest > p.slowest || (sum.failed > 0) != fails || (sum.answered > 0) == fails || sum.slowestFailure > p.slowestFailure {
-				t.Errorf("%s: %d calls brought a token, after %v at most, and %d failed, after %v at most", p.name, sum.answered, sum.slowest, sum.failed, sum.slowestFailure)
+			if fails := p.slowestFailure > 0; sum.slowest > p.slowest || (sum.failed > 0) != fails ||
+				(sum.answered > 0) == fails || sum.slowestFailure > p.slowestFailure {
+				t.Errorf("%s: %d calls brought a token, after %v at most, and %d failed, after %v at most",
+					p.name, sum.answered, sum.slowest, sum.failed, sum.slowestFailure)
 			}
 			asked := part[len(part)-1].status.Requests - 1
 			if before := between(all, 0, p.from); len(before) > 0 {
@@ -198,11 +211,14 @@ func TestOutageHourByHour(t *testing.T) {
 				t.Errorf("%s: alerts are %q, want %q", p.name, got, p.alerts)
 			}
 			lines := strings.Count(sum.logged, "\n")
-			if p.logged == "" && lines > 0 || lines != strings.Count(sum.logged, `msg="`+p.logged+`"`) && p.logged != "" {
-				t.Errorf("%s: the log has %d lines, want those of %q only: %.600s", p.name, lines, p.logged, sum.logged)
+			if p.logged == "" && lines > 0 || lines != strings.Count(sum.logged, `msg="`+p.logged+`"`) &&
+				p.logged != "" {
+				t.Errorf("%s: the log has %d lines, want those of %q only: %.600s", p.name, lines, p.logged,
+					sum.logged)
 			}
 			info := strings.Count(sum.logged, "level=INFO")
-			if want := p.name == "the renewal is due"; want != (info == 1) || want && strings.Index(sum.logged, "level=INFO") > 60 {
+			if want := p.name == "the renewal is due"; want != (info == 1) || want &&
+				strings.Index(sum.logged, "level=INFO") > 60 {
 				t.Errorf("%s: %d lines are Info, of a renewal's failures the first", p.name, info)
 			}
 		}
@@ -210,23 +226,29 @@ func TestOutageHourByHour(t *testing.T) {
 			alert string
 			at    time.Duration
 		}{{"warn", due + h}, {"page", 22 * h}} {
-			i := slices.IndexFunc(all, func(m moment) bool { return len(m.alerts) > 0 && strings.HasPrefix(m.alerts[0], want.alert) })
+			i := slices.IndexFunc(all, func(m moment) bool {
+				return len(m.alerts) > 0 && strings.HasPrefix(m.alerts[0], want.alert)
+			})
 			if i < 0 || all[i].at < want.at || all[i].at > want.at+look+step {
 				t.Errorf("%s begins at moment %d, want at %v", want.alert, i, want.at)
 			}
 		}
 		back := between(all, 26*h, 26*h+look)
-		if last := back[len(back)-1]; last.answered == 0 || last.status.ExpiresOn.Sub(all[0].status.ExpiresOn) < 26*h {
+		if last := back[len(back)-1]; last.answered == 0 ||
+			last.status.ExpiresOn.Sub(all[0].status.ExpiresOn) < 26*h {
 			t.Errorf("20 s after the outage there is no new token: %+v", last)
 		}
 	})
 }
 
-// TestAlertsInOtherOutages: what passes by itself gets nobody up, and an hour's token is not too short for the rules.
+// TestAlertsInOtherOutages: what passes by itself gets nobody up, and an hour's token is not too
+// short for the rules.
 func TestAlertsInOtherOutages(t *testing.T) {
 	t.Parallel()
 	const h, m = time.Hour, time.Minute
-	throttled := identitytest.Response{Status: 429, Header: http.Header{"Server": {"IMDS/150.870.65.1854"}, "Retry-After": {"300"}}, Body: "{}", For: 40 * m}
+	throttled := identitytest.Response{Status: 429,
+		Header: http.Header{"Server": {"IMDS/150.870.65.1854"},
+			"Retry-After": {"300"}}, Body: "{}", For: 40 * m}
 	for _, tt := range []struct {
 		name           string
 		lifetime, long time.Duration
@@ -235,14 +257,22 @@ func TestAlertsInOtherOutages(t *testing.T) {
 		want           string
 		since          time.Duration // the first
 	}{
-		{"IMDS is updated", 24 * h, 15 * h, 0, identitytest.Response{Status: 410, For: 70 * time.Second}, "", 0},
-		{"down for 50 minutes", 24 * h, 15 * h, 0, identitytest.Response{Status: 503, For: 50 * m}, "", 0},
-		{"down for 70 minutes", 24 * h, 15 * h, 0, identitytest.Response{Status: 503, For: 70 * m}, "warn: the renewal is overdue since N", 11*h + 48*m},
-		{"a host that wants to be left alone", 24 * h, 15 * h, 0, throttled, "warn: the host asked for N of silence", 10*h + 48*m},
-		{"an hour's token, down for 9 minutes", h, 2 * h, 0, identitytest.Response{Status: 503, For: 9 * m}, "", 0},
-		{"an hour's token, down for an hour", h, 2 * h, 0, identitytest.Response{Status: 503, For: h}, "page: the token ends in N; page: no token", 37 * m},
-		{"tokens of two minutes", 2 * m, 2 * h, h, identitytest.Response{}, "warn: N requests in an hour", 10 * m},
-		{"a token of a second, and then none", time.Second, 10 * m, time.Second, identitytest.Response{Status: 503, For: h}, "page: no token", 0},
+		{"IMDS is updated", 24 * h, 15 * h, 0, identitytest.Response{Status: 410, For: 70 * time.Second},
+			"", 0},
+		{"down for 50 minutes", 24 * h, 15 * h, 0, identitytest.Response{Status: 503, For: 50 * m}, "",
+			0},
+		{"down for 70 minutes", 24 * h, 15 * h, 0, identitytest.Response{Status: 503, For: 70 * m},
+			"warn: the renewal is overdue since N", 11*h + 48*m},
+		{"a host that wants to be left alone", 24 * h, 15 * h, 0, throttled,
+			"warn: the host asked for N of silence", 10*h + 48*m},
+		{"an hour's token, down for 9 minutes", h, 2 * h, 0,
+			identitytest.Response{Status: 503, For: 9 * m}, "", 0},
+		{"an hour's token, down for an hour", h, 2 * h, 0, identitytest.Response{Status: 503, For: h},
+			"page: the token ends in N; page: no token", 37 * m},
+		{"tokens of two minutes", 2 * m, 2 * h, h, identitytest.Response{}, "warn: N requests in an hour",
+			10 * m},
+		{"a token of a second, and then none", time.Second, 10 * m, time.Second,
+			identitytest.Response{Status: 503, For: h}, "page: no token", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -65,7 +65,9 @@ func TestPinSpellings(t *testing.T) {
 			pairs = append(pairs, digits[i:i+2])
 		}
 		for _, spelling := range []string{
-			digits, strings.ToLower(digits), strings.Join(pairs, ":"), strings.ToLower(strings.Join(pairs, " ")), "\t" + digits + "\r\n", " : " + strings.Join(pairs, ": "),
+			digits, strings.ToLower(digits), strings.Join(pairs, ":"),
+			strings.ToLower(strings.Join(pairs, " ")), "\t" + digits + "\r\n",
+			" : " + strings.Join(pairs, ": "),
 		} {
 			values["IDENTITY_SERVER_THUMBPRINT"] = spelling
 			mustToken(t, credentialAt(t, environmentOf(maps.Clone(values)), ep.Client()))
@@ -87,7 +89,8 @@ func TestImpostors(t *testing.T) {
 	}{
 		// The client trusts the certificate's chain in each case, and the certificate is for localhost.
 		{"another certificate's thumbprint", func(string) string {
-			return environmentAt(identitytest.NewServiceFabric(nil), fabricBase).getenv("IDENTITY_SERVER_THUMBPRINT")
+			return environmentAt(identitytest.NewServiceFabric(nil),
+				fabricBase).getenv("IDENTITY_SERVER_THUMBPRINT")
 		}},
 		{"first digit", func(own string) string { return off(own, 0) }},
 		{"last digit", func(own string) string { return off(own, 39) }},
@@ -114,9 +117,11 @@ func TestImpostors(t *testing.T) {
 					t.Errorf("error (-want +got):\n%s", diff)
 				}
 				if e.Attempts != 1 || took != 0 || n.Load() != 1 {
-					t.Errorf("%d attempts and %d connections in %v, want 1 at once: an impostor stays one", e.Attempts, n.Load(), took)
+					t.Errorf("%d attempts and %d connections in %v, want 1 at once: an impostor stays one",
+						e.Attempts, n.Load(), took)
 				}
-				if e.StatusCode != 0 || e.RawResponse != nil || errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityNotFound) {
+				if e.StatusCode != 0 || e.RawResponse != nil || errors.Is(e, ErrUnavailable) ||
+					errors.Is(e, ErrIdentityNotFound) {
 					t.Errorf("error is off: %+v", e)
 				}
 				if got := len(ep.Requests()) - before; got != 0 {
@@ -134,7 +139,8 @@ func TestImpostors(t *testing.T) {
 					}
 				}
 				if n.Load() > 2 {
-					t.Errorf("%d connections by 1000 callers, want 2 at most: one for each kind of token", n.Load())
+					t.Errorf("%d connections by 1000 callers, want 2 at most: one for each kind of token",
+						n.Load())
 				}
 			})
 		})
@@ -149,7 +155,10 @@ func TestPinIsFinal(t *testing.T) {
 	}{
 		{"defaults", policy.RetryOptions{}},
 		{"many tries", policy.RetryOptions{MaxRetries: 10, RetryDelay: time.Millisecond}},
-		{"a function that wants all retried", policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool { return true }}},
+		{"a function that wants all retried",
+			policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool {
+				return true
+			}}},
 		{"all statuses", policy.RetryOptions{StatusCodes: []int{404, 500}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,16 +168,21 @@ func TestPinIsFinal(t *testing.T) {
 				values["IDENTITY_SERVER_THUMBPRINT"] = strings.Repeat("A", 40)
 				client := ep.Client()
 				n := dials(client)
-				e, took := mustFail(t, credentialAt(t, environmentOf(values), client, func(o *CredentialOptions) { o.Retry = tt.retry }))
+				e, took := mustFail(t, credentialAt(t, environmentOf(values), client,
+					func(o *CredentialOptions) {
+						o.Retry = tt.retry
+					}))
 				if e.Attempts != 1 || n.Load() != 1 || took != 0 || len(ep.Requests()) != 0 {
-					t.Errorf("%d attempts, %d connections, %d requests in %v: %v", e.Attempts, n.Load(), len(ep.Requests()), took, e)
+					t.Errorf("%d attempts, %d connections, %d requests in %v: %v", e.Attempts, n.Load(),
+						len(ep.Requests()), took, e)
 				}
 			})
 		})
 	}
 }
 
-// TestPinOverLoopback runs the unmodified default path. Not parallel: Start sets the process's variables.
+// TestPinOverLoopback runs the unmodified default path. Not parallel: Start sets the process's
+// variables.
 func TestPinOverLoopback(t *testing.T) {
 	ep := identitytest.NewServiceFabric(nil)
 	ep.Start(t)
@@ -187,8 +201,10 @@ func TestPinOverLoopback(t *testing.T) {
 		t.Errorf("after the secret was rotated: %v", err)
 	}
 	for _, r := range ep.Requests() {
-		if !r.Close || r.ProtoMajor != 1 || r.Header.Get("Accept-Encoding") != "" || r.URL.Scheme != "https" {
-			t.Errorf("the request is %s to %s, kept %v, with the headers %v", r.Proto, r.URL, !r.Close, r.Header)
+		if !r.Close || r.ProtoMajor != 1 || r.Header.Get("Accept-Encoding") != "" ||
+			r.URL.Scheme != "https" {
+			t.Errorf("the request is %s to %s, kept %v, with the headers %v", r.Proto, r.URL, !r.Close,
+				r.Header)
 		}
 	}
 	before := len(ep.Requests())
@@ -200,7 +216,9 @@ func TestPinOverLoopback(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://" + strings.ReplaceAll(name, " ", "-") + ".example/.default"}})
+		_, err = cred.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{"https://" + strings.ReplaceAll(name, " ", "-") +
+				".example/.default"}})
 		wantErrorText(t, err, "IDENTITY_SERVER_THUMBPRINT", "another program", "1 attempt")
 	}
 	if got := len(ep.Requests()) - before; got != 0 {
@@ -214,7 +232,8 @@ func TestChangedThumbprintAtTheNextConnection(t *testing.T) {
 		v := &variables{values: fabricVariables(first)}
 		now := first // who listens
 		client := first.Client()
-		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network,
+			addr string) (net.Conn, error) {
 			return now.Client().Transport.(*http.Transport).DialContext(ctx, network, addr)
 		}
 		for _, ep := range []*identitytest.Endpoint{first, second} {
@@ -222,7 +241,8 @@ func TestChangedThumbprintAtTheNextConnection(t *testing.T) {
 		}
 		cred := credentialAt(t, v.environment(), client)
 		ask := func(n int) error {
-			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://%d.example/.default", n)}})
+			_, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://%d.example/.default", n)}})
 			return err
 		}
 		if err := ask(1); err != nil {
@@ -258,8 +278,8 @@ func TestChangedThumbprintAtTheNextConnection(t *testing.T) {
 // underFIPS tells the test binary that it is the child of TestPinUnderFIPS.
 const underFIPS = "IDENTITY_TEST_UNDER_FIPS"
 
-// TestPinUnderFIPS: with GODEBUG=fips140=only Go refuses SHA-1, which the platform's thumbprints are. The setting is read
-// when a process starts, so that it takes one.
+// TestPinUnderFIPS: with GODEBUG=fips140=only Go refuses SHA-1, which the platform's thumbprints
+// are. The setting is read when a process starts, so that it takes one.
 func TestPinUnderFIPS(t *testing.T) {
 	if os.Getenv(underFIPS) != "" {
 		if !fips140.Enabled() || !fips140.Enforced() {
@@ -289,7 +309,8 @@ func TestPinUnderFIPS(t *testing.T) {
 		want      string
 	}{
 		{"pinned", nil, "got a token: true, error: <nil>\n"},
-		{"impostor", []string{"IDENTITY_SERVER_THUMBPRINT=" + strings.Repeat("0", 40)}, "is another program listening there?"},
+		{"impostor", []string{"IDENTITY_SERVER_THUMBPRINT=" + strings.Repeat("0", 40)},
+			"is another program listening there?"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -301,7 +322,8 @@ func TestPinUnderFIPS(t *testing.T) {
 			child.Env = append(child.Env, underFIPS+"=1", "GODEBUG=fips140=only")
 			out, err := child.CombinedOutput()
 			switch text := string(out); {
-			case strings.Contains(text, "--- SKIP"), err != nil && !strings.Contains(text, "=== RUN"): // the runtime refused the mode
+			// the runtime refused the mode
+			case strings.Contains(text, "--- SKIP"), err != nil && !strings.Contains(text, "=== RUN"):
 				t.Skipf("this platform has no FIPS mode: %v\n%s", err, out)
 			case err != nil || !strings.Contains(text, tt.want):
 				t.Errorf("error %v, output %s, want %q in it", err, out, tt.want)

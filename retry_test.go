@@ -31,7 +31,8 @@ const (
 
 // appServiceAt is App Service's environment for tests that answer with a transportFunc.
 func appServiceAt() environment {
-	return environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: "the-secret"})
+	return environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token",
+		envHeader: "the-secret"})
 }
 
 func TestRetryPerStatus(t *testing.T) {
@@ -69,7 +70,8 @@ func TestRetryPerStatus(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					e, took := mustFail(t, credentialAt(t, env, always(status, body)))
 					if e.Attempts != 1 || took != 0 || e.StatusCode != status {
-						t.Errorf("%d attempts in %v, status %d, want 1 at once: %v", e.Attempts, took, e.StatusCode, e)
+						t.Errorf("%d attempts in %v, status %d, want 1 at once: %v", e.Attempts, took, e.StatusCode,
+							e)
 					}
 				})
 			})
@@ -82,15 +84,19 @@ var foreign = []struct {
 	name  string
 	reply transportFunc
 }{
-	{"Docker Desktop's 403", always(403, "connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable network")},
-	{"a gateway's 404 page", always(404, "<html><body>Not Found</body></html>", "Content-Type", "text/html")},
+	{"Docker Desktop's 403",
+		always(403, "connecting to 169.254.169.254:80: dial tcp: a socket operation was attempted to an unreachable network")},
+	{"a gateway's 404 page", always(404, "<html><body>Not Found</body></html>", "Content-Type",
+		"text/html")},
 	{"a proxy's 502", always(502, "<html>Bad Gateway</html>", "Server", "squid")},
 	{"an HTML 200", always(200, "<!doctype html><title>Welcome to the guest network</title>")},
 	{"an empty 200", always(200, "")},
 	{"another cloud's JSON", always(404, `{"message":"no such path"}`)},
 	{"a JSON array", always(200, `["error"]`)},
 	{"a redirect", always(302, "", "Location", "http://portal.example/login")},
-	{"connection refused", func(*http.Request) (*http.Response, error) { return nil, syscall.ECONNREFUSED }},
+	{"connection refused", func(*http.Request) (*http.Response, error) {
+		return nil, syscall.ECONNREFUSED
+	}},
 	{"connection closed", func(*http.Request) (*http.Response, error) { return nil, io.EOF }},
 	{"slow silence", func(r *http.Request) (*http.Response, error) {
 		select {
@@ -124,7 +130,8 @@ func TestAnswersThatAreNotTheHosts(t *testing.T) {
 					}
 					return tt.reply(r)
 				}))
-				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: scopesOf(1)}); err != nil {
+				if _, err := cred.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: scopesOf(1)}); err != nil {
 					t.Fatal(err)
 				}
 				e, took := mustFail(t, cred)
@@ -133,7 +140,8 @@ func TestAnswersThatAreNotTheHosts(t *testing.T) {
 				}
 			})
 		})
-		if tt.name == "Docker Desktop's 403" || tt.name == "a gateway's 404 page" || tt.name == "another cloud's JSON" {
+		if tt.name == "Docker Desktop's 403" || tt.name == "a gateway's 404 page" ||
+			tt.name == "another cloud's JSON" {
 			continue // the endpoint was named by the platform: a refusal is believed
 		}
 		if tt.name == "a JSON array" {
@@ -145,7 +153,8 @@ func TestAnswersThatAreNotTheHosts(t *testing.T) {
 				if errors.Is(e, ErrUnavailable) || took < 20*time.Second || took > 30*time.Second {
 					t.Errorf("got %v after %v, want it retried for up to 30 s, and not ErrUnavailable", e, took)
 				}
-				if !strings.Contains(e.Error(), "http://localhost:4141/msi/token") || !strings.Contains(e.Error(), "attempts, ") {
+				if !strings.Contains(e.Error(), "http://localhost:4141/msi/token") ||
+					!strings.Contains(e.Error(), "attempts, ") {
 					t.Errorf("error does not name endpoint and time: %v", e)
 				}
 			})
@@ -160,13 +169,20 @@ func TestHostsRecover(t *testing.T) {
 		ep   *identitytest.Endpoint
 		down identitytest.Response
 	}{
-		{"IMDS is being updated", nowhere(), identitytest.NewIMDS(nil), identitytest.Response{Status: 410, For: 69 * time.Second}},
-		{"IMDS does not know the identity yet", nowhere(), identitytest.NewIMDS(nil), identitytest.Response{Status: 404, For: 69 * time.Second}},
-		{"IMDS is overloaded", nowhere(), identitytest.NewIMDS(nil), identitytest.Response{Status: 429, For: 69 * time.Second}},
-		{"IMDS fails", nowhere(), identitytest.NewIMDS(nil), identitytest.Response{Status: 500, For: 69 * time.Second}},
-		{"IMDS cuts its answer short", nowhere(), identitytest.NewIMDS(nil), identitytest.Response{Status: 200, Err: io.ErrUnexpectedEOF, For: 69 * time.Second}},
-		{"IMDS comes up late", nowhere(), identitytest.NewIMDS(nil), identitytest.Response{Err: syscall.ECONNREFUSED, For: 3 * time.Second}},
-		{"IMDS hangs once", nowhere(), identitytest.NewIMDS(nil), identitytest.Response{Delay: time.Hour}},
+		{"IMDS is being updated", nowhere(), identitytest.NewIMDS(nil),
+			identitytest.Response{Status: 410, For: 69 * time.Second}},
+		{"IMDS does not know the identity yet", nowhere(), identitytest.NewIMDS(nil),
+			identitytest.Response{Status: 404, For: 69 * time.Second}},
+		{"IMDS is overloaded", nowhere(), identitytest.NewIMDS(nil),
+			identitytest.Response{Status: 429, For: 69 * time.Second}},
+		{"IMDS fails", nowhere(), identitytest.NewIMDS(nil),
+			identitytest.Response{Status: 500, For: 69 * time.Second}},
+		{"IMDS cuts its answer short", nowhere(), identitytest.NewIMDS(nil),
+			identitytest.Response{Status: 200, Err: io.ErrUnexpectedEOF, For: 69 * time.Second}},
+		{"IMDS comes up late", nowhere(), identitytest.NewIMDS(nil),
+			identitytest.Response{Err: syscall.ECONNREFUSED, For: 3 * time.Second}},
+		{"IMDS hangs once", nowhere(), identitytest.NewIMDS(nil),
+			identitytest.Response{Delay: time.Hour}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -202,7 +218,8 @@ func TestRetryAfterIsAMinimum(t *testing.T) {
 				at := &arrivals{}
 				at.next = transportFunc(func(*http.Request) (*http.Response, error) {
 					if header[1] == "date" {
-						return respond(429, imdsError, header[0], time.Now().Add(3*time.Second).UTC().Format(http.TimeFormat)), nil
+						return respond(429, imdsError, header[0],
+							time.Now().Add(3*time.Second).UTC().Format(http.TimeFormat)), nil
 					}
 					return respond(429, imdsError, header...), nil
 				})
@@ -247,31 +264,56 @@ func TestRetryOptions(t *testing.T) {
 	}{
 		{"MaxRetries -1", policy.RetryOptions{MaxRetries: -1}, throttled, 1, 1, 0, 0},
 		{"MaxRetries 2", policy.RetryOptions{MaxRetries: 2}, throttled, 3, 3, 0, 5 * time.Second},
-		{"MaxRetries 30", policy.RetryOptions{MaxRetries: 30}, throttled, 31, 31, 76 * time.Second, 5 * time.Minute},
-		{"TryTimeout", policy.RetryOptions{TryTimeout: 2 * time.Second, MaxRetries: 1}, hangs, 2, 2, 4 * time.Second, 6 * time.Second},
-		{"TryTimeout by default", policy.RetryOptions{MaxRetries: -1}, hangs, 1, 1, 40 * time.Second, 40 * time.Second},
-		{"TryTimeout beyond the budget", policy.RetryOptions{TryTimeout: 5 * time.Minute, MaxRetries: -1}, hangs, 1, 1, 5 * time.Minute, 5 * time.Minute},
+		{"MaxRetries 30", policy.RetryOptions{MaxRetries: 30}, throttled, 31, 31, 76 * time.Second,
+			5 * time.Minute},
+		{"TryTimeout", policy.RetryOptions{TryTimeout: 2 * time.Second, MaxRetries: 1}, hangs, 2, 2,
+			4 * time.Second, 6 * time.Second},
+		{"TryTimeout by default", policy.RetryOptions{MaxRetries: -1}, hangs, 1, 1, 40 * time.Second,
+			40 * time.Second},
+		{"TryTimeout beyond the budget", policy.RetryOptions{TryTimeout: 5 * time.Minute, MaxRetries: -1},
+			hangs, 1, 1, 5 * time.Minute, 5 * time.Minute},
 		{"RetryDelay -1", policy.RetryOptions{RetryDelay: -1}, throttled, 4, 4, 0, time.Microsecond},
-		{"waits of no length", policy.RetryOptions{RetryDelay: 1, MaxRetryDelay: 1}, throttled, 4, 4, 0, time.Millisecond},
-		{"RetryDelay -1, MaxRetries", policy.RetryOptions{RetryDelay: -1, MaxRetries: 10}, throttled, 11, 11, 0, time.Microsecond},
-		{"RetryDelay, MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Millisecond, MaxRetryDelay: 100 * time.Millisecond, MaxRetries: 100}, throttled, 101, 101, time.Second, 10 * time.Second},
-		{"RetryDelay beyond MaxRetryDelay's default", policy.RetryOptions{RetryDelay: 4 * time.Minute, MaxRetries: 9}, throttled, 10, 10, 16 * time.Minute, 40 * time.Minute},
-		{"RetryDelay beyond MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Hour, MaxRetryDelay: time.Second, MaxRetries: 9}, throttled, 10, 10, 4 * time.Second, 9 * time.Second},
-		{"MaxRetryDelay -1", policy.RetryOptions{MaxRetryDelay: -1, MaxRetries: 9}, throttled, 10, 10, 30 * time.Second, 1500 * time.Second},
-		{"MaxRetryDelay below Retry-After", policy.RetryOptions{MaxRetryDelay: 2 * time.Second}, always(429, imdsError, "Retry-After", "3"), 1, 1, 0, 0},
-		{"MaxRetryDelay above Retry-After", policy.RetryOptions{MaxRetryDelay: 3 * time.Second, MaxRetries: 1}, always(429, imdsError, "Retry-After", "3"), 2, 2, 3 * time.Second, 5 * time.Second},
+		{"waits of no length", policy.RetryOptions{RetryDelay: 1, MaxRetryDelay: 1}, throttled, 4, 4, 0,
+			time.Millisecond},
+		{"RetryDelay -1, MaxRetries", policy.RetryOptions{RetryDelay: -1, MaxRetries: 10}, throttled, 11,
+			11, 0, time.Microsecond},
+		{"RetryDelay, MaxRetryDelay", policy.RetryOptions{RetryDelay: time.Millisecond,
+			MaxRetryDelay: 100 * time.Millisecond, MaxRetries: 100}, throttled, 101, 101, time.Second, 10 * time.Second},
+		{"RetryDelay beyond MaxRetryDelay's default",
+			policy.RetryOptions{RetryDelay: 4 * time.Minute,
+				MaxRetries: 9}, throttled, 10, 10, 16 * time.Minute, 40 * time.Minute},
+		{"RetryDelay beyond MaxRetryDelay",
+			policy.RetryOptions{RetryDelay: time.Hour, MaxRetryDelay: time.Second,
+				MaxRetries: 9}, throttled, 10, 10, 4 * time.Second, 9 * time.Second},
+		{"MaxRetryDelay -1", policy.RetryOptions{MaxRetryDelay: -1, MaxRetries: 9}, throttled, 10, 10,
+			30 * time.Second, 1500 * time.Second},
+		{"MaxRetryDelay below Retry-After", policy.RetryOptions{MaxRetryDelay: 2 * time.Second},
+			always(429, imdsError, "Retry-After", "3"), 1, 1, 0, 0},
+		{"MaxRetryDelay above Retry-After",
+			policy.RetryOptions{MaxRetryDelay: 3 * time.Second, MaxRetries: 1}, always(429, imdsError,
+				"Retry-After", "3"), 2, 2, 3 * time.Second, 5 * time.Second},
 		{"StatusCodes without it", policy.RetryOptions{StatusCodes: []int{418}}, throttled, 1, 1, 0, 0},
-		{"StatusCodes with it", policy.RetryOptions{StatusCodes: []int{418}, MaxRetries: 2}, always(418, imdsError), 3, 3, 0, 5 * time.Second},
+		{"StatusCodes with it", policy.RetryOptions{StatusCodes: []int{418}, MaxRetries: 2},
+			always(418, imdsError), 3, 3, 0, 5 * time.Second},
 		{"no StatusCodes", policy.RetryOptions{StatusCodes: []int{}}, throttled, 1, 1, 0, 0},
-		{"ShouldRetry no", policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool { return false }}, throttled, 1, 1, 0, 0},
-		{"ShouldRetry yes", policy.RetryOptions{MaxRetries: 2, ShouldRetry: func(r *http.Response, err error) bool { return err == nil && r.StatusCode == 400 }}, always(400, imdsError), 3, 3, 0, 5 * time.Second},
-		{"ShouldRetry of an error", policy.RetryOptions{ShouldRetry: func(r *http.Response, err error) bool { return r != nil || err == nil }}, func(*http.Request) (*http.Response, error) { return nil, io.EOF }, 1, 1, 0, 0},
+		{"ShouldRetry no", policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool {
+			return false
+		}}, throttled, 1, 1, 0, 0},
+		{"ShouldRetry yes", policy.RetryOptions{MaxRetries: 2,
+			ShouldRetry: func(r *http.Response, err error) bool {
+				return err == nil && r.StatusCode == 400
+			}}, always(400, imdsError), 3, 3, 0, 5 * time.Second},
+		{"ShouldRetry of an error", policy.RetryOptions{ShouldRetry: func(r *http.Response,
+			err error) bool {
+			return r != nil || err == nil
+		}}, func(*http.Request) (*http.Response, error) { return nil, io.EOF }, 1, 1, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				e, took := mustFail(t, onIMDS(t, tt.reply, func(o *CredentialOptions) { o.Retry = tt.retry }))
 				if e.Attempts < tt.least || e.Attempts > tt.most || took < tt.after || took > tt.until {
-					t.Errorf("%d attempts in %v, want %d to %d in %v to %v: %v", e.Attempts, took, tt.least, tt.most, tt.after, tt.until, e)
+					t.Errorf("%d attempts in %v, want %d to %d in %v to %v: %v", e.Attempts, took, tt.least,
+						tt.most, tt.after, tt.until, e)
 				}
 				if errors.Is(e, context.DeadlineExceeded) {
 					t.Errorf("our own deadline looks like the caller's: %v", e)
@@ -298,7 +340,8 @@ func TestServerErrorsWaitASecond(t *testing.T) {
 	})
 }
 
-// TestBudgetEndsATry that is under way: a host that accepts requests and says nothing gets 40 s, and then the rest of the 75 s.
+// TestBudgetEndsATry that is under way: a host that accepts requests and says nothing gets 40 s,
+// and then the rest of the 75 s.
 func TestBudgetEndsATry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, took := mustFail(t, onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
@@ -355,14 +398,31 @@ func TestPoliciesThatDoNotSend(t *testing.T) {
 		attempts  int
 		want      string
 	}{
-		{"fail before the first try", func(*policy.Request) (*http.Response, error) { return nil, errors.New("no\nway") }, false, false, 0, "a policy in CredentialOptions failed: no way"},
-		{"answer by themselves", func(*policy.Request) (*http.Response, error) { return respond(200, grantBody("t", time.Hour)), nil }, false, true, 0, ""},
-		{"refuse by themselves", func(*policy.Request) (*http.Response, error) { return respond(403, imdsError), nil }, false, false, 0, "403 some_error"},
-		{"return nothing", func(*policy.Request) (*http.Response, error) { return nil, nil }, false, false, 0, "neither a response nor an error"},
-		{"say that it is final", func(*policy.Request) (*http.Response, error) { return nil, nonRetriable{errors.New("no")} }, true, false, 1, "a policy in CredentialOptions failed: no"},
-		{"return nothing at a try", func(*policy.Request) (*http.Response, error) { return nil, nil }, true, false, 1, "neither a response nor an error"},
-		{"drop the response", func(req *policy.Request) (*http.Response, error) { _, _ = req.Next(); return nil, nil }, true, false, 1, "neither a response nor an error"},
-		{"panic", func(*policy.Request) (*http.Response, error) { panic("oops") }, true, false, 0, "panicked: oops"},
+		{"fail before the first try", func(*policy.Request) (*http.Response, error) {
+			return nil, errors.New("no\nway")
+		}, false, false, 0, "a policy in CredentialOptions failed: no way"},
+		{"answer by themselves", func(*policy.Request) (*http.Response, error) {
+			return respond(200, grantBody("t", time.Hour)), nil
+		}, false, true, 0, ""},
+		{"refuse by themselves", func(*policy.Request) (*http.Response, error) {
+			return respond(403, imdsError), nil
+		}, false, false, 0, "403 some_error"},
+		{"return nothing", func(*policy.Request) (*http.Response, error) {
+			return nil, nil
+		}, false, false, 0, "neither a response nor an error"},
+		{"say that it is final", func(*policy.Request) (*http.Response, error) {
+			return nil, nonRetriable{errors.New("no")}
+		}, true, false, 1, "a policy in CredentialOptions failed: no"},
+		{"return nothing at a try", func(*policy.Request) (*http.Response, error) {
+			return nil, nil
+		}, true, false, 1, "neither a response nor an error"},
+		{"drop the response", func(req *policy.Request) (*http.Response, error) {
+			_, _ = req.Next()
+			return nil, nil
+		}, true, false, 1, "neither a response nor an error"},
+		{"panic", func(*policy.Request) (*http.Response, error) {
+			panic("oops")
+		}, true, false, 0, "panicked: oops"},
 		{"return an SDK's error", func(*policy.Request) (*http.Response, error) {
 			return nil, &azcore.ResponseError{StatusCode: 404, ErrorCode: "BlobNotFound"}
 		}, false, false, 0, "a policy in CredentialOptions failed"},
@@ -405,7 +465,8 @@ func TestPerCallPolicyMayChangeTheURL(t *testing.T) {
 			}
 			return respond(200, grantBody("t", time.Hour)), nil
 		}), func(o *CredentialOptions) {
-			o.PerCallPolicies = []policy.Policy{policyFunc(func(req *policy.Request) (*http.Response, error) {
+			o.PerCallPolicies = []policy.Policy{policyFunc(func(req *policy.Request) (*http.Response,
+				error) {
 				req.Raw().URL.RawQuery += "&bypass_cache=true"
 				return req.Next()
 			})}
@@ -417,10 +478,12 @@ func TestPerCallPolicyMayChangeTheURL(t *testing.T) {
 	})
 }
 
-// TestTransportThatNeverConnects: a client of the user's, without a time limit of its own, at an address where packets vanish.
+// TestTransportThatNeverConnects: a client of the user's, without a time limit of its own, at an
+// address where packets vanish.
 func TestTransportThatNeverConnects(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		vanish := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		vanish := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _,
+			_ string) (net.Conn, error) {
 			select {
 			case <-ctx.Done(): // http.Transport lets it go on for the sake of later requests
 			case <-time.After(time.Minute):
@@ -428,7 +491,8 @@ func TestTransportThatNeverConnects(t *testing.T) {
 			return nil, errors.New("i/o timeout")
 		}}}
 		e, took := mustFail(t, onIMDS(t, vanish))
-		if !errors.Is(e, ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) || errors.Is(e, context.Canceled) || took > 6*time.Second {
+		if !errors.Is(e, ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) ||
+			errors.Is(e, context.Canceled) || took > 6*time.Second {
 			t.Errorf("got %v after %v, want ErrUnavailable within 6 s", e, took)
 		}
 	})

@@ -13,15 +13,16 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// storm is what n processes of one VM meet that start at once, each with a cache of its own and one token to get.
+// storm is what n processes of one VM meet that start at once, each with a cache of its own and one
+// token to get.
 type storm struct {
 	failed   int
 	tokens   []time.Duration // when each came
 	requests []time.Duration // when each was sent
 }
 
-// runStorm runs inside a bubble. IMDS has its documented limits, and takes 10 to 50 ms for an answer from its cache.
-// Processes start at random within the time of start.
+// runStorm runs inside a bubble. IMDS has its documented limits, and takes 10 to 50 ms for an
+// answer from its cache. Processes start at random within the time of start.
 func runStorm(t *testing.T, n int, start time.Duration) storm {
 	imds := identitytest.NewIMDS(&identitytest.Options{RateLimit: true})
 	for range n {
@@ -69,9 +70,10 @@ func (s storm) inStep() float64 {
 	return float64(fullest) * float64(slices.Max(s.tokens)) / float64(bin) / float64(len(s.requests))
 }
 
-// TestNodeStorm: chance decides the single run, so that the bounds are for the mean of some. docs/backoff.md has the figures. There
-// is one run of 1,000, whose fullest 100 ms are over 5 times the mean once in 400; processes in step come to 15 times and more.
-// internal/bench judges the mean of five runs by 5.
+// TestNodeStorm: chance decides the single run, so that the bounds are for the mean of some.
+// docs/backoff.md has the figures. There is one run of 1,000, whose fullest 100 ms are over 5 times
+// the mean once in 400; processes in step come to 15 times and more. internal/bench judges the mean
+// of five runs by 5.
 func TestNodeStorm(t *testing.T) {
 	for _, tt := range []struct {
 		n, runs               int
@@ -93,8 +95,10 @@ func TestNodeStorm(t *testing.T) {
 						t.Fatalf("%d of %d failed", s.failed, tt.n)
 					}
 					ideal := float64(tt.n) / 20 // seconds
-					got := [3]float64{slices.Max(s.tokens).Seconds() / ideal, float64(len(s.requests)) / float64(tt.n), s.inStep()}
-					t.Logf("%.2f × the ideal, %.2f requests per token, fullest 100 ms %.1f × the mean", got[0], got[1], got[2])
+					got := [3]float64{slices.Max(s.tokens).Seconds() / ideal,
+						float64(len(s.requests)) / float64(tt.n), s.inStep()}
+					t.Logf("%.2f × the ideal, %.2f requests per token, fullest 100 ms %.1f × the mean", got[0],
+						got[1], got[2])
 					for i := range mean {
 						mean[i] += got[i] / float64(tt.runs)
 					}

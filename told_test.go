@@ -17,7 +17,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// countingError writes to itself in each of its methods, which the race detector notices when two goroutines call them.
+// countingError writes to itself in each of its methods, which the race detector notices when two
+// goroutines call them.
 type countingError struct {
 	calls, most int // it panics after most calls, 0 for never
 	inner       error
@@ -46,8 +47,8 @@ type listError []error
 func (listError) Error() string     { return "several" }
 func (l listError) Unwrap() []error { return l }
 
-// TestErrorsOfOthersAreNotShared: all who wait for one request get its error, so that no method of an error object that a
-// Transport or a policy has made is called once they have it.
+// TestErrorsOfOthersAreNotShared: all who wait for one request get its error, so that no method of
+// an error object that a Transport or a policy has made is called once they have it.
 func TestErrorsOfOthersAreNotShared(t *testing.T) {
 	for name, from := range map[string]func(error) (policy.Transporter, []policy.Policy){
 		"Transport": func(err error) (policy.Transporter, []policy.Policy) {
@@ -61,7 +62,10 @@ func TestErrorsOfOthersAreNotShared(t *testing.T) {
 			}), nil
 		},
 		"policy": func(err error) (policy.Transporter, []policy.Policy) {
-			return identitytest.NewIMDS(nil), []policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) { return nil, err })}
+			return identitytest.NewIMDS(nil),
+				[]policy.Policy{policyFunc(func(*policy.Request) (*http.Response, error) {
+					return nil, err
+				})}
 		},
 	} {
 		for kind, wrap := range map[string]func(*countingError) error{

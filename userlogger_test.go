@@ -89,19 +89,23 @@ var badThings = map[string]func(){
 // whoever logs. A panic that got through would end this test's process.
 func TestBadLogHandlers(t *testing.T) {
 	away := &scripted{err: errAway}
-	for name, credential := range map[string]func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential{
-		"credential": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
+	for name, credential := range map[string]func(t *testing.T, log *slog.Logger,
+		ep *identitytest.Endpoint) azcore.TokenCredential{
+		"credential": func(t *testing.T, log *slog.Logger,
+			ep *identitytest.Endpoint) azcore.TokenCredential {
 			return onIMDS(t, ep, func(o *CredentialOptions) { o.Logger, o.ID = log, ClientID("id") })
 		},
 		"chain": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
 			return mustChain(t, &ChainOptions{Logger: log}, away, onIMDS(t, ep))
 		},
-		"default credential": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
+		"default credential": func(t *testing.T, log *slog.Logger,
+			ep *identitytest.Endpoint) azcore.TokenCredential {
 			return must(newDefaultCredential(newShared(),
 				&DefaultCredentialOptions{Logger: log,
 					ClientOptions: azcore.ClientOptions{Transport: ep}}, nowhere()))(t)
 		},
-		"Azure CLI": func(t *testing.T, log *slog.Logger, ep *identitytest.Endpoint) azcore.TokenCredential {
+		"Azure CLI": func(t *testing.T, log *slog.Logger,
+			ep *identitytest.Endpoint) azcore.TokenCredential {
 			return must(newAzureCLI(newShared(), &AzureCLICredentialOptions{Logger: log,
 				TenantID: homeTenant}, granting(azGrants).env()))(t)
 		},

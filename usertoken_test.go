@@ -29,15 +29,21 @@ func TestUsersToken(t *testing.T) {
 		{"Azure ML, idtyp", msi(""), `{"idtyp":"user","oid":"o"}`, nil, says, "a signed-in user", false},
 		{"Azure ML, upn", msi(""), `{"upn":"dev@contoso.example"}`, nil, says, "a signed-in user", false},
 		{"Azure ML, scp", msi(""), `{"scp":"user_impersonation"}`, nil, says, "a signed-in user", false},
-		{"Azure ML, a placeholder for the default", msi("clientid"), `{"idtyp":"user"}`, nil, says, "a signed-in user", false},
-		{"Azure ML, with a default", msi(guid), `{"idtyp":"user","appid":"` + guid + `"}`, nil, "token of another identity refused", "client ID " + guid, true},
-		{"Azure ML, with an ID", msi(""), `{"idtyp":"user","appid":"` + guid + `"}`, ClientID(guid), "token of another identity refused", "client ID " + guid, true},
-		{"Azure ML, an application", msi(""), `{"idtyp":"app","oid":"o"}`, nil, "token acquired", "", false},
+		{"Azure ML, a placeholder for the default", msi("clientid"), `{"idtyp":"user"}`, nil, says,
+			"a signed-in user", false},
+		{"Azure ML, with a default", msi(guid), `{"idtyp":"user","appid":"` + guid + `"}`, nil,
+			"token of another identity refused", "client ID " + guid, true},
+		{"Azure ML, with an ID", msi(""), `{"idtyp":"user","appid":"` + guid + `"}`, ClientID(guid),
+			"token of another identity refused", "client ID " + guid, true},
+		{"Azure ML, an application", msi(""), `{"idtyp":"app","oid":"o"}`, nil, "token acquired", "",
+			false},
 		{"Azure ML, a JWT that doesn't say", msi(""), `{"oid":"o"}`, nil, "token acquired", "", false},
 		{"IMDS", nowhere(), `{"idtyp":"user"}`, nil, says, "a signed-in user", false},
-		{"IMDS, with an ID", nowhere(), `{"idtyp":"user","xms_mirid":"` + identityID + `"}`, ResourceID(identityID), "token of another identity refused", "resource ID " + identityID, true},
+		{"IMDS, with an ID", nowhere(), `{"idtyp":"user","xms_mirid":"` + identityID + `"}`,
+			ResourceID(identityID), "token of another identity refused", "resource ID " + identityID, true},
 		{"App Service", appServiceAt(), `{"scp":"s"}`, nil, says, "a signed-in user", false},
-		{"Cloud Shell, whose token is the user's", environmentOf(map[string]string{envMSI: "http://localhost:50342/oauth2/token"}), `{"idtyp":"user","scp":"s"}`, nil, "token acquired", "", false},
+		{"Cloud Shell, whose token is the user's",
+			environmentOf(map[string]string{envMSI: "http://localhost:50342/oauth2/token"}), `{"idtyp":"user","scp":"s"}`, nil, "token acquired", "", false},
 	} {
 		bubbleIn(t, tt.name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -94,7 +100,10 @@ func TestAppServiceThatIgnoresTheSelector(t *testing.T) {
 		{"its sub", `{"sub":"` + guid + `","appid":"` + otherTenant + `"}`, true},
 	} {
 		bubbleIn(t, tt.name, func(t *testing.T) {
-			cred := credentialAt(t, appServiceAt(), always(200, grantBody(jwtOf(tt.claims), time.Hour)), func(o *CredentialOptions) { o.ID = ObjectID(guid) })
+			cred := credentialAt(t, appServiceAt(), always(200, grantBody(jwtOf(tt.claims), time.Hour)),
+				func(o *CredentialOptions) {
+					o.ID = ObjectID(guid)
+				})
 			if _, err := getToken(t.Context(), cred); tt.ok != (err == nil) ||
 				err != nil && !errors.Is(err, ErrIdentityMismatch) {
 				t.Errorf("GetToken: %v, want a token: %v", err, tt.ok)
