@@ -59,7 +59,7 @@ func appPlatform(env environment) (variable, platform string) {
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 type appService struct{ named }
 
-func newAppService(env environment, options *CredentialOptions) (source, error) {
+func newAppService(env environment, options settings) (source, error) {
 	s := &appService{named{is: HostAppService, env: env, id: options.ID}}
 	endpoint, _, err := s.where()
 	if err != nil {

@@ -86,7 +86,7 @@ type arc struct {
 	byVariable bool // the endpoint is in IDENTITY_ENDPOINT; otherwise it is the fixed one
 }
 
-func newArc(env environment, options *CredentialOptions) (source, error) {
+func newArc(env environment, options settings) (source, error) {
 	s := &arc{named: named{is: HostArc, env: env, id: options.ID}, byVariable: env.has(envEndpoint, envIMDS)}
 	r, err := s.request(ask{})
 	if err != nil {

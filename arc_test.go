@@ -387,7 +387,7 @@ func TestArcStaysAtItsEndpoint(t *testing.T) {
 func TestArcRequestIsPure(t *testing.T) {
 	t.Parallel()
 	agent := newArcAgent(t)
-	src, err := newArc(agent.env(), &CredentialOptions{ID: ClientID(guid)})
+	src, err := newArc(agent.env(), settingsOf(&CredentialOptions{ID: ClientID(guid)}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -745,7 +745,7 @@ func FuzzArcChallenge(f *testing.F) {
 	for _, goos := range []string{"linux", "windows"} {
 		env := environmentOf(map[string]string{"ProgramData": `C:\ProgramData`})
 		env.goos = goos
-		source, err := newArc(env, &CredentialOptions{})
+		source, err := newArc(env, settingsOf(&CredentialOptions{}))
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -23,8 +23,8 @@ const envDefaultClientID = "DEFAULT_IDENTITY_CLIENT_ID"
 // https://github.com/AzureAD/microsoft-authentication-library-for-go/blob/main/apps/managedidentity/azure_ml.go
 type azureML struct{ named }
 
-func newAzureML(env environment, options *CredentialOptions) (source, error) {
-	if err := onlySelects(HostAzureML, options.ID, "give a ClientID", ClientID("")); err != nil {
+func newAzureML(env environment, options settings) (source, error) {
+	if err := options.onlySelects(HostAzureML, "give a ClientID", ClientID("")); err != nil {
 		return nil, err
 	}
 	s := &azureML{named{is: HostAzureML, env: env, id: options.ID}}

@@ -16,8 +16,8 @@ func detectCloudShell(env environment) (endpoint, reason string, ok bool) {
 // https://learn.microsoft.com/azure/cloud-shell/msi-authorization
 type cloudShell struct{ named }
 
-func newCloudShell(env environment, options *CredentialOptions) (source, error) {
-	if err := onlySelects(HostCloudShell, options.ID, "its token is the signed-in user's: leave ID nil"); err != nil {
+func newCloudShell(env environment, options settings) (source, error) {
+	if err := options.onlySelects(HostCloudShell, "its token is the signed-in user's: leave ID nil"); err != nil {
 		return nil, err
 	}
 	s := &cloudShell{named{is: HostCloudShell, env: env}}

@@ -29,9 +29,9 @@ func detectContainerInstances(env environment) (endpoint, reason string, ok bool
 // https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity#managed-identity-on-windows-containers
 type containerInstances struct{ named }
 
-func newContainerInstances(env environment, options *CredentialOptions) (source, error) {
+func newContainerInstances(env environment, options settings) (source, error) {
 	const by = "give the identity's principal ID, as an ObjectID"
-	if err := onlySelects(HostContainerInstances, options.ID, by, ObjectID("")); err != nil {
+	if err := options.onlySelects(HostContainerInstances, by, ObjectID("")); err != nil {
 		return nil, err
 	}
 	s := &containerInstances{named{is: HostContainerInstances, env: env, id: options.ID}}

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -222,35 +221,25 @@ func developerLinks(
 func newHostCredential(
 	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
 ) (*Credential, error) {
-	o := &CredentialOptions{
-		ClientOptions: options.ClientOptions, ID: options.ID,
-		AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
+	const name = "DefaultCredentialOptions"
+	o := settings{
+		CredentialOptions: &CredentialOptions{
+			ClientOptions: options.ClientOptions, ID: options.ID,
+			AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
+		},
+		options: name, allowed: name + ".AdditionallyAllowedTenants", id: name + ".ID",
+		asNode: onPurposeByDefault,
 	}
-	variable := ""
 	if id := env.getenv(envClientID); o.ID == nil && id != "" {
-		o.ID, variable = ClientID(id), envClientID
+		o.ID, o.id = ClientID(id), envClientID
 	}
-	const named = envTokenCredentials + " is WorkloadIdentityCredential"
 	switch {
 	case !selected.managed:
-		o.Host = HostWorkloadIdentity
+		o.Host, o.named = HostWorkloadIdentity, envTokenCredentials+" is WorkloadIdentityCredential"
 	case !selected.workload:
 		env = env.without(envTokenFile)
 	}
-	cred, err := newCredentialIn(shared, o, env)
-	switch {
-	case err != nil && variable != "" &&
-		strings.HasPrefix(err.Error(), "identity: CredentialOptions.ID: "):
-		return nil, errors.New(strings.ReplaceAll(err.Error(), "CredentialOptions.ID", variable))
-	case err != nil:
-		theirs := fmt.Sprintf("CredentialOptions.Host is %q", string(o.Host))
-		ours := strings.NewReplacer(theirs, named, onPurpose, onPurposeByDefault)
-		return nil, errors.New(strings.ReplaceAll(
-			ours.Replace(err.Error()), "CredentialOptions", "DefaultCredentialOptions"))
-	case !selected.managed:
-		cred.reason = named
-	}
-	return cred, nil
+	return newCredentialOf(shared, o, env)
 }
 
 // onPurposeByDefault says how to leave a token file unused, to a caller who hasn't named a host.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/chassis"
@@ -859,16 +860,72 @@ func merged(maps ...map[string]string) map[string]string {
 	return all
 }
 
+// TestDefaultOptionsAreNamed: an error names the field or the variable that the user has set, and
+// repeats the value as it is.
 func TestDefaultOptionsAreNamed(t *testing.T) {
 	t.Parallel()
-	for want, o := range map[string]*DefaultCredentialOptions{
-		"identity: DefaultCredentialOptions.TenantID: ":                   {TenantID: "a/b"},
-		"identity: DefaultCredentialOptions.AdditionallyAllowedTenants: ": {AdditionallyAllowedTenants: []string{"a b"}},
-		"identity: DefaultCredentialOptions.Retry.TryTimeout: ":           {ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{TryTimeout: -1}}},
+	workload := map[string]string{envTokenFile: "/file", envClientID: "c", envTenantID: "t"}
+	for _, tt := range []struct {
+		name      string
+		options   DefaultCredentialOptions
+		variables map[string]string
+		want      string
+	}{
+		{
+			name:    "tenant",
+			options: DefaultCredentialOptions{TenantID: "a/b"},
+			want:    "identity: DefaultCredentialOptions.TenantID: is no tenant",
+		}, {
+			name:    "allowed tenants",
+			options: DefaultCredentialOptions{AdditionallyAllowedTenants: []string{"a b"}},
+			want:    "identity: DefaultCredentialOptions.AdditionallyAllowedTenants: is no tenant",
+		}, {
+			name: "retries",
+			options: DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
+				Retry: policy.RetryOptions{TryTimeout: -1},
+			}},
+			want: "identity: DefaultCredentialOptions.Retry.TryTimeout: ",
+		}, {
+			name: "Transport",
+			options: DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
+				Transport: (*http.Client)(nil),
+			}},
+			want: "identity: DefaultCredentialOptions.Transport: nil *http.Client",
+		}, {
+			name: "cloud",
+			options: DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
+				Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: "http://a"},
+			}},
+			variables: workload,
+			want: "identity: DefaultCredentialOptions.Cloud.ActiveDirectoryAuthorityHost: " +
+				"is not https",
+		}, {
+			name:      "cloud, by variables",
+			variables: merged(workload, map[string]string{envAuthorityHost: "http://a"}),
+			want:      "identity: " + envAuthorityHost + ": is not https",
+		}, {
+			name:    "a value with the options' name in it",
+			options: DefaultCredentialOptions{ID: ClientID("my/CredentialOptions")},
+			want: `identity: DefaultCredentialOptions.ID: ClientID "my/CredentialOptions" looks ` +
+				`like a resource ID`,
+		}, {
+			name:      "a variable's value with the field's name in it",
+			variables: map[string]string{envClientID: "my/CredentialOptions.ID"},
+			want: `identity: AZURE_CLIENT_ID: ClientID "my/CredentialOptions.ID" looks like a ` +
+				`resource ID`,
+		}, {
+			name: "a host that the variable names",
+			variables: map[string]string{
+				envTokenCredentials: "WorkloadIdentityCredential",
+				envClientID:         "c", envTenantID: `CredentialOptions.Host is "workload-identity"`,
+			},
+			want: "identity: AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential: " +
+				envTenantID + ": is no tenant",
+		},
 	} {
-		if _, err := newDefaultCredential(newShared(), o, nowhere()); err == nil ||
-			!strings.HasPrefix(err.Error(), want) {
-			t.Errorf("error is %v, want %q", err, want)
+		_, err := newDefaultCredential(newShared(), &tt.options, environmentOf(tt.variables))
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: error is %v, want %q", tt.name, err, tt.want)
 		}
 	}
 }

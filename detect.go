@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func Detect() Detection {
 func detect(env environment) Detection {
 	k, endpoint, reason := detectHost(env)
 	if endpoint == "" {
-		if src, err := k.source(env, &CredentialOptions{}); err == nil {
+		if src, err := k.source(env, settingsOf(&CredentialOptions{})); err == nil {
 			endpoint = src.endpoint()
 		}
 	}
@@ -53,7 +54,7 @@ type hostKind struct {
 	// this host
 	detect func(environment) (endpoint, reason string, ok bool)
 	// source is what asks the host; its errors name the field or variable
-	source func(environment, *CredentialOptions) (source, error)
+	source func(environment, settings) (source, error)
 }
 
 // hostKinds are tried in order; the first that recognises its host decides. The order is MSAL's: a
@@ -103,8 +104,8 @@ func (env environment) azure() string {
 
 // newSource is where the host that was detected, or that the user named, becomes one that can be
 // asked. It says why that one.
-func newSource(env environment, options *CredentialOptions) (src source, reason string, err error) {
-	want, reason := options.Host, "CredentialOptions.Host names it"
+func newSource(env environment, options settings) (src source, reason string, err error) {
+	want, reason := options.Host, cmp.Or(options.named, "CredentialOptions.Host names it")
 	if want == "" {
 		k, _, why := detectHost(env)
 		want, reason = k.host, why
@@ -116,10 +117,10 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 		src, err := k.source(env, options)
 		switch {
 		case err != nil && options.Host != "":
-			return nil, "", fmt.Errorf("identity: CredentialOptions.Host is %q: %s",
-				string(options.Host), strings.TrimPrefix(err.Error(), "identity: "))
-		case err != nil && want == HostWorkloadIdentity && isHalfAPod(env, options):
-			return nil, "", fmt.Errorf("%w; %s. %s", err, reason, onPurpose)
+			return nil, "", fmt.Errorf("identity: %s: %s", options.hostNamed(),
+				strings.TrimPrefix(err.Error(), "identity: "))
+		case err != nil && want == HostWorkloadIdentity && isHalfAPod(env, options.CredentialOptions):
+			return nil, "", fmt.Errorf("%w; %s. %s", err, reason, options.asNode)
 		}
 		return src, reason, err
 	}
@@ -127,8 +128,8 @@ func newSource(env environment, options *CredentialOptions) (src source, reason 
 	for _, k := range hostKinds {
 		names = append(names, strconv.Quote(string(k.host)))
 	}
-	return nil, "", fmt.Errorf("identity: CredentialOptions.Host: unknown host %.100q: "+
-		"want one of %s, or \"\" to detect it", redact.Text(string(want)), strings.Join(names, ", "))
+	return nil, "", fmt.Errorf("identity: %s.Host: unknown host %.100q: "+
+		"want one of %s, or \"\" to detect it", options.options, redact.Text(string(want)), strings.Join(names, ", "))
 }
 
 // onPurpose says how to leave a token file unused.

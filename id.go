@@ -67,12 +67,12 @@ func inWords(id ID) string {
 // resource group and 128 for an identity's name, so that real resource IDs stay below 400.
 const maxIDLength = 1024
 
-// validateID refuses what can't be an identity. A typo must never select the system-assigned identity silently.
-func validateID(id ID) error {
+// validateID refuses what can't be an identity. A typo must never select the system-assigned
+// identity silently. field is where it comes from.
+func validateID(field string, id ID) error {
 	if id == nil {
 		return nil
 	}
-	const field = "identity: CredentialOptions.ID: "
 	var kind string
 	switch id.(type) {
 	case ClientID:
@@ -82,32 +82,39 @@ func validateID(id ID) error {
 	case ResourceID:
 		kind = "ResourceID"
 	default: // a pointer to one of the three also has their methods
-		return fmt.Errorf("%s%T: give a ClientID, ObjectID or ResourceID by value", field, id)
+		return fmt.Errorf("identity: %s: %T: give a ClientID, ObjectID or ResourceID by value", field,
+			id)
 	}
-	value := id.String()
+	value, why := id.String(), ""
 	switch {
 	case strings.TrimSpace(value) == "":
-		return errors.New(field + "empty " + kind + ": leave ID nil to ask for the system-assigned identity")
+		return errors.New("identity: " + field + ": empty " + kind +
+			": leave ID nil to ask for the system-assigned identity")
 	case len(value) > maxIDLength:
-		return fmt.Errorf("%s%s of %d characters, at most %d are allowed", field, kind, len(value), maxIDLength)
+		return fmt.Errorf("identity: %s: %s of %d characters, at most %d are allowed", field, kind,
+			len(value), maxIDLength)
 	case strings.ContainsFunc(value, redact.Unprintable):
-		return fmt.Errorf("%s%s %q contains a control character or is not UTF-8", field, kind, value)
+		why = " contains a control character or is not UTF-8"
 	case strings.TrimSpace(value) != value:
-		return fmt.Errorf("%s%s %q begins or ends with white space", field, kind, value)
+		why = " begins or ends with white space"
 	case kind != "ResourceID" && strings.Contains(value, "/"):
-		return fmt.Errorf("%s%s %q looks like a resource ID: use ResourceID", field, kind, value)
+		why = " looks like a resource ID: use ResourceID"
 	case kind == "ResourceID" && !strings.HasPrefix(value, "/"):
-		return fmt.Errorf("%sResourceID %q: want /subscriptions/…/userAssignedIdentities/…", field, value)
-	}
-	return nil
-}
-
-// onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out another identity's token.
-func onlySelects(host Host, id ID, by string, allowed ...ID) error {
-	if id == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == idKind(id) }) {
+		why = ": want /subscriptions/…/userAssignedIdentities/…"
+	default:
 		return nil
 	}
-	return fmt.Errorf("identity: CredentialOptions.ID: %s can't select an identity by %s: %s", host, idKind(id), by)
+	return fmt.Errorf("identity: %s: %s %q%s", field, kind, value, why)
+}
+
+// onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out
+// another identity's token.
+func (s settings) onlySelects(host Host, by string, allowed ...ID) error {
+	kind := idKind(s.ID)
+	if s.ID == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == kind }) {
+		return nil
+	}
+	return fmt.Errorf("identity: %s: %s can't select an identity by %s: %s", s.id, host, kind, by)
 }
 
 // asciiLower folds no letters that a file system may tell apart.

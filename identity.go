@@ -64,12 +64,17 @@ func newCredential(options *CredentialOptions, env environment) (*Credential, er
 	return newCredentialIn(processShared, options, env)
 }
 
-func newCredentialIn(shared *shared, options *CredentialOptions, env environment) (*Credential, error) {
-	if err := validateID(options.ID); err != nil {
+func newCredentialIn(
+	shared *shared, options *CredentialOptions, env environment,
+) (*Credential, error) {
+	return newCredentialOf(shared, settingsOf(options), env)
+}
+
+func newCredentialOf(shared *shared, options settings, env environment) (*Credential, error) {
+	if err := validateID(options.id, options.ID); err != nil {
 		return nil, err
 	}
-	const field = "CredentialOptions.AdditionallyAllowedTenants"
-	if err := validateAllowed(field, options.AdditionallyAllowedTenants); err != nil {
+	if err := validateAllowed(options.allowed, options.AdditionallyAllowedTenants); err != nil {
 		return nil, err
 	}
 	src, reason, err := newSource(env, options)

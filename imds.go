@@ -102,7 +102,7 @@ func imdsEndpoint(env environment) (string, error) {
 	return u.Scheme + "://" + u.Host + path, nil
 }
 
-func newIMDS(env environment, options *CredentialOptions) (source, error) {
+func newIMDS(env environment, options settings) (source, error) {
 	endpoint, err := imdsEndpoint(env)
 	if err != nil {
 		return nil, err

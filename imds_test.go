@@ -153,7 +153,7 @@ func TestIMDSRequests(t *testing.T) {
 // TestIMDSRequestIsPure: a request changes nothing of the source, nor of another request.
 func TestIMDSRequestIsPure(t *testing.T) {
 	t.Parallel()
-	src, err := newIMDS(nowhere(), &CredentialOptions{ID: ClientID(guid)})
+	src, err := newIMDS(nowhere(), settingsOf(&CredentialOptions{ID: ClientID(guid)}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -285,7 +285,7 @@ func TestCacheKeysTellEndpointsApart(t *testing.T) {
 		"http://localhost:4141/msi/token?app=" + canary + "A", "http://localhost:4141/msi/token?app=" + canary + "B",
 		"http://localhost:4141/msi%2Ftoken", "http://localhost:4141/a%40b/msi/token", "http://localhost:4141/c%40b/msi/token",
 	} {
-		src, err := newAppService(environmentOf(map[string]string{envEndpoint: endpoint, envHeader: "s"}), &CredentialOptions{})
+		src, err := newAppService(environmentOf(map[string]string{envEndpoint: endpoint, envHeader: "s"}), settingsOf(&CredentialOptions{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +343,7 @@ func TestNodesAreByEndpoint(t *testing.T) {
 		r := newShared()
 		var nodes []*node
 		for _, id := range []ID{nil, ClientID("a"), ClientID("b")} {
-			src, _, err := newSource(env, &CredentialOptions{ID: id})
+			src, _, err := newSource(env, settingsOf(&CredentialOptions{ID: id}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -355,7 +355,7 @@ func TestNodesAreByEndpoint(t *testing.T) {
 	}
 	r, seen := newShared(), map[*node]string{}
 	for _, base := range []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.2:1"} {
-		src, _, err := newSource(environmentOf(map[string]string{envAuthority: base}), &CredentialOptions{})
+		src, _, err := newSource(environmentOf(map[string]string{envAuthority: base}), settingsOf(&CredentialOptions{}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 // askedBy is the URL that a host is asked at for a vault's token.
 func askedBy(t *testing.T, env environment, id ID) *url.URL {
 	t.Helper()
-	src, _, err := newSource(env, &CredentialOptions{ID: id})
+	src, _, err := newSource(env, settingsOf(&CredentialOptions{ID: id}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,6 +68,29 @@ type CredentialOptions struct {
 	// first failed try of a renewal that nobody waits for), without any secret. It is called when
 	// nobody waits any more, and one that panics loses a line and nothing else. nil is silent.
 	Logger *slog.Logger
+}
+
+// settings are the options of a credential, with what messages call them: a chain makes them of its
+// own options and of the environment.
+type settings struct {
+	*CredentialOptions
+	options string // the name of the type that the user has filled in
+	allowed string // where AdditionallyAllowedTenants come from
+	id      string // where ID comes from: a field, or a variable
+	named   string // what names Host, in a sentence; "" for the field
+	asNode  string // how to have IMDS asked where a token file is found
+}
+
+// settingsOf are the settings of options that the user has filled in.
+func settingsOf(o *CredentialOptions) settings {
+	const name = "CredentialOptions"
+	return settings{CredentialOptions: o, options: name, id: name + ".ID",
+		allowed: name + ".AdditionallyAllowedTenants", asNode: onPurpose}
+}
+
+// hostNamed is what names the host, for messages.
+func (s settings) hostNamed() string {
+	return cmp.Or(s.named, fmt.Sprintf("%s.Host is %q", s.options, string(s.Host)))
 }
 
 // validateValue refuses what can't be an ID, a version or a name; field names where it comes from.

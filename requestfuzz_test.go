@@ -46,7 +46,7 @@ func FuzzRequest(f *testing.F) {
 	environments := everyHost(f, secret)
 	f.Fuzz(func(t *testing.T, id string, kind byte, scope, tenant, own, claims string) {
 		options := &CredentialOptions{AdditionallyAllowedTenants: []string{anyTenant}, ID: []ID{ClientID(id), ObjectID(id), ResourceID(id), nil}[kind%4]}
-		if err := validateID(options.ID); (err == nil) != isID(options.ID) {
+		if err := validateID("CredentialOptions.ID", options.ID); (err == nil) != isID(options.ID) {
 			t.Fatalf("%T %q: %v", options.ID, id, err)
 		}
 		asked := policy.TokenRequestOptions{Scopes: []string{scope}, TenantID: tenant, Claims: claims, EnableCAE: kind&4 != 0}

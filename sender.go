@@ -41,18 +41,19 @@ const (
 	version    = "v0.1.0"
 )
 
-func newSender(src source, options *CredentialOptions, n *node) (*sender, error) {
-	r, err := src.rules().with(options.Retry)
+func newSender(src source, options settings, n *node) (*sender, error) {
+	r, err := src.rules().with(options)
 	if err != nil {
 		return nil, err
 	}
 	if client, ok := options.Transport.(*http.Client); ok && client == nil {
-		return nil, errors.New("identity: CredentialOptions.Transport: nil *http.Client: leave Transport nil for the default")
+		return nil, errors.New("identity: " + options.options +
+			".Transport: nil *http.Client: leave Transport nil for the default")
 	}
 	own := options.Transport
 	if c, ok := src.(connector); ok {
 		if own, err = c.connect(own); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("identity: %s.Transport: %w", options.options, err)
 		}
 	}
 	s := &sender{source: src, node: n, rules: r, log: usercode.Logger(options.Logger),

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -35,9 +34,9 @@ const envAPIVersion = "IDENTITY_API_VERSION"
 // https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
 type serviceFabric struct{ named }
 
-func newServiceFabric(env environment, options *CredentialOptions) (source, error) {
+func newServiceFabric(env environment, options settings) (source, error) {
 	// The service ignores a selector and answers with the token of the identity that it knows.
-	if err := onlySelects(HostServiceFabric, options.ID, "the application's manifest assigns the identity, so leave ID nil"); err != nil {
+	if err := options.onlySelects(HostServiceFabric, "the application's manifest assigns the identity, so leave ID nil"); err != nil {
 		return nil, err
 	}
 	s := &serviceFabric{named{is: HostServiceFabric, env: env}}
@@ -120,7 +119,7 @@ func parseThumbprint(value string) ([]byte, error) {
 func (s *serviceFabric) connect(own policy.Transporter) (policy.Transporter, error) {
 	client, err := transport.Pin(own, envThumbprint, s.thumbprint)
 	if err != nil {
-		return nil, fmt.Errorf("identity: CredentialOptions.Transport: %w", err)
+		return nil, err
 	}
 	return client, nil
 }

@@ -62,10 +62,10 @@ type rules struct {
 }
 
 // with applies the user's options on top of a host's rules.
-func (r rules) with(o policy.RetryOptions) (rules, error) {
+func (r rules) with(o settings) (rules, error) {
 	var err error
-	if r.Rules, err = r.With(o); err != nil {
-		return r, fmt.Errorf("identity: CredentialOptions.Retry.%w", err)
+	if r.Rules, err = r.With(o.Retry); err != nil {
+		return r, fmt.Errorf("identity: %s.Retry.%w", o.options, err)
 	}
 	return r, nil
 }

@@ -65,8 +65,8 @@ type workload struct {
 	own       string           // the token endpoint of the identity's own tenant
 }
 
-func newWorkload(env environment, options *CredentialOptions) (source, error) {
-	if err := onlySelects(HostWorkloadIdentity, options.ID, "give a ClientID, or leave ID nil for "+envClientID, ClientID("")); err != nil {
+func newWorkload(env environment, options settings) (source, error) {
+	if err := options.onlySelects(HostWorkloadIdentity, "give a ClientID, or leave ID nil for "+envClientID, ClientID("")); err != nil {
 		return nil, err
 	}
 	s := &workload{
@@ -79,7 +79,8 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 		s.clientID = ClientID(env.getenv(envClientID))
 		if s.clientID == "" {
 			return nil, errors.New("identity: " + envClientID +
-				": is empty: want the client ID of the identity, from the annotation azure.workload.identity/client-id of the service account or as CredentialOptions.ID")
+				": is empty: want the client ID of the identity, from the annotation " +
+				"azure.workload.identity/client-id of the service account or as " + options.id)
 		}
 		if err := validateValue("identity: "+envClientID+": ", string(s.clientID)); err != nil {
 			return nil, err
@@ -98,7 +99,7 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.authority, err = workloadAuthority(env, options.Cloud); err != nil {
+	if s.authority, err = workloadAuthority(env, options); err != nil {
 		return nil, err
 	}
 	if s.binding, err = newIdentityBinding(env); err != nil {
@@ -109,15 +110,17 @@ func newWorkload(env environment, options *CredentialOptions) (source, error) {
 }
 
 // workloadAuthority is where Entra is: as the options say, as the variable says, or in the public cloud.
-func workloadAuthority(env environment, options cloud.Configuration) (*url.URL, error) {
-	variable, value := "CredentialOptions.Cloud.ActiveDirectoryAuthorityHost", options.ActiveDirectoryAuthorityHost
-	if value == "" {
-		variable, value = envAuthorityHost, env.getenv(envAuthorityHost)
+func workloadAuthority(env environment, options settings) (*url.URL, error) {
+	field, value := ".Cloud.ActiveDirectoryAuthorityHost", options.Cloud.ActiveDirectoryAuthorityHost
+	if value != "" {
+		field = options.options + field
+	} else {
+		field, value = envAuthorityHost, env.getenv(envAuthorityHost)
 	}
 	if value == "" {
 		value = cloud.AzurePublic.ActiveDirectoryAuthorityHost
 	}
-	return parseHTTPS(variable, value, cloud.AzurePublic.ActiveDirectoryAuthorityHost)
+	return parseHTTPS(field, value, cloud.AzurePublic.ActiveDirectoryAuthorityHost)
 }
 
 func tokenURL(authority *url.URL, tenant string) *url.URL {

@@ -326,7 +326,7 @@ func TestWorkloadScopes(t *testing.T) {
 // TestWorkloadRequestIsPure: a request changes nothing of the source, nor of another request.
 func TestWorkloadRequestIsPure(t *testing.T) {
 	t.Parallel()
-	src, err := newWorkload(inPod(t), &CredentialOptions{})
+	src, err := newWorkload(inPod(t), settingsOf(&CredentialOptions{}))
 	if err != nil {
 		t.Fatal(err)
 	}
