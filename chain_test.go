@@ -4,21 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
-	"github.com/keyless-go/identity/identitytest"
 )
 
 // sourceFunc is a function as a source of a chain.
@@ -175,107 +169,6 @@ func TestChainOrder(t *testing.T) {
 	}
 }
 
-// TestChainError is what is read at night.
-func TestChainError(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		silent := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-			return respond(404, "<html>gateway</html>"), nil
-		}))
-		unassigned := onIMDS(t, ep, func(o *CredentialOptions) {
-			o.ID = ClientID("11111111-2222-3333-4444-555555555555")
-		})
-		chain := mustChain(t, nil, silent, unassigned, &scripted{})
-		_, err := getToken(t.Context(), chain)
-		want := []string{
-			"identity: chain: no token for https://vault.azure.net: managed identity failed",
-			`managed identity: IMDS: 404 "<html>gateway</html>": not an answer of IMDS (token for ` +
-				`https://vault.azure.net, `,
-			`managed identity: IMDS: 400 invalid_request "Identity not found" (token for ` +
-				`https://vault.azure.net, 1 attempt, `,
-			"identity.scripted: not asked: the next source is for when one is unavailable, not for when " +
-				"one fails",
-		}
-		lines := strings.Split(err.Error(), "\n\t")
-		if len(lines) != len(want) {
-			t.Fatalf("got %d lines, want %d:\n%v", len(lines), len(want), err)
-		}
-		for i := range want {
-			if !strings.HasPrefix(lines[i], want[i]) {
-				t.Errorf("line %d is %q, want %q", i, lines[i], want[i])
-			}
-		}
-		ae, ok := errors.AsType[*AuthenticationError](err)
-		if !ok || ae.StatusCode != 400 || !errors.Is(err, ErrIdentityNotFound) ||
-			errors.Is(err, ErrUnavailable) {
-			t.Errorf("errors.As finds %v, want the 400 that ended it", ae)
-		}
-	})
-}
-
-// TestChainErrorHidesResponses: a 404 of a credential's must not look like the missing blob of the
-// call that needed the token.
-func TestChainErrorHidesResponses(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		foreign := errors.Join(errBroken, &azcore.ResponseError{StatusCode: 404,
-			RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})
-		for _, continueOn := range []func(error) bool{nil, func(error) bool { return true }} {
-			_, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: continueOn},
-				&scripted{err: foreign}))
-			if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
-				t.Error("errors.As finds the credential's *azcore.ResponseError")
-			}
-			if _, ok := errors.AsType[*AuthenticationError](err); !ok || !errors.Is(err, errBroken) {
-				t.Error("the rest of the error is lost")
-			}
-		}
-	})
-}
-
-func TestChainErrorOfOthers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		const canary = "eyJhbGciOiJub25lIn0.canary"
-		for _, text := range []string{"two\nlines " + strings.Repeat("long ", 1000), "Bearer " + canary, `{"accessToken":"` + canary + `"}`} {
-			_, err := getToken(t.Context(), mustChain(t, nil, &scripted{err: errors.New(text)}))
-			if lines := strings.Split(err.Error(), "\n"); len(lines) != 2 || len(lines[1]) > 1100 ||
-				strings.Contains(err.Error(), "canary") {
-				t.Errorf("error is %q, want a line of moderate length for the source, and no token", err)
-			}
-		}
-	})
-}
-
-// TestChainErrorIsEachCallersOwn: two callers of one pass may read the body of one answer.
-func TestChainErrorIsEachCallersOwn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep, func(o *CredentialOptions) {
-			o.ID = ClientID("11111111-2222-3333-4444-555555555555")
-		})
-		// so that they do share it
-		chain := mustChain(t, nil, &scripted{err: errAway, took: time.Second}, cred)
-		outer := mustChain(t, nil, chain)
-		bodies := make(chan string, 10)
-		for range cap(bodies) {
-			go func() {
-				_, err := getToken(t.Context(), outer)
-				ae, ok := errors.AsType[*AuthenticationError](err)
-				if !ok {
-					bodies <- fmt.Sprint("no AuthenticationError: ", err)
-					return
-				}
-				body, _ := io.ReadAll(ae.RawResponse.Body) // azcore would rewind it for the others
-				bodies <- string(body)
-			}()
-		}
-		for range cap(bodies) {
-			if body := <-bodies; !strings.Contains(body, "Identity not found") {
-				t.Errorf("a caller read %q", body)
-			}
-		}
-	})
-}
-
 func TestChainRemembers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b, c := &scripted{name: "a", err: errAway}, &scripted{name: "b"}, &scripted{name: "c"}
@@ -303,126 +196,6 @@ func TestChainRemembers(t *testing.T) {
 				"want each once", b.asks.Load()-asked, a.asks.Load()-before)
 		}
 	})
-}
-
-// TestChainLooksBack: a source that was unreachable is asked again in the background, and used from
-// its first success.
-func TestChainLooksBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b"}
-		chain := mustChain(t, nil, a, b)
-		wantFrom(t, chain, "b")
-		start := time.Now()
-		slow, calls, asked := 0, int64(0), b.asks.Load()
-		for time.Since(start) < 10*time.Minute {
-			began := time.Now()
-			wantFrom(t, chain, "b")
-			if calls++; time.Since(began) > 0 {
-				slow++
-			}
-			time.Sleep(time.Second)
-		}
-		if n := a.asks.Load(); n < 9 || n > 11 {
-			t.Errorf("the source before was asked %d times in 10 minutes, want once a minute", n)
-		}
-		if n := b.asks.Load() - asked; n != calls {
-			t.Errorf("the source in use was asked %d times in %d calls", n, calls)
-		}
-		if slow > 0 {
-			t.Errorf("%d callers waited for that", slow)
-		}
-		a.set(nil)
-		time.Sleep(time.Minute)
-		wantFrom(t, chain, "b") // this starts the look
-		time.Sleep(5*time.Second + 1)
-		wantFrom(t, chain, "a")
-		n := b.asks.Load()
-		b.set(errBroken)
-		time.Sleep(time.Hour)
-		wantFrom(t, chain, "a")
-		if b.asks.Load() != n {
-			t.Error("the later source is asked although an earlier one is in use")
-		}
-	})
-}
-
-// TestChainKeepsWhatWorks: a source before the one in use that has become reachable and fails is
-// not used.
-func TestChainKeepsWhatWorks(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		logged := &lines{}
-		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(logged, nil))}, a, b)
-		wantFrom(t, chain, "b")
-		a.set(errBroken)
-		time.Sleep(2 * time.Minute)
-		wantFrom(t, chain, "b")
-		synctest.Wait()
-		wantFrom(t, chain, "b")
-		if !strings.Contains(logged.String(), "level=WARN") ||
-			!strings.Contains(logged.String(), "broken") {
-			t.Errorf("the log doesn't say so: %s", logged)
-		}
-	})
-}
-
-// TestChainTokenIsAskedForAgain: an Azure SDK client keeps a token until RefreshOn, and would not
-// come to know of a better source before.
-func TestChainTokenIsAskedForAgain(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-		chain := mustChain(t, nil, a, b)
-		for range 2 { // of a pass, and of the source in use
-			if tk, _ := mustToken(t, chain); time.Until(tk.RefreshOn) != time.Minute {
-				t.Errorf("RefreshOn is in %v, want in a minute", time.Until(tk.RefreshOn))
-			}
-		}
-		var authorization string
-		client := azruntime.NewPipeline("test", "v0", azruntime.PipelineOptions{
-			PerRetry: []policy.Policy{azruntime.NewBearerTokenPolicy(chain, []string{vaultScope}, nil)},
-		}, &policy.ClientOptions{Transport: transportFunc(func(r *http.Request) (*http.Response, error) {
-			authorization = r.Header.Get("Authorization")
-			return respond(200, ""), nil
-		})})
-		call := func() {
-			req, err := azruntime.NewRequest(t.Context(), http.MethodGet, "https://example.com")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := client.Do(req); err != nil {
-				t.Fatal(err)
-			}
-		}
-		call()
-		a.set(nil)
-		start := time.Now()
-		for authorization != "Bearer a" && time.Since(start) < time.Hour {
-			time.Sleep(time.Second)
-			call()
-		}
-		if took := time.Since(start); took > 3*time.Minute {
-			t.Errorf("the client uses the first source's token after %v", took)
-		}
-		if tk, _ := mustToken(t, chain); time.Until(tk.RefreshOn) > 0 {
-			t.Errorf("RefreshOn of the first source was set, to %v", tk.RefreshOn)
-		}
-	})
-}
-
-// TestChainAskedAgain: RefreshOn is a minute away at most, and a sooner one stays.
-func TestChainAskedAgain(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	for _, tt := range []struct{ before, want time.Duration }{{time.Hour, time.Minute}, {10 * time.Second, 10 * time.Second}, {-time.Second, -time.Second}} {
-		token := azcore.AccessToken{RefreshOn: now.Add(tt.before)}
-		if got := askedAgain(token, now).RefreshOn.Sub(now); got.Round(time.Millisecond) != tt.want {
-			t.Errorf("RefreshOn in %v became one in %v, want %v", tt.before, got, tt.want)
-		}
-	}
-	if got := askedAgain(azcore.AccessToken{},
-		now).RefreshOn.Sub(now); got.Round(time.Millisecond) != time.Minute {
-		t.Errorf("no RefreshOn became one in %v, want a minute", got)
-	}
 }
 
 // TestChainCallerLeaves while a source is asked: the error is the caller's, says what is known so
@@ -455,74 +228,6 @@ func TestChainCallerLeaves(t *testing.T) {
 		if _, err := getToken(ctx, chain); !errors.Is(err, context.DeadlineExceeded) ||
 			chain.Status().Sources[1].LastError != "" {
 			t.Errorf("error is %v; and a caller that left is taken for a failure: %+v", err, chain.Status())
-		}
-	})
-}
-
-// TestChainWalkIsBounded: a source of somebody else's may never answer.
-func TestChainWalkIsBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		start := time.Now()
-		chain := mustChain(t, nil, &scripted{took: time.Hour})
-		_, err := getToken(t.Context(), chain)
-		if last := chain.Status().Sources[0].LastError; last != "" {
-			t.Errorf("our own limit is taken for a failure of the source: %q", last)
-		}
-		if took := time.Since(start); took != 3*time.Minute || errors.Is(err, context.DeadlineExceeded) ||
-			!strings.Contains(err.Error(), "no answer within 3m0s") {
-			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's deadline", err,
-				took)
-		}
-	})
-}
-
-// TestChainSurvivesItsSources that panic, or end the goroutine that asks them, in their caller's
-// and in a look.
-func TestChainSurvivesItsSources(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		for name, f := range map[string]func(){"panic": func() {
-			panic("canary: " +
-				"eyJhbGciOiJub25lIn0.canary")
-		}, "Goexit": runtime.Goexit} {
-			bad := &atomic.Bool{}
-			a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-			chain := mustChain(t, nil, sourceFunc(func(ctx context.Context,
-				o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-				if bad.Load() {
-					f()
-				}
-				return a.GetToken(ctx, o)
-			}), b)
-			bad.Store(true)
-			var err error
-			var all sync.WaitGroup
-			all.Go(func() { _, err = getToken(t.Context(), chain) })
-			all.Wait()
-			if name == "panic" {
-				want := "identity.sourceFunc: it panicked: canary: REDACTED"
-				if lines := strings.Split(fmt.Sprint(err), "\n\t"); len(lines) != 3 ||
-					lines[1] != want ||
-					!strings.HasPrefix(lines[2], "identity.scripted: not asked") {
-					t.Errorf("error is %v, want %q", err, want)
-				}
-				if e, ok := errors.AsType[passingError](err); !ok || e.passes() {
-					t.Error("Ready would wait")
-				}
-			}
-			bad.Store(false)
-			wantFrom(t, chain, "b")
-			bad.Store(true)
-			time.Sleep(2 * time.Minute)
-			wantFrom(t, chain, "b") // and a look
-			time.Sleep(2 * time.Minute)
-			bad.Store(false)
-			a.set(nil)
-			wantFrom(t, chain, "b") // and another look
-			synctest.Wait()
-			wantFrom(t, chain, "a")
-			if n := chain.state.walks.Load() + chain.state.looks.Load(); n != 0 {
-				t.Errorf("%s: %d walks and looks are left", name, n)
-			}
 		}
 	})
 }

@@ -3,6 +3,9 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -170,6 +173,107 @@ func TestChainErrorThroughNestedChains(t *testing.T) {
 			}
 			if strings.Count(err.Error(), "\n") != 2 {
 				t.Errorf("error isn't one line, and one for each source: %v", err)
+			}
+		}
+	})
+}
+
+// TestChainError is what is read at night.
+func TestChainError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		silent := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			return respond(404, "<html>gateway</html>"), nil
+		}))
+		unassigned := onIMDS(t, ep, func(o *CredentialOptions) {
+			o.ID = ClientID("11111111-2222-3333-4444-555555555555")
+		})
+		chain := mustChain(t, nil, silent, unassigned, &scripted{})
+		_, err := getToken(t.Context(), chain)
+		want := []string{
+			"identity: chain: no token for https://vault.azure.net: managed identity failed",
+			`managed identity: IMDS: 404 "<html>gateway</html>": not an answer of IMDS (token for ` +
+				`https://vault.azure.net, `,
+			`managed identity: IMDS: 400 invalid_request "Identity not found" (token for ` +
+				`https://vault.azure.net, 1 attempt, `,
+			"identity.scripted: not asked: the next source is for when one is unavailable, not for when " +
+				"one fails",
+		}
+		lines := strings.Split(err.Error(), "\n\t")
+		if len(lines) != len(want) {
+			t.Fatalf("got %d lines, want %d:\n%v", len(lines), len(want), err)
+		}
+		for i := range want {
+			if !strings.HasPrefix(lines[i], want[i]) {
+				t.Errorf("line %d is %q, want %q", i, lines[i], want[i])
+			}
+		}
+		ae, ok := errors.AsType[*AuthenticationError](err)
+		if !ok || ae.StatusCode != 400 || !errors.Is(err, ErrIdentityNotFound) ||
+			errors.Is(err, ErrUnavailable) {
+			t.Errorf("errors.As finds %v, want the 400 that ended it", ae)
+		}
+	})
+}
+
+// TestChainErrorHidesResponses: a 404 of a credential's must not look like the missing blob of the
+// call that needed the token.
+func TestChainErrorHidesResponses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		foreign := errors.Join(errBroken, &azcore.ResponseError{StatusCode: 404,
+			RawResponse: respond(404, "")}, &AuthenticationError{StatusCode: 404})
+		for _, continueOn := range []func(error) bool{nil, func(error) bool { return true }} {
+			_, err := getToken(t.Context(), mustChain(t, &ChainOptions{ContinueOn: continueOn},
+				&scripted{err: foreign}))
+			if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
+				t.Error("errors.As finds the credential's *azcore.ResponseError")
+			}
+			if _, ok := errors.AsType[*AuthenticationError](err); !ok || !errors.Is(err, errBroken) {
+				t.Error("the rest of the error is lost")
+			}
+		}
+	})
+}
+
+func TestChainErrorOfOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const canary = "eyJhbGciOiJub25lIn0.canary"
+		for _, text := range []string{"two\nlines " + strings.Repeat("long ", 1000), "Bearer " + canary, `{"accessToken":"` + canary + `"}`} {
+			_, err := getToken(t.Context(), mustChain(t, nil, &scripted{err: errors.New(text)}))
+			if lines := strings.Split(err.Error(), "\n"); len(lines) != 2 || len(lines[1]) > 1100 ||
+				strings.Contains(err.Error(), "canary") {
+				t.Errorf("error is %q, want a line of moderate length for the source, and no token", err)
+			}
+		}
+	})
+}
+
+// TestChainErrorIsEachCallersOwn: two callers of one pass may read the body of one answer.
+func TestChainErrorIsEachCallersOwn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		cred := onIMDS(t, ep, func(o *CredentialOptions) {
+			o.ID = ClientID("11111111-2222-3333-4444-555555555555")
+		})
+		// so that they do share it
+		chain := mustChain(t, nil, &scripted{err: errAway, took: time.Second}, cred)
+		outer := mustChain(t, nil, chain)
+		bodies := make(chan string, 10)
+		for range cap(bodies) {
+			go func() {
+				_, err := getToken(t.Context(), outer)
+				ae, ok := errors.AsType[*AuthenticationError](err)
+				if !ok {
+					bodies <- fmt.Sprint("no AuthenticationError: ", err)
+					return
+				}
+				body, _ := io.ReadAll(ae.RawResponse.Body) // azcore would rewind it for the others
+				bodies <- string(body)
+			}()
+		}
+		for range cap(bodies) {
+			if body := <-bodies; !strings.Contains(body, "Identity not found") {
+				t.Errorf("a caller read %q", body)
 			}
 		}
 	})

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -174,39 +172,6 @@ func TestChainRoutesAreBounded(t *testing.T) {
 	if len(routes.younger) != n {
 		t.Error("an endless scope is kept")
 	}
-}
-
-// TestChainLooksAreBounded: ten at once, whatever the number of scopes and however long they take.
-func TestChainLooksAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := newDeaf(t)
-		var away sync.Map
-		chain := mustChain(t, nil, sourceFunc(func(ctx context.Context,
-			o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			if _, again := away.LoadOrStore(o.Scopes[0], true); again {
-				return d.GetToken(ctx, o)
-			}
-			return azcore.AccessToken{}, errAway
-		}), &scripted{name: "b"})
-		for range 10 {
-			for _, scope := range scopesOf(100) {
-				if tk, err := chain.GetToken(t.Context(),
-					policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
-					t.Fatalf("got %q, error %v", tk.Token, err)
-				}
-			}
-			time.Sleep(time.Minute)
-		}
-		if n := d.asks.Load(); n != maxLooks || chain.state.looks.Load() != maxLooks {
-			t.Errorf("%d looks are under way, by the count %d, want %d", n,
-				chain.state.looks.Load(), maxLooks)
-		}
-		close(d.let)
-		synctest.Wait()
-		if n := chain.state.looks.Load(); n != 0 {
-			t.Errorf("%d looks are left", n)
-		}
-	})
 }
 
 // TestChainSparesNewScopes the time that it took to find out that a source of ours is unavailable,

@@ -75,136 +75,6 @@ func TestChainRemembersForOthers(t *testing.T) {
 	})
 }
 
-// TestChainLooksOnce at a time.
-func TestChainLooksOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := newDeaf(t)
-		first := true
-		a := sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			if first {
-				first = false
-				return azcore.AccessToken{}, errAway
-			}
-			return d.GetToken(ctx, o)
-		})
-		chain := mustChain(t, nil, a, &scripted{name: "b"})
-		for range 20 {
-			wantFrom(t, chain, "b")
-			time.Sleep(time.Minute)
-		}
-		if n := d.asks.Load(); n != 1 {
-			t.Errorf("%d looks are under way, want 1", n)
-		}
-		close(d.let)
-		synctest.Wait()
-		wantFrom(t, chain, "deaf")
-	})
-}
-
-// TestChainLooksForAMinute and no longer.
-func TestChainLooksForAMinute(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var took []time.Duration
-		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			if took == nil {
-				took = []time.Duration{}
-				return azcore.AccessToken{}, errAway
-			}
-			start := time.Now()
-			<-ctx.Done()
-			took = append(took, time.Since(start))
-			return azcore.AccessToken{}, ctx.Err()
-		})
-		chain := mustChain(t, nil, a, &scripted{name: "b"})
-		for range 5 {
-			wantFrom(t, chain, "b")
-			time.Sleep(time.Minute)
-		}
-		synctest.Wait()
-		if len(took) != 2 || took[0] != time.Minute || took[1] != time.Minute {
-			t.Errorf("looks took %v, want two of a minute each", took)
-		}
-	})
-}
-
-// TestChainLooksWithAMinuteBetween: from the end of one to the beginning of the next, so that a
-// look never finds the absence that the one before has noted.
-func TestChainLooksWithAMinuteBetween(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var gaps []time.Duration
-		var end time.Time
-		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			if o.Claims != "" {
-				t.Errorf("a look has claims: %q", o.Claims)
-			}
-			mu.Lock()
-			if !end.IsZero() {
-				gaps = append(gaps, time.Since(end))
-			}
-			mu.Unlock()
-			// not under the lock: a bubble's time stands still while another look waits for one
-			time.Sleep(7 * time.Second)
-			mu.Lock()
-			defer mu.Unlock()
-			end = time.Now()
-			return azcore.AccessToken{}, errAway
-		})
-		b := onIMDS(t, &answerDirectly{})
-		chain := mustChain(t, nil, a, b)
-		start := time.Now()
-		for time.Since(start) < 10*time.Minute {
-			mustToken(t, chain)
-			time.Sleep(time.Second)
-			if _, err := chain.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: "{}"}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if len(gaps) < 8 {
-			t.Errorf("%d looks in 10 minutes", len(gaps))
-		}
-		for _, gap := range gaps {
-			if gap < time.Minute || gap > time.Minute+time.Second {
-				t.Errorf("a look %v after the one before, want a minute, and the second until the next call",
-					gap)
-			}
-		}
-	})
-}
-
-// TestChainLookHasItsOwnOptions, too: it begins in the caller's call and goes on after that.
-func TestChainLookHasItsOwnOptions(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var got atomic.Value
-		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			time.Sleep(time.Second)
-			got.Store(o.Scopes[0] + o.Claims)
-			return azcore.AccessToken{}, errAway
-		})
-		chain := mustChain(t, nil, a, onIMDS(t, &answerDirectly{}))
-		scopes := []string{"mine"}
-		for range 2 { // a pass; the source in use, and a look
-			if _, err := chain.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: scopes}); err != nil {
-				t.Fatal(err)
-			}
-			scopes[0] = "changed"
-			time.Sleep(2 * time.Minute)
-			scopes[0] = "mine"
-			if got.Swap("") != "mine" {
-				t.Errorf("the source saw %v", got.Load())
-			}
-		}
-	})
-}
-
 // TestChainMixedCallers is for the race detector.
 func TestChainMixedCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -582,4 +452,72 @@ func goroutinesOfBubble(t *testing.T) int {
 	}
 	all := make([]byte, 16<<20)
 	return bytes.Count(all[:runtime.Stack(all, true)], mine)
+}
+
+// TestChainWalkIsBounded: a source of somebody else's may never answer.
+func TestChainWalkIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		start := time.Now()
+		chain := mustChain(t, nil, &scripted{took: time.Hour})
+		_, err := getToken(t.Context(), chain)
+		if last := chain.Status().Sources[0].LastError; last != "" {
+			t.Errorf("our own limit is taken for a failure of the source: %q", last)
+		}
+		if took := time.Since(start); took != 3*time.Minute || errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "no answer within 3m0s") {
+			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's deadline", err,
+				took)
+		}
+	})
+}
+
+// TestChainSurvivesItsSources that panic, or end the goroutine that asks them, in their caller's
+// and in a look.
+func TestChainSurvivesItsSources(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for name, f := range map[string]func(){"panic": func() {
+			panic("canary: " +
+				"eyJhbGciOiJub25lIn0.canary")
+		}, "Goexit": runtime.Goexit} {
+			bad := &atomic.Bool{}
+			a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+			chain := mustChain(t, nil, sourceFunc(func(ctx context.Context,
+				o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+				if bad.Load() {
+					f()
+				}
+				return a.GetToken(ctx, o)
+			}), b)
+			bad.Store(true)
+			var err error
+			var all sync.WaitGroup
+			all.Go(func() { _, err = getToken(t.Context(), chain) })
+			all.Wait()
+			if name == "panic" {
+				want := "identity.sourceFunc: it panicked: canary: REDACTED"
+				if lines := strings.Split(fmt.Sprint(err), "\n\t"); len(lines) != 3 ||
+					lines[1] != want ||
+					!strings.HasPrefix(lines[2], "identity.scripted: not asked") {
+					t.Errorf("error is %v, want %q", err, want)
+				}
+				if e, ok := errors.AsType[passingError](err); !ok || e.passes() {
+					t.Error("Ready would wait")
+				}
+			}
+			bad.Store(false)
+			wantFrom(t, chain, "b")
+			bad.Store(true)
+			time.Sleep(2 * time.Minute)
+			wantFrom(t, chain, "b") // and a look
+			time.Sleep(2 * time.Minute)
+			bad.Store(false)
+			a.set(nil)
+			wantFrom(t, chain, "b") // and another look
+			synctest.Wait()
+			wantFrom(t, chain, "a")
+			if n := chain.state.walks.Load() + chain.state.looks.Load(); n != 0 {
+				t.Errorf("%s: %d walks and looks are left", name, n)
+			}
+		}
+	})
 }
