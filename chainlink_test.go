@@ -23,9 +23,13 @@ func (embedding) GetToken(
 // what its methods do.
 func TestChainOfEmbedding(t *testing.T) {
 	t.Parallel()
+	cred, err := identity.NewAzureCLICredential(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, source := range map[string]azcore.TokenCredential{
-		"value":   embedding{},
-		"pointer": &embedding{},
+		"value":   embedding{cred},
+		"pointer": &embedding{cred},
 	} {
 		chain, err := identity.NewChain([]azcore.TokenCredential{source}, nil)
 		if err != nil {

@@ -90,6 +90,14 @@ var chainMutations = []mutation{
 		tests: "TestChainSurvivesItsSources",
 	},
 	{
+		name:  "a user's type that embeds a credential is taken for that credential",
+		harm:  "its own GetToken is never called, and a caller gets another identity's token",
+		file:  "chainlink.go",
+		old:   `v.Type().Elem().PkgPath() == reflect.TypeFor[link]().PkgPath()`,
+		new:   `v.Type().Elem().PkgPath() != ""`,
+		tests: "TestChainOfEmbedding",
+	},
+	{
 		name:  "all scopes of a chain have one source",
 		harm:  "a scope that the first source has nothing for makes the others somebody else",
 		file:  "chain.go",
