@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
@@ -111,7 +112,7 @@ func (s *arc) request(a ask) (request, error) {
 	if s.byVariable {
 		configured = s.env.getenv(envEndpoint)
 	}
-	endpoint, err := parseEndpoint(envEndpoint, configured, arcEndpoint)
+	endpoint, err := check.URL(envEndpoint, configured, arcEndpoint)
 	if err != nil {
 		return request{}, err
 	}
@@ -196,7 +197,7 @@ func arcKeyDirectory(env environment) (string, error) {
 		if root == "" {
 			return "", errors.New("identity: ProgramData: is empty, and Azure Arc's keys are below it")
 		}
-		if err := validatePath("ProgramData", root); err != nil {
+		if err := check.Path("ProgramData", root); err != nil {
 			return "", err
 		}
 		return strings.TrimRight(root, `\/`) + `\AzureConnectedMachineAgent\Tokens`, nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 )
 
@@ -29,7 +30,7 @@ func newAzureML(env environment, options settings) (source, error) {
 	}
 	s := &azureML{named{is: HostAzureML, env: env, id: options.ID}}
 	if clientID := env.getenv(envDefaultClientID); s.id == nil && clientID != "" {
-		if err := validateValue("identity: "+envDefaultClientID+": ", clientID); err != nil {
+		if err := check.Word(envDefaultClientID, clientID); err != nil {
 			return nil, err
 		}
 		if isGUID(clientID) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
@@ -74,7 +75,7 @@ const (
 // newToolSource makes k one of a tool's tokens.
 func newToolSource(k *cached, shared *shared, env environment, s *toolSource) error {
 	if s.tenants.own != "" {
-		if err := validateTenant(s.options+".TenantID", s.tenants.own); err != nil {
+		if err := check.Tenant(s.options+".TenantID", s.tenants.own); err != nil {
 			return err
 		}
 		s.tenants.own = strings.ToLower(s.tenants.own)
@@ -91,7 +92,7 @@ func newToolSource(k *cached, shared *shared, env environment, s *toolSource) er
 	case s.tenants.own != "":
 		return fmt.Errorf("identity: %s: Subscription and TenantID: %s takes one of the two, and a "+
 			"subscription has one tenant", s.options, s.program)
-	case len(s.subscription) > maxIDLength, first != s.subscription,
+	case len(s.subscription) > check.MaxLength, first != s.subscription,
 		strings.TrimRight(first, " ") != first,
 		strings.ContainsFunc(first, func(r rune) bool { return !isToolWord(r) && r != ' ' }):
 		return fmt.Errorf("identity: %s.Subscription: %q has characters that a subscription's ID "+

@@ -6,13 +6,10 @@ import (
 	"net/url"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/keyless-go/identity/internal/chassis"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/command"
-	"github.com/keyless-go/identity/internal/redact"
 )
 
 // environment is all of the machine that this package looks at: its variables, which files exist,
@@ -91,7 +88,7 @@ func (env environment) without(name string) environment {
 
 // endpoint reads the URL that a variable names.
 func (env environment) endpoint(variable, example string) (*url.URL, error) {
-	return parseEndpoint(variable, env.getenv(variable), example)
+	return check.URL(variable, env.getenv(variable), example)
 }
 
 // endpointAndSecret reads the URL and the secret that two variables hold.
@@ -103,103 +100,8 @@ func (env environment) endpointAndSecret(
 		return nil, "", err
 	}
 	secret := env.getenv(secretVariable)
-	if err := validateSecret(secretVariable, secret); err != nil {
+	if err := check.Secret(secretVariable, secret); err != nil {
 		return nil, "", err
 	}
 	return u, secret, nil
-}
-
-// validateSecret refuses what can't be sent in a header, without repeating it.
-func validateSecret(variable, value string) error {
-	switch {
-	case value == "":
-		return errors.New("identity: " + variable + ": is empty")
-	case strings.TrimSpace(value) == "": // net/http would send it as an empty one
-		return errors.New("identity: " + variable + ": is blank")
-	case strings.ContainsFunc(value, unicode.IsControl):
-		return errors.New("identity: " + variable + ": contains a control character")
-	}
-	return nil
-}
-
-// parseEndpoint checks a URL that came out of an environment variable. Errors name the variable and
-// don't repeat the value, which may contain a password.
-func parseEndpoint(variable, value, example string) (*url.URL, error) {
-	fail := func(why string) (*url.URL, error) {
-		return nil, errors.New("identity: " + variable + ": " + why + ": want a URL such as " + example)
-	}
-	if around := strayWhiteSpace(value); around != "" {
-		return fail(around + ", a blank or a control character")
-	}
-	stray := func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }
-	if strings.ContainsFunc(value, stray) {
-		return fail("contains a blank or a control character")
-	}
-	u, err := url.Parse(value)
-	switch {
-	case value == "":
-		return fail("is empty")
-	case err != nil:
-		return fail("is not a URL")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return fail("is neither http nor https")
-	case u.User != nil:
-		return fail("contains user info")
-	case u.Hostname() == "":
-		return fail("has no host")
-	case strings.Contains(u.EscapedPath(), "@"):
-		return fail("has an @ in its path")
-	case u.Fragment != "":
-		return fail("contains a fragment")
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return fail("has an impossible port")
-		}
-	}
-	return u, nil
-}
-
-// parseHTTPS is parseEndpoint for what leaves the node.
-func parseHTTPS(variable, value, example string) (*url.URL, error) {
-	u, err := parseEndpoint(variable, value, example)
-	switch {
-	case err != nil:
-		return nil, err
-	case u.Scheme != "https":
-		return nil, errors.New("identity: " + variable + ": is not https: want a URL such as " +
-			example)
-	case u.RawQuery != "" || u.ForceQuery:
-		return nil, errors.New("identity: " + variable + ": contains a query: want a URL such as " +
-			example)
-	}
-	return u, nil
-}
-
-// validatePath refuses a path that a line's end or a blank has got stuck to. The file would not be
-// found, and the path look right.
-func validatePath(variable, value string) error {
-	switch {
-	case strings.TrimSpace(value) != value:
-		return errors.New("identity: " + variable + ": " + redact.Quoted(value) +
-			" begins or ends with white space")
-	case strings.ContainsFunc(value, unicode.IsControl):
-		return errors.New("identity: " + variable + ": " + redact.Quoted(value) +
-			" contains a control character")
-	}
-	return nil
-}
-
-// strayWhiteSpace is what stands around a value that may be a secret: the white space alone,
-// visibly. It is "" if there is none.
-func strayWhiteSpace(value string) string {
-	trimmed := strings.TrimSpace(value)
-	if trimmed == value || trimmed == "" {
-		return ""
-	}
-	before, after, _ := strings.Cut(value, trimmed)
-	if before == "" {
-		return "ends with " + redact.Quoted(after)
-	}
-	return "begins with " + redact.Quoted(before)
 }

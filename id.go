@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -63,10 +64,6 @@ func inWords(id ID) string {
 	return describeID(id)
 }
 
-// maxIDLength bounds what is repeated in URLs, cache keys and errors. Resource Manager allows 90 characters for a
-// resource group and 128 for an identity's name, so that real resource IDs stay below 400.
-const maxIDLength = 1024
-
 // validateID refuses what can't be an identity. A typo must never select the system-assigned
 // identity silently. field is where it comes from.
 func validateID(field string, id ID) error {
@@ -90,9 +87,9 @@ func validateID(field string, id ID) error {
 	case strings.TrimSpace(value) == "":
 		return errors.New("identity: " + field + ": empty " + kind +
 			": leave ID nil to ask for the system-assigned identity")
-	case len(value) > maxIDLength:
+	case len(value) > check.MaxLength:
 		return fmt.Errorf("identity: %s: %s of %d characters, at most %d are allowed", field, kind,
-			len(value), maxIDLength)
+			len(value), check.MaxLength)
 	case strings.ContainsFunc(value, redact.Unprintable):
 		why = " contains a control character or is not UTF-8"
 	case strings.TrimSpace(value) != value:

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"sync"
 
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/transport"
@@ -46,7 +47,7 @@ func newIdentityBinding(env environment) (*identityBinding, error) {
 		}
 		return nil, nil
 	}
-	proxy, err := parseHTTPS(envTokenProxy, env.getenv(envTokenProxy), "https://10.0.0.1")
+	proxy, err := check.HTTPS(envTokenProxy, env.getenv(envTokenProxy), "https://10.0.0.1")
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +55,11 @@ func newIdentityBinding(env environment) (*identityBinding, error) {
 		return nil, errors.New("identity: " + envCAFile + ": is set, and so is " + envCAData + ": want one of the two")
 	}
 	b := &identityBinding{proxy: proxy, serverName: env.getenv(envSNIName), caFile: env.getenv(envCAFile)}
-	if err := validatePath(envCAFile, b.caFile); err != nil {
+	if err := check.Path(envCAFile, b.caFile); err != nil {
 		return nil, err
 	}
 	if b.serverName != "" {
-		if err := validateValue("identity: "+envSNIName+": ", b.serverName); err != nil {
+		if err := check.Word(envSNIName, b.serverName); err != nil {
 			return nil, err
 		}
 	}

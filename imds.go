@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
@@ -88,7 +89,7 @@ func imdsEndpoint(env environment) (string, error) {
 	if base == "" {
 		return imdsBase + imdsPath, nil
 	}
-	u, err := parseEndpoint(envAuthority, base, "http://127.0.0.1:8080")
+	u, err := check.URL(envAuthority, base, "http://127.0.0.1:8080")
 	if err != nil {
 		return "", err
 	}

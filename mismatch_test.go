@@ -108,7 +108,7 @@ var mismatches = []struct {
 		token.Echo{ObjectID: guid}, aPerson},
 	{"object ID, a user's sub", ObjectID(guid), jwtOf(`{"sub":"` + guid + `","scp":"s"}`),
 		token.Echo{}, aPerson},
-	{"resource ID, no claim, as with otherGUID resources than Microsoft's", ResourceID(identityID),
+	{"resource ID, no claim, as with other resources than Microsoft's", ResourceID(identityID),
 		jwtOf(`{"appid":"` + otherGUID + `","oid":"` + otherGUID + `"}`), token.Echo{}, ""},
 	{"resource ID, no claim but an echo", ResourceID(identityID),
 		jwtOf(`{"appid":"` + otherGUID + `"}`),

@@ -2,13 +2,10 @@ package identity
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/keyless-go/identity/internal/redact"
 )
 
 // CredentialOptions are the optional settings of [NewCredential]. The zero value is ready to use:
@@ -91,18 +88,4 @@ func settingsOf(o *CredentialOptions) settings {
 // hostNamed is what names the host, for messages.
 func (s settings) hostNamed() string {
 	return cmp.Or(s.named, fmt.Sprintf("%s.Host is %q", s.options, string(s.Host)))
-}
-
-// validateValue refuses what can't be an ID, a version or a name; field names where it comes from.
-func validateValue(field, value string) error {
-	switch {
-	case value == "":
-		return errors.New(field + "is empty")
-	case len(value) > maxIDLength:
-		return fmt.Errorf("%sis of %d characters, at most %d are allowed", field, len(value), maxIDLength)
-	case strings.ContainsFunc(value, func(r rune) bool { return r == ' ' || redact.Unprintable(r) }):
-		return errors.New(field + redact.Quoted(value) +
-			" contains a blank or a control character, or is not UTF-8")
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/transport"
@@ -68,7 +69,7 @@ func (s *serviceFabric) request(a ask) (request, error) {
 	version := s.env.getenv(envAPIVersion)
 	if version == "" {
 		version = serviceFabricVersion
-	} else if err := validateValue("identity: "+envAPIVersion+": ", version); err != nil {
+	} else if err := check.Word(envAPIVersion, version); err != nil {
 		return request{}, err
 	}
 	capabilities, hash := "", ""

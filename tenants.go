@@ -1,12 +1,10 @@
 package identity
 
 import (
-	"errors"
 	"slices"
 	"strings"
-	"unicode"
 
-	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/check"
 )
 
 // anyTenant among the additionally allowed tenants allows all.
@@ -24,7 +22,7 @@ func (t tenants) other(asked string) (tenant string, allowed bool, err error) {
 	if asked == "" || strings.EqualFold(asked, t.own) {
 		return "", true, nil
 	}
-	if err := validateTenant("GetToken: TenantID", asked); err != nil {
+	if err := check.Tenant("GetToken: TenantID", asked); err != nil {
 		return "", false, err
 	}
 	return strings.ToLower(asked), slices.ContainsFunc(t.allowed, func(a string) bool {
@@ -36,32 +34,10 @@ func (t tenants) other(asked string) (tenant string, allowed bool, err error) {
 func validateAllowed(field string, allowed []string) error {
 	for _, tenant := range allowed {
 		if tenant != anyTenant {
-			if err := validateTenant(field, tenant); err != nil {
+			if err := check.Tenant(field, tenant); err != nil {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// validateTenant: a tenant is a GUID or a domain name. It becomes an element of a path, or a word
-// behind an option.
-func validateTenant(field, tenant string) error {
-	trimmed := strings.TrimSpace(tenant)
-	switch {
-	case tenant == "":
-		return errors.New("identity: " + field + ": is empty: want a tenant's ID")
-	case trimmed != tenant && validateTenant(field, trimmed) == nil:
-		return errors.New("identity: " + field + ": " + redact.Quoted(tenant) +
-			" begins or ends with white space")
-	case len(tenant) > maxIDLength, strings.Trim(tenant, ".") == "",
-		strings.HasPrefix(tenant, "-"),
-		strings.HasPrefix(tenant, "eyJ") && redact.Token(tenant) != tenant,
-		strings.ContainsFunc(tenant, func(r rune) bool {
-			return r != '.' && r != '-' &&
-				(r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-		}):
-		return errors.New("identity: " + field + ": is no tenant: want a GUID or a domain name")
 	}
 	return nil
 }

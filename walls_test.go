@@ -78,6 +78,10 @@ var walls = map[string]wall{
 		others: []string{azcoreModule + "/..."},
 		not:    machine,
 	},
+	"internal/check": {
+		ours: []string{"redact"},
+		not:  slices.Concat([]string{"net", "net/http", "crypto/tls"}, machine, logging),
+	},
 	"internal/seam": {not: slices.Concat(machine, logging)},
 }
 
@@ -98,7 +102,7 @@ var rootWalls = []struct {
 		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
 		"imds.go", "servicefabric.go", "workload.go", "variablehost.go", "named.go",
 	}, wall{
-		ours:   []string{"acquire", "failure", "redact", "retry", "seam", "token", "transport"},
+		ours:   []string{"acquire", "failure", "redact", "retry", "check", "seam", "token", "transport"},
 		others: []string{azcoreModule + "/..."},
 		not:    slices.Concat([]string{"os/exec"}, logging),
 	}},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
@@ -82,11 +83,11 @@ func newWorkload(env environment, options settings) (source, error) {
 				": is empty: want the client ID of the identity, from the annotation " +
 				"azure.workload.identity/client-id of the service account or as " + options.id)
 		}
-		if err := validateValue("identity: "+envClientID+": ", string(s.clientID)); err != nil {
+		if err := check.Word(envClientID, string(s.clientID)); err != nil {
 			return nil, err
 		}
 	}
-	if err := validateTenant(envTenantID, s.tenants.own); err != nil {
+	if err := check.Tenant(envTenantID, s.tenants.own); err != nil {
 		return nil, err
 	}
 	switch {
@@ -95,7 +96,7 @@ func newWorkload(env environment, options settings) (source, error) {
 	case s.tokenFile == "":
 		return nil, errors.New("identity: " + envTokenFile + ": is empty: does the pod have the label azure.workload.identity/use: \"true\", and does its service account exist?")
 	}
-	err := validatePath(envTokenFile, s.tokenFile)
+	err := check.Path(envTokenFile, s.tokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func workloadAuthority(env environment, options settings) (*url.URL, error) {
 	if value == "" {
 		value = cloud.AzurePublic.ActiveDirectoryAuthorityHost
 	}
-	return parseHTTPS(field, value, cloud.AzurePublic.ActiveDirectoryAuthorityHost)
+	return check.HTTPS(field, value, cloud.AzurePublic.ActiveDirectoryAuthorityHost)
 }
 
 func tokenURL(authority *url.URL, tenant string) *url.URL {

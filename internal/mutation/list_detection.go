@@ -104,7 +104,7 @@ var detectionMutations = []mutation{
 	{
 		name:  "an endpoint with user info is accepted",
 		harm:  "a password in a variable travels on, into logs and errors",
-		file:  "environment.go",
+		file:  "internal/check/url.go",
 		old:   `case u.User != nil:`,
 		new:   `case u.User != nil && u.Host == "":`,
 		tests: "TestMalformedEndpoints",

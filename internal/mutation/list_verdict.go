@@ -140,11 +140,11 @@ var verdictMutations = []mutation{
 	{
 		name: "white space around a path is let through",
 		harm: "the file isn't found, and the path in the error looks right",
-		file: "environment.go",
+		file: "internal/check/check.go",
 		old: `case strings.TrimSpace(value) != value:
-		return errors.New("identity: " + variable`,
+		return errors.New("identity: " + name`,
 		new: `case strings.TrimSpace(value) == " ":
-		return errors.New("identity: " + variable`,
+		return errors.New("identity: " + name`,
 		tests: "TestVariablesWithStrayWhiteSpace",
 	},
 	{

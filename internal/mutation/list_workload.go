@@ -36,7 +36,7 @@ var workloadMutations = []mutation{
 	{
 		name:  "a tenant may have slashes in it",
 		harm:  "a resource's challenge chooses the path that the assertion is posted to",
-		file:  "tenants.go",
+		file:  "internal/check/check.go",
 		old:   `return r != '.' && r != '-' &&`,
 		new:   `return r != '.' && r != '-' && r != '/' &&`,
 		tests: "TestWorkloadConstructorRefuses|TestAllowedTenantsAreChecked|TestWorkloadOtherTenants",
@@ -73,7 +73,7 @@ var workloadMutations = []mutation{
 	{
 		name:  "Entra may be asked over plain http",
 		harm:  "the assertion can be read on its way",
-		file:  "environment.go",
+		file:  "internal/check/url.go",
 		old:   `case u.Scheme != "https":`,
 		new:   `case u.Scheme != "https" && u.Scheme != "http":`,
 		tests: "TestWorkloadAuthorityForms|TestWorkloadConstructorRefuses",

@@ -1,0 +1,71 @@
+package check
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// TestErrors: each function says what is wrong and where. The root's tests have the ways in which
+// hosts' variables and options go wrong.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	asError := func(read func(name, value, example string) (*url.URL, error)) func(name,
+		value string) error {
+		return func(name, value string) error {
+			_, err := read(name, value, "https://example.com")
+			return err
+		}
+	}
+	secret := "s3cret" + strings.Repeat("x", 20)
+	for _, tt := range []struct {
+		name  string
+		check func(name, value string) error
+		value string
+		want  string // "" for no error
+	}{
+		{"a URL", asError(URL), "http://localhost:80/a?b=c", ""},
+		{"no URL", asError(URL), "http://[", "is not a URL: want a URL such as https://example.com"},
+		{"an empty URL", asError(URL), "", "is empty"},
+		{"another scheme", asError(URL), "ftp://localhost", "is neither http nor https"},
+		{"a password", asError(URL), "http://me:" + secret + "@localhost", "contains user info"},
+		{"a password behind a slash", asError(URL), "http://me/" + secret + "@localhost",
+			"has an @ in its path"},
+		{"no host", asError(URL), "http://:80", "has no host"},
+		{"a fragment", asError(URL), "http://localhost/#" + secret, "contains a fragment"},
+		{"a port", asError(URL), "http://localhost:65536", "has an impossible port"},
+		{"a line's end", asError(URL), "http://localhost\n", `ends with "\n", a blank`},
+		{"a blank", asError(URL), "http://local host", "contains a blank"},
+		{"plain http", asError(HTTPS), "http://localhost", "is not https"},
+		{"a query", asError(HTTPS), "https://localhost?a=" + secret, "contains a query"},
+		{"a secret", Secret, secret, ""},
+		{"no secret", Secret, "", "is empty"},
+		{"a blank secret", Secret, " ", "is blank"},
+		{"two lines", Secret, secret + "\n", "contains a control character"},
+		{"a path", Path, "/var/run/token", ""},
+		{"a path and a blank", Path, "/var/run/token ", "begins or ends with white space"},
+		{"a path of two lines", Path, "/var\n/token", "contains a control character"},
+		{"a word", Word, "2019-07-01", ""},
+		{"no word", Word, "", "is empty"},
+		{"two words", Word, "a b", "contains a blank"},
+		{"a long word", Word, strings.Repeat("x", MaxLength+1), "is of 1025 characters"},
+		{"a tenant", Tenant, "contoso.example", ""},
+		{"no tenant", Tenant, "", "is empty: want a tenant's ID"},
+		{"a tenant and a blank", Tenant, "contoso.example ", "begins or ends with white space"},
+		{"an option", Tenant, "-x", "is no tenant"},
+		{"a path in a tenant", Tenant, "a/b", "is no tenant"},
+		{"dots", Tenant, "..", "is no tenant"},
+	} {
+		err := tt.check("NAME", tt.value)
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), "identity: NAME: ") ||
+			!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: got %v, want one with %q", tt.name, err, tt.want)
+		}
+	}
+}
