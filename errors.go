@@ -17,8 +17,8 @@ import (
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
-// The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an Azure SDK client or
-// a chain returns.
+// The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an
+// Azure SDK client or a chain returns.
 var (
 	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop,
 	// another cloud, or a proxy or gateway in its place; or, of a developer's tool, that it isn't
@@ -27,28 +27,32 @@ var (
 	// with the chassis asset tag of an Azure VM, is another error: it should be there.
 	ErrUnavailable = errors.New("no managed identity endpoint answers here")
 
-	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to it.
+	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to
+	// it.
 	ErrIdentityNotFound = errors.New("the requested identity is not assigned to this host")
 
-	// ErrIdentityMismatch means that the host returned a token of another identity than the one requested. The token
-	// is thrown away.
+	// ErrIdentityMismatch means that the host returned a token of another identity than the one
+	// requested. The token is thrown away.
 	ErrIdentityMismatch = errors.New("the host returned a token of another identity")
 
-	// ErrThrottled means that the host still answered 429 when the time budget, or CredentialOptions.Retry.MaxRetries, was
-	// spent, or asked for a longer silence than that leaves.
+	// ErrThrottled means that the host still answered 429 when the time budget, or
+	// CredentialOptions.Retry.MaxRetries, was spent, or asked for a longer silence than that
+	// leaves.
 	ErrThrottled = errors.New("the host is throttling token requests")
 )
 
-// AuthenticationError is what GetToken, and the other methods that want a token, return when none could be had. Its text
-// is one line: who was asked, what came back in the host's own words, how long that took, and what to check. Neither
-// the text nor a field holds a token, the host's secret header, Azure Arc's key, or a service account's token.
+// AuthenticationError is what GetToken, and the other methods that want a token, return when none
+// could be had. Its text is one line: who was asked, what came back in the host's own words, how
+// long that took, and what to check. Neither the text nor a field holds a token, the host's secret
+// header, Azure Arc's key, or a service account's token.
 //
-// errors.Is finds [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled], and the error of the
-// caller's context. errors.As finds the errors of Go's own packages, such as *net.OpError and x509.UnknownAuthorityError. Of
-// an error of another type, which a Transport or a policy of yours has returned, the text stays, and errors.Is finds it: all
-// who wait for one request have its error, and the type's methods may be fit for one goroutine only. An AuthenticationError
-// never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like the missing blob of the call that needed the
-// token.
+// errors.Is finds [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled],
+// and the error of the caller's context. errors.As finds the errors of Go's own packages, such as
+// *net.OpError and x509.UnknownAuthorityError. Of an error of another type, which a Transport or a
+// policy of yours has returned, the text stays, and errors.Is finds it: all who wait for one
+// request have its error, and the type's methods may be fit for one goroutine only. An
+// AuthenticationError never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like
+// the missing blob of the call that needed the token.
 type AuthenticationError struct {
 	Host          Host           // the host that was asked, "" for a developer's tool
 	Endpoint      string         // its token endpoint, without query
@@ -107,7 +111,8 @@ func (e *AuthenticationError) Unwrap() []error {
 	return errs
 }
 
-// NonRetriable tells azcore's retry policy that asking the credential again is no use: it has done its own retries.
+// NonRetriable tells azcore's retry policy that asking the credential again is no use: it has done
+// its own retries.
 func (e *AuthenticationError) NonRetriable() {}
 
 // publicError makes the error of a failure, for one caller. It names no host: who asked one does.
@@ -149,7 +154,8 @@ func sentinel(r failure.Reason) error {
 	return nil
 }
 
-// forCaller copies the error for one caller: many callers wait for one request, and each may read the body.
+// forCaller copies the error for one caller: many callers wait for one request, and each may read
+// the body.
 func (e *AuthenticationError) forCaller() *AuthenticationError {
 	own := *e
 	if e.RawResponse != nil {
@@ -202,8 +208,8 @@ func sharedError(err error, s tokenSource, resource string) error {
 func (e *AuthenticationError) left(ctx context.Context, waited time.Duration) {
 	e.what = "gave up waiting after " + redact.Round(waited).String() + ": " + ctx.Err().Error()
 	e.cause = ctx.Err()
-	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as if it were the
-	// credential's; even its Error method may not be called by several goroutines.
+	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as
+	// if it were the credential's; even its Error method may not be called by several goroutines.
 	var response *azcore.ResponseError
 	if cause := context.Cause(ctx); cause != ctx.Err() && !errors.As(cause, &response) {
 		e.what += ", because " + redact.Line(cause.Error())

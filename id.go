@@ -16,11 +16,12 @@ type ID interface {
 	isID()
 }
 
-// ClientID is the client (application) ID of a user-assigned identity, a GUID. Azure shows it as "Client ID". For workload
-// identity it may also be an application's.
+// ClientID is the client (application) ID of a user-assigned identity, a GUID. Azure shows it as
+// "Client ID". For workload identity it may also be an application's.
 type ClientID string
 
-// ObjectID is the object (principal) ID of a user-assigned identity, a GUID. Azure shows it as "Object (principal) ID".
+// ObjectID is the object (principal) ID of a user-assigned identity, a GUID. Azure shows it as
+// "Object (principal) ID".
 type ObjectID string
 
 // ResourceID is the Azure Resource Manager ID of a user-assigned identity, such as

@@ -10,7 +10,8 @@ import (
 // number.
 var entraNumber = regexp.MustCompile(`AADSTS\d{1,10}`)
 
-// EntraNumber is the first number of Entra's in a text, such as "AADSTS700016"; "" if there is none.
+// EntraNumber is the first number of Entra's in a text, such as "AADSTS700016"; "" if there is
+// none.
 func EntraNumber[T []byte | string](text T) string { return entraNumber.FindString(string(text)) }
 
 // Topic is what a number of Entra's is about, as far as advice differs.

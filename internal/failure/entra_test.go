@@ -3,7 +3,8 @@ package failure
 import "testing"
 
 // TestEntraNumbers counts them by their verdicts. What each of them leads to, on each host that
-// passes one on, TestHostEntraNumbers in the root says: a number that is new here wants a row there.
+// passes one on, TestHostEntraNumbers in the root says: a number that is new here wants a row
+// there.
 func TestEntraNumbers(t *testing.T) {
 	t.Parallel()
 	got := map[Verdict]int{}

@@ -31,8 +31,8 @@ func (s Said) each(change func(string) string) Said {
 func (s Said) FromEntra() bool { return s.Entra != "" }
 
 // MissingHeader is the header that the host says the request has to have, "" if it says nothing of
-// one. IMDS and its kin have no code of their own for it, and the same words whatever the code: without
-// them it would be the identity that is missing.
+// one. IMDS and its kin have no code of their own for it, and the same words whatever the code:
+// without them it would be the identity that is missing.
 func (s Said) MissingHeader() string {
 	switch {
 	case s.Code == "SecretHeaderNotFound":

@@ -8,7 +8,8 @@ import (
 )
 
 // Summary is the line without what differs from one failure of the same cause to the next: times,
-// counts, ports, IDs of requests. who is the identity that was asked for, "" for the host's default.
+// counts, ports, IDs of requests. who is the identity that was asked for, "" for the host's
+// default.
 func (l Line) Summary(who string) string {
 	own := l
 	own.Attempts, own.CorrelationID = 0, ""
@@ -53,8 +54,8 @@ func without(text, id string) string {
 // slack is by how much what varies in a message may change its length before it is cut.
 const slack = 44
 
-// cutMessage makes a message that was cut after redact.MaxLine bytes, with what varies in it, one that
-// is cut where that makes no difference.
+// cutMessage makes a message that was cut after redact.MaxLine bytes, with what varies in it, one
+// that is cut where that makes no difference.
 func cutMessage(text, original string) string {
 	if len(original) >= redact.MaxLine-len("…") && strings.HasSuffix(original, "…") &&
 		len(text) > redact.MaxLine-slack {

@@ -131,8 +131,8 @@ var transportMutations = []mutation{
 		name:  "a sentence about a token loses its words",
 		harm:  "the reason that a tool gives is REDACTED",
 		file:  "internal/redact/value.go",
-		old:   `if prose && (isPlainWord(word) || whatFailed.Match(word))`,
-		new:   `if prose && word == nil`,
+		old:   `if f.prose && (isPlainWord(word) || whatFailed.Match(word))`,
+		new:   `if f.prose && word == nil`,
 		tests: "TestInnocentTextsStay",
 	},
 	{
@@ -140,7 +140,7 @@ var transportMutations = []mutation{
 		harm:  "a list of settings shows its secrets: {\"name\": …, \"value\": …}",
 		file:  "internal/redact/value.go",
 		old:   "\t\t\tat = of\n",
-		new:   "\t\t\treturn span{}, false\n",
+		new:   "\t\t\treturn field{}, 0, false\n",
 		tests: "TestFieldsAreHidden",
 	},
 	{
