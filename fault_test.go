@@ -16,10 +16,10 @@ import (
 // not bring back what was redacted, nor may RawResponse hold it.
 func TestEscapedSecretIsNotDecoded(t *testing.T) {
 	for _, tt := range []struct{ name, secret, escaped string }{
-		{"base64", "c2VjcmV0+dmFsdWU=", `c2VjcmV0\u002BdmFsdWU=`},
-		{"slash", "c2VjcmV0/dmFsdWU=", `c2VjcmV0\/dmFsdWU=`},
-		{"capitals", "c2VjcmV0<dmFsdWU=", `c2VjcmV0\u003CdmFsdWU=`},
-		{"all of it", "abcd", `\u0061\u0062\u0063\u0064`},
+		{name: "base64", secret: "c2VjcmV0+dmFsdWU=", escaped: `c2VjcmV0\u002BdmFsdWU=`},
+		{name: "slash", secret: "c2VjcmV0/dmFsdWU=", escaped: `c2VjcmV0\/dmFsdWU=`},
+		{name: "capitals", secret: "c2VjcmV0<dmFsdWU=", escaped: `c2VjcmV0\u003CdmFsdWU=`},
+		{name: "all of it", secret: "abcd", escaped: `\u0061\u0062\u0063\u0064`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -47,8 +47,11 @@ func TestEscapedSecretIsNotDecoded(t *testing.T) {
 // TestErrorsAreRedactedBeforeTheyAreCut: cutting first would leave the head of a secret.
 func TestErrorsAreRedactedBeforeTheyAreCut(t *testing.T) {
 	for _, tt := range []struct{ name, secret, text string }{
-		{"at the limit", "0123456789abcdef", strings.Repeat("x", 292) + "0123456789abcdef"},
-		{"blanks within", "0123456789  abcdef", "failed: 0123456789  abcdef"},
+		{
+			name: "at the limit", secret: "0123456789abcdef",
+			text: strings.Repeat("x", 292) + "0123456789abcdef",
+		},
+		{name: "blanks within", secret: "0123456789  abcdef", text: "failed: 0123456789  abcdef"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -37,111 +37,203 @@ var mismatches = []struct {
 	echo  token.Echo
 	want  string
 }{
-	{"nobody asked", nil, v1OthersToken, token.Echo{ClientID: otherGUID}, ""},
-	{"client ID, v1", ClientID(guid), v1Token, token.Echo{}, ""},
-	{"client ID, v2", ClientID(guid), v2Token, token.Echo{}, ""},
-	{"client ID, other case", ClientID("abcdef11-2222-3333-4444-555555555555"), v1InCapitals,
-		token.Echo{ClientID: "abcDEF11-2222-3333-4444-555555555555"}, ""},
-	{"client ID, another, v1", ClientID(guid), v1OthersToken, token.Echo{}, otherGUID},
-	{"client ID, another, v2", ClientID(guid), v2OthersToken, token.Echo{}, otherGUID},
-	{"client ID, echo agrees, JWT contradicts", ClientID(guid), v1OthersToken,
-		token.Echo{ClientID: guid},
-		otherGUID},
-	{"client ID, JWT agrees, echo contradicts", ClientID(guid), v1Token,
-		token.Echo{ClientID: otherGUID},
-		otherGUID},
-	{"client ID, opaque with echo", ClientID(guid), "opaque", token.Echo{ClientID: guid}, ""},
-	{"client ID, opaque with another echo", ClientID(guid), "opaque", token.Echo{ClientID: otherGUID},
-		otherGUID},
-	{"client ID, opaque without echo", ClientID(guid), "opaque", token.Echo{}, ""},
-	{"client ID, object ID differs", ClientID(guid),
-		jwtOf(`{"appid":"` + guid + `","oid":"` + otherGUID + `"}`), token.Echo{ObjectID: otherGUID}, ""},
-	{"client ID that is a prefix", ClientID(guid), jwtOf(`{"appid":"` + guid + `0"}`), token.Echo{},
-		guid + "0"},
-	{"client ID, claim is a number", ClientID(guid), jwtOf(`{"appid":42}`), token.Echo{}, "42"},
-	{"client ID, claim is null", ClientID(guid), jwtOf(`{"appid":null}`), token.Echo{},
-		unnamedIdentity},
-	{"client ID, claim is null, echo", ClientID(guid), jwtOf(`{"appid":null}`),
-		token.Echo{ClientID: guid}, ""},
-	{"client ID, no claim", ClientID(guid),
-		jwtOf(`{"oid":"` + guid + `","sub":"` + guid + `","xms_mirid":"` + identityID +
-			`"}`), token.Echo{ObjectID: guid, PrincipalID: guid, ResourceID: identityID}, unnamedIdentity},
-	{"client ID, no claim but an echo", ClientID(guid), jwtOf(`{"oid":"` + otherGUID + `"}`),
-		token.Echo{ClientID: guid}, ""},
-	{"client ID, appid and azp differ", ClientID(guid),
-		jwtOf(`{"appid":"` + guid + `","azp":"` + otherGUID + `"}`), token.Echo{}, otherGUID},
-	{"client ID, no claims at all", ClientID(guid), jwtOf(`{}`), token.Echo{}, unnamedIdentity},
-	{"client ID, a JWT whose claims are none", ClientID(guid), jwtOf(`null`), token.Echo{}, ""},
-	{"client ID, a list of claims", ClientID(guid), jwtOf(`["appid"]`), token.Echo{}, ""},
-	{"client ID, an encrypted token", ClientID(guid), "a.b.c.d.e", token.Echo{}, ""},
-	{"client ID, an application", ClientID(guid),
-		jwtOf(`{"appid":"` + guid + `","idtyp":"app","oid":"` + otherGUID + `"}`), token.Echo{}, ""},
-	{"client ID, an application with a user's claims", ClientID(guid),
-		jwtOf(`{"appid":"` + guid + `","idtyp":"app","upn":"u","scp":"s"}`), token.Echo{}, ""},
-	{"client ID, a user of that application", ClientID(guid),
-		jwtOf(`{"appid":"` + guid + `","idtyp":"user"}`), token.Echo{ClientID: guid}, aPerson},
-	{"client ID, a user by name", ClientID(guid),
-		jwtOf(`{"appid":"` + guid + `","upn":"dev@contoso.example"}`), token.Echo{}, aPerson},
-	{"client ID, a user by what was allowed", ClientID(guid),
-		jwtOf(`{"azp":"` + guid + `","scp":"user_impersonation"}`), token.Echo{}, aPerson},
-	{"client ID, nothing allowed", ClientID(guid),
-		jwtOf(`{"azp":"` + guid + `","scp":"","upn":null,"idtyp":""}`), token.Echo{}, ""},
-	{"object ID, sub instead of oid", ObjectID(guid),
-		jwtOf(`{"sub":"` + guid + `","appid":"` + otherGUID + `"}`), token.Echo{}, ""},
-	{"object ID, another's sub instead of oid", ObjectID(guid),
-		jwtOf(`{"sub":"` + otherGUID + `","appid":"` + otherGUID + `"}`), token.Echo{}, otherGUID},
-	{"object ID, another's sub beside oid", ObjectID(guid),
-		jwtOf(`{"sub":"` + otherGUID + `","oid":"` + guid + `"}`), token.Echo{}, ""},
-	{"object ID, another's sub beside an echo", ObjectID(guid), jwtOf(`{"sub":"` + otherGUID + `"}`),
-		token.Echo{PrincipalID: guid}, ""},
-	{"object ID, another's oid beside sub", ObjectID(guid),
-		jwtOf(`{"sub":"` + guid + `","oid":"` + otherGUID + `"}`), token.Echo{}, otherGUID},
-	{"object ID, neither oid nor sub", ObjectID(guid), jwtOf(`{"appid":"` + otherGUID + `"}`),
-		token.Echo{ClientID: otherGUID}, unnamedIdentity},
-	{"object ID, neither but object_id", ObjectID(guid), jwtOf(`{"appid":"` + otherGUID + `"}`),
-		token.Echo{ObjectID: guid}, ""},
-	{"object ID, neither but principal_id", ObjectID(guid), jwtOf(`{"appid":"` + otherGUID + `"}`),
-		token.Echo{PrincipalID: strings.ToUpper(guid)}, ""},
-	{"object ID, object_id and principal_id differ", ObjectID(guid), v1Token,
-		token.Echo{ObjectID: guid, PrincipalID: otherGUID}, otherGUID},
-	{"object ID, a user's", ObjectID(guid), jwtOf(`{"oid":"` + guid + `","idtyp":"User"}`),
-		token.Echo{ObjectID: guid}, aPerson},
-	{"object ID, a user's sub", ObjectID(guid), jwtOf(`{"sub":"` + guid + `","scp":"s"}`),
-		token.Echo{}, aPerson},
-	{"resource ID, no claim, as with other resources than Microsoft's", ResourceID(identityID),
-		jwtOf(`{"appid":"` + otherGUID + `","oid":"` + otherGUID + `"}`), token.Echo{}, ""},
-	{"resource ID, no claim but an echo", ResourceID(identityID),
-		jwtOf(`{"appid":"` + otherGUID + `"}`),
-		token.Echo{ResourceID: identityID}, ""},
-	{"resource ID, a user's", ResourceID(identityID),
-		jwtOf(`{"appid":"` + otherGUID +
-			`","idtyp":"user"}`), token.Echo{ResourceID: identityID}, aPerson},
-	{"resource ID, a user's, no echo", ResourceID(identityID), jwtOf(`{"upn":"u"}`), token.Echo{},
-		aPerson},
-	{"object ID", ObjectID(guid), v1Token, token.Echo{}, ""},
-	{"object ID, another", ObjectID(guid), v1OthersToken, token.Echo{}, otherGUID},
-	{"object ID, client ID differs", ObjectID(guid),
-		jwtOf(`{"oid":"` + guid + `","appid":"` + otherGUID + `"}`), token.Echo{ClientID: otherGUID}, ""},
-	{"object ID, another echo", ObjectID(guid), v1Token, token.Echo{ObjectID: otherGUID}, otherGUID},
-	{"object ID, opaque", ObjectID(guid), "opaque", token.Echo{ClientID: otherGUID}, ""},
-	{"resource ID", ResourceID(identityID), v1Token, token.Echo{}, ""},
-	{"resource ID, other case", ResourceID(identityID), v1InCapitals, token.Echo{}, ""},
-	{"resource ID, trailing slash", ResourceID(identityID + "/"), v1Token, token.Echo{}, ""},
-	{"resource ID, trailing slash came back", ResourceID(identityID), "opaque",
-		token.Echo{ResourceID: identityID + "/"}, ""},
-	{"resource ID, no leading slash came back", ResourceID(identityID), "opaque",
-		token.Echo{ResourceID: strings.TrimPrefix(identityID, "/")}, ""},
-	{"resource ID, another", ResourceID(identityID), v1OthersToken, token.Echo{}, identityID + "x"},
-	{"resource ID, another echo", ResourceID(identityID), v1Token, token.Echo{ResourceID: "/other"},
-		"/other"},
-	{"resource ID, opaque", ResourceID(identityID), "opaque", token.Echo{}, ""},
-	{"system-assigned instead", ResourceID(identityID),
-		jwtOf(`{"xms_mirid":"/subscriptions/s/resourcegroups/g/providers/Microsoft.Compute/virtualMachines/n"}`), token.Echo{}, "/subscriptions/s/resourcegroups/g/providers/Microsoft.Compute/virtualMachines/n"},
-	{"a nasty claim", ClientID(guid), jwtOf(`{"appid":"a\r\nb"}`), token.Echo{}, "a b"},
-	{"a claim that can't be printed", ClientID(guid), jwtOf(`{"appid":"\u0000"}`), token.Echo{},
-		"an identity that can't be printed"},
-	{"an echo that can't be printed", ClientID(guid), v1Token, token.Echo{ClientID: "\u200b\u0001"},
-		"an identity that can't be printed"},
+	{name: "nobody asked", token: v1OthersToken, echo: token.Echo{ClientID: otherGUID}},
+	{name: "client ID, v1", id: ClientID(guid), token: v1Token, echo: token.Echo{}},
+	{name: "client ID, v2", id: ClientID(guid), token: v2Token, echo: token.Echo{}},
+	{
+		name: "client ID, other case", id: ClientID("abcdef11-2222-3333-4444-555555555555"),
+		token: v1InCapitals, echo: token.Echo{ClientID: "abcDEF11-2222-3333-4444-555555555555"},
+	}, {
+		name: "client ID, another, v1", id: ClientID(guid), token: v1OthersToken,
+		echo: token.Echo{}, want: otherGUID,
+	}, {
+		name: "client ID, another, v2", id: ClientID(guid), token: v2OthersToken,
+		echo: token.Echo{}, want: otherGUID,
+	}, {
+		name: "client ID, echo agrees, JWT contradicts", id: ClientID(guid), token: v1OthersToken,
+		echo: token.Echo{ClientID: guid}, want: otherGUID,
+	}, {
+		name: "client ID, JWT agrees, echo contradicts", id: ClientID(guid), token: v1Token,
+		echo: token.Echo{ClientID: otherGUID}, want: otherGUID,
+	}, {
+		name: "client ID, opaque with echo", id: ClientID(guid), token: "opaque",
+		echo: token.Echo{ClientID: guid},
+	}, {
+		name: "client ID, opaque with another echo", id: ClientID(guid), token: "opaque",
+		echo: token.Echo{ClientID: otherGUID}, want: otherGUID,
+	}, {
+		name: "client ID, opaque without echo", id: ClientID(guid), token: "opaque",
+		echo: token.Echo{},
+	}, {
+		name: "client ID, object ID differs", id: ClientID(guid),
+		token: jwtOf(`{"appid":"` + guid + `","oid":"` + otherGUID + `"}`),
+		echo:  token.Echo{ObjectID: otherGUID},
+	}, {
+		name: "client ID that is a prefix", id: ClientID(guid),
+		token: jwtOf(`{"appid":"` + guid + `0"}`), echo: token.Echo{}, want: guid + "0",
+	}, {
+		name: "client ID, claim is a number", id: ClientID(guid), token: jwtOf(`{"appid":42}`),
+		echo: token.Echo{}, want: "42",
+	}, {
+		name: "client ID, claim is null", id: ClientID(guid), token: jwtOf(`{"appid":null}`),
+		echo: token.Echo{}, want: unnamedIdentity,
+	}, {
+		name: "client ID, claim is null, echo", id: ClientID(guid), token: jwtOf(`{"appid":null}`),
+		echo: token.Echo{ClientID: guid},
+	}, {
+		name: "client ID, no claim", id: ClientID(guid),
+		token: jwtOf(`{"oid":"` + guid + `","sub":"` + guid + `","xms_mirid":"` + identityID +
+			`"}`),
+		echo: token.Echo{ObjectID: guid, PrincipalID: guid, ResourceID: identityID},
+		want: unnamedIdentity,
+	}, {
+		name: "client ID, no claim but an echo", id: ClientID(guid),
+		token: jwtOf(`{"oid":"` + otherGUID + `"}`), echo: token.Echo{ClientID: guid},
+	}, {
+		name: "client ID, appid and azp differ", id: ClientID(guid),
+		token: jwtOf(`{"appid":"` + guid + `","azp":"` + otherGUID + `"}`), echo: token.Echo{},
+		want: otherGUID,
+	}, {
+		name: "client ID, no claims at all", id: ClientID(guid), token: jwtOf(`{}`),
+		echo: token.Echo{}, want: unnamedIdentity,
+	}, {
+		name: "client ID, a JWT whose claims are none", id: ClientID(guid), token: jwtOf(`null`),
+		echo: token.Echo{},
+	}, {
+		name: "client ID, a list of claims", id: ClientID(guid), token: jwtOf(`["appid"]`),
+		echo: token.Echo{},
+	}, {
+		name: "client ID, an encrypted token", id: ClientID(guid), token: "a.b.c.d.e",
+		echo: token.Echo{},
+	}, {
+		name: "client ID, an application", id: ClientID(guid),
+		token: jwtOf(`{"appid":"` + guid + `","idtyp":"app","oid":"` + otherGUID + `"}`),
+		echo:  token.Echo{},
+	}, {
+		name: "client ID, an application with a user's claims", id: ClientID(guid),
+		token: jwtOf(`{"appid":"` + guid + `","idtyp":"app","upn":"u","scp":"s"}`),
+		echo:  token.Echo{},
+	}, {
+		name: "client ID, a user of that application", id: ClientID(guid),
+		token: jwtOf(`{"appid":"` + guid + `","idtyp":"user"}`), echo: token.Echo{ClientID: guid},
+		want: aPerson,
+	}, {
+		name: "client ID, a user by name", id: ClientID(guid),
+		token: jwtOf(`{"appid":"` + guid + `","upn":"dev@contoso.example"}`), echo: token.Echo{},
+		want: aPerson,
+	}, {
+		name: "client ID, a user by what was allowed", id: ClientID(guid),
+		token: jwtOf(`{"azp":"` + guid + `","scp":"user_impersonation"}`), echo: token.Echo{},
+		want: aPerson,
+	}, {
+		name: "client ID, nothing allowed", id: ClientID(guid),
+		token: jwtOf(`{"azp":"` + guid + `","scp":"","upn":null,"idtyp":""}`), echo: token.Echo{},
+	}, {
+		name: "object ID, sub instead of oid", id: ObjectID(guid),
+		token: jwtOf(`{"sub":"` + guid + `","appid":"` + otherGUID + `"}`), echo: token.Echo{},
+	}, {
+		name: "object ID, another's sub instead of oid", id: ObjectID(guid),
+		token: jwtOf(`{"sub":"` + otherGUID + `","appid":"` + otherGUID + `"}`), echo: token.Echo{},
+		want: otherGUID,
+	}, {
+		name: "object ID, another's sub beside oid", id: ObjectID(guid),
+		token: jwtOf(`{"sub":"` + otherGUID + `","oid":"` + guid + `"}`), echo: token.Echo{},
+	}, {
+		name: "object ID, another's sub beside an echo", id: ObjectID(guid),
+		token: jwtOf(`{"sub":"` + otherGUID + `"}`), echo: token.Echo{PrincipalID: guid},
+	}, {
+		name: "object ID, another's oid beside sub", id: ObjectID(guid),
+		token: jwtOf(`{"sub":"` + guid + `","oid":"` + otherGUID + `"}`), echo: token.Echo{},
+		want: otherGUID,
+	}, {
+		name: "object ID, neither oid nor sub", id: ObjectID(guid),
+		token: jwtOf(`{"appid":"` + otherGUID + `"}`), echo: token.Echo{ClientID: otherGUID},
+		want: unnamedIdentity,
+	}, {
+		name: "object ID, neither but object_id", id: ObjectID(guid),
+		token: jwtOf(`{"appid":"` + otherGUID + `"}`), echo: token.Echo{ObjectID: guid},
+	}, {
+		name: "object ID, neither but principal_id", id: ObjectID(guid),
+		token: jwtOf(`{"appid":"` + otherGUID + `"}`),
+		echo:  token.Echo{PrincipalID: strings.ToUpper(guid)},
+	}, {
+		name: "object ID, object_id and principal_id differ", id: ObjectID(guid), token: v1Token,
+		echo: token.Echo{ObjectID: guid, PrincipalID: otherGUID}, want: otherGUID,
+	}, {
+		name: "object ID, a user's", id: ObjectID(guid),
+		token: jwtOf(`{"oid":"` + guid + `","idtyp":"User"}`), echo: token.Echo{ObjectID: guid},
+		want: aPerson,
+	}, {
+		name: "object ID, a user's sub", id: ObjectID(guid),
+		token: jwtOf(`{"sub":"` + guid + `","scp":"s"}`), echo: token.Echo{}, want: aPerson,
+	}, {
+		name:  "resource ID, no claim, as with other resources than Microsoft's",
+		id:    ResourceID(identityID),
+		token: jwtOf(`{"appid":"` + otherGUID + `","oid":"` + otherGUID + `"}`), echo: token.Echo{},
+	}, {
+		name: "resource ID, no claim but an echo", id: ResourceID(identityID),
+		token: jwtOf(`{"appid":"` + otherGUID + `"}`), echo: token.Echo{ResourceID: identityID},
+	}, {
+		name: "resource ID, a user's", id: ResourceID(identityID),
+		token: jwtOf(`{"appid":"` + otherGUID +
+			`","idtyp":"user"}`),
+		echo: token.Echo{ResourceID: identityID}, want: aPerson,
+	}, {
+		name: "resource ID, a user's, no echo", id: ResourceID(identityID),
+		token: jwtOf(`{"upn":"u"}`), echo: token.Echo{}, want: aPerson,
+	},
+	{name: "object ID", id: ObjectID(guid), token: v1Token, echo: token.Echo{}},
+	{
+		name: "object ID, another", id: ObjectID(guid), token: v1OthersToken, echo: token.Echo{},
+		want: otherGUID,
+	}, {
+		name: "object ID, client ID differs", id: ObjectID(guid),
+		token: jwtOf(`{"oid":"` + guid + `","appid":"` + otherGUID + `"}`),
+		echo:  token.Echo{ClientID: otherGUID},
+	}, {
+		name: "object ID, another echo", id: ObjectID(guid), token: v1Token,
+		echo: token.Echo{ObjectID: otherGUID}, want: otherGUID,
+	}, {
+		name: "object ID, opaque", id: ObjectID(guid), token: "opaque",
+		echo: token.Echo{ClientID: otherGUID},
+	},
+	{name: "resource ID", id: ResourceID(identityID), token: v1Token, echo: token.Echo{}},
+	{
+		name: "resource ID, other case", id: ResourceID(identityID), token: v1InCapitals,
+		echo: token.Echo{},
+	}, {
+		name: "resource ID, trailing slash", id: ResourceID(identityID + "/"), token: v1Token,
+		echo: token.Echo{},
+	}, {
+		name: "resource ID, trailing slash came back", id: ResourceID(identityID), token: "opaque",
+		echo: token.Echo{ResourceID: identityID + "/"},
+	}, {
+		name: "resource ID, no leading slash came back", id: ResourceID(identityID),
+		token: "opaque", echo: token.Echo{ResourceID: strings.TrimPrefix(identityID, "/")},
+	}, {
+		name: "resource ID, another", id: ResourceID(identityID), token: v1OthersToken,
+		echo: token.Echo{}, want: identityID + "x",
+	}, {
+		name: "resource ID, another echo", id: ResourceID(identityID), token: v1Token,
+		echo: token.Echo{ResourceID: "/other"}, want: "/other",
+	},
+	{name: "resource ID, opaque", id: ResourceID(identityID), token: "opaque", echo: token.Echo{}},
+	{
+		name: "system-assigned instead", id: ResourceID(identityID),
+		token: jwtOf(`{"xms_mirid":"/subscriptions/s/resourcegroups/g/providers/Microsoft.Compute/virtualMachines/n"}`),
+		echo:  token.Echo{},
+		want:  "/subscriptions/s/resourcegroups/g/providers/Microsoft.Compute/virtualMachines/n",
+	}, {
+		name: "a nasty claim", id: ClientID(guid), token: jwtOf(`{"appid":"a\r\nb"}`),
+		echo: token.Echo{}, want: "a b",
+	}, {
+		name: "a claim that can't be printed", id: ClientID(guid),
+		token: jwtOf(`{"appid":"\u0000"}`), echo: token.Echo{},
+		want: "an identity that can't be printed",
+	}, {
+		name: "an echo that can't be printed", id: ClientID(guid), token: v1Token,
+		echo: token.Echo{ClientID: "\u200b\u0001"}, want: "an identity that can't be printed",
+	},
 }
 
 func TestMismatch(t *testing.T) {
@@ -171,7 +263,10 @@ func TestMismatchIsAnError(t *testing.T) {
 		})
 		for range 2 {
 			e, _ := mustFail(t, cred)
-			want := "identity: IMDS: 200: the host returned a token of another identity (token for https://vault.azure.net, 1 attempt, 0s): asked for client ID " + guid + ", got the token of another: is the identity assigned, and does this host support selecting one?"
+			want := "identity: IMDS: 200: the host returned a token of another identity " +
+				"(token for https://vault.azure.net, 1 attempt, 0s): asked for client ID " + guid +
+				", got the token of another: is the identity assigned, and does this host support " +
+				"selecting one?"
 			if diff := cmp.Diff(want, e.Error()); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
@@ -190,10 +285,9 @@ func TestMismatchIsAnError(t *testing.T) {
 // TestMismatchDoesNotShowTheToken: a look-alike may put the token where the identity belongs.
 func TestMismatchDoesNotShowTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		cred := onIMDS(t, always(200,
-			`{"access_token":"TOPSECRET-of-the-token","expires_in":3600,"client_id":"TOPSECRET-of-the-token"}`), func(o *CredentialOptions) {
-			o.ID = ClientID(guid)
-		})
+		const body = `{"access_token":"TOPSECRET-of-the-token","expires_in":3600,` +
+			`"client_id":"TOPSECRET-of-the-token"}`
+		cred := onIMDS(t, always(200, body), func(o *CredentialOptions) { o.ID = ClientID(guid) })
 		if e, _ := mustFail(t, cred); strings.Contains(e.Error(), "TOPSECRET") {
 			t.Errorf("error shows the token: %v", e)
 		}
@@ -254,9 +348,9 @@ func FuzzMismatch(f *testing.F) {
 			id   ID
 			said []token.Text
 		}{
-			{ClientID(id), []token.Text{token.Text(echoed), claims.AppID, claims.Azp}},
-			{ObjectID(id), []token.Text{token.Text(echoed), claims.OID, subject}},
-			{ResourceID(id), []token.Text{token.Text(echoed), claims.MIRID}},
+			{id: ClientID(id), said: []token.Text{token.Text(echoed), claims.AppID, claims.Azp}},
+			{id: ObjectID(id), said: []token.Text{token.Text(echoed), claims.OID, subject}},
+			{id: ResourceID(id), said: []token.Text{token.Text(echoed), claims.MIRID}},
 		} {
 			contradicted := person
 			if _, byResource := ask.id.(ResourceID); claims.Readable && !byResource &&

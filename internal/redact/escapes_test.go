@@ -20,27 +20,42 @@ var escapes = []struct {
 	encode func(string) string
 	decode func(string) string
 }{
-	{"plain", func(s string) string { return s }, func(s string) string { return s }},
-	{"JSON", func(s string) string {
-		b, _ := json.Marshal(s)
-		return string(b[1 : len(b)-1])
-	}, decodeJSON},
-	{"JSON in ASCII", func(s string) string {
-		var b strings.Builder
-		for _, unit := range utf16.Encode([]rune(s)) {
-			fmt.Fprintf(&b, `\u%04X`, unit)
-		}
-		return b.String()
-	}, decodeJSON},
-	{"JSON with slashes", func(s string) string {
-		b, _ := json.Marshal(s)
-		return strings.ReplaceAll(string(b[1:len(b)-1]), "/", `\/`)
-	}, decodeJSON},
-	{"HTML", html.EscapeString, html.UnescapeString},
-	{"path", url.PathEscape, decodeURL},
-	{"query", url.QueryEscape, func(s string) string {
-		return decodeURL(strings.ReplaceAll(s, "+", " "))
-	}},
+	{
+		name: "plain", encode: func(s string) string { return s },
+		decode: func(s string) string { return s },
+	}, {
+		name: "JSON",
+		encode: func(s string) string {
+			b, _ := json.Marshal(s)
+			return string(b[1 : len(b)-1])
+		},
+		decode: decodeJSON,
+	}, {
+		name: "JSON in ASCII",
+		encode: func(s string) string {
+			var b strings.Builder
+			for _, unit := range utf16.Encode([]rune(s)) {
+				fmt.Fprintf(&b, `\u%04X`, unit)
+			}
+			return b.String()
+		},
+		decode: decodeJSON,
+	}, {
+		name: "JSON with slashes",
+		encode: func(s string) string {
+			b, _ := json.Marshal(s)
+			return strings.ReplaceAll(string(b[1:len(b)-1]), "/", `\/`)
+		},
+		decode: decodeJSON,
+	},
+	{name: "HTML", encode: html.EscapeString, decode: html.UnescapeString},
+	{name: "path", encode: url.PathEscape, decode: decodeURL},
+	{
+		name: "query", encode: url.QueryEscape,
+		decode: func(s string) string {
+			return decodeURL(strings.ReplaceAll(s, "+", " "))
+		},
+	},
 }
 
 // decodeJSON reads what there is of a JSON string's escapes, wherever in a text they are.
@@ -90,11 +105,15 @@ func decodeURL(s string) string {
 func FuzzRedact(f *testing.F) {
 	for i, secret := range []string{
 		"QJX7canaryVBK2", "c2VjcmV0+dmFsdWU=", "c2VjcmV0/dmFsdWU=", `s3<cr>&"et\`,
-		"0A1B2C3D-1111-4222-8333-944455556666", "a", "ED", "größe 世界 😀", "  blanks around ", "100%25",
+		"0A1B2C3D-1111-4222-8333-944455556666", "a", "ED", "größe 世界 😀", "  blanks around ",
+		"100%25",
 		"&amp;", `\u0041`, "+ +",
 		aJWT,
 	} {
-		for j, around := range []string{"", "you sent ", `{"statusCode":403,"message":"`, `\`, "%", "&", "<a href='", "access_token", "eyJhbGciOiJub25l"} {
+		for j, around := range []string{
+			"", "you sent ", `{"statusCode":403,"message":"`, `\`, "%", "&", "<a href='",
+			"access_token", "eyJhbGciOiJub25l",
+		} {
 			f.Add(around, secret, "\"}", byte(i+j), byte(i))
 		}
 	}
@@ -124,7 +143,10 @@ func FuzzRedact(f *testing.F) {
 		if strings.Contains(Mark, sent) { // a secret that is a piece of that word
 			return
 		}
-		for what, text := range map[string]string{"plain": shown, "read once": other.decode(shown), "read in another way": one.decode(shown), "read twice": one.decode(other.decode(shown))} {
+		for what, text := range map[string]string{
+			"plain": shown, "read once": other.decode(shown),
+			"read in another way": one.decode(shown), "read twice": one.decode(other.decode(shown)),
+		} {
 			if strings.Contains(text, sent) {
 				t.Errorf("the secret %q, as %s in %s, is shown when %s: %q", sent, one.name, other.name, what,
 					shown)

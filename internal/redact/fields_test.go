@@ -14,7 +14,8 @@ import (
 // fieldNames are those that hold secrets, as hosts, Entra, tools and SDKs spell them.
 var fieldNames = []string{
 	"access_token", "accessToken", "AccessToken", "ACCESS_TOKEN", "access-token", "refresh_token",
-	"refreshToken", "id_token", "idToken", "token", "Token", "sas_token", "sasToken", "msiAccessToken",
+	"refreshToken", "id_token", "idToken", "token", "Token", "sas_token", "sasToken",
+	"msiAccessToken",
 	"client_secret", "clientSecret", "client-secret", "secret", "Secret", "MSI_SECRET",
 	"AZURE_CLIENT_SECRET", "client_assertion", "clientAssertion", "assertion",
 	"password", "AZURE_PASSWORD", "passwd", "pwd", "X-IDENTITY-HEADER", "IDENTITY_HEADER",
@@ -48,140 +49,229 @@ func pythonOf(s string) string {
 func fieldJSON(name, value string) string { return jsonOf(map[string]string{name: value, "zone": "1"}) }
 
 var fieldForms = []fieldForm{
-	{"JSON", false, fieldJSON},
-	{"JSON with blanks", false, func(name, value string) string {
-		return "{\n  " + jsonOf(name) + " : \n" + jsonOf(value) + "\n}"
-	}},
-	{"JSON with slashes escaped", false, func(name, value string) string {
-		return strings.ReplaceAll(fieldJSON(name, value), "/", `\/`)
-	}},
-	{"JSON in JSON", false, func(name, value string) string {
-		return jsonOf(map[string]string{"message": fieldJSON(name, value)})
-	}},
-	{"JSON in JSON in JSON", false, func(name, value string) string {
-		return jsonOf(map[string]string{"message": jsonOf(map[string]string{"inner": fieldJSON(name,
-			value)})})
-	}},
-	{"a list in JSON", false, func(name, value string) string {
-		return jsonOf(map[string][]string{name: {value, "x"}})
-	}},
-	{"an object in JSON", false, func(name, value string) string {
-		return jsonOf(map[string]map[string]string{name: {"value": value}})
-	}},
-	{"JSON in HTML", false, func(name, value string) string {
-		return html.EscapeString(fieldJSON(name, value))
-	}},
-	{"JSON in a query", false, func(name, value string) string {
-		return "?x=" + url.QueryEscape(fieldJSON(name, value))
-	}},
-	{"JSON in a query twice", false, func(name, value string) string {
-		return url.QueryEscape(url.QueryEscape(fieldJSON(name, value)))
-	}},
-	{"JSON in Go's quotes", false, func(name, value string) string {
-		return fmt.Sprintf("%q", fieldJSON(name, value))
-	}},
-	{"a form", false, func(name, value string) string {
-		return "grant_type=x&" + url.Values{name: {value}}.Encode() + "&zone=1"
-	}},
-	{"a form in a query", false, func(name, value string) string {
-		return "body=" + url.QueryEscape(url.Values{name: {value}, "zone": {"1"}}.Encode())
-	}},
-	{"a form in JSON", false, func(name, value string) string {
-		return jsonOf("POST x?" + url.Values{name: {value}}.Encode())
-	}},
-	{"a URL", false, func(name, value string) string {
-		return `Get "https://x.example/a?` + url.Values{name: {value}}.Encode() + `": EOF`
-	}},
-	{"a URL in HTML", false, func(name, value string) string {
-		return html.EscapeString("<a href='/a?b=c&" + name + "=" + url.QueryEscape(value) + "&d=e'>")
-	}},
-	{"Python", false, func(name, value string) string {
-		return "{" + pythonOf(name) + ": " + pythonOf(value) + ", 'zone': 1}"
-	}},
-	{"Python's bytes", false, func(name, value string) string {
-		return "{" + pythonOf(name) + ": b" + pythonOf(value) + "}"
-	}},
-	{"Python in JSON", false, func(name, value string) string {
-		return jsonOf("{" + pythonOf(name) + ": " + pythonOf(value) + "}")
-	}},
-	{"a Python call", false, func(name, value string) string {
-		return "f(" + strings.ReplaceAll(name, "-", "_") + "=" + pythonOf(value) + ", x=1)"
-	}},
-	{"Python's pairs", false, func(name, value string) string {
-		return "[(" + pythonOf(name) + ", " + pythonOf(value) + "), ('x', 'y')]"
-	}},
-	{"a Python variable", false, func(name, value string) string {
-		return "result['" + name + "'] = " + pythonOf(value)
-	}},
-	{"Go's %#v", false, func(name, value string) string {
-		return fmt.Sprintf("%#v", map[string]string{name: value})
-	}},
-	{"Go's %#v of values", false, func(name, value string) string {
-		return fmt.Sprintf("%#v", url.Values{name: {value, "x"}})
-	}},
-	{"Go's %v", true, func(name, value string) string {
-		return fmt.Sprint(map[string]string{name: value, "zone": "1"})
-	}},
-	{"Go's %v of a header", true, func(name, value string) string {
-		return fmt.Sprint(http.Header{name: {value}, "Zone": {"1"}})
-	}},
-	{"Go's %+v of a struct", true, func(name, value string) string {
-		return "{Zone:1 " + name + ":" + value + " Other:2}"
-	}},
-	{"a header", true, func(name, value string) string {
-		return "> Zone: 1\r\n> " + name + ": " + value + "\r\n> Other: 2"
-	}},
-	{"a variable", true, func(name, value string) string { return name + "=" + value + "\nzone=1" }},
-	{"an assignment", true, func(name, value string) string {
-		return "let " + name + " := " + value + "; zone"
-	}},
-	{"Ruby", false, func(name, value string) string {
-		return "{" + jsonOf(name) + "=>" + jsonOf(value) + "}"
-	}},
-	{"YAML", true, func(name, value string) string {
-		return "a: b\n" + name + ": " + value + "\nzone: 1"
-	}},
-	{"YAML on two lines", true, func(name, value string) string {
-		return name + ":\n  " + value + "\nzone: 1"
-	}},
-	{"YAML in a block", true, func(name, value string) string {
-		return name + ": |\n  " + value + "\nzone: 1"
-	}},
-	{"YAML in a folded block", true, func(name, value string) string {
-		return name + ": >-\r\n  " + value + "\r\nzone: 1"
-	}},
-	{"a name and a value in JSON", false, func(name, value string) string {
-		return `[{"name": ` + jsonOf(name) + `, "value": ` + jsonOf(value) + `, "zone": 1}]`
-	}},
-	{"a name and a value in JSON in JSON", false, func(name, value string) string {
-		return jsonOf(map[string]string{"message": `[{"Name":` + jsonOf(name) + `,"Value":` +
-			jsonOf(value) + `}]`})
-	}},
-	{"JSON in JavaScript", false, func(name, value string) string {
-		return strings.NewReplacer(`"`, `\x22`, `'`, `\x27`, `\`, `\x5c`, "=",
-			`\x3D`).Replace(fieldJSON(name, value))
-	}},
-	{"several in JSON", false, func(name, value string) string {
-		return jsonOf(map[string][]string{name + "s": {value, value}})
-	}},
-	{"XML", true, func(name, value string) string {
-		return "<a><" + name + ">" + value + "</" + name + "></a>"
-	}},
-	{"an input in HTML", false, func(name, value string) string {
-		return `<input type="hidden" name="` + name + `" value="` + html.EscapeString(value) + `" />`
-	}},
-	{"an option", true, func(name, value string) string {
-		return "az login --" + name + " " + value + " --tenant t"
-	}},
-	{"an option with an equals sign", true, func(name, value string) string {
-		return "az login --" + name + "=" + value + " --tenant t"
-	}},
-	{"an option in quotes", false, func(name, value string) string {
-		return "az login --" + name + " " + jsonOf(value) + " --tenant t"
-	}},
-	{"a connection string", true, func(name, value string) string {
-		return "Endpoint=sb://x.example/;" + name + "=" + value + ";EntityPath=e"
-	}},
+	{name: "JSON", write: fieldJSON},
+	{
+		name: "JSON with blanks",
+		write: func(name, value string) string {
+			return "{\n  " + jsonOf(name) + " : \n" + jsonOf(value) + "\n}"
+		},
+	}, {
+		name: "JSON with slashes escaped",
+		write: func(name, value string) string {
+			return strings.ReplaceAll(fieldJSON(name, value), "/", `\/`)
+		},
+	}, {
+		name: "JSON in JSON",
+		write: func(name, value string) string {
+			return jsonOf(map[string]string{"message": fieldJSON(name, value)})
+		},
+	}, {
+		name: "JSON in JSON in JSON",
+		write: func(name, value string) string {
+			return jsonOf(map[string]string{"message": jsonOf(map[string]string{"inner": fieldJSON(name,
+				value)})})
+		},
+	}, {
+		name: "a list in JSON",
+		write: func(name, value string) string {
+			return jsonOf(map[string][]string{name: {value, "x"}})
+		},
+	}, {
+		name: "an object in JSON",
+		write: func(name, value string) string {
+			return jsonOf(map[string]map[string]string{name: {"value": value}})
+		},
+	}, {
+		name: "JSON in HTML",
+		write: func(name, value string) string {
+			return html.EscapeString(fieldJSON(name, value))
+		},
+	}, {
+		name: "JSON in a query",
+		write: func(name, value string) string {
+			return "?x=" + url.QueryEscape(fieldJSON(name, value))
+		},
+	}, {
+		name: "JSON in a query twice",
+		write: func(name, value string) string {
+			return url.QueryEscape(url.QueryEscape(fieldJSON(name, value)))
+		},
+	}, {
+		name: "JSON in Go's quotes",
+		write: func(name, value string) string {
+			return fmt.Sprintf("%q", fieldJSON(name, value))
+		},
+	}, {
+		name: "a form",
+		write: func(name, value string) string {
+			return "grant_type=x&" + url.Values{name: {value}}.Encode() + "&zone=1"
+		},
+	}, {
+		name: "a form in a query",
+		write: func(name, value string) string {
+			return "body=" + url.QueryEscape(url.Values{name: {value}, "zone": {"1"}}.Encode())
+		},
+	}, {
+		name: "a form in JSON",
+		write: func(name, value string) string {
+			return jsonOf("POST x?" + url.Values{name: {value}}.Encode())
+		},
+	}, {
+		name: "a URL",
+		write: func(name, value string) string {
+			return `Get "https://x.example/a?` + url.Values{name: {value}}.Encode() + `": EOF`
+		},
+	}, {
+		name: "a URL in HTML",
+		write: func(name, value string) string {
+			return html.EscapeString("<a href='/a?b=c&" + name + "=" + url.QueryEscape(value) + "&d=e'>")
+		},
+	}, {
+		name: "Python",
+		write: func(name, value string) string {
+			return "{" + pythonOf(name) + ": " + pythonOf(value) + ", 'zone': 1}"
+		},
+	}, {
+		name: "Python's bytes",
+		write: func(name, value string) string {
+			return "{" + pythonOf(name) + ": b" + pythonOf(value) + "}"
+		},
+	}, {
+		name: "Python in JSON",
+		write: func(name, value string) string {
+			return jsonOf("{" + pythonOf(name) + ": " + pythonOf(value) + "}")
+		},
+	}, {
+		name: "a Python call",
+		write: func(name, value string) string {
+			return "f(" + strings.ReplaceAll(name, "-", "_") + "=" + pythonOf(value) + ", x=1)"
+		},
+	}, {
+		name: "Python's pairs",
+		write: func(name, value string) string {
+			return "[(" + pythonOf(name) + ", " + pythonOf(value) + "), ('x', 'y')]"
+		},
+	}, {
+		name: "a Python variable",
+		write: func(name, value string) string {
+			return "result['" + name + "'] = " + pythonOf(value)
+		},
+	}, {
+		name: "Go's %#v",
+		write: func(name, value string) string {
+			return fmt.Sprintf("%#v", map[string]string{name: value})
+		},
+	}, {
+		name: "Go's %#v of values",
+		write: func(name, value string) string {
+			return fmt.Sprintf("%#v", url.Values{name: {value, "x"}})
+		},
+	}, {
+		name: "Go's %v", words: true,
+		write: func(name, value string) string {
+			return fmt.Sprint(map[string]string{name: value, "zone": "1"})
+		},
+	}, {
+		name: "Go's %v of a header", words: true,
+		write: func(name, value string) string {
+			return fmt.Sprint(http.Header{name: {value}, "Zone": {"1"}})
+		},
+	}, {
+		name: "Go's %+v of a struct", words: true,
+		write: func(name, value string) string {
+			return "{Zone:1 " + name + ":" + value + " Other:2}"
+		},
+	}, {
+		name: "a header", words: true,
+		write: func(name, value string) string {
+			return "> Zone: 1\r\n> " + name + ": " + value + "\r\n> Other: 2"
+		},
+	}, {
+		name: "a variable", words: true,
+		write: func(name, value string) string { return name + "=" + value + "\nzone=1" },
+	}, {
+		name: "an assignment", words: true,
+		write: func(name, value string) string {
+			return "let " + name + " := " + value + "; zone"
+		},
+	}, {
+		name: "Ruby",
+		write: func(name, value string) string {
+			return "{" + jsonOf(name) + "=>" + jsonOf(value) + "}"
+		},
+	}, {
+		name: "YAML", words: true,
+		write: func(name, value string) string {
+			return "a: b\n" + name + ": " + value + "\nzone: 1"
+		},
+	}, {
+		name: "YAML on two lines", words: true,
+		write: func(name, value string) string {
+			return name + ":\n  " + value + "\nzone: 1"
+		},
+	}, {
+		name: "YAML in a block", words: true,
+		write: func(name, value string) string {
+			return name + ": |\n  " + value + "\nzone: 1"
+		},
+	}, {
+		name: "YAML in a folded block", words: true,
+		write: func(name, value string) string {
+			return name + ": >-\r\n  " + value + "\r\nzone: 1"
+		},
+	}, {
+		name: "a name and a value in JSON",
+		write: func(name, value string) string {
+			return `[{"name": ` + jsonOf(name) + `, "value": ` + jsonOf(value) + `, "zone": 1}]`
+		},
+	}, {
+		name: "a name and a value in JSON in JSON",
+		write: func(name, value string) string {
+			return jsonOf(map[string]string{"message": `[{"Name":` + jsonOf(name) + `,"Value":` +
+				jsonOf(value) + `}]`})
+		},
+	}, {
+		name: "JSON in JavaScript",
+		write: func(name, value string) string {
+			return strings.NewReplacer(`"`, `\x22`, `'`, `\x27`, `\`, `\x5c`, "=",
+				`\x3D`).Replace(fieldJSON(name, value))
+		},
+	}, {
+		name: "several in JSON",
+		write: func(name, value string) string {
+			return jsonOf(map[string][]string{name + "s": {value, value}})
+		},
+	}, {
+		name: "XML", words: true,
+		write: func(name, value string) string {
+			return "<a><" + name + ">" + value + "</" + name + "></a>"
+		},
+	}, {
+		name: "an input in HTML",
+		write: func(name, value string) string {
+			return `<input type="hidden" name="` + name + `" value="` + html.EscapeString(value) + `" />`
+		},
+	}, {
+		name: "an option", words: true,
+		write: func(name, value string) string {
+			return "az login --" + name + " " + value + " --tenant t"
+		},
+	}, {
+		name: "an option with an equals sign", words: true,
+		write: func(name, value string) string {
+			return "az login --" + name + "=" + value + " --tenant t"
+		},
+	}, {
+		name: "an option in quotes",
+		write: func(name, value string) string {
+			return "az login --" + name + " " + jsonOf(value) + " --tenant t"
+		},
+	}, {
+		name: "a connection string", words: true,
+		write: func(name, value string) string {
+			return "Endpoint=sb://x.example/;" + name + "=" + value + ";EntityPath=e"
+		},
+	},
 }
 
 // suits reports whether the name can stand so without another meaning.
@@ -250,7 +340,8 @@ func TestFieldsAreHidden(t *testing.T) {
 		"https://QJX7:VBK2@x.example/", "proxy http://QJX7VBK2@10.0.0.1:3128 failed",
 		`{"access_token":"QJX7 cut in the middle VBK2`, "access_token='QJX7 cut VBK2",
 		`{"access_token":["QJX7","VBK2`, `access_token=QJX7\nVBK2`,
-		"access_token = QJX7VBK2", "access_token : QJX7VBK2", "the token: QJX7VBK2.", "token=QJX7VBK2", `"token" : "lowercase QJX7VBK2"`, `access_token=SecretStr("QJX7 VBK2")`,
+		"access_token = QJX7VBK2", "access_token : QJX7VBK2", "the token: QJX7VBK2.",
+		"token=QJX7VBK2", `"token" : "lowercase QJX7VBK2"`, `access_token=SecretStr("QJX7 VBK2")`,
 		"-----BEGIN PRIVATE KEY-----\nQJX7a+/=\nVBK2\n-----END PRIVATE KEY-----\n",
 		`{"pem":"-----BEGIN RSA PRIVATE KEY-----\nQJX7\nVBK2\n`,
 	} {
@@ -261,7 +352,11 @@ func TestFieldsAreHidden(t *testing.T) {
 // FuzzFields: the same with texts around it that others wrote.
 func FuzzFields(f *testing.F) {
 	for i := range 6 {
-		for j, around := range []string{"", `\`, `"`, "'", "%", "%2", "&", `{"message":"`, "access_token=", `token="`, "token='", "token=(", "token=[\"", `\u002`, "Bearer ", "://", "REDACTED", "token=REDACTED", "token: ", "世\xff"} {
+		for j, around := range []string{
+			"", `\`, `"`, "'", "%", "%2", "&", `{"message":"`, "access_token=", `token="`, "token='",
+			"token=(", "token=[\"", `\u002`, "Bearer ", "://", "REDACTED", "token=REDACTED",
+			"token: ", "世\xff",
+		} {
 			f.Add(around, "a'b", "\"}", byte(7*i+j), byte(i+j))
 			f.Add("x ", around, around, byte(5*i+j), byte(11*i+j))
 		}

@@ -9,18 +9,18 @@ import (
 func TestLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, in, want string }{
-		{"plain", "plain text", "plain text"},
-		{"empty", "", ""},
-		{"around", "  a \n", "a"},
-		{"line ends", "a\r\nb\nc\rd", "a b c d"},
-		{"other line ends", "a\vb\fc\u0085d\u2028e\u2029f", "a b c d e f"},
-		{"runs", "a \t\n  b", "a b"},
-		{"NUL and DEL", "a\x00b\x7fc", "a b c"},
-		{"terminal escapes", "a\x1b[31mb", "a [31mb"},
-		{"8-bit terminal escapes", "a\u009b31mb", "a 31mb"},
-		{"not UTF-8", "a\xff\xfeb", "a?b"},
-		{"beyond ASCII", "größe – 世界", "größe – 世界"},
-		{"at the limit", strings.Repeat("a", 300), strings.Repeat("a", 300)},
+		{name: "plain", in: "plain text", want: "plain text"},
+		{name: "empty"},
+		{name: "around", in: "  a \n", want: "a"},
+		{name: "line ends", in: "a\r\nb\nc\rd", want: "a b c d"},
+		{name: "other line ends", in: "a\vb\fc\u0085d\u2028e\u2029f", want: "a b c d e f"},
+		{name: "runs", in: "a \t\n  b", want: "a b"},
+		{name: "NUL and DEL", in: "a\x00b\x7fc", want: "a b c"},
+		{name: "terminal escapes", in: "a\x1b[31mb", want: "a [31mb"},
+		{name: "8-bit terminal escapes", in: "a\u009b31mb", want: "a 31mb"},
+		{name: "not UTF-8", in: "a\xff\xfeb", want: "a?b"},
+		{name: "beyond ASCII", in: "größe – 世界", want: "größe – 世界"},
+		{name: "at the limit", in: strings.Repeat("a", 300), want: strings.Repeat("a", 300)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,21 +13,27 @@ func TestClaimsOf(t *testing.T) {
 	t.Parallel()
 	encode := base64.RawURLEncoding.EncodeToString
 	for _, tt := range []struct{ name, token, want string }{
-		{"a JWT", jwtOf(`{"appid":"a","oid":"o"}`), "a"},
-		{"no signature", strings.TrimSuffix(jwtOf(`{"appid":"a"}`), "c2lnbmF0dXJl"), "a"},
-		{"padded", "x." + base64.URLEncoding.EncodeToString([]byte(`{"appid":"a"}`)) + ".y", "a"},
-		{"empty", "", ""},
-		{"dots", "..", ""},
-		{"opaque", "opaque", ""},
-		{"two parts", "x." + encode([]byte(`{"appid":"a"}`)), ""},
-		{"encrypted, five parts", "a.b.c.d.e", ""},
-		{"not base64", "x.$$$.y", ""},
-		{"not JSON", "x." + encode([]byte(`appid=a`)) + ".y", ""},
-		{"JSON array", "x." + encode([]byte(`["appid"]`)) + ".y", ""},
-		{"JSON null", "x." + encode([]byte(`null`)) + ".y", ""},
-		{"claim is an object", jwtOf(`{"appid":{}}`), ""},
-		{"claim is null", jwtOf(`{"appid":null}`), ""},
-		{"truncated", "x." + encode([]byte(`{"appid":"a"`)) + ".y", ""},
+		{name: "a JWT", token: jwtOf(`{"appid":"a","oid":"o"}`), want: "a"},
+		{
+			name: "no signature", token: strings.TrimSuffix(jwtOf(`{"appid":"a"}`), "c2lnbmF0dXJl"),
+			want: "a",
+		}, {
+			name:  "padded",
+			token: "x." + base64.URLEncoding.EncodeToString([]byte(`{"appid":"a"}`)) + ".y",
+			want:  "a",
+		},
+		{name: "empty"},
+		{name: "dots", token: ".."},
+		{name: "opaque", token: "opaque"},
+		{name: "two parts", token: "x." + encode([]byte(`{"appid":"a"}`))},
+		{name: "encrypted, five parts", token: "a.b.c.d.e"},
+		{name: "not base64", token: "x.$$$.y"},
+		{name: "not JSON", token: "x." + encode([]byte(`appid=a`)) + ".y"},
+		{name: "JSON array", token: "x." + encode([]byte(`["appid"]`)) + ".y"},
+		{name: "JSON null", token: "x." + encode([]byte(`null`)) + ".y"},
+		{name: "claim is an object", token: jwtOf(`{"appid":{}}`)},
+		{name: "claim is null", token: jwtOf(`{"appid":null}`)},
+		{name: "truncated", token: "x." + encode([]byte(`{"appid":"a"`)) + ".y"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -28,7 +28,8 @@ func TestRefreshInIsRead(t *testing.T) {
 	for raw, want := range map[string]time.Duration{
 		`1800`: 30 * time.Minute, `"1800"`: 30 * time.Minute, `1.5`: 1500 * time.Millisecond,
 		`"1.8e3"`: 30 * time.Minute,
-		`0`:       0, `"0"`: 0, `""`: 0, `null`: 0, `-5`: 0, `"soon"`: 0, `{}`: 0, `[1800]`: 0, `true`: 0,
+		`0`:       0, `"0"`: 0, `""`: 0, `null`: 0, `-5`: 0, `"soon"`: 0, `{}`: 0, `[1800]`: 0,
+		`true`:  0,
 		`"NaN"`: 0,
 	} {
 		g, err := Parse([]byte(`{"access_token":"t","expires_in":3600,"refresh_in":`+raw+`}`), parsedAt)
@@ -38,68 +39,121 @@ func TestRefreshInIsRead(t *testing.T) {
 	}
 }
 
+const (
+	mark    = "TOPSECRET-of-the-token"
+	lasting = `"expires_in":3600`
+)
+
+var refusedTests = []struct{ name, body, want string }{
+	{name: "empty", want: "not a JSON object"},
+	{name: "HTML", body: `<html>` + mark, want: "not a JSON object"},
+	{name: "truncated", body: `{"access_token":"` + mark, want: "not a JSON object"},
+	{
+		name: "truncated after the token", body: `{"access_token":"` + mark + `",`,
+		want: "not a JSON object",
+	},
+	{name: "array", body: `[{"access_token":"` + mark + `"}]`, want: "not a JSON object"},
+	{name: "string", body: `"` + mark + `"`, want: "not a JSON object"},
+	{name: "number", body: `42`, want: "not a JSON object"},
+	{
+		name: "two objects", body: `{"access_token":"` + mark + `",` + lasting + `}{}`,
+		want: "not a JSON object",
+	}, {
+		name: "not JSON's quotes", body: `{'access_token':'` + mark + `'}`,
+		want: "not a JSON object",
+	}, {
+		name: "deeply nested",
+		body: strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat(`}`, 20000),
+		want: "not a JSON object",
+	},
+	{name: "null", body: `null`, want: "access_token"},
+	{name: "no token", body: `{` + lasting + `}`, want: "access_token"},
+	{name: "token empty", body: `{"access_token":"",` + lasting + `}`, want: "access_token"},
+	{name: "token blank", body: `{"access_token":" \t ",` + lasting + `}`, want: "access_token"},
+	{name: "token null", body: `{"access_token":null,` + lasting + `}`, want: "access_token"},
+	{
+		name: "token an object",
+		body: `{"access_token":{"access_token":"` + mark + `"},` + lasting + `}`,
+		want: "access_token",
+	}, {
+		name: "token an array", body: `{"access_token":["` + mark + `"],` + lasting + `}`,
+		want: "access_token",
+	},
+	{name: "token a bool", body: `{"access_token":true,` + lasting + `}`, want: "access_token"},
+	{name: "token a number", body: `{"access_token":12345,` + lasting + `}`, want: "access_token"},
+	{name: "token 0", body: `{"access_token":0,` + lasting + `}`, want: "access_token"},
+	{
+		name: "wrapped", body: `{"token":{"access_token":"` + mark + `"},` + lasting + `}`,
+		want: "access_token",
+	}, {
+		name: "the last of two is empty",
+		body: `{"access_token":"` + mark + `","access_token":"",` + lasting + `}`,
+		want: "access_token",
+	}, {
+		name: "line feed in the token",
+		body: `{"access_token":"` + mark + `\nX-Evil: 1",` + lasting + `}`,
+		want: "access_token contains",
+	}, {
+		name: "carriage return in the token",
+		body: `{"access_token":"` + mark + `\r1",` + lasting + `}`, want: "access_token contains",
+	}, {
+		name: "NUL in the token", body: `{"access_token":"` + mark + `\u00001",` + lasting + `}`,
+		want: "access_token contains",
+	}, {
+		name: "blank in the token", body: `{"access_token":"` + mark + ` 1",` + lasting + `}`,
+		want: "access_token contains",
+	}, {
+		name: "DEL in the token", body: `{"access_token":"` + mark + `\u007f1",` + lasting + `}`,
+		want: "access_token contains",
+	}, {
+		name: "beyond ASCII in the token", body: `{"access_token":"` + mark + `é",` + lasting + `}`,
+		want: "access_token contains",
+	}, {
+		name: "not UTF-8 in the token",
+		body: `{"access_token":"` + mark + "\xff" + `",` + lasting + `}`,
+		want: "access_token contains",
+	}, {
+		name: "another token type",
+		body: `{"access_token":"` + mark + `","token_type":"pop",` + lasting + `}`,
+		want: `token_type is "pop"`,
+	}, {
+		name: "a nasty token type",
+		body: `{"access_token":"` + mark + `","token_type":"a\r\nb",` + lasting + `}`,
+		want: "token_type",
+	}, {
+		name: "a long token type",
+		body: `{"access_token":"` + mark + `","token_type":"` + strings.Repeat("x",
+			5000) + `",` + lasting + `}`,
+		want: "token_type",
+	}, {
+		name: "the token in the token type",
+		body: `{"access_token":"` + mark + `","token_type":"` + mark + `",` +
+			lasting + `}`,
+		want: "token_type",
+	}, {
+		name: "expired", body: `{"access_token":"` + mark + `","expires_on":"1483326244"}`,
+		want: "expired at 2017-01-02T03:04:04Z",
+	}, {
+		name: "expires now", body: `{"access_token":"` + mark + `","expires_on":"1483326245"}`,
+		want: "expired at",
+	}, {
+		name: "expired, by date",
+		body: `{"access_token":"` + mark + `","expires_on":"1/16/2016 5:24:12 AM +00:00"}`,
+		want: "expired at 2016-01-16T05:24:12Z",
+	}, {
+		name: "expired, by exp", body: `{"access_token":"` + jwtOf(`{"exp":1400000000}`) + `"}`,
+		want: "expired at 2014-05-13T16:53:20Z",
+	}, {
+		name: "expired, whatever expires_in says",
+		body: `{"access_token":"` + mark + `","expires_on":"1400000000",` + lasting + `}`,
+		want: "expired at",
+	},
+}
+
 // TestRefusedTokenResponses: no error may show a part of the token, which is marked.
 func TestRefusedTokenResponses(t *testing.T) {
 	t.Parallel()
-	const mark = "TOPSECRET-of-the-token"
-	ok := `"expires_in":3600`
-	for _, tt := range []struct{ name, body, want string }{
-		{"empty", ``, "not a JSON object"},
-		{"HTML", `<html>` + mark, "not a JSON object"},
-		{"truncated", `{"access_token":"` + mark, "not a JSON object"},
-		{"truncated after the token", `{"access_token":"` + mark + `",`, "not a JSON object"},
-		{"array", `[{"access_token":"` + mark + `"}]`, "not a JSON object"},
-		{"string", `"` + mark + `"`, "not a JSON object"},
-		{"number", `42`, "not a JSON object"},
-		{"two objects", `{"access_token":"` + mark + `",` + ok + `}{}`, "not a JSON object"},
-		{"not JSON's quotes", `{'access_token':'` + mark + `'}`, "not a JSON object"},
-		{"deeply nested", strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat(`}`, 20000),
-			"not a JSON object"},
-		{"null", `null`, "access_token"},
-		{"no token", `{` + ok + `}`, "access_token"},
-		{"token empty", `{"access_token":"",` + ok + `}`, "access_token"},
-		{"token blank", `{"access_token":" \t ",` + ok + `}`, "access_token"},
-		{"token null", `{"access_token":null,` + ok + `}`, "access_token"},
-		{"token an object", `{"access_token":{"access_token":"` + mark + `"},` + ok + `}`,
-			"access_token"},
-		{"token an array", `{"access_token":["` + mark + `"],` + ok + `}`, "access_token"},
-		{"token a bool", `{"access_token":true,` + ok + `}`, "access_token"},
-		{"token a number", `{"access_token":12345,` + ok + `}`, "access_token"},
-		{"token 0", `{"access_token":0,` + ok + `}`, "access_token"},
-		{"wrapped", `{"token":{"access_token":"` + mark + `"},` + ok + `}`, "access_token"},
-		{"the last of two is empty", `{"access_token":"` + mark + `","access_token":"",` + ok + `}`,
-			"access_token"},
-		{"line feed in the token", `{"access_token":"` + mark + `\nX-Evil: 1",` + ok + `}`,
-			"access_token contains"},
-		{"carriage return in the token", `{"access_token":"` + mark + `\r1",` + ok + `}`,
-			"access_token contains"},
-		{"NUL in the token", `{"access_token":"` + mark + `\u00001",` + ok + `}`,
-			"access_token contains"},
-		{"blank in the token", `{"access_token":"` + mark + ` 1",` + ok + `}`, "access_token contains"},
-		{"DEL in the token", `{"access_token":"` + mark + `\u007f1",` + ok + `}`,
-			"access_token contains"},
-		{"beyond ASCII in the token", `{"access_token":"` + mark + `é",` + ok + `}`,
-			"access_token contains"},
-		{"not UTF-8 in the token", `{"access_token":"` + mark + "\xff" + `",` + ok + `}`,
-			"access_token contains"},
-		{"another token type", `{"access_token":"` + mark + `","token_type":"pop",` + ok + `}`,
-			`token_type is "pop"`},
-		{"a nasty token type", `{"access_token":"` + mark + `","token_type":"a\r\nb",` + ok + `}`,
-			"token_type"},
-		{"a long token type", `{"access_token":"` + mark + `","token_type":"` + strings.Repeat("x",
-			5000) + `",` + ok + `}`, "token_type"},
-		{"the token in the token type", `{"access_token":"` + mark + `","token_type":"` + mark + `",` +
-			ok + `}`, "token_type"},
-		{"expired", `{"access_token":"` + mark + `","expires_on":"1483326244"}`,
-			"expired at 2017-01-02T03:04:04Z"},
-		{"expires now", `{"access_token":"` + mark + `","expires_on":"1483326245"}`, "expired at"},
-		{"expired, by date", `{"access_token":"` + mark + `","expires_on":"1/16/2016 5:24:12 AM +00:00"}`,
-			"expired at 2016-01-16T05:24:12Z"},
-		{"expired, by exp", `{"access_token":"` + jwtOf(`{"exp":1400000000}`) + `"}`,
-			"expired at 2014-05-13T16:53:20Z"},
-		{"expired, whatever expires_in says",
-			`{"access_token":"` + mark + `","expires_on":"1400000000",` + ok + `}`, "expired at"},
-	} {
+	for _, tt := range refusedTests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			g, err := Parse([]byte(tt.body), parsedAt)
@@ -128,26 +182,60 @@ func TestAcceptedTokenResponses(t *testing.T) {
 		name, body, token string
 		echo              Echo
 	}{
-		{"least", `{"access_token":"t","expires_in":"3600"}`, "t", Echo{}},
-		{"blanks around the object", "\r\n {\"access_token\":\"t\",\"expires_in\":\"3600\"} \n", "t",
-			Echo{}},
-		{"token type in lower case", `{"access_token":"t","expires_in":3600,"token_type":"bearer"}`, "t",
-			Echo{}},
-		{"token type null", `{"access_token":"t","expires_in":3600,"token_type":null}`, "t", Echo{}},
-		{"token type empty", `{"access_token":"t","expires_in":3600,"token_type":""}`, "t", Echo{}},
-		{"all characters a token may have", `{"access_token":"aZ09-._~+/=!","expires_in":3600}`,
-			"aZ09-._~+/=!", Echo{}},
-		{"the last of two counts", `{"access_token":"a","access_token":"b","expires_in":3600}`, "b",
-			Echo{}},
-		{"IMDS", `{"access_token":"t","client_id":"c","expires_in":"86399","expires_on":"1700000000","ext_expires_in":"86399","not_before":"1483326245","resource":"https://vault.azure.net","token_type":"Bearer","refresh_token":"","object_id":"o","msi_res_id":"/r"}`, "t", Echo{"c", "o", "", "/r"}},
-		{"App Service", `{"access_token":"t","client_id":"c","expires_on":"1700000000","not_before":"1483326245","resource":"https://vault.azure.net","token_type":"Bearer"}`, "t", Echo{ClientID: "c"}},
-		{"principal_id and mi_res_id",
-			`{"access_token":"t","expires_in":3600,"principal_id":"o","mi_res_id":"/r"}`, "t", Echo{"", "",
-				"o", "/r"}},
-		{"other fields of any type",
-			`{"access_token":"t","expires_in":3600,"client_id":null,"object_id":[],"msi_res_id":{},"resource":1,"not_before":"","ext_expires_in":0}`, "t", Echo{}},
-		{"a megabyte", `{"access_token":"` + strings.Repeat("t", 1000000) + `","expires_in":3600}`,
-			strings.Repeat("t", 1000000), Echo{}},
+		{name: "least", body: `{"access_token":"t","expires_in":"3600"}`, token: "t", echo: Echo{}},
+		{
+			name: "blanks around the object",
+			body: "\r\n {\"access_token\":\"t\",\"expires_in\":\"3600\"} \n", token: "t",
+			echo: Echo{},
+		}, {
+			name: "token type in lower case",
+			body: `{"access_token":"t","expires_in":3600,"token_type":"bearer"}`, token: "t",
+			echo: Echo{},
+		}, {
+			name: "token type null",
+			body: `{"access_token":"t","expires_in":3600,"token_type":null}`, token: "t",
+			echo: Echo{},
+		}, {
+			name: "token type empty",
+			body: `{"access_token":"t","expires_in":3600,"token_type":""}`, token: "t",
+			echo: Echo{},
+		}, {
+			name: "all characters a token may have",
+			body: `{"access_token":"aZ09-._~+/=!","expires_in":3600}`, token: "aZ09-._~+/=!",
+			echo: Echo{},
+		}, {
+			name: "the last of two counts",
+			body: `{"access_token":"a","access_token":"b","expires_in":3600}`, token: "b",
+			echo: Echo{},
+		}, {
+			name: "IMDS",
+			body: `{"access_token":"t","client_id":"c","expires_in":"86399",` +
+				`"expires_on":"1700000000","ext_expires_in":"86399","not_before":"1483326245",` +
+				`"resource":"https://vault.azure.net","token_type":"Bearer","refresh_token":"",` +
+				`"object_id":"o","msi_res_id":"/r"}`,
+			token: "t", echo: Echo{"c", "o", "", "/r"},
+		}, {
+			name: "App Service",
+			body: `{"access_token":"t","client_id":"c","expires_on":"1700000000",` +
+				`"not_before":"1483326245","resource":"https://vault.azure.net",` +
+				`"token_type":"Bearer"}`,
+			token: "t", echo: Echo{ClientID: "c"},
+		}, {
+			name:  "principal_id and mi_res_id",
+			body:  `{"access_token":"t","expires_in":3600,"principal_id":"o","mi_res_id":"/r"}`,
+			token: "t",
+			echo: Echo{"", "",
+				"o", "/r"},
+		}, {
+			name: "other fields of any type",
+			body: `{"access_token":"t","expires_in":3600,"client_id":null,"object_id":[],` +
+				`"msi_res_id":{},"resource":1,"not_before":"","ext_expires_in":0}`,
+			token: "t", echo: Echo{},
+		}, {
+			name:  "a megabyte",
+			body:  `{"access_token":"` + strings.Repeat("t", 1000000) + `","expires_in":3600}`,
+			token: strings.Repeat("t", 1000000), echo: Echo{},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
