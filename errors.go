@@ -54,17 +54,25 @@ var (
 // AuthenticationError never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like
 // the missing blob of the call that needed the token.
 type AuthenticationError struct {
-	Host          Host           // the host that was asked, "" for a developer's tool
-	Endpoint      string         // its token endpoint, without query
-	ID            ID             // the identity that was asked for; nil means the host's default
-	Resource      string         // the resource that the token is for: the scope without "/.default"
-	StatusCode    int            // HTTP status of the last answer, 0 if there was none
-	Code          string         // the host's error code, such as "invalid_request"; Entra's, such as "AADSTS700082", where a tool says it
-	Message       string         // the host's description, one line, at most 300 bytes
-	CorrelationID string         // the host's ID of the failed request, for a support case
-	Attempts      int            // requests sent, Azure Arc's challenge counts; or runs of a developer's tool
-	Elapsed       time.Duration  // from the first request to giving up
-	RawResponse   *http.Response `json:"-"` // the last answer if it was an error, nil otherwise: the body up to 16 KiB, the request without headers
+	Host     Host   // the host that was asked, "" for a developer's tool
+	Endpoint string // its token endpoint, without query
+	ID       ID     // the identity that was asked for; nil means the host's default
+	Resource string // the resource that the token is for: the scope without "/.default"
+
+	StatusCode int // HTTP status of the last answer, 0 if there was none
+	// Code is the host's error code, such as "invalid_request"; Entra's, such as "AADSTS700082",
+	// where a tool says it.
+	Code          string
+	Message       string // the host's description, one line, at most 300 bytes
+	CorrelationID string // the host's ID of the failed request, for a support case
+
+	// Attempts are requests sent, of which Azure Arc's challenge is one; or runs of a developer's
+	// tool.
+	Attempts int
+	Elapsed  time.Duration // from the first request to giving up
+	// RawResponse is the last answer if it was an error, nil otherwise. It has the body up to
+	// 16 KiB, and its request no headers.
+	RawResponse *http.Response `json:"-"`
 
 	tool       string        // who was asked where that is no host: "Azure CLI"
 	reason     error         // one of the sentinels above, or nil
@@ -76,7 +84,7 @@ type AuthenticationError struct {
 	waited     time.Duration // how long the last try was let wait, where that ended it; 0 elsewhere
 	body       string        // RawResponse's body
 
-	// of a caller who gave up: what the host answered before, nil for nothing. It doesn't change
+	// What the host answered before, of a caller who gave up; nil for nothing. It doesn't change.
 	soFar *AuthenticationError
 }
 
