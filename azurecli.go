@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/token"
 )
 
@@ -170,11 +171,11 @@ var azureCLI = &tool{
 		reason, _, _ = strings.Cut(stderr, "\naz log") // the commands that it asks for, each a line
 		return reason, stderr
 	},
-	asks: asking("az login"),
+	asks: complaint.Asking("az login"),
 	// az names az login after many failures. Only this says that no account is there; and not
 	// behind a warning that the file of the accounts can't be read, which az then overwrites.
-	loggedOut: func(c complaint) string {
-		if strings.Contains(c.reason, azLoggedOut) {
+	loggedOut: func(c complaint.Complaint) string {
+		if strings.Contains(c.Reason, azLoggedOut) {
 			return "az login"
 		}
 		return ""

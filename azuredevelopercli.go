@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/token"
 )
 
@@ -141,15 +142,15 @@ var azureDeveloperCLI = &tool{
 	},
 	parse:     parseAzureDeveloperCLI,
 	complaint: azdComplaint,
-	asks:      asking("azd auth login"),
-	loggedOut: func(c complaint) string {
+	asks:      complaint.Asking("azd auth login"),
+	loggedOut: func(c complaint.Complaint) string {
 		switch {
-		case strings.Contains(c.reason, azLoggedOut),
-			strings.Contains(c.reason, "Azure CLI not found on path"):
+		case strings.Contains(c.Reason, azLoggedOut),
+			strings.Contains(c.Reason, "Azure CLI not found on path"):
 			return "az login" // azd config set auth.useAzCliAuth true
 		// azd wraps any failure of these so
-		case containsAny(c.reason, "loading secret:", "failed to create credential:"):
-		case containsAny(c.reason, "not logged in, run `azd auth login`",
+		case containsAny(c.Reason, "loading secret:", "failed to create credential:"):
+		case containsAny(c.Reason, "not logged in, run `azd auth login`",
 			"not logged in, run `azd login`"):
 			return "azd auth login"
 		}
@@ -204,7 +205,7 @@ func azdComplaint(stderr string) (reason, advice string) {
 			return said.Error, said.Suggestion
 		}
 		message := strings.TrimSpace(said.Data.Message)
-		if strings.HasPrefix(message, errorMark) && !strings.HasPrefix(first, errorMark) {
+		if strings.HasPrefix(message, complaint.ErrorMark) && !strings.HasPrefix(first, complaint.ErrorMark) {
 			first = message
 		}
 		first = cmp.Or(first, message)

@@ -247,24 +247,6 @@ func BenchmarkHitThroughChain(b *testing.B) {
 	}
 }
 
-// BenchmarkToolComplaint: what a tool has said is read in time that grows with its length, whatever
-// it is made of.
-func BenchmarkToolComplaint(b *testing.B) {
-	for _, bench := range []struct{ name, text string }{
-		{"offline", sampled(b, "az-offline")},
-		{"64 KiB of commands", strings.Repeat("az login --scope ", 4<<10)[:command.MaxStderr]},
-		{"64 KiB of IDs", strings.Repeat("Trace ID: ", 7<<10)[:command.MaxStderr]},
-		{"64 KiB of tracebacks", strings.Repeat(traceback+"\n", 2<<10)[:command.MaxStderr]},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			b.SetBytes(int64(len(bench.text)))
-			for b.Loop() {
-				hear(bench.text, azureCLI.complaint, azureCLI.asks)
-			}
-		})
-	}
-}
-
 // BenchmarkToolOutput: so is what it has printed.
 func BenchmarkToolOutput(b *testing.B) {
 	for _, bench := range []struct{ name, text string }{

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/tokencache"
@@ -34,7 +35,7 @@ type tool struct {
 	// the login that it asks for, see asking
 	asks *regexp.Regexp
 	// the login that nobody has done, "" if somebody is logged in
-	loggedOut func(c complaint) (login string)
+	loggedOut func(c complaint.Complaint) (login string)
 	// texts of failures that asking once more may mend
 	races []string
 	// of other failures: a text of theirs, and what to do

@@ -19,6 +19,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -975,7 +976,7 @@ func TestToolsReasonIsRedacted(t *testing.T) {
 	t.Parallel()
 	s := &toolSource{tool: azureCLI}
 	f := s.failure(ask{}, time.Now())
-	s.explain(f, ask{}, &command.ExitError{Code: 1}, complaint{reason: "access_token = QJX7VBK2"}, 0)
+	s.explain(f, ask{}, &command.ExitError{Code: 1}, complaint.Complaint{Reason: "access_token = QJX7VBK2"}, 0)
 	if want := "access_token = " + redact.Mark; f.Message != want {
 		t.Errorf("the message is %q, want %q", f.Message, want)
 	}

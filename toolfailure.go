@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
@@ -23,7 +25,7 @@ func (s *toolSource) failure(a ask, start time.Time) *failure.Failure {
 // looked at: it may be a token. Of the rest only what says that the tool is absent, or that nobody
 // is logged in with it, makes it unavailable: a failure must not turn into another identity.
 func (s *toolSource) explain(
-	f *failure.Failure, a ask, err error, said complaint, limit time.Duration,
+	f *failure.Failure, a ask, err error, said complaint.Complaint, limit time.Duration,
 ) {
 	exit, exited := errors.AsType[*command.ExitError](err)
 	output, printed := errors.AsType[*printedError](err)
@@ -50,22 +52,22 @@ func (s *toolSource) explain(
 
 // explainExit says what the end of a tool means that has run and failed.
 func (s *toolSource) explainExit(
-	f *failure.Failure, a ask, exit *command.ExitError, said complaint,
+	f *failure.Failure, a ask, exit *command.ExitError, said complaint.Complaint,
 ) {
-	number := failure.EntraNumber(said.reason)
+	number := failure.EntraNumber(said.Reason)
 	code := strings.TrimPrefix(number, "AADSTS")
 	// What an assertion's times say passes in a pod, where another one is written. A tool logs in
 	// with the one that it has.
 	meaning, _ := failure.EntraMeaning(number)
 	passes := meaning.Verdict != failure.Never && meaning.Topic != failure.AboutExpiry
-	f.Code, f.Message = number, bothEnds(redact.Text(said.reason))
+	f.Code, f.Message = number, complaint.BothEnds(redact.Text(said.Reason))
 	login, loggedOut := s.loginAsked(a.variant, said), s.loggedOut(said)
 	switch {
 	case a.claims != "" && !passes && !s.raced(said) &&
-		(number != "" || !unreachable(said.reason)):
+		(number != "" || !unreachable(said.Reason)):
 		f.What = moreOfTheLogin
 		f.Hint = "run " + login + " and try again"
-		if strings.Contains(said.whole, "unknown flag") {
+		if strings.Contains(said.Whole, "unknown flag") {
 			f.Hint = "update " + s.program +
 				", which doesn't know about that, to 1.18.1 or later"
 		}
@@ -76,7 +78,7 @@ func (s *toolSource) explainExit(
 	case number != "":
 		f.Hint = "Entra refused: https://login.microsoftonline.com/error?code=" + code +
 			" says what that means; "
-		if said.login != "" {
+		if said.Login != "" {
 			f.Hint += s.program + " asks for " + login
 		} else {
 			f.Hint += "if the login has expired, run " + login
@@ -90,20 +92,20 @@ func (s *toolSource) explainExit(
 	case s.raced(said):
 		f.Verdict = failure.Later
 		f.Hint = "was another " + s.program + " at work? If it stays like this, run " + login
-	case untrusted(said.reason):
+	case untrusted(said.Reason):
 		f.Hint = "does a proxy intercept TLS here? Then " + s.program +
 			" needs the proxy's certificate"
-	case unreachable(said.reason):
+	case unreachable(said.Reason):
 		f.Verdict = failure.Later
 		f.Hint = "can " + s.program +
 			" reach Entra from here? Check the network and the variables HTTPS_PROXY and NO_PROXY"
 	case f.Message == "":
 		f.What = fmt.Sprintf("%s ended with %v and without a word", s.program, exit)
-	case said.login != "":
+	case said.Login != "":
 		f.Hint = "run " + login
 	default:
 		for _, advice := range s.advice {
-			if strings.Contains(said.reason, advice[0]) {
+			if strings.Contains(said.Reason, advice[0]) {
 				f.Hint = advice[1]
 			}
 		}
@@ -112,8 +114,8 @@ func (s *toolSource) explainExit(
 
 // raced reports whether a run may have failed because another process was writing the tool's cache,
 // or because the system's broker of tokens was busy. Where Entra has answered it was neither.
-func (s *toolSource) raced(said complaint) bool {
-	return failure.EntraNumber(said.reason) == "" && containsAny(said.whole, s.races...)
+func (s *toolSource) raced(said complaint.Complaint) bool {
+	return failure.EntraNumber(said.Reason) == "" && containsAny(said.Whole, s.races...)
 }
 
 // unreachable reports whether the reason is the way to Entra, as Python's and Go's clients say it.
@@ -141,13 +143,17 @@ func (s *toolSource) loginTo(v variant) string {
 }
 
 // loginAsked is the command that the tool asks for, and for want of one, that of the tenant.
-func (s *toolSource) loginAsked(v variant, said complaint) string {
+func (s *toolSource) loginAsked(v variant, said complaint.Complaint) string {
 	tenant := cmp.Or(v.tenant, s.tenants.own)
 	switch {
-	case said.login == "" || said.login == s.login:
-		return said.logout + s.loginTo(v)
-	case tenant != "" && !strings.Contains(said.login, " "+s.tool.tenant+" "):
-		return said.logout + said.login + " " + s.tool.tenant + " " + tenant
+	case said.Login == "" || said.Login == s.login:
+		return said.Logout + s.loginTo(v)
+	case tenant != "" && !strings.Contains(said.Login, " "+s.tool.tenant+" "):
+		return said.Logout + said.Login + " " + s.tool.tenant + " " + tenant
 	}
-	return said.logout + said.login
+	return said.Logout + said.Login
+}
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
@@ -42,10 +43,10 @@ func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, err
 		if err == nil {
 			return grantFrom(got.Token), nil
 		}
-		var said complaint
+		var said complaint.Complaint
 		exit, exited := errors.AsType[*command.ExitError](err)
 		if exited {
-			said = hear(exit.Stderr, s.complaint, s.asks)
+			said = complaint.Read(exit.Stderr, s.complaint, s.asks)
 		}
 		if exited && !raced && !a.once && s.raced(said) {
 			select {

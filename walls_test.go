@@ -44,6 +44,9 @@ var walls = map[string]wall{
 	"internal/command": {
 		not: slices.Concat(network, logging),
 	},
+	"internal/complaint": {
+		ours: []string{"failure", "redact"}, not: slices.Concat(machine, logging, []string{"net"}),
+	},
 	"internal/token": {ours: []string{"redact"}, not: slices.Concat(network, machine, logging)},
 	// It is pure: a status, a header and the time of day in, a wait or a stop out. Of azcore it has
 	// the options of a user, and the context ends the loop.

@@ -162,8 +162,8 @@ var toolMutations = []mutation{
 		name:  "any failure after which az names az login is that nobody is logged in",
 		harm:  "while the broker is busy a program is somebody else",
 		file:  "azurecli.go",
-		old:   `strings.Contains(c.reason, azLoggedOut)`,
-		new:   `strings.Contains(c.whole, "az login")`,
+		old:   `strings.Contains(c.Reason, azLoggedOut)`,
+		new:   `strings.Contains(c.Whole, "az login")`,
 		tests: "TestFailureOfAzIsNobodyElse",
 	},
 	{
@@ -201,7 +201,7 @@ var toolMutations = []mutation{
 	{
 		name:  "the login that az asks for is not told",
 		harm:  "the plain az login that is told does not satisfy the resource, and leads in a circle",
-		file:  "toolcomplaint.go",
+		file:  "internal/complaint/login.go",
 		old:   `if command = strings.TrimRight(command, "."); len(command) > len(longest) &&`,
 		new:   `if command = strings.TrimRight(command, "."); false &&`,
 		tests: "TestAzureCLIFailures",
@@ -209,7 +209,7 @@ var toolMutations = []mutation{
 	{
 		name:  "of az's traceback the beginning is told",
 		harm:  "nobody learns that a file may not be written",
-		file:  "toolcomplaint.go",
+		file:  "internal/complaint/complaint.go",
 		old:   `if raised := raisedIn(text[last+len(traceback):]); raised != "" {`,
 		new:   `if raised := raisedIn(text[last+len(traceback):]); raised == "" {`,
 		tests: "TestAzureCLIFailures",
@@ -250,8 +250,8 @@ var toolMutations = []mutation{
 		name:  "az's message may show a token",
 		harm:  "the developer's token stands in the log",
 		file:  "toolfailure.go",
-		old:   `f.Code, f.Message = number, bothEnds(redact.Text(said.reason))`,
-		new:   `f.Code, f.Message = number, bothEnds(said.reason)`,
+		old:   `f.Code, f.Message = number, complaint.BothEnds(redact.Text(said.Reason))`,
+		new:   `f.Code, f.Message = number, complaint.BothEnds(said.Reason)`,
 		tests: "TestToolsReasonIsRedacted",
 	},
 	{
@@ -298,7 +298,7 @@ var toolMutations = []mutation{
 		name:  "after a claims challenge any failure of azd's is about the login",
 		harm:  "who is offline is told to log in, which fails, too",
 		file:  "toolfailure.go",
-		old:   `(number != "" || !unreachable(said.reason)):`,
+		old:   `(number != "" || !unreachable(said.Reason)):`,
 		new:   `true:`,
 		tests: "TestAzureDeveloperCLIFailedClaims",
 	},
