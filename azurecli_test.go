@@ -396,6 +396,8 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 			"ERROR: AADSTS700082: expired\nInteractive authentication is needed. Please run:\naz login\n",
 			false},
 		{"offline", sampled(t, "az-offline"), false},
+		{"a login that is not enough",
+			"ERROR: Interactive authentication is needed. Please run:\naz login --scope x\n", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
