@@ -183,7 +183,9 @@ func (c *Chain) failure(
 // report has the log say what a walk or a look has changed. before is what was in use until then,
 // as in route.inUse.
 func (c *Chain) report(before int32, news func()) {
-	c.state.log.tell(c.announcement(before), news)
+	if first := c.announcement(before); first != nil || news != nil {
+		c.state.log.tell(first, news)
+	}
 }
 
 // announcement are the news, once, that the developer's sources are barred; nil for none. before is

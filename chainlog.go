@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 )
 
@@ -21,10 +20,6 @@ const maxTelling = 100
 
 // tell writes news, one after the other. A nil one is none.
 func (l *chainLog) tell(news ...func()) {
-	news = slices.DeleteFunc(news, func(n func()) bool { return n == nil })
-	if len(news) == 0 {
-		return
-	}
 	if l.telling.Add(1) > maxTelling {
 		l.telling.Add(-1)
 		return
@@ -32,7 +27,9 @@ func (l *chainLog) tell(news ...func()) {
 	go func() {
 		defer l.telling.Add(-1)
 		for _, write := range news {
-			write()
+			if write != nil {
+				write()
+			}
 		}
 	}()
 }

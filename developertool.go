@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -107,8 +108,8 @@ func newToolSource(k *cached, shared *shared, env environment, s *toolSource) er
 	// login.
 	s.command = command.Command{Program: s.program, Path: command.Find(s.program),
 		Variables: toolVariables(env)}
-	identity := fmt.Sprintf("%s\n%q\n%q\n%s\n%s\n", s.name, s.command.Path, s.command.Variables,
-		s.tenants.own, s.subscription)
+	identity := quotedLines(s.command.Variables, s.name, s.command.Path, s.tenants.own,
+		s.subscription)
 	terms := s.terms()
 	k.tokens, k.source = shared.tokens, s
 	k.view = tokencache.NewView(identity, tokencache.Variant{}, terms)
@@ -123,7 +124,8 @@ var deciding = []string{"HOME", "USERPROFILE", "AZURE_CONFIG_DIR", "AZURE_CLOUD_
 
 // toolVariables are the deciding ones as they are now, set or not, and those that turn off colors.
 func toolVariables(env environment) []string {
-	variables := []string{"AZURE_CORE_NO_COLOR=true", "NO_COLOR=1"}
+	variables := make([]string, 0, len(deciding)+2)
+	variables = append(variables, "AZURE_CORE_NO_COLOR=true", "NO_COLOR=1")
 	for _, name := range deciding {
 		if value := env.getenv(name); value != "" {
 			name += "=" + value
@@ -131,6 +133,17 @@ func toolVariables(env environment) []string {
 		variables = append(variables, name)
 	}
 	return variables
+}
+
+// quotedLines are texts in quotes, each on a line, so that no two lists are the same.
+func quotedLines(list []string, more ...string) string {
+	lines := make([]byte, 0, 512)
+	for _, texts := range [][]string{list, more} {
+		for _, text := range texts {
+			lines = append(strconv.AppendQuote(lines, text), '\n')
+		}
+	}
+	return string(lines)
 }
 
 func validateProcessTimeout(options string, timeout time.Duration) error {

@@ -274,8 +274,8 @@ var toolMutations = []mutation{
 		name:  "the tokens of all logins are one developer's",
 		harm:  "AZURE_CONFIG_DIR of another login has no effect",
 		file:  "developertool.go",
-		old:   `s.name, s.command.Path, s.command.Variables,`,
-		new:   `s.name, s.command.Path, "",`,
+		old:   `quotedLines(s.command.Variables, s.name,`,
+		new:   `quotedLines(nil, s.name,`,
 		tests: "TestTokensAreSharedByOneLogin",
 	},
 	{
