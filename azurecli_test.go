@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -410,97 +409,6 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 				if goesOn := err == nil; goesOn != tt.goesOn {
 					t.Errorf("got the token %q, error %v, want azd's: %t", tk.Token, err, tt.goesOn)
 				}
-			})
-		})
-	}
-}
-
-// TestRaceForTheToolsCache: what another process or the system's broker may have caused is asked
-// once more, after a moment, and is a failure if it stays.
-func TestRaceForTheToolsCache(t *testing.T) {
-	for _, tt := range []struct {
-		name               string
-		stderr             []string // of the runs before the one that brings a token
-		runs               int
-		transient, granted bool
-	}{
-		{name: "an account that isn't in the cache, once",
-			stderr: []string{"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run " +
-				"`az login`.\n"}, runs: 2, transient: true, granted: true},
-		{name: "no token in the cache, once",
-			stderr: []string{"ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please " +
-				"run:\naz login\n"}, runs: 2, transient: true, granted: true},
-		{name: "the broker is busy, once",
-			stderr: []string{"ERROR: An error occurred. Status: Response_Status.Status_Unexpected, Error " +
-				"code: 1, Tag: 2\nPlease explicitly log in with:\naz login\n"}, runs: 2, transient: true, granted: true},
-		{name: "half of the cache, once", stderr: []string{sampled(t, "az-torn-cache")}, runs: 2,
-			transient: true, granted: true},
-		{name: "half of the accounts, once", stderr: []string{sampled(t, "az-torn-profile")}, runs: 2,
-			transient: true, granted: true},
-		{name: "a lock, once",
-			stderr: []string{"ERROR: [Errno 13] Permission denied: " +
-				"'C:\\Users\\dev\\.azure\\msal_token_cache.bin.lockfile'\n"}, runs: 2, transient: true, granted: true},
-		{name: "no account in the cache, twice",
-			stderr: slices.Repeat([]string{"ERROR: User 'dev@contoso.example' does not exist in MSAL " +
-				"token cache. Run `az login`.\n"}, 2), runs: 2, transient: true},
-		{name: "half of the accounts, and then none",
-			stderr: []string{sampled(t, "az-torn-profile"),
-				"ERROR: Please run 'az login' to setup account."}, runs: 2, transient: true},
-		{name: "another failure", stderr: []string{"ERROR: Subscription 'x' not found."}, runs: 1},
-		{name: "Entra, through the broker",
-			stderr: []string{"ERROR: AADSTS50076: more. Status: " +
-				"Response_Status.Status_InteractionRequired, Error code: 1\nPlease explicitly log in " +
-				"with:\naz login\n"}, runs: 1},
-		{name: "nobody is logged in", stderr: []string{"ERROR: Please run 'az login' to setup account."},
-			runs: 1, transient: true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) {
-					if n <= len(tt.stderr) {
-						return nil, exits(1, tt.stderr[n-1])
-					}
-					return azSays("t", time.Hour), nil
-				}}
-				cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
-				start := time.Now()
-				tk, err := getToken(t.Context(), cred)
-				if granted := err == nil; granted != tt.granted || tool.count() != tt.runs {
-					t.Fatalf("got the token %q, error %v, %d runs, want a token: %t, %d", tk.Token, err,
-						tool.count(), tt.granted, tt.runs)
-				}
-				if took, want := time.Since(start), time.Duration(3*tt.runs-1)*time.Second; took != want {
-					t.Errorf("took %v, want %v", took, want)
-				}
-				if tt.granted {
-					return
-				}
-				e := err.(*AuthenticationError)
-				unavailable := tt.name == "nobody is logged in"
-				if errors.Is(e, ErrUnavailable) != unavailable || e.transient != tt.transient ||
-					e.Attempts != tt.runs {
-					t.Errorf("got %v, %d attempts, passing: %t; want unavailable: %t, %d, %t", e, e.Attempts,
-						e.transient, unavailable, tt.runs, tt.transient)
-				}
-			})
-		})
-	}
-	for name, said := range map[string][2]string{
-		"no time for that": {"ERROR: Can't find token from MSAL cache.",
-			"Can't find token from MSAL cache."},
-		"no time for that, with half of the accounts": {sampled(t, "az-torn-profile"), "az login"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				tool := &fakeTool{takes: 2 * time.Second, answer: func(n int) ([]byte, error) {
-					return nil, exits(1, said[0])
-				}}
-				e, took := mustFail(t,
-					azureCLIOf(t, tool, AzureCLICredentialOptions{ProcessTimeout: 2500 * time.Millisecond}))
-				if took != 2500*time.Millisecond || e.Attempts != 1 || errors.Is(e, ErrUnavailable) {
-					t.Errorf("got %v after %v, want one attempt, 2.5s and a failure", e, took)
-				}
-				wantErrorText(t, e, said[1])
 			})
 		})
 	}

@@ -73,7 +73,7 @@ func panicked(p any) error {
 type attempt struct {
 	index  int
 	err    error  // nil for a token, and for a source that was not asked because it is barred
-	why    string // there is none, in one line
+	why    string // the source brought no token, in one line
 	goesOn bool   // the next source is to be tried
 	away   bool   // it is unavailable, whatever the scope
 	passes bool   // worth asking again: Ready waits
@@ -93,7 +93,7 @@ var errCrowd = errors.New(
 
 // judge says once and for all what a failure of the i-th source means. It is the only place where
 // methods of an error that isn't ours are called, and ContinueOn: under no lock, and recovered,
-// because a look is in a goroutine that is nobody's.
+// because a look is in a goroutine in which no caller recovers.
 func (l *link) judge(
 	ctx context.Context, i int, err error, continueOn func(error) bool,
 ) (a attempt) {

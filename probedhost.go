@@ -32,7 +32,8 @@ const (
 	// probeWait: an IMDS that is there answers the probe within milliseconds. The peers' wait as
 	// long.
 	probeWait = time.Second
-	// probeAgain is how long a silence counts: who works without Azure waits once a minute at most.
+	// probeAgain is how long a silence counts: a developer without Azure waits once a minute at
+	// most.
 	probeAgain = time.Minute
 )
 
@@ -121,8 +122,8 @@ func (s *probedHost) GetToken(
 }
 
 // begin returns when the second began that is under way or has passed, and begins it, with a probe,
-// if none has in the last minute. It is the same one for all callers: those who each have less time
-// than a second come to the next source, too.
+// if none has in the last minute. It is the same one for all callers: callers that each have less
+// time than a second come to the next source, too.
 func (s *probedHost) begin() time.Time {
 	now := time.Now()
 	last := s.asked.Load()
