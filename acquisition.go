@@ -1,6 +1,8 @@
 package identity
 
-import "github.com/keyless-go/identity/internal/tokencache"
+import (
+	"github.com/keyless-go/identity/internal/tokencache"
+)
 
 // progress is where an acquisition writes what it has done so far, for those who wait for it.
 type progress interface {
@@ -48,10 +50,4 @@ func failureOf(err error) error {
 		Final:      !e.transient && e.cause != errAborted,
 		Waited:     e.waited,
 	}
-}
-
-// askOf is a Request of the cache's in the words of sources.
-func askOf(r tokencache.Request) ask {
-	return ask{resource: r.Resource, variant: variant{tenant: r.Tenant, cae: r.CAE},
-		claims: r.Claims, rejected: r.Rejected, anew: r.Anew, once: r.Once, budget: r.Budget}
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 )
 
@@ -59,7 +60,7 @@ func appPlatform(env environment) (variable, platform string) {
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 type appService struct{ named }
 
-func newAppService(env environment, options settings) (source, error) {
+func newAppService(env environment, options settings) (anyHost, error) {
 	s := &appService{named{is: HostAppService, env: env, id: options.ID}}
 	endpoint, _, err := s.where()
 	if err != nil {
@@ -73,44 +74,44 @@ func (s *appService) where() (endpoint *url.URL, secret string, err error) {
 	return s.env.endpointAndSecret(envEndpoint, envHeader, "http://localhost:4141/msi/token")
 }
 
-// request: Automation wants Metadata: true, which does no harm elsewhere.
-func (s *appService) request(a ask) (request, error) {
+// Call: Automation wants Metadata: true, which does no harm elsewhere.
+func (s *appService) Call(r acquire.Request) (acquire.Call, error) {
 	endpoint, secret, err := s.where()
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
 	selector, value := selector(s.id, "client_id", "principal_id", "mi_res_id")
-	return request{
-		method: http.MethodGet,
-		url:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", a.resource),
-		header: header("X-IDENTITY-HEADER", secret, "Metadata", "true"),
-		secret: secret,
+	return acquire.Call{
+		Method: http.MethodGet,
+		URL:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", r.Resource),
+		Header: header("X-IDENTITY-HEADER", secret, "Metadata", "true"),
+		Secret: secret,
 	}, nil
 }
 
-// proof implements prover: the header is what the service knows the app by.
-func (s *appService) proof() string { return s.env.getenv(envHeader) }
+// Proof implements acquire.Proves: the header is what the service knows the app by.
+func (s *appService) Proof() string { return s.env.getenv(envHeader) }
 
-// recognises: the service's web server names itself, too.
-func (s *appService) recognises(a answer) bool {
-	return s.named.recognises(a) || a.header.Get("Server") == "Kestrel"
+// Recognises: the service's web server names itself, too.
+func (s *appService) Recognises(a acquire.Answer) bool {
+	return s.named.Recognises(a) || a.Header.Get("Server") == "Kestrel"
 }
 
-// notAssigned: a refusal of the service's that doesn't come from Entra is about the identity.
-func (s *appService) notAssigned(status int, said failure.Said) bool {
+// NotAssigned: a refusal of the service's that doesn't come from Entra is about the identity.
+func (s *appService) NotAssigned(status int, said failure.Said) bool {
 	return status == http.StatusBadRequest && said.Structured && !said.FromEntra()
 }
 
-func (s *appService) hint(_ ask, status int, said failure.Said) string {
+func (s *appService) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == noAnswer && s.env.has(envDisableMSI):
+	case status == acquire.NoAnswer && s.env.has(envDisableMSI):
 		return envDisableMSI + " is set, which switches this app's token endpoint off"
-	case status == noAnswer:
+	case status == acquire.NoAnswer:
 		return s.silentHint(envEndpoint)
-	case s.notAssigned(status, said) && s.id != nil:
+	case s.NotAssigned(status, said) && s.id != nil:
 		return "is " + describeID(s.id) +
 			" assigned to this app (on Container Apps: and not withheld by identitySettings)?"
-	case s.notAssigned(status, said):
+	case s.NotAssigned(status, said):
 		return "is the system-assigned identity of this app switched on (on Container Apps: and not withheld by identitySettings)? Set CredentialOptions.ID to choose a user-assigned one"
 	case status == http.StatusInternalServerError && !said.FromEntra():
 		return "App Service says this of a wrong resource, too: is the scope right, down to a slash at its end?"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/acquire"
 )
 
 func TestAppServiceRequests(t *testing.T) {
@@ -281,11 +282,11 @@ func TestAppServiceRecognises(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a := answer{status: tt.status, header: http.Header{}, body: []byte(tt.body)}
+			a := acquire.Answer{Status: tt.status, Header: http.Header{}, Body: []byte(tt.body)}
 			if tt.server != "" {
-				a.header.Set("Server", tt.server)
+				a.Header.Set("Server", tt.server)
 			}
-			if got := (&appService{}).recognises(a); got != tt.want {
+			if got := (&appService{}).Recognises(a); got != tt.want {
 				t.Errorf("recognised: %v, want %v", got, tt.want)
 			}
 		})

@@ -13,10 +13,12 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // arcEndpoint is where the agent listens. Services have no variable that says so; the port is fixed.
@@ -87,13 +89,13 @@ type arc struct {
 	byVariable bool // the endpoint is in IDENTITY_ENDPOINT; otherwise it is the fixed one
 }
 
-func newArc(env environment, options settings) (source, error) {
+func newArc(env environment, options settings) (anyHost, error) {
 	s := &arc{named: named{is: HostArc, env: env, id: options.ID}, byVariable: env.has(envEndpoint, envIMDS)}
-	r, err := s.request(ask{})
+	r, err := s.Call(acquire.Request{})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.keyDirectory(r.url); err != nil {
+	if _, err := s.keyDirectory(r.URL); err != nil {
 		return nil, err
 	}
 	return s.checked(s)
@@ -107,59 +109,59 @@ func (s *arc) keyDirectory(endpoint *url.URL) (string, error) {
 	return arcKeyDirectory(s.env)
 }
 
-func (s *arc) request(a ask) (request, error) {
+func (s *arc) Call(r acquire.Request) (acquire.Call, error) {
 	configured := arcEndpoint
 	if s.byVariable {
 		configured = s.env.getenv(envEndpoint)
 	}
 	endpoint, err := check.URL(envEndpoint, configured, arcEndpoint)
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
 	selector, value := selector(s.id, "client_id", "object_id", "msi_res_id")
-	return request{
-		method: http.MethodGet,
-		url:    with(endpoint, selector, value, "api-version", "2020-06-01", "resource", a.resource),
-		header: header("Metadata", "true"),
+	return acquire.Call{
+		Method: http.MethodGet,
+		URL:    with(endpoint, selector, value, "api-version", "2020-06-01", "resource", r.Resource),
+		Header: header("Metadata", "true"),
 	}, nil
 }
 
-// follow implements follower: the first request is answered with a challenge, which names the file that the second one
+// Follow implements acquire.Follows: the first request is answered with a challenge, which names the file that the second one
 // has to bring the content of.
-func (s *arc) follow(a ask, got answer) (request, bool, error) {
-	if got.status >= 200 && got.status < 300 {
-		return request{}, false, errors.New("a token without a challenge: what listens there is not Azure Arc's agent")
+func (s *arc) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool, error) {
+	if got.Status >= 200 && got.Status < 300 {
+		return acquire.Call{}, false, errors.New("a token without a challenge: what listens there is not Azure Arc's agent")
 	}
-	if got.status != http.StatusUnauthorized {
-		return request{}, false, nil
+	if got.Status != http.StatusUnauthorized {
+		return acquire.Call{}, false, nil
 	}
-	realm, ok := basicRealm(got.header)
+	realm, ok := basicRealm(got.Header)
 	if !ok {
-		return request{}, false, errors.New("a challenge without \"Basic realm=<path of a key file>\" in its WWW-Authenticate header: what listens there is not Azure Arc's agent")
+		return acquire.Call{}, false, errors.New("a challenge without \"Basic realm=<path of a key file>\" in its WWW-Authenticate header: what listens there is not Azure Arc's agent")
 	}
-	r, err := s.request(a)
+	next, err := s.Call(r)
 	if err != nil {
-		return request{}, false, err
+		return acquire.Call{}, false, err
 	}
-	directory, err := s.keyDirectory(r.url)
+	directory, err := s.keyDirectory(next.URL)
 	if err != nil {
-		return request{}, false, err
+		return acquire.Call{}, false, err
 	}
 	if s.env.goos == "windows" {
 		if err := checkArcDirectory(directory); err != nil {
-			return request{}, false, err
+			return acquire.Call{}, false, err
 		}
 	}
 	if err := checkArcKeyPath(realm, directory, s.env.goos); err != nil {
-		return request{}, false, err
+		return acquire.Call{}, false, err
 	}
 	key, err := readArcKey(realm, s.env.goos)
 	if err != nil {
-		return request{}, false, err
+		return acquire.Call{}, false, err
 	}
-	r.header.Set("Authorization", "Basic "+key)
-	r.secret = key
-	return r, true, nil
+	next.Header.Set("Authorization", "Basic "+key)
+	next.Secret = key
+	return next, true, nil
 }
 
 // basicRealm finds the realm of a Basic challenge. The agent sends it without quotes.
@@ -306,23 +308,23 @@ func arcKeyError(err error, goos string) error {
 	return errors.New(text)
 }
 
-// notAssigned: an agent that knows selectors says identity_not_found. One that doesn't ignores them, and is found out by
+// NotAssigned: an agent that knows selectors says identity_not_found. One that doesn't ignores them, and is found out by
 // the missing echo.
-func (s *arc) notAssigned(status int, said failure.Said) bool {
+func (s *arc) NotAssigned(status int, said failure.Said) bool {
 	return said.Code == "identity_not_found"
 }
 
-// echoes implements echoer.
-func (s *arc) echoes() {}
+// Mismatch wants the answer to name the identity: older agents ignore selectors.
+func (s *arc) Mismatch(t token.Token) string { return mismatch(s.id, t, true) }
 
-func (s *arc) hint(_ ask, status int, said failure.Said) string {
+func (s *arc) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == noAnswer:
+	case status == acquire.NoAnswer:
 		return "is Azure Arc's agent running (azcmagent show), and does it listen at " + s.first + "?"
-	case s.notAssigned(status, said) && s.id != nil:
+	case s.NotAssigned(status, said) && s.id != nil:
 		return "is " + describeID(s.id) +
 			" assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
-	case s.notAssigned(status, said):
+	case s.NotAssigned(status, said):
 		return "is this server connected (azcmagent show), and its system-assigned identity there?"
 	case status >= http.StatusInternalServerError && !said.FromEntra():
 		return "is this server connected (azcmagent show)? One that was offline for months has to be connected anew"

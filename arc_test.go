@@ -31,6 +31,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
@@ -283,8 +284,8 @@ func TestArcEndpoint(t *testing.T) {
 			if cred.Host() != HostArc {
 				t.Errorf("Host() is %q", cred.Host())
 			}
-			if want, _, _ := strings.Cut(tt.want, "?"); cred.sender.source.endpoint() != want {
-				t.Errorf("endpoint() is %s, want %s: it is the cache's key", cred.sender.source.endpoint(), want)
+			if want, _, _ := strings.Cut(tt.want, "?"); cred.hosted.host.Endpoint() != want {
+				t.Errorf("endpoint() is %s, want %s: it is the cache's key", cred.hosted.host.Endpoint(), want)
 			}
 		})
 	}
@@ -391,19 +392,19 @@ func TestArcRequestIsPure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, again, err := src.(follower).follow(ask{resource: "https://a"}, answer{status: 401, header: challengeWith(agent.write(1)).Header})
+	next, again, err := src.(acquire.Follows).Follow(acquire.Request{Resource: "https://a"}, acquire.Answer{Status: 401, Header: challengeWith(agent.write(1)).Header})
 	if err != nil || !again {
 		t.Fatalf("follow: again %v, error %v", again, err)
 	}
-	if next.header.Get("Authorization") != "Basic key-1" || next.secret != "key-1" {
-		t.Errorf("the second request has %v, secret %q", next.header, next.secret)
+	if next.Header.Get("Authorization") != "Basic key-1" || next.Secret != "key-1" {
+		t.Errorf("the second request has %v, secret %q", next.Header, next.Secret)
 	}
-	after, err := src.request(ask{resource: "https://b"})
+	after, err := src.Call(acquire.Request{Resource: "https://b"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after.header.Get("Authorization") != "" || after.secret != "" || after.url.Query().Get("resource") != "https://b" {
-		t.Errorf("a key is in the next request, too: %v %s", after.header, after.url)
+	if after.Header.Get("Authorization") != "" || after.Secret != "" || after.URL.Query().Get("resource") != "https://b" {
+		t.Errorf("a key is in the next request, too: %v %s", after.Header, after.URL)
 	}
 }
 
@@ -789,15 +790,15 @@ func FuzzArcChallenge(f *testing.F) {
 				}
 			}
 			for _, status := range []int{http.StatusOK, http.StatusNotFound} {
-				if _, again, err := s.follow(ask{resource: "r"}, answer{status: status, header: header}); again || (err == nil) != (status == http.StatusNotFound) {
+				if _, again, err := s.Follow(acquire.Request{Resource: "r"}, acquire.Answer{Status: status, Header: header}); again || (err == nil) != (status == http.StatusNotFound) {
 					t.Errorf("on %s a %d is followed: %v, %v", goos, status, again, err)
 				}
 			}
 			if isKeyFile(realm, goos) { // the machine's own, should there be an agent
 				continue
 			}
-			r, again, err := s.follow(ask{resource: "r"}, answer{status: http.StatusUnauthorized, header: header})
-			if again || err == nil || r.header != nil {
+			r, again, err := s.Follow(acquire.Request{Resource: "r"}, acquire.Answer{Status: http.StatusUnauthorized, Header: header})
+			if again || err == nil || r.Header != nil {
 				t.Fatalf("on %s %q is followed", goos, header)
 			}
 			if text := err.Error(); !refusals[text] && !(!ok && strings.HasPrefix(text, "a challenge without ")) {
@@ -1886,7 +1887,7 @@ func secretsSeenIn(t *testing.T, env environment, transport policy.Transporter, 
 		"azcore's log": azcoreLog.String(), "trace": spans.String(), "slog": log.String(),
 		"error": fmt.Sprint(err), "error by %+v": fmt.Sprintf("%+v", err), "error by %#v": fmt.Sprintf("%#v", err),
 		"credential": fmt.Sprintf("%v %+v %#v", cred, cred, cred),
-		"source":     fmt.Sprintf("%+v %#v", cred.sender.source, cred.sender.source),
+		"source":     fmt.Sprintf("%+v %#v", cred.hosted.host, cred.hosted.host),
 	}
 	for name, text := range texts {
 		if text == "" {

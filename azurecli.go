@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // AzureCLICredentialOptions are the optional settings of [NewAzureCLICredential]. The zero value is
@@ -140,7 +141,7 @@ func (c *AzureCLICredential) challenged(
 		tool:     s.name,
 		Resource: resourceOf(scope),
 		what:     moreOfTheLogin,
-		hint: "run " + s.loginTo(variant{tenant: v.Variant().Tenant}) + " --claims-challenge " +
+		hint: "run " + s.loginTo(tokencache.Variant{Tenant: v.Variant().Tenant}) + " --claims-challenge " +
 			base64.StdEncoding.EncodeToString([]byte(options.Claims)) + " and try again",
 	}
 }
@@ -155,9 +156,9 @@ var azureCLI = &tool{
 	// --resource and not --scope, which old versions don't know. With a subscription az refuses a
 	// tenant:
 	// https://github.com/Azure/azure-cli/issues/32755
-	arguments: func(s *toolSource, a ask) []string {
-		arguments := []string{"account", "get-access-token", "-o", "json", "--resource", a.resource}
-		tenant := cmp.Or(a.tenant, s.tenants.own)
+	arguments: func(s *toolSource, r tokencache.Request) []string {
+		arguments := []string{"account", "get-access-token", "-o", "json", "--resource", r.Resource}
+		tenant := cmp.Or(r.Tenant, s.tenants.own)
 		switch {
 		case s.subscription != "":
 			arguments = append(arguments, "--subscription", s.subscription)

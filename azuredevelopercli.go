@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // AzureDeveloperCLICredentialOptions are the optional settings of [NewAzureDeveloperCLICredential].
@@ -129,14 +130,14 @@ var azureDeveloperCLI = &tool{
 	install: "https://learn.microsoft.com/azure/developer/azure-developer-cli/install-azd",
 	login:   "azd auth login",
 	tenant:  "--tenant-id",
-	arguments: func(s *toolSource, a ask) []string {
+	arguments: func(s *toolSource, r tokencache.Request) []string {
 		arguments := []string{"auth", "token", "-o", "json", "--no-prompt", "--scope",
-			a.resource + defaultSuffix}
-		if tenant := cmp.Or(a.tenant, s.tenants.own); tenant != "" {
+			r.Resource + defaultSuffix}
+		if tenant := cmp.Or(r.Tenant, s.tenants.own); tenant != "" {
 			arguments = append(arguments, "--tenant-id", tenant)
 		}
-		if a.claims != "" {
-			arguments = append(arguments, "--claims", base64.StdEncoding.EncodeToString([]byte(a.claims)))
+		if r.Claims != "" {
+			arguments = append(arguments, "--claims", base64.StdEncoding.EncodeToString([]byte(r.Claims)))
 		}
 		return arguments
 	},

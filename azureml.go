@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 )
@@ -24,7 +25,7 @@ const envDefaultClientID = "DEFAULT_IDENTITY_CLIENT_ID"
 // https://github.com/AzureAD/microsoft-authentication-library-for-go/blob/main/apps/managedidentity/azure_ml.go
 type azureML struct{ named }
 
-func newAzureML(env environment, options settings) (source, error) {
+func newAzureML(env environment, options settings) (anyHost, error) {
 	if err := options.onlySelects(HostAzureML, "give a ClientID", ClientID("")); err != nil {
 		return nil, err
 	}
@@ -40,41 +41,41 @@ func newAzureML(env environment, options settings) (source, error) {
 	return s.checked(s)
 }
 
-// request: an Azure ML endpoint is always told which identity. Without an ID it is the one that the platform named; where
+// Call: an Azure ML endpoint is always told which identity. Without an ID it is the one that the platform named; where
 // it named none, as on legacy App Service, nothing is sent, since an empty client ID would not mean the system-assigned
 // identity there. Metadata: true is what the hybrid workers of Automation wanted beside the secret.
-func (s *azureML) request(a ask) (request, error) {
+func (s *azureML) Call(r acquire.Request) (acquire.Call, error) {
 	endpoint, secret, err := s.env.endpointAndSecret(envMSI, envMSISecret, "http://localhost:4141/msi/token")
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
 	clientID := ""
 	if s.id != nil {
 		clientID = s.id.String()
 	}
-	return request{
-		method: http.MethodGet,
-		url:    with(endpoint, "clientid", clientID, "api-version", "2017-09-01", "resource", a.resource),
-		header: header("Secret", secret, "Metadata", "true"),
-		secret: secret,
+	return acquire.Call{
+		Method: http.MethodGet,
+		URL:    with(endpoint, "clientid", clientID, "api-version", "2017-09-01", "resource", r.Resource),
+		Header: header("Secret", secret, "Metadata", "true"),
+		Secret: secret,
 	}, nil
 }
 
-// proof implements prover.
-func (s *azureML) proof() string { return s.env.getenv(envMSISecret) }
+// Proof implements acquire.Proves.
+func (s *azureML) Proof() string { return s.env.getenv(envMSISecret) }
 
-// notAssigned: as on today's App Service. What Azure ML says is documented nowhere.
-func (s *azureML) notAssigned(status int, said failure.Said) bool {
+// NotAssigned: as on today's App Service. What Azure ML says is documented nowhere.
+func (s *azureML) NotAssigned(status int, said failure.Said) bool {
 	return status == http.StatusBadRequest && said.Structured && !said.FromEntra()
 }
 
-func (s *azureML) hint(_ ask, status int, said failure.Said) string {
+func (s *azureML) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == noAnswer:
+	case status == acquire.NoAnswer:
 		return s.silentHint(envMSI)
-	case s.notAssigned(status, said) && s.id != nil:
+	case s.NotAssigned(status, said) && s.id != nil:
 		return fmt.Sprintf("is %s assigned to this compute or app?", describeID(s.id))
-	case s.notAssigned(status, said):
+	case s.NotAssigned(status, said):
 		return "has this compute or app a system-assigned identity? Set CredentialOptions.ID to a ClientID to choose a user-assigned one"
 	// text is Azure ML's, a page is not
 	case status == http.StatusBadRequest && !said.Structured && !said.FromEntra() &&

@@ -160,7 +160,7 @@ func BenchmarkCold(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		identity, terms := cacheKey(cred.sender.source), cred.hosted.termsOf(policy.RetryOptions{})
+		identity, terms := cacheKey(cred.hosted.host), cred.hosted.termsOf(policy.RetryOptions{})
 		for b.Loop() {
 			cred.tokens = tokencache.New()
 			cred.view = tokencache.NewView(identity, tokencache.Variant{}, terms)

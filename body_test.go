@@ -58,7 +58,7 @@ func TestBodiesThatDoNotEnd(t *testing.T) {
 					resp.StatusCode, resp.Body = answer(end)
 					return resp, nil
 				}), retries(policy.RetryOptions{MaxRetries: -1, TryTimeout: time.Second}))
-				for _, scope := range scopesOf(3 * maxConcurrent) {
+				for _, scope := range scopesOf(3 * imdsAtOnce) {
 					start := time.Now()
 					if _, err := cred.GetToken(t.Context(),
 						policy.TokenRequestOptions{Scopes: []string{scope}}); err == nil ||
@@ -97,7 +97,7 @@ func TestUpgradeIsNotRead(t *testing.T) {
 		}), retries(policy.RetryOptions{MaxRetries: -1}))
 		start := time.Now()
 		var all sync.WaitGroup
-		for _, scope := range scopesOf(3 * maxConcurrent) {
+		for _, scope := range scopesOf(3 * imdsAtOnce) {
 			all.Go(func() {
 				var e *AuthenticationError
 				if _, err := cred.GetToken(t.Context(),

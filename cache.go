@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
@@ -36,16 +37,16 @@ type tokenSource interface {
 // claims challenges.
 type views struct {
 	*tokencache.Views
-	source chooser
+	source acquire.Varies
 }
 
 // view returns the View that options ask for, or why there is none. Claims are judged each time.
 func (v *views) view(options policy.TokenRequestOptions) (*tokencache.View, error) {
-	chosen, err := v.source.choose(options)
+	chosen, err := v.source.Variant(options)
 	if err != nil {
 		return nil, err
 	}
-	return v.View(spelled(&options), tokencache.Variant{Tenant: chosen.tenant, CAE: chosen.cae}), nil
+	return v.View(spelled(&options), tokencache.Variant{Tenant: chosen.Tenant, CAE: chosen.CAE}), nil
 }
 
 // spelled is the variant that a caller asks for, in the caller's words.

@@ -207,9 +207,23 @@ func TestCoolDowns(t *testing.T) {
 // sameCache makes another credential that shares the first one's tokens.
 func sameCache(tb testing.TB, first *Credential, transport policy.Transporter, adjust ...func(*CredentialOptions)) *Credential {
 	tb.Helper()
-	cred := onIMDS(tb, transport, adjust...)
-	cred.tokens, cred.sender.node = first.tokens, first.sender.node
+	options := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: transport}}
+	for _, f := range adjust {
+		f(options)
+	}
+	cred, err := newCredentialIn(sharedOf(first), options, nowhere())
+	if err != nil {
+		tb.Fatal(err)
+	}
 	return cred
+}
+
+// sharedOf is what a credential with a Transport of its own shares with nobody.
+func sharedOf(cred *Credential) *shared {
+	s := newShared()
+	s.tokens = cred.tokens
+	s.nodes[nodeKey(cred.hosted.host)] = cred.hosted.node
+	return s
 }
 
 func TestRefreshIn(t *testing.T) {

@@ -154,7 +154,7 @@ func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 			o.TracingProvider = fragileTracing()
 		}
 	}
-	w.cred = w.credential(t, "", adjust)
+	w.cred = w.credential(t, "", newShared(), adjust)
 	w.askers = w.people(t, adjust)
 	return w
 }

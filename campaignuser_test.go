@@ -63,8 +63,9 @@ func (w *world) people(t *testing.T, adjust func(*CredentialOptions)) []asker {
 		o := anothersRetry[w.random.IntN(len(anothersRetry))]
 		w.count(fmt.Sprintf("credentials beside one with MaxRetries %d, RetryDelay %v, TryTimeout %v",
 			o.MaxRetries, o.RetryDelay, o.TryTimeout))
-		other := w.credential(t, theOther, adjust, func(c *CredentialOptions) { c.Retry = o })
-		other.tokens, other.sender.node = w.cred.tokens, w.cred.sender.node
+		other := w.credential(t, theOther, sharedOf(w.cred), adjust,
+			func(c *CredentialOptions) { c.Retry = o })
+		other.tokens = w.cred.tokens // policies or not
 		people = append(people, askerOf(theOther, other, false))
 	}
 	return people
@@ -79,15 +80,24 @@ func (absent) GetToken(context.Context, policy.TokenRequestOptions) (azcore.Acce
 
 // credential makes one whose requests reach the world. Service Fabric's transport has to be pinned
 // to a certificate: there the fake's own is the transport, and a policy answers before it.
-func (w *world) credential(t *testing.T, name string, adjust ...func(*CredentialOptions)) *Credential {
+func (w *world) credential(
+	t *testing.T, name string, shared *shared, adjust ...func(*CredentialOptions),
+) *Credential {
+	t.Helper()
 	door := door{w, name}
 	var transport policy.Transporter = door
 	if w.viaPolicy {
 		transport = w.fake.Client()
 	}
-	cred := credentialAt(t, w.env.environment(), transport, append(adjust, func(o *CredentialOptions) {
-		o.PerRetryPolicies = []policy.Policy{policyFunc(door.policy)}
-	})...)
+	options := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: transport,
+		PerRetryPolicies: []policy.Policy{policyFunc(door.policy)}}}
+	for _, f := range adjust {
+		f(options)
+	}
+	cred, err := newCredentialIn(shared, options, w.env.environment())
+	if err != nil {
+		t.Fatal(err)
+	}
 	cred.source = watched{cred.source, w}
 	return cred
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
@@ -332,7 +333,7 @@ func (w *world) failed(books string, resp *http.Response, body []byte) {
 	defer w.mu.Unlock()
 	s := w.last[books]
 	s.failed, s.told = true, 0
-	if resp != nil && resp.StatusCode != http.StatusGone && w.cred.sender.source.recognises(answer{status: resp.StatusCode, header: resp.Header, body: body}) {
+	if resp != nil && resp.StatusCode != http.StatusGone && w.cred.hosted.host.Recognises(acquire.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}) {
 		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 			s.patience, s.told = time.Now().Add(time.Duration(seconds)*time.Second), 1
 			if w.well.Before(s.patience) && !w.well.IsZero() {

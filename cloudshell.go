@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 )
 
@@ -16,7 +17,7 @@ func detectCloudShell(env environment) (endpoint, reason string, ok bool) {
 // https://learn.microsoft.com/azure/cloud-shell/msi-authorization
 type cloudShell struct{ named }
 
-func newCloudShell(env environment, options settings) (source, error) {
+func newCloudShell(env environment, options settings) (anyHost, error) {
 	if err := options.onlySelects(HostCloudShell, "its token is the signed-in user's: leave ID nil"); err != nil {
 		return nil, err
 	}
@@ -24,22 +25,22 @@ func newCloudShell(env environment, options settings) (source, error) {
 	return s.checked(s)
 }
 
-func (s *cloudShell) request(a ask) (request, error) {
+func (s *cloudShell) Call(r acquire.Request) (acquire.Call, error) {
 	endpoint, err := s.env.endpoint(envMSI, "http://localhost:50342/oauth2/token")
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
-	return request{
-		method: http.MethodPost,
-		url:    with(endpoint),
-		header: header("Metadata", "true"),
-		form:   url.Values{"resource": {a.resource}},
+	return acquire.Call{
+		Method: http.MethodPost,
+		URL:    with(endpoint),
+		Header: header("Metadata", "true"),
+		Form:   url.Values{"resource": {r.Resource}},
 	}, nil
 }
 
-func (s *cloudShell) hint(_ ask, status int, said failure.Said) string {
+func (s *cloudShell) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == noAnswer:
+	case status == acquire.NoAnswer:
 		return s.silentHint(envMSI)
 	case said.Code == "AudienceNotSupported":
 		// az asks this endpoint, too, as long as nobody has run az login: Azure/azure-cli#29057.

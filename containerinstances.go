@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 )
 
@@ -29,7 +30,7 @@ func detectContainerInstances(env environment) (endpoint, reason string, ok bool
 // https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity#managed-identity-on-windows-containers
 type containerInstances struct{ named }
 
-func newContainerInstances(env environment, options settings) (source, error) {
+func newContainerInstances(env environment, options settings) (anyHost, error) {
 	const by = "give the identity's principal ID, as an ObjectID"
 	if err := options.onlySelects(HostContainerInstances, by, ObjectID("")); err != nil {
 		return nil, err
@@ -38,35 +39,35 @@ func newContainerInstances(env environment, options settings) (source, error) {
 	return s.checked(s)
 }
 
-// request: the api-version is in the endpoint's own query, and stays.
-func (s *containerInstances) request(a ask) (request, error) {
+// Call: the api-version is in the endpoint's own query, and stays.
+func (s *containerInstances) Call(r acquire.Request) (acquire.Call, error) {
 	const example = "http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0"
 	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, example)
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
 	// The api-version is the one part of a query that errors show, so nothing else may stand there.
 	version := endpoint.Query().Get("api-version")
 	if strings.ContainsFunc(version, notInVersion) {
-		return request{}, errors.New("identity: " + envEndpoint +
+		return acquire.Call{}, errors.New("identity: " + envEndpoint +
 			": its api-version has characters that no version has: want a URL such as " + example)
 	}
 	if endpoint.Scheme != "https" && !isNearby(endpoint.Hostname()) {
-		return request{}, errors.New("identity: " + envEndpoint +
+		return acquire.Call{}, errors.New("identity: " + envEndpoint +
 			": is plain http, and neither a private address nor this machine: the secret of " +
 			envHeader + " is not sent there: want a URL such as " + example)
 	}
 	selector, value := selector(s.id, "", "principalId", "")
-	return request{
-		method: http.MethodGet,
-		url:    with(endpoint, selector, value, "resource", a.resource),
-		header: header("Secret", secret),
-		secret: secret,
+	return acquire.Call{
+		Method: http.MethodGet,
+		URL:    with(endpoint, selector, value, "resource", r.Resource),
+		Header: header("Secret", secret),
+		Secret: secret,
 	}, nil
 }
 
-// proof implements prover.
-func (s *containerInstances) proof() string { return s.env.getenv(envHeader) }
+// Proof implements acquire.Proves.
+func (s *containerInstances) Proof() string { return s.env.getenv(envHeader) }
 
 func notInVersion(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && r != '.' && r != '-'
@@ -88,21 +89,21 @@ func isNearby(host string) bool {
 		(ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip))
 }
 
-// notAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service
+// NotAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service
 // Fabric's code for an identity that it doesn't know has the same status.
-func (s *containerInstances) notAssigned(status int, said failure.Said) bool {
+func (s *containerInstances) NotAssigned(status int, said failure.Said) bool {
 	return status == http.StatusNotFound &&
 		(said.Code == "DefaultIdentityNotDefined" || said.Code == "ManagedIdentityNotFound")
 }
 
-func (s *containerInstances) hint(_ ask, status int, said failure.Said) string {
+func (s *containerInstances) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == noAnswer:
+	case status == acquire.NoAnswer:
 		return s.silentHint(envEndpoint) + " Windows containers in a virtual network can't reach it"
-	case s.notAssigned(status, said) && s.id != nil:
+	case s.NotAssigned(status, said) && s.id != nil:
 		return "is " + describeID(s.id) +
 			" the principal ID of an identity that is assigned to this container group?"
-	case s.notAssigned(status, said):
+	case s.NotAssigned(status, said):
 		return "has this container group a system-assigned identity? " +
 			"Set CredentialOptions.ID to the ObjectID of a user-assigned one"
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/acquire"
 )
 
 // groupEndpoint is where a Windows container is told to ask, as
@@ -105,9 +106,9 @@ func TestContainerInstancesEndpoints(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := cred.sender.source.request(ask{resource: "r"})
-			if err != nil || r.url.String() != tt.want || cred.Host() != HostContainerInstances {
-				t.Errorf("%s is asked by %v (%v), want %s", cred.Host(), r.url, err, tt.want)
+			r, err := cred.hosted.host.Call(acquire.Request{Resource: "r"})
+			if err != nil || r.URL.String() != tt.want || cred.Host() != HostContainerInstances {
+				t.Errorf("%s is asked by %v (%v), want %s", cred.Host(), r.URL, err, tt.want)
 			}
 		})
 	}
@@ -118,9 +119,9 @@ func TestContainerInstancesEndpoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := cred.sender.source.request(ask{resource: "r"}); err != nil ||
-			r.url.String() != "https://identity.example/t?api-version=1.0&resource=r" {
-			t.Errorf("asked by %v (%v)", r.url, err)
+		if r, err := cred.hosted.host.Call(acquire.Request{Resource: "r"}); err != nil ||
+			r.URL.String() != "https://identity.example/t?api-version=1.0&resource=r" {
+			t.Errorf("asked by %v (%v)", r.URL, err)
 		}
 	})
 	t.Run("moved to the internet after the start", func(t *testing.T) {

@@ -149,7 +149,7 @@ func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
 		synctest.Wait() // nothing is under way any more
 		time.AfterFunc(2*time.Second, func() {
 			imds.until = time.Time{}
-			chain.links[0].source.(*probedHost).cred.sender.node.answered.Store(true)
+			chain.links[0].source.(*probedHost).cred.hosted.node.NoteAnswer()
 		})
 		tk, err := chain.GetToken(t.Context(),
 			policy.TokenRequestOptions{Scopes: []string{armScope}})

@@ -38,7 +38,7 @@ func detect(env environment) Detection {
 	k, endpoint, reason := detectHost(env)
 	if endpoint == "" {
 		if src, err := k.source(env, settingsOf(&CredentialOptions{})); err == nil {
-			endpoint = src.endpoint()
+			endpoint = src.Endpoint()
 		}
 	}
 	if variable := env.pipeline(); variable != "" {
@@ -54,7 +54,7 @@ type hostKind struct {
 	// this host
 	detect func(environment) (endpoint, reason string, ok bool)
 	// source is what asks the host; its errors name the field or variable
-	source func(environment, settings) (source, error)
+	source func(environment, settings) (anyHost, error)
 }
 
 // hostKinds are tried in order; the first that recognises its host decides. The order is MSAL's: a
@@ -104,7 +104,7 @@ func (env environment) azure() string {
 
 // newSource is where the host that was detected, or that the user named, becomes one that can be
 // asked. It says why that one.
-func newSource(env environment, options settings) (src source, reason string, err error) {
+func newSource(env environment, options settings) (src anyHost, reason string, err error) {
 	want, reason := options.Host, cmp.Or(options.named, "CredentialOptions.Host names it")
 	if want == "" {
 		k, _, why := detectHost(env)

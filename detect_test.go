@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/keyless-go/identity/internal/acquire"
 )
 
 // wantErrorText checks that there is an error, that it is one line, and that it has all of want in it.
@@ -505,11 +507,11 @@ func TestAuthorityHost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := cred.sender.source.request(ask{resource: "r"})
+			r, err := cred.hosted.host.Call(acquire.Request{Resource: "r"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := "http" + strings.TrimPrefix(strings.Split(r.url.String(), "?")[0], "http"); got != tt.want {
+			if got := "http" + strings.TrimPrefix(strings.Split(r.URL.String(), "?")[0], "http"); got != tt.want {
 				t.Errorf("request goes to %s, want %s", got, tt.want)
 			}
 		})

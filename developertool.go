@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/complaint"
@@ -29,7 +30,7 @@ type tool struct {
 	login   string // what logs in
 	tenant  string // the option of that which names a tenant
 
-	arguments func(s *toolSource, a ask) []string                 // each is one word, or has blanks
+	arguments func(s *toolSource, r tokencache.Request) []string  // each is one word, or has blanks
 	parse     func(stdout []byte, now time.Time) (printed, error) // errors never repeat a byte of it
 	// what it says of a failure, and what to do about it
 	complaint func(stderr string) (reason, advice string)
@@ -53,7 +54,7 @@ type toolSource struct {
 	timeout      time.Duration   // for one run, 0 for the budget
 	command      command.Command // without its arguments
 	run          command.Runner
-	running      *queue // of one place
+	running      *acquire.Places // of one place
 	log          *slog.Logger
 }
 
@@ -158,13 +159,13 @@ func validateProcessTimeout(options string, timeout time.Duration) error {
 // anything to a shell.
 func isToolWord(r rune) bool { return command.IsWord(r) && r != '+' && r != '=' }
 
-// choose implements chooser. Tokens differ by tenant: Key Vault's clients ask for the tenant that
+// Variant implements acquire.Varies. Tokens differ by tenant: Key Vault's clients ask for the tenant that
 // the vault names.
-func (s *toolSource) choose(options policy.TokenRequestOptions) (variant, error) {
+func (s *toolSource) Variant(options policy.TokenRequestOptions) (acquire.Variant, error) {
 	scope := options.Scopes[0]
 	if strings.HasPrefix(scope, "-") ||
 		strings.ContainsFunc(scope, func(r rune) bool { return !isToolWord(r) }) {
-		return variant{}, fmt.Errorf("identity: GetToken: scope %q has characters that are not passed "+
+		return acquire.Variant{}, fmt.Errorf("identity: GetToken: scope %q has characters that are not passed "+
 			"to %s: want letters, digits, and . _ : / -", redact.Line(scope), s.program)
 	}
 	tenant, allowed, err := s.tenants.other(options.TenantID)
@@ -173,7 +174,7 @@ func (s *toolSource) choose(options policy.TokenRequestOptions) (variant, error)
 			"the resource in the wrong tenant? If not, name it in %s.AdditionallyAllowedTenants",
 			options.TenantID, s.options, s.tenants.own, s.options)
 	}
-	return variant{tenant: tenant}, err
+	return acquire.Variant{Tenant: tenant}, err
 }
 
 // terms are those of the options. A run isn't repeated.
@@ -190,7 +191,7 @@ func (s *toolSource) terms() tokencache.Terms {
 func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.Acquisition {
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
 		return acquisition(s, r.Resource, func(error) {}, func() (grant, error) {
-			return s.acquire(context.Background(), askOf(r), p)
+			return s.acquire(context.Background(), r, p)
 		})
 	}
 }
@@ -227,8 +228,8 @@ func (s *toolSource) logger() *slog.Logger {
 }
 
 // line is what was run, as it can be copied into any shell.
-func (s *toolSource) line(a ask) string {
-	words := append([]string{s.program}, s.arguments(s, a)...)
+func (s *toolSource) line(r tokencache.Request) string {
+	words := append([]string{s.program}, s.arguments(s, r)...)
 	for i, word := range words {
 		if strings.Contains(word, " ") {
 			words[i] = `"` + word + `"`

@@ -20,6 +20,7 @@ import (
 	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 const (
@@ -535,8 +536,8 @@ func statusOf(cred azcore.TokenCredential) (list []ResourceStatus) {
 func TestToolsReasonIsRedacted(t *testing.T) {
 	t.Parallel()
 	s := &toolSource{tool: azureCLI}
-	f := s.failure(ask{}, time.Now())
-	s.explain(f, ask{}, &command.ExitError{Code: 1}, complaint.Complaint{Reason: "access_token = QJX7VBK2"}, 0)
+	f := s.failure(tokencache.Request{}, time.Now())
+	s.explain(f, tokencache.Request{}, &command.ExitError{Code: 1}, complaint.Complaint{Reason: "access_token = QJX7VBK2"}, 0)
 	if want := "access_token = " + redact.Mark; f.Message != want {
 		t.Errorf("the message is %q, want %q", f.Message, want)
 	}

@@ -137,10 +137,10 @@ func FuzzTool(f *testing.F) {
 			return []byte(mark + stdout), exits(int(code), said)
 		}}
 		s := toolSourceOf(t, d.credential(t, tool))
-		a := ask{resource: "https://vault.azure.net", once: true,
-			claims: []string{"", rejectedClaims}[which/8%2]}
+		a := tokencache.Request{Resource: "https://vault.azure.net", Once: true,
+			Claims: []string{"", rejectedClaims}[which/8%2]}
 		if !s.tool.claims {
-			a.claims = ""
+			a.Claims = ""
 		}
 		got, err := s.acquire(t.Context(), a, &tokencache.Progress{})
 		var e *AuthenticationError
@@ -190,9 +190,9 @@ func FuzzTool(f *testing.F) {
 		switch unavailable := errors.Is(e, ErrUnavailable); {
 		case missing && !unavailable:
 			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
-		case !missing && !perhaps && unavailable && (!loggedOut || e.Code != "" || a.claims != ""):
+		case !missing && !perhaps && unavailable && (!loggedOut || e.Code != "" || a.Claims != ""):
 			t.Errorf("%s: %d %q is unavailable: %v", d.program, code, said, e)
-		case !unavailable && certain && a.claims == "":
+		case !unavailable && certain && a.Claims == "":
 			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
 		}
 	})

@@ -39,7 +39,7 @@ func TestCacheKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key := cacheKey(cred.sender.source)
+		key := cacheKey(cred.hosted.host)
 		if other := seen[key]; other != "" {
 			t.Errorf("%s and %s share tokens", tt.name, other)
 		}
@@ -49,7 +49,7 @@ func TestCacheKeys(t *testing.T) {
 
 func TestLimitsAreTheDocumentedOnes(t *testing.T) {
 	t.Parallel()
-	if maxConcurrent != 5 {
+	if imdsAtOnce != 5 {
 		t.Error("a documented constant has changed: say so where it is documented")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/tokencache"
@@ -234,7 +235,7 @@ func (e *AuthenticationError) answered(last error) {
 // errAborted is what waiters get when an acquisition never returned: a panic in the user's code is
 // recovered as net/http would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in
 // a fake) ends only the flight's.
-var errAborted = errors.New("the request for a token was aborted by the Transport or a policy in CredentialOptions")
+var errAborted = acquire.ErrAborted
 
 // aborted is that error for callers of s.
 func aborted(s tokenSource, resource string) *AuthenticationError {

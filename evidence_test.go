@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/chassis"
 )
 
@@ -197,7 +198,7 @@ func TestEvidenceIsComplete(t *testing.T) {
 		}()...) {
 			cred, err := newCredential(&CredentialOptions{Host: host, ClientOptions: optionsWith(nil)}, env)
 			if err == nil {
-				_, _ = cred.sender.source.request(ask{resource: "r"})
+				_, _ = cred.hosted.host.Call(acquire.Request{Resource: "r"})
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"github.com/keyless-go/identity/internal/tokencache"
 	"io"
 	"net/http"
 	"net/url"
@@ -13,8 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 )
@@ -74,24 +75,26 @@ func FuzzRefusal(f *testing.F) {
 		f.Add(body, "c", uint16(400+i%4), byte(i), uint16(i), byte(i))
 		f.Add(body, "a\r\nb", []uint16{200, 202, 204, 301, 404, 405, 410, 429, 500, 503, 600, 0}[i%12], byte(i/7), uint16(len(body)/2), byte(i))
 	}
-	type host struct {
-		sender *sender
-		secret string
-	}
+	var answered *http.Response // by a policy, so that it is read in each host's way
+	options := &CredentialOptions{}
+	options.PerCallPolicies = []policy.Policy{policyFunc(
+		func(*policy.Request) (*http.Response, error) { return answered, nil })}
 	secret := "QJX7canary<VBK2/+=" + randomText("the host's secret", 24)
 	var search secretSearch
 	search.add("the secret", secret)
-	var hosts []host
+	var hosts []*Credential
 	for _, env := range everyHost(f, secret) {
-		cred, err := newCredentialIn(newShared(), &CredentialOptions{}, env)
+		cred, err := newCredentialIn(newShared(), options, env)
 		if err != nil {
 			f.Fatal(err)
 		}
-		r, err := cred.sender.source.request(ask{resource: "https://vault.azure.net"})
+		r, err := cred.hosted.host.Call(acquire.Request{Resource: "https://vault.azure.net"})
 		if err != nil {
 			f.Fatal(err)
 		}
-		hosts = append(hosts, host{cred.sender, r.secret})
+		if r.Secret == secret { // the others have none to show
+			hosts = append(hosts, cred)
+		}
 	}
 	f.Fuzz(func(t *testing.T, body, header string, status uint16, which byte, at uint16, escape byte) {
 		h, e := hosts[int(which)%len(hosts)], echoedForms[int(escape)%len(echoedForms)]
@@ -100,17 +103,26 @@ func FuzzRefusal(f *testing.F) {
 		}
 		cut := min(int(at), len(body))
 		echo := body[:cut] + e.write(secret) + body[cut:]
-		tr := &trial{sender: h.sender, ask: ask{resource: "https://vault.azure.net"}, endpoint: h.sender.source.endpoint(), secrets: []string{secret}, start: time.Now(), progress: &tokencache.Progress{}}
-		got := answer{status: int(status), header: http.Header{"X-Correlation-Id": {header + e.write(secret)}, "Server": {"IMDS/1" + secret}, "Retry-After": {header}}, body: []byte(echo)}
-		got.raw = &http.Response{Request: &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: "h", RawQuery: "resource=r&sig=" + url.QueryEscape(secret)}}}
-		failed := tr.judge(got)
-		if (failed == nil) != tr.granted || failed == nil && (tr.grant.token == "" || status != 200 && status != 202) {
-			t.Fatalf("%s: %d %q: granted %v, failure %v", h.sender.source.host(), status, echo, tr.granted, failed)
+		answered = &http.Response{
+			StatusCode: int(status),
+			Header: http.Header{
+				"X-Correlation-Id": {header + e.write(secret)}, "Server": {"IMDS/1" + secret},
+				"Retry-After": {header},
+			},
+			Body: io.NopCloser(strings.NewReader(echo)),
+			Request: &http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: "h",
+				RawQuery: "resource=r&sig=" + url.QueryEscape(secret)}},
+		}
+		client := h.hosted.client
+		granted, failed := client.Acquire(t.Context(),
+			acquire.Request{Resource: "https://vault.azure.net"}, ignored{})
+		if failed == nil && (granted.Value == "" || status != 200 && status != 202) {
+			t.Fatalf("%s: %d %q: granted %v", h.Host(), status, echo, granted)
 		}
 		if failed == nil {
 			return
 		}
-		err := h.sender.public(failed)
+		err := h.hosted.public(failed)
 		texts := map[string]string{"Error": err.Error(), "%+v": fmt.Sprintf("%+v %+v", err, *err), "Code": err.Code, "Message": err.Message, "CorrelationID": err.CorrelationID}
 		if err.RawResponse != nil {
 			raw, _ := io.ReadAll(err.RawResponse.Body)
@@ -122,13 +134,13 @@ func FuzzRefusal(f *testing.F) {
 		}
 		for name, text := range texts {
 			if found := search.find(text); found != "" {
-				t.Errorf("%s: %s shows %s", h.sender.source.host(), name, found)
+				t.Errorf("%s: %s shows %s", h.Host(), name, found)
 			}
 			if showsToken(text) {
-				t.Errorf("%s: %s shows a token: %q", h.sender.source.host(), name, text)
+				t.Errorf("%s: %s shows a token: %q", h.Host(), name, text)
 			}
 			if limit := map[string]int{"Error": 2000, "Code": 300, "Message": 300, "CorrelationID": 300}[name]; limit > 0 && (len(text) > limit || text != redact.Printable(text)) {
-				t.Errorf("%s: %s is not one printable line of at most %d bytes: %d bytes %q", h.sender.source.host(), name, limit, len(text), text)
+				t.Errorf("%s: %s is not one printable line of at most %d bytes: %d bytes %q", h.Host(), name, limit, len(text), text)
 			}
 		}
 		if err.StatusCode != int(status) || failed.RetryAfter < 0 || failed.RetryAfter > retry.MaxAfter {
@@ -168,3 +180,10 @@ func everyHost(tb testing.TB, secret string) []environment {
 	}
 	return list
 }
+
+// ignored is Progress that nobody waits for.
+type ignored struct{}
+
+func (ignored) Sent()                   {}
+func (ignored) Throttled()              {}
+func (ignored) Failed(*failure.Failure) {}

@@ -262,7 +262,7 @@ func TestSlotsOfAbortedTries(t *testing.T) {
 			}
 			return respond(200, grantBody("t", time.Hour)), nil
 		}))
-		for _, scope := range scopesOf(2 * maxConcurrent) {
+		for _, scope := range scopesOf(2 * imdsAtOnce) {
 			_, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
 		}
 		abort = false

@@ -4,59 +4,134 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/tokencache"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
-// hosted is a host as the cache's source of tokens.
-type hosted struct{ sender *sender }
+// anyHost is one of the hosts, with what only this package calls by name. A host is one small file
+// that implements it; sending, reading and retrying stand once, for all of them.
+type anyHost interface {
+	acquire.Host
+	host() Host
+	identity() ID // nil for the host's default
+}
+
+// hosted is a host as the cache's source of tokens. What it is made of is behind a pointer: a
+// Credential that somebody prints shows none of it.
+type hosted struct{ *hostParts }
+
+// hostParts are a host with who asks it.
+type hostParts struct {
+	host   anyHost
+	node   *acquire.Node
+	client *acquire.Client
+	log    *slog.Logger
+}
+
+func newHosted(h anyHost, options settings, n *acquire.Node) (hosted, error) {
+	s := hosted{&hostParts{host: h, node: n, log: usercode.Logger(options.Logger)}}
+	o := options.ClientOptions
+	if o.Retry.ShouldRetry != nil {
+		o.Retry.ShouldRetry = s.shouldRetry(o.Retry.ShouldRetry)
+	}
+	var err error
+	if s.client, err = acquire.New(h, o, n); err != nil {
+		return hosted{}, fmt.Errorf("identity: %s.%w", options.options, err)
+	}
+	return s, nil
+}
+
+// shouldRetry asks the user's function about the error as users know it.
+func (h hosted) shouldRetry(
+	own func(*http.Response, error) bool,
+) func(*http.Response, error) bool {
+	return func(resp *http.Response, err error) bool {
+		if f, ok := err.(*failure.Failure); ok {
+			err = h.public(f)
+		}
+		return own(resp, err)
+	}
+}
 
 // termsOf are the terms of a credential with these options.
-func (h hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
-	t := tokencache.Terms{Patience: h.sender.rules.TryTimeout, Budget: h.sender.rules.Budget}
+func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
+	rules := h.client.Rules()
+	t := tokencache.Terms{Patience: rules.TryTimeout, Budget: rules.Budget}
 	if o.MaxRetries != 0 || o.TryTimeout != 0 || o.RetryDelay != 0 || o.MaxRetryDelay != 0 ||
 		o.StatusCodes != nil {
 		t.Rules = fmt.Sprint(o.MaxRetries, o.TryTimeout, o.RetryDelay, o.MaxRetryDelay,
 			o.StatusCodes, o.StatusCodes == nil)
 	}
 	if o.ShouldRetry != nil { // functions can't be compared
-		t.Owner = h.sender
+		t.Owner = h.client
 	}
 	return t
 }
 
 // Begin implements tokencache.Source.
 func (h *hosted) Begin(ctx context.Context, r tokencache.Request) tokencache.Acquisition {
-	ctx, end := h.sender.begin(ctx)
+	ctx, end := h.client.Begin(ctx)
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
 		return acquisition(h, r.Resource, end, func() (grant, error) {
-			return h.sender.acquire(ctx, askOf(r), p)
+			t, f := h.client.Acquire(ctx, requestOf(r), told{h, p})
+			if f != nil {
+				return grant{}, h.public(f)
+			}
+			g := grantFrom(t)
+			g.ofUser = h.host.host() != HostCloudShell && token.ClaimsOf(t.Value).OfUser()
+			return g, nil
 		})
 	}
 }
 
+// requestOf is a Request of the cache's in the words of hosts.
+func requestOf(r tokencache.Request) acquire.Request {
+	return acquire.Request{Resource: r.Resource,
+		Variant: acquire.Variant{Tenant: r.Tenant, CAE: r.CAE},
+		Claims:  r.Claims, Rejected: r.Rejected, Once: r.Once}
+}
+
+// told tells those who wait what an acquisition has done so far.
+type told struct {
+	of *hosted
+	*tokencache.Progress
+}
+
+// Failed implements acquire.Progress.
+func (t told) Failed(f *failure.Failure) { t.Progress.Failed(t.of.public(f)) }
+
 // Report implements tokencache.Source.
 func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
-	_, heeds := h.sender.source.(chooser)
+	_, heeds := h.host.(acquire.Varies)
 	logEvent(h.logger(), h, r, e, heeds)
 }
 
 func (h *hosted) logger() *slog.Logger {
-	src := h.sender.source
-	log := h.sender.log.With("host", string(src.host()), "endpoint", src.endpoint())
-	if id := src.identity(); id != nil {
+	log := h.log.With("host", string(h.host.host()), "endpoint", h.host.Endpoint())
+	if id := h.host.identity(); id != nil {
 		log = log.With("identity", describeID(id))
 	}
 	return log
 }
 
 // budget implements tokenSource.
-func (h *hosted) budget(context.Context) time.Duration { return h.sender.rules.Budget }
+func (h *hosted) budget(context.Context) time.Duration { return h.client.Rules().Budget }
+
+// public is the error of a failure, for one caller.
+func (h *hosted) public(f *failure.Failure) *AuthenticationError {
+	e := publicError(f)
+	e.Host, e.ID = h.host.host(), h.host.identity()
+	return e
+}
 
 // sign implements tokenSource.
 func (h *hosted) sign(e *AuthenticationError) {
-	src := h.sender.source
-	e.Host, e.Endpoint, e.ID = src.host(), src.endpoint(), src.identity()
+	e.Host, e.Endpoint, e.ID = h.host.host(), h.host.Endpoint(), h.host.identity()
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/keyless-go/identity/internal/acquire"
 )
 
 // FuzzDetect: whatever the variables hold, there is one host, the truth table's; nothing that is shown of it has a secret or
@@ -138,25 +140,25 @@ func checkDetection(t *testing.T, variables map[string]string, agent bool, host,
 	if host == "" && cred.Host() != want || host != "" && cred.Host() != Host(host) {
 		t.Errorf("credential's host is %q, detected %q, asked for %q", cred.Host(), want, host)
 	}
-	if host == "" && cred.sender.source.endpoint() != d.Endpoint {
-		t.Errorf("it asks %q, detected %q", cred.sender.source.endpoint(), d.Endpoint)
+	if host == "" && cred.hosted.host.Endpoint() != d.Endpoint {
+		t.Errorf("it asks %q, detected %q", cred.hosted.host.Endpoint(), d.Endpoint)
 	}
 	if cred.Host() == HostWorkloadIdentity { // which needs its file; FuzzRequest gives it one
 		return
 	}
 	const resource = "https://vault.azure.net"
-	r, err := cred.sender.source.request(ask{resource: resource})
+	r, err := cred.hosted.host.Call(acquire.Request{Resource: resource})
 	if err != nil {
 		t.Fatalf("constructor passed what the request refuses: %v", err)
 	}
-	asked := r.url.Query().Get("resource")
-	if r.form != nil {
-		asked = r.form.Get("resource")
+	asked := r.URL.Query().Get("resource")
+	if r.Form != nil {
+		asked = r.Form.Get("resource")
 	}
-	if r.url.Host == "" || r.url.User != nil || r.url.Fragment != "" || asked != resource {
-		t.Errorf("request goes to %q for %q", r.url, asked)
+	if r.URL.Host == "" || r.URL.User != nil || r.URL.Fragment != "" || asked != resource {
+		t.Errorf("request goes to %q for %q", r.URL, asked)
 	}
-	if strings.Contains(r.url.Host+r.url.Path, mark) || r.secret != "" && !strings.HasPrefix(r.secret, mark) {
-		t.Errorf("the secret goes where it does not belong: %s", r.url)
+	if strings.Contains(r.URL.Host+r.URL.Path, mark) || r.Secret != "" && !strings.HasPrefix(r.Secret, mark) {
+		t.Errorf("the secret goes where it does not belong: %s", r.URL)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
@@ -15,8 +16,7 @@ import (
 // goroutine behind but a renewal under way.
 type Credential struct {
 	cached
-	sender *sender
-	hosted hosted // the sender as the cache's source
+	hosted hosted // the cache's source
 	reason string // why this host
 }
 
@@ -81,18 +81,18 @@ func newCredentialOf(shared *shared, options settings, env environment) (*Creden
 	if err != nil {
 		return nil, err
 	}
-	snd, err := newSender(src, options, shared.node(src))
+	h, err := newHosted(src, options, shared.node(src))
 	if err != nil {
 		return nil, err
 	}
-	c := &Credential{sender: snd, hosted: hosted{snd}, reason: reason}
+	c := &Credential{hosted: h, reason: reason}
 	identity, terms := cacheKey(src), c.hosted.termsOf(options.Retry)
 	c.view, c.source = tokencache.NewView(identity, tokencache.Variant{}, terms), &c.hosted
 	c.tokens = shared.tokens
 	if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {
 		c.tokens = tokencache.New() // what one credential's policies do to requests must not reach others
 	}
-	if ch, ok := src.(chooser); ok {
+	if ch, ok := src.(acquire.Varies); ok {
 		c.views = &views{tokencache.NewViews(identity, terms), ch}
 	}
 	return c, nil
@@ -100,10 +100,10 @@ func newCredentialOf(shared *shared, options settings, env environment) (*Creden
 
 // cacheKey is by what tokens of one identity are kept together. IDs are the same in any case; letters beyond ASCII, which the
 // name of a resource group may have, are not folded, because two of them can fold into one.
-func cacheKey(src source) string {
-	endpoint, address := src.endpoint(), src.address()
-	if p, ok := src.(prover); ok {
-		address += "\n" + p.proof()
+func cacheKey(src anyHost) string {
+	endpoint, address := src.Endpoint(), src.Address()
+	if p, ok := src.(acquire.Proves); ok {
+		address += "\n" + p.Proof()
 	}
 	if address != endpoint { // what must not be shown, also by printing a Credential
 		sum := sha256.Sum256([]byte(address))
@@ -154,8 +154,8 @@ func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOp
 
 // Host returns the host whose endpoint the credential asks: the detected one, or CredentialOptions.Host.
 func (c *Credential) Host() Host {
-	if c.sender == nil {
+	if c.hosted.hostParts == nil {
 		return ""
 	}
-	return c.sender.source.host()
+	return c.hosted.host.host()
 }

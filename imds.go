@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
@@ -74,7 +75,7 @@ func halfOfAHost(env environment) string {
 type imds struct {
 	url      string
 	id       ID
-	env      environment // for doubt
+	env      environment // for otherHost
 	expected string      // why it should be there, "" if nothing says so
 }
 
@@ -82,6 +83,11 @@ const (
 	imdsBase = "http://169.254.169.254"
 	imdsPath = "/metadata/identity/oauth2/token"
 )
+
+// imdsAtOnce is how many requests go to one IMDS at once. It answers 429 past 5 on a VM, and no host
+// is asked for more unless it says so:
+// https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
+const imdsAtOnce = 5
 
 // imdsEndpoint is the token endpoint: at the fixed address, or where AZURE_POD_IDENTITY_AUTHORITY_HOST moves it.
 func imdsEndpoint(env environment) (string, error) {
@@ -103,7 +109,7 @@ func imdsEndpoint(env environment) (string, error) {
 	return u.Scheme + "://" + u.Host + path, nil
 }
 
-func newIMDS(env environment, options settings) (source, error) {
+func newIMDS(env environment, options settings) (anyHost, error) {
 	endpoint, err := imdsEndpoint(env)
 	if err != nil {
 		return nil, err
@@ -112,31 +118,34 @@ func newIMDS(env environment, options settings) (source, error) {
 }
 
 func (s *imds) host() Host       { return HostIMDS }
-func (s *imds) endpoint() string { return s.url } // which has neither user info nor a query
-func (s *imds) address() string  { return s.url }
+func (s *imds) Name() string     { return HostIMDS.String() }
+func (s *imds) Answerer() string { return HostIMDS.String() }
+func (s *imds) Identity() string { return inWords(s.id) }
+func (s *imds) Endpoint() string { return s.url } // which has neither user info nor a query
+func (s *imds) Address() string  { return s.url }
 func (s *imds) identity() ID     { return s.id }
 
-// request asks for a token. Container Instances know the resource ID as msi_res_id only.
-func (s *imds) request(a ask) (request, error) {
+// Call asks for a token. Container Instances know the resource ID as msi_res_id only.
+func (s *imds) Call(r acquire.Request) (acquire.Call, error) {
 	endpoint, err := url.Parse(s.url)
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
 	selector, value := selector(s.id, "client_id", "object_id", "msi_res_id")
-	u := with(endpoint, selector, value, "api-version", "2018-02-01", "resource", a.resource)
-	return request{method: http.MethodGet, url: u, header: http.Header{"Metadata": {"true"}}}, nil
+	u := with(endpoint, selector, value, "api-version", "2018-02-01", "resource", r.Resource)
+	return acquire.Call{Method: http.MethodGet, URL: u, Header: http.Header{"Metadata": {"true"}}}, nil
 }
 
 // recognises tells IMDS from whatever else may answer at its address: Docker Desktop's proxy with a 403, a gateway with
 // a 404 page, a captive portal with a 200. IMDS names itself in the Server header, or sends a JSON object with an error
 // or a token; its look-alikes (the workload identity proxy, test doubles) do the latter.
-func (s *imds) recognises(a answer) bool {
-	server := a.header.Get("Server")
+func (s *imds) Recognises(a acquire.Answer) bool {
+	server := a.Header.Get("Server")
 	if strings.HasPrefix(server, "IMDS/") ||
 		strings.HasPrefix(server, "azure-workload-identity/proxy") {
 		return true
 	}
-	return token.IsOAuth(a.body) || s.saysAzure(a)
+	return token.IsOAuth(a.Body) || s.saysAzure(a)
 }
 
 // saysAzure recognises what only Azure is known to say at IMDS's address, although it is no JSON
@@ -152,19 +161,19 @@ func (s *imds) recognises(a answer) bool {
 //
 // Docker Desktop, Firecracker, gateways and other clouds' services say who they are, or have a
 // text.
-func (s *imds) saysAzure(a answer) bool {
-	body := strings.TrimSpace(string(a.body))
-	kind := a.header.Get("Content-Type")
+func (s *imds) saysAzure(a acquire.Answer) bool {
+	body := strings.TrimSpace(string(a.Body))
+	kind := a.Header.Get("Content-Type")
 	switch {
-	case a.status == http.StatusGone:
+	case a.Status == http.StatusGone:
 		return !strings.HasPrefix(body, "<") && !strings.HasPrefix(kind, "text/html")
-	case a.status == http.StatusBadRequest &&
+	case a.Status == http.StatusBadRequest &&
 		strings.HasPrefix(body, "Required metadata header not specified"):
 		return true
 	// moved by a variable, to something that may be neither
 	case !strings.HasPrefix(s.url, imdsBase+"/"):
 		return false
-	case a.status >= 500 && strings.HasPrefix(a.header.Get("Server"), "Microsoft-IIS/"):
+	case a.Status >= 500 && strings.HasPrefix(a.Header.Get("Server"), "Microsoft-IIS/"):
 		return strings.HasPrefix(kind, "text/plain")
 	}
 	return fromGuestAgent(a)
@@ -176,31 +185,31 @@ func (s *imds) saysAzure(a answer) bool {
 // it doesn't know who asks, 502 and 503 where it can't reach IMDS. It marks what it passes on.
 //
 // https://github.com/Azure/GuestProxyAgent/blob/main/proxy_agent/src/proxy/proxy_server.rs
-func fromGuestAgent(a answer) bool {
-	if a.header.Get("X-Ms-Azure-Host-Authorization") != "" {
+func fromGuestAgent(a acquire.Answer) bool {
+	if a.Header.Get("X-Ms-Azure-Host-Authorization") != "" {
 		return true
 	}
-	switch a.status {
+	switch a.Status {
 	case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusInternalServerError,
 		http.StatusBadGateway, http.StatusServiceUnavailable:
 	default:
 		return false
 	}
-	if a.raw == nil { // it broke off: there was a body
+	if a.Raw == nil { // it broke off: there was a body
 		return false
 	}
 	// net/http says it in one, other Transports in the other
-	closes := a.raw.Close || strings.EqualFold(a.header.Get("Connection"), "close")
-	for name := range a.header {
+	closes := a.Raw.Close || strings.EqualFold(a.Header.Get("Connection"), "close")
+	for name := range a.Header {
 		if name != "Connection" && name != "Content-Length" && name != "Date" {
 			return false
 		}
 	}
-	return closes && len(a.body) == 0
+	return closes && len(a.Body) == 0
 }
 
-// doubt is added to hints where another host may be meant.
-func (s *imds) doubt() string {
+// otherHost is added to hints where another host may be meant.
+func (s *imds) otherHost() string {
 	half := cmp.Or(halfOfAHost(s.env), appWithoutIdentity(s.env))
 	if half == "" {
 		return ""
@@ -208,22 +217,25 @@ func (s *imds) doubt() string {
 	return " IMDS was asked because " + half
 }
 
-// notAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
-func (s *imds) notAssigned(status int, said failure.Said) bool {
+// Mismatch implements acquire.Host.
+func (s *imds) Mismatch(t token.Token) string { return mismatch(s.id, t, false) }
+
+// NotAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
+func (s *imds) NotAssigned(status int, said failure.Said) bool {
 	return status == http.StatusBadRequest && said.Code == "invalid_request" && !said.FromEntra()
 }
 
-func (s *imds) hint(_ ask, status int, said failure.Said) string {
+func (s *imds) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == noAnswer && s.expected != "":
-		return "nothing at " + s.endpoint() + " is IMDS, though it should be: " + s.expected +
+	case status == acquire.NoAnswer && s.expected != "":
+		return "nothing at " + s.Endpoint() + " is IMDS, though it should be: " + s.expected +
 			". May this process reach that address?"
-	case status == noAnswer:
-		return "nothing at " + s.endpoint() + " is IMDS: is this an Azure VM, and may this process reach that address?" + s.doubt()
-	case s.notAssigned(status, said) && s.id != nil:
-		return "is " + describeID(s.id) + " assigned to this VM?" + s.doubt()
-	case s.notAssigned(status, said):
-		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one" + s.doubt()
+	case status == acquire.NoAnswer:
+		return "nothing at " + s.Endpoint() + " is IMDS: is this an Azure VM, and may this process reach that address?" + s.otherHost()
+	case s.NotAssigned(status, said) && s.id != nil:
+		return "is " + describeID(s.id) + " assigned to this VM?" + s.otherHost()
+	case s.NotAssigned(status, said):
+		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one" + s.otherHost()
 	case status == http.StatusForbidden && said == (failure.Said{}):
 		return "is this program on the VM's allow list for IMDS? The guest proxy agent (Metadata Security Protocol) refuses all others"
 	case (status == http.StatusMisdirectedRequest || status >= 500) && said == (failure.Said{}):
@@ -236,7 +248,7 @@ func (s *imds) hint(_ ask, status int, said failure.Said) string {
 	return ""
 }
 
-// rules: the budget covers the 70 seconds within which IMDS promises to be back from an update
+// Rules: the budget covers the 70 seconds within which IMDS promises to be back from an update
 // (410), and leaves 5 for the last try. IMDS asks for at least a second between a 5xx and the next
 // try. Nothing that answers within 5 s before anything ever did means that there is no IMDS. 40 s
 // per try: IMDS answers a cold request from Entra within seconds, but a node under load has been
@@ -245,8 +257,8 @@ func (s *imds) hint(_ ask, status int, said failure.Said) string {
 // connection yet.
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance
-func (s *imds) rules() rules {
-	r := rules{unavailable: true, Rules: retry.Rules{
+func (s *imds) Rules() acquire.Rules {
+	r := acquire.Rules{Unavailable: true, AtOnce: imdsAtOnce, Rules: retry.Rules{
 		Budget:      75 * time.Second,
 		Unanswered:  5 * time.Second,
 		TryTimeout:  40 * time.Second,
@@ -260,7 +272,7 @@ func (s *imds) rules() rules {
 		},
 	}}
 	if s != nil && s.expected != "" {
-		r.Unanswered, r.unavailable = (*named)(nil).rules().Unanswered, false
+		r.Unanswered, r.Unavailable = (*named)(nil).Rules().Unanswered, false
 	}
 	return r
 }

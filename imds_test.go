@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/chassis"
 )
 
@@ -157,14 +158,14 @@ func TestIMDSRequestIsPure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, _ := src.request(ask{resource: "https://a"})
-	first.header.Set("Metadata", "false")
-	first.url.Host = "elsewhere"
-	second, _ := src.request(ask{resource: "https://b"})
-	if second.header.Get("Metadata") != "true" || second.url.Host != "169.254.169.254" || second.url.Query().Get("resource") != "https://b" {
-		t.Errorf("second request is %s %v", second.url, second.header)
+	first, _ := src.Call(acquire.Request{Resource: "https://a"})
+	first.Header.Set("Metadata", "false")
+	first.URL.Host = "elsewhere"
+	second, _ := src.Call(acquire.Request{Resource: "https://b"})
+	if second.Header.Get("Metadata") != "true" || second.URL.Host != "169.254.169.254" || second.URL.Query().Get("resource") != "https://b" {
+		t.Errorf("second request is %s %v", second.URL, second.Header)
 	}
-	if got := src.endpoint(); got != "http://169.254.169.254/metadata/identity/oauth2/token" {
+	if got := src.Endpoint(); got != "http://169.254.169.254/metadata/identity/oauth2/token" {
 		t.Errorf("endpoint is %s", got)
 	}
 }
@@ -208,12 +209,12 @@ func TestIMDSRecognises(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a := answer{status: tt.status, header: http.Header{}, body: []byte(tt.body),
-				raw: &http.Response{Close: true}}
+			a := acquire.Answer{Status: tt.status, Header: http.Header{}, Body: []byte(tt.body),
+				Raw: &http.Response{Close: true}}
 			if tt.server != "" {
-				a.header.Set("Server", tt.server)
+				a.Header.Set("Server", tt.server)
 			}
-			if got := (&imds{url: imdsBase + imdsPath}).recognises(a); got != tt.want {
+			if got := (&imds{url: imdsBase + imdsPath}).Recognises(a); got != tt.want {
 				t.Errorf("recognised: %v, want %v", got, tt.want)
 			}
 		})
@@ -398,14 +399,14 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 		// The agent stands at IMDS's own address only. Elsewhere something else may be empty, and
 		// the variable says enough.
 		moved := &imds{url: "http://127.0.0.1:8080" + imdsPath}
-		a := answer{status: tt.answer.Status, header: tt.answer.Header,
-			body: []byte(tt.answer.Body), raw: &http.Response{}}
-		if got := moved.recognises(a); got != tt.moved {
+		a := acquire.Answer{Status: tt.answer.Status, Header: tt.answer.Header,
+			Body: []byte(tt.answer.Body), Raw: &http.Response{}}
+		if got := moved.Recognises(a); got != tt.moved {
 			t.Errorf("%s: recognised where IMDS was moved to: %v, want %v", tt.name, got, tt.moved)
 		}
-		a.raw, a.body = nil, nil // it broke off: then the status and the headers say it, or nothing does
-		head := a.status == 410 || a.header.Get("Server") != "" || a.header.Get("X-Ms-Azure-Host-Authorization") != ""
-		if got := (&imds{url: imdsBase + imdsPath}).recognises(a); got != head {
+		a.Raw, a.Body = nil, nil // it broke off: then the status and the headers say it, or nothing does
+		head := a.Status == 410 || a.Header.Get("Server") != "" || a.Header.Get("X-Ms-Azure-Host-Authorization") != ""
+		if got := (&imds{url: imdsBase + imdsPath}).Recognises(a); got != head {
 			t.Errorf("%s, and broke off: recognised: %v, want %v", tt.name, got, head)
 		}
 	}
@@ -415,28 +416,28 @@ func TestOnlyAzureSaysThat(t *testing.T) {
 func TestAlmostWhatOnlyAzureSays(t *testing.T) {
 	t.Parallel()
 	closes := &http.Response{Close: true}
-	for name, a := range map[string]answer{
-		"empty, and the connection stays": {status: 403, raw: &http.Response{}},
-		"empty, of a server with a name":  {status: 403, raw: closes, header: http.Header{"Server": {"nginx"}}},
-		"empty, through a proxy":          {status: 502, raw: closes, header: http.Header{"Via": {"1.1 proxy"}}},
-		"empty, with a type":              {status: 503, raw: closes, header: http.Header{"Content-Type": {"text/html"}}},
-		"empty 401":                       {status: 401, raw: closes},
-		"empty 404":                       {status: 404, raw: closes},
-		"empty 407":                       {status: 407, raw: closes},
-		"empty 504":                       {status: 504, raw: closes},
-		"empty 200":                       {status: 200, raw: closes},
-		"a blank":                         {status: 403, raw: closes, body: []byte(" ")},
-		"gone, with a page":               {status: 410, raw: closes, body: []byte(" <html>")},
-		"gone, as HTML":                   {status: 410, raw: closes, header: http.Header{"Content-Type": {"text/html"}}},
-		"IIS with a page":                 {status: 500, raw: closes, header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/html"}}, body: []byte("<html>")},
-		"IIS with a 404":                  {status: 404, raw: closes, header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/plain"}}, body: []byte("no")},
-		"a page about a header":           {status: 400, raw: closes, body: []byte("<p>Required metadata header not specified")},
-		"a header with another status":    {status: 401, raw: closes, body: []byte("Required metadata header not specified")},
+	for name, a := range map[string]acquire.Answer{
+		"empty, and the connection stays": {Status: 403, Raw: &http.Response{}},
+		"empty, of a server with a name":  {Status: 403, Raw: closes, Header: http.Header{"Server": {"nginx"}}},
+		"empty, through a proxy":          {Status: 502, Raw: closes, Header: http.Header{"Via": {"1.1 proxy"}}},
+		"empty, with a type":              {Status: 503, Raw: closes, Header: http.Header{"Content-Type": {"text/html"}}},
+		"empty 401":                       {Status: 401, Raw: closes},
+		"empty 404":                       {Status: 404, Raw: closes},
+		"empty 407":                       {Status: 407, Raw: closes},
+		"empty 504":                       {Status: 504, Raw: closes},
+		"empty 200":                       {Status: 200, Raw: closes},
+		"a blank":                         {Status: 403, Raw: closes, Body: []byte(" ")},
+		"gone, with a page":               {Status: 410, Raw: closes, Body: []byte(" <html>")},
+		"gone, as HTML":                   {Status: 410, Raw: closes, Header: http.Header{"Content-Type": {"text/html"}}},
+		"IIS with a page":                 {Status: 500, Raw: closes, Header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/html"}}, Body: []byte("<html>")},
+		"IIS with a 404":                  {Status: 404, Raw: closes, Header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/plain"}}, Body: []byte("no")},
+		"a page about a header":           {Status: 400, Raw: closes, Body: []byte("<p>Required metadata header not specified")},
+		"a header with another status":    {Status: 401, Raw: closes, Body: []byte("Required metadata header not specified")},
 	} {
-		if a.header == nil {
-			a.header = http.Header{}
+		if a.Header == nil {
+			a.Header = http.Header{}
 		}
-		if (&imds{url: imdsBase + imdsPath}).recognises(a) {
+		if (&imds{url: imdsBase + imdsPath}).Recognises(a) {
 			t.Errorf("%s: taken for Azure's", name)
 		}
 	}

@@ -233,7 +233,7 @@ func TestWorkloadTrustsOnlyTheSystem(t *testing.T) {
 				return
 			}
 			e, _ := mustFail(t, cred)
-			wantErrorText(t, e, tt.want, cred.sender.source.endpoint(), "HTTPS_PROXY")
+			wantErrorText(t, e, tt.want, cred.hosted.host.Endpoint(), "HTTPS_PROXY")
 			if tt.server != nil && tt.server.requests.Load() != 0 {
 				t.Error("the assertion was sent")
 			}
@@ -540,7 +540,7 @@ func TestIdentityBinding(t *testing.T) {
 			if got, want := requests[0].URL.Path, authorityPath.Path+env.getenv(envTenantID)+"/oauth2/v2.0/token"; got != want {
 				t.Errorf("path is %s, want %s", got, want)
 			}
-			if got, want := cred.sender.source.endpoint(), server.URL+path+requests[0].URL.Path; got != want {
+			if got, want := cred.hosted.host.Endpoint(), server.URL+path+requests[0].URL.Path; got != want {
 				t.Errorf("endpoint is %s, want %s", got, want)
 			}
 		})
@@ -553,7 +553,7 @@ func TestIdentityBindingIsDetected(t *testing.T) {
 	for _, proxy := range []string{"", "https://10.0.0.1:6443/identity"} {
 		env := inPod(t, envTokenProxy, proxy)
 		cred := credentialAt(t, env, nil)
-		if got, want := detect(env).Endpoint, cred.sender.source.endpoint(); got != want {
+		if got, want := detect(env).Endpoint, cred.hosted.host.Endpoint(); got != want {
 			t.Errorf("proxy %q: Detect says %s, asked is %s", proxy, got, want)
 		}
 	}
@@ -602,12 +602,12 @@ func TestIdentityBindingReadsItsFileAgain(t *testing.T) {
 		}
 	}
 	works("at first")
-	client, err := cred.sender.source.(*workload).binding.current()
+	client, err := cred.hosted.host.(*workload).binding.current()
 	if err != nil {
 		t.Fatal(err)
 	}
 	works("unchanged")
-	if again, _ := cred.sender.source.(*workload).binding.current(); again != client {
+	if again, _ := cred.hosted.host.(*workload).binding.current(); again != client {
 		t.Error("a client was made anew although the file is the same")
 	}
 	write("")

@@ -18,6 +18,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/transport"
 )
 
@@ -59,7 +60,7 @@ func TestPoliciesKeepTheirTokensToThemselves(t *testing.T) {
 	if tk, err := getToken(t.Context(), usual); err != nil || tk.Token == "made-up" {
 		t.Errorf("got the token of another credential's policy, or %v", err)
 	}
-	if odd.sender.node != usual.sender.node {
+	if odd.hosted.node != usual.hosted.node {
 		t.Error("the two don't share the limit of requests at once to the endpoint")
 	}
 }
@@ -110,8 +111,8 @@ func TestErrorsKeepLittleOfABody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, _ := mustFail(t, onIMDS(t, always(400, `{"error":"e","pad":"`+strings.Repeat("x", transport.MaxBody/2)+`"}`)))
 		body, err := io.ReadAll(e.RawResponse.Body)
-		if err != nil || len(body) != maxKeptBody || e.RawResponse.ContentLength != maxKeptBody {
-			t.Errorf("kept %d bytes (%v), want %d", len(body), err, maxKeptBody)
+		if err != nil || len(body) != 16<<10 || e.RawResponse.ContentLength != 16<<10 {
+			t.Errorf("kept %d bytes (%v), want %d", len(body), err, 16<<10)
 		}
 	})
 }
@@ -252,7 +253,7 @@ func TestBusyHostIsWorthWaitingFor(t *testing.T) {
 			}
 			return nil, r.Context().Err()
 		}))
-		cred.sender.node.answered.Store(true)
+		cred.hosted.node.NoteAnswer()
 		for _, scope := range scopesOf(20) {
 			go func() { _, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}) }()
 		}
@@ -293,14 +294,14 @@ func TestCacheKeysTellEndpointsApart(t *testing.T) {
 		if other, ok := keys[key]; ok {
 			t.Errorf("%s and %s have one key", endpoint, other)
 		}
-		if keys[key] = endpoint; strings.Contains(key+src.endpoint(), canary) {
-			t.Errorf("the key or the endpoint shows a query: %q", key+src.endpoint())
+		if keys[key] = endpoint; strings.Contains(key+src.Endpoint(), canary) {
+			t.Errorf("the key or the endpoint shows a query: %q", key+src.Endpoint())
 		}
 	}
 	for _, base := range []string{"http://127.0.0.1:1/a%2Fb", "http://127.0.0.1:1/a/b"} {
-		r, err := (&imds{url: must(imdsEndpoint(environmentOf(map[string]string{envAuthority: base})))(t)}).request(ask{})
-		if want := base + "/metadata/identity/oauth2/token"; err != nil || strings.Split(r.url.String(), "?")[0] != want {
-			t.Errorf("request goes to %v, %v, want %s", r.url, err, want)
+		r, err := (&imds{url: must(imdsEndpoint(environmentOf(map[string]string{envAuthority: base})))(t)}).Call(acquire.Request{})
+		if want := base + "/metadata/identity/oauth2/token"; err != nil || strings.Split(r.URL.String(), "?")[0] != want {
+			t.Errorf("request goes to %v, %v, want %s", r.URL, err, want)
 		}
 	}
 }
@@ -341,7 +342,7 @@ func TestNodesAreByEndpoint(t *testing.T) {
 		"Arc":         environmentOf(map[string]string{envEndpoint: "http://localhost:40342/metadata/identity/oauth2/token", envIMDS: "http://localhost:40342"}),
 	} {
 		r := newShared()
-		var nodes []*node
+		var nodes []*acquire.Node
 		for _, id := range []ID{nil, ClientID("a"), ClientID("b")} {
 			src, _, err := newSource(env, settingsOf(&CredentialOptions{ID: id}))
 			if err != nil {
@@ -353,7 +354,7 @@ func TestNodesAreByEndpoint(t *testing.T) {
 			t.Errorf("%s: identities of one endpoint have nodes of their own", name)
 		}
 	}
-	r, seen := newShared(), map[*node]string{}
+	r, seen := newShared(), map[*acquire.Node]string{}
 	for _, base := range []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.2:1"} {
 		src, _, err := newSource(environmentOf(map[string]string{envAuthority: base}), settingsOf(&CredentialOptions{}))
 		if err != nil {

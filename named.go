@@ -9,9 +9,11 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/transport"
 )
 
@@ -26,19 +28,25 @@ type named struct {
 }
 
 func (n *named) host() Host       { return n.is }
-func (n *named) endpoint() string { return n.first }
-func (n *named) address() string  { return n.whole }
+func (n *named) Name() string     { return n.is.String() }
+func (n *named) Answerer() string { return n.is.String() }
+func (n *named) Identity() string { return inWords(n.id) }
+func (n *named) Endpoint() string { return n.first }
+func (n *named) Address() string  { return n.whole }
 func (n *named) identity() ID     { return n.id }
 
 // checked completes a new source by making a request of it, so that what is wrong with the variables is known at once.
-func (n *named) checked(s source) (source, error) {
-	r, err := s.request(ask{})
+func (n *named) checked(s anyHost) (anyHost, error) {
+	r, err := s.Call(acquire.Request{})
 	if err != nil {
 		return nil, err
 	}
-	n.at(r.url)
+	n.at(r.URL)
 	return s, nil
 }
+
+// Mismatch implements acquire.Host.
+func (n *named) Mismatch(t token.Token) string { return mismatch(n.id, t, false) }
 
 // at notes where the endpoint is.
 func (n *named) at(endpoint *url.URL) {
@@ -110,27 +118,27 @@ func with(endpoint *url.URL, pairs ...string) *url.URL {
 	return &u
 }
 
-// recognises: the endpoint was named by the platform, so that any refusal is believed. Anything else must be a JSON
+// Recognises: the endpoint was named by the platform, so that any refusal is believed. Anything else must be a JSON
 // object, or it is a page of something in between.
-func (*named) recognises(a answer) bool {
-	return a.status >= 400 && a.status < 500 || bytes.HasPrefix(bytes.TrimSpace(a.body), []byte{'{'})
+func (*named) Recognises(a acquire.Answer) bool {
+	return a.Status >= 400 && a.Status < 500 || bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte{'{'})
 }
 
-// notAssigned: the host has one identity, or doesn't say.
-func (*named) notAssigned(int, failure.Said) bool { return false }
+// NotAssigned: the host has one identity, or doesn't say.
+func (*named) NotAssigned(int, failure.Said) bool { return false }
 
-// rules: at start-up the endpoint may come up after the program, so that silence is retried for the whole budget, and
+// Rules: at start-up the endpoint may come up after the program, so that silence is retried for the whole budget, and
 // then is an error that names the endpoint: the variables say that it should be there. No status is retried but those that
 // pass everywhere: Microsoft documents none for these hosts.
-func (*named) rules() rules {
-	return rules{Rules: retry.Rules{
+func (*named) Rules() acquire.Rules {
+	return acquire.Rules{Rules: retry.Rules{
 		Budget:     30 * time.Second,
 		Unanswered: 30 * time.Second,
 		TryTimeout: 20 * time.Second,
 		Delay:      500 * time.Millisecond,
 		MaxDelay:   5 * time.Second,
 		Retries:    retry.Anywhere,
-	}}
+	}, AtOnce: imdsAtOnce}
 }
 
 // silentHint is what to check when nothing has answered at an endpoint that a variable names.

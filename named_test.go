@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/keyless-go/identity/internal/acquire"
 )
 
 // askedBy is the URL that a host is asked at for a vault's token.
@@ -13,11 +15,11 @@ func askedBy(t *testing.T, env environment, id ID) *url.URL {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := src.request(ask{resource: "https://vault.azure.net"})
+	r, err := src.Call(acquire.Request{Resource: "https://vault.azure.net"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.url
+	return r.URL
 }
 
 // TestEndpointQuerySelectsNothing: whoever sets an endpoint's variable says where the host is, not

@@ -104,8 +104,8 @@ func defaultPathInNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	step := probed.links[0].source.(*probedHost)
-	step.cred.sender.probe(t.Context())
-	if !step.cred.sender.node.answered.Load() {
+	step.cred.hosted.client.Probe(t.Context())
+	if !step.cred.hosted.node.Answered() {
 		t.Error("the probe has found no IMDS")
 	}
 	if got := len(ep.Requests()); got != 3 {

@@ -153,7 +153,7 @@ func TestExtremeRetryOptions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r := cred.sender.rules; r.Budget <= 0 || r.Budget > time.Hour || r.TryTimeout <= 0 || r.Delay < 0 || r.MaxDelay < 0 {
+			if r := cred.hosted.client.Rules(); r.Budget <= 0 || r.Budget > time.Hour || r.TryTimeout <= 0 || r.Delay < 0 || r.MaxDelay < 0 {
 				t.Errorf("rules are off: %+v", r)
 			}
 		})

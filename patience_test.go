@@ -23,11 +23,11 @@ func FuzzPatience(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, n uint16, body string) {
 		fabric := &serviceFabric{}
-		if got := fabric.patience(http.StatusServiceUnavailable, body); got != 0 {
+		if got := fabric.Patience(http.StatusServiceUnavailable, body); got != 0 {
 			t.Errorf("a 503 is patient for %v", got)
 		}
 		patience := func(body string) time.Duration {
-			return fabric.patience(http.StatusTooManyRequests, body)
+			return fabric.Patience(http.StatusTooManyRequests, body)
 		}
 		got := patience(body)
 		if got < 0 || got > 5*time.Minute {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,7 +133,7 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 					return cred
 				}
 				blocked := open(options)
-				for _, scope := range scopesOf(4 * maxConcurrent) {
+				for _, scope := range scopesOf(4 * imdsAtOnce) {
 					go func() {
 						_, _ = blocked.GetToken(context.Background(),
 							policy.TokenRequestOptions{Scopes: []string{scope}})
@@ -229,7 +228,7 @@ func TestSomeSilenceAmongSlowAnswers(t *testing.T) {
 			}
 			return slow.Do(r)
 		}))
-		scopes := scopesOf(maxConcurrent - 1)
+		scopes := scopesOf(imdsAtOnce - 1)
 		for i := range 30 {
 			scopes = append(scopes, fmt.Sprintf("https://broken%d/.default", i))
 		}
@@ -253,7 +252,7 @@ func TestNoPlaceIsNoSilence(t *testing.T) {
 			<-stuck
 			return nil, errBroken
 		}))
-		for _, scope := range scopesOf(maxConcurrent) {
+		for _, scope := range scopesOf(imdsAtOnce) {
 			go func() {
 				_, _ = cred.GetToken(context.Background(),
 					policy.TokenRequestOptions{Scopes: []string{scope}})
@@ -302,87 +301,6 @@ func TestKeyIsUsedAtOnce(t *testing.T) {
 				latest)
 		}
 	})
-}
-
-func TestQueue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		q := &queue{free: 2}
-		ctx, leave := context.WithCancel(t.Context())
-		var mu sync.Mutex
-		var order []string
-		wait := func(ctx context.Context, name string, urgent bool) {
-			go func() {
-				err := q.take(ctx, urgent)
-				mu.Lock()
-				defer mu.Unlock()
-				if err != nil {
-					name += " leaves"
-				}
-				order = append(order, name)
-			}()
-			synctest.Wait()
-		}
-		if !q.takeFree() {
-			t.Error("no place is free")
-		}
-		wait(t.Context(), "first", false)
-		if q.takeFree() {
-			t.Error("a third place of two")
-		}
-		wait(t.Context(), "second", false)
-		wait(ctx, "third", false)
-		wait(t.Context(), "fourth", false)
-		wait(t.Context(), "urgent", true)
-		wait(t.Context(), "urgent, too", true)
-		leave()
-		synctest.Wait()
-		for range 6 {
-			q.leave()
-			synctest.Wait()
-		}
-		want := []string{"first", "third leaves", "urgent", "urgent, too", "second", "fourth"}
-		if diff := cmp.Diff(want, order); diff != "" {
-			t.Errorf("order (-want +got):\n%s", diff)
-		}
-		if q.free != 2 || len(q.urgent)+len(q.others) > 0 {
-			t.Errorf("afterwards %d places are free, want 2", q.free)
-		}
-	})
-}
-
-// TestQueueLosesNoPlace: a place that comes at the moment at which its request gives up goes to the
-// next one.
-func TestQueueLosesNoPlace(t *testing.T) {
-	t.Parallel()
-	const limit = 3
-	q := &queue{free: limit}
-	var now, most, taken atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 50 {
-		wg.Go(func() {
-			for j := range 200 {
-				ctx, cancel := context.WithCancel(context.Background())
-				if (i+j)%3 == 0 {
-					go cancel()
-				}
-				if q.take(ctx, j%2 == 0) == nil {
-					n := now.Add(1)
-					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
-					}
-					taken.Add(1)
-					now.Add(-1)
-					q.leave()
-				}
-				cancel()
-			}
-		})
-	}
-	wg.Wait()
-	if q.free != limit || most.Load() > limit || taken.Load() == 0 ||
-		len(q.urgent)+len(q.others) > 0 {
-		t.Errorf("%d places are free, want %d; %d were taken at once; %d wait", q.free, limit,
-			most.Load(), len(q.urgent)+len(q.others))
-	}
 }
 
 // TestDefaultManyResources: IMDS answers the probe at once, and takes its time for the tokens of as
@@ -438,7 +356,7 @@ func TestDefaultProbePastOthers(t *testing.T) {
 			return chain
 		}
 		others := open(azcore.ClientOptions{})
-		for _, scope := range scopesOf(2 * maxConcurrent) {
+		for _, scope := range scopesOf(2 * imdsAtOnce) {
 			go func() {
 				_, _ = others.GetToken(context.Background(),
 					policy.TokenRequestOptions{Scopes: []string{scope}})

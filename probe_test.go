@@ -99,8 +99,8 @@ func TestDefaultProbeIsModest(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if most.Load() != maxConcurrent+1 {
-			t.Errorf("%d requests at once, want %d and a probe", most.Load(), maxConcurrent)
+		if most.Load() != imdsAtOnce+1 {
+			t.Errorf("%d requests at once, want %d and a probe", most.Load(), imdsAtOnce)
 		}
 
 		var probed atomic.Bool

@@ -44,7 +44,7 @@ type recentSilence struct {
 }
 
 func newProbedHost(cred *Credential, shared *shared, pipeline string) *probedHost {
-	silence, _ := shared.silences.LoadOrStore(cred.sender.node, &atomic.Pointer[recentSilence]{})
+	silence, _ := shared.silences.LoadOrStore(cred.hosted.node, &atomic.Pointer[recentSilence]{})
 	return &probedHost{cred: cred, shared: shared, pipeline: pipeline,
 		silence: silence.(*atomic.Pointer[recentSilence])}
 }
@@ -67,9 +67,9 @@ func (s *probedHost) evidence() string {
 	if why := s.shared.azure.Load(); why != nil {
 		return *why
 	}
-	if s.cred.sender.node.answered.Load() {
+	if s.cred.hosted.node.Answered() {
 		return s.shared.seen(s.cred.Host().String() + " has answered at " +
-			s.cred.sender.source.endpoint())
+			s.cred.hosted.host.Endpoint())
 	}
 	return ""
 }
@@ -82,13 +82,13 @@ func (s *probedHost) GetToken(
 	if s.bars() != "" {
 		return s.cred.GetToken(ctx, options)
 	}
-	node := s.cred.sender.node
-	if a := s.silence.Load(); a != nil && !node.answered.Load() && time.Now().Before(a.until) &&
+	node := s.cred.hosted.node
+	if a := s.silence.Load(); a != nil && !node.Answered() && time.Now().Before(a.until) &&
 		ctx.Err() == nil {
 		return azcore.AccessToken{}, s.unavailable(ctx, a.err, options)
 	}
 	began := time.Now()
-	if !node.answered.Load() {
+	if !node.Answered() {
 		began = s.begin()
 	}
 	short, cancel := context.WithDeadline(ctx, began.Add(probeWait))
@@ -105,7 +105,7 @@ func (s *probedHost) GetToken(
 	case short.Err() == nil && !errors.Is(err, ErrUnavailable): // a policy in the options, say
 		return token, err
 	case errors.Is(err, ErrUnavailable):
-	case !node.answered.Load() && !node.foundNobody(began):
+	case !node.Answered() && !node.FoundNobody(began):
 		// Nobody was asked: a policy in the options has failed, say.
 		return s.cred.GetToken(ctx, options)
 	default: // a second has passed, and the request goes on
@@ -136,7 +136,7 @@ func (s *probedHost) begin() time.Time {
 	ctx, cancel := context.WithTimeout(context.Background(), probeWait)
 	go func() {
 		defer cancel()
-		s.cred.sender.probe(ctx)
+		s.cred.hosted.client.Probe(ctx)
 	}()
 	return now
 }
@@ -158,7 +158,7 @@ func (s *probedHost) none(e *AuthenticationError) *AuthenticationError {
 // advice is for the first line of a chain's error: what to set where the tools' login was meant.
 func (s *probedHost) advice(err error) string {
 	if s.cred.Host() != HostIMDS ||
-		!errors.Is(err, ErrIdentityNotFound) && s.cred.sender.node.answered.Load() {
+		!errors.Is(err, ErrIdentityNotFound) && s.cred.hosted.node.Answered() {
 		return ""
 	}
 	return "where the login of az or azd is meant, set " + envTokenCredentials + "=dev"
@@ -173,7 +173,7 @@ func (s *probedHost) unavailable(
 		return err
 	}
 	own := e.forCaller()
-	own.ID, own.Resource = s.cred.sender.source.identity(), resourceOf(scope)
+	own.ID, own.Resource = s.cred.hosted.host.identity(), resourceOf(scope)
 	return own
 }
 

@@ -14,8 +14,10 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // FuzzRequest: whatever an ID, a scope, a tenant, a challenge's claims and an endpoint's own query hold, a host is asked at its
@@ -136,7 +138,7 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	if scope != asked.Scopes[0] || resource == "" || strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
 		t.Fatalf("%s: the scope %q passes as %q", k.host, asked.Scopes[0], scope)
 	}
-	r, err := cred.sender.source.request(ask{resource: resource, variant: variant{v.Variant().Tenant, v.Variant().CAE}, claims: asked.Claims})
+	r, err := cred.hosted.host.Call(acquire.Request{Resource: resource, Variant: acquire.Variant{Tenant: v.Variant().Tenant, CAE: v.Variant().CAE}, Claims: asked.Claims})
 	if err != nil {
 		t.Fatalf("%s can't be asked for %q of %q with %q: %v", k.host, resource, asked.TenantID, asked.Claims, err)
 	}
@@ -150,7 +152,7 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	if options.ID != nil {
 		want.Set(name, options.ID.String())
 	}
-	got := r.url.Query()
+	got := r.URL.Query()
 	endpoint, _, _ := strings.Cut(configured, "?")
 	switch k.host {
 	case HostWorkloadIdentity:
@@ -161,11 +163,11 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		want.Set("scope", resource+"/.default")
 		want.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 		want.Set("client_assertion", secret)
-		if r.form.Get("claims") != "" { // FuzzWithCapability's business
-			want.Set("claims", r.form.Get("claims"))
+		if r.Form.Get("claims") != "" { // FuzzWithCapability's business
+			want.Set("claims", r.Form.Get("claims"))
 		}
-		if got = r.form; len(r.url.RawQuery) > 0 {
-			t.Errorf("the query is %q", r.url.RawQuery)
+		if got = r.Form; len(r.URL.RawQuery) > 0 {
+			t.Errorf("the query is %q", r.URL.RawQuery)
 		}
 		tenant := otherTenant
 		if asked.TenantID != "" && !strings.EqualFold(asked.TenantID, otherTenant) {
@@ -174,7 +176,7 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		endpoint = "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token"
 	case HostCloudShell:
 		want.Set("resource", resource)
-		got = r.form
+		got = r.Form
 	default:
 		want.Set("resource", resource)
 		want.Set("api-version", map[Host]string{HostIMDS: "2018-02-01",
@@ -187,26 +189,26 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%s is asked for %q, want %q", k.host, got, want)
 	}
-	if address, _, _ := strings.Cut(r.url.String(), "?"); address != endpoint {
+	if address, _, _ := strings.Cut(r.URL.String(), "?"); address != endpoint {
 		t.Errorf("%s is asked at %q, want %q", k.host, address, endpoint)
 	}
 	// As it goes over the wire.
-	sent, err := url.Parse(r.url.String())
-	if err != nil || !reflect.DeepEqual(sent.Query(), r.url.Query()) || strings.ContainsFunc(r.url.RequestURI(), func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
-		t.Errorf("%s is asked by %q: %v", k.host, r.url, err)
+	sent, err := url.Parse(r.URL.String())
+	if err != nil || !reflect.DeepEqual(sent.Query(), r.URL.Query()) || strings.ContainsFunc(r.URL.RequestURI(), func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		t.Errorf("%s is asked by %q: %v", k.host, r.URL, err)
 	}
 	if cleaned := path.Clean(sent.Path); strings.TrimSuffix(sent.Path, "/") != strings.TrimSuffix(cleaned, "/") {
 		t.Errorf("%s is asked at %q, which is %q", k.host, sent.Path, cleaned)
 	}
-	if (r.form == nil) != (r.method == http.MethodGet) || strings.Contains(r.url.String(), secret) {
-		t.Errorf("%s: %s %s", k.host, r.method, r.url)
+	if (r.Form == nil) != (r.Method == http.MethodGet) || strings.Contains(r.URL.String(), secret) {
+		t.Errorf("%s: %s %s", k.host, r.Method, r.URL)
 	}
 }
 
 // checkToolWords judges the words that a tool is run with.
 func checkToolWords(t *testing.T, s *toolSource, asked policy.TokenRequestOptions) {
 	t.Helper()
-	v, err := s.choose(asked)
+	v, err := s.Variant(asked)
 	if err == nil {
 		err = validateResource("GetToken", resourceOf(asked.Scopes[0]))
 	}
@@ -214,7 +216,7 @@ func checkToolWords(t *testing.T, s *toolSource, asked policy.TokenRequestOption
 		wantErrorText(t, err, "GetToken")
 		return
 	}
-	words := s.arguments(s, ask{resource: resourceOf(asked.Scopes[0]), variant: v, claims: asked.Claims})
+	words := s.arguments(s, tokencache.Request{Resource: resourceOf(asked.Scopes[0]), Variant: tokencache.Variant{Tenant: v.Tenant}, Claims: asked.Claims})
 	options := map[string]int{}
 	for i, word := range words {
 		known := map[string]bool{"-o": true, "--resource": true, "--scope": true, "--tenant": true, "--tenant-id": true, "--subscription": true, "--claims": true, "--no-prompt": true}

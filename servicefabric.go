@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
@@ -35,7 +36,7 @@ const envAPIVersion = "IDENTITY_API_VERSION"
 // https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
 type serviceFabric struct{ named }
 
-func newServiceFabric(env environment, options settings) (source, error) {
+func newServiceFabric(env environment, options settings) (anyHost, error) {
 	// The service ignores a selector and answers with the token of the identity that it knows.
 	if err := options.onlySelects(HostServiceFabric, "the application's manifest assigns the identity, so leave ID nil"); err != nil {
 		return nil, err
@@ -47,50 +48,50 @@ func newServiceFabric(env environment, options settings) (source, error) {
 	return s.checked(s)
 }
 
-// proof implements prover: the header names the application, and the thumbprint the server that it
+// Proof implements acquire.Proves: the header names the application, and the thumbprint the server that it
 // is sent to.
-func (s *serviceFabric) proof() string {
+func (s *serviceFabric) Proof() string {
 	return s.env.getenv(envHeader) + "\n" + s.env.getenv(envThumbprint)
 }
 
-// request: xms_cc tells that the caller understands claims challenges, and the hash of a rejected token gets past the
+// Call: xms_cc tells that the caller understands claims challenges, and the hash of a rejected token gets past the
 // service's caches. Of the claims themselves the protocol has no room.
 //
 // https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/blob/main/docs/msiv1_token_revocation.md
-func (s *serviceFabric) request(a ask) (request, error) {
+func (s *serviceFabric) Call(r acquire.Request) (acquire.Call, error) {
 	const example = "https://localhost:2377/metadata/identity/oauth2/token"
 	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, example)
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
 	if endpoint.Scheme != "https" {
-		return request{}, errors.New("identity: " + envEndpoint + ": is not https, which Service Fabric's is: want a URL such as " + example)
+		return acquire.Call{}, errors.New("identity: " + envEndpoint + ": is not https, which Service Fabric's is: want a URL such as " + example)
 	}
 	version := s.env.getenv(envAPIVersion)
 	if version == "" {
 		version = serviceFabricVersion
 	} else if err := check.Word(envAPIVersion, version); err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
 	capabilities, hash := "", ""
-	if a.cae {
+	if r.CAE {
 		capabilities = "cp1"
 	}
-	if a.rejected != "" {
-		sum := sha256.Sum256([]byte(a.rejected))
+	if r.Rejected != "" {
+		sum := sha256.Sum256([]byte(r.Rejected))
 		hash = hex.EncodeToString(sum[:])
 	}
-	return request{
-		method: http.MethodGet,
-		url:    with(endpoint, "api-version", version, "resource", a.resource, "xms_cc", capabilities, "token_sha256_to_refresh", hash),
-		header: header("Secret", secret),
-		secret: secret,
+	return acquire.Call{
+		Method: http.MethodGet,
+		URL:    with(endpoint, "api-version", version, "resource", r.Resource, "xms_cc", capabilities, "token_sha256_to_refresh", hash),
+		Header: header("Secret", secret),
+		Secret: secret,
 	}, nil
 }
 
-// choose implements chooser.
-func (s *serviceFabric) choose(options policy.TokenRequestOptions) (variant, error) {
-	return variant{cae: options.EnableCAE}, nil
+// Variant implements acquire.Varies.
+func (s *serviceFabric) Variant(options policy.TokenRequestOptions) (acquire.Variant, error) {
+	return acquire.Variant{CAE: options.EnableCAE}, nil
 }
 
 // thumbprint is the SHA-1 of the service's certificate, in the spellings in which tools show one.
@@ -115,9 +116,9 @@ func parseThumbprint(value string) ([]byte, error) {
 	return sum, nil
 }
 
-// connect implements connector: the certificate has no authority behind it, so that its thumbprint is all there is to
+// Connect implements acquire.Connects: the certificate has no authority behind it, so that its thumbprint is all there is to
 // tell the service from another program on the node.
-func (s *serviceFabric) connect(own policy.Transporter) (policy.Transporter, error) {
+func (s *serviceFabric) Connect(own policy.Transporter) (policy.Transporter, error) {
 	client, err := transport.Pin(own, envThumbprint, s.thumbprint)
 	if err != nil {
 		return nil, err
@@ -125,19 +126,19 @@ func (s *serviceFabric) connect(own policy.Transporter) (policy.Transporter, err
 	return client, nil
 }
 
-// recognises: whoever has the pinned certificate is the service.
-func (s *serviceFabric) recognises(answer) bool { return true }
+// Recognises: whoever has the pinned certificate is the service.
+func (s *serviceFabric) Recognises(acquire.Answer) bool { return true }
 
-// notAssigned: 404 ManagedIdentityNotFound, which also means that the secret is unknown.
-func (s *serviceFabric) notAssigned(status int, said failure.Said) bool {
+// NotAssigned: 404 ManagedIdentityNotFound, which also means that the secret is unknown.
+func (s *serviceFabric) NotAssigned(status int, said failure.Said) bool {
 	return status == http.StatusNotFound && said.Code == "ManagedIdentityNotFound"
 }
 
-func (s *serviceFabric) hint(_ ask, status int, said failure.Said) string {
+func (s *serviceFabric) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == noAnswer:
+	case status == acquire.NoAnswer:
 		return s.silentHint(envEndpoint)
-	case s.notAssigned(status, said):
+	case s.NotAssigned(status, said):
 		return "does the application's manifest assign a managed identity to this service, and is " + envHeader + " this process's own?"
 	case said.Code == "InvalidApiVersion":
 		return envAPIVersion + " chooses the version: unset it to ask for " + serviceFabricVersion
@@ -149,9 +150,9 @@ func (s *serviceFabric) hint(_ ask, status int, said failure.Said) string {
 	return ""
 }
 
-// rules: Microsoft's page wants 429 and 5xx retried after 1, 2, 4, 8 and 16 s, and a 404 never.
-func (s *serviceFabric) rules() rules {
-	r := s.named.rules()
+// Rules: Microsoft's page wants 429 and 5xx retried after 1, 2, 4, 8 and 16 s, and a 404 never.
+func (s *serviceFabric) Rules() acquire.Rules {
+	r := s.named.Rules()
 	r.Delay, r.MaxDelay = time.Second, 16*time.Second
 	return r
 }
@@ -161,8 +162,8 @@ func (s *serviceFabric) rules() rules {
 // says it.
 var retryAfterText = regexp.MustCompile(`(?i)\bretry[ -]after:?\s+([0-9]+(?:\.[0-9]+)?)[ \t]*([a-z]*)([:0-9]?)`)
 
-// patience implements impatient. A text that isn't understood wholly is not understood.
-func (s *serviceFabric) patience(status int, body string) time.Duration {
+// Patience implements acquire.SaysWhen. A text that isn't understood wholly is not understood.
+func (s *serviceFabric) Patience(status int, body string) time.Duration {
 	found := retryAfterText.FindStringSubmatch(body)
 	if status != http.StatusTooManyRequests || found == nil || found[3] != "" {
 		return 0

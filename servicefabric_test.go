@@ -634,11 +634,11 @@ func TestServiceFabricPatience(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := &serviceFabric{}
-			if got := s.patience(429, tt.body); got != tt.want {
+			if got := s.Patience(429, tt.body); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 			for _, status := range []int{0, 200, 400, 404, 408, 500, 503} {
-				if got := s.patience(status, tt.body); got != 0 {
+				if got := s.Patience(status, tt.body); got != 0 {
 					t.Errorf("status %d: got %v, want 0: only a 429 says for how long", status, got)
 				}
 			}
@@ -657,7 +657,7 @@ func TestServiceFabricPatienceIsBounded(t *testing.T) {
 		for first := range 10 {
 			for _, unit := range []string{"", "s", "ms", " minutes", "m", "h", " hours", " fortnights", ".5", ".5s"} {
 				body := "retry after " + fmt.Sprint(first) + strings.Repeat("7", digits) + unit
-				if got := (&serviceFabric{}).patience(429, body); got < 0 || got > 5*time.Minute {
+				if got := (&serviceFabric{}).Patience(429, body); got < 0 || got > 5*time.Minute {
 					t.Errorf("%.30s… of %d digits with the unit %q: got %v, want 0 to 5m", body, digits+1, unit, got)
 				}
 			}
@@ -669,7 +669,7 @@ func TestServiceFabricPatienceIsBounded(t *testing.T) {
 func TestServiceFabricPatienceOfHugeNumbers(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"retry after 9999999999s", "retry after 99999999999999999999999999", "retry after 12345678901 ms", "retry after 200000000 minutes"} {
-		if got := (&serviceFabric{}).patience(429, body); got != 5*time.Minute {
+		if got := (&serviceFabric{}).Patience(429, body); got != 5*time.Minute {
 			t.Errorf("%s: got %v, want 5m, as of a header", body, got)
 		}
 	}
@@ -690,7 +690,7 @@ func TestServiceFabricPatienceIsNeverCutShort(t *testing.T) {
 		{"retry after 1 hour", time.Hour},
 		{"retry after 00:00:04", 4 * time.Second},
 	} {
-		if got := (&serviceFabric{}).patience(429, tt.body); got != 0 && got < min(tt.least, 5*time.Minute) {
+		if got := (&serviceFabric{}).Patience(429, tt.body); got != 0 && got < min(tt.least, 5*time.Minute) {
 			t.Errorf("%s: got %v, want 0 or at least %v", tt.body, got, tt.least)
 		}
 	}

@@ -46,11 +46,11 @@ type ResourceStatus struct {
 // Status tells what the credential holds. It sends nothing and doesn't wait for what is under way; it takes time in
 // proportion to the number of tokens that are held, a few milliseconds for 10,000. It is safe for concurrent use.
 func (c *Credential) Status() Status {
-	if c.sender == nil {
+	if c.hosted.hostParts == nil {
 		return Status{Resources: []ResourceStatus{}}
 	}
-	src := c.sender.source
-	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.endpoint(),
+	src := c.hosted.host
+	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.Endpoint(),
 		Resources: []ResourceStatus{}} // not nil, which would be null in JSON
 	ofUser := false
 	for _, stat := range c.tokens.Stats(&c.view) {

@@ -13,11 +13,12 @@ import (
 	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
-func (s *toolSource) failure(a ask, start time.Time) *failure.Failure {
+func (s *toolSource) failure(r tokencache.Request, start time.Time) *failure.Failure {
 	return &failure.Failure{Line: failure.Line{
-		Who: s.name, Resource: a.resource, Elapsed: time.Since(start),
+		Who: s.name, Resource: r.Resource, Elapsed: time.Since(start),
 	}}
 }
 
@@ -25,7 +26,7 @@ func (s *toolSource) failure(a ask, start time.Time) *failure.Failure {
 // looked at: it may be a token. Of the rest only what says that the tool is absent, or that nobody
 // is logged in with it, makes it unavailable: a failure must not turn into another identity.
 func (s *toolSource) explain(
-	f *failure.Failure, a ask, err error, said complaint.Complaint, limit time.Duration,
+	f *failure.Failure, r tokencache.Request, err error, said complaint.Complaint, limit time.Duration,
 ) {
 	exit, exited := errors.AsType[*command.ExitError](err)
 	output, printed := errors.AsType[*printedError](err)
@@ -38,21 +39,21 @@ func (s *toolSource) explain(
 	case errors.Is(err, context.DeadlineExceeded):
 		f.What = fmt.Sprintf("%s did not answer within %v and was ended", s.program, redact.Round(limit))
 		f.Verdict, f.Waited = failure.Later, limit
-		a.claims = "" // the caller's business
-		f.Hint = "does " + s.line(a) +
+		r.Claims = "" // the caller's business
+		f.Hint = "does " + s.line(r) +
 			" work in a terminal? If it only takes longer, set ProcessTimeout"
 	case printed:
 		f.What, f.Hint = output.what, output.hint
 	case !exited:
 		f.What = "can't run " + s.program + ": " + redact.Line(redact.Text(err.Error()))
 	default:
-		s.explainExit(f, a, exit, said)
+		s.explainExit(f, r, exit, said)
 	}
 }
 
 // explainExit says what the end of a tool means that has run and failed.
 func (s *toolSource) explainExit(
-	f *failure.Failure, a ask, exit *command.ExitError, said complaint.Complaint,
+	f *failure.Failure, r tokencache.Request, exit *command.ExitError, said complaint.Complaint,
 ) {
 	number := failure.EntraNumber(said.Reason)
 	code := strings.TrimPrefix(number, "AADSTS")
@@ -61,9 +62,9 @@ func (s *toolSource) explainExit(
 	meaning, _ := failure.EntraMeaning(number)
 	passes := meaning.Verdict != failure.Never && meaning.Topic != failure.AboutExpiry
 	f.Code, f.Message = number, complaint.BothEnds(redact.Text(said.Reason))
-	login, loggedOut := s.loginAsked(a.variant, said), s.loggedOut(said)
+	login, loggedOut := s.loginAsked(r.Variant, said), s.loggedOut(said)
 	switch {
-	case a.claims != "" && !passes && !s.raced(said) &&
+	case r.Claims != "" && !passes && !s.raced(said) &&
 		(number != "" || !unreachable(said.Reason)):
 		f.What = moreOfTheLogin
 		f.Hint = "run " + login + " and try again"
@@ -85,7 +86,7 @@ func (s *toolSource) explainExit(
 		}
 	case loggedOut != "":
 		if loggedOut == s.login { // not that of a tool that this one asks
-			loggedOut = s.loginTo(a.variant)
+			loggedOut = s.loginTo(r.Variant)
 		}
 		f.Reason, f.Verdict = failure.Unavailable, failure.Later
 		f.What, f.Hint = "nobody is logged in", "run "+loggedOut
@@ -135,16 +136,16 @@ func untrusted(reason string) bool {
 const moreOfTheLogin = "the resource wants more of the login than there is, such as a second factor"
 
 // loginTo is the command that logs in to the tenant that a token was wanted of.
-func (s *toolSource) loginTo(v variant) string {
-	if tenant := cmp.Or(v.tenant, s.tenants.own); tenant != "" {
+func (s *toolSource) loginTo(v tokencache.Variant) string {
+	if tenant := cmp.Or(v.Tenant, s.tenants.own); tenant != "" {
 		return s.login + " " + s.tool.tenant + " " + tenant
 	}
 	return s.login
 }
 
 // loginAsked is the command that the tool asks for, and for want of one, that of the tenant.
-func (s *toolSource) loginAsked(v variant, said complaint.Complaint) string {
-	tenant := cmp.Or(v.tenant, s.tenants.own)
+func (s *toolSource) loginAsked(v tokencache.Variant, said complaint.Complaint) string {
+	tenant := cmp.Or(v.Tenant, s.tenants.own)
 	switch {
 	case said.Login == "" || said.Login == s.login:
 		return said.Logout + s.loginTo(v)

@@ -14,6 +14,7 @@ import (
 	"github.com/keyless-go/identity/internal/complaint"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // raceWait is how long another process may take to write its cache, before the tool is asked once
@@ -22,24 +23,24 @@ const raceWait = time.Second
 
 // acquire is one run of the tool, when no other is under way, and a second one
 // after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
-func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, error) {
+func (s *toolSource) acquire(ctx context.Context, r tokencache.Request, p progress) (grant, error) {
 	start := time.Now()
-	total := cmp.Or(a.budget, s.budget(ctx)) - command.LongestEnd
+	total := cmp.Or(r.Budget, s.budget(ctx)) - command.LongestEnd
 	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
 	defer cancel()
-	if s.running.take(queue, false) != nil {
-		f := s.failure(a, start)
+	if s.running.Take(queue) != nil {
+		f := s.failure(r, start)
 		f.What = fmt.Sprintf("waited for other runs of %s, which don't end", s.program)
 		f.Verdict = failure.Later
 		return grant{}, s.public(f)
 	}
-	defer s.running.leave()
+	defer s.running.Leave()
 	limit := cmp.Or(s.timeout, total-time.Since(start))
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for raced := false; ; {
 		p.Sent()
-		got, err := s.runOnce(limited, a)
+		got, err := s.runOnce(limited, r)
 		if err == nil {
 			return grantFrom(got.Token), nil
 		}
@@ -48,7 +49,7 @@ func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, err
 		if exited {
 			said = complaint.Read(exit.Stderr, s.complaint, s.asks)
 		}
-		if exited && !raced && !a.once && s.raced(said) {
+		if exited && !raced && !r.Once && s.raced(said) {
 			select {
 			case <-time.After(raceWait):
 				raced = true
@@ -56,12 +57,12 @@ func (s *toolSource) acquire(ctx context.Context, a ask, p progress) (grant, err
 			case <-limited.Done():
 			}
 		}
-		f := s.failure(a, start)
+		f := s.failure(r, start)
 		f.Attempts = 1
 		if raced {
 			f.Attempts = 2
 		}
-		s.explain(f, a, err, said, limit)
+		s.explain(f, r, err, said, limit)
 		if f.Reason == failure.Unavailable && (raced || s.raced(said)) {
 			f.Reason = failure.NoReason // a moment ago somebody was logged in
 		}
@@ -77,9 +78,9 @@ func (s *toolSource) public(f *failure.Failure) *AuthenticationError {
 }
 
 // runOnce runs the tool once, and reads what it prints.
-func (s *toolSource) runOnce(ctx context.Context, a ask) (printed, error) {
+func (s *toolSource) runOnce(ctx context.Context, r tokencache.Request) (printed, error) {
 	c := s.command
-	c.Arguments = s.arguments(s, a)
+	c.Arguments = s.arguments(s, r)
 	stdout, err := s.run(ctx, c)
 	if err != nil {
 		return printed{}, err
@@ -91,11 +92,11 @@ func (s *toolSource) runOnce(ctx context.Context, a ask) (printed, error) {
 	case err != nil:
 		return printed{}, &printedError{what: strings.TrimPrefix(err.Error(), "identity: "),
 			hint: "is " + s.program + " on PATH the real one, and up to date?"}
-	case s.subscription != "" && isGUID(a.tenant) && isGUID(got.tenant) &&
-		!strings.EqualFold(a.tenant, got.tenant):
+	case s.subscription != "" && isGUID(r.Tenant) && isGUID(got.tenant) &&
+		!strings.EqualFold(r.Tenant, got.tenant):
 		return printed{}, &printedError{
 			what: fmt.Sprintf("the token is of tenant %s, that of subscription %s, and the resource is "+
-				"of tenant %s", got.tenant, redact.Quoted(s.subscription), a.tenant),
+				"of tenant %s", got.tenant, redact.Quoted(s.subscription), r.Tenant),
 			hint: "is the resource in another subscription?",
 		}
 	}

@@ -368,7 +368,7 @@ func TestSlog(t *testing.T) {
 func TestSilentByDefault(t *testing.T) {
 	t.Parallel()
 	cred := onIMDS(t, &answerDirectly{})
-	if cred.sender.log.Enabled(t.Context(), slog.LevelError) {
+	if cred.hosted.log.Enabled(t.Context(), slog.LevelError) {
 		t.Error("a credential without Logger logs")
 	}
 }

@@ -11,25 +11,28 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // chooserFunc is a function as a source that chooses.
-type chooserFunc func(policy.TokenRequestOptions) (variant, error)
+type chooserFunc func(policy.TokenRequestOptions) (acquire.Variant, error)
 
-func (f chooserFunc) choose(o policy.TokenRequestOptions) (variant, error) { return f(o) }
+func (f chooserFunc) Variant(o policy.TokenRequestOptions) (acquire.Variant, error) {
+	return f(o)
+}
 
 // TestVariantsRefuse: a refusal leaves nothing behind, and claims are judged each time.
 func TestVariantsRefuse(t *testing.T) {
 	t.Parallel()
 	refused, judged := errors.New("refused"), 0
 	v := &views{tokencache.NewViews("", tokencache.Terms{}), chooserFunc(
-		func(o policy.TokenRequestOptions) (variant, error) {
+		func(o policy.TokenRequestOptions) (acquire.Variant, error) {
 			judged++
 			if o.Claims == "bad" || o.TenantID == "bad" {
-				return variant{}, refused
+				return acquire.Variant{}, refused
 			}
-			return variant{tenant: strings.ToLower(o.TenantID), cae: o.EnableCAE}, nil
+			return acquire.Variant{Tenant: strings.ToLower(o.TenantID), CAE: o.EnableCAE}, nil
 		})}
 	for _, o := range []policy.TokenRequestOptions{
 		{TenantID: "bad"}, {TenantID: "good", EnableCAE: true, Claims: "bad"},

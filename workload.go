@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
@@ -66,7 +67,7 @@ type workload struct {
 	own       string           // the token endpoint of the identity's own tenant
 }
 
-func newWorkload(env environment, options settings) (source, error) {
+func newWorkload(env environment, options settings) (anyHost, error) {
 	if err := options.onlySelects(HostWorkloadIdentity, "give a ClientID, or leave ID nil for "+envClientID, ClientID("")); err != nil {
 		return nil, err
 	}
@@ -131,15 +132,21 @@ func tokenURL(authority *url.URL, tenant string) *url.URL {
 	return authority.JoinPath(tenant, "oauth2/v2.0/token")
 }
 
-func (s *workload) host() Host   { return HostWorkloadIdentity }
-func (s *workload) identity() ID { return s.clientID }
+func (s *workload) host() Host       { return HostWorkloadIdentity }
+func (s *workload) identity() ID     { return s.clientID }
+func (s *workload) Name() string     { return HostWorkloadIdentity.String() }
+func (s *workload) Answerer() string { return "Entra" }
+func (s *workload) Identity() string { return inWords(s.clientID) }
 
-func (s *workload) endpoint() string { return s.own } // which has neither user info nor a query
-func (s *workload) address() string  { return s.own }
+// Mismatch implements acquire.Host.
+func (s *workload) Mismatch(t token.Token) string { return mismatch(s.clientID, t, false) }
 
-// proof implements prover: the file has the token by which Entra knows the pod, and the proxy's
+func (s *workload) Endpoint() string { return s.own } // which has neither user info nor a query
+func (s *workload) Address() string  { return s.own }
+
+// Proof implements acquire.Proves: the file has the token by which Entra knows the pod, and the proxy's
 // certificate is what the file's token is entrusted to.
-func (s *workload) proof() string {
+func (s *workload) Proof() string {
 	if s.binding == nil {
 		return s.tokenFile
 	}
@@ -155,9 +162,9 @@ func (s *workload) url(tenant string) *url.URL {
 	return u
 }
 
-// choose implements chooser. Key Vault's clients ask for the tenant that the vault names.
-func (s *workload) choose(options policy.TokenRequestOptions) (variant, error) {
-	v := variant{cae: options.EnableCAE}
+// Variant implements acquire.Varies. Key Vault's clients ask for the tenant that the vault names.
+func (s *workload) Variant(options policy.TokenRequestOptions) (acquire.Variant, error) {
+	v := acquire.Variant{CAE: options.EnableCAE}
 	if options.Claims != "" {
 		if _, err := withCapability(options.Claims); err != nil {
 			return v, err
@@ -165,7 +172,7 @@ func (s *workload) choose(options policy.TokenRequestOptions) (variant, error) {
 	}
 	var allowed bool
 	var err error
-	if v.tenant, allowed, err = s.tenants.other(options.TenantID); err == nil && !allowed {
+	if v.Tenant, allowed, err = s.tenants.other(options.TenantID); err == nil && !allowed {
 		err = fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, the identity is of "+
 			"tenant %s: is the resource in the wrong tenant? If not, name it in "+
 			"CredentialOptions.AdditionallyAllowedTenants", options.TenantID, s.tenants.own)
@@ -173,35 +180,35 @@ func (s *workload) choose(options policy.TokenRequestOptions) (variant, error) {
 	return v, err
 }
 
-// request reads the service account's token anew: the kubelet replaces it, and whoever holds an old one fails when it is
+// Call reads the service account's token anew: the kubelet replaces it, and whoever holds an old one fails when it is
 // needed.
-func (s *workload) request(a ask) (request, error) {
+func (s *workload) Call(r acquire.Request) (acquire.Call, error) {
 	assertion, err := readAssertion(s.tokenFile)
 	if err != nil {
-		return request{}, err
+		return acquire.Call{}, err
 	}
-	claims := a.claims
-	if a.cae {
+	claims := r.Claims
+	if r.CAE {
 		if claims, err = withCapability(claims); err != nil {
-			return request{}, err
+			return acquire.Call{}, err
 		}
 	}
 	form := url.Values{
 		"client_id":             {string(s.clientID)},
 		"grant_type":            {"client_credentials"},
-		"scope":                 {a.resource + defaultSuffix},
+		"scope":                 {r.Resource + defaultSuffix},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 		"client_assertion":      {assertion},
 	}
 	if claims != "" {
 		form.Set("claims", claims)
 	}
-	return request{
-		method: http.MethodPost,
-		url:    s.url(cmp.Or(a.tenant, s.tenants.own)),
-		header: header("Accept", "application/json"),
-		form:   form,
-		secret: assertion,
+	return acquire.Call{
+		Method: http.MethodPost,
+		URL:    s.url(cmp.Or(r.Tenant, s.tenants.own)),
+		Header: header("Accept", "application/json"),
+		Form:   form,
+		Secret: assertion,
 	}, nil
 }
 
@@ -238,8 +245,8 @@ func withCapability(claims string) (string, error) {
 	return string(outer), nil
 }
 
-// connect implements connector.
-func (s *workload) connect(own policy.Transporter) (policy.Transporter, error) {
+// Connect implements acquire.Connects.
+func (s *workload) Connect(own policy.Transporter) (policy.Transporter, error) {
 	switch place, fake := seam.Lookup(s.authority.Path); {
 	case own != nil:
 		return own, nil
@@ -251,37 +258,37 @@ func (s *workload) connect(own policy.Transporter) (policy.Transporter, error) {
 	return transport.Internet, nil
 }
 
-// follow implements follower: an assertion that has expired was replaced, most likely, since it was read.
-func (s *workload) follow(a ask, got answer) (request, bool, error) {
-	if got.status < 400 || failure.Read(got.header, string(got.body)).Entra != "AADSTS700024" {
-		return request{}, false, nil
+// Follow implements acquire.Follows: an assertion that has expired was replaced, most likely, since it was read.
+func (s *workload) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool, error) {
+	if got.Status < 400 || failure.Read(got.Header, string(got.Body)).Entra != "AADSTS700024" {
+		return acquire.Call{}, false, nil
 	}
-	r, err := s.request(a)
-	return r, err == nil, err
+	next, err := s.Call(r)
+	return next, err == nil, err
 }
 
-// recognises: Entra answers with a JSON object that has a token or an error, but what stands before it may throttle or fail
+// Recognises: Entra answers with a JSON object that has a token or an error, but what stands before it may throttle or fail
 // without a word, or with a page that has a request ID. Any other page is of something in between.
-func (s *workload) recognises(a answer) bool {
-	failing := a.status == http.StatusTooManyRequests || a.status >= 500
-	return token.IsOAuth(a.body) || failing && (len(bytes.TrimSpace(a.body)) == 0 || a.header.Get("X-Ms-Request-Id") != "")
+func (s *workload) Recognises(a acquire.Answer) bool {
+	failing := a.Status == http.StatusTooManyRequests || a.Status >= 500
+	return token.IsOAuth(a.Body) || failing && (len(bytes.TrimSpace(a.Body)) == 0 || a.Header.Get("X-Ms-Request-Id") != "")
 }
 
-// notAssigned: the application isn't there, or doesn't trust this service account.
+// NotAssigned: the application isn't there, or doesn't trust this service account.
 //
 // https://learn.microsoft.com/entra/identity-platform/reference-error-codes
 // https://azure.github.io/azure-workload-identity/docs/troubleshooting.html
-func (s *workload) notAssigned(status int, said failure.Said) bool { return said.NoSuchClient() }
+func (s *workload) NotAssigned(status int, said failure.Said) bool { return said.NoSuchClient() }
 
-func (s *workload) hint(a ask, status int, said failure.Said) string {
+func (s *workload) Hint(r acquire.Request, status int, said failure.Said) string {
 	tenant, named := s.tenants.own, envTenantID
-	if a.tenant != "" {
-		tenant, named = a.tenant, "TenantID, which the resource asked for as "+a.tenant+","
+	if r.Tenant != "" {
+		tenant, named = r.Tenant, "TenantID, which the resource asked for as "+r.Tenant+","
 	}
-	if status == noAnswer && s.binding != nil {
+	if status == acquire.NoAnswer && s.binding != nil {
 		return "may this pod reach the proxy that " + envTokenProxy + " names, and is its certificate of the authority in " + envCAFile + " or " + envCAData + "?"
 	}
-	if status == noAnswer {
+	if status == acquire.NoAnswer {
 		return "may this pod reach " + s.url(tenant).String() + ", is HTTPS_PROXY right, and is that the cloud that " + envAuthorityHost + " should name?"
 	}
 	switch said.Topic() {
@@ -313,9 +320,9 @@ func (s *workload) hint(a ask, status int, said failure.Said) string {
 	return ""
 }
 
-// rules: Entra is across the internet, and takes as many requests at once as there are tenants and resources.
-func (s *workload) rules() rules {
-	r := (*named)(nil).rules()
-	r.concurrent = 50
+// Rules: Entra is across the internet, and takes as many requests at once as there are tenants and resources.
+func (s *workload) Rules() acquire.Rules {
+	r := (*named)(nil).Rules()
+	r.AtOnce = 50 // Entra takes as many as there are tenants and resources
 	return r
 }

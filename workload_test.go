@@ -28,6 +28,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/acquire"
 )
 
 const (
@@ -330,24 +331,24 @@ func TestWorkloadRequestIsPure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := src.request(ask{resource: "https://a", claims: `{"a":1}`})
+	first, err := src.Call(acquire.Request{Resource: "https://a", Claims: `{"a":1}`})
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.url.Host, first.url.Path = "elsewhere", "/"
-	first.form.Set("client_id", "another")
-	first.header.Set("Accept", "nothing")
-	second, err := src.request(ask{resource: "https://b"})
+	first.URL.Host, first.URL.Path = "elsewhere", "/"
+	first.Form.Set("client_id", "another")
+	first.Header.Set("Accept", "nothing")
+	second, err := src.Call(acquire.Request{Resource: "https://b"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.url.String() != podTokenURL || second.header.Get("Accept") != "application/json" || second.secret != podAssertion {
-		t.Errorf("second request is %s %v", second.url, second.header)
+	if second.URL.String() != podTokenURL || second.Header.Get("Accept") != "application/json" || second.Secret != podAssertion {
+		t.Errorf("second request is %s %v", second.URL, second.Header)
 	}
-	if diff := cmp.Diff(podForm("scope", "https://b/.default"), second.form); diff != "" {
+	if diff := cmp.Diff(podForm("scope", "https://b/.default"), second.Form); diff != "" {
 		t.Errorf("second form (-want +got):\n%s", diff)
 	}
-	if got := src.endpoint(); got != podTokenURL {
+	if got := src.Endpoint(); got != podTokenURL {
 		t.Errorf("endpoint is %s", got)
 	}
 }
@@ -1703,7 +1704,7 @@ func TestWorkloadPagesOf5xx(t *testing.T) {
 					t.Errorf("%d attempts in %v, want many in 20 to 30 s: %v", e.Attempts, took, e)
 				}
 				wantErrorText(t, e, podTokenURL, "HTTPS_PROXY", "AZURE_AUTHORITY_HOST")
-				if cred.sender.node.answered.Load() {
+				if cred.hosted.node.Answered() {
 					t.Error("a proxy's page is taken for an answer of Entra's")
 				}
 			})
@@ -2060,8 +2061,8 @@ func TestHalfAPod(t *testing.T) {
 				t.Error(err)
 			case cred.Host() != tt.host || tt.options.Host == "" && d.Host != tt.host:
 				t.Errorf("asked is %s, detected %s, want %s", cred.Host(), d.Host, tt.host)
-			case cred.Host() == HostWorkloadIdentity && cred.sender.source.endpoint() != here:
-				t.Errorf("asked is %s", cred.sender.source.endpoint())
+			case cred.Host() == HostWorkloadIdentity && cred.hosted.host.Endpoint() != here:
+				t.Errorf("asked is %s", cred.hosted.host.Endpoint())
 			}
 			if tt.options.Host != "" || tt.options.ID != nil {
 				return
@@ -2130,7 +2131,7 @@ func TestProofsTellTokensApart(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				key := cacheKey(cred.sender.source)
+				key := cacheKey(cred.hosted.host)
 				keys = append(keys, key)
 				if shown := fmt.Sprintf("%+v", cred); strings.Contains(shown, "another") ||
 					strings.Contains(key, "BEGIN") {

@@ -165,8 +165,8 @@ var cacheMutations = []mutation{
 		name:  "a flight ends with its first caller",
 		harm:  "one impatient caller's deadline fails all others",
 		file:  "hosted.go",
-		old:   `ctx, end := h.sender.begin(ctx)`,
-		new:   `_, end := h.sender.begin(ctx)`,
+		old:   `ctx, end := h.client.Begin(ctx)`,
+		new:   `_, end := h.client.Begin(ctx)`,
 		tests: "TestCallersLeave",
 	},
 	{

@@ -53,8 +53,8 @@ var challengeMutations = []mutation{
 		name:  "Arc's token without a challenge is accepted",
 		harm:  "any program that takes the agent's port hands out tokens of its own",
 		file:  "arc.go",
-		old:   `if got.status >= 200 && got.status < 300 {`,
-		new:   `if got.status > 200 && got.status < 300 {`,
+		old:   `if got.Status >= 200 && got.Status < 300 {`,
+		new:   `if got.Status > 200 && got.Status < 300 {`,
 		tests: "TestArcTokenWithoutAChallenge",
 	},
 	{
@@ -109,8 +109,8 @@ var challengeMutations = []mutation{
 		name:  "Service Fabric isn't told which token was rejected",
 		harm:  "after a claims challenge its cache repeats the revoked token",
 		file:  "servicefabric.go",
-		old:   `if a.rejected != "" {`,
-		new:   `if a.rejected == "" {`,
+		old:   `if r.Rejected != "" {`,
+		new:   `if r.Rejected == "" {`,
 		tests: "TestServiceFabricRequests",
 	},
 	{
@@ -124,9 +124,9 @@ var challengeMutations = []mutation{
 	{
 		name:  "a secret that was rotated on its way is not read again",
 		harm:  "a token request fails at each rotation",
-		file:  "sender.go",
-		old:   `err == nil && next.secret != sent.secret {`,
-		new:   `err == nil && next.secret == "" {`,
+		file:  "internal/acquire/answer.go",
+		old:   `err == nil && next.Secret != sent.Secret {`,
+		new:   `err == nil && next.Secret == "" {`,
 		tests: "TestSecretRotatedOnItsWay",
 	},
 }

@@ -100,9 +100,9 @@ var identityMutations = []mutation{
 	{
 		name:  "a token of another identity than the one asked for is kept",
 		harm:  "the program acts with rights that it was not to have",
-		file:  "sender.go",
-		old:   `got := mismatch(src.identity(), granted, mustEcho); got != ""`,
-		new:   `got := mismatch(src.identity(), granted, mustEcho); got == "no such"`,
+		file:  "internal/acquire/answer.go",
+		old:   `other := q.host.Mismatch(granted); other != ""`,
+		new:   `other := q.host.Mismatch(granted); other == "no such"`,
 		tests: "TestMismatchIsAnError",
 	},
 	{
@@ -148,9 +148,9 @@ var identityMutations = []mutation{
 	{
 		name:  "a person's token from Azure ML is logged as any other",
 		harm:  "a job runs as whoever started the instance, and nobody is told",
-		file:  "sender.go",
-		old:   `t.grant.ofUser = src.host() != HostCloudShell`,
-		new:   `t.grant.ofUser = src.host() == HostCloudShell`,
+		file:  "hosted.go",
+		old:   `g.ofUser = h.host.host() != HostCloudShell`,
+		new:   `g.ofUser = h.host.host() == HostCloudShell`,
 		tests: "TestUsersToken",
 	},
 	{

@@ -66,8 +66,8 @@ var toolMutations = []mutation{
 		name:  "runs of az overlap",
 		harm:  "they write one token cache at once, and break it",
 		file:  "shared.go",
-		old:   `r.tools[program] = &queue{free: 1}`,
-		new:   `r.tools[program] = &queue{free: 10}`,
+		old:   `r.tools[program] = acquire.NewPlaces(1)`,
+		new:   `r.tools[program] = acquire.NewPlaces(10)`,
 		tests: "TestOneRunAtATime",
 	},
 	{
@@ -194,8 +194,8 @@ var toolMutations = []mutation{
 		name:  "a race for az's cache is a failure at once",
 		harm:  "another az in another window, and a request fails",
 		file:  "toolrun.go",
-		old:   `if exited && !raced && !a.once && s.raced(said) {`,
-		new:   `if exited && raced && !a.once && s.raced(said) {`,
+		old:   `if exited && !raced && !r.Once && s.raced(said) {`,
+		new:   `if exited && raced && !r.Once && s.raced(said) {`,
 		tests: "TestRaceForTheToolsCache",
 	},
 	{
@@ -218,8 +218,8 @@ var toolMutations = []mutation{
 		name:  "az's token of another tenant is accepted",
 		harm:  "the resource refuses it, and nothing says why",
 		file:  "toolrun.go",
-		old:   `!strings.EqualFold(a.tenant, got.tenant):`,
-		new:   `a.tenant == "" && got.tenant != "":`,
+		old:   `!strings.EqualFold(r.Tenant, got.tenant):`,
+		new:   `r.Tenant == "" && got.tenant != "":`,
 		tests: "TestAzureCLISubscriptionsTenant",
 	},
 	{

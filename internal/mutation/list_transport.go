@@ -90,7 +90,7 @@ var transportMutations = []mutation{
 	{
 		name:  "a token in a refusal's body is shown",
 		harm:  "RawResponse hands it to whoever logs the error",
-		file:  "failure.go",
+		file:  "internal/acquire/refusal.go",
 		old:   "\t\tbody = redact.Text(body)\n",
 		new:   "",
 		tests: "TestNoSecretIsSeen",
@@ -98,9 +98,9 @@ var transportMutations = []mutation{
 	{
 		name:  "a body of an unexpected 2xx is shown",
 		harm:  "a token in an unknown wrapping stands in the error",
-		file:  "failure.go",
+		file:  "internal/acquire/refusal.go",
 		old:   `if !success { //`,
-		new:   `if body == "" { //`,
+		new:   `if body == "" || success { //`,
 		tests: "TestUnexpectedSuccessIsNotShown",
 	},
 	{
@@ -194,7 +194,7 @@ var transportMutations = []mutation{
 	{
 		name:  "the query of the request stays in RawResponse",
 		harm:  "a key in the endpoint's own query stands in the error",
-		file:  "failure.go",
+		file:  "internal/acquire/refusal.go",
 		old:   "\t\t\t\tquery.Del(name)\n",
 		new:   "\t\t\t\t_ = name\n",
 		tests: "TestRawResponseShowsNoForeignQuery",
@@ -211,8 +211,8 @@ var transportMutations = []mutation{
 		name:  "Status shows the endpoint's query",
 		harm:  "a health page publishes a key that is in it",
 		file:  "status.go",
-		old:   `Endpoint: src.endpoint(),`,
-		new:   `Endpoint: src.address(),`,
+		old:   `Endpoint: src.Endpoint(),`,
+		new:   `Endpoint: src.Address(),`,
 		tests: "TestStatusShowsNoQuery",
 	},
 	{

@@ -12,7 +12,7 @@ var usercodeMutations = []mutation{
 	{
 		name:  "a tracer gets nothing of the caller's context",
 		harm:  "spans have no parents",
-		file:  "sender.go",
+		file:  "internal/acquire/client.go",
 		old:   `b := usercode.Borrow(ctx)`,
 		new:   `b := usercode.Borrow(context.WithoutCancel(context.Background()))`,
 		tests: "TestSpanOfTheCaller",
@@ -53,7 +53,7 @@ var usercodeMutations = []mutation{
 		name:  "functions are taken for equal",
 		harm:  "one library's ShouldRetry decides about another's tries",
 		file:  "hosted.go",
-		old:   "\t\tt.Owner = h.sender\n",
+		old:   "\t\tt.Owner = h.client\n",
 		new:   "",
 		tests: "TestEqualOptionsShare",
 	},
@@ -100,7 +100,7 @@ var usercodeMutations = []mutation{
 	{
 		name:  "an error object of a Transport's is shared by all who wait",
 		harm:  "its methods, fit for one goroutine, are called by a thousand: a data race, and texts of somebody else's",
-		file:  "failure.go",
+		file:  "internal/acquire/inquiry.go",
 		old:   `return usercode.Share(err)`,
 		new:   "_ = usercode.Share\n\treturn err",
 		tests: "TestErrorsOfOthersAreNotShared",

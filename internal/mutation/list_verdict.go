@@ -60,7 +60,7 @@ var verdictMutations = []mutation{
 	{
 		name:  "Ready gives up where the user's own rule doesn't ask again",
 		harm:  "a service with its own StatusCodes isn't ready after an outage at its start",
-		file:  "failure.go",
+		file:  "internal/acquire/acquisition.go",
 		old:   `return min(f.Verdict, failure.Later)`,
 		new:   `return failure.Never`,
 		tests: "TestUsersRulesAndNumbers",
@@ -68,17 +68,17 @@ var verdictMutations = []mutation{
 	{
 		name:  "Entra's number in a text is not the host's answer",
 		harm:  "Microsoft's proxy in IMDS's place is called no IMDS, and a chain goes on as the developer",
-		file:  "sender.go",
-		old:   `|| a.status >= 400 && failure.EntraNumber(a.body) != ""`,
-		new:   `|| a.status >= 600 && failure.EntraNumber(a.body) != ""`,
+		file:  "internal/acquire/answer.go",
+		old:   `|| got.Status >= 400 && failure.EntraNumber(got.Body) != ""`,
+		new:   `|| got.Status >= 600 && failure.EntraNumber(got.Body) != ""`,
 		tests: "TestWorkloadIdentityProxy|TestWorkloadReadsAgainByTheNumber",
 	},
 	{
 		name:  "a number far behind in a text is not read",
 		harm:  "a definite refusal behind a long dump is asked for 75 s",
-		file:  "failure.go",
-		old:   `said.Entra = failure.EntraNumber(a.body)`,
-		new:   `said.Entra = failure.EntraNumber(a.body[:0])`,
+		file:  "internal/acquire/refusal.go",
+		old:   `said.Entra = failure.EntraNumber(got.Body)`,
+		new:   `said.Entra = failure.EntraNumber(got.Body[:0])`,
 		tests: "TestWorkloadIdentityProxy",
 	},
 	{
@@ -92,9 +92,9 @@ var verdictMutations = []mutation{
 	{
 		name:  "the end of the time replaces what the host said",
 		harm:  "the error says that there was no answer in 702ms, where each answer was a 404",
-		file:  "sender.go",
-		old:   "\t\t\t\tf = t.outOfTime(t.asking() - began)\n",
-		new:   "\t\t\t\t_ = t.outOfTime(t.asking() - began)\n",
+		file:  "internal/acquire/send.go",
+		old:   "\t\tf = outOfTime(a.last, a.asking()-began)\n",
+		new:   "\t\t_ = outOfTime(a.last, a.asking()-began)\n",
 		tests: "TestHostCutShort",
 	},
 	{
@@ -133,8 +133,8 @@ var verdictMutations = []mutation{
 		name:  "two apps' headers are one",
 		harm:  "an app gets another app's token from the cache",
 		file:  "appservice.go",
-		old:   "proof() string { return s.env.getenv(envHeader) }",
-		new:   "proof() string { return \"\" }",
+		old:   "Proof() string { return s.env.getenv(envHeader) }",
+		new:   "Proof() string { return \"\" }",
 		tests: "TestProofsTellTokensApart",
 	},
 	{

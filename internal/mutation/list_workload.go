@@ -5,8 +5,8 @@ var workloadMutations = []mutation{
 		name:  "the tenant that a resource asks for is not asked",
 		harm:  "Key Vault refuses the token of the identity's own tenant",
 		file:  "workload.go",
-		old:   `s.url(cmp.Or(a.tenant, s.tenants.own))`,
-		new:   `s.url(cmp.Or(s.tenants.own, a.tenant))`,
+		old:   `s.url(cmp.Or(r.Tenant, s.tenants.own))`,
+		new:   `s.url(cmp.Or(s.tenants.own, r.Tenant))`,
 		tests: "TestWorkloadRequests|TestWorkloadOtherTenants",
 	},
 	{
@@ -98,8 +98,8 @@ var workloadMutations = []mutation{
 		name:  "Entra gets five requests at once",
 		harm:  "the first requests of a service with many tenants queue behind each other",
 		file:  "workload.go",
-		old:   "r.concurrent = 50\n",
-		new:   "r.concurrent = 5\n",
+		old:   `r.AtOnce = 50 //`,
+		new:   `r.AtOnce = 5 //`,
 		tests: "TestWorkloadRequestsAtOnce",
 	},
 }
