@@ -33,7 +33,7 @@ type tokenSource interface {
 	sign(*AuthenticationError)
 }
 
-// views are those of a credential whose source is a chooser: one for each tenant, with and without
+// views are those of a credential whose host varies: one for each tenant, with and without
 // claims challenges.
 type views struct {
 	*tokencache.Views

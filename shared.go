@@ -10,21 +10,25 @@ import (
 
 // shared is what credentials share: tokens, and what is known of endpoints.
 type shared struct {
-	tokens   *tokencache.Cache
-	mu       sync.Mutex
-	nodes    map[string]*acquire.Node   // by host and endpoint; a process sees one or two
-	tools    map[string]*acquire.Places // by program
-	silences sync.Map                   // by node: the recentSilence of each, for the default credential
-	azure    atomic.Pointer[string]     // why this is Azure, once something has said so; it never changes after that
+	tokens *tokencache.Cache
+	mu     sync.Mutex                 // guards nodes and tools
+	nodes  map[string]*acquire.Node   // by host and endpoint; a process sees one or two
+	tools  map[string]*acquire.Places // of one place, by program
+
+	silences sync.Map // by node: the recentSilence of each, for the default credential
+	// why this is Azure, once something has said so; it never changes after that
+	azure atomic.Pointer[string]
 }
 
 func newShared() *shared {
-	return &shared{tokens: tokencache.New(), nodes: map[string]*acquire.Node{}, tools: map[string]*acquire.Places{}}
+	return &shared{tokens: tokencache.New(), nodes: map[string]*acquire.Node{},
+		tools: map[string]*acquire.Places{}}
 }
 
-// processShared is the one global variable that changes: fifty clients that each made a credential of one identity shall send one
-// request, and the VM's limit of 5 at once holds for the process. Credentials with a Transport of their own stay out
-// of it, so that tests never see each other's tokens.
+// processShared is the one global variable that changes: fifty clients that each made a credential of
+// one identity shall send one request, and the VM's limit of 5 at once holds for the process.
+// Credentials with a Transport of their own stay out of it, so that tests never see each other's
+// tokens.
 var processShared = newShared()
 
 // nodeKey is by what the nodes of endpoints are told apart.

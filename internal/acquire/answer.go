@@ -18,8 +18,8 @@ type reading struct {
 	failed *failure.Failure
 }
 
-// read reads a response. sent is the call that it answers, nil if it may bring no other. lost is the
-// header that the call went out without, and last the try before, nil for none.
+// read reads a response. sent is the call that it answers, nil if it may bring no other. lost is
+// the header that the call went out without, and last the try before, nil for none.
 func (q *inquiry) read(
 	resp *http.Response, sent *Call, lost string, last *failure.Failure,
 ) reading {

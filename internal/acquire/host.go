@@ -70,8 +70,10 @@ type (
 // Rules are a host's: when to try again, and what else it can say of itself in numbers.
 type Rules struct {
 	retry.Rules
-	Unavailable bool // silence is that nothing is there; otherwise the endpoint was named and should be
-	AtOnce      int  // requests at once per process
+	// Unavailable: silence means that nothing is there. Otherwise the endpoint was named and should
+	// be there.
+	Unavailable bool
+	AtOnce      int // requests at once per process
 }
 
 // NoAnswer is the status for hints when nothing answered as the host would.

@@ -23,8 +23,8 @@ type inquiry struct {
 	secrets  []string // of all calls so far: a host may remember
 }
 
-// keep remembers the secrets of a call, which are not to be shown from now on: its own, and what the
-// endpoint's URL has in its query beside our parameters, which may be a key to it.
+// keep remembers the secrets of a call, which are not to be shown from now on: its own, and what
+// the endpoint's URL has in its query beside our parameters, which may be a key to it.
 func (q *inquiry) keep(c Call) {
 	known, fresh := map[string]bool{"": true}, []string(nil)
 	for _, secret := range q.secrets {
@@ -71,9 +71,9 @@ func (q *inquiry) plain(err error) string {
 	return redact.Line(redact.Text(bare(err).Error(), q.secrets...))
 }
 
-// cause is what an error may unwrap to. A deadline of our own must not look like the caller's, and a
-// text that holds the secret must not come back through the chain. Nor must an object whose methods
-// only one goroutine may call: the cause is shared by all who wait. That takes out an SDK's
+// cause is what an error may unwrap to. A deadline of our own must not look like the caller's, and
+// a text that holds the secret must not come back through the chain. Nor must an object whose
+// methods only one goroutine may call: the cause is shared by all who wait. That takes out an SDK's
 // ResponseError, too, which would look like one of the caller's request.
 func (q *inquiry) cause(err error) error {
 	err = bare(err)
