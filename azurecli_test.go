@@ -273,23 +273,24 @@ func TestAzureCLIFailures(t *testing.T) {
 	t.Parallel()
 	reached := []string{"can az reach Entra from here?", "HTTPS_PROXY"}
 	checkToolFailures(t, developers[0], []toolFailure{
-		{name: "not installed", err: command.ErrNotOnPath, unavailable: true, transient: true,
+		{name: "not installed", err: command.ErrNotOnPath, unavailable: true,
 			want: []string{"az is not installed, or not on PATH",
 				"https://learn.microsoft.com/cli/azure/install-azure-cli", "az login"}},
-		{name: "exit status 127", err: exits(127, "az: python3: not found"), unavailable: true,
-			transient: true, want: []string{"az is not installed"}},
+		{name: "exit status 127", err: exits(127, "az: python3: not found"),
+			unavailable: true, want: []string{"az is not installed"}},
 		{name: "what Windows hasn't is a program that az wanted",
 			err: exits(1, "'wmic' is not recognized as an internal or external command,\r\noperable "+
-				"program or batch file.\r\nERROR: Subscription 'x' not found.\r\n"), want: []string{"Subscription 'x' not found"}},
+				"program or batch file.\r\nERROR: Subscription 'x' not found.\r\n"),
+			want: []string{"Subscription 'x' not found"}},
 		{name: "not logged in", err: exits(1, "ERROR: Please run 'az login' to setup account.\r\n"),
-			unavailable: true, transient: true,
+			unavailable: true,
 			want: []string{"nobody is logged in", "run az login",
 				"Please run 'az login' to setup account."}},
-		{name: "not logged in, as sampled", err: exits(1, sampled(t, "az-logged-out")), unavailable: true,
-			transient: true, want: []string{"nobody is logged in", "run az login"}},
+		{name: "not logged in, as sampled", err: exits(1, sampled(t, "az-logged-out")),
+			unavailable: true, want: []string{"nobody is logged in", "run az login"}},
 		{name: "not logged in, behind a warning",
-			err: exits(1, azWarning+"ERROR: Please run 'az login' to setup account.\r\n"), unavailable: true,
-			transient: true, want: []string{`"ERROR: Please run 'az login' to setup account.": nobody is ` +
+			err:         exits(1, azWarning+"ERROR: Please run 'az login' to setup account.\r\n"),
+			unavailable: true, want: []string{`"ERROR: Please run 'az login' to setup account.": nobody is ` +
 				`logged in`}},
 		{name: "no subscription", err: exits(1, sampled(t, "az-no-subscription")),
 			want: []string{"No subscription found", "run az account set --subscription"}},
@@ -310,10 +311,13 @@ func TestAzureCLIFailures(t *testing.T) {
 				"az asks for az login --scope https://vault.azure.net/.default"}},
 		{name: "another factor wanted, behind a warning",
 			err: exits(1, azWarning+azWantsMore+
-				"az logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"\n"), code: "AADSTS50076", want: []string{`az asks for az logout, then az login --tenant "t" --scope "https://vault.azure.net/.default"`}},
+				"az logout\naz login --tenant \"t\" --scope \"https://vault.azure.net/.default\"\n"),
+			code: "AADSTS50076", want: []string{`az asks for az logout, then az login --tenant "t" ` +
+				`--scope "https://vault.azure.net/.default"`}},
 		{name: "an assertion out of time",
 			err: exits(1, "ERROR: AADSTS700024: Client assertion is not within its valid time "+
-				"range.\nTrace ID: 1\nInteractive authentication is needed. Please run:\naz login\n"), code: "AADSTS700024", want: []string{"valid time range. Interactive", "error?code=700024"}},
+				"range.\nTrace ID: 1\nInteractive authentication is needed. Please run:\naz login\n"),
+			code: "AADSTS700024", want: []string{"valid time range. Interactive", "error?code=700024"}},
 		{name: "Entra's own trouble",
 			err: exits(1, "ERROR: AADSTS90033: A transient error has occurred. Please try again.\nTrace "+
 				"ID: 1\n"), transient: true, code: "AADSTS90033", want: []string{"error?code=90033 says what " +
@@ -331,7 +335,8 @@ func TestAzureCLIFailures(t *testing.T) {
 			transient: true, want: append(reached, "requests.exceptions.ProxyError: ",
 				"Network is unreachable")},
 		{name: "nobody listens", err: exits(1, strings.ReplaceAll(sampled(t, "az-offline"),
-			"[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")), transient: true, want: append(reached, "Connection refused")},
+			"[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")),
+			transient: true, want: append(reached, "Connection refused")},
 		{name: "TLS intercepted",
 			err: exits(1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max "+
 				"retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, "+
@@ -347,14 +352,16 @@ func TestAzureCLIFailures(t *testing.T) {
 				`file: '/home/dev/.azure/config', line: 1`}},
 		{name: "a traceback without its head",
 			err: exits(1, "ERROR: The command failed with an unexpected error. Here is the "+
-				"traceback:\nERROR: [Errno 28] No space left on device\n"), want: []string{"No space left on device"}},
+				"traceback:\nERROR: [Errno 28] No space left on device\n"),
+			want: []string{"No space left on device"}},
 		{name: "a traceback without its end",
 			err: exits(1, "ERROR: The command failed with an unexpected error. Here is the "+
 				"traceback:\nERROR: [Errno 28] No space left on device\nTraceback (most recent call last):\n "+
 				" File \"x.py\", line 1, in <module>\n"), want: []string{"No space left on device"}},
 		{name: "a traceback behind the error",
 			err: exits(1, "ERROR: Subscription 'x' not found.\nException in thread Thread-1:\nTraceback "+
-				"(most recent call last):\n  File \"x.py\", line 1, in <module>\nKeyError: 'telemetry'\n"), want: []string{"Subscription 'x' not found."}},
+				"(most recent call last):\n  File \"x.py\", line 1, in <module>\nKeyError: 'telemetry'\n"),
+			want: []string{"Subscription 'x' not found."}},
 		{name: "without a word", err: exits(2, " \n"),
 			want: []string{"az ended with exit status 2 and without a word"}},
 		{name: "killed by a signal", err: exits(-1, ""), want: []string{"without a word"}},
@@ -362,8 +369,8 @@ func TestAzureCLIFailures(t *testing.T) {
 			want: []string{"can't run az: fork/exec /usr/bin/az: exec format error"}},
 		{name: "many lines and escapes", err: exits(1, nasty)},
 		{name: "colors", err: exits(1, "\x1b[31mERROR: Please run 'az login' to setup account.\x1b[0m\n"),
-			unavailable: true, transient: true,
-			want: []string{`"ERROR: Please run 'az login' to setup account."`}},
+			unavailable: true,
+			want:        []string{`"ERROR: Please run 'az login' to setup account."`}},
 		{name: "a book of digits", err: exits(1, "ERROR: AADSTS"+strings.Repeat("7", 5000)),
 			code: "AADSTS7777777777", want: []string{"error?code=7777777777 says"}},
 		{name: "a book", err: exits(1, strings.Repeat("complaint ", 6000)+"and its end"),

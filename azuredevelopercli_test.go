@@ -107,7 +107,8 @@ func TestAzureDeveloperCLIOutput(t *testing.T) {
 
 // What azd prints with -o json, before 1.23.7 and since.
 func azdMessage(text string) string {
-	return fmt.Sprintf(`{"type":"consoleMessage","timestamp":"2026-04-14T22:02:36.154700776Z","data":{"message":%q}}`+"\n", text)
+	return fmt.Sprintf(`{"type":"consoleMessage","timestamp":"2026-04-14T22:02:36.154700776Z",`+
+		`"data":{"message":%q}}`+"\n", text)
 }
 
 func azdError(text string) string {
@@ -119,31 +120,34 @@ func TestAzureDeveloperCLIFailures(t *testing.T) {
 	t.Parallel()
 	const refused = "fetching token: AADSTS90002: Tenant 'x' not found"
 	checkToolFailures(t, developers[1], []toolFailure{
-		{name: "not installed", err: command.ErrNotOnPath, unavailable: true, transient: true,
+		{name: "not installed", err: command.ErrNotOnPath, unavailable: true,
 			want: []string{"azd is not installed, or not on PATH", "install-azd", "azd auth login"}},
 		{name: "not logged in",
 			err:         exits(1, azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")),
-			unavailable: true, transient: true,
-			want: []string{"nobody is logged in", "run azd auth login", "ERROR: not logged in"}},
+			unavailable: true,
+			want:        []string{"nobody is logged in", "run azd auth login", "ERROR: not logged in"}},
 		{name: "not logged in, since 1.23.7",
 			err: exits(1, azdMessage("\n")+
-				azdError("fetching token: not logged in, run `azd auth login` to login")), unavailable: true, transient: true, want: []string{"nobody is logged in", "run azd auth login"}},
+				azdError("fetching token: not logged in, run `azd auth login` to login")),
+			unavailable: true, want: []string{"nobody is logged in", "run azd auth login"}},
 		{name: "not logged in, 2022",
-			err: exits(1, azdMessage("ERROR: not logged in, run `azd login` to login")), unavailable: true,
-			transient: true, want: []string{"nobody is logged in"}},
+			err:         exits(1, azdMessage("ERROR: not logged in, run `azd login` to login")),
+			unavailable: true, want: []string{"nobody is logged in"}},
 		{name: "not logged in, looking for a tenant",
 			err: exits(1, azdError("resolving the Azure Directory from system environment "+
-				"(AZURE_SUBSCRIPTION_ID): not logged in, run `azd auth login` to login")), unavailable: true, transient: true, want: []string{"nobody is logged in"}},
+				"(AZURE_SUBSCRIPTION_ID): not logged in, run `azd auth login` to login")),
+			unavailable: true, want: []string{"nobody is logged in"}},
 		{name: "asks az, where nobody is logged in",
 			err: exits(1, azdError("fetching token: AzureCLICredential: ERROR: Please run 'az login' to "+
-				"setup account.\n")), unavailable: true, transient: true, want: []string{"nobody is logged in", "run az login"}},
+				"setup account.\n")), unavailable: true, want: []string{"nobody is logged in", "run az login"}},
 		{name: "asks az, which isn't there",
 			err: exits(1,
 				azdError("fetching token: AzureCLICredential: Azure CLI not found on path")),
-			unavailable: true, transient: true, want: []string{"run az login"}},
+			unavailable: true, want: []string{"run az login"}},
 		{name: "the secret of a login can't be read",
 			err: exits(1, azdError("loading secret: open /home/dev/.azd/auth/x.bin: permission denied: "+
-				"not logged in, run `azd auth login` to login")), want: []string{"permission denied", "run azd auth login"}},
+				"not logged in, run `azd auth login` to login")),
+			want: []string{"permission denied", "run azd auth login"}},
 		{name: "another login wanted",
 			err: exits(1, `{"error":"AADSTS50076: Due to a configuration change made by your `+
 				`administrator, you must use multi-factor authentication. Trace ID: 0a Correlation ID: 0b `+
@@ -162,26 +166,32 @@ func TestAzureDeveloperCLIFailures(t *testing.T) {
 		{name: "offline", err: exits(1,
 			azdError("fetching token: failed to authenticate: Post "+
 				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": dial tcp: lookup "+
-				"login.microsoftonline.com: no such host")), transient: true, want: []string{"no such host", "can azd reach Entra from here?"}},
+				"login.microsoftonline.com: no such host")),
+			transient: true, want: []string{"no such host", "can azd reach Entra from here?"}},
 		{name: "a connection that breaks",
 			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
 				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": read tcp "+
-				"10.0.0.4:53124->20.190.151.7:443: read: connection reset by peer")), transient: true, want: []string{"can azd reach Entra from here?"}},
+				"10.0.0.4:53124->20.190.151.7:443: read: connection reset by peer")),
+			transient: true, want: []string{"can azd reach Entra from here?"}},
 		{name: "a connection that ends",
 			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
-				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": EOF")), transient: true, want: []string{"can azd reach Entra from here?"}},
+				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": EOF")),
+			transient: true, want: []string{"can azd reach Entra from here?"}},
 		{name: "Entra is slow",
 			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
 				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": context deadline exceeded "+
-				"(Client.Timeout exceeded while awaiting headers)")), transient: true, want: []string{"can azd reach Entra from here?"}},
+				"(Client.Timeout exceeded while awaiting headers)")),
+			transient: true, want: []string{"can azd reach Entra from here?"}},
 		{name: "a proxy that isn't there",
 			err: exits(1, azdError("fetching token: failed to authenticate: Post "+
-				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": proxyconnect tcp: no route")), transient: true, want: []string{"can azd reach Entra from here?"}},
+				"\"https://login.microsoftonline.com/x/oauth2/v2.0/token\": proxyconnect tcp: no route")),
+			transient: true, want: []string{"can azd reach Entra from here?"}},
 		{name: "an unknown authority",
 			err: exits(1, azdError("fetching token: tls: failed to verify certificate: x509: certificate "+
 				"signed by unknown authority")), want: []string{"does a proxy intercept TLS here?"}},
 		{name: "old shape", err: exits(1, azdMessage("\nERROR: "+refused+"\n\n")+
-			azdMessage("Suggestion: reauthentication required")), code: "AADSTS90002", want: []string{`"ERROR: ` + refused + `"`, "error?code=90002"}},
+			azdMessage("Suggestion: reauthentication required")),
+			code: "AADSTS90002", want: []string{`"ERROR: ` + refused + `"`, "error?code=90002"}},
 		{name: "new shape", err: exits(1, azdError(refused)), code: "AADSTS90002",
 			want: []string{`"` + refused + `"`, "azd auth login"}},
 		{name: "new shape behind an empty message", err: exits(1, azdMessage("\n")+azdError(refused)),
@@ -196,7 +206,8 @@ func TestAzureDeveloperCLIFailures(t *testing.T) {
 		{name: "without a word", err: exits(1, ""),
 			want: []string{"azd ended with exit status 1 and without a word"}},
 		{name: "no project", err: exits(1,
-			azdError("no project exists; to create a new project, run `azd init`")), want: []string{"no project exists"}},
+			azdError("no project exists; to create a new project, run `azd init`")),
+			want: []string{"no project exists"}},
 	})
 }
 

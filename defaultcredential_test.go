@@ -138,28 +138,6 @@ func (s *slowAtFirst) Do(r *http.Request) (*http.Response, error) {
 	return s.ep.Do(r)
 }
 
-// TestDefaultAnswersWhileToolInUseRuns: the same when the developer was in use already.
-func TestDefaultAnswersWhileToolInUseRuns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		l := &laptop{took: 5 * time.Second}
-		imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(time.Hour)}
-		chain := l.credential(t, imds)
-		wantFrom(t, chain, developersToken)
-		time.Sleep(10 * time.Second)
-		synctest.Wait() // nothing is under way any more
-		time.AfterFunc(2*time.Second, func() {
-			imds.until = time.Time{}
-			chain.links[0].source.(*probedHost).cred.hosted.node.NoteAnswer()
-		})
-		tk, err := chain.GetToken(t.Context(),
-			policy.TokenRequestOptions{Scopes: []string{armScope}})
-		if err != nil || strings.HasPrefix(tk.Token, developersToken) || l.runs.Load() != 2 {
-			t.Errorf("got %q, error %v, after %d runs of az, want the managed identity's after az has ended",
-				tk.Token, err, l.runs.Load())
-		}
-	})
-}
-
 // breaksOff is an answer whose body breaks off at once.
 func breaksOff(answer *http.Response) transportFunc {
 	return func(*http.Request) (*http.Response, error) {

@@ -60,7 +60,9 @@ func toolOutputs() []string {
 		`{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}` + "\nnotice {",
 		`{"x":{"accessToken":"inner"},"accessToken":"t","expires_on":1485907200}`,
 		"WARNING: {\"a\n" + `{"accessToken":"t","expires_on":1485907200}`,
-		`{"accessToken":7,"token":7}{"accessToken":"t","expires_on":1485907200,"token":"t","expiresOn":"2017-02-01T00:00:00Z"}`, strings.Repeat("{", 300), strings.Repeat(`{"a":`, 300), "", "null", "1E1000", "[]", "<html>",
+		`{"accessToken":7,"token":7}{"accessToken":"t","expires_on":1485907200,"token":"t",` +
+			`"expiresOn":"2017-02-01T00:00:00Z"}`, strings.Repeat("{", 300), strings.Repeat(`{"a":`, 300),
+		"", "null", "1E1000", "[]", "<html>",
 	}
 }
 
@@ -160,7 +162,8 @@ func FuzzTool(f *testing.F) {
 			t.Errorf("%s: not one printable line of some length: %d bytes, %q", d.program, len(text), text)
 		}
 		plain := regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(said, "")
-		if e.Code != "" && (!strings.Contains(regexp.MustCompile(`<[\w.]+ object at 0x[0-9a-fA-F]+>(?:: |, )?`).ReplaceAllString(plain, ""), e.Code) &&
+		if e.Code != "" && (!strings.Contains(regexp.MustCompile(`<[\w.]+ object at `+
+			`0x[0-9a-fA-F]+>(?:: |, )?`).ReplaceAllString(plain, ""), e.Code) &&
 			!strings.Contains(said, `\u`) || !regexp.MustCompile(`^AADSTS\d{1,10}$`).MatchString(e.Code)) {
 			t.Errorf("%s: the code is %q, of %q", d.program, e.Code, said)
 		}
@@ -170,7 +173,8 @@ func FuzzTool(f *testing.F) {
 		}
 		lacks := strings.Contains(said, "shared librar") || strings.Contains(said, "Error relocating")
 		// whoever tells of the cache is there
-		missing := (code == 127 && !lacks || code == 9009) && !s.raced(complaint.Read(said, s.complaint, s.asks))
+		missing := (code == 127 && !lacks || code == 9009) &&
+			!s.raced(complaint.Read(said, s.complaint, s.asks))
 		// What Windows' shell says has to be all that is said. And a library is lacking only in these
 		// words.
 		words := strings.Join(strings.Fields(said), "")

@@ -22,7 +22,8 @@ func TestRead(t *testing.T) {
 			stderr: head + "Traceback (most recent call last):\n  File \"x\"\nOSError: full\n" +
 				"To open a new issue, please run `az feedback`",
 			reason: "OSError: full"},
-		{name: "a traceback without its head", stderr: head + "ERROR: full", reason: head + "ERROR: full"},
+		{name: "a traceback without its head", stderr: head + "ERROR: full",
+			reason: head + "ERROR: full"},
 		{name: "IDs that differ each time",
 			stderr: "ERROR: AADSTS1: no. Trace ID: 1a Correlation ID: 2b Timestamp: 2026-01-02 03:04:05Z",
 			reason: "ERROR: AADSTS1: no."},
