@@ -2,29 +2,24 @@ package identity
 
 import (
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/arckey"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
-	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
 )
 
-// arcEndpoint is where the agent listens. Services have no variable that says so; the port is fixed.
+// arcEndpoint is where the agent listens. Services have no variable that says so; the port is
+// fixed.
 const arcEndpoint = "http://127.0.0.1:40342/metadata/identity/oauth2/token"
 
-// detectArc finds the Connected Machine agent by its variables, or by its program where a service has no variables.
+// detectArc finds the Connected Machine agent by its variables, or by its program where a service
+// has no variables.
 func detectArc(env environment) (endpoint, reason string, ok bool) {
 	if env.has(envEndpoint, envIMDS) {
 		return env.getenv(envEndpoint), envEndpoint + " and " + envIMDS + " are set", true
@@ -62,8 +57,8 @@ func arcUnseen(env environment) string {
 	return ""
 }
 
-// arcAgentPaths: the agent installs its program under Program Files; MSAL for Go looks under ProgramData instead.
-// Looking at both costs nothing.
+// arcAgentPaths: the agent installs its program under Program Files; MSAL for Go looks under
+// ProgramData instead. Looking at both costs nothing.
 func arcAgentPaths(env environment) []string {
 	switch env.goos {
 	case "linux":
@@ -80,8 +75,8 @@ func arcAgentPaths(env environment) []string {
 	return nil
 }
 
-// arc is the Connected Machine agent's token endpoint. It hands out a token only to who can read a file that it has just
-// written into a directory of its own.
+// arc is the Connected Machine agent's token endpoint. It hands out a token only to who can read a
+// file that it has just written into a directory of its own.
 //
 // https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication
 type arc struct {
@@ -90,7 +85,8 @@ type arc struct {
 }
 
 func newArc(env environment, options settings) (anyHost, error) {
-	s := &arc{named: named{is: HostArc, env: env, id: options.ID}, byVariable: env.has(envEndpoint, envIMDS)}
+	s := &arc{named: named{is: HostArc, env: env, id: options.ID},
+		byVariable: env.has(envEndpoint, envIMDS)}
 	r, err := s.Call(acquire.Request{})
 	if err != nil {
 		return nil, err
@@ -106,7 +102,7 @@ func (s *arc) keyDirectory(endpoint *url.URL) (string, error) {
 	if place, ok := seam.Lookup(endpoint.Path); ok {
 		return place.KeyDirectory, nil
 	}
-	return arcKeyDirectory(s.env)
+	return arckey.Directory(s.env.goos, s.env.getenv)
 }
 
 func (s *arc) Call(r acquire.Request) (acquire.Call, error) {
@@ -126,18 +122,20 @@ func (s *arc) Call(r acquire.Request) (acquire.Call, error) {
 	}, nil
 }
 
-// Follow implements acquire.Follows: the first request is answered with a challenge, which names the file that the second one
-// has to bring the content of.
+// Follow implements acquire.Follows: the first request is answered with a challenge, which names
+// the file that the second one has to bring the content of.
 func (s *arc) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool, error) {
 	if got.Status >= 200 && got.Status < 300 {
-		return acquire.Call{}, false, errors.New("a token without a challenge: what listens there is not Azure Arc's agent")
+		return acquire.Call{}, false,
+			errors.New("a token without a challenge: what listens there is not Azure Arc's agent")
 	}
 	if got.Status != http.StatusUnauthorized {
 		return acquire.Call{}, false, nil
 	}
-	realm, ok := basicRealm(got.Header)
+	realm, ok := arckey.Realm(got.Header)
 	if !ok {
-		return acquire.Call{}, false, errors.New("a challenge without \"Basic realm=<path of a key file>\" in its WWW-Authenticate header: what listens there is not Azure Arc's agent")
+		return acquire.Call{}, false,
+			errors.New("a challenge without \"Basic realm=<path of a key file>\" in its WWW-Authenticate header: what listens there is not Azure Arc's agent")
 	}
 	next, err := s.Call(r)
 	if err != nil {
@@ -147,15 +145,7 @@ func (s *arc) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool,
 	if err != nil {
 		return acquire.Call{}, false, err
 	}
-	if s.env.goos == "windows" {
-		if err := checkArcDirectory(directory); err != nil {
-			return acquire.Call{}, false, err
-		}
-	}
-	if err := checkArcKeyPath(realm, directory, s.env.goos); err != nil {
-		return acquire.Call{}, false, err
-	}
-	key, err := readArcKey(realm, s.env.goos)
+	key, err := arckey.Read(realm, directory, s.env.goos)
 	if err != nil {
 		return acquire.Call{}, false, err
 	}
@@ -164,152 +154,8 @@ func (s *arc) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool,
 	return next, true, nil
 }
 
-// basicRealm finds the realm of a Basic challenge. The agent sends it without quotes.
-func basicRealm(h http.Header) (string, bool) {
-	for _, challenge := range h.Values("WWW-Authenticate") {
-		scheme, parameters, _ := strings.Cut(strings.TrimSpace(challenge), " ")
-		name, realm, ok := strings.Cut(strings.TrimSpace(parameters), "=")
-		if !ok || !strings.EqualFold(scheme, "Basic") || !strings.EqualFold(strings.TrimSpace(name), "realm") {
-			continue
-		}
-		realm = strings.TrimSpace(realm)
-		if quoted, ok := strings.CutPrefix(realm, `"`); ok {
-			if inside, _, ok := strings.Cut(quoted, `"`); ok {
-				return inside, inside != ""
-			}
-		}
-		if at := furtherParameter.FindStringIndex(realm); at != nil {
-			realm = strings.TrimSpace(realm[:at[0]])
-		}
-		return realm, strings.Trim(realm, ", ") != ""
-	}
-	return "", false
-}
-
-// furtherParameter is where another parameter begins, as distinct from a comma in a path.
-var furtherParameter = regexp.MustCompile(`,\s*[A-Za-z0-9_-]+\s*=`)
-
-// arcKeyDirectory is the agent's directory of keys, which others can't write to.
-func arcKeyDirectory(env environment) (string, error) {
-	switch env.goos {
-	case "linux":
-		return "/var/opt/azcmagent/tokens", nil
-	case "windows":
-		root := env.getenv("ProgramData")
-		if root == "" {
-			return "", errors.New("identity: ProgramData: is empty, and Azure Arc's keys are below it")
-		}
-		if err := check.Path("ProgramData", root); err != nil {
-			return "", err
-		}
-		return strings.TrimRight(root, `\/`) + `\AzureConnectedMachineAgent\Tokens`, nil
-	}
-	return "", errors.New("identity: Azure Arc's agent runs on Linux and Windows, not on " + env.goos)
-}
-
-// checkArcDirectory refuses a directory that leads elsewhere. On Windows, where there is no agent, any user can make one of its
-// name below ProgramData, let it be a junction to another's files, and answer in the agent's place.
-func checkArcDirectory(directory string) error {
-	for _, d := range []string{directory, filepath.Dir(directory)} {
-		if info, err := os.Lstat(d); err == nil && info.Mode().Type() != fs.ModeDir {
-			return errors.New("the challenge was not answered: " + d + " is a link or no directory, which Azure Arc's agent does not make: who did?")
-		}
-	}
-	return nil
-}
-
-// checkArcKeyPath lets pass what can only be a key file of the agent's: whoever answers in its place must not choose
-// what this process reads and sends. The path itself is not repeated: it is the other side's text.
-func checkArcKeyPath(path, directory, goos string) error {
-	const refused = "the challenge names a file that is no key of Azure Arc's agent, which was not read: "
-	separators, want := "/", directory
-	same := func(a, b string) bool { return a == b }
-	if goos == "windows" {
-		separators, same = `\/`, func(a, b string) bool { return asciiLower(a) == asciiLower(b) }
-		path, want = strings.ReplaceAll(path, "/", `\`), strings.ReplaceAll(directory, "/", `\`)
-	}
-	at := strings.LastIndexAny(path, separators)
-	name := path[at+1:]
-	switch {
-	case strings.ContainsFunc(path, unicode.IsControl):
-		return errors.New(refused + "its path contains a control character")
-	case at < 0 || !same(path[:at], want):
-		return errors.New(refused + "it is not in " + directory)
-	case len(name) <= len(".key") || !strings.HasSuffix(name, ".key"):
-		return errors.New(refused + "its name does not end in .key")
-	case goos == "windows" && strings.ContainsAny(name, `:*?"<>|`): // a colon names a stream within another file
-		return errors.New(refused + "its name is no file name")
-	}
-	return nil
-}
-
-// maxArcKey is the size beyond which no peer reads, either.
-const maxArcKey = 4096
-
-// readArcKey reads a key, whose path has been checked. It is used once, never kept.
-func readArcKey(path, goos string) (string, error) {
-	fail := func(why string) error {
-		return errors.New("Azure Arc's key " + redact.Line(filepath.Base(path)) + " " + why)
-	}
-	before, err := os.Lstat(path)
-	if err != nil {
-		return "", arcKeyError(err, goos)
-	}
-	if !before.Mode().IsRegular() { // a symbolic link could lead anywhere, and reading a pipe could take for ever
-		return "", fail("is not a regular file, and was not read")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", arcKeyError(err, goos)
-	}
-	defer f.Close()
-	after, err := f.Stat()
-	if err != nil {
-		return "", arcKeyError(err, goos)
-	}
-	if !os.SameFile(before, after) {
-		return "", failure.AtNextTry(fail("was replaced while it was opened"))
-	}
-	key, err := io.ReadAll(io.LimitReader(f, maxArcKey+1))
-	switch {
-	case err != nil:
-		return "", arcKeyError(err, goos)
-	case len(key) == 0:
-		return "", failure.AtNextTry(fail("is empty"))
-	case len(key) > maxArcKey:
-		return "", fail(fmt.Sprintf("is larger than %d bytes", maxArcKey))
-	case strings.ContainsFunc(string(key), unicode.IsControl):
-		return "", fail("contains a control character, and can't be sent in a header")
-	}
-	return string(key), nil
-}
-
-// arcKeyError says who may read a key.
-//
-// https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication#prerequisites
-func arcKeyError(err error, goos string) error {
-	var path *fs.PathError
-	if !errors.As(err, &path) {
-		return err
-	}
-	text := "can't read Azure Arc's key " + redact.Line(path.Path) + ": " + path.Err.Error()
-	switch {
-	case errors.Is(err, fs.ErrPermission) && goos == "windows":
-		return errors.New(text + ": add the account that this process runs as to the local group \"Hybrid agent extension applications\", or run it as an administrator")
-	case errors.Is(err, fs.ErrPermission):
-		return errors.New(text + ": add the user that this process runs as to the group himds (sudo usermod -aG himds USER), and start it anew")
-	case errors.Is(err, fs.ErrNotExist):
-		directory := filepath.Dir(path.Path)
-		if _, err := os.Stat(directory); errors.Is(err, fs.ErrNotExist) {
-			return errors.New(text + ": there is no directory " + redact.Line(directory) + ": if this is a container, mount the machine's there")
-		}
-		return failure.AtNextTry(errors.New(text)) // keys are short-lived: another challenge brings another
-	}
-	return errors.New(text)
-}
-
-// NotAssigned: an agent that knows selectors says identity_not_found. One that doesn't ignores them, and is found out by
-// the missing echo.
+// NotAssigned: an agent that knows selectors says identity_not_found. One that doesn't ignores
+// them, and is found out by the missing echo.
 func (s *arc) NotAssigned(status int, said failure.Said) bool {
 	return said.Code == "identity_not_found"
 }

@@ -9,20 +9,23 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/arckey"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
-// FuzzRequest: whatever an ID, a scope, a tenant, a challenge's claims and an endpoint's own query hold, a host is asked at its
-// endpoint for exactly the identity and the resource, and a tool is given words that no shell reads more into. Scopes, tenants
-// and claims come out of other servers' answers.
+// FuzzRequest: whatever an ID, a scope, a tenant, a challenge's claims and an endpoint's own query
+// hold, a host is asked at its endpoint for exactly the identity and the resource, and a tool is
+// given words that no shell reads more into. Scopes, tenants and claims come out of other servers'
+// answers.
 func FuzzRequest(f *testing.F) {
 	const secret = "QJX7canaryVBK2"
 	for i, id := range []string{"", guid, identityID, "a&client_id=b", "a b", " a", "a ", "a\r\nb", "größe", "\xff", strings.Repeat("a", 1025), "%26", "a#b", "a;b=c", "/", "-x", "*"} {
@@ -32,8 +35,12 @@ func FuzzRequest(f *testing.F) {
 		f.Add(guid, byte(i), "https://"+id+"/.default", id, "resource="+id, `{"x":"`+id+`"}`)
 	}
 	for _, scope := range []string{
-		"https://vault.azure.net", "https://vault.azure.net//.default", "https://management.azure.com/", "https://vault.azure.cn/.default", "api://AzureADTokenExchange/.default", guid, "/.default", "/.default/.default",
-		"openid offline_access", "https://x.example/?a=b&resource=c#d/.default", "--debug", "https://x.example/%0d%0a/.default", "https://x.example/&whoami/.default", `https://x.example/"&calc/.default`, "https://x.example/$(id)", strings.Repeat("a", 2049),
+		"https://vault.azure.net", "https://vault.azure.net//.default", "https://management.azure.com/",
+		"https://vault.azure.cn/.default", "api://AzureADTokenExchange/.default", guid, "/.default",
+		"/.default/.default",
+		"openid offline_access", "https://x.example/?a=b&resource=c#d/.default", "--debug",
+		"https://x.example/%0d%0a/.default", "https://x.example/&whoami/.default",
+		`https://x.example/"&calc/.default`, "https://x.example/$(id)", strings.Repeat("a", 2049),
 	} {
 		f.Add(guid, byte(0), scope, otherTenant, "tenant=x&client_id=evil&api-version=9&resource=r", cp1)
 		f.Add(identityID, byte(2), scope, "Contoso.OnMicrosoft.com", "a=%zz&b", rejectedClaims)
@@ -47,11 +54,13 @@ func FuzzRequest(f *testing.F) {
 	}
 	environments := everyHost(f, secret)
 	f.Fuzz(func(t *testing.T, id string, kind byte, scope, tenant, own, claims string) {
-		options := &CredentialOptions{AdditionallyAllowedTenants: []string{anyTenant}, ID: []ID{ClientID(id), ObjectID(id), ResourceID(id), nil}[kind%4]}
+		options := &CredentialOptions{AdditionallyAllowedTenants: []string{anyTenant},
+			ID: []ID{ClientID(id), ObjectID(id), ResourceID(id), nil}[kind%4]}
 		if err := validateID("CredentialOptions.ID", options.ID); (err == nil) != isID(options.ID) {
 			t.Fatalf("%T %q: %v", options.ID, id, err)
 		}
-		asked := policy.TokenRequestOptions{Scopes: []string{scope}, TenantID: tenant, Claims: claims, EnableCAE: kind&4 != 0}
+		asked := policy.TokenRequestOptions{Scopes: []string{scope}, TenantID: tenant, Claims: claims,
+			EnableCAE: kind&4 != 0}
 		for _, env := range environments {
 			checkRequest(t, env, options, asked, own, secret)
 		}
@@ -59,7 +68,8 @@ func FuzzRequest(f *testing.F) {
 			s := toolSourceOf(t, d.credential(t, granting(d.says)))
 			checkToolWords(t, s, asked)
 		}
-		if cred, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: id}, nowhere()); err == nil {
+		if cred, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: id},
+			nowhere()); err == nil {
 			checkToolWords(t, toolSourceOf(t, cred), asked)
 		}
 	})
@@ -77,10 +87,12 @@ func isID(id ID) bool {
 			return false
 		}
 	}
-	return value != "" && len(value) <= 1024 && strings.Trim(value, " ") == value && (isResource && value[0] == '/' || !isResource && !strings.Contains(value, "/"))
+	return value != "" && len(value) <= 1024 && strings.Trim(value, " ") == value &&
+		(isResource && value[0] == '/' || !isResource && !strings.Contains(value, "/"))
 }
 
-// hostsSelectors are the names by which the hosts know an identity, by client ID, object ID and resource ID; "" if by none.
+// hostsSelectors are the names by which the hosts know an identity, by client ID, object ID and
+// resource ID; "" if by none.
 var hostsSelectors = map[Host][3]string{
 	HostIMDS:               {"client_id", "object_id", "msi_res_id"},
 	HostArc:                {"client_id", "object_id", "msi_res_id"},
@@ -95,7 +107,10 @@ var hostsSelectors = map[Host][3]string{
 // noLetters is what a server may pass over in a parameter's name.
 var noLetters = regexp.MustCompile(`[^\pL\p{Nd}]`)
 
-func checkRequest(t *testing.T, env environment, options *CredentialOptions, asked policy.TokenRequestOptions, own, secret string) {
+func checkRequest(
+	t *testing.T, env environment, options *CredentialOptions, asked policy.TokenRequestOptions, own,
+	secret string,
+) {
 	t.Helper()
 	k, configured, _ := detectHost(env)
 	name := ""
@@ -108,7 +123,10 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		name = hostsSelectors[k.host][2]
 	}
 	want := url.Values{}
-	if k.host == HostAppService && !strings.ContainsAny(own, "#") && !strings.ContainsFunc(own, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
+	if k.host == HostAppService && !strings.ContainsAny(own, "#") &&
+		!strings.ContainsFunc(own, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.IsSpace(r)
+		}) {
 		before := env.getenv
 		env.getenv = func(name string) string {
 			if name == envEndpoint {
@@ -119,7 +137,9 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		want, _ = url.ParseQuery(own)
 	}
 	cred, err := newCredentialIn(newShared(), options, env)
-	if wanted := isID(options.ID) && (options.ID == nil || name != ""); (err == nil) != wanted && !(err != nil && options.ID != nil && len(own) > 0 && k.host == HostAppService) && !(err != nil && k.host == HostWorkloadIdentity) {
+	if wanted := isID(options.ID) && (options.ID == nil || name != ""); (err == nil) != wanted &&
+		!(err != nil && options.ID != nil && len(own) > 0 && k.host == HostAppService) &&
+		!(err != nil && k.host == HostWorkloadIdentity) {
 		t.Fatalf("%s with %T %q: %v", k.host, options.ID, options.ID, err)
 	}
 	if err != nil {
@@ -135,12 +155,16 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 		return
 	}
 	resource := strings.TrimSuffix(scope, "/.default")
-	if scope != asked.Scopes[0] || resource == "" || strings.ContainsFunc(resource, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }) {
+	if scope != asked.Scopes[0] || resource == "" || strings.ContainsFunc(resource, func(r rune) bool {
+		return r == ' ' || !unicode.IsPrint(r)
+	}) {
 		t.Fatalf("%s: the scope %q passes as %q", k.host, asked.Scopes[0], scope)
 	}
-	r, err := cred.hosted.host.Call(acquire.Request{Resource: resource, Variant: acquire.Variant{Tenant: v.Variant().Tenant, CAE: v.Variant().CAE}, Claims: asked.Claims})
+	r, err := cred.hosted.host.Call(acquire.Request{Resource: resource,
+		Variant: acquire.Variant{Tenant: v.Variant().Tenant, CAE: v.Variant().CAE}, Claims: asked.Claims})
 	if err != nil {
-		t.Fatalf("%s can't be asked for %q of %q with %q: %v", k.host, resource, asked.TenantID, asked.Claims, err)
+		t.Fatalf("%s can't be asked for %q of %q with %q: %v", k.host, resource, asked.TenantID,
+			asked.Claims, err)
 	}
 	for name := range want {
 		switch strings.ToLower(strings.ToUpper(noLetters.ReplaceAllString(name, ""))) {
@@ -194,10 +218,14 @@ func checkRequest(t *testing.T, env environment, options *CredentialOptions, ask
 	}
 	// As it goes over the wire.
 	sent, err := url.Parse(r.URL.String())
-	if err != nil || !reflect.DeepEqual(sent.Query(), r.URL.Query()) || strings.ContainsFunc(r.URL.RequestURI(), func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+	if err != nil || !reflect.DeepEqual(sent.Query(), r.URL.Query()) ||
+		strings.ContainsFunc(r.URL.RequestURI(), func(c rune) bool {
+			return c <= ' ' || c >= 0x7f
+		}) {
 		t.Errorf("%s is asked by %q: %v", k.host, r.URL, err)
 	}
-	if cleaned := path.Clean(sent.Path); strings.TrimSuffix(sent.Path, "/") != strings.TrimSuffix(cleaned, "/") {
+	if cleaned := path.Clean(sent.Path); strings.TrimSuffix(sent.Path,
+		"/") != strings.TrimSuffix(cleaned, "/") {
 		t.Errorf("%s is asked at %q, which is %q", k.host, sent.Path, cleaned)
 	}
 	if (r.Form == nil) != (r.Method == http.MethodGet) || strings.Contains(r.URL.String(), secret) {
@@ -216,10 +244,12 @@ func checkToolWords(t *testing.T, s *toolSource, asked policy.TokenRequestOption
 		wantErrorText(t, err, "GetToken")
 		return
 	}
-	words := s.arguments(s, tokencache.Request{Resource: resourceOf(asked.Scopes[0]), Variant: tokencache.Variant{Tenant: v.Tenant}, Claims: asked.Claims})
+	words := s.arguments(s, tokencache.Request{Resource: resourceOf(asked.Scopes[0]),
+		Variant: tokencache.Variant{Tenant: v.Tenant}, Claims: asked.Claims})
 	options := map[string]int{}
 	for i, word := range words {
-		known := map[string]bool{"-o": true, "--resource": true, "--scope": true, "--tenant": true, "--tenant-id": true, "--subscription": true, "--claims": true, "--no-prompt": true}
+		known := map[string]bool{"-o": true, "--resource": true, "--scope": true, "--tenant": true,
+			"--tenant-id": true, "--subscription": true, "--claims": true, "--no-prompt": true}
 		if strings.HasPrefix(word, "-") && !known[word] || word == "" {
 			t.Fatalf("%s is run with %q", s.program, words)
 		}
@@ -228,7 +258,8 @@ func checkToolWords(t *testing.T, s *toolSource, asked policy.TokenRequestOption
 		}
 		blank := i > 0 && words[i-1] == "--subscription"
 		for _, c := range []byte(word) {
-			if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("._:/-+=", c) >= 0 || c == ' ' && blank) {
+			if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+				strings.IndexByte("._:/-+=", c) >= 0 || c == ' ' && blank) {
 				t.Fatalf("%s is run with the word %q", s.program, word)
 			}
 		}
@@ -240,12 +271,14 @@ func checkToolWords(t *testing.T, s *toolSource, asked policy.TokenRequestOption
 	}
 }
 
-// FuzzSecretFile: of a service account's token and of Azure Arc's key only what can be sent is taken, as it is in its file; and
-// an error does not repeat it.
+// FuzzSecretFile: of a service account's token and of Azure Arc's key only what can be sent is
+// taken, as it is in its file; and an error does not repeat it.
 func FuzzSecretFile(f *testing.F) {
 	for _, content := range []string{
 		jwtOf(`{"aud":["api://AzureADTokenExchange"],"exp":1483412644,"sub":"system:serviceaccount:default:workload"}`), jwtOf("{}") + "\n", "\r\n " + jwtOf("{}") + " \r\n", "\ufeff" + jwtOf("{}"), "e30.e30.a b", "",
-		" \n", "a\x00b", "größe", "a\xff", "\x80", "\u0085", "pa55word", "  pa55word  ", "a6d5+/==", "\xff\xfep\x00a\x00", strings.Repeat("k", 4096), strings.Repeat("k", 4097), strings.Repeat("k", 64<<10), strings.Repeat("k", 64<<10+1), strings.Repeat(" ", 70000) + "k",
+		" \n", "a\x00b", "größe", "a\xff", "\x80", "\u0085", "pa55word", "  pa55word  ", "a6d5+/==",
+		"\xff\xfep\x00a\x00", strings.Repeat("k", 4096), strings.Repeat("k", 4097),
+		strings.Repeat("k", 64<<10), strings.Repeat("k", 64<<10+1), strings.Repeat(" ", 70000) + "k",
 	} {
 		f.Add([]byte(content))
 	}
@@ -259,10 +292,11 @@ func FuzzSecretFile(f *testing.F) {
 		}
 		trimmed := strings.TrimSpace(string(content))
 		got, err := readAssertion(file)
-		if want := len(content) <= 64<<10 && visible(trimmed); want != (err == nil) || want && got != trimmed {
+		if want := len(content) <= 64<<10 && visible(trimmed); want != (err == nil) || want &&
+			got != trimmed {
 			t.Errorf("%q is read as the token %q, %v", content, got, err)
 		}
-		key, keyErr := readArcKey(file, "linux")
+		key, keyErr := arckey.Read(file, filepath.Dir(file), runtime.GOOS)
 		sendable := len(content) > 0 && len(content) <= 4096
 		for _, r := range string(content) {
 			sendable = sendable && r >= ' ' && (r < 0x7f || r > 0x9f)
@@ -274,7 +308,9 @@ func FuzzSecretFile(f *testing.F) {
 			if err == nil {
 				continue
 			}
-			if text := err.Error(); text != redact.Printable(text) || len(trimmed) >= 12 && strings.Contains(text, trimmed) || showsToken(strings.ReplaceAll(text, file, "")) || len(text) > 600 {
+			if text := err.Error(); text != redact.Printable(text) || len(trimmed) >= 12 &&
+				strings.Contains(text, trimmed) || showsToken(strings.ReplaceAll(text, file, "")) ||
+				len(text) > 600 {
 				t.Errorf("the error repeats the file: %q", text)
 			}
 		}

@@ -81,6 +81,10 @@ var walls = map[string]wall{
 		others: []string{azcoreModule + "/..."},
 		not:    machine,
 	},
+	"internal/arckey": {
+		ours: []string{"check", "failure", "redact"},
+		not:  slices.Concat(logging, []string{"net", "os/exec"}),
+	},
 	"internal/check": {
 		ours: []string{"redact"},
 		not:  slices.Concat([]string{"net", "net/http", "crypto/tls"}, machine, logging),
@@ -105,7 +109,8 @@ var rootWalls = []struct {
 		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
 		"imds.go", "servicefabric.go", "workload.go", "variablehost.go", "named.go",
 	}, wall{
-		ours:   []string{"acquire", "failure", "redact", "retry", "check", "seam", "token", "transport"},
+		ours: []string{"acquire", "arckey", "failure", "redact", "retry", "check", "seam", "token",
+			"transport"},
 		others: []string{azcoreModule + "/..."},
 		not:    slices.Concat([]string{"os/exec"}, logging),
 	}},
