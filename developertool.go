@@ -190,7 +190,7 @@ func (s *toolSource) terms() tokencache.Terms {
 // Begin implements tokencache.Source. A tool gets nothing of the caller's context.
 func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.Acquisition {
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
-		return acquisition(s, r.Resource, func(error) {}, func() (grant, error) {
+		return acquisition(s, r.Resource, func(error) {}, func() (tokencache.Grant, error) {
 			return s.acquire(context.Background(), r, p)
 		})
 	}

@@ -146,7 +146,7 @@ func FuzzTool(f *testing.F) {
 		}
 		got, err := s.acquire(t.Context(), a, &tokencache.Progress{})
 		var e *AuthenticationError
-		if !errors.As(err, &e) || got != (grant{}) {
+		if !errors.As(err, &e) || got != (tokencache.Grant{}) {
 			t.Fatalf("a failed run brought %v and %v", got, err)
 		}
 		payload := strings.Split(jwtOf(`{"oid":"`+mark+`"}`), ".")[1]

@@ -2,20 +2,13 @@ package identity
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
-	"github.com/keyless-go/identity/internal/redact"
-	"github.com/keyless-go/identity/internal/tokencache"
-	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an
@@ -176,86 +169,42 @@ func (e *AuthenticationError) forCaller() *AuthenticationError {
 	return &own
 }
 
-// callersError makes the error that one caller gets of what the cache says, which all callers
-// share. It is called while that caller is there: ctx is asked for its cause.
-func callersError(ctx context.Context, err error, s tokenSource, resource string) error {
-	switch e := err.(type) {
-	case *AuthenticationError:
-		return e.forCaller()
-	case *tokencache.Error:
-		own := &AuthenticationError{Resource: resource, transient: true}
-		s.sign(own)
-		switch e.Why {
-		case tokencache.Left:
-			own.left(ctx, e.Waited)
-		case tokencache.Overdue: // for a flight that began with options that allow it more, for two
-			// flights in a row, or for a Transport that ignores its context
-			own.what = "no token after " + redact.Round(e.Waited).String() + ", the request goes on"
-		case tokencache.Crowded:
-			own.what = fmt.Sprintf("%d other resources are waiting for a token of the host already",
-				e.UnderWay)
-		case tokencache.Aborted:
-			return aborted(s, resource)
-		}
-		if e.Last != nil {
-			own.answered(sharedError(e.Last, s, resource))
-		}
-		return own
-	}
-	return err
-}
-
-// sharedError is the error of an acquisition for all who want to know of it.
-func sharedError(err error, s tokenSource, resource string) error {
-	if _, ok := err.(*tokencache.Error); ok { // the only one that all share
-		return aborted(s, resource)
-	}
-	return err
-}
-
-// left says why a caller has left while the request for its token went on.
-func (e *AuthenticationError) left(ctx context.Context, waited time.Duration) {
-	e.what = "gave up waiting after " + redact.Round(waited).String() + ": " + ctx.Err().Error()
-	e.cause = ctx.Err()
-	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as
-	// if it were the credential's; even its Error method may not be called by several goroutines.
-	var response *azcore.ResponseError
-	if cause := context.Cause(ctx); cause != ctx.Err() && !errors.As(cause, &response) {
-		e.what += ", because " + redact.Line(cause.Error())
-		e.cause = errors.Join(ctx.Err(), cause)
-	}
-}
-
-// answered adds the last failure to the error of a caller who gave up.
-func (e *AuthenticationError) answered(last error) {
-	e.soFar = answeredSoFar(last)
-	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), "identity: ")
-}
-
-// errAborted is what waiters get when an acquisition never returned: a panic in the user's code is
-// recovered as net/http would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in
-// a fake) ends only the flight's.
-var errAborted = acquire.ErrAborted
-
-// aborted is that error for callers of s.
-func aborted(s tokenSource, resource string) *AuthenticationError {
-	e := &AuthenticationError{Resource: resource, what: errAborted.Error(), cause: errAborted}
-	s.sign(e)
-	return e
-}
-
-// panicError is the error of waiters after a panic.
-func panicError(p any, secrets ...string) *AuthenticationError {
-	said := "something that can't be printed"
-	// its own methods may do anything
-	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), secrets...)) })
-	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said,
-		cause: errAborted}
-}
-
 // passingError is an error that may be worth asking again after.
 type passingError interface {
 	error
 	passes() bool              // is it?
 	unready(cause error) error // the same for who waited for it to pass until cause ended that
 }
+
+// Summary returns the error in one line that stays the same while the cause does, for a status, a
+// condition or a group of log lines: what Error says, and the identity that was asked for, without
+// times, counts, ports, and the IDs of requests, in the host's own words, too. Another status,
+// code, message, identity or resource makes another line. Where a caller has given up, it is what
+// the host answered before. Like Error, it holds no secret.
+//
+// The errors of a [Chain] have this method, too. Both are found by
+//
+//	var summarized interface{ Summary() string }
+//	if errors.As(err, &summarized) {
+func (e *AuthenticationError) Summary() string {
+	if e.soFar != nil {
+		return e.soFar.Summary()
+	}
+	return e.line().Summary(inWords(e.ID))
+}
+
+// answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was
+// only waited for, which says no more than that.
+func answeredSoFar(last error) *AuthenticationError {
+	e, ok := last.(*AuthenticationError)
+	if !ok || e.StatusCode == 0 && e.cause == nil {
+		return nil
+	}
+	return e
+}
+
+// notReady is what Ready adds to the last failure that it waited over.
+const notReady = failure.NotReady
+
+// unvarying is a text without what varies from one failure of the same cause to the next.
+func unvarying(text string) string { return failure.Unvarying(text) }

@@ -79,13 +79,13 @@ func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
 func (h *hosted) Begin(ctx context.Context, r tokencache.Request) tokencache.Acquisition {
 	ctx, end := h.client.Begin(ctx)
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
-		return acquisition(h, r.Resource, end, func() (grant, error) {
+		return acquisition(h, r.Resource, end, func() (tokencache.Grant, error) {
 			t, f := h.client.Acquire(ctx, requestOf(r), told{h, p})
 			if f != nil {
-				return grant{}, h.public(f)
+				return tokencache.Grant{}, h.public(f)
 			}
 			g := grantFrom(t)
-			g.ofUser = h.host.host() != HostCloudShell && token.ClaimsOf(t.Value).OfUser()
+			g.OfUser = h.host.host() != HostCloudShell && token.ClaimsOf(t.Value).OfUser()
 			return g, nil
 		})
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/token"
 )
 
 // ID names a user-assigned managed identity. It is one of [ClientID], [ObjectID] and [ResourceID].
@@ -124,3 +126,53 @@ func asciiLower(s string) string {
 		return r
 	}, s)
 }
+
+// mismatch compares the identity that was asked for with all that the answer and the token say of
+// theirs. It returns the identity that came back, or "" when nothing contradicts.
+//
+// A token that can't be read, in an answer that names nobody, passes: not every resource lets
+// others read its tokens. With mustEcho it doesn't, because older agents of Azure Arc ignore
+// selectors. One that can be read names its client ID and object ID wherever it comes from Entra,
+// and one that doesn't is refused. It names its resource ID for Microsoft's own resources only
+// (MicrosoftDocs/azure-docs#96027), so that silence on that passes, too. A person is never the
+// identity that was selected.
+func mismatch(id ID, t token.Token, mustEcho bool) (got string) {
+	if id == nil {
+		return ""
+	}
+	claims := token.ClaimsOf(t.Value)
+	var echoes, named []string
+	switch id.(type) {
+	case ClientID:
+		echoes = []string{t.Echo.ClientID}
+		named = []string{string(claims.AppID), string(claims.Azp)}
+	case ObjectID:
+		echoes = []string{t.Echo.ObjectID, t.Echo.PrincipalID}
+		named = []string{string(claims.OID)}
+		if cmp.Or(append(echoes, named...)...) == "" {
+			named = []string{string(claims.Sub)}
+		}
+	case ResourceID:
+		echoes, named = []string{t.Echo.ResourceID}, []string{string(claims.MIRID)}
+	}
+	_, byResource := id.(ResourceID)
+	said := append(echoes, named...)
+	switch {
+	case mustEcho && echoes[0] == "":
+		return "an identity that the answer doesn't name"
+	case claims.OfUser():
+		return "a signed-in user, who is no managed identity"
+	case claims.Readable && !byResource && cmp.Or(said...) == "":
+		return "an identity that neither the answer nor the token names"
+	}
+	want := normalID(id.String())
+	for _, s := range said {
+		if s != "" && !strings.EqualFold(normalID(s), want) {
+			return cmp.Or(redact.Line(redact.Text(s, t.Value)), "an identity that can't be printed")
+		}
+	}
+	return ""
+}
+
+// normalID drops what may differ between two spellings of one ID, case aside.
+func normalID(s string) string { return strings.Trim(s, "/ ") }

@@ -23,7 +23,9 @@ const raceWait = time.Second
 
 // acquire is one run of the tool, when no other is under way, and a second one
 // after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
-func (s *toolSource) acquire(ctx context.Context, r tokencache.Request, p progress) (grant, error) {
+func (s *toolSource) acquire(
+	ctx context.Context, r tokencache.Request, p *tokencache.Progress,
+) (tokencache.Grant, error) {
 	start := time.Now()
 	total := cmp.Or(r.Budget, s.budget(ctx)) - command.LongestEnd
 	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
@@ -32,7 +34,7 @@ func (s *toolSource) acquire(ctx context.Context, r tokencache.Request, p progre
 		f := s.failure(r, start)
 		f.What = fmt.Sprintf("waited for other runs of %s, which don't end", s.program)
 		f.Verdict = failure.Later
-		return grant{}, s.public(f)
+		return tokencache.Grant{}, s.public(f)
 	}
 	defer s.running.Leave()
 	limit := cmp.Or(s.timeout, total-time.Since(start))
@@ -66,7 +68,7 @@ func (s *toolSource) acquire(ctx context.Context, r tokencache.Request, p progre
 		if f.Reason == failure.Unavailable && (raced || s.raced(said)) {
 			f.Reason = failure.NoReason // a moment ago somebody was logged in
 		}
-		return grant{}, s.public(f)
+		return tokencache.Grant{}, s.public(f)
 	}
 }
 
