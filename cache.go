@@ -18,8 +18,9 @@ import (
 // cached is what the credentials of this package are made of: a way into a cache of tokens, and
 // what acquires those that the cache doesn't have.
 type cached struct {
-	view   tokencache.View
-	views  *views // in place of view, where a token depends on more than the resource; nil elsewhere
+	view tokencache.View
+	// in place of view, where a token depends on more than the resource; nil elsewhere
+	views  *views
 	tokens *tokencache.Cache
 	source tokenSource
 }
@@ -37,7 +38,8 @@ func (v *views) view(options policy.TokenRequestOptions) (*tokencache.View, erro
 	if err != nil {
 		return nil, err
 	}
-	return v.View(spelled(&options), tokencache.Variant{Tenant: chosen.Tenant, CAE: chosen.CAE}), nil
+	variant := tokencache.Variant{Tenant: chosen.Tenant, CAE: chosen.CAE}
+	return v.View(spelled(&options), variant), nil
 }
 
 // spelled is the variant that a caller asks for, in the caller's words.

@@ -11,9 +11,9 @@ import (
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
-// Credential authenticates as the managed identity of the place that the process runs in. Make one with
-// [NewCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no Close, and leaves no
-// goroutine behind but a renewal under way.
+// Credential authenticates as the managed identity of the place that the process runs in. Make one
+// with [NewCredential] and pass it to any Azure SDK client. It is safe for concurrent use, needs no
+// Close, and leaves no goroutine behind but a renewal under way.
 type Credential struct {
 	cached
 	hosted hosted // the cache's source
@@ -22,9 +22,10 @@ type Credential struct {
 
 var _ azcore.TokenCredential = (*Credential)(nil)
 
-// NewCredential makes a credential for the host that this process runs on, see [Detect]. nil options mean the defaults:
-// the detected host and its default identity. It sends nothing and starts nothing; what is wrong with the options or with
-// the host's variables is an error here, one that names the field or the variable.
+// NewCredential makes a credential for the host that this process runs on, see [Detect]. nil
+// options mean the defaults: the detected host and its default identity. It sends nothing and
+// starts nothing; what is wrong with the options or with the host's variables is an error here, one
+// that names the field or the variable.
 //
 // # Defaults of CredentialOptions.Retry
 //
@@ -42,14 +43,16 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // Where a refusal has a number of Entra's that is known, the number decides on another try instead
 // of the status. A certificate that isn't accepted is final at once.
 //
-// All this is for who waits. A renewal while the held token outlives an acquisition is a single try, whatever
-// CredentialOptions.Retry says; if it fails, the next one follows after a cool-down of up to 5 s, doubling to 30 s.
+// All this is for who waits. A renewal while the held token outlives an acquisition is a single
+// try, whatever CredentialOptions.Retry says; if it fails, the next one follows after a cool-down
+// of up to 5 s, doubling to 30 s.
 //
-// TryTimeout, RetryDelay (the first wait's upper end, and the later ones' where it is the longer), MaxRetryDelay (the upper end
-// of them all), StatusCodes and ShouldRetry replace those values; StatusCodes and ShouldRetry are asked about failures only,
-// never about a token; a Retry-After beyond MaxRetryDelay ends the tries. A positive MaxRetries limits the tries and extends the
-// time to what that many can take, as does a TryTimeout beyond it, up to an hour; a negative one means a single try. RetryDelay
-// less than zero means no waits, and then three retries by default.
+// TryTimeout, RetryDelay (the first wait's upper end, and the later ones' where it is the longer),
+// MaxRetryDelay (the upper end of them all), StatusCodes and ShouldRetry replace those values;
+// StatusCodes and ShouldRetry are asked about failures only, never about a token; a Retry-After
+// beyond MaxRetryDelay ends the tries. A positive MaxRetries limits the tries and extends the time
+// to what that many can take, as does a TryTimeout beyond it, up to an hour; a negative one means a
+// single try. RetryDelay less than zero means no waits, and then three retries by default.
 func NewCredential(options *CredentialOptions) (*Credential, error) {
 	return newCredential(options, processEnvironment())
 }
@@ -90,7 +93,8 @@ func newCredentialOf(shared *shared, options settings, env environment) (*Creden
 	c.view, c.source = tokencache.NewView(identity, tokencache.Variant{}, terms), &c.hosted
 	c.tokens = shared.tokens
 	if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {
-		c.tokens = tokencache.New() // what one credential's policies do to requests must not reach others
+		// what one credential's policies do to requests must not reach others
+		c.tokens = tokencache.New()
 	}
 	if ch, ok := src.(acquire.Varies); ok {
 		c.views = &views{tokencache.NewViews(identity, terms), ch}
@@ -98,8 +102,9 @@ func newCredentialOf(shared *shared, options settings, env environment) (*Creden
 	return c, nil
 }
 
-// cacheKey is by what tokens of one identity are kept together. IDs are the same in any case; letters beyond ASCII, which the
-// name of a resource group may have, are not folded, because two of them can fold into one.
+// cacheKey is by what tokens of one identity are kept together. IDs are the same in any case;
+// letters beyond ASCII, which the name of a resource group may have, are not folded, because two of
+// them can fold into one.
 func cacheKey(src anyHost) string {
 	endpoint, address := src.Endpoint(), src.Address()
 	if p, ok := src.(acquire.Proves); ok {
@@ -113,7 +118,8 @@ func cacheKey(src anyHost) string {
 	if id == nil {
 		return string(src.host()) + "\n" + endpoint + "\n\n"
 	}
-	return string(src.host()) + "\n" + endpoint + "\n" + idKind(id) + " " + asciiLower(normalID(id.String())) + "\n"
+	return string(src.host()) + "\n" + endpoint + "\n" + idKind(id) + " " +
+		asciiLower(normalID(id.String())) + "\n"
 }
 
 // chainLink implements ownSource.
@@ -125,17 +131,19 @@ func (c *Credential) chainLink() link {
 	return link{name: name, source: c, whole: true}
 }
 
-// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK clients call it.
+// GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
+// clients call it.
 //
-// A held token is returned at once, without a request and without an allocation, until it really ends; from half of its
-// life on it is renewed in the background. Only without a valid token does GetToken block, until ctx ends and at most for
-// the time that [NewCredential] documents; in the last 5 minutes of a long-lived token it may wait up to 2 s for the
-// renewal. RefreshOn says when the renewal is due. Claims make it ask the host anew, at most once in 30 s for a resource,
-// after a request that is under way already. Service Fabric is told which token was rejected, and workload identity repeats
-// the claims to Entra; other hosts take none, and may repeat themselves from a cache of their own. On those two hosts
-// EnableCAE, which Azure SDK clients set, gets tokens that can be challenged, and that are not those without it: set it to
-// share theirs; Ready does. TenantID matters to workload identity only: see
-// CredentialOptions.AdditionallyAllowedTenants.
+// A held token is returned at once, without a request and without an allocation, until it really
+// ends; from half of its life on it is renewed in the background. Only without a valid token does
+// GetToken block, until ctx ends and at most for the time that [NewCredential] documents; in the
+// last 5 minutes of a long-lived token it may wait up to 2 s for the renewal. RefreshOn says when
+// the renewal is due. Claims make it ask the host anew, at most once in 30 s for a resource, after
+// a request that is under way already. Service Fabric is told which token was rejected, and
+// workload identity repeats the claims to Entra; other hosts take none, and may repeat themselves
+// from a cache of their own. On those two hosts EnableCAE, which Azure SDK clients set, gets tokens
+// that can be challenged, and that are not those without it: set it to share theirs; Ready does.
+// TenantID matters to workload identity only: see CredentialOptions.AdditionallyAllowedTenants.
 //
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one
 // identity and resource share one request, as far as their credentials have the same Retry; a
@@ -145,7 +153,9 @@ func (c *Credential) chainLink() link {
 // is called after GetToken has returned: a Transport or a policy that looks for a value of the
 // caller's in its request's context doesn't find it, and hooks of httptrace aren't called. Only a
 // TracingProvider gets what it asks ctx for when the span begins.
-func (c *Credential) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (c *Credential) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	if held := c.hit(&options); held != nil {
 		return *held, nil
 	}
@@ -179,7 +189,8 @@ func (c *Credential) Refresh(
 	return got.Token, got.Changed, err
 }
 
-// Host returns the host whose endpoint the credential asks: the detected one, or CredentialOptions.Host.
+// Host returns the host whose endpoint the credential asks: the detected one, or
+// CredentialOptions.Host.
 func (c *Credential) Host() Host {
 	if c.hosted.hostParts == nil {
 		return ""

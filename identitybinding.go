@@ -15,8 +15,8 @@ import (
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-// identityBinding is AKS's proxy in front of Entra, by which many clusters share one identity. It speaks Entra's protocol
-// under the same path.
+// identityBinding is AKS's proxy in front of Entra, by which many clusters share one identity. It
+// speaks Entra's protocol under the same path.
 //
 // https://learn.microsoft.com/azure/aks/identity-bindings-concepts
 type identityBinding struct {
@@ -42,7 +42,8 @@ func newIdentityBinding(env environment) (*identityBinding, error) {
 	if !env.has(envTokenProxy) {
 		for _, name := range []string{envCAFile, envCAData, envSNIName} {
 			if env.has(name) {
-				return nil, errors.New("identity: " + envTokenProxy + ": is empty, but " + name + " is set, which belongs to it")
+				return nil, errors.New("identity: " + envTokenProxy + ": is empty, but " + name +
+					" is set, which belongs to it")
 			}
 		}
 		return nil, nil
@@ -52,9 +53,11 @@ func newIdentityBinding(env environment) (*identityBinding, error) {
 		return nil, err
 	}
 	if env.has(envCAFile, envCAData) {
-		return nil, errors.New("identity: " + envCAFile + ": is set, and so is " + envCAData + ": want one of the two")
+		return nil, errors.New("identity: " + envCAFile + ": is set, and so is " + envCAData +
+			": want one of the two")
 	}
-	b := &identityBinding{proxy: proxy, serverName: env.getenv(envSNIName), caFile: env.getenv(envCAFile)}
+	b := &identityBinding{proxy: proxy, serverName: env.getenv(envSNIName),
+		caFile: env.getenv(envCAFile)}
 	if err := check.Path(envCAFile, b.caFile); err != nil {
 		return nil, err
 	}
@@ -96,13 +99,14 @@ func (b *identityBinding) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := client.Do(req)
 	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown && b.caFile != "" {
-		return nil, failure.InAWhile(err) // the file follows the cluster's authority within a minute or so
+		// the file follows the cluster's authority within a minute or so
+		return nil, failure.InAWhile(err)
 	}
 	return resp, err
 }
 
-// current is the client that trusts what the file says now. A file that is empty is being replaced: the old content is
-// good for as long.
+// current is the client that trusts what the file says now. A file that is empty is being replaced:
+// the old content is good for as long.
 func (b *identityBinding) current() (*http.Client, error) {
 	if b.caFile == "" {
 		return b.client, nil

@@ -17,13 +17,13 @@ type CredentialOptions struct {
 	//   - Transport: nil means a client that uses no proxy, follows no redirect and keeps no
 	//     connection open; for workload identity, which asks across the internet, one that uses the
 	//     system's proxy. A Transport of one's own is used as given, with two exceptions. An
-	//     *http.Client without a CheckRedirect function is copied and follows no redirect, because a
-	//     redirect would carry the host's secret header elsewhere. On Service Fabric it must be an
-	//     *http.Client whose Transport is nil or a plain *http.Transport: a copy is used that accepts
-	//     only the certificate with the thumbprint in IDENTITY_SERVER_THUMBPRINT, and follows no
-	//     redirect. A credential with a Transport has a token cache, and a limit of requests at once
-	//     (5, and 50 to Entra), of its own; all others share one per process, but for the cache of
-	//     those with policies.
+	//     *http.Client without a CheckRedirect function is copied and follows no redirect, because
+	//     a redirect would carry the host's secret header elsewhere. On Service Fabric it must be
+	//     an *http.Client whose Transport is nil or a plain *http.Transport: a copy is used that
+	//     accepts only the certificate with the thumbprint in IDENTITY_SERVER_THUMBPRINT, and
+	//     follows no redirect. A credential with a Transport has a token cache, and a limit of
+	//     requests at once (5, and 50 to Entra), of its own; all others share one per process, but
+	//     for the cache of those with policies.
 	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the
 	//     defaults. Only one layer retries. MaxRetries counts on top of the time budget: 0 means as
 	//     many as the budget allows, less than zero means none. Credentials that share a cache
@@ -34,8 +34,8 @@ type CredentialOptions struct {
 	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP
 	//     requests below it. Its parent is looked for in the context of the caller whose request it
 	//     is; a renewal has none. A tracer that panics loses a span and nothing else.
-	//   - Logging: IncludeBody is ignored, and neither the host's secret header nor Authorization can
-	//     be allowed, because a log is no place for a token.
+	//   - Logging: IncludeBody is ignored, and neither the host's secret header nor Authorization
+	//     can be allowed, because a log is no place for a token.
 	//   - Cloud: its ActiveDirectoryAuthorityHost is where workload identity asks, before
 	//     AZURE_AUTHORITY_HOST; elsewhere it has no meaning, like APIVersion and
 	//     InsecureAllowCredentialWithHTTP.
@@ -55,10 +55,11 @@ type CredentialOptions struct {
 	// file but is to use the node's identity names [HostIMDS].
 	Host Host
 
-	// AdditionallyAllowedTenants are the tenants, beside that of AZURE_TENANT_ID, for which workload
-	// identity may ask for a token when the TenantID of a request names one, as Key Vault's clients do
-	// for a vault of another tenant. "*" allows any. By default there is none, and such a request
-	// fails. Managed identities have one tenant: elsewhere TenantID has no meaning.
+	// AdditionallyAllowedTenants are the tenants, beside that of AZURE_TENANT_ID, for which
+	// workload identity may ask for a token when the TenantID of a request names one, as Key
+	// Vault's clients do for a vault of another tenant. "*" allows any. By default there is none,
+	// and such a request fails. Managed identities have one tenant: elsewhere TenantID has no
+	// meaning.
 	AdditionallyAllowedTenants []string
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the

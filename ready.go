@@ -10,7 +10,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// readyPoll is how often Ready looks again. It costs no request while a cool-down lasts, and that is at least as long.
+// readyPoll is how often Ready looks again. It costs no request while a cool-down lasts, and that
+// is at least as long.
 const readyPoll = 500 * time.Millisecond
 
 // Ready returns nil once a valid token is held for each of the scopes, without a request when that
@@ -27,7 +28,8 @@ func (c *Credential) Ready(ctx context.Context, scopes ...string) error {
 // ready is Ready for any credential of this package.
 func ready(ctx context.Context, cred azcore.TokenCredential, scopes []string) error {
 	if len(scopes) == 0 {
-		return errors.New("identity: Ready: no scope: want at least one such as https://vault.azure.net/.default")
+		return errors.New("identity: Ready: no scope: " +
+			"want at least one such as https://vault.azure.net/.default")
 	}
 	for _, scope := range scopes {
 		if err := readyFor(ctx, cred, scope); err != nil {
@@ -40,7 +42,9 @@ func ready(ctx context.Context, cred azcore.TokenCredential, scopes []string) er
 func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) error {
 	var last passingError
 	for {
-		_, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true}) // as Azure SDK clients ask
+		// as Azure SDK clients ask
+		_, err := cred.GetToken(ctx,
+			policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
 		e, ok := errors.AsType[passingError](err)
 		switch {
 		case !ok || !e.passes(): // nil, too

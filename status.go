@@ -9,8 +9,8 @@ import (
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
-// Status is what a credential holds and what became of its requests, at one moment. It is meant for logs and health pages,
-// can be marshaled as JSON, and has no secret in it.
+// Status is what a credential holds and what became of its requests, at one moment. It is meant for
+// logs and health pages, can be marshaled as JSON, and has no secret in it.
 type Status struct {
 	Host Host `json:"host"` // whose endpoint is asked
 	// why that one: what [Detect] says, or the option that names it
@@ -22,20 +22,27 @@ type Status struct {
 	Resources []ResourceStatus `json:"resources"` // what tokens were asked for, by name
 }
 
-// ResourceStatus is what is known of the tokens for one resource. It is forgotten an hour after a token has expired, and some
-// minutes after a failure where none was held. Credentials of one identity share tokens, and so these counts.
+// ResourceStatus is what is known of the tokens for one resource. It is forgotten an hour after a
+// token has expired, and some minutes after a failure where none was held. Credentials of one
+// identity share tokens, and so these counts.
 type ResourceStatus struct {
-	Resource  string `json:"resource"`            // the scope without "/.default"
-	TenantID  string `json:"tenantId,omitempty"`  // workload identity: the tenant that the resource named, "" for the identity's own
-	EnableCAE bool   `json:"enableCae,omitempty"` // workload identity, Service Fabric: tokens that can be challenged, as Azure SDK clients ask for
+	Resource string `json:"resource"` // the scope without "/.default"
+	// workload identity: the tenant that the resource named, "" for the identity's own
+	TenantID string `json:"tenantId,omitempty"`
+	// workload identity, Service Fabric: tokens that can be challenged, as Azure SDK clients ask
+	// for
+	EnableCAE bool `json:"enableCae,omitempty"`
 
-	ExpiresOn time.Time `json:"expiresOn,omitzero"` // end of the held token, which may be past; zero if none was had yet
+	// end of the held token, which may be past; zero if none was had yet
+	ExpiresOn time.Time `json:"expiresOn,omitzero"`
 	RefreshOn time.Time `json:"refreshOn,omitzero"` // from then on the next use renews it
 
-	LastError   string    `json:"lastError,omitempty"`  // the last failure, also of a try that is repeated, and if it was overcome since
+	// the last failure, also of a try that is repeated, and if it was overcome since
+	LastError   string    `json:"lastError,omitempty"`
 	LastErrorOn time.Time `json:"lastErrorOn,omitzero"` // when that was
-	NextTry     time.Time `json:"nextTry,omitzero"`     // after a failure: no renewal is tried before; zero when one may be
-	InFlight    bool      `json:"inFlight,omitempty"`   // a request is under way
+	// after a failure: no renewal is tried before; zero when one may be
+	NextTry  time.Time `json:"nextTry,omitzero"`
+	InFlight bool      `json:"inFlight,omitempty"` // a request is under way
 
 	Requests  int64 `json:"requests"`  // sent to the host, retries included
 	Renewals  int64 `json:"renewals"`  // tokens that the host gave after the first
@@ -43,8 +50,9 @@ type ResourceStatus struct {
 	Throttles int64 `json:"throttles"` // answers of 429, also those that a retry overcame
 }
 
-// Status tells what the credential holds. It sends nothing and doesn't wait for what is under way; it takes time in
-// proportion to the number of tokens that are held, a few milliseconds for 10,000. It is safe for concurrent use.
+// Status tells what the credential holds. It sends nothing and doesn't wait for what is under way;
+// it takes time in proportion to the number of tokens that are held, a few milliseconds for 10,000.
+// It is safe for concurrent use.
 func (c *Credential) Status() Status {
 	if c.hosted.hostParts == nil {
 		return Status{Resources: []ResourceStatus{}}

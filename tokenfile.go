@@ -16,7 +16,8 @@ import (
 )
 
 // errTokenNotPath doesn't repeat the value, which is a secret.
-var errTokenNotPath = errors.New("identity: " + envTokenFile + ": is a token, not the path of a file that has one")
+var errTokenNotPath = errors.New("identity: " + envTokenFile +
+	": is a token, not the path of a file that has one")
 
 // maxAssertion is far above a service account's token, of about 1 KiB.
 const maxAssertion = 64 << 10
@@ -27,12 +28,14 @@ func readAssertion(path string) (string, error) {
 		return errors.New("identity: " + envTokenFile + ": " + redact.Quoted(path) + ": " + why + ": " +
 			check)
 	}
-	const projected = "is the service account's token projected into this pod (label azure.workload.identity/use: \"true\")?"
+	const projected = "is the service account's token projected into this pod " +
+		"(label azure.workload.identity/use: \"true\")?"
 	content, err := readFile(path, maxAssertion)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return "", fail(err.Error(),
-			"may this process read it? The token is for the user in securityContext.runAsUser, or the group in fsGroup")
+			"may this process read it? The token is for the user in securityContext.runAsUser, "+
+				"or the group in fsGroup")
 	case errors.Is(err, fs.ErrNotExist) || isTemporary(err):
 		return "", failure.InAWhile(fail(err.Error(), projected))
 	case err != nil:

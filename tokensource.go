@@ -20,8 +20,8 @@ import (
 // tokenSource is what the cache asks for tokens, with what this package wants to know of it.
 type tokenSource interface {
 	tokencache.Source
-	// budget is how long an acquisition takes at the longest, if it starts for a caller with ctx. It
-	// asks ctx for its deadline.
+	// budget is how long an acquisition takes at the longest, if it starts for a caller with ctx.
+	// It asks ctx for its deadline.
 	budget(ctx context.Context) time.Duration
 	// sign makes an error one of who was asked.
 	sign(*AuthenticationError)
@@ -112,8 +112,8 @@ func sharedError(err error, s tokenSource, resource string) error {
 func (e *AuthenticationError) left(ctx context.Context, waited time.Duration) {
 	e.what = "gave up waiting after " + redact.Round(waited).String() + ": " + ctx.Err().Error()
 	e.cause = ctx.Err()
-	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as if it were the
-	// credential's; even its Error method may not be called by several goroutines.
+	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as
+	// if it were the credential's; even its Error method may not be called by several goroutines.
 	var response *azcore.ResponseError
 	if cause := context.Cause(ctx); cause != ctx.Err() && !errors.As(cause, &response) {
 		e.what += ", because " + redact.Line(cause.Error())
