@@ -140,7 +140,7 @@ var answerMutations = []mutation{
 	{
 		name:  "an error has the ResponseError that ended the context",
 		harm:  "a sibling's failure looks like the credential's",
-		file:  "errors.go",
+		file:  "tokensource.go",
 		old:   `!errors.As(cause, &response) {`,
 		new:   `(response != nil || !errors.Is(cause, ctx.Err())) {`,
 		tests: "TestLeaving|TestErrorNeverUnwrapsToResponseError|TestLeavingTogether",
@@ -148,7 +148,7 @@ var answerMutations = []mutation{
 	{
 		name:  "waiters share one error",
 		harm:  "the body that one of them reads is gone for the others",
-		file:  "errors.go",
+		file:  "tokensource.go",
 		old:   "case *AuthenticationError:\n\t\treturn e.forCaller()\n",
 		new:   "case *AuthenticationError:\n\t\treturn e\n",
 		tests: "TestWaitersHaveTheirOwnErrors",

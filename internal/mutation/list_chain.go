@@ -390,7 +390,7 @@ var chainMutations = []mutation{
 	{
 		name:  "Summary says who gave up, not what the host answered",
 		harm:  "a controller that writes it into a condition is woken by its own writing, without an end",
-		file:  "summary.go",
+		file:  "errors.go",
 		old:   `if e.soFar != nil {`,
 		new:   `if e.soFar != nil && e.soFar == e {`,
 		tests: "TestSummaryStays|TestSummaryOfChains",

@@ -108,7 +108,7 @@ var identityMutations = []mutation{
 	{
 		name:  "azp of a v2 token is not compared",
 		harm:  "another application's token passes as the one asked for",
-		file:  "mismatch.go",
+		file:  "id.go",
 		old:   `string(claims.AppID), string(claims.Azp)}`,
 		new:   `string(claims.AppID)}`,
 		tests: "TestMismatch",
@@ -116,7 +116,7 @@ var identityMutations = []mutation{
 	{
 		name:  "oid is not compared",
 		harm:  "asked by object ID, another identity's token passes",
-		file:  "mismatch.go",
+		file:  "id.go",
 		old:   `[]string{string(claims.OID)}`,
 		new:   `[]string{""}`,
 		tests: "TestMismatch",
@@ -124,7 +124,7 @@ var identityMutations = []mutation{
 	{
 		name:  "a token's sub is not compared where it has no oid",
 		harm:  "a stand-in for App Service that ignores principal_id hands out another identity's token",
-		file:  "mismatch.go",
+		file:  "id.go",
 		old:   `named = []string{string(claims.Sub)}`,
 		new:   `named = []string{""}`,
 		tests: "TestMismatch",
@@ -132,7 +132,7 @@ var identityMutations = []mutation{
 	{
 		name:  "a readable token that names nobody passes",
 		harm:  "a stand-in that ignores selectors hands out another identity's token unnoticed",
-		file:  "mismatch.go",
+		file:  "id.go",
 		old:   `case claims.Readable && !byResource`,
 		new:   `case mustEcho && !byResource`,
 		tests: "TestMismatch",
@@ -140,7 +140,7 @@ var identityMutations = []mutation{
 	{
 		name:  "a person's token passes for the identity that was selected",
 		harm:  "a program acts as whoever is signed in on the machine",
-		file:  "mismatch.go",
+		file:  "id.go",
 		old:   `case claims.OfUser():`,
 		new:   `case mustEcho && claims.OfUser():`,
 		tests: "TestMismatch",
@@ -149,14 +149,14 @@ var identityMutations = []mutation{
 		name:  "a person's token from Azure ML is logged as any other",
 		harm:  "a job runs as whoever started the instance, and nobody is told",
 		file:  "hosted.go",
-		old:   `g.ofUser = h.host.host() != HostCloudShell`,
-		new:   `g.ofUser = h.host.host() == HostCloudShell`,
+		old:   `g.OfUser = h.host.host() != HostCloudShell`,
+		new:   `g.OfUser = h.host.host() == HostCloudShell`,
 		tests: "TestUsersToken",
 	},
 	{
 		name:  "IDs are compared with regard to case",
 		harm:  "an ID copied in capitals is refused with ErrIdentityMismatch",
-		file:  "mismatch.go",
+		file:  "id.go",
 		old:   `!strings.EqualFold(normalID(s), want)`,
 		new:   `normalID(s) != want`,
 		tests: "TestMismatch",
@@ -164,7 +164,7 @@ var identityMutations = []mutation{
 	{
 		name:  "Arc's answer needn't name the identity",
 		harm:  "an old agent, which ignores selectors, hands out the machine's identity unnoticed",
-		file:  "mismatch.go",
+		file:  "id.go",
 		old:   `case mustEcho && echoes[0] == "":`,
 		new:   `case mustEcho && len(echoes) == 0:`,
 		tests: "TestArcMustEcho|TestMismatch",
@@ -173,8 +173,8 @@ var identityMutations = []mutation{
 		name:  "the tokens of all identities are kept as one's",
 		harm:  "two credentials of one process get each other's tokens",
 		file:  "identity.go",
-		old:   `idKind(id) + " " + asciiLower(normalID(id.String())) + "\n"`,
-		new:   `idKind(id) + "\n"`,
+		old:   `asciiLower(normalID(id.String())) + "\n"`,
+		new:   `asciiLower(normalID("")) + "\n"`,
 		tests: "TestCacheKeys",
 	},
 	{

@@ -140,7 +140,7 @@ var renewalMutations = []mutation{
 	{
 		name:  "the cache isn't told for how long the host wants to be left alone",
 		harm:  "a host that asks for a minute's rest is asked again in a second",
-		file:  "acquisition.go",
+		file:  "tokensource.go",
 		old:   `RetryAfter: e.retryAfter,`,
 		new:   `RetryAfter: 0,`,
 		tests: "TestCoolDowns|TestWhatTheHostSaysHoldsForAll",
@@ -148,7 +148,7 @@ var renewalMutations = []mutation{
 	{
 		name:  "the cache isn't told that a host has refused for good",
 		harm:  "each library asks for itself what the host won't give",
-		file:  "acquisition.go",
+		file:  "tokensource.go",
 		old:   `Final:      !e.transient && e.cause != errAborted,`,
 		new:   `Final:      e.transient && e.cause == errAborted,`,
 		tests: "TestWhatTheHostSaysHoldsForAll",
@@ -156,7 +156,7 @@ var renewalMutations = []mutation{
 	{
 		name:  "the cache isn't told how long a try was let wait",
 		harm:  "a library with short tries keeps all others from renewing the token",
-		file:  "acquisition.go",
+		file:  "tokensource.go",
 		old:   `Waited:     e.waited,`,
 		new:   `Waited:     0,`,
 		tests: "TestRenewalsOfOthers",
@@ -196,7 +196,7 @@ var renewalMutations = []mutation{
 	{
 		name:  "Refresh hands out the held token",
 		harm:  "a role that was granted a moment ago doesn't show until the renewal",
-		file:  "refresh.go",
+		file:  "identity.go",
 		old:   `tokencache.Request{Anew: true}`,
 		new:   `tokencache.Request{}`,
 		tests: "TestRefresh",

@@ -172,7 +172,7 @@ var retryMutations = []mutation{
 	{
 		name:  "each credential has five requests at once of its own",
 		harm:  "ten clients of one process exceed IMDS's limit together",
-		file:  "shared.go",
+		file:  "cache.go",
 		old:   "\t\tr.nodes[key] = n\n",
 		new:   "",
 		tests: "TestFiveAtOnceOverCredentials",
@@ -236,7 +236,7 @@ var retryMutations = []mutation{
 	{
 		name:  "all endpoints of a host are one",
 		harm:  "one endpoint's answer makes another's silence a fault",
-		file:  "shared.go",
+		file:  "cache.go",
 		old:   `return string(h.host()) + " " + h.Address()`,
 		new:   `return string(h.host())`,
 		tests: "TestNodesAreByEndpoint",

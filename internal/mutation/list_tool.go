@@ -65,7 +65,7 @@ var toolMutations = []mutation{
 	{
 		name:  "runs of az overlap",
 		harm:  "they write one token cache at once, and break it",
-		file:  "shared.go",
+		file:  "cache.go",
 		old:   `r.tools[program] = acquire.NewPlaces(1)`,
 		new:   `r.tools[program] = acquire.NewPlaces(10)`,
 		tests: "TestOneRunAtATime",
