@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,4 +165,53 @@ func TestSwitchingProtocols(t *testing.T) {
 	if err := <-closed; !errors.Is(err, io.EOF) {
 		t.Errorf("the connection ended with %v, want that it is closed", err)
 	}
+}
+
+// TestHalfAnAnswerIsTriedAgain: also when the connection itself reports no error.
+func TestHalfAnAnswerIsTriedAgain(t *testing.T) {
+	for _, env := range []environment{nowhere(), appServiceAt()} {
+		t.Run(detect(env).Host.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				n := 0
+				mustToken(t, credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
+					if n++; n < 3 {
+						return respond(200, `{"access_token":"t`, "Server", "IMDS/1"), nil
+					}
+					return respond(200, grantBody("t", time.Hour)), nil
+				})))
+			})
+		})
+	}
+}
+
+type countingBody struct {
+	io.Reader
+	closed *int
+}
+
+func (b countingBody) Close() error { *b.closed++; return nil }
+
+func TestBodiesAreClosed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		opened, closed := 0, 0
+		body := func(text string) io.ReadCloser {
+			opened++
+			return countingBody{strings.NewReader(text), &closed}
+		}
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			r := respond(503, "")
+			r.Body = body(imdsError)
+			switch opened {
+			case 2:
+				return r, io.ErrClosedPipe
+			case 3:
+				r.StatusCode, r.Body = 200, countingBody{strings.NewReader(grantBody("t", time.Hour)), &closed}
+			}
+			return r, nil
+		}))
+		mustToken(t, cred)
+		if closed != opened || opened != 3 {
+			t.Errorf("%d of %d bodies were closed", closed, opened)
+		}
+	})
 }

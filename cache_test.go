@@ -302,3 +302,16 @@ func TestRenewalIsASingleTry(t *testing.T) {
 		})
 	}
 }
+
+func TestHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRun counts the whole process
+	cred := onIMDS(t, &answerDirectly{})
+	ctx, options := context.Background(), policy.TokenRequestOptions{Scopes: []string{vaultScope}}
+	for range 3 {
+		if _, err := cred.GetToken(ctx, options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(1000, func() { _, _ = cred.GetToken(ctx, options) }); n != 0 {
+		t.Errorf("a hit allocates %v times, want 0", n)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -364,5 +365,48 @@ func TestNodesAreByEndpoint(t *testing.T) {
 			t.Errorf("%s and %s have one node: the answer of one would make the other's silence a fault", base, other)
 		}
 		seen[r.node(src)] = base
+	}
+}
+
+func TestTransportThatEndsItsGoroutine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			runtime.Goexit()
+			return nil, nil
+		}))
+		if _, err := getToken(t.Context(), cred); !errors.Is(err, errAborted) {
+			t.Errorf("got %v, want %v", err, errAborted)
+		}
+	})
+}
+
+func TestCacheKeys(t *testing.T) {
+	t.Parallel()
+	const id = "/same"
+	imdsAt := func(base string) environment { return environmentOf(map[string]string{envAuthority: base}) }
+	seen := map[string]string{}
+	for _, tt := range []struct {
+		name string
+		env  environment
+		id   ID
+	}{
+		{name: "system", env: nowhere()},
+		{name: "client", env: nowhere(), id: ClientID("same")},
+		{name: "another client", env: nowhere(), id: ClientID("other")},
+		{name: "object", env: nowhere(), id: ObjectID("same")},
+		{name: "resource", env: nowhere(), id: ResourceID(id)},
+		{name: "elsewhere", env: imdsAt("http://127.0.0.1:1")},
+		{name: "elsewhere by port", env: imdsAt("http://127.0.0.1:2")},
+		{name: "App Service", env: appServiceAt()},
+	} {
+		cred, err := newCredential(&CredentialOptions{ID: tt.id}, tt.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := cacheKey(cred.hosted.host)
+		if other := seen[key]; other != "" {
+			t.Errorf("%s and %s share tokens", tt.name, other)
+		}
+		seen[key] = tt.name
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
 )
@@ -371,6 +372,32 @@ func FuzzMismatch(f *testing.F) {
 					t.Errorf("%T: not one short line without a token: %q", ask.id, got)
 				}
 			}
+		}
+	})
+}
+
+func TestMismatchKeepsTheHeldToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{ClientID: "mine"}}})
+		cred := onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID("mine") })
+		first, _ := mustToken(t, cred)
+		other := identitytest.NewIMDS(nil)
+		tk, err := getToken(t.Context(), onIMDS(t, other))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ep.Enqueue(identitytest.Response{Body: grantBody(tk.Token, 100*time.Hour), For: 50 * time.Hour})
+		time.Sleep(14 * time.Hour)
+		for range 100 {
+			if got, _ := mustToken(t, cred); got.Token != first.Token {
+				t.Fatal("another identity's token was handed out")
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(10 * time.Hour)
+		// The held token has ended; still nobody gets the other one.
+		if e, _ := mustFail(t, cred); !errors.Is(e, ErrIdentityMismatch) {
+			t.Errorf("got %v, want ErrIdentityMismatch", e)
 		}
 	})
 }

@@ -307,3 +307,9 @@ func TestNilHTTPClient(t *testing.T) {
 	_, err := newCredential(&CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: client}}, nowhere())
 	wantErrorText(t, err, "CredentialOptions.Transport")
 }
+
+func TestAPIVersionOptionIsIgnored(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		mustToken(t, onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) { o.APIVersion = "2025-01-01" }))
+	})
+}

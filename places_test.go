@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -371,6 +373,110 @@ func TestDefaultProbePastOthers(t *testing.T) {
 		if tk, took := mustToken(t,
 			chainOf(open(azcore.ClientOptions{}))); strings.HasPrefix(tk.Token, developersToken) {
 			t.Errorf("got %q after %v, while IMDS answers", tk.Token, took)
+		}
+	})
+}
+
+func TestFiveRequestsAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			n := now.Add(1)
+			defer now.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
+			time.Sleep(time.Second)
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		start := time.Now()
+		var wg sync.WaitGroup
+		for _, scope := range scopesOf(40) {
+			wg.Go(func() {
+				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if most.Load() != 5 {
+			t.Errorf("%d requests at once, want 5", most.Load())
+		}
+		if took := time.Since(start); took != 8*time.Second {
+			t.Errorf("40 requests of 1 s took %v, want 8s", took)
+		}
+	})
+}
+
+// TestWaitingForARetryHoldsNoPlace: only requests count, not flights that wait to try again.
+func TestWaitingForARetryHoldsNoPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Query().Get("resource") == "https://vault.azure.net" {
+				return respond(200, grantBody("t", time.Hour)), nil
+			}
+			return respond(503, `{"error":"service_unavailable"}`), nil
+		}))
+		for _, scope := range scopesOf(50) {
+			go func() {
+				_, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			}()
+		}
+		synctest.Wait()
+		if _, took := mustToken(t, cred); took != 0 {
+			t.Errorf("a good resource waited %v for the bad ones", took)
+		}
+	})
+}
+
+// TestSlotsOfAbortedTries: a Transport that ends its goroutine gives its place back.
+func TestSlotsOfAbortedTries(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		abort := true
+		cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			if abort {
+				runtime.Goexit()
+			}
+			return respond(200, grantBody("t", time.Hour)), nil
+		}))
+		for _, scope := range scopesOf(2 * imdsAtOnce) {
+			_, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+		}
+		abort = false
+		mustToken(t, cred)
+	})
+}
+
+func TestLimitsAreTheDocumentedOnes(t *testing.T) {
+	t.Parallel()
+	if imdsAtOnce != 5 {
+		t.Error("a documented constant has changed: say so where it is documented")
+	}
+}
+
+func TestFiveAtOnceOverCredentials(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		transport := transportFunc(func(*http.Request) (*http.Response, error) {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			time.Sleep(time.Second)
+			return respond(200, grantBody("t", time.Hour)), nil
+		})
+		shared := newShared()
+		for i := range 4 {
+			cred, err := newCredentialIn(shared, &CredentialOptions{ID: ClientID(fmt.Sprint("id-", i)), ClientOptions: azcore.ClientOptions{Transport: transport}}, nowhere())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, scope := range scopesOf(5) {
+				go func() {
+					_, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+				}()
+			}
+		}
+		time.Sleep(10 * time.Second)
+		if most.Load() != 5 {
+			t.Errorf("%d requests at once to one endpoint, want 5", most.Load())
 		}
 	})
 }

@@ -497,3 +497,20 @@ func TestTransportThatNeverConnects(t *testing.T) {
 		}
 	})
 }
+
+// TestSilenceThenSlowness: what refused the connection first gets no 40 s to answer.
+func TestSilenceThenSlowness(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := 0
+		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+			if n++; n == 1 {
+				return nil, syscall.ECONNREFUSED
+			}
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}))
+		if e, took := mustFail(t, cred); !errors.Is(e, ErrUnavailable) || took > 6*time.Second {
+			t.Errorf("got %v after %v, want ErrUnavailable within 6 s", e, took)
+		}
+	})
+}
