@@ -417,12 +417,24 @@ func TestMalformedEndpoints(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for variable, variables := range map[string]map[string]string{
-				"IDENTITY_ENDPOINT":                 {"IDENTITY_ENDPOINT": tt.value, "IDENTITY_HEADER": canary},
-				"AZURE_POD_IDENTITY_AUTHORITY_HOST": {"AZURE_POD_IDENTITY_AUTHORITY_HOST": tt.value},
+			for host, variables := range map[Host]map[string]string{
+				HostAppService:         {envEndpoint: tt.value, envHeader: canary},
+				HostServiceFabric:      {envEndpoint: tt.value, envHeader: canary, envThumbprint: thumbprint},
+				HostContainerInstances: {envEndpoint: tt.value, envHeader: canary, envThumbprint: thumbprint},
+				HostArc:                {envEndpoint: tt.value, envIMDS: "x"},
+				HostAzureML:            {envMSI: tt.value, envMSISecret: canary},
+				HostCloudShell:         {envMSI: tt.value},
+				HostIMDS:               {envAuthority: tt.value},
 			} {
-				_, err := newCredential(nil, environmentOf(variables))
-				wantErrorText(t, err, "identity: "+variable+": ")
+				cred, err := newCredential(&CredentialOptions{Host: host}, environmentOf(variables))
+				variable := map[Host]string{HostAzureML: envMSI, HostCloudShell: envMSI, HostIMDS: envAuthority}[host]
+				if variable == "" {
+					variable = envEndpoint
+				}
+				wantErrorText(t, err, "identity: ", variable+": ")
+				if cred != nil {
+					t.Error("a credential came back beside the error")
+				}
 				if err != nil && (strings.Contains(err.Error(), "pa55word") || strings.Contains(err.Error(), canary)) {
 					t.Errorf("error repeats a secret: %v", err)
 				}
@@ -462,13 +474,20 @@ func TestSecretHeaderVariable(t *testing.T) {
 		{"injection", "pa55word\r\nX-Evil: 1"},
 		{"NUL", "pa55word\x00"},
 		{"DEL", "pa55word\x7f"},
+		{"tab", "pa55\tword"},
+		{"C1 control", "pa55word\u0085"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := newCredential(nil, environmentOf(map[string]string{"IDENTITY_ENDPOINT": "http://localhost/", "IDENTITY_HEADER": tt.value}))
-			wantErrorText(t, err, "identity: IDENTITY_HEADER: ")
-			if err != nil && strings.Contains(err.Error(), "pa55word") {
-				t.Errorf("error repeats the secret: %v", err)
+			for variable, variables := range map[string]map[string]string{
+				envHeader:    and(atAppService, envHeader, tt.value),
+				envMSISecret: and(atMSI, envMSISecret, tt.value),
+			} {
+				_, err := newCredential(nil, environmentOf(variables))
+				wantErrorText(t, err, "identity: "+variable+": ")
+				if err != nil && strings.Contains(err.Error(), "word") {
+					t.Errorf("error repeats the secret: %v", err)
+				}
 			}
 		})
 	}

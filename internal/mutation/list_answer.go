@@ -79,7 +79,7 @@ var answerMutations = []mutation{
 		file:  "imds.go",
 		old:   `said.Code == "invalid_request" && !said.FromEntra()`,
 		new:   `said.Code != "" && !said.FromEntra()`,
-		tests: "TestIMDSRefusals",
+		tests: "TestHostErrorBodies",
 	},
 	{
 		name:  "a token that has expired is accepted",
@@ -175,7 +175,7 @@ var answerMutations = []mutation{
 		file:  "internal/failure/said.go",
 		old:   `strings.Contains(strings.ToLower(s.Message), "metadata header")`,
 		new:   `false`,
-		tests: "TestIMDSRefusals",
+		tests: "TestHostErrorBodies",
 	},
 	{
 		name:  "a proxy that may be the way to an endpoint is not mentioned",

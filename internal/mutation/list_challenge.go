@@ -111,7 +111,7 @@ var challengeMutations = []mutation{
 		file:  "servicefabric.go",
 		old:   `if r.Rejected != "" {`,
 		new:   `if r.Rejected == "" {`,
-		tests: "TestServiceFabricRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "Service Fabric's wish in the text of a 429 is ignored",

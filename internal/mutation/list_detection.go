@@ -47,7 +47,7 @@ var detectionMutations = []mutation{
 		file:  "containerinstances.go",
 		old:   `with(endpoint, selector, value, "resource"`,
 		new:   `with(endpoint, selector, value, "api-version", "", "resource"`,
-		tests: "TestContainerInstancesRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name: "Cloud Shell is looked for before Azure ML",

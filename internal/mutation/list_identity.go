@@ -7,7 +7,7 @@ var identityMutations = []mutation{
 		file:  "appservice.go",
 		old:   `"client_id", "principal_id", "mi_res_id"`,
 		new:   `"client_id", "object_id", "mi_res_id"`,
-		tests: "TestAppServiceRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "App Service is told a resource ID as msi_res_id",
@@ -15,7 +15,7 @@ var identityMutations = []mutation{
 		file:  "appservice.go",
 		old:   `"client_id", "principal_id", "mi_res_id"`,
 		new:   `"client_id", "principal_id", "msi_res_id"`,
-		tests: "TestAppServiceRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "IMDS is told a resource ID as mi_res_id",
@@ -23,7 +23,7 @@ var identityMutations = []mutation{
 		file:  "imds.go",
 		old:   `"client_id", "object_id", "msi_res_id"`,
 		new:   `"client_id", "object_id", "mi_res_id"`,
-		tests: "TestIMDSRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "IMDS is told an object ID by App Service's name",
@@ -31,7 +31,7 @@ var identityMutations = []mutation{
 		file:  "imds.go",
 		old:   `"client_id", "object_id", "msi_res_id"`,
 		new:   `"client_id", "principal_id", "msi_res_id"`,
-		tests: "TestIMDSRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "Arc is told a resource ID as mi_res_id",
@@ -47,7 +47,7 @@ var identityMutations = []mutation{
 		file:  "azureml.go",
 		old:   `with(endpoint, "clientid", clientID,`,
 		new:   `with(endpoint, "client_id", clientID,`,
-		tests: "TestAzureMLRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "Azure ML's DEFAULT_IDENTITY_CLIENT_ID is ignored",
@@ -55,7 +55,7 @@ var identityMutations = []mutation{
 		file:  "azureml.go",
 		old:   `s.id == nil && clientID != ""`,
 		new:   `s.id != nil && clientID != ""`,
-		tests: "TestAzureMLRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "a placeholder for Azure ML's default identity is asked for",
@@ -63,7 +63,7 @@ var identityMutations = []mutation{
 		file:  "azureml.go",
 		old:   `if isGUID(clientID) {`,
 		new:   `if clientID != "" {`,
-		tests: "TestAzureMLRequests",
+		tests: "TestGoldenRequests",
 	},
 	{
 		name:  "a selector in the endpoint variable's own query stays",
