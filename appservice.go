@@ -58,10 +58,10 @@ func appPlatform(env environment) (variable, platform string) {
 // appService is the token endpoint of App Service and its kin.
 //
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
-type appService struct{ named }
+type appService struct{ variableHost }
 
 func newAppService(env environment, options settings) (anyHost, error) {
-	s := &appService{named{is: HostAppService, env: env, id: options.ID}}
+	s := &appService{variableHost{is: HostAppService, env: env, id: options.ID}}
 	endpoint, _, err := s.where()
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (s *appService) Proof() string { return s.env.getenv(envHeader) }
 
 // Recognises: the service's web server names itself, too.
 func (s *appService) Recognises(a acquire.Answer) bool {
-	return s.named.Recognises(a) || a.Header.Get("Server") == "Kestrel"
+	return s.variableHost.Recognises(a) || a.Header.Get("Server") == "Kestrel"
 }
 
 // NotAssigned: a refusal of the service's that doesn't come from Entra is about the identity.

@@ -80,12 +80,12 @@ func arcAgentPaths(env environment) []string {
 //
 // https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication
 type arc struct {
-	named
+	variableHost
 	byVariable bool // the endpoint is in IDENTITY_ENDPOINT; otherwise it is the fixed one
 }
 
 func newArc(env environment, options settings) (anyHost, error) {
-	s := &arc{named: named{is: HostArc, env: env, id: options.ID},
+	s := &arc{variableHost: variableHost{is: HostArc, env: env, id: options.ID},
 		byVariable: env.has(envEndpoint, envIMDS)}
 	r, err := s.Call(acquire.Request{})
 	if err != nil {

@@ -23,13 +23,13 @@ const envDefaultClientID = "DEFAULT_IDENTITY_CLIENT_ID"
 //
 // https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication
 // https://github.com/AzureAD/microsoft-authentication-library-for-go/blob/main/apps/managedidentity/azure_ml.go
-type azureML struct{ named }
+type azureML struct{ variableHost }
 
 func newAzureML(env environment, options settings) (anyHost, error) {
 	if err := options.onlySelects(HostAzureML, "give a ClientID", ClientID("")); err != nil {
 		return nil, err
 	}
-	s := &azureML{named{is: HostAzureML, env: env, id: options.ID}}
+	s := &azureML{variableHost{is: HostAzureML, env: env, id: options.ID}}
 	if clientID := env.getenv(envDefaultClientID); s.id == nil && clientID != "" {
 		if err := check.Word(envDefaultClientID, clientID); err != nil {
 			return nil, err

@@ -15,13 +15,13 @@ func detectCloudShell(env environment) (endpoint, reason string, ok bool) {
 // cloudShell is the token endpoint of Cloud Shell.
 //
 // https://learn.microsoft.com/azure/cloud-shell/msi-authorization
-type cloudShell struct{ named }
+type cloudShell struct{ variableHost }
 
 func newCloudShell(env environment, options settings) (anyHost, error) {
 	if err := options.onlySelects(HostCloudShell, "its token is the signed-in user's: leave ID nil"); err != nil {
 		return nil, err
 	}
-	s := &cloudShell{named{is: HostCloudShell, env: env}}
+	s := &cloudShell{variableHost{is: HostCloudShell, env: env}}
 	return s.checked(s)
 }
 

@@ -28,14 +28,14 @@ func detectContainerInstances(env environment) (endpoint, reason string, ok bool
 // Service Fabric's: it answers in the same way, but without TLS, and it has a selector.
 //
 // https://learn.microsoft.com/azure/container-instances/container-instances-managed-identity#managed-identity-on-windows-containers
-type containerInstances struct{ named }
+type containerInstances struct{ variableHost }
 
 func newContainerInstances(env environment, options settings) (anyHost, error) {
 	const by = "give the identity's principal ID, as an ObjectID"
 	if err := options.onlySelects(HostContainerInstances, by, ObjectID("")); err != nil {
 		return nil, err
 	}
-	s := &containerInstances{named{is: HostContainerInstances, env: env, id: options.ID}}
+	s := &containerInstances{variableHost{is: HostContainerInstances, env: env, id: options.ID}}
 	return s.checked(s)
 }
 

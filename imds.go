@@ -272,7 +272,7 @@ func (s *imds) Rules() acquire.Rules {
 		},
 	}}
 	if s != nil && s.expected != "" {
-		r.Unanswered, r.Unavailable = (*named)(nil).Rules().Unanswered, false
+		r.Unanswered, r.Unavailable = (*variableHost)(nil).Rules().Unanswered, false
 	}
 	return r
 }

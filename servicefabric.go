@@ -34,14 +34,14 @@ const envAPIVersion = "IDENTITY_API_VERSION"
 // serviceFabric is the managed identity token service of a node of the cluster.
 //
 // https://learn.microsoft.com/azure/service-fabric/how-to-managed-identity-service-fabric-app-code
-type serviceFabric struct{ named }
+type serviceFabric struct{ variableHost }
 
 func newServiceFabric(env environment, options settings) (anyHost, error) {
 	// The service ignores a selector and answers with the token of the identity that it knows.
 	if err := options.onlySelects(HostServiceFabric, "the application's manifest assigns the identity, so leave ID nil"); err != nil {
 		return nil, err
 	}
-	s := &serviceFabric{named{is: HostServiceFabric, env: env}}
+	s := &serviceFabric{variableHost{is: HostServiceFabric, env: env}}
 	if _, err := s.thumbprint(); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (s *serviceFabric) Hint(_ acquire.Request, status int, said failure.Said) s
 
 // Rules: Microsoft's page wants 429 and 5xx retried after 1, 2, 4, 8 and 16 s, and a 404 never.
 func (s *serviceFabric) Rules() acquire.Rules {
-	r := s.named.Rules()
+	r := s.variableHost.Rules()
 	r.Delay, r.MaxDelay = time.Second, 16*time.Second
 	return r
 }

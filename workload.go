@@ -322,7 +322,7 @@ func (s *workload) Hint(r acquire.Request, status int, said failure.Said) string
 
 // Rules: Entra is across the internet, and takes as many requests at once as there are tenants and resources.
 func (s *workload) Rules() acquire.Rules {
-	r := (*named)(nil).Rules()
+	r := (*variableHost)(nil).Rules()
 	r.AtOnce = 50 // Entra takes as many as there are tenants and resources
 	return r
 }

@@ -36,7 +36,7 @@ var answerMutations = []mutation{
 	{
 		name:  "a page of something in between is App Service's answer",
 		harm:  "a gateway's 502 page is quoted as the host's word",
-		file:  "named.go",
+		file:  "variablehost.go",
 		old:   `return a.Status >= 400 && a.Status < 500 ||`,
 		new:   `return a.Status >= 400 ||`,
 		tests: "TestAppServiceRecognises|TestHostSendsSomethingElse",
@@ -180,7 +180,7 @@ var answerMutations = []mutation{
 	{
 		name:  "a proxy that may be the way to an endpoint is not mentioned",
 		harm:  "behind tsh's proxy a program waits for half a minute and learns only that nobody answers",
-		file:  "named.go",
+		file:  "variablehost.go",
 		old:   `if err != nil || u.Scheme != "https" || isNearby(u.Hostname()) {`,
 		new:   `if err != nil || u.Scheme != "" {`,
 		tests: "TestProxyThatIsNotUsed",

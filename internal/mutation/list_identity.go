@@ -68,7 +68,7 @@ var identityMutations = []mutation{
 	{
 		name:  "a selector in the endpoint variable's own query stays",
 		harm:  "whoever sets the variable chooses the identity, against the options",
-		file:  "named.go",
+		file:  "variablehost.go",
 		old:   `reserved[bare] || slices.Contains`,
 		new:   `slices.Contains`,
 		tests: "TestEndpointQuerySelectsNothing",
@@ -76,7 +76,7 @@ var identityMutations = []mutation{
 	{
 		name:  "case protects a selector in the query of an endpoint's variable",
 		harm:  "most of these endpoints pass over case: whoever sets the variable chooses the identity, against the options",
-		file:  "named.go",
+		file:  "variablehost.go",
 		old:   `return unicode.ToLower(unicode.ToUpper(r))`,
 		new:   `return r`,
 		tests: "TestEndpointQuerySelectsNothing",

@@ -17,9 +17,10 @@ import (
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-// named is what the hosts have in common whose endpoint an environment variable names. Its methods are the defaults, which
-// a host's own replace. The variables are read for each request, because platforms move endpoints and rotate secrets.
-type named struct {
+// variableHost is what the hosts have in common whose endpoint an environment variable names. Its
+// methods are the defaults, which a host's own replace. The variables are read for each request,
+// because platforms move endpoints and rotate secrets.
+type variableHost struct {
 	is    Host
 	env   environment
 	id    ID
@@ -27,16 +28,16 @@ type named struct {
 	whole string // the same with its own query, which isn't ours
 }
 
-func (n *named) host() Host       { return n.is }
-func (n *named) Name() string     { return n.is.String() }
-func (n *named) Answerer() string { return n.is.String() }
-func (n *named) Identity() string { return inWords(n.id) }
-func (n *named) Endpoint() string { return n.first }
-func (n *named) Address() string  { return n.whole }
-func (n *named) identity() ID     { return n.id }
+func (n *variableHost) host() Host       { return n.is }
+func (n *variableHost) Name() string     { return n.is.String() }
+func (n *variableHost) Answerer() string { return n.is.String() }
+func (n *variableHost) Identity() string { return inWords(n.id) }
+func (n *variableHost) Endpoint() string { return n.first }
+func (n *variableHost) Address() string  { return n.whole }
+func (n *variableHost) identity() ID     { return n.id }
 
 // checked completes a new source by making a request of it, so that what is wrong with the variables is known at once.
-func (n *named) checked(s anyHost) (anyHost, error) {
+func (n *variableHost) checked(s anyHost) (anyHost, error) {
 	r, err := s.Call(acquire.Request{})
 	if err != nil {
 		return nil, err
@@ -46,10 +47,10 @@ func (n *named) checked(s anyHost) (anyHost, error) {
 }
 
 // Mismatch implements acquire.Host.
-func (n *named) Mismatch(t token.Token) string { return mismatch(n.id, t, false) }
+func (n *variableHost) Mismatch(t token.Token) string { return mismatch(n.id, t, false) }
 
 // at notes where the endpoint is.
-func (n *named) at(endpoint *url.URL) {
+func (n *variableHost) at(endpoint *url.URL) {
 	n.first = redact.ParsedURL(endpoint)
 	if n.whole = n.first; endpoint.RawQuery != "" || n.first == "" {
 		n.whole = with(endpoint, "api-version", "", "resource", "", "xms_cc", "").String()
@@ -120,17 +121,17 @@ func with(endpoint *url.URL, pairs ...string) *url.URL {
 
 // Recognises: the endpoint was named by the platform, so that any refusal is believed. Anything else must be a JSON
 // object, or it is a page of something in between.
-func (*named) Recognises(a acquire.Answer) bool {
+func (*variableHost) Recognises(a acquire.Answer) bool {
 	return a.Status >= 400 && a.Status < 500 || bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte{'{'})
 }
 
 // NotAssigned: the host has one identity, or doesn't say.
-func (*named) NotAssigned(int, failure.Said) bool { return false }
+func (*variableHost) NotAssigned(int, failure.Said) bool { return false }
 
 // Rules: at start-up the endpoint may come up after the program, so that silence is retried for the whole budget, and
 // then is an error that names the endpoint: the variables say that it should be there. No status is retried but those that
 // pass everywhere: Microsoft documents none for these hosts.
-func (*named) Rules() acquire.Rules {
+func (*variableHost) Rules() acquire.Rules {
 	return acquire.Rules{Rules: retry.Rules{
 		Budget:     30 * time.Second,
 		Unanswered: 30 * time.Second,
@@ -142,7 +143,7 @@ func (*named) Rules() acquire.Rules {
 }
 
 // silentHint is what to check when nothing has answered at an endpoint that a variable names.
-func (n *named) silentHint(variable string) string {
+func (n *variableHost) silentHint(variable string) string {
 	hint := "is the token endpoint of " + n.is.String() + " at " + n.first +
 		" up, and is that where " + variable + " should point?"
 	u, err := url.Parse(n.first)
