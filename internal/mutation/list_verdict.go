@@ -111,7 +111,7 @@ var verdictMutations = []mutation{
 		file:  "tokenfile.go",
 		old:   `return "", failure.InAWhile(fail(err.Error(), projected))`,
 		new:   `return "", fail(err.Error(), projected)`,
-		tests: "TestWorkloadFileComesLate",
+		tests: "TestWorkloadFileThatIsNoToken",
 	},
 	{
 		name:  "Ready doesn't wait for an empty token file's content",
@@ -119,7 +119,7 @@ var verdictMutations = []mutation{
 		file:  "tokenfile.go",
 		old:   `return "", failure.InAWhile(fail("is empty", projected))`,
 		new:   `return "", fail("is empty", projected)`,
-		tests: "TestWorkloadFileComesLate",
+		tests: "TestWorkloadFileThatIsNoToken",
 	},
 	{
 		name:  "two token files are one",
@@ -145,7 +145,7 @@ var verdictMutations = []mutation{
 		return errors.New("identity: " + name`,
 		new: `case strings.TrimSpace(value) == " ":
 		return errors.New("identity: " + name`,
-		tests: "TestVariablesWithStrayWhiteSpace",
+		tests: "TestWorkloadConstructorRefuses",
 	},
 	{
 		name:  "all clouds have one audience",
