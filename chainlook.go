@@ -9,15 +9,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-const (
-	// lookEvery is how often sources before the one in use are looked at again: often enough that a
-	// program which started before its host's endpoint was up is soon itself, seldom enough that
-	// nobody notices.
-	lookEvery = time.Minute
-	// maxLooks bounds the looks at once of all routes: each is a goroutine, and its source may
-	// ignore its ctx for good. Ten that take a second each look after 600 scopes a minute.
-	maxLooks = 10
-)
+// maxLooks bounds the looks at once of all routes: each is a goroutine, and its source may
+// ignore its ctx for good. Ten that take a second each look after 600 scopes a minute.
+const maxLooks = 10
 
 // lookBack has the sources before the one in use looked at, if it is time. It dates the token so
 // that SDK clients, which keep it, ask again soon.

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -16,11 +15,57 @@ const walkBudget = 3 * time.Minute
 
 var errWalkBudget = errors.New("no answer within " + walkBudget.String())
 
-// maxWalks bounds the walks at once of a chain with sources of other packages. They are in
-// goroutines of their callers, so this is not for those, but for a source that asks the chain it is
-// in: without an end that ends the program, by a stack of a gigabyte. At this many it has taken
-// some 30 MB.
-const maxWalks = 10_000
+// GetToken returns a token of the source that last brought one for the scope and tenant, or else of
+// the first that is available. Azure SDK clients call it.
+//
+// It takes as long as the sources do that it has to ask, one after the other, and ends with ctx.
+// Credentials of this package share requests among their callers, and their callers leave with ctx;
+// see [NewChain] for those of others. The ctx of a walk along the sources ends after 3 minutes; the
+// source in use gets the caller's. When a source other than the first is in use, those before it
+// are asked again in the background, at most once a minute, and the first that brings a token is
+// used from then on; RefreshOn is a minute away at most, so that Azure SDK clients, which keep a
+// token until then, come to know of it.
+//
+// The error has a line for each source, with its own reason, and a method Summary as
+// [AuthenticationError.Summary]. errors.Is and errors.As find those that ended the walk: the last
+// one, or all if all sources are unavailable; never an *azcore.ResponseError.
+func (c *Chain) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	switch {
+	case len(c.links) == 0:
+		return azcore.AccessToken{},
+			errors.New("identity: GetToken: this Chain was not made by NewChain or NewDefaultCredential")
+	case ctx == nil:
+		return azcore.AccessToken{}, errors.New("identity: GetToken: nil Context")
+	}
+	r := c.known(&options)
+	if r == nil {
+		return c.walk(ctx, options, unasked)
+	}
+	i := int(r.inUse.Load()) - 1
+	if i < 0 || c.bar(i) != "" {
+		return c.walk(ctx, options, unasked)
+	}
+	token, err := c.links[i].source.GetToken(ctx, options)
+	switch {
+	case c.bar(i) != "": // it has turned out meanwhile that this is Azure
+		return c.walk(ctx, options, unasked)
+	case err == nil && i > 0:
+		return c.lookBack(r, i, options, token), nil
+	case err == nil:
+		return token, nil
+	}
+	a := c.links[i].judge(ctx, i, err, c.continueOn)
+	if ctx.Err() != nil {
+		return azcore.AccessToken{}, c.failure(options, []attempt{a}, ctx.Err())
+	}
+	c.state.memory.failed(i, a.why, a.away)
+	if !a.goesOn {
+		return azcore.AccessToken{}, c.failure(options, []attempt{a}, nil)
+	}
+	return c.walk(ctx, options, a)
+}
 
 // walk asks the sources in order, in the caller's goroutine and with the caller's values: what a
 // source of another package makes of those is nobody else's. Those of this package share what they
@@ -103,54 +148,4 @@ func (c *Chain) order(known int) []int {
 		}
 	}
 	return append(first, last...)
-}
-
-// resting reports whether a source was found unavailable within the last minute, whatever the
-// scope, and has brought no token since.
-func (c *Chain) resting(i int) bool {
-	return !c.whole && c.links[i].whole && c.state.memory.wasAway(i, lookEvery)
-}
-
-// ask asks one source, and remembers what that says of it.
-func (c *Chain) ask(
-	ctx context.Context, i int, options policy.TokenRequestOptions,
-) (azcore.AccessToken, attempt) {
-	token, err := c.links[i].source.GetToken(ctx, options)
-	if err == nil {
-		c.state.memory.granted(i)
-		return token, attempt{index: i}
-	}
-	a := c.links[i].judge(ctx, i, err, c.continueOn)
-	if ctx.Err() == nil {
-		c.state.memory.failed(i, a.why, a.away)
-	}
-	return azcore.AccessToken{}, a
-}
-
-// use makes a source the one in use, after those before it have been asked. since is what was in
-// use when that began. It returns what is to be logged, nil for nothing.
-func (c *Chain) use(
-	r *route, i int, since int32, reasons []attempt, options policy.TokenRequestOptions,
-) (news func()) {
-	before, taken := r.take(i, since)
-	if !taken {
-		return nil
-	}
-	r.next.Store(int64(time.Since(c.made) + lookEvery))
-	if int(before) == i+1 {
-		return nil
-	}
-	attrs := []slog.Attr{slog.String("source", c.links[i].name)}
-	if before > 0 {
-		attrs = append(attrs, slog.String("before", c.links[before-1].name))
-	}
-	if !c.whole {
-		attrs = append(attrs, slog.String("resource", wanted(options)))
-	}
-	for j := range i {
-		if why, _ := reasonFor(j, reasons, &c.state.memory); why != "" {
-			attrs = append(attrs, slog.String("not "+c.links[j].name, why))
-		}
-	}
-	return c.state.log.inUse(attrs)
 }

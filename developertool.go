@@ -159,14 +159,15 @@ func validateProcessTimeout(options string, timeout time.Duration) error {
 // anything to a shell.
 func isToolWord(r rune) bool { return command.IsWord(r) && r != '+' && r != '=' }
 
-// Variant implements acquire.Varies. Tokens differ by tenant: Key Vault's clients ask for the tenant that
-// the vault names.
+// Variant implements acquire.Varies. Tokens differ by tenant: Key Vault's clients ask for the
+// tenant that the vault names.
 func (s *toolSource) Variant(options policy.TokenRequestOptions) (acquire.Variant, error) {
 	scope := options.Scopes[0]
 	if strings.HasPrefix(scope, "-") ||
 		strings.ContainsFunc(scope, func(r rune) bool { return !isToolWord(r) }) {
-		return acquire.Variant{}, fmt.Errorf("identity: GetToken: scope %q has characters that are not passed "+
-			"to %s: want letters, digits, and . _ : / -", redact.Line(scope), s.program)
+		return acquire.Variant{},
+			fmt.Errorf("identity: GetToken: scope %q has characters that are not passed "+
+				"to %s: want letters, digits, and . _ : / -", redact.Line(scope), s.program)
 	}
 	tenant, allowed, err := s.tenants.other(options.TenantID)
 	if err == nil && !allowed && (s.tenants.own != "" || len(s.tenants.allowed) > 0) {
@@ -185,15 +186,6 @@ func (s *toolSource) terms() tokencache.Terms {
 		t.Rules = s.timeout.String()
 	}
 	return t
-}
-
-// Begin implements tokencache.Source. A tool gets nothing of the caller's context.
-func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.Acquisition {
-	return func(p *tokencache.Progress) (tokencache.Grant, error) {
-		return acquisition(s, r.Resource, func(error) {}, func() (tokencache.Grant, error) {
-			return s.acquire(context.Background(), r, p)
-		})
-	}
 }
 
 // Report implements tokencache.Source.

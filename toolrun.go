@@ -21,6 +21,15 @@ import (
 // more.
 const raceWait = time.Second
 
+// Begin implements tokencache.Source. A tool gets nothing of the caller's context.
+func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.Acquisition {
+	return func(p *tokencache.Progress) (tokencache.Grant, error) {
+		return acquisition(s, r.Resource, func(error) {}, func() (tokencache.Grant, error) {
+			return s.acquire(context.Background(), r, p)
+		})
+	}
+}
+
 // acquire is one run of the tool, when no other is under way, and a second one
 // after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
 func (s *toolSource) acquire(
