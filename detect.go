@@ -131,6 +131,3 @@ func newSource(env environment, options settings) (src anyHost, reason string, e
 	return nil, "", fmt.Errorf("identity: %s.Host: unknown host %.100q: "+
 		"want one of %s, or \"\" to detect it", options.options, redact.Text(string(want)), strings.Join(names, ", "))
 }
-
-// onPurpose says how to leave a token file unused.
-const onPurpose = "To ask the node's IMDS on purpose, set CredentialOptions.Host to HostIMDS"

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/keyless-go/identity/internal/check"
@@ -105,16 +104,6 @@ func validateID(field string, id ID) error {
 		return nil
 	}
 	return fmt.Errorf("identity: %s: %s %q%s", field, kind, value, why)
-}
-
-// onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out
-// another identity's token.
-func (s settings) onlySelects(host Host, by string, allowed ...ID) error {
-	kind := idKind(s.ID)
-	if s.ID == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == kind }) {
-		return nil
-	}
-	return fmt.Errorf("identity: %s: %s can't select an identity by %s: %s", s.id, host, kind, by)
 }
 
 // asciiLower folds no letters that a file system may tell apart.

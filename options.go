@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
@@ -89,4 +90,17 @@ func settingsOf(o *CredentialOptions) settings {
 // hostNamed is what names the host, for messages.
 func (s settings) hostNamed() string {
 	return cmp.Or(s.named, fmt.Sprintf("%s.Host is %q", s.options, string(s.Host)))
+}
+
+// onPurpose says how to leave a token file unused.
+const onPurpose = "To ask the node's IMDS on purpose, set CredentialOptions.Host to HostIMDS"
+
+// onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out
+// another identity's token.
+func (s settings) onlySelects(host Host, by string, allowed ...ID) error {
+	kind := idKind(s.ID)
+	if s.ID == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == kind }) {
+		return nil
+	}
+	return fmt.Errorf("identity: %s: %s can't select an identity by %s: %s", s.id, host, kind, by)
 }

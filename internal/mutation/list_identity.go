@@ -84,7 +84,7 @@ var identityMutations = []mutation{
 	{
 		name:  "an ID that the host can't select by is dropped silently",
 		harm:  "on Service Fabric and Cloud Shell the program runs as an identity that it didn't ask for",
-		file:  "id.go",
+		file:  "options.go",
 		old:   `if s.ID == nil || slices.ContainsFunc(`,
 		new:   `if s.ID == nil || by != "" || slices.ContainsFunc(`,
 		tests: "TestSelectorsThatAHostCannotServe",
