@@ -144,11 +144,11 @@ func FuzzTool(f *testing.F) {
 		if !s.tool.claims {
 			a.Claims = ""
 		}
-		got, err := s.acquire(t.Context(), a, &tokencache.Progress{})
-		var e *AuthenticationError
-		if !errors.As(err, &e) || got != (tokencache.Grant{}) {
-			t.Fatalf("a failed run brought %v and %v", got, err)
+		got, failed := s.acquire(t.Context(), a, &tokencache.Progress{})
+		if failed == nil || got != (tokencache.Grant{}) {
+			t.Fatalf("a failed run brought %v and %v", got, failed)
 		}
+		e := publicError(failed, s, a.Resource)
 		payload := strings.Split(jwtOf(`{"oid":"`+mark+`"}`), ".")[1]
 		for _, text := range []string{e.Error(), fmt.Sprintf("%+v %+v", e, *e)} {
 			if strings.Contains(text, "QJX7") || strings.Contains(text, "VBK2") ||

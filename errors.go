@@ -68,15 +68,13 @@ type AuthenticationError struct {
 	// 16 KiB, and its request no headers.
 	RawResponse *http.Response `json:"-"`
 
-	tool       string        // who was asked where that is no host: "Azure CLI"
-	reason     error         // one of the sentinels above, or nil
-	cause      error         // what the transport or the caller's context said, or nil
-	what       string        // what happened, where the host's words don't say it
-	hint       string        // what to check
-	transient  bool          // worth asking again: Ready waits
-	retryAfter time.Duration // the host's wish, 0 if none
-	waited     time.Duration // how long the last try was let wait, where that ended it; 0 elsewhere
-	body       string        // RawResponse's body
+	tool      string // who was asked where that is no host: "Azure CLI"
+	reason    error  // one of the sentinels above, or nil
+	cause     error  // what the transport or the caller's context said, or nil
+	what      string // what happened, where the host's words don't say it
+	hint      string // what to check
+	transient bool   // worth asking again: Ready waits
+	body      string // RawResponse's body
 
 	// What the host answered before, of a caller who gave up; nil for nothing. It doesn't change.
 	soFar *AuthenticationError
@@ -116,30 +114,6 @@ func (e *AuthenticationError) Unwrap() []error {
 // NonRetriable tells azcore's retry policy that asking the credential again is no use: it has done
 // its own retries.
 func (e *AuthenticationError) NonRetriable() {}
-
-// publicError makes the error of a failure, for one caller. It names no host: who asked one does.
-func publicError(f *failure.Failure) *AuthenticationError {
-	e := &AuthenticationError{
-		Endpoint:      f.Endpoint,
-		Resource:      f.Resource,
-		StatusCode:    f.StatusCode,
-		Code:          f.Code,
-		Message:       f.Message,
-		CorrelationID: f.CorrelationID,
-		Attempts:      f.Attempts,
-		Elapsed:       f.Elapsed,
-		RawResponse:   f.Answer,
-		reason:        sentinel(f.Reason),
-		cause:         f.Cause,
-		what:          f.What,
-		hint:          f.Hint,
-		transient:     f.Verdict != failure.Never,
-		retryAfter:    f.RetryAfter,
-		waited:        f.Waited,
-		body:          f.Body,
-	}
-	return e.forCaller()
-}
 
 // sentinel is the error that programs find with errors.Is, nil for none.
 func sentinel(r failure.Reason) error {

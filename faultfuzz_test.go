@@ -122,7 +122,7 @@ func FuzzRefusal(f *testing.F) {
 		if failed == nil {
 			return
 		}
-		err := h.hosted.public(failed)
+		err := publicError(failed, &h.hosted, "")
 		texts := map[string]string{"Error": err.Error(), "%+v": fmt.Sprintf("%+v %+v", err, *err), "Code": err.Code, "Message": err.Message, "CorrelationID": err.CorrelationID}
 		if err.RawResponse != nil {
 			raw, _ := io.ReadAll(err.RawResponse.Body)

@@ -54,7 +54,7 @@ func (h hosted) shouldRetry(
 ) func(*http.Response, error) bool {
 	return func(resp *http.Response, err error) bool {
 		if f, ok := err.(*failure.Failure); ok {
-			err = h.public(f)
+			err = publicError(f, &h, f.Resource)
 		}
 		return own(resp, err)
 	}
@@ -79,10 +79,10 @@ func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
 func (h *hosted) Begin(ctx context.Context, r tokencache.Request) tokencache.Acquisition {
 	ctx, end := h.client.Begin(ctx)
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
-		return acquisition(h, r.Resource, end, func() (tokencache.Grant, error) {
-			t, f := h.client.Acquire(ctx, requestOf(r), told{h, p})
+		return acquisition(h, r.Resource, end, func() (tokencache.Grant, *failure.Failure) {
+			t, f := h.client.Acquire(ctx, requestOf(r), told{p})
 			if f != nil {
-				return tokencache.Grant{}, h.public(f)
+				return tokencache.Grant{}, f
 			}
 			g := grantFrom(t)
 			g.OfUser = h.host.host() != HostCloudShell && token.ClaimsOf(t.Value).OfUser()
@@ -99,13 +99,13 @@ func requestOf(r tokencache.Request) acquire.Request {
 }
 
 // told tells those who wait what an acquisition has done so far.
-type told struct {
-	of *hosted
-	*tokencache.Progress
-}
+type told struct{ *tokencache.Progress }
 
-// Failed implements acquire.Progress.
-func (t told) Failed(f *failure.Failure) { t.Progress.Failed(t.of.public(f)) }
+// Failed implements acquire.Progress. It keeps a copy: the last failure changes at the end.
+func (t told) Failed(f *failure.Failure) {
+	own := *f
+	t.Progress.Failed(&own)
+}
 
 // Report implements tokencache.Source.
 func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
@@ -123,13 +123,6 @@ func (h *hosted) logger() *slog.Logger {
 
 // budget implements tokenSource.
 func (h *hosted) budget(context.Context) time.Duration { return h.client.Rules().Budget }
-
-// public is the error of a failure, for one caller.
-func (h *hosted) public(f *failure.Failure) *AuthenticationError {
-	e := publicError(f)
-	e.Host, e.ID = h.host.host(), h.host.identity()
-	return e
-}
 
 // sign implements tokenSource.
 func (h *hosted) sign(e *AuthenticationError) {

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,36 +35,28 @@ type tokenSource interface {
 // user's Transport or policy end the program. After a runtime.Goexit (testing.T.FailNow in a fake)
 // the cache itself says that the acquisition was aborted.
 func acquisition(
-	s tokenSource, resource string, end func(error), acquire func() (tokencache.Grant, error),
+	s tokenSource, resource string, end func(error),
+	acquire func() (tokencache.Grant, *failure.Failure),
 ) (g tokencache.Grant, err error) {
-	var failed error = aborted(s, resource)
+	failed := aborted("")
 	defer func() {
 		if p := recover(); p != nil {
-			failed = panicError(p)
+			failed = panicFailure(p)
 		}
-		if e, ok := failed.(*AuthenticationError); ok && e.Host == "" && e.tool == "" {
-			s.sign(e)
-			e.Resource = resource
+		if failed == nil {
+			end(nil)
+			return
 		}
-		end(failed)
-		err = failureOf(failed)
+		end(publicError(failed, s, resource))
+		err = &tokencache.Failure{
+			Err:        failed,
+			RetryAfter: failed.RetryAfter,
+			Final:      failed.Verdict == failure.Never && failed.Cause != errAborted,
+			Waited:     failed.Waited,
+		}
 	}()
 	g, failed = acquire()
 	return g, nil
-}
-
-// failureOf is what an error tells the cache of asking again.
-func failureOf(err error) error {
-	e, ok := err.(*AuthenticationError)
-	if !ok {
-		return err
-	}
-	return &tokencache.Failure{
-		Err:        e,
-		RetryAfter: e.retryAfter,
-		Final:      !e.transient && e.cause != errAborted,
-		Waited:     e.waited,
-	}
 }
 
 // grantFrom makes a token one for the cache.
@@ -71,12 +64,36 @@ func grantFrom(t token.Token) tokencache.Grant {
 	return tokencache.Grant{Token: t.Value, ExpiresOn: t.ExpiresOn, RefreshIn: t.RefreshIn}
 }
 
+// publicError makes the error of a failure, for one caller of s, who asked for a token for a
+// resource. It is the only function that makes one of an acquisition's.
+func publicError(f *failure.Failure, s tokenSource, resource string) *AuthenticationError {
+	e := &AuthenticationError{
+		Resource:      cmp.Or(f.Resource, resource),
+		StatusCode:    f.StatusCode,
+		Code:          f.Code,
+		Message:       f.Message,
+		CorrelationID: f.CorrelationID,
+		Attempts:      f.Attempts,
+		Elapsed:       f.Elapsed,
+		RawResponse:   f.Answer,
+		reason:        sentinel(f.Reason),
+		cause:         f.Cause,
+		what:          f.What,
+		hint:          f.Hint,
+		transient:     f.Verdict != failure.Never,
+		body:          f.Body,
+	}
+	s.sign(e)
+	e.Endpoint = cmp.Or(f.Endpoint, e.Endpoint) // App Service's can move
+	return e.forCaller()
+}
+
 // callersError makes the error that one caller gets of what the cache says, which all callers
 // share. It is called while that caller is there: ctx is asked for its cause.
 func callersError(ctx context.Context, err error, s tokenSource, resource string) error {
 	switch e := err.(type) {
-	case *AuthenticationError:
-		return e.forCaller()
+	case *failure.Failure:
+		return publicError(e, s, resource)
 	case *tokencache.Error:
 		own := &AuthenticationError{Resource: resource, transient: true}
 		s.sign(own)
@@ -90,7 +107,7 @@ func callersError(ctx context.Context, err error, s tokenSource, resource string
 			own.what = fmt.Sprintf("%d other resources are waiting for a token of the host already",
 				e.UnderWay)
 		case tokencache.Aborted:
-			return aborted(s, resource)
+			return publicError(aborted(""), s, resource)
 		}
 		if e.Last != nil {
 			own.answered(sharedError(e.Last, s, resource))
@@ -102,8 +119,11 @@ func callersError(ctx context.Context, err error, s tokenSource, resource string
 
 // sharedError is the error of an acquisition for all who want to know of it.
 func sharedError(err error, s tokenSource, resource string) error {
-	if _, ok := err.(*tokencache.Error); ok { // the only one that all share
-		return aborted(s, resource)
+	switch e := err.(type) {
+	case *failure.Failure:
+		return publicError(e, s, resource)
+	case *tokencache.Error: // the only one that all share
+		return publicError(aborted(""), s, resource)
 	}
 	return err
 }
@@ -132,27 +152,24 @@ func (e *AuthenticationError) answered(last error) {
 // a fake) ends only the flight's.
 var errAborted = acquire.ErrAborted
 
-// aborted is that error for callers of s.
-func aborted(s tokenSource, resource string) *AuthenticationError {
-	e := &AuthenticationError{Resource: resource, what: errAborted.Error(), cause: errAborted}
-	s.sign(e)
-	return e
+// aborted is that failure. more is said behind it.
+func aborted(more string) *failure.Failure {
+	return &failure.Failure{Line: failure.Line{What: errAborted.Error() + more}, Cause: errAborted}
 }
 
-// panicError is the error of waiters after a panic.
-func panicError(p any, secrets ...string) *AuthenticationError {
+// panicFailure is the failure of an acquisition that panicked.
+func panicFailure(p any) *failure.Failure {
 	said := "something that can't be printed"
 	// its own methods may do anything
-	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), secrets...)) })
-	return &AuthenticationError{what: errAborted.Error() + ", which panicked: " + said,
-		cause: errAborted}
+	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p))) })
+	return aborted(", which panicked: " + said)
 }
 
 // isMismatch reports whether the error is ErrIdentityMismatch. errors.Is would call methods of an
 // error of the user's Transport, and a panic in one would end the program here.
 func isMismatch(err error) bool {
-	e, ok := err.(*AuthenticationError)
-	return ok && e.reason == ErrIdentityMismatch
+	f, ok := err.(*failure.Failure)
+	return ok && f.Reason == failure.IdentityMismatch
 }
 
 // logEvent says what became of an acquisition. heeds reports whether a challenge's claims reach

@@ -24,7 +24,7 @@ const raceWait = time.Second
 // Begin implements tokencache.Source. A tool gets nothing of the caller's context.
 func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.Acquisition {
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
-		return acquisition(s, r.Resource, func(error) {}, func() (tokencache.Grant, error) {
+		return acquisition(s, r.Resource, func(error) {}, func() (tokencache.Grant, *failure.Failure) {
 			return s.acquire(context.Background(), r, p)
 		})
 	}
@@ -34,7 +34,7 @@ func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.A
 // after a race for the tool's cache. It isn't repeated otherwise: the tool does that itself.
 func (s *toolSource) acquire(
 	ctx context.Context, r tokencache.Request, p *tokencache.Progress,
-) (tokencache.Grant, error) {
+) (tokencache.Grant, *failure.Failure) {
 	start := time.Now()
 	total := cmp.Or(r.Budget, s.budget(ctx)) - command.LongestEnd
 	queue, cancel := context.WithTimeout(ctx, total-cmp.Or(s.timeout, leastRun))
@@ -43,7 +43,7 @@ func (s *toolSource) acquire(
 		f := s.failure(r, start)
 		f.What = fmt.Sprintf("waited for other runs of %s, which don't end", s.program)
 		f.Verdict = failure.Later
-		return tokencache.Grant{}, s.public(f)
+		return tokencache.Grant{}, f
 	}
 	defer s.running.Leave()
 	limit := cmp.Or(s.timeout, total-time.Since(start))
@@ -77,15 +77,8 @@ func (s *toolSource) acquire(
 		if f.Reason == failure.Unavailable && (raced || s.raced(said)) {
 			f.Reason = failure.NoReason // a moment ago somebody was logged in
 		}
-		return tokencache.Grant{}, s.public(f)
+		return tokencache.Grant{}, f
 	}
-}
-
-// public makes the error of a failure, for one caller.
-func (s *toolSource) public(f *failure.Failure) *AuthenticationError {
-	e := publicError(f)
-	s.sign(e)
-	return e
 }
 
 // runOnce runs the tool once, and reads what it prints.

@@ -149,8 +149,8 @@ var answerMutations = []mutation{
 		name:  "waiters share one error",
 		harm:  "the body that one of them reads is gone for the others",
 		file:  "tokensource.go",
-		old:   "case *AuthenticationError:\n\t\treturn e.forCaller()\n",
-		new:   "case *AuthenticationError:\n\t\treturn e\n",
+		old:   "\treturn e.forCaller()\n",
+		new:   "\treturn e\n",
 		tests: "TestWaitersHaveTheirOwnErrors",
 	},
 	{
