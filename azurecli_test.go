@@ -271,7 +271,6 @@ const azWantsMore = "ERROR: AADSTS50076: Due to a configuration change made by y
 
 func TestAzureCLIFailures(t *testing.T) {
 	t.Parallel()
-	reached := []string{"can az reach Entra from here?", "HTTPS_PROXY"}
 	checkToolFailures(t, developers[0], []toolFailure{
 		{name: "not installed", err: command.ErrNotOnPath, unavailable: true,
 			want: []string{"az is not installed, or not on PATH",
@@ -328,22 +327,6 @@ func TestAzureCLIFailures(t *testing.T) {
 		{name: "advice that would run something else",
 			err:  exits(1, "ERROR: AADSTS50076: more\nPlease run:\naz login --scope x;reboot $(y)\n"),
 			code: "AADSTS50076", want: []string{"az asks for az login --scope x"}},
-		{name: "offline, as sampled", err: exits(1, sampled(t, "az-offline")), transient: true,
-			want: append(reached, "requests.exceptions.ConnectionError: ",
-				"Temporary failure in name resolution")},
-		{name: "a proxy that isn't there, as sampled", err: exits(1, sampled(t, "az-proxy")),
-			transient: true, want: append(reached, "requests.exceptions.ProxyError: ",
-				"Network is unreachable")},
-		{name: "nobody listens", err: exits(1, strings.ReplaceAll(sampled(t, "az-offline"),
-			"[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")),
-			transient: true, want: append(reached, "Connection refused")},
-		{name: "TLS intercepted",
-			err: exits(1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max "+
-				"retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, "+
-				"'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self signed certificate in "+
-				"certificate chain (_ssl.c:1007)')))\nCertificate verification failed. This typically "+
-				"happens when using Azure CLI behind a proxy that intercepts traffic with a self-signed "+
-				"certificate.\n"), want: []string{"does a proxy intercept TLS here?"}},
 		{name: "no place to write, as sampled", err: exits(1, sampled(t, "az-no-home")),
 			want: []string{`"PermissionError: [Errno 13] Permission denied: ` +
 				`'/home/dev/.azure/azureProfile.json'"`}},
@@ -375,6 +358,29 @@ func TestAzureCLIFailures(t *testing.T) {
 			code: "AADSTS7777777777", want: []string{"error?code=7777777777 says"}},
 		{name: "a book", err: exits(1, strings.Repeat("complaint ", 6000)+"and its end"),
 			want: []string{"complaint complaint", " … ", "and its end"}},
+	})
+}
+
+func TestAzureCLIUnreachable(t *testing.T) {
+	t.Parallel()
+	reached := []string{"can az reach Entra from here?", "HTTPS_PROXY"}
+	checkToolFailures(t, developers[0], []toolFailure{
+		{name: "offline, as sampled", err: exits(1, sampled(t, "az-offline")), transient: true,
+			want: append(reached, "requests.exceptions.ConnectionError: ",
+				"Temporary failure in name resolution")},
+		{name: "a proxy that isn't there, as sampled", err: exits(1, sampled(t, "az-proxy")),
+			transient: true, want: append(reached, "requests.exceptions.ProxyError: ",
+				"Network is unreachable")},
+		{name: "nobody listens", err: exits(1, strings.ReplaceAll(sampled(t, "az-offline"),
+			"[Errno -3] Temporary failure in name resolution", "[Errno 111] Connection refused")),
+			transient: true, want: append(reached, "Connection refused")},
+		{name: "TLS intercepted",
+			err: exits(1, "ERROR: HTTPSConnectionPool(host='login.microsoftonline.com', port=443): Max "+
+				"retries exceeded with url: /t/oauth2/token (Caused by SSLError(SSLCertVerificationError(1, "+
+				"'[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self signed certificate in "+
+				"certificate chain (_ssl.c:1007)')))\nCertificate verification failed. This typically "+
+				"happens when using Azure CLI behind a proxy that intercepts traffic with a self-signed "+
+				"certificate.\n"), want: []string{"does a proxy intercept TLS here?"}},
 	})
 }
 
