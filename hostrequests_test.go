@@ -67,11 +67,6 @@ func sampleOf(tb testing.TB, name string) string {
 	return string(body)
 }
 
-// selectorNames are the parameters that choose an identity on one host or another: what a request
-// does not need must be absent.
-var selectorNames = []string{"client_id", "clientid", "object_id", "principal_id", "principalId",
-	"msi_res_id", "mi_res_id", "bypass_cache", "authority"}
-
 // checkQuery compares a request's query with one written by hand.
 func checkQuery(tb testing.TB, r *http.Request, want url.Values) {
 	tb.Helper()
