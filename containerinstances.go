@@ -3,11 +3,11 @@ package identity
 import (
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 )
 
@@ -52,7 +52,7 @@ func (s *containerInstances) Call(r acquire.Request) (acquire.Call, error) {
 		return acquire.Call{}, errors.New("identity: " + envEndpoint +
 			": its api-version has characters that no version has: want a URL such as " + example)
 	}
-	if endpoint.Scheme != "https" && !isNearby(endpoint.Hostname()) {
+	if endpoint.Scheme != "https" && !check.IsNearby(endpoint.Hostname()) {
 		return acquire.Call{}, errors.New("identity: " + envEndpoint +
 			": is plain http, and neither a private address nor this machine: the secret of " +
 			envHeader + " is not sent there: want a URL such as " + example)
@@ -71,22 +71,6 @@ func (s *containerInstances) Proof() string { return s.env.getenv(envHeader) }
 
 func notInVersion(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && r != '.' && r != '-'
-}
-
-// sharedSpace is RFC 6598's. Azure's own networks use it as they use other private addresses.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
-
-// isNearby reports whether a host is this machine or has an address that no network routes to the
-// internet. Of names only localhost counts: what another one stands for isn't known before it is
-// resolved.
-func isNearby(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	ip = ip.Unmap()
-	return err == nil &&
-		(ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip))
 }
 
 // NotAssigned: 404 DefaultIdentityNotDefined for want of a system-assigned identity. Service

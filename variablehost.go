@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
@@ -128,6 +129,10 @@ func (*variableHost) Recognises(a acquire.Answer) bool {
 // NotAssigned: the host has one identity, or doesn't say.
 func (*variableHost) NotAssigned(int, failure.Said) bool { return false }
 
+// namedAtOnce is how many requests go to one endpoint at once. No limit of these hosts is documented;
+// IMDS's is 5.
+const namedAtOnce = 5
+
 // Rules: at start-up the endpoint may come up after the program, so that silence is retried for the whole budget, and
 // then is an error that names the endpoint: the variables say that it should be there. No status is retried but those that
 // pass everywhere: Microsoft documents none for these hosts.
@@ -139,7 +144,7 @@ func (*variableHost) Rules() acquire.Rules {
 		Delay:      500 * time.Millisecond,
 		MaxDelay:   5 * time.Second,
 		Retries:    retry.Anywhere,
-	}, AtOnce: imdsAtOnce}
+	}, AtOnce: namedAtOnce}
 }
 
 // silentHint is what to check when nothing has answered at an endpoint that a variable names.
@@ -147,7 +152,7 @@ func (n *variableHost) silentHint(variable string) string {
 	hint := "is the token endpoint of " + n.is.String() + " at " + n.first +
 		" up, and is that where " + variable + " should point?"
 	u, err := url.Parse(n.first)
-	if err != nil || u.Scheme != "https" || isNearby(u.Hostname()) {
+	if err != nil || u.Scheme != "https" || check.IsNearby(u.Hostname()) {
 		return hint
 	}
 	// Some tools put an endpoint of a made-up name behind a proxy of theirs.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -76,4 +77,20 @@ func strayWhiteSpace(value string) string {
 		return "ends with " + redact.Quoted(after)
 	}
 	return "begins with " + redact.Quoted(before)
+}
+
+// sharedSpace is RFC 6598's. Azure's own networks use it as they use other private addresses.
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// IsNearby reports whether a host is this machine or has an address that no network routes to the
+// internet. Of names only localhost counts: what another one stands for isn't known before it is
+// resolved.
+func IsNearby(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return err == nil &&
+		(ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsPrivate() || sharedSpace.Contains(ip))
 }

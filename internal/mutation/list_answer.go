@@ -181,8 +181,8 @@ var answerMutations = []mutation{
 		name:  "a proxy that may be the way to an endpoint is not mentioned",
 		harm:  "behind tsh's proxy a program waits for half a minute and learns only that nobody answers",
 		file:  "variablehost.go",
-		old:   `if err != nil || u.Scheme != "https" || isNearby(u.Hostname()) {`,
-		new:   `if err != nil || u.Scheme != "" {`,
+		old:   `if err != nil || u.Scheme != "https" || check.IsNearby(u.Hostname()) {`,
+		new:   `if err != nil || u.Scheme != "" || check.IsNearby("") {`,
 		tests: "TestProxyThatIsNotUsed",
 	},
 	{

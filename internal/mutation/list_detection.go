@@ -37,8 +37,8 @@ var detectionMutations = []mutation{
 		name:  "a Windows container's secret goes over plain http anywhere",
 		harm:  "a mistaken variable sends the secret across the internet",
 		file:  "containerinstances.go",
-		old:   `if endpoint.Scheme != "https" && !isNearby(endpoint.Hostname()) {`,
-		new:   `if false {`,
+		old:   `if endpoint.Scheme != "https" && !check.IsNearby(endpoint.Hostname()) {`,
+		new:   `if false && !check.IsNearby(endpoint.Hostname()) {`,
 		tests: "TestContainerInstancesEndpoints",
 	},
 	{
