@@ -125,7 +125,18 @@ func TestWalls(t *testing.T) {
 
 func testWallsOfImports(t *testing.T) {
 	t.Parallel()
-	for file, imported := range imports(t, engine(t)...) {
+	files := imports(t, engine(t)...)
+	for _, w := range rootWalls {
+		for _, pattern := range w.files {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(files)), func(file string) bool {
+				ok, _ := path.Match(pattern, file)
+				return ok
+			}) {
+				t.Errorf("no file is %s: take it out of rootWalls", pattern)
+			}
+		}
+	}
+	for file, imported := range files {
 		folder := path.Dir(file)
 		if w, ok := walls[folder]; ok {
 			w.check(t, file, imported)
@@ -152,7 +163,7 @@ func testShapes(t *testing.T) {
 	for _, folder := range append(folders(t), "internal/mutation") {
 		limit, ok := limits[folder]
 		if !ok {
-			limit = shape{files: 35, lines: 1500, mutual: 3, circle: 3}
+			limit = shape{files: 15, lines: 1500, mutual: 2, circle: 3}
 		}
 		got, circle := measure(t, folder, exports)
 		t.Logf("%s: %+v %v", folder, got, circle)
@@ -198,9 +209,10 @@ type shape struct {
 	circle int // the largest set of files each of which needs all others in the end
 }
 
-// limits of the packages that have their own. They are to shrink.
+// limits of the packages that have their own. They are to shrink: the root's to 35 files and 4,500
+// lines.
 var limits = map[string]shape{
-	".":                 {files: 70, lines: 9700, mutual: 30, circle: 45},
+	".":                 {files: 43, lines: 6400, mutual: 1, circle: 2},
 	"identitytest":      {files: 30, lines: 3350, mutual: 3, circle: 3},
 	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
 }
