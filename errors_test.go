@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,41 +25,34 @@ import (
 
 func TestErrorText(t *testing.T) {
 	t.Parallel()
-	const vault = "https://vault.azure.net"
+	const imds, app = "identity: IMDS: ", "identity: App Service: "
 	for _, tt := range []struct {
-		name string
 		err  AuthenticationError
-		want string
+		want string // TOKEN stands for what was asked for
 	}{
-		{"refused", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 400,
-			Code: "invalid_request", Message: "Identity not found", Attempts: 1, Elapsed: 12 * time.Millisecond, hint: "is client ID " + guid + " assigned to this VM?"},
-			`identity: IMDS: 400 invalid_request "Identity not found" (token for ` + vault +
-				`, 1 attempt, 12ms): is client ID ` + guid + ` assigned to this VM?`},
-		{"several attempts and a correlation ID",
-			AuthenticationError{Host: HostAppService, Resource: vault, StatusCode: 500, Message: "oops",
-				CorrelationID: "c", Attempts: 3, Elapsed: 1234567890},
-			`identity: App Service: 500 "oops" (token for ` + vault +
-				`, 3 attempts, 1.2s, correlation ID c)`},
-		{"status only", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 503, Attempts: 2,
-			Elapsed: 75*time.Second + 400*time.Millisecond},
-			`identity: IMDS: 503 (token for ` + vault + `, 2 attempts, 1m15s)`},
-		{"no answer", AuthenticationError{Host: HostIMDS, Resource: vault, Attempts: 1,
-			Elapsed: 1500 * time.Nanosecond, what: "no answer from http://x: connection refused"},
-			`identity: IMDS: no answer from http://x: connection refused (token for ` + vault +
-				`, 1 attempt, 2µs)`},
-		{"status and what", AuthenticationError{Host: HostIMDS, Resource: vault, StatusCode: 200,
-			Attempts: 1, what: "not an answer of IMDS"},
-			`identity: IMDS: 200: not an answer of IMDS (token for ` + vault + `, 1 attempt, 0s)`},
-		{"nothing sent", AuthenticationError{Host: HostAppService, Resource: vault,
-			what: "IDENTITY_HEADER: is empty"},
-			`identity: App Service: IDENTITY_HEADER: is empty (token for ` + vault + `)`},
+		{AuthenticationError{Host: HostIMDS, StatusCode: 400, Code: "invalid_request",
+			Message: "Identity not found", Attempts: 1, Elapsed: 12 * time.Millisecond,
+			hint: "is client ID x assigned to this VM?"},
+			imds + `400 invalid_request "Identity not found" (TOKEN, 1 attempt, 12ms): is client ID x ` +
+				`assigned to this VM?`},
+		{AuthenticationError{Host: HostAppService, StatusCode: 500, Message: "oops",
+			CorrelationID: "c", Attempts: 3, Elapsed: 1234567890},
+			app + `500 "oops" (TOKEN, 3 attempts, 1.2s, correlation ID c)`},
+		{AuthenticationError{Host: HostIMDS, StatusCode: 503, Attempts: 2, Elapsed: 75400e6},
+			imds + `503 (TOKEN, 2 attempts, 1m15s)`},
+		{AuthenticationError{Host: HostIMDS, Attempts: 1, Elapsed: 1500,
+			what: "no answer from http://x: connection refused"},
+			imds + `no answer from http://x: connection refused (TOKEN, 1 attempt, 2µs)`},
+		{AuthenticationError{Host: HostIMDS, StatusCode: 200, Attempts: 1, what: "not an answer of IMDS"},
+			imds + `200: not an answer of IMDS (TOKEN, 1 attempt, 0s)`},
+		{AuthenticationError{Host: HostAppService, what: "IDENTITY_HEADER: is empty"},
+			app + `IDENTITY_HEADER: is empty (TOKEN)`},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if got := tt.err.Error(); got != tt.want {
-				t.Errorf("\n got %s\nwant %s", got, tt.want)
-			}
-		})
+		tt.err.Resource = "https://vault.azure.net"
+		want := strings.Replace(tt.want, "TOKEN", "token for https://vault.azure.net", 1)
+		if got := tt.err.Error(); got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
 	}
 }
 
@@ -77,65 +68,43 @@ func checkOneLine(tb testing.TB, text string) {
 
 func TestErrorIsOneLine(t *testing.T) {
 	escaped := `a\r\nb\u0000c\u001b[31m\u0085d\u2028e\u2029f\"g\t`
-	for _, tt := range []struct {
-		name  string
-		reply transportFunc
-	}{
-		{"text", always(500, nasty)},
-		{"IMDS's shape", always(500, `{"error":"`+escaped+`","error_description":"`+escaped+
-			`","correlation_id":"`+escaped+`"}`)},
-		{"App Service's shape", always(500, `{"statusCode":500,"message":"`+escaped+`","correlationId":"`+
-			escaped+`"}`)},
-		{"headers", always(500, "", "X-Correlation-Id", nasty, "Location", nasty, "Server",
-			"IMDS/"+nasty)},
-		{"token type", always(200, `{"access_token":"t","expires_in":1,"token_type":"`+escaped+`"}`)},
-		{"identity", always(200, `{"access_token":"t","expires_in":60,"client_id":"`+escaped+
-			`","mi_res_id":"/x"}`)},
-		{"transport's error", func(*http.Request) (*http.Response, error) {
-			return nil, errors.New(nasty)
-		}},
-		{"azcore's error of many lines", func(*http.Request) (*http.Response, error) {
-			return nil, &azcore.ResponseError{StatusCode: 404, ErrorCode: nasty}
-		}},
+	fails := func(err error) transportFunc {
+		return func(*http.Request) (*http.Response, error) { return nil, err }
+	}
+	for name, reply := range map[string]transportFunc{
+		"text": always(500, nasty),
+		"IMDS's shape": always(500, `{"error":"`+escaped+`","error_description":"`+escaped+
+			`","correlation_id":"`+escaped+`"}`),
+		"App Service's shape": always(500, `{"statusCode":500,"message":"`+escaped+
+			`","correlationId":"`+escaped+`"}`),
+		"headers": always(500, "", "X-Correlation-Id", nasty, "Location", nasty, "Server",
+			"IMDS/"+nasty),
+		"token type": always(200, `{"access_token":"t","expires_in":1,"token_type":"`+escaped+`"}`),
+		"identity": always(200, `{"access_token":"t","expires_in":60,"client_id":"`+escaped+
+			`","mi_res_id":"/x"}`),
+		"transport's error":            fails(errors.New(nasty)),
+		"azcore's error of many lines": fails(&azcore.ResponseError{StatusCode: 404, ErrorCode: nasty}),
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				for _, env := range []environment{nowhere(), appServiceAt()} {
-					_, err := getToken(t.Context(), credentialAt(t, env, tt.reply, func(o *CredentialOptions) {
-						o.ID = ClientID(guid)
-						o.Retry.MaxRetries = -1
-					}))
-					if err == nil {
-						t.Fatal("got a token, want an error")
-					}
-					checkOneLine(t, err.Error())
-					if len(err.Error()) > 2000 {
-						t.Errorf("error has %d bytes", len(err.Error()))
-					}
+		bubbleIn(t, name, func(t *testing.T) {
+			for _, env := range []environment{nowhere(), appServiceAt()} {
+				e, _ := mustFail(t, credentialAt(t, env, reply, once, withID(ClientID(guid))))
+				checkOneLine(t, e.Error())
+				if len(e.Error()) > 2000 {
+					t.Errorf("error has %d bytes", len(e.Error()))
 				}
-			})
+			}
 		})
 	}
-	t.Run("fields set by hand", func(t *testing.T) { // a fake in a user's test makes them so
-		t.Parallel()
-		checkOneLine(t, (&AuthenticationError{Host: nasty, Resource: nasty, StatusCode: 1, Code: nasty,
-			Message: nasty, CorrelationID: nasty, Attempts: 1}).Error())
+	bubbleIn(t, "cause of the caller's context", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New(nasty))
+		_, err := getToken(ctx, onIMDS(t, always(500, "")))
+		checkOneLine(t, err.Error())
 	})
-	t.Run("cause of the caller's context", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			cancel(errors.New(nasty))
-			_, err := getToken(ctx, onIMDS(t, always(500, "")))
-			if err == nil {
-				t.Fatal("got a token, want an error")
-			}
-			checkOneLine(t, err.Error())
-		})
-	})
-	t.Run("zero value", func(t *testing.T) {
-		t.Parallel()
-		checkOneLine(t, (&AuthenticationError{}).Error())
-	})
+	// A fake in a user's test sets fields by hand.
+	checkOneLine(t, (&AuthenticationError{Host: nasty, Resource: nasty, StatusCode: 1, Code: nasty,
+		Message: nasty, CorrelationID: nasty, Attempts: 1}).Error())
+	checkOneLine(t, (&AuthenticationError{}).Error())
 }
 
 // TestBlanksInQuotesStay: of a path with several in a row a person would look for another file.
@@ -158,49 +127,41 @@ func TestBlanksInQuotesStay(t *testing.T) {
 func TestErrorUnwraps(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("cause")
-	for _, reason := range []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled, nil} {
+	sentinels := []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled}
+	for _, reason := range append(sentinels, nil) {
 		for _, cause := range []error{cause, nil} {
 			e := &AuthenticationError{reason: reason, cause: cause}
 			wrapped := fmt.Errorf("outer: %w", errors.Join(errors.New("another"), e))
-			for _, sentinel := range []error{ErrUnavailable, ErrIdentityNotFound, ErrIdentityMismatch, ErrThrottled, cause} {
-				if sentinel == nil {
-					continue
-				}
-				want := sentinel == reason || sentinel == cause
-				if got := errors.Is(wrapped, sentinel); got != want {
-					t.Errorf("reason %v, cause %v: errors.Is(%v) is %v, want %v", reason, cause, sentinel, got,
-						want)
+			for _, sentinel := range append(sentinels, cause) {
+				if want := sentinel != nil && (sentinel == reason || sentinel == cause); errors.Is(wrapped,
+					sentinel) != want {
+					t.Errorf("reason %v, cause %v: errors.Is(%v) is %v", reason, cause, sentinel, !want)
 				}
 			}
-			if errors.Is(e, nil) {
-				t.Error("errors.Is finds nil")
-			}
-			for _, u := range e.Unwrap() {
-				if u == nil {
-					t.Error("Unwrap returns a nil error")
-				}
+			if slices.Contains(e.Unwrap(), nil) {
+				t.Error("Unwrap returns a nil error")
 			}
 		}
 	}
 	var nonRetriable interface{ NonRetriable() }
 	if !errors.As(fmt.Errorf("%w", &AuthenticationError{}), &nonRetriable) {
-		t.Error("azcore's retry policy would ask again")
+		t.Fatal("azcore's retry policy would ask again")
 	}
-	(&AuthenticationError{}).NonRetriable()
+	nonRetriable.NonRetriable()
 }
 
-// TestErrorNeverUnwrapsToResponseError: a 404 of the host must not look like the missing blob of
-// the call. TestErrorAsJSON: a structured log may marshal what it is given.
+// TestErrorAsJSON: a structured log may marshal what it is given.
 func TestErrorAsJSON(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
 		ep.Enqueue(identitytest.Response{Status: 400})
-		e, _ := mustFail(t, onIMDS(t, ep, func(o *CredentialOptions) { o.ID = ClientID(guid) }))
+		e, _ := mustFail(t, onIMDS(t, ep, withID(ClientID(guid))))
 		text, err := json.Marshal(e)
 		if err != nil || e.RawResponse == nil {
 			t.Fatalf("json.Marshal: %v; RawResponse is %v", err, e.RawResponse)
 		}
-		for _, want := range []string{`"Host":"imds"`, `"ID":"` + guid + `"`, `"StatusCode":400`, `"Code":"invalid_request"`, `"Attempts":1`} {
+		for _, want := range []string{`"Host":"imds"`, `"ID":"` + guid + `"`, `"StatusCode":400`,
+			`"Code":"invalid_request"`, `"Attempts":1`} {
 			if !strings.Contains(string(text), want) {
 				t.Errorf("got %s, want %s in it", text, want)
 			}
@@ -208,65 +169,51 @@ func TestErrorAsJSON(t *testing.T) {
 	})
 }
 
+// TestErrorNeverUnwrapsToResponseError: a 404 of the host must not look like the missing blob of
+// the call.
 func TestErrorNeverUnwrapsToResponseError(t *testing.T) {
 	blob := func() error { return &azcore.ResponseError{StatusCode: 404, ErrorCode: "BlobNotFound"} }
 	check := func(t *testing.T, err error) {
 		t.Helper()
-		var re *azcore.ResponseError
-		switch {
-		case err == nil:
-			t.Fatal("got a token, want an error")
-		case errors.As(err, &re):
-			t.Errorf("error unwraps to an azcore.ResponseError of status %d: %v", re.StatusCode, err)
+		if re, ok := errors.AsType[*azcore.ResponseError](err); ok || err == nil {
+			t.Errorf("no error, or it unwraps to %v", re)
 		}
 	}
-	for _, tt := range []struct {
-		name   string
+	failing := policyFunc(func(*policy.Request) (*http.Response, error) { return nil, blob() })
+	for name, tt := range map[string]struct {
 		reply  transportFunc
-		policy policy.Policy
+		adjust func(*CredentialOptions)
 	}{
-		{"404 of the host", always(404, imdsError), nil},
-		{"400 of the host", always(400, imdsError), nil},
-		{"from the Transport", func(*http.Request) (*http.Response, error) { return nil, blob() }, nil},
-		{"wrapped by the Transport", func(*http.Request) (*http.Response, error) {
+		"404 of the host":    {always(404, imdsError), once},
+		"400 of the host":    {always(400, imdsError), once},
+		"from the Transport": {func(*http.Request) (*http.Response, error) { return nil, blob() }, once},
+		"wrapped by the Transport": {func(*http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("x: %w", errors.Join(io.EOF, blob()))
-		}, nil},
-		{"from a policy", always(500, ""), policyFunc(func(*policy.Request) (*http.Response, error) {
-			return nil, blob()
-		})},
+		}, once},
+		"from a policy": {always(500, ""), func(o *CredentialOptions) {
+			o.PerCallPolicies = []policy.Policy{failing}
+		}},
+		"from a policy of tries": {always(500, ""), func(o *CredentialOptions) {
+			o.PerRetryPolicies = []policy.Policy{failing}
+		}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				for _, perCall := range []bool{true, false} {
-					_, err := getToken(t.Context(), onIMDS(t, tt.reply, func(o *CredentialOptions) {
-						o.Retry.MaxRetries = -1
-						switch {
-						case tt.policy == nil:
-						case perCall:
-							o.PerCallPolicies = []policy.Policy{tt.policy}
-						default:
-							o.PerRetryPolicies = []policy.Policy{tt.policy}
-						}
-					}))
-					check(t, err)
-				}
-			})
+		bubbleIn(t, name, func(t *testing.T) {
+			_, err := getToken(t.Context(), onIMDS(t, tt.reply, once, tt.adjust))
+			check(t, err)
 		})
 	}
 	// errgroup.WithContext cancels the context of all with the error of the first: a blob that is
 	// missing for one goroutine is no answer to the token that another waits for.
-	t.Run("cause of the caller's context", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := identitytest.NewIMDS(nil)
-			ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
-			ctx, cancel := context.WithCancelCause(t.Context())
-			time.AfterFunc(time.Second, func() { cancel(blob()) })
-			_, err := getToken(ctx, onIMDS(t, ep))
-			check(t, err)
-			if !errors.Is(err, context.Canceled) {
-				t.Errorf("errors.Is(context.Canceled) is false: %v", err)
-			}
-		})
+	bubbleIn(t, "cause of the caller's context", func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		ep.Enqueue(identitytest.Response{Delay: 10 * time.Second})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(blob()) })
+		_, err := getToken(ctx, onIMDS(t, ep))
+		check(t, err)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("errors.Is(context.Canceled) is false: %v", err)
+		}
 	})
 }
 
@@ -312,67 +259,27 @@ func TestLeaving(t *testing.T) {
 	})
 }
 
-// TestForCaller: each caller reads a body of its own.
-func TestForCaller(t *testing.T) {
-	t.Parallel()
-	const body = "the whole body"
-	shared := &AuthenticationError{Host: HostIMDS, reason: ErrThrottled, body: body,
-		RawResponse: &http.Response{
-			StatusCode: 429, Header: http.Header{"A": {"1"}}, Body: io.NopCloser(strings.NewReader(body)),
-		}}
-	var all sync.WaitGroup
-	for i := range 50 {
-		all.Go(func() {
-			own := shared.forCaller()
-			got, err := io.ReadAll(own.RawResponse.Body)
-			if err != nil || string(got) != body {
-				t.Errorf("caller %d read %q, %v", i, got, err)
-			}
-			if own.RawResponse.Header.Get("A") != "1" {
-				t.Errorf("caller %d found a header that another changed", i)
-			}
-			own.RawResponse.Header.Set("A", "2")
-			own.RawResponse.StatusCode = 0
-			own.Message = fmt.Sprint(i)
-			own.Attempts++
-			if !errors.Is(own, ErrThrottled) {
-				t.Errorf("caller %d lost the sentinel", i)
-			}
-		})
-	}
-	all.Wait()
-	if shared.RawResponse.StatusCode != 429 || shared.RawResponse.Header.Get("A") != "1" ||
-		shared.Message != "" || shared.Attempts != 0 {
-		t.Errorf("a caller changed the shared error: %+v", shared)
-	}
-	if own := (&AuthenticationError{Code: "c"}).forCaller(); own.RawResponse != nil ||
-		own.Code != "c" {
-		t.Errorf("without a response: %+v", own)
-	}
-}
-
-// TestWaitersHaveTheirOwnErrors: the same through GetToken, with all callers waiting for one
-// flight.
+// TestWaitersHaveTheirOwnErrors: each of those who wait for one flight reads a body of its own, and
+// changes nothing of the others' error.
 func TestWaitersHaveTheirOwnErrors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
-		ep.Enqueue(identitytest.Response{Status: 400, Delay: time.Second, Body: imdsError})
-		cred := onIMDS(t, ep)
+		ep.Enqueue(identitytest.Response{Status: 429, Delay: time.Second, Body: imdsError})
+		cred := onIMDS(t, ep, once)
 		var all sync.WaitGroup
-		for range 20 {
+		for range 50 {
 			all.Go(func() {
-				_, err := getToken(context.Background(), cred)
-				var e *AuthenticationError
-				if !errors.As(err, &e) {
-					t.Errorf("got %v, want an AuthenticationError", err)
-					return
-				}
+				e, _ := mustFail(t, cred)
 				got, err := io.ReadAll(e.RawResponse.Body)
-				if err != nil || string(got) != imdsError {
-					t.Errorf("read %q, %v", got, err)
+				if err != nil || string(got) != imdsError || e.RawResponse.Header.Get("A") != "" ||
+					e.RawResponse.StatusCode != 429 || e.Message != "some text" || e.Attempts != 1 ||
+					!errors.Is(e, ErrThrottled) {
+					t.Errorf("read %q, %v of %+v", got, err, e)
 				}
 				e.RawResponse.Header.Set("A", "1")
+				e.RawResponse.StatusCode = 0
 				e.Message = ""
+				e.Attempts++
 			})
 		}
 		all.Wait()
@@ -380,6 +287,9 @@ func TestWaitersHaveTheirOwnErrors(t *testing.T) {
 			t.Errorf("%d requests, want 1", n)
 		}
 	})
+	if own := (&AuthenticationError{Code: "c"}).forCaller(); own.RawResponse != nil || own.Code != "c" {
+		t.Errorf("without a response: %+v", own)
+	}
 }
 
 func TestRound(t *testing.T) {
@@ -450,17 +360,12 @@ func TestUnexpectedSuccessIsNotShown(t *testing.T) {
 	})
 }
 
-// TestStrangersAnswerGetsNoHintOfTheHosts: what IMDS means by a 404 says nothing of a proxy's.
+// TestStrangersAnswerGetsNoHintOfTheHosts: what IMDS means by a 404 says nothing of a proxy's. A pod
+// asks Entra, and not itself.
 func TestStrangersAnswerGetsNoHintOfTheHosts(t *testing.T) {
 	for _, status := range []int{404, 429, 503} {
 		bubbleIn(t, fmt.Sprint(status), func(t *testing.T) {
-			n := 0
-			cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-				if n++; n == 1 {
-					return respond(200, grantBody("t", time.Hour)), nil
-				}
-				return respond(status, "<html>"), nil
-			}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
+			cred := onIMDS(t, afterOne(always(status, "<html>")), once)
 			mustToken(t, cred)
 			err := anotherToken(cred)
 			wantErrorText(t, err, "not an answer of IMDS", "proxy or a gateway", "http://169.254.169.254/")
@@ -470,6 +375,11 @@ func TestStrangersAnswerGetsNoHintOfTheHosts(t *testing.T) {
 			}
 		})
 	}
+	bubbleIn(t, "Entra", func(t *testing.T) {
+		cred := credentialAt(t, inPod(t), afterOne(always(403, "<html>")), once)
+		mustToken(t, cred)
+		wantErrorText(t, anotherToken(cred), "not an answer of Entra", "in the place of Entra")
+	})
 }
 
 func bubbleIn(t *testing.T, name string, f func(t *testing.T)) {
@@ -478,143 +388,76 @@ func bubbleIn(t *testing.T, name string, f func(t *testing.T)) {
 
 // TestHalfAHostIsNamed: where half of another host's variables are set, IMDS was hardly meant.
 func TestHalfAHostIsNamed(t *testing.T) {
-	for _, tt := range []struct {
-		name      string
-		variables map[string]string
-		want      string
-	}{
-		{"App Service without the header", map[string]string{envEndpoint: "http://localhost/"},
-			"IDENTITY_ENDPOINT"},
-		{"Container Instances", map[string]string{envHeader: "h", envThumbprint: "t"},
-			"Container Instances"},
+	for want, variables := range map[string][]string{
+		envEndpoint:           {envEndpoint, "http://localhost/"},
+		"Container Instances": {envHeader, "h", envThumbprint, "t"},
+		"":                    nil,
 	} {
-		bubbleIn(t, tt.name, func(t *testing.T) {
-			e, _ := mustFail(t, credentialAt(t, environmentOf(tt.variables), always(404, "<html>")))
-			wantErrorText(t, e, tt.want)
-			e, _ = mustFail(t, credentialAt(t, environmentOf(tt.variables),
-				always(400, `{"error":"invalid_request","error_description":"Identity not found"}`), func(o *CredentialOptions) {
-					o.ID = ClientID(guid)
-				}))
-			wantErrorText(t, e, tt.want, "is client ID "+guid+" assigned")
+		bubbleIn(t, want, func(t *testing.T) {
+			env := nowhere().with(variables...)
+			e, _ := mustFail(t, credentialAt(t, env, always(404, "<html>")))
+			wantErrorText(t, e, want)
+			if want == "" && strings.Contains(e.Error(), "was asked because") {
+				t.Errorf("there is no doubt: %v", e)
+			}
+			e, _ = mustFail(t, credentialAt(t, env, always(400,
+				`{"error":"invalid_request","error_description":"Identity not found"}`),
+				withID(ClientID(guid))))
+			wantErrorText(t, e, want, "is client ID "+guid+" assigned")
 		})
 	}
-	bubbleIn(t, "nothing set", func(t *testing.T) {
-		e, _ := mustFail(t, onIMDS(t, always(404, "<html>")))
-		if strings.Contains(e.Error(), "was asked because") {
-			t.Errorf("there is no doubt: %v", e)
-		}
-	})
 }
 
 // TestSecretRotatedOnItsWay: a request that met the new secret with the old one is sent again, once
 // and at once.
 func TestSecretRotatedOnItsWay(t *testing.T) {
-	bubbleIn(t, "once", func(t *testing.T) {
-		secret, sent := "first", []string{}
-		env := environmentOf(nil)
-		env.getenv = func(name string) string {
-			return map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: secret}[name]
-		}
-		cred := credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
-			sent = append(sent, r.Header.Get("X-Identity-Header"))
-			if secret == "first" {
-				secret = "second" // while the request is on its way
-				return respond(403, ""), nil
+	const second = time.Second
+	for _, tt := range []struct {
+		name   string
+		status int  // of the answers to a secret that was read before the last
+		stays  bool // the secret
+		always bool // it is rotated each time, and not only the first
+		after  []time.Duration
+		fails  bool
+	}{
+		{name: "once", status: 403, after: []time.Duration{0, 0}},
+		{name: "never", status: 403, stays: true, after: []time.Duration{0}, fails: true},
+		{name: "each time", status: 403, always: true, after: []time.Duration{0, 0}, fails: true},
+		{name: "throttled", status: 429, after: []time.Duration{0, 10 * second}},
+	} {
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			n, start := 0, time.Now()
+			var after []time.Duration
+			env := appServiceAt()
+			given := env.getenv
+			env.getenv = func(name string) string {
+				if name == envHeader && !tt.stays {
+					return fmt.Sprint("secret-", n)
+				}
+				return given(name)
 			}
-			return respond(200, grantBody("t", time.Hour)), nil
-		}))
-		if _, took := mustToken(t, cred); took != 0 || !slices.Equal(sent, []string{"first", "second"}) {
-			t.Errorf("sent %v in %v, want the new secret at once", sent, took)
-		}
-	})
-	bubbleIn(t, "never rotated", func(t *testing.T) {
-		n := 0
-		cred := credentialAt(t,
-			environmentOf(map[string]string{envEndpoint: "http://localhost:4141/msi/token",
-				envHeader: "s"}), transportFunc(func(*http.Request) (*http.Response, error) {
-				n++
-				return respond(403, ""), nil
+			cred := credentialAt(t, env, transportFunc(func(r *http.Request) (*http.Response, error) {
+				if got, want := r.Header.Get("X-Identity-Header"), env.getenv(envHeader); got != want {
+					t.Errorf("sent %s, want %s", got, want)
+				}
+				after = append(after, time.Since(start).Truncate(second))
+				if n++; n == 1 || tt.always { // while the request is on its way
+					return respond(tt.status, "{}", "Retry-After", "10"), nil
+				}
+				return respond(200, grantBody("t", time.Hour)), nil
 			}))
-		if mustFail(t, cred); n != 1 {
-			t.Errorf("%d requests, want 1", n)
-		}
-	})
-	bubbleIn(t, "throttled while it was rotated", func(t *testing.T) {
-		n := 0
-		env := environmentOf(nil)
-		env.getenv = func(name string) string {
-			return map[string]string{envEndpoint: "http://localhost:4141/msi/token",
-				envHeader: fmt.Sprint("s", n)}[name]
-		}
-		cred := credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
-			if n++; n == 1 {
-				return respond(429, "{}", "Retry-After", "10"), nil
+			if _, err := getToken(t.Context(), cred); (err != nil) != tt.fails ||
+				!slices.Equal(after, tt.after) {
+				t.Errorf("sent after %v, want %v: %v", after, tt.after, err)
 			}
-			return respond(200, grantBody("t", time.Hour)), nil
-		}))
-		if _, took := mustToken(t, cred); took < 10*time.Second {
-			t.Errorf("asked again after %v, the host wanted 10 s", took)
-		}
-	})
-	bubbleIn(t, "rotated each time", func(t *testing.T) {
-		n := 0
-		env := environmentOf(nil)
-		env.getenv = func(name string) string {
-			return map[string]string{envEndpoint: "http://localhost:4141/msi/token",
-				envHeader: fmt.Sprint("s", n)}[name]
-		}
-		cred := credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {
-			n++
-			return respond(403, ""), nil
-		}))
-		if mustFail(t, cred); n != 2 {
-			t.Errorf("%d requests, want 2: one more and no loop", n)
-		}
-	})
-}
-
-func TestCertificateAdvice(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		for _, tt := range []struct {
-			err  error
-			want string
-		}{
-			{x509.UnknownAuthorityError{}, "ca-certificates"},
-			{x509.SystemRootsError{}, "ca-certificates"},
-			{x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired},
-				"clock right? It says 2000-01-01T"},
-		} {
-			e, _ := mustFail(t, credentialAt(t, inPod(t),
-				transportFunc(func(*http.Request) (*http.Response, error) {
-					return nil, &tls.CertificateVerificationError{Err: tt.err}
-				}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
-			wantErrorText(t, e, tt.want, "HTTPS_PROXY")
-		}
-	})
+		})
+	}
 }
 
 func TestBlankSecrets(t *testing.T) {
 	t.Parallel()
-	for variable, env := range map[string]environment{
-		envHeader:    environmentOf(map[string]string{envEndpoint: "http://localhost/", envHeader: "  "}),
-		envMSISecret: environmentOf(map[string]string{envMSI: "http://localhost/", envMSISecret: "\t"}),
-	} {
-		_, err := newCredential(nil, env)
+	for variable, endpoint := range map[string]string{envHeader: envEndpoint, envMSISecret: envMSI} {
+		_, err := newCredential(nil, nowhere().with(endpoint, "http://localhost/", variable, " \t"))
 		wantErrorText(t, err, variable, "is blank")
 	}
-}
-
-// TestStrangerInThePlaceOfEntra: whom a pod asks is Entra, and not itself.
-func TestStrangerInThePlaceOfEntra(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := 0
-		cred := credentialAt(t, inPod(t), transportFunc(func(*http.Request) (*http.Response, error) {
-			if n++; n == 1 {
-				return respond(200, grantBody("t", time.Hour)), nil
-			}
-			return respond(403, "<html>"), nil
-		}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
-		mustToken(t, cred)
-		wantErrorText(t, anotherToken(cred), "not an answer of Entra", "in the place of Entra")
-	})
 }

@@ -3,7 +3,6 @@ package identity
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,7 +17,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/google/go-cmp/cmp"
@@ -31,25 +29,18 @@ func served(tb testing.TB, ep *identitytest.Endpoint) environment {
 	tb.Helper()
 	server := httptest.NewServer(ep)
 	tb.Cleanup(server.Close)
-	variables := map[string]string{}
-	for _, line := range ep.Env(server.URL) {
-		name, value, _ := strings.Cut(line, "=")
-		variables[name] = value
-	}
-	return environmentOf(variables)
+	return environmentAt(ep, server.URL)
 }
 
 func TestDefaultTransport(t *testing.T) {
 	t.Parallel()
-	for _, ep := range []*identitytest.Endpoint{identitytest.NewIMDS(nil), identitytest.NewAppService(nil)} {
-		cred, err := newCredential(nil, served(t, ep))
-		if err != nil {
+	for _, ep := range []*identitytest.Endpoint{
+		identitytest.NewIMDS(nil), identitytest.NewAppService(nil),
+	} {
+		cred := credentialAt(t, served(t, ep), nil)
+		mustToken(t, cred)
+		if err := anotherToken(cred); err != nil {
 			t.Fatal(err)
-		}
-		for _, scope := range scopesOf(2) {
-			if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
-				t.Fatal(err)
-			}
 		}
 		for _, r := range ep.Requests() {
 			if !r.Close {
@@ -60,37 +51,37 @@ func TestDefaultTransport(t *testing.T) {
 			}
 		}
 	}
-	transport := transport.Node.Transport.(*http.Transport)
-	if transport.Proxy != nil {
+	if transport.Node.Transport.(*http.Transport).Proxy != nil {
 		t.Error("a proxy would get the request for a node endpoint")
 	}
 }
 
-// TestProcessSharesTokens: fifty clients that each made a credential of one identity send one request.
+// TestProcessSharesTokens: fifty clients that each made a credential of one identity send one
+// request.
 func TestProcessSharesTokens(t *testing.T) {
 	t.Parallel()
 	ep := identitytest.NewIMDS(nil)
 	env := served(t, ep)
 	for range 50 {
-		cred, err := newCredential(nil, env)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustToken(t, cred)
+		mustToken(t, credentialAt(t, env, nil))
 	}
 	if got := len(ep.Requests()); got != 1 {
 		t.Errorf("50 credentials without a Transport sent %d requests, want 1", got)
 	}
 }
 
-// TestNoProxy sets the environment's proxies: whatever they say, the endpoint is asked directly. ProxyFromEnvironment
-// exempts loopback, so that the request is for a name that only this test's resolver of addresses knows.
+// TestNoProxy sets the environment's proxies: whatever they say, the endpoint is asked directly.
+// ProxyFromEnvironment exempts loopback, so that the request is for a name that only this test's
+// resolver of addresses knows.
 func TestNoProxy(t *testing.T) {
 	var proxied atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied.Add(1) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		proxied.Add(1)
+	}))
 	defer proxy.Close()
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"} {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
 		t.Setenv(name, proxy.URL)
+		t.Setenv(strings.ToLower(name), proxy.URL)
 	}
 	t.Setenv("NO_PROXY", "")
 	t.Setenv("no_proxy", "")
@@ -104,13 +95,9 @@ func TestNoProxy(t *testing.T) {
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
 	}
-	cred := onIMDS(t, &http.Client{Transport: direct})
-	mustToken(t, cred)
-	if proxied.Load() != 0 {
-		t.Errorf("the proxy saw %d requests, want 0", proxied.Load())
-	}
-	if got := len(ep.Requests()); got != 1 {
-		t.Errorf("the endpoint saw %d requests, want 1", got)
+	mustToken(t, onIMDS(t, &http.Client{Transport: direct}))
+	if got := len(ep.Requests()); proxied.Load() != 0 || got != 1 {
+		t.Errorf("the proxy saw %d requests, the endpoint %d, want 0 and 1", proxied.Load(), got)
 	}
 }
 
@@ -122,26 +109,18 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		_, _ = io.WriteString(w, grantBody("stolen", time.Hour))
 	}))
 	t.Cleanup(elsewhere.Close)
-	redirecting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
-	}))
+	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL, 307))
 	t.Cleanup(redirecting.Close)
-	env := environmentOf(map[string]string{envEndpoint: redirecting.URL + "/msi/token", envHeader: "the-secret"})
-	for _, tt := range []struct {
-		name      string
-		transport policy.Transporter
-	}{
-		{"default", nil},
-		{"a client of the user's", &http.Client{}},
-		{"http.DefaultClient", http.DefaultClient},
+	env := appServiceAt().with(envEndpoint, redirecting.URL+"/msi/token")
+	for name, own := range map[string]policy.Transporter{
+		"default": nil, "a client of the user's": &http.Client{}, "DefaultClient": http.DefaultClient,
 	} {
-		cred := credentialAt(t, env, tt.transport, func(o *CredentialOptions) { o.Retry.MaxRetries = -1 })
-		e, _ := mustFail(t, cred)
+		e, _ := mustFail(t, credentialAt(t, env, own, once))
 		if followed.Load() != 0 {
-			t.Fatalf("%s: the redirect was followed, and the secret header with it", tt.name)
+			t.Fatalf("%s: the redirect was followed, and the secret header with it", name)
 		}
-		if e.StatusCode != http.StatusTemporaryRedirect || !strings.Contains(e.Error(), "redirect") {
-			t.Errorf("%s: got %v, want an error that names the redirect", tt.name, e)
+		if e.StatusCode != 307 || !strings.Contains(e.Error(), "redirect") {
+			t.Errorf("%s: got %v, want an error that names the redirect", name, e)
 		}
 	}
 	if http.DefaultClient.CheckRedirect != nil {
@@ -149,40 +128,43 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// TestBodies: TestHostSendsSomethingElse has what isn't a token.
 func TestBodies(t *testing.T) {
+	const tooLarge = "larger than 1048576 bytes"
+	returns := func(resp *http.Response, err error) transportFunc {
+		return func(*http.Request) (*http.Response, error) { return resp, err }
+	}
 	for _, tt := range []struct {
 		name  string
 		reply transportFunc
 		want  string
 	}{
-		{"over 1 MiB", always(200, `{"access_token":"`+strings.Repeat("a", 1<<20)+`"}`), "larger than 1048576 bytes"},
-		{"an error over 1 MiB", always(500, strings.Repeat("a", 1<<20+1)), "larger than 1048576 bytes"},
-		{"no body at all", func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 500}, nil }, "500"},
-		{"neither response nor error", func(*http.Request) (*http.Response, error) { return nil, nil }, "neither a response nor an error"},
-		{"response and error", func(*http.Request) (*http.Response, error) {
-			return respond(200, grantBody("t", time.Hour)), io.ErrClosedPipe
-		}, "closed pipe"},
-		{"not JSON", always(200, `{"access_token":"eyJhbGciOiJ`, "Server", "IMDS/1"), "not a JSON object"},
-		{"empty access_token", always(200, `{"access_token":"","expires_in":"3600"}`), "no access_token"},
-		{"wrong token_type", always(200, `{"access_token":"t","expires_in":"3600","token_type":"pop"}`), "token_type"},
-		{"expired", always(200, `{"access_token":"t","expires_on":"946684801","x":"946684800"}`), "expired at 2000-01-01T00:00:01Z"},
-		{"undated", always(200, `{"access_token":"t"}`), "does not say when the token expires"},
+		{name: "over 1 MiB", want: tooLarge,
+			reply: always(200, `{"access_token":"`+strings.Repeat("a", 1<<20)+`"}`)},
+		{name: "an error over 1 MiB", reply: always(500, strings.Repeat("a", 1<<20+1)), want: tooLarge},
+		{name: "no body at all", reply: returns(&http.Response{StatusCode: 500}, nil), want: "500"},
+		{name: "neither response nor error", reply: returns(nil, nil),
+			want: "neither a response nor an error"},
+		{name: "response and error", want: "closed pipe",
+			reply: returns(respond(200, `{"access_token":"t","expires_in":60}`), io.ErrClosedPipe)},
+		{name: "not JSON", reply: always(200, `{"access_token":"eyJhbGciOiJ`, "Server", "IMDS/1"),
+			want: "not a JSON object"},
+		{name: "empty access_token", reply: always(200, `{"access_token":"","expires_in":"3600"}`),
+			want: "no access_token"},
+		{name: "undated", reply: always(200, `{"access_token":"t"}`),
+			want: "does not say when the token expires"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				time.Sleep(time.Minute)
-				e, _ := mustFail(t, onIMDS(t, tt.reply, func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
-				if !strings.Contains(e.Error(), tt.want) || len(e.Error()) > 1000 {
-					t.Errorf("got %v, want %q", e, tt.want)
-				}
-			})
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			e, _ := mustFail(t, onIMDS(t, tt.reply, once))
+			if !strings.Contains(e.Error(), tt.want) || len(e.Error()) > 1000 {
+				t.Errorf("got %v, want %q", e, tt.want)
+			}
 		})
 	}
-	t.Run("exactly 1 MiB", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			head := `{"access_token":"t","expires_in":3600,"pad":"`
-			mustToken(t, onIMDS(t, always(202, head+strings.Repeat(" ", transport.MaxBody-len(head)-2)+`"}`)))
-		})
+	bubbleIn(t, "exactly 1 MiB", func(t *testing.T) {
+		head := `{"access_token":"t","expires_in":3600,"pad":"`
+		mustToken(t, onIMDS(t,
+			always(202, head+strings.Repeat(" ", transport.MaxBody-len(head)-2)+`"}`)))
 	})
 }
 
@@ -190,9 +172,9 @@ func TestBodies(t *testing.T) {
 func TestEndlessBody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		body := &endlessBody{}
-		_, _ = mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+		mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: body}, nil
-		}), func(o *CredentialOptions) { o.Retry.MaxRetries = -1 }))
+		}), once))
 		if body.read > 2*transport.MaxBody {
 			t.Errorf("%d bytes were read, want little more than %d", body.read, transport.MaxBody)
 		}
@@ -224,21 +206,20 @@ func TestCallersContextValues(t *testing.T) {
 		ctx := context.WithValue(t.Context(), key{}, "the caller's")
 		ctx = policy.WithCaptureResponse(ctx, &captured)
 		ctx = policy.WithHTTPHeader(ctx, http.Header{"X-Of-The-Caller": {"1"}})
-		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{MaxRetries: 5, RetryDelay: time.Nanosecond, StatusCodes: []int{429}})
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { traced = true }})
+		ctx = policy.WithRetryOptions(ctx, policy.RetryOptions{
+			MaxRetries: 5, RetryDelay: time.Nanosecond, StatusCodes: []int{429}})
+		ctx = httptrace.WithClientTrace(ctx,
+			&httptrace.ClientTrace{GetConn: func(string) { traced = true }})
 		start := time.Now()
 		if _, err := getToken(ctx, cred); err != nil {
 			t.Fatal(err)
 		}
-		if traced {
-			t.Error("the caller's httptrace hook was called: it could see the secret header, and after the caller has left")
+		if traced || value != nil {
+			t.Errorf("the caller's httptrace hook was called: %v, the Transport sees the caller's value %v: "+
+				"both might be after the caller has left", traced, value)
 		}
 		if captured != nil {
 			t.Error("the token's response was captured into the caller's variable")
-		}
-		if value != nil {
-			t.Errorf("the Transport sees the caller's own value %v, and would after the caller has left",
-				value)
 		}
 		if time.Since(start) < time.Microsecond {
 			t.Error("the caller's retry options were used: two layers retry")
@@ -251,14 +232,16 @@ func TestCallersContextValues(t *testing.T) {
 	})
 }
 
-// TestTracing: a span for each acquisition that reaches the host, with the HTTP requests below it, none for a hit.
+// TestTracing: a span for each acquisition that reaches the host, with the HTTP requests below it,
+// none for a hit.
 func TestTracing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		type parent struct{}
 		var mu sync.Mutex
 		var spans []string
 		provider := tracing.NewProvider(func(name, version string) tracing.Tracer {
-			return tracing.NewTracer(func(ctx context.Context, name string, _ *tracing.SpanOptions) (context.Context, tracing.Span) {
+			return tracing.NewTracer(func(ctx context.Context, name string,
+				_ *tracing.SpanOptions) (context.Context, tracing.Span) {
 				if up, _ := ctx.Value(parent{}).(string); up != "" {
 					name = up + " > " + name
 				}
@@ -306,62 +289,59 @@ func synctestRun(t *testing.T, name string, f func(t *testing.T)) {
 func TestSlog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var log bytes.Buffer
-		take := func() string {
-			synctest.Wait() // a renewal logs in the background
-			defer log.Reset()
-			return log.String()
-		}
-		logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}}))
-		ep := identitytest.NewIMDS(&identitytest.Options{HostCache: true, Identities: []identitytest.Identity{{ClientID: "mine"}}})
-		cred := onIMDS(t, ep, func(o *CredentialOptions) {
-			o.ID, o.Logger = ClientID("mine"), logger
-			o.Retry.MaxRetries = -1
+		ep := identitytest.NewIMDS(&identitytest.Options{HostCache: true,
+			Identities: []identitytest.Identity{{ClientID: "mine"}}})
+		cred := onIMDS(t, ep, once, withID(ClientID("mine")), func(o *CredentialOptions) {
+			o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		})
-		check := func(what, got string, want ...string) {
-			t.Helper()
-			if strings.Count(got, "\n") != 1 {
-				t.Errorf("%s: want one line, got %q", what, got)
+		const kept, expires = "the held token stays in use", "expires=2000-01-02T00:00:00"
+		another := identitytest.Response{
+			Body: `{"access_token":"t","expires_in":60,"client_id":"other"}`}
+		for _, tt := range []struct {
+			what  string
+			after time.Duration
+			host  identitytest.Response // its answer, if not as ever
+			fails bool
+			want  []string // in the one line; nil for none
+		}{
+			{what: "first", want: []string{"level=INFO", `msg="token acquired"`, "host=imds",
+				"endpoint=http://169.254.169.254/metadata/identity/oauth2/token",
+				`identity="client ID mine"`, "resource=https://vault.azure.net", expires,
+				"renewal=2000-01-01T1"}},
+			{what: "a hit"},
+			{what: "renewal", after: 14 * time.Hour,
+				want: []string{"level=DEBUG", `msg="token renewed"`, "changed=false", expires}},
+			{what: "failed renewal", after: 6 * time.Hour, host: identitytest.Response{Status: 503},
+				want: []string{"level=INFO", kept, "503", "next_try=2000-01-01T20:00:0", expires}},
+			{what: "and again", after: 10 * time.Second, host: identitytest.Response{Status: 503},
+				want: []string{"level=WARN", kept, "503", "next_try=2000-01-01T20:00:1"}},
+			{what: "failure", after: 5 * time.Hour, host: identitytest.Response{Status: 400}, fails: true,
+				want: []string{"level=WARN", `msg="token request failed"`, "Identity not found",
+					"next_try=2000-01-02T01:00:1"}},
+			{what: "mismatch", after: time.Minute, host: another, fails: true, want: []string{"level=WARN",
+				`msg="token of another identity refused"`, "client ID mine", "other"}},
+			{what: "after expiry", after: time.Minute,
+				want: []string{"level=INFO", `msg="token acquired"`}},
+		} {
+			time.Sleep(tt.after)
+			if tt.host.Status != 0 || tt.host.Body != "" {
+				ep.Enqueue(tt.host)
 			}
-			for _, w := range want {
-				if !strings.Contains(got, w) {
-					t.Errorf("%s: got %s\nwant %q in it", what, got, w)
+			if _, err := getToken(t.Context(), cred); (err != nil) != tt.fails {
+				t.Errorf("%s: error is %v", tt.what, err)
+			}
+			synctest.Wait() // a renewal logs in the background
+			got := log.String()
+			log.Reset()
+			if n := strings.Count(got, "\n"); n != min(1, len(tt.want)) {
+				t.Errorf("%s: %d lines: %s", tt.what, n, got)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("%s: got %s\nwant %q in it", tt.what, got, want)
 				}
 			}
 		}
-		mustToken(t, cred)
-		check("first", take(), "level=INFO", `msg="token acquired"`, "host=imds", "endpoint=http://169.254.169.254/metadata/identity/oauth2/token",
-			`identity="client ID mine"`, "resource=https://vault.azure.net", "expires=2000-01-02T00:00:00", "renewal=2000-01-01T1")
-		mustToken(t, cred)
-		if got := take(); got != "" {
-			t.Errorf("a hit logs %q", got)
-		}
-		time.Sleep(14 * time.Hour)
-		mustToken(t, cred)
-		check("renewal", take(), "level=DEBUG", `msg="token renewed"`, "changed=false", "expires=2000-01-02T00:00:00")
-		time.Sleep(6 * time.Hour)
-		ep.Enqueue(identitytest.Response{Status: 503})
-		mustToken(t, cred)
-		check("failed renewal", take(), "level=INFO", "the held token stays in use", "503", "next_try=2000-01-01T20:00:0", "expires=2000-01-02T00:00:00")
-		time.Sleep(10 * time.Second)
-		ep.Enqueue(identitytest.Response{Status: 503})
-		mustToken(t, cred)
-		check("and again", take(), "level=WARN", "the held token stays in use", "503", "next_try=2000-01-01T20:00:1")
-		time.Sleep(5 * time.Hour)
-		ep.Enqueue(identitytest.Response{Status: 400})
-		_, _ = mustFail(t, cred)
-		check("failure", take(), "level=WARN", `msg="token request failed"`, "Identity not found", "next_try=2000-01-02T01:00:1")
-		time.Sleep(time.Minute)
-		ep.Enqueue(identitytest.Response{Body: `{"access_token":"t","expires_in":60,"client_id":"other"}`})
-		_, _ = mustFail(t, cred)
-		check("mismatch", take(), "level=WARN", `msg="token of another identity refused"`, "client ID mine", "other")
-		time.Sleep(time.Minute)
-		mustToken(t, cred)
-		check("after expiry", take(), "level=INFO", `msg="token acquired"`)
 	})
 }
 
@@ -371,15 +351,4 @@ func TestSilentByDefault(t *testing.T) {
 	if cred.hosted.log.Enabled(t.Context(), slog.LevelError) {
 		t.Error("a credential without Logger logs")
 	}
-}
-
-// TestAzcoreClient: the credential below a real azcore pipeline.
-func TestAzcoreErrorsAreNotRetried(t *testing.T) {
-	t.Parallel()
-	var e error = &AuthenticationError{}
-	var nre interface{ NonRetriable() }
-	if !errors.As(e, &nre) {
-		t.Error("azcore would retry a failed GetToken")
-	}
-	var _ azcore.TokenCredential = (*Credential)(nil)
 }

@@ -33,7 +33,8 @@ var passingNumbers = []int{
 
 // definiteNumbers are those that somebody has to do something about.
 var definiteNumbers = []int{
-	70001, 7000112, 53003, 700011, 700016, 700038, 7000229, 700212, 7002138, 50013, 50027, 90002, 900023, 90038, 50001, 500011, 500014, 70011, 1002012,
+	70001, 7000112, 53003, 700011, 700016, 700038, 7000229, 700212, 7002138, 50013, 50027, 90002,
+	900023, 90038, 50001, 500011, 500014, 70011, 1002012,
 }
 
 // numbered is an answer of the host's with a number of Entra's in it.
@@ -47,32 +48,6 @@ func (s *site) numbered(status, number int) identitytest.Response {
 // TestHostEntraNumbers: Entra's number decides, on each host that passes one on, whatever status it
 // comes with.
 func TestHostEntraNumbers(t *testing.T) {
-	run := func(t *testing.T, p place, number, status int, passes bool) {
-		s := p.open(t)
-		answer := s.numbered(status, number)
-		answer.For = time.Hour
-		s.answer(answer)
-		cred := s.credential(t)
-		e, took := mustFail(t, cred)
-		if e.StatusCode != status {
-			t.Errorf("status is %d: %v", e.StatusCode, e)
-		}
-		wantErrorText(t, e, fmt.Sprintf("AADSTS%d: some text.", number))
-		if passes && (s.sent() < 4*s.steps || took < s.budget[0] || took > s.budget[1]) {
-			t.Errorf("%d requests in %v, want many in %v to %v: %v", s.sent(), took, s.budget[0], s.budget[1], e)
-		}
-		if !passes && (s.sent() != s.steps || took != 0) {
-			t.Errorf("%d requests in %v, want %d at once: %v", s.sent(), took, s.steps, e)
-		}
-		time.Sleep(time.Minute)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		defer cancel()
-		start := time.Now()
-		err := cred.Ready(ctx, vaultScope)
-		if waited := errors.Is(err, context.DeadlineExceeded); err == nil || waited != passes || !passes && time.Since(start) != 0 {
-			t.Errorf("Ready returned %v after %v, want it to wait: %v", err, time.Since(start), passes)
-		}
-	}
 	for _, p := range places {
 		passing, definite := []int{90033, 700213}, []int{500011, 700016}
 		if p.host == HostWorkloadIdentity {
@@ -81,21 +56,55 @@ func TestHostEntraNumbers(t *testing.T) {
 		for _, status := range []int{400, 401, 500} {
 			for _, number := range slices.Concat(passing, definite) {
 				bubbleIn(t, fmt.Sprint(p.name, " ", status, " ", number), func(t *testing.T) {
-					run(t, p, number, status, slices.Contains(passing, number))
+					checkNumber(t, p, number, status, slices.Contains(passing, number))
 				})
 			}
 		}
 	}
 }
 
+func checkNumber(t *testing.T, p place, number, status int, passes bool) {
+	s := p.open(t)
+	answer := s.numbered(status, number)
+	answer.For = time.Hour
+	s.answer(answer)
+	cred := s.credential(t)
+	e, took := mustFail(t, cred)
+	if e.StatusCode != status {
+		t.Errorf("status is %d: %v", e.StatusCode, e)
+	}
+	wantErrorText(t, e, fmt.Sprintf("AADSTS%d: some text.", number))
+	if passes && (s.sent() < 4*s.steps || took < s.budget[0] || took > s.budget[1]) {
+		t.Errorf("%d requests in %v, want many in %v: %v", s.sent(), took, s.budget, e)
+	}
+	if !passes && (s.sent() != s.steps || took != 0) {
+		t.Errorf("%d requests in %v, want %d at once: %v", s.sent(), took, s.steps, e)
+	}
+	time.Sleep(time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	start := time.Now()
+	err := cred.Ready(ctx, vaultScope)
+	if waited := errors.Is(err, context.DeadlineExceeded); err == nil || waited != passes ||
+		!passes && time.Since(start) != 0 {
+		t.Errorf("Ready returned %v after %v, want it to wait: %v", err, time.Since(start), passes)
+	}
+}
+
 // TestHostMissesOnce: a right federation is refused now and then, and the next exchange succeeds.
+// OAuth's word for what passes counts without a number, too.
 func TestHostMissesOnce(t *testing.T) {
-	for _, number := range []int{700213, 70021, 700211, 90061, 50166, 501661} {
+	for _, number := range []int{700213, 70021, 700211, 90061, 50166, 501661, 0} {
 		everywhereNamed(t, fmt.Sprint(number), func(t *testing.T, p place) {
 			s := p.open(t)
-			s.answer(s.numbered(401, number))
+			if number > 0 {
+				s.answer(s.numbered(401, number))
+			} else {
+				s.answer(s.own(400, oauthProblem("temporarily_unavailable", "some text")))
+			}
 			if _, took := mustToken(t, s.credential(t)); took > 5*time.Second || s.sent() != 2*s.steps {
-				t.Errorf("a token after %v and %d requests, want one soon, after %d", took, s.sent(), 2*s.steps)
+				t.Errorf("a token after %v and %d requests, want one soon, after %d", took, s.sent(),
+					2*s.steps)
 			}
 		})
 	}
@@ -105,8 +114,9 @@ func TestHostMissesOnce(t *testing.T) {
 		answer.For = 5 * time.Minute
 		s.answer(answer)
 		start := time.Now()
-		if err := s.credential(t).Ready(t.Context(), vaultScope); err != nil || time.Since(start) < 5*time.Minute || time.Since(start) > 6*time.Minute {
-			t.Errorf("Ready returned %v after %v, want nil soon after 5 minutes", err, time.Since(start))
+		err := s.credential(t).Ready(t.Context(), vaultScope)
+		if took := time.Since(start); err != nil || took < 5*time.Minute || took > 6*time.Minute {
+			t.Errorf("Ready returned %v after %v, want nil soon after 5 minutes", err, took)
 		}
 	})
 }
@@ -129,20 +139,13 @@ func TestHostLoopDetected(t *testing.T) {
 	})
 }
 
-// TestTemporarilyUnavailable: OAuth's word for it counts without a number, too.
-func TestTemporarilyUnavailable(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		s := p.open(t)
-		s.answer(s.own(400, oauthProblem("temporarily_unavailable", "some text")))
-		if _, took := mustToken(t, s.credential(t)); took > 5*time.Second || s.sent() != 2*s.steps {
-			t.Errorf("a token after %v and %d requests", took, s.sent())
-		}
-	})
-}
-
 // TestUsersRulesAndNumbers: the user's statuses and function replace ours, and Ready waits over
 // what either calls passing.
 func TestUsersRulesAndNumbers(t *testing.T) {
+	const passes, definite = 700213, 700016
+	says := func(answer bool) func(*http.Response, error) bool {
+		return func(*http.Response, error) bool { return answer }
+	}
 	for _, tt := range []struct {
 		name   string
 		number int
@@ -150,23 +153,28 @@ func TestUsersRulesAndNumbers(t *testing.T) {
 		tries  int
 		waits  bool
 	}{
-		{"statuses without it", 700213, policy.RetryOptions{StatusCodes: []int{503}}, 1, true},
-		{"statuses with it", 700016, policy.RetryOptions{StatusCodes: []int{401}, MaxRetries: 2}, 3, true},
-		{"a function that says no", 700213, policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool { return false }}, 1, true},
-		{"a function that says yes", 700016, policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool { return true }, MaxRetries: 2}, 3, true},
-		{"a function that says no to what is definite", 700016, policy.RetryOptions{ShouldRetry: func(*http.Response, error) bool { return false }}, 1, false},
+		{name: "statuses without it", number: passes,
+			retry: policy.RetryOptions{StatusCodes: []int{503}}, tries: 1, waits: true},
+		{name: "statuses with it", number: definite, tries: 3, waits: true,
+			retry: policy.RetryOptions{StatusCodes: []int{401}, MaxRetries: 2}},
+		{name: "a function that says no", number: passes, tries: 1, waits: true,
+			retry: policy.RetryOptions{ShouldRetry: says(false)}},
+		{name: "a function that says yes", number: definite, tries: 3, waits: true,
+			retry: policy.RetryOptions{ShouldRetry: says(true), MaxRetries: 2}},
+		{name: "a function that says no to what is definite", number: definite, tries: 1,
+			retry: policy.RetryOptions{ShouldRetry: says(false)}},
 	} {
 		bubbleIn(t, tt.name, func(t *testing.T) {
-			entra := &entraStub{reply: func(int, tokenPost) *http.Response {
-				return respond(401, entraRefusal("invalid_client", tt.number, "some text."))
-			}}
-			cred := credentialAt(t, inPod(t), entra, func(o *CredentialOptions) { o.Retry = tt.retry })
+			cred := credentialAt(t, inPod(t),
+				always(401, entraRefusal("invalid_client", tt.number, "some text.")),
+				func(o *CredentialOptions) { o.Retry = tt.retry })
 			if e, _ := mustFail(t, cred); e.Attempts != tt.tries {
 				t.Errorf("%d tries, want %d: %v", e.Attempts, tt.tries, e)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			if err := cred.Ready(ctx, vaultScope); errors.Is(err, context.DeadlineExceeded) != tt.waits {
+			err := cred.Ready(ctx, vaultScope)
+			if errors.Is(err, context.DeadlineExceeded) != tt.waits {
 				t.Errorf("Ready waited: %v, want %v: %v", !tt.waits, tt.waits, err)
 			}
 		})
@@ -182,12 +190,16 @@ func TestHostCertificates(t *testing.T) {
 		text string
 		wait bool
 	}{
-		{"unknown authority", x509.UnknownAuthorityError{}, "ca-certificates", false},
-		{"no authorities", x509.SystemRootsError{}, "ca-certificates", false},
-		{"another name", x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a.example"}}, Host: "b.example"}, "is the endpoint's name right", false},
-		{"no server's", x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.IncompatibleUsage}, "x509", false},
-		{"dates", x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, "clock right? It says", true},
-		{"a weak signature", x509.InsecureAlgorithmError(x509.SHA1WithRSA), "insecure", false},
+		{name: "unknown authority", err: x509.UnknownAuthorityError{}, text: "ca-certificates"},
+		{name: "no authorities", err: x509.SystemRootsError{}, text: "ca-certificates"},
+		{name: "another name", text: "is the endpoint's name right", err: x509.HostnameError{
+			Certificate: &x509.Certificate{DNSNames: []string{"a.example"}}, Host: "b.example"}},
+		{name: "no server's", text: "x509", err: x509.CertificateInvalidError{
+			Cert: &x509.Certificate{}, Reason: x509.IncompatibleUsage}},
+		{name: "dates", text: "clock right? It says 2000-01-01T", wait: true,
+			err: x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}},
+		{name: "a weak signature", err: x509.InsecureAlgorithmError(x509.SHA1WithRSA),
+			text: "insecure"},
 	} {
 		for _, wrapped := range []bool{true, false} {
 			cause := tt.err
@@ -258,32 +270,29 @@ func TestHostCutShort(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				return respond(404, "404 page not found"), nil
 			}
-			<-r.Context().Done()
-			return nil, r.Context().Err()
+			return hangs(r)
 		})))
-		if took < 4*time.Second || took > 6*time.Second || e.StatusCode != 404 || !errors.Is(e, ErrUnavailable) {
+		if took < 4*time.Second || took > 6*time.Second || e.StatusCode != 404 ||
+			!errors.Is(e, ErrUnavailable) {
 			t.Errorf("got %v after %v, want the 404 and ErrUnavailable after 5 s", e, took)
 		}
-		wantErrorText(t, e, `404 "404 page not found": not an answer of IMDS, and no answer in the `, " that were left", "2 attempts", "is this an Azure VM")
+		wantErrorText(t, e, `404 "404 page not found": not an answer of IMDS, and no answer in the `,
+			" that were left", "2 attempts", "is this an Azure VM")
 		whole, _ := mustFail(t, onIMDS(t, always(404, "404 page not found")))
 		if got, want := e.Summary(), whole.Summary(); got != want {
 			t.Errorf("whether a last try was cut short makes another failure of it:\n%s\n%s", got, want)
 		}
-	})
-	bubbleIn(t, "an only try has nothing before it", func(t *testing.T) {
-		e, _ := mustFail(t, onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})))
-		wantErrorText(t, e, "no answer from ", " within ")
+		only, _ := mustFail(t, onIMDS(t, hangs)) // has nothing before it
+		wantErrorText(t, only, "no answer from ", " within ")
 	})
 }
 
 // TestHostRetryAfterOfAStranger: a gateway in front knows when it is worth coming back. It can't
 // silence the process beyond the acquisition.
 func TestHostRetryAfterOfAStranger(t *testing.T) {
-	page := func(after string) identitytest.Response {
-		return identitytest.Response{Status: 503, Body: "<html>Bad Gateway</html>", Header: http.Header{"Content-Type": {"text/html"}, "Retry-After": {after}}}
+	told := func(s *site, after string) {
+		s.answer(identitytest.Response{Status: 503, Body: "<html>Bad Gateway</html>",
+			Header: http.Header{"Content-Type": {"text/html"}, "Retry-After": {after}}})
 	}
 	everywhereNamed(t, "heeded", func(t *testing.T, p place) {
 		s := p.open(t)
@@ -292,40 +301,35 @@ func TestHostRetryAfterOfAStranger(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := s.sent()
-		s.answer(page("9"))
-		if _, took := mustToken(t, cred); took < 9*time.Second || took > 12*time.Second || s.sent() != before+2*s.steps {
-			t.Errorf("a token after %v and %d requests, want 9 s and a little, and %d", took, s.sent()-before, 2*s.steps)
+		told(s, "9")
+		if _, took := mustToken(t, cred); took < 9*time.Second || took > 12*time.Second ||
+			s.sent() != before+2*s.steps {
+			t.Errorf("a token after %v and %d requests, want 9 s and a little, and %d", took,
+				s.sent()-before, 2*s.steps)
 		}
 	})
-	everywhereNamed(t, "to the end of the budget", func(t *testing.T, p place) {
+	everywhereNamed(t, "not beyond the acquisition", func(t *testing.T, p place) {
 		if p.pinned {
 			t.Skip("whatever comes over its connection is the host's")
 		}
 		s := p.open(t)
-		s.answer(page("250"))
-		if _, took := mustToken(t, s.credential(t)); took < s.silence[0]*2/3 || took > s.silence[1] || s.sent() != 2*s.steps {
-			t.Errorf("a token after %v and %d requests, want the last try of the budget to bring it", took, s.sent())
+		told(s, "250")
+		if _, took := mustToken(t, s.credential(t)); took < s.silence[0]*2/3 ||
+			took > s.silence[1] || s.sent() != 2*s.steps {
+			t.Errorf("a token after %v and %d requests, want the last try of the budget to bring it", took,
+				s.sent())
 		}
-	})
-	everywhereNamed(t, "and not beyond", func(t *testing.T, p place) {
-		if p.pinned {
-			t.Skip("whatever comes over its connection is the host's")
-		}
-		s := p.open(t)
-		s.answer(page("250"))
+		s = p.open(t)
+		told(s, "250")
 		cred := s.credential(t, once)
 		mustFail(t, cred)
 		time.Sleep(coldCoolDown)
 		mustToken(t, cred)
-	})
-	everywhereNamed(t, "nor beyond MaxRetryDelay", func(t *testing.T, p place) {
-		if p.pinned {
-			t.Skip("whatever comes over its connection is the host's")
-		}
-		s := p.open(t)
-		s.answer(page("20"))
-		if _, took := mustToken(t, s.credential(t, func(o *CredentialOptions) { o.Retry.MaxRetryDelay = 2 * time.Second })); took < 2*time.Second || took > 5*time.Second {
-			t.Errorf("a token after %v, want 2 to 4 s", took)
+		s = p.open(t)
+		told(s, "20")
+		cred = s.credential(t, func(o *CredentialOptions) { o.Retry.MaxRetryDelay = 2 * time.Second })
+		if _, took := mustToken(t, cred); took < 2*time.Second || took > 5*time.Second {
+			t.Errorf("MaxRetryDelay: a token after %v, want 2 to 4 s", took)
 		}
 	})
 }
@@ -334,10 +338,13 @@ func TestHostRetryAfterOfAStranger(t *testing.T) {
 // refuses.
 func proxySays(object string) *http.Response {
 	text := "failed to acquire token: ClientAssertionCredential authentication failed.\n" +
-		"POST https://login.microsoftonline.com/" + podTenant + "/oauth2/v2.0/token\n" + strings.Repeat("-", 80) + "\n" +
-		"RESPONSE 400: 400 Bad Request\n" + strings.Repeat("-", 80) + "\n" + object + "\n" + strings.Repeat("-", 80) +
+		"POST https://login.microsoftonline.com/" + podTenant + "/oauth2/v2.0/token\n" +
+		strings.Repeat("-", 80) + "\n" +
+		"RESPONSE 400: 400 Bad Request\n" + strings.Repeat("-", 80) + "\n" + object + "\n" +
+		strings.Repeat("-", 80) +
 		"\nTo troubleshoot, visit https://aka.ms/azsdk/go/identity/troubleshoot\n"
-	return respond(500, text, "Content-Type", "text/plain; charset=utf-8", "Server", "azure-workload-identity/proxy/v1.6.0 (linux/amd64) 2026/x")
+	return respond(500, text, "Content-Type", "text/plain; charset=utf-8", "Server",
+		"azure-workload-identity/proxy/v1.6.0 (linux/amd64) 2026/x")
 }
 
 // TestWorkloadIdentityProxy: Microsoft's proxy stands in IMDS's place and hands out tokens of
@@ -349,7 +356,10 @@ func TestWorkloadIdentityProxy(t *testing.T) {
 		"  \"error_codes\": [\n    700038\n  ],\n  \"correlation_id\": \"c0ffee\"\n}"
 	bubbleIn(t, "a refusal", func(t *testing.T) {
 		n := 0
-		e, took := mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { n++; return proxySays(object), nil }), withID(ClientID(guid))))
+		e, took := mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			n++
+			return proxySays(object), nil
+		}), withID(ClientID(guid))))
 		if n != 1 || took != 0 || !errors.Is(e, ErrIdentityNotFound) || errors.Is(e, ErrUnavailable) {
 			t.Errorf("%d requests in %v, want 1 at once, and ErrIdentityNotFound: %v", n, took, e)
 		}
@@ -378,7 +388,8 @@ func TestWorkloadIdentityProxy(t *testing.T) {
 				return respond(200, grantBody("t", time.Hour)), nil
 			}
 			time.Sleep(18 * time.Second)
-			return respond(500, "context deadline exceeded\n", "Content-Type", "text/plain; charset=utf-8", "Server", "azure-workload-identity/proxy/v1.6.0"), nil
+			return respond(500, "context deadline exceeded\n", "Content-Type", "text/plain; charset=utf-8",
+				"Server", "azure-workload-identity/proxy/v1.6.0"), nil
 		})))
 		if n != 3 || took < 36*time.Second || took > 75*time.Second {
 			t.Errorf("a token after %v and %d requests, want the third to bring it", took, n)

@@ -71,7 +71,7 @@ var retryMutations = []mutation{
 		file:  "imds.go",
 		old:   `return status == http.StatusNotFound || status == http.StatusGone ||`,
 		new:   `return status == http.StatusGone ||`,
-		tests: "TestRetryPerStatus",
+		tests: "TestHostRetriesPerStatus",
 	},
 	{
 		name:  "a 410 of IMDS's is final",
@@ -79,7 +79,7 @@ var retryMutations = []mutation{
 		file:  "imds.go",
 		old:   `return status == http.StatusNotFound || status == http.StatusGone ||`,
 		new:   `return status == http.StatusNotFound ||`,
-		tests: "TestRetryPerStatus",
+		tests: "TestHostRetriesPerStatus",
 	},
 	{
 		name:  "a 410 isn't waited for to its end",
@@ -95,7 +95,7 @@ var retryMutations = []mutation{
 		file:  "internal/retry/rules.go",
 		old:   `return status == http.StatusTooManyRequests || status`,
 		new:   `return status`,
-		tests: "TestAnywhere|TestRetryPerStatus",
+		tests: "TestAnywhere|TestHostRetriesPerStatus",
 	},
 	{
 		name:  "a 500 is final",
@@ -103,7 +103,7 @@ var retryMutations = []mutation{
 		file:  "internal/retry/rules.go",
 		old:   `status >= 500 || status <= 0`,
 		new:   `status > 500 || status <= 0`,
-		tests: "TestAnywhere|TestRetryPerStatus",
+		tests: "TestAnywhere|TestHostRetriesPerStatus",
 	},
 	{
 		name:  "a 404 of App Service's is retried",

@@ -39,7 +39,7 @@ var verdictMutations = []mutation{
 		file:  "internal/failure/verdict.go",
 		old:   `s.Code == "temporarily_unavailable"`,
 		new:   `s.Code == "temporarily unavailable"`,
-		tests: "TestTemporarilyUnavailable",
+		tests: "TestHostMissesOnce",
 	},
 	{
 		name:  "a certificate that isn't accepted is tried again",
