@@ -59,11 +59,6 @@ func environmentOf(variables map[string]string) environment {
 	}
 }
 
-// onAppService is App Service's environment at an in-memory endpoint.
-func onAppService(ep *identitytest.Endpoint) environment {
-	return environmentAt(ep, "http://localhost:4141")
-}
-
 // environmentAt is the environment of a fake host that is served at a base URL, if only in memory.
 func environmentAt(ep *identitytest.Endpoint, base string) environment {
 	return environmentOf(variablesAt(ep, base))

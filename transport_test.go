@@ -109,7 +109,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		_, _ = io.WriteString(w, grantBody("stolen", time.Hour))
 	}))
 	t.Cleanup(elsewhere.Close)
-	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL, 307))
+	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL,
+		http.StatusTemporaryRedirect))
 	t.Cleanup(redirecting.Close)
 	env := appServiceAt().with(envEndpoint, redirecting.URL+"/msi/token")
 	for name, own := range map[string]policy.Transporter{
