@@ -147,8 +147,6 @@ func authorizations(requests []*http.Request) []string {
 	return all
 }
 
-func tryOnce(o *CredentialOptions) { o.Retry.MaxRetries = -1 }
-
 // withAgent runs a subtest with an agent of its own.
 func withAgent(t *testing.T, name string, f func(t *testing.T, agent *arcAgent)) {
 	t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { f(t, newArcAgent(t)) }) })
@@ -319,7 +317,7 @@ func TestArcStaysAtItsEndpoint(t *testing.T) {
 			}
 			return variables(name)
 		}
-		cred := credentialAt(t, env, agent, tryOnce)
+		cred := credentialAt(t, env, agent, once)
 		mustToken(t, cred)
 		cleared.Store(true)
 		err := anotherToken(cred)
@@ -521,7 +519,7 @@ func TestArcChallengeWithoutRealm(t *testing.T) {
 				return respond(status, `{"error":"access_denied"}`, "WWW-Authenticate", header,
 					"Proxy-Authenticate", header), nil
 			}
-			mustFail(t, agent.credential(t, tryOnce))
+			mustFail(t, agent.credential(t, once))
 			agent.checkSent(t, "")
 		})
 	}
@@ -567,7 +565,7 @@ func TestArcKeyThatIsNotThereYet(t *testing.T) {
 				t.Errorf("%d requests, %d attempts in %v, want many in 20 s to 30 s", n, e.Attempts, took)
 			}
 			agent.sent = nil
-			if _, took := mustFail(t, agent.credential(t, tryOnce)); took != 0 {
+			if _, took := mustFail(t, agent.credential(t, once)); took != 0 {
 				t.Errorf("a single try took %v", took)
 			}
 			agent.checkSent(t, "")
@@ -726,7 +724,7 @@ func TestArcRefusesTheKey(t *testing.T) {
 		agent.grant = func(n int, _ string) (*http.Response, error) {
 			return challengeWith(agent.write(100 + n)), nil
 		}
-		e, took := mustFail(t, agent.credential(t, tryOnce))
+		e, took := mustFail(t, agent.credential(t, once))
 		wantErrorText(t, e, "identity: Azure Arc: 401 access_denied", "refused the key", "2 attempts")
 		agent.checkSent(t, "", "Basic key-1")
 		if took != 0 || errors.Is(e, ErrIdentityNotFound) || errors.Is(e, ErrUnavailable) {

@@ -37,22 +37,31 @@ const (
 	entraTail = ` Trace ID: 0a1b2c3d-2222-4222-8333-944455556666 Correlation ID: ` + corID +
 		` Timestamp: 2026-01-01 00:00:00Z`
 
-	assignedVM  = "assigned to this VM?"
-	systemVM    = "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one"
-	updatedIMDS = "IMDS is being updated, or the identity was assigned a moment ago: this passes within a few minutes"
-	movedIMDS   = "nothing at ENDPOINT is IMDS, though it should be: AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set. May this process reach that address?"
+	assignedVM = "assigned to this VM?"
+	systemVM   = "is a system-assigned identity enabled on this VM? " +
+		"Set CredentialOptions.ID to choose a user-assigned one"
+	updatedIMDS = "IMDS is being updated, or the identity was assigned a moment ago: " +
+		"this passes within a few minutes"
+	movedIMDS = "nothing at ENDPOINT is IMDS, though it should be: " +
+		"AZURE_POD_IDENTITY_AUTHORITY_HOST is set, and no other host's variables are set. " +
+		"May this process reach that address?"
 	assignedApp = "assigned to this app (on Container Apps: and not withheld by identitySettings)?"
 	wrongScope  = "Entra refused: is the scope a resource of this tenant and cloud?"
 	assignedArc = "assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
-	slashAtEnd  = " says this of a wrong resource, too: is the scope right, down to a slash at its end?"
-	metadata    = "Required metadata header not specified"
-	several     = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
-	nopeEntra   = "AADSTS500011: The resource principal named https://nope.example was not found in the tenant named Contoso."
-	delegated   = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+	slashAtEnd  = " says this of a wrong resource, too: " +
+		"is the scope right, down to a slash at its end?"
+	metadata = "Required metadata header not specified"
+	several  = "Multiple user assigned identities exist, " +
+		"please specify the clientId / resourceId of the identity in the token request"
+	nopeEntra = "AADSTS500011: The resource principal named https://nope.example " +
+		"was not found in the tenant named Contoso."
+	delegated = "No User Assigned or Delegated Managed Identity found " +
+		"for specified ClientId/ResourceId/PrincipalId."
 	noProper    = "Unable to load the proper Managed Identity."
 	noRequested = "Unable to load requested managed identity."
 	fabricCor   = "7f30f4d3-0f3a-41e0-a417-527f21b3848f"
-	fabricLimit = "The request was throttled locally; the service allows 30 requests per 10s; retry after 4s."
+	fabricLimit = "The request was throttled locally; " +
+		"the service allows 30 requests per 10s; retry after 4s."
 )
 
 func withoutHeader(name string) string {
@@ -232,8 +241,9 @@ var errorBodies = map[string][]errorBody{
 			message: "The parameter 'resource' should not be null or empty string."},
 		{name: "version", status: 400, body: "servicefabric/invalid-api-version.json",
 			code: "InvalidApiVersion", correlation: fabricCor,
-			message: "The api-version '2018-02-01' is not supported. Supported version is '2019-07-01-preview'.",
-			hint:    "IDENTITY_API_VERSION chooses the version: unset it to ask for 2019-07-01-preview"},
+			message: "The api-version '2018-02-01' is not supported. " +
+				"Supported version is '2019-07-01-preview'.",
+			hint: "IDENTITY_API_VERSION chooses the version: unset it to ask for 2019-07-01-preview"},
 		{name: "server error", status: 500, body: "servicefabric/internal-server-error.json",
 			code: "InternalServerError", message: "An error occurred.", correlation: fabricCor,
 			hint: "Service Fabric" + slashAtEnd},

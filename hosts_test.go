@@ -386,7 +386,7 @@ type selection struct {
 // selections are all that a place takes.
 func (s *site) selections() []selection {
 	all := s.ep.Identities()
-	list := []selection{{"default", nil, all[0], nil}}
+	list := []selection{{name: "default", want: all[0]}}
 	for _, kind := range []struct {
 		name, parameter string
 		pick            func(identitytest.Identity) ID
@@ -469,69 +469,77 @@ func TestHostTokens(t *testing.T) {
 		if len(requests) != s.steps || s.sent() != s.steps {
 			t.Fatalf("%d requests arrived, %d were sent, want %d", len(requests), s.sent(), s.steps)
 		}
-		parameters := url.Values{}
-		for name, values := range s.parameters {
-			for _, value := range values {
-				parameters.Add(name, strings.NewReplacer("CLIENT", sel.want.ClientID, "SECRET",
-					secret).Replace(value))
-			}
-		}
-		switch name {
-		case "client ID":
-			parameters.Set(s.client, sel.want.ClientID)
-		case "object ID":
-			parameters.Set(s.object, sel.want.ObjectID)
-		case "resource ID":
-			parameters.Set(s.resource, sel.want.ResourceID)
-		}
-		for step, r := range requests {
-			header := s.header.Clone()
-			if step+1 < s.steps {
-				header.Del("Authorization") // Arc's first request
-			}
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			query, form := parameters, ""
-			if s.posts {
-				query, form = url.Values{}, parameters.Encode()
-			}
-			if string(body) != form {
-				t.Errorf("step %d: body is %q, want %q", step+1, body, form)
-			}
-			checkQuery(t, r, query)
-			if r.Method != s.method || r.URL.Scheme+"://"+r.URL.Host+r.URL.Path != s.endpoint() {
-				t.Errorf("step %d: request is %s %s, want %s %s", step+1, r.Method, r.URL, s.method,
-					s.endpoint())
-			}
-			if !strings.HasPrefix(r.URL.String(), s.base+"/") || !strings.HasSuffix(r.URL.Path, s.path) {
-				t.Errorf("step %d: request went to %s", step+1, r.URL)
-			}
-			for _, values := range header {
-				if values[0] == "Basic SECRET" {
-					// the fake has checked it
-					if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Basic "); ok &&
-						len(key) >= 32 {
-						secret = key
-					}
-				}
-				values[0] = strings.NewReplacer("SECRET", secret, "LENGTH",
-					fmt.Sprint(len(form))).Replace(values[0])
-			}
-			got := r.Header.Clone()
-			for _, name := range []string{"User-Agent", "Accept-Encoding", "Connection"} { // of net/http
-				got.Del(name)
-			}
-			if diff := cmp.Diff(header, got); diff != "" {
-				t.Errorf("step %d: header (-want +got):\n%s", step+1, diff)
-			}
-		}
+		s.checkRequests(t, requests, sel, secret)
 		mustToken(t, cred)
 		if s.sent() != s.steps {
 			t.Errorf("a hit sent a request")
 		}
 	})
+}
+
+// checkRequests compares the requests of one acquisition with the host's page.
+func (s *site) checkRequests(
+	t *testing.T, requests []*http.Request, sel selection, secret string,
+) {
+	t.Helper()
+	parameters := url.Values{}
+	for name, values := range s.parameters {
+		for _, value := range values {
+			parameters.Add(name, strings.NewReplacer("CLIENT", sel.want.ClientID, "SECRET",
+				secret).Replace(value))
+		}
+	}
+	switch sel.name {
+	case "client ID":
+		parameters.Set(s.client, sel.want.ClientID)
+	case "object ID":
+		parameters.Set(s.object, sel.want.ObjectID)
+	case "resource ID":
+		parameters.Set(s.resource, sel.want.ResourceID)
+	}
+	for step, r := range requests {
+		header := s.header.Clone()
+		if step+1 < s.steps {
+			header.Del("Authorization") // Arc's first request
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		query, form := parameters, ""
+		if s.posts {
+			query, form = url.Values{}, parameters.Encode()
+		}
+		if string(body) != form {
+			t.Errorf("step %d: body is %q, want %q", step+1, body, form)
+		}
+		checkQuery(t, r, query)
+		if r.Method != s.method || r.URL.Scheme+"://"+r.URL.Host+r.URL.Path != s.endpoint() {
+			t.Errorf("step %d: request is %s %s, want %s %s", step+1, r.Method, r.URL, s.method,
+				s.endpoint())
+		}
+		if !strings.HasPrefix(r.URL.String(), s.base+"/") || !strings.HasSuffix(r.URL.Path, s.path) {
+			t.Errorf("step %d: request went to %s", step+1, r.URL)
+		}
+		for _, values := range header {
+			if values[0] == "Basic SECRET" {
+				// the fake has checked it
+				if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Basic "); ok &&
+					len(key) >= 32 {
+					secret = key
+				}
+			}
+			values[0] = strings.NewReplacer("SECRET", secret, "LENGTH",
+				fmt.Sprint(len(form))).Replace(values[0])
+		}
+		got := r.Header.Clone()
+		for _, name := range []string{"User-Agent", "Accept-Encoding", "Connection"} { // of net/http
+			got.Del(name)
+		}
+		if diff := cmp.Diff(header, got); diff != "" {
+			t.Errorf("step %d: header (-want +got):\n%s", step+1, diff)
+		}
+	}
 }
 
 // retryTable says after which status a host is asked again: "+" yes, "-" no. From each host's page

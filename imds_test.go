@@ -41,38 +41,43 @@ func TestIMDSRecognises(t *testing.T) {
 		status             int
 		want               bool
 	}{
-		{"a token", "", `{"access_token":"t"}`, 200, true},
-		{"a token behind blanks", "", "\r\n {\"access_token\":\"t\"}\n", 200, true},
-		{"an error", "", `{"error":"invalid_request","error_description":"Identity not found"}`, 400,
-			true},
-		{"an error of an unknown status", "", `{"error":"x"}`, 599, true},
-		{"an error as an object", "", `{"error":{"code":"x"}}`, 400, true},
-		{"the header alone", "IMDS/150.870.65.1854", "", 500, true},
-		{"the header with HTML", "IMDS/150.870.65.1854", "<html>", 500, true},
-		{"broken JSON under the header", "IMDS/150.870.65.1854", `{"access_tok`, 200, true},
-		{"empty", "", "", 200, false},
-		{"blank", "", " \n", 200, false},
-		{"HTML 200", "", "<html>Sign in</html>", 200, false},
-		{"Firecracker without a token", "",
-			"No MMDS token provided. Use `X-metadata-token` header to specify the session token.", 401, false},
-		{"Firecracker", "", "Resource not found: /metadata/identity/oauth2/token.", 404, false},
-		{"Docker Desktop", "",
-			"connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network.", 403, false},
-		{"gateway 404", "nginx", "<html><h1>404</h1></html>", 404, false},
-		{"proxy 502", "squid/5.7", "<html>Bad Gateway</html>", 502, false},
-		{"broken JSON", "", `{"access_tok`, 200, false},
-		{"array", "", `["error","access_token"]`, 200, false},
-		{"string", "", `"error access_token"`, 200, false},
-		{"null", "", `null`, 200, false},
-		{"number", "", `42`, 200, false},
-		{"another object", "", `{"message":"error"}`, 404, false},
-		{"error is null", "", `{"error":null,"path":"/"}`, 404, false},
-		{"the name in a field below", "", `{"result":{"access_token":"t"}}`, 200, false},
-		{"the name in a value", "", `{"x":"error access_token"}`, 200, false},
-		{"another server that mentions it", "not-IMDS/1", "", 200, false},
-		{"a server named like it", "IMDSX/1", "", 200, false},
-		{"EC2", "EC2ws", "<?xml version=\"1.0\"?><html>404 - Not Found</html>", 404, false},
-		{"Google's", "Metadata Server for VM", "<!DOCTYPE html><title>Error 404</title>", 404, false},
+		{name: "a token", body: `{"access_token":"t"}`, status: 200, want: true},
+		{name: "a token behind blanks", body: "\r\n {\"access_token\":\"t\"}\n", status: 200, want: true},
+		{name: "an error", body: `{"error":"invalid_request","error_description":"Identity not found"}`,
+			status: 400, want: true},
+		{name: "an error of an unknown status", body: `{"error":"x"}`, status: 599, want: true},
+		{name: "an error as an object", body: `{"error":{"code":"x"}}`, status: 400, want: true},
+		{name: "the header alone", server: "IMDS/150.870.65.1854", status: 500, want: true},
+		{name: "the header with HTML", server: "IMDS/150.870.65.1854", body: "<html>", status: 500,
+			want: true},
+		{name: "broken JSON under the header", server: "IMDS/150.870.65.1854", body: `{"access_tok`,
+			status: 200, want: true},
+		{name: "empty", status: 200},
+		{name: "blank", body: " \n", status: 200},
+		{name: "HTML 200", body: "<html>Sign in</html>", status: 200},
+		{name: "Firecracker without a token",
+			body:   "No MMDS token provided. Use `X-metadata-token` header to specify the session token.",
+			status: 401},
+		{name: "Firecracker", body: "Resource not found: /metadata/identity/oauth2/token.", status: 404},
+		{name: "Docker Desktop",
+			body: "connecting to 169.254.169.254:80: dial tcp 169.254.169.254:80: no network.", status: 403},
+		{name: "gateway 404", server: "nginx", body: "<html><h1>404</h1></html>", status: 404},
+		{name: "proxy 502", server: "squid/5.7", body: "<html>Bad Gateway</html>", status: 502},
+		{name: "broken JSON", body: `{"access_tok`, status: 200},
+		{name: "array", body: `["error","access_token"]`, status: 200},
+		{name: "string", body: `"error access_token"`, status: 200},
+		{name: "null", body: `null`, status: 200},
+		{name: "number", body: `42`, status: 200},
+		{name: "another object", body: `{"message":"error"}`, status: 404},
+		{name: "error is null", body: `{"error":null,"path":"/"}`, status: 404},
+		{name: "the name in a field below", body: `{"result":{"access_token":"t"}}`, status: 200},
+		{name: "the name in a value", body: `{"x":"error access_token"}`, status: 200},
+		{name: "another server that mentions it", server: "not-IMDS/1", status: 200},
+		{name: "a server named like it", server: "IMDSX/1", status: 200},
+		{name: "EC2", server: "EC2ws", body: "<?xml version=\"1.0\"?><html>404 - Not Found</html>",
+			status: 404},
+		{name: "Google's", server: "Metadata Server for VM",
+			body: "<!DOCTYPE html><title>Error 404</title>", status: 404},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -143,7 +148,8 @@ func TestAnswersAtIMDSsOwnAddress(t *testing.T) {
 	const (
 		who = "identity: IMDS: "
 		end = " (token for https://vault.azure.net, 1 attempt, 0s): nothing at http://169.254.169.254" +
-			"/metadata/identity/oauth2/token is IMDS: is this an Azure VM, and may this process reach that address?"
+			"/metadata/identity/oauth2/token is IMDS: is this an Azure VM, " +
+			"and may this process reach that address?"
 	)
 	for _, tt := range []refusal{
 		{name: "Docker Desktop", status: 403, body: "connecting to 169.254.169.254:80: no",
@@ -162,6 +168,14 @@ func TestAnswersAtIMDSsOwnAddress(t *testing.T) {
 	}
 }
 
+const metadataSecurity = "Metadata Security Protocol"
+
+// ofProxyAgent is an answer of the agent that stands before IMDS on some VMs.
+func ofProxyAgent(status int, header ...string) identitytest.Response {
+	r := respond(status, "", append(header, "Connection", "close")...)
+	return identitytest.Response{Status: status, Header: r.Header}
+}
+
 // azure are answers that only Azure gives at IMDS's address, without JSON and without IMDS's name.
 var azure = []struct {
 	name    string
@@ -170,31 +184,27 @@ var azure = []struct {
 	retried bool
 	said    string // in the error
 }{
-	{"guest proxy agent: not allowed", identitytest.Response{Status: 403,
-		Header: http.Header{"Connection": {"close"}}}, false, false, "Metadata Security Protocol"},
-	{"guest proxy agent: whose connection?",
-		identitytest.Response{Status: 421,
-			Header: http.Header{"Connection": {"close"}}}, false, true, "Metadata Security Protocol"},
-	{"guest proxy agent: no rules yet",
-		identitytest.Response{Status: 500, Header: http.Header{"Connection": {"close"},
-			"Date": {"Thu, 01 Jan 1970 00:00:00 GMT"}, "Content-Length": {"0"}}}, false, true, "Metadata Security Protocol"},
-	{"guest proxy agent: no IMDS", identitytest.Response{Status: 502,
-		Header: http.Header{"Connection": {"close"}}}, false, true, "Metadata Security Protocol"},
-	{"guest proxy agent: IMDS fails", identitytest.Response{Status: 503,
-		Header: http.Header{"Connection": {"close"}}}, false, true, "Metadata Security Protocol"},
-	{"guest proxy agent: what it passes on",
-		identitytest.Response{Status: 503,
-			Header: http.Header{"X-Ms-Azure-Host-Authorization": {"value"}}, Body: "Service Unavailable"}, false, true, "Service Unavailable"},
-	{"gone", identitytest.Response{Status: 410, Header: http.Header{}}, true, true,
-		"IMDS is being updated"},
-	{"starting anew", identitytest.Response{Status: 500,
-		Header: http.Header{"Server": {"Microsoft-IIS/10.0"},
-			"Content-Type": {"text/plain"}}, Body: "The service is unavailable."}, false, true, "The service is unavailable."},
-	{"header missing", identitytest.Response{Status: 400,
-		Body: "Required metadata header not specified"}, true, false, "Required metadata header not specified"},
-	{"header missing, Container Instances",
-		identitytest.Response{Status: 400,
-			Body: "Required metadata header not specified or not correct\r\n"}, true, false, "Required metadata header not specified or not correct"},
+	{name: "guest proxy agent: not allowed", answer: ofProxyAgent(403), said: metadataSecurity},
+	{name: "guest proxy agent: whose connection?", answer: ofProxyAgent(421), retried: true,
+		said: metadataSecurity},
+	{name: "guest proxy agent: no rules yet", retried: true, said: metadataSecurity,
+		answer: ofProxyAgent(500, "Date", "Thu, 01 Jan 1970 00:00:00 GMT", "Content-Length", "0")},
+	{name: "guest proxy agent: no IMDS", answer: ofProxyAgent(502), retried: true,
+		said: metadataSecurity},
+	{name: "guest proxy agent: IMDS fails", answer: ofProxyAgent(503), retried: true,
+		said: metadataSecurity},
+	{name: "guest proxy agent: what it passes on", retried: true, said: "Service Unavailable",
+		answer: identitytest.Response{Status: 503, Body: "Service Unavailable",
+			Header: http.Header{"X-Ms-Azure-Host-Authorization": {"value"}}}},
+	{name: "gone", answer: identitytest.Response{Status: 410, Header: http.Header{}}, moved: true,
+		retried: true, said: "IMDS is being updated"},
+	{name: "starting anew", retried: true, said: "The service is unavailable.",
+		answer: identitytest.Response{Status: 500, Body: "The service is unavailable.",
+			Header: http.Header{"Server": {"Microsoft-IIS/10.0"}, "Content-Type": {"text/plain"}}}},
+	{name: "header missing", moved: true, said: metadata,
+		answer: identitytest.Response{Status: 400, Body: metadata}},
+	{name: "header missing, Container Instances", moved: true, said: metadata + " or not correct",
+		answer: identitytest.Response{Status: 400, Body: metadata + " or not correct\r\n"}},
 }
 
 // TestOnlyAzureSaysThat: it is Azure for as long as the process lives; what passes is tried again
