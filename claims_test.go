@@ -50,6 +50,16 @@ func challengedFor(
 		EnableCAE: true, TenantID: "33333333-2222-4333-8444-555555555555"})
 }
 
+// mustChallenged is challengedFor the vault's token, which must come.
+func mustChallenged(tb testing.TB, cred azcore.TokenCredential) azcore.AccessToken {
+	tb.Helper()
+	tk, err := challengedFor(tb.Context(), cred, vaultScope, rejectedClaims)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return tk
+}
+
 // sentParts are all that a request says, but for Arc's key, which is another one each time.
 func sentParts(tb testing.TB, r *http.Request) string {
 	tb.Helper()
@@ -70,9 +80,7 @@ func TestClaimsAreNotSent(t *testing.T) {
 		s := p.open(t)
 		cred := s.credential(t)
 		mustToken(t, cred)
-		if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil {
-			t.Fatal(err)
-		}
+		mustChallenged(t, cred)
 		requests := s.ep.Requests()
 		if len(requests) != 2*s.steps {
 			t.Fatalf("%d requests, want %d", len(requests), 2*s.steps)
@@ -133,10 +141,7 @@ func TestClaimsInTheLog(t *testing.T) {
 				t.Fatalf("before the challenge: %+v", got)
 			}
 			for round := range 3 {
-				tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims)
-				if err != nil {
-					t.Fatal(err)
-				}
+				tk := mustChallenged(t, cred)
 				got, want := logged(t, &log), "INFO"
 				if hostCache {
 					want = "WARN"
@@ -153,9 +158,7 @@ func TestClaimsInTheLog(t *testing.T) {
 				time.Sleep(31 * time.Second)
 			}
 			// The claims may name a person or a place: they are the caller's business.
-			if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil {
-				t.Fatal(err)
-			}
+			mustChallenged(t, cred)
 			synctest.Wait()
 			if strings.Contains(log.String(), "CLAIMSMARK") || strings.Contains(log.String(), first.Token) {
 				t.Errorf("the log has the claims or the token: %s", log.String())
@@ -185,10 +188,7 @@ func TestClaimsWithoutAToken(t *testing.T) {
 		cred := s.credential(t, func(o *CredentialOptions) {
 			o.Logger = slog.New(slog.NewJSONHandler(&log, nil))
 		})
-		tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims)
-		if err != nil {
-			t.Fatal(err)
-		}
+		tk := mustChallenged(t, cred)
 		if got := logged(t, &log); len(got) != 1 || got[0].Level != "INFO" || got[0].Msg != hostDecides {
 			t.Errorf("log is %+v, want one line at INFO: nobody knows that the token was rejected", got)
 		}
@@ -353,10 +353,7 @@ func TestUnchangedTokenKeepsItsRenewal(t *testing.T) {
 		cred := s.credential(t)
 		first, _ := mustToken(t, cred)
 		for range 100 {
-			tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims)
-			if err != nil {
-				t.Fatal(err)
-			}
+			tk := mustChallenged(t, cred)
 			if !tk.ExpiresOn.Equal(first.ExpiresOn) || tk.Token != first.Token {
 				t.Fatalf("the token's end moved from %v to %v", first.ExpiresOn, tk.ExpiresOn)
 			}

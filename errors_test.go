@@ -292,20 +292,6 @@ func TestWaitersHaveTheirOwnErrors(t *testing.T) {
 	}
 }
 
-func TestRound(t *testing.T) {
-	t.Parallel()
-	for d, want := range map[time.Duration]string{
-		0: "0s", 1: "0s", 1500: "2µs", 1500 * time.Microsecond: "2ms", 1234 * time.Millisecond: "1.2s",
-		75400 * time.Millisecond: "1m15s",
-		time.Second:              "1s", time.Minute: "1m0s", 90 * time.Minute: "1h30m0s",
-		-time.Second: "-1s",
-	} {
-		if got := redact.Round(d).String(); got != want {
-			t.Errorf("redact.Round(%v) is %s, want %s", d, got, want)
-		}
-	}
-}
-
 // TestErrorsKeepLittle: thousands of keys may hold an error, and none a whole answer.
 func TestErrorsKeepLittle(t *testing.T) {
 	body := strings.Repeat("x", transport.MaxBody-1)

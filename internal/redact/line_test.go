@@ -3,6 +3,7 @@ package redact
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -42,4 +43,18 @@ func TestLine(t *testing.T) {
 			t.Errorf("%d characters, documented are at most 300", n)
 		}
 	})
+}
+
+func TestRound(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1: "0s", 1500: "2µs", 1500 * time.Microsecond: "2ms", 1234 * time.Millisecond: "1.2s",
+		75400 * time.Millisecond: "1m15s",
+		time.Second:              "1s", time.Minute: "1m0s", 90 * time.Minute: "1h30m0s",
+		-time.Second: "-1s",
+	} {
+		if got := Round(d).String(); got != want {
+			t.Errorf("Round(%v) is %s, want %s", d, got, want)
+		}
+	}
 }
