@@ -18,6 +18,7 @@ type Node struct {
 	underWay    map[*atomic.Bool]time.Time
 	silentSince time.Time // when the silence began that was last noticed at silentAt
 	silentAt    time.Time
+	failedAt    time.Time // when a try last gave its place back without an answer
 }
 
 // NewNode makes the node of an endpoint that nothing is known of, with places for so many requests
@@ -49,11 +50,12 @@ func (n *Node) silent() {
 	n.silentAt = now
 }
 
-// FoundNobody reports whether a request has found nobody there since, or waits for an answer.
+// FoundNobody reports whether a request has found nobody there since, or waits for an answer. One
+// that has just come back without an answer counts before the acquisition has read its error.
 func (n *Node) FoundNobody(since time.Time) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.underWay) > 0 || !n.silentAt.Before(since)
+	return len(n.underWay) > 0 || !n.silentAt.Before(since) || !n.failedAt.Before(since)
 }
 
 // deserted reports whether all requests have found nobody there for so long, and none is waiting
@@ -81,10 +83,13 @@ func (n *Node) enter(connecting *atomic.Bool) {
 	n.underWay[connecting] = time.Now()
 }
 
-// leave gives its place back.
-func (n *Node) leave(connecting *atomic.Bool) {
+// leave gives its place back. failed says that the try has no answer.
+func (n *Node) leave(connecting *atomic.Bool, failed bool) {
 	n.mu.Lock()
 	delete(n.underWay, connecting)
+	if failed {
+		n.failedAt = time.Now()
+	}
 	n.mu.Unlock()
 	n.places.Leave()
 }

@@ -14,14 +14,14 @@ type placed struct {
 }
 
 // Do implements policy.Transporter.
-func (p placed) Do(req *http.Request) (*http.Response, error) {
+func (p placed) Do(req *http.Request) (resp *http.Response, err error) {
 	ctx := req.Context()
 	switch y := ctx.Value(tryKey{}).(type) {
 	case *try:
 		if err := y.enter(ctx, p.node); err != nil {
 			return nil, err
 		}
-		defer p.node.leave(&y.connecting) // deferred, because a Transport may panic, or end this goroutine
+		defer func() { p.node.leave(&y.connecting, err != nil) }() // a Transport may panic
 		y.inspect(req.Header)
 	case probing:
 		if err := p.node.probes.take(ctx, false); err != nil {

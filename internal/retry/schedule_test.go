@@ -137,7 +137,7 @@ func TestRun(t *testing.T) {
 		{name: "after two", failures: 2, tries: 3, least: 1500 * time.Millisecond, most: 5 * time.Second},
 		{name: "final", failures: 9, final: true, tries: 1, err: errTry},
 		{name: "too many", failures: 99, tries: 4, err: errTry, least: time.Second,
-			most: 9 * time.Second},
+			most: 10 * time.Second},
 		{name: "the context ends", failures: 99, asks: 10 * time.Second, ends: 5 * time.Second, tries: 1,
 			err: context.DeadlineExceeded, least: 5 * time.Second, most: 5 * time.Second},
 	} {
