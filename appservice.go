@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 
@@ -75,7 +76,7 @@ func (s *appService) where() (endpoint *url.URL, secret string, err error) {
 }
 
 // Call: Automation wants Metadata: true, which does no harm elsewhere.
-func (s *appService) Call(r acquire.Request) (acquire.Call, error) {
+func (s *appService) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	endpoint, secret, err := s.where()
 	if err != nil {
 		return acquire.Call{}, err

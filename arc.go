@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -87,7 +88,7 @@ type arc struct {
 func newArc(env environment, options settings) (anyHost, error) {
 	s := &arc{variableHost: variableHost{is: HostArc, env: env, id: options.ID},
 		byVariable: env.has(envEndpoint, envIMDS)}
-	r, err := s.Call(acquire.Request{})
+	r, err := s.Call(context.Background(), acquire.Request{})
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (s *arc) keyDirectory(endpoint *url.URL) (string, error) {
 	return arckey.Directory(s.env.goos, s.env.getenv)
 }
 
-func (s *arc) Call(r acquire.Request) (acquire.Call, error) {
+func (s *arc) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	configured := arcEndpoint
 	if s.byVariable {
 		configured = s.env.getenv(envEndpoint)
@@ -124,7 +125,9 @@ func (s *arc) Call(r acquire.Request) (acquire.Call, error) {
 
 // Follow implements acquire.Follows: the first request is answered with a challenge, which names
 // the file that the second one has to bring the content of.
-func (s *arc) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool, error) {
+func (s *arc) Follow(
+	ctx context.Context, r acquire.Request, got acquire.Answer,
+) (acquire.Call, bool, error) {
 	if got.Status >= 200 && got.Status < 300 {
 		return acquire.Call{}, false,
 			errors.New("a token without a challenge: what listens there is not Azure Arc's agent")
@@ -137,7 +140,7 @@ func (s *arc) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool,
 		return acquire.Call{}, false,
 			errors.New("a challenge without \"Basic realm=<path of a key file>\" in its WWW-Authenticate header: what listens there is not Azure Arc's agent")
 	}
-	next, err := s.Call(r)
+	next, err := s.Call(ctx, r)
 	if err != nil {
 		return acquire.Call{}, false, err
 	}

@@ -240,7 +240,7 @@ func TestArcEndpoint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := host.Call(acquire.Request{Resource: "https://vault.azure.net"})
+			r, err := host.Call(t.Context(), acquire.Request{Resource: "https://vault.azure.net"})
 			if err != nil || r.URL.String() != want+parameters {
 				t.Errorf("the request goes to %s (%v), want %s", r.URL, err, want+parameters)
 			}
@@ -336,7 +336,7 @@ func TestArcRequestIsPure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, again, err := src.(acquire.Follows).Follow(acquire.Request{Resource: "https://a"},
+	next, again, err := src.(acquire.Follows).Follow(t.Context(), acquire.Request{Resource: "https://a"},
 		acquire.Answer{Status: 401, Header: challengeWith(agent.write(1)).Header})
 	if err != nil || !again {
 		t.Fatalf("follow: again %v, error %v", again, err)
@@ -344,7 +344,7 @@ func TestArcRequestIsPure(t *testing.T) {
 	if next.Header.Get("Authorization") != "Basic key-1" || next.Secret != "key-1" {
 		t.Errorf("the second request has %v, secret %q", next.Header, next.Secret)
 	}
-	after, err := src.Call(acquire.Request{Resource: "https://b"})
+	after, err := src.Call(t.Context(), acquire.Request{Resource: "https://b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +378,7 @@ func FuzzArcChallenge(f *testing.F) {
 		r := acquire.Request{Resource: "r"}
 		for goos, s := range agents {
 			for _, status := range []int{http.StatusOK, http.StatusNotFound} {
-				_, again, err := s.Follow(r, acquire.Answer{Status: status, Header: header})
+				_, again, err := s.Follow(t.Context(), r, acquire.Answer{Status: status, Header: header})
 				if again || (err == nil) != (status == http.StatusNotFound) {
 					t.Errorf("on %s a %d is followed: %v, %v", goos, status, again, err)
 				}
@@ -387,7 +387,7 @@ func FuzzArcChallenge(f *testing.F) {
 				continue
 			}
 			challenged := acquire.Answer{Status: http.StatusUnauthorized, Header: header}
-			next, again, err := s.Follow(r, challenged)
+			next, again, err := s.Follow(t.Context(), r, challenged)
 			if again || err == nil || next.Header != nil {
 				t.Fatalf("on %s %q is followed", goos, header)
 			}

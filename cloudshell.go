@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 
@@ -25,7 +26,7 @@ func newCloudShell(env environment, options settings) (anyHost, error) {
 	return s.checked(s)
 }
 
-func (s *cloudShell) Call(r acquire.Request) (acquire.Call, error) {
+func (s *cloudShell) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	endpoint, err := s.env.endpoint(envMSI, "http://localhost:50342/oauth2/token")
 	if err != nil {
 		return acquire.Call{}, err

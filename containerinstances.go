@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -40,7 +41,7 @@ func newContainerInstances(env environment, options settings) (anyHost, error) {
 }
 
 // Call: the api-version is in the endpoint's own query, and stays.
-func (s *containerInstances) Call(r acquire.Request) (acquire.Call, error) {
+func (s *containerInstances) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	const example = "http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0"
 	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, example)
 	if err != nil {

@@ -63,7 +63,7 @@ func TestContainerInstancesEndpoints(t *testing.T) {
 			} else {
 				want += "?resource=r"
 			}
-			r, err := cred.hosted.host.Call(acquire.Request{Resource: "r"})
+			r, err := cred.hosted.host.Call(t.Context(), acquire.Request{Resource: "r"})
 			if err != nil || r.URL.String() != want || cred.Host() != HostContainerInstances {
 				t.Errorf("%s is asked by %v (%v), want %s", cred.Host(), r.URL, err, want)
 			}
@@ -76,7 +76,7 @@ func TestContainerInstancesEndpoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := cred.hosted.host.Call(acquire.Request{Resource: "r"}); err != nil ||
+		if r, err := cred.hosted.host.Call(t.Context(), acquire.Request{Resource: "r"}); err != nil ||
 			r.URL.String() != "https://identity.example/t?api-version=1.0&resource=r" {
 			t.Errorf("asked by %v (%v)", r.URL, err)
 		}

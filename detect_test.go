@@ -526,7 +526,7 @@ func TestAuthorityHost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := cred.hosted.host.Call(acquire.Request{Resource: "r"})
+			r, err := cred.hosted.host.Call(t.Context(), acquire.Request{Resource: "r"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -198,7 +198,7 @@ func TestEvidenceIsComplete(t *testing.T) {
 		}()...) {
 			cred, err := newCredential(&CredentialOptions{Host: host, ClientOptions: optionsWith(nil)}, env)
 			if err == nil {
-				_, _ = cred.hosted.host.Call(acquire.Request{Resource: "r"})
+				_, _ = cred.hosted.host.Call(t.Context(), acquire.Request{Resource: "r"})
 			}
 		}
 	}

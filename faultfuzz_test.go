@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -88,7 +89,7 @@ func FuzzRefusal(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		r, err := cred.hosted.host.Call(acquire.Request{Resource: "https://vault.azure.net"})
+		r, err := cred.hosted.host.Call(context.Background(), acquire.Request{Resource: "https://vault.azure.net"})
 		if err != nil {
 			f.Fatal(err)
 		}

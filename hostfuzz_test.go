@@ -147,7 +147,7 @@ func checkDetection(t *testing.T, variables map[string]string, agent bool, host,
 		return
 	}
 	const resource = "https://vault.azure.net"
-	r, err := cred.hosted.host.Call(acquire.Request{Resource: resource})
+	r, err := cred.hosted.host.Call(t.Context(), acquire.Request{Resource: resource})
 	if err != nil {
 		t.Fatalf("constructor passed what the request refuses: %v", err)
 	}

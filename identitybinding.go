@@ -12,6 +12,7 @@ import (
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/smallfile"
 	"github.com/keyless-go/identity/internal/transport"
 )
 
@@ -111,7 +112,7 @@ func (b *identityBinding) current() (*http.Client, error) {
 	if b.caFile == "" {
 		return b.client, nil
 	}
-	pem, err := readFile(b.caFile, transport.MaxBody)
+	pem, err := smallfile.Read(b.caFile, transport.MaxBody)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -126,7 +127,7 @@ func (s *imds) Address() string  { return s.url }
 func (s *imds) identity() ID     { return s.id }
 
 // Call asks for a token. Container Instances know the resource ID as msi_res_id only.
-func (s *imds) Call(r acquire.Request) (acquire.Call, error) {
+func (s *imds) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	endpoint, err := url.Parse(s.url)
 	if err != nil {
 		return acquire.Call{}, err

@@ -21,10 +21,10 @@ func TestIMDSRequestIsPure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, _ := src.Call(acquire.Request{Resource: "https://a"})
+	first, _ := src.Call(t.Context(), acquire.Request{Resource: "https://a"})
 	first.Header.Set("Metadata", "false")
 	first.URL.Host = "elsewhere"
-	second, _ := src.Call(acquire.Request{Resource: "https://b"})
+	second, _ := src.Call(t.Context(), acquire.Request{Resource: "https://b"})
 	if second.Header.Get("Metadata") != "true" || second.URL.Host != "169.254.169.254" ||
 		second.URL.Query().Get("resource") != "https://b" {
 		t.Errorf("second request is %s %v", second.URL, second.Header)

@@ -160,7 +160,7 @@ func checkRequest(
 	}) {
 		t.Fatalf("%s: the scope %q passes as %q", k.host, asked.Scopes[0], scope)
 	}
-	r, err := cred.hosted.host.Call(acquire.Request{Resource: resource,
+	r, err := cred.hosted.host.Call(t.Context(), acquire.Request{Resource: resource,
 		Variant: acquire.Variant{Tenant: v.Variant().Tenant, CAE: v.Variant().CAE}, Claims: asked.Claims})
 	if err != nil {
 		t.Fatalf("%s can't be asked for %q of %q with %q: %v", k.host, resource, asked.TenantID,

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -58,7 +59,7 @@ func (s *serviceFabric) Proof() string {
 // service's caches. Of the claims themselves the protocol has no room.
 //
 // https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/blob/main/docs/msiv1_token_revocation.md
-func (s *serviceFabric) Call(r acquire.Request) (acquire.Call, error) {
+func (s *serviceFabric) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	const example = "https://localhost:2377/metadata/identity/oauth2/token"
 	endpoint, secret, err := s.env.endpointAndSecret(envEndpoint, envHeader, example)
 	if err != nil {

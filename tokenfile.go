@@ -4,14 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/smallfile"
 	"github.com/keyless-go/identity/internal/token"
 )
 
@@ -30,13 +28,13 @@ func readAssertion(path string) (string, error) {
 	}
 	const projected = "is the service account's token projected into this pod " +
 		"(label azure.workload.identity/use: \"true\")?"
-	content, err := readFile(path, maxAssertion)
+	content, err := smallfile.Read(path, maxAssertion)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return "", fail(err.Error(),
 			"may this process read it? The token is for the user in securityContext.runAsUser, "+
 				"or the group in fsGroup")
-	case errors.Is(err, fs.ErrNotExist) || isTemporary(err):
+	case errors.Is(err, fs.ErrNotExist) || smallfile.IsTemporary(err):
 		return "", failure.InAWhile(fail(err.Error(), projected))
 	case err != nil:
 		return "", fail(err.Error(), projected)
@@ -49,13 +47,6 @@ func readAssertion(path string) (string, error) {
 		return "", fail("contains characters that no token has", projected)
 	}
 	return assertion, nil
-}
-
-// isTemporary reports whether the system calls an error one that passes: no file descriptor left,
-// say.
-func isTemporary(err error) bool {
-	var temporary interface{ Temporary() bool }
-	return errors.As(err, &temporary) && temporary.Temporary()
 }
 
 // presented is what a service account's token says of itself, for who compares it with the
@@ -95,38 +86,6 @@ func presented(path string) string {
 		}
 	}
 	return strings.Join(shown, ", ")
-}
-
-// readFile reads a file of limited size. Errors don't repeat the path.
-func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, bareFileError(err)
-	case !info.Mode().IsRegular(): // reading a pipe could take for ever
-		return nil, errors.New("is not a file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, bareFileError(err)
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	switch {
-	case err != nil:
-		return nil, bareFileError(err)
-	case int64(len(content)) > limit:
-		return nil, fmt.Errorf("is larger than %d bytes", limit)
-	}
-	return content, nil
-}
-
-// bareFileError is what the system said, without the path.
-func bareFileError(err error) error {
-	if path, ok := errors.AsType[*os.PathError](err); ok {
-		return path.Err
-	}
-	return err
 }
 
 // exchangeAudience is the audience that a service account's token must have in a cloud, which

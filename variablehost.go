@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -39,7 +40,7 @@ func (n *variableHost) identity() ID     { return n.id }
 
 // checked completes a new source by making a request of it, so that what is wrong with the variables is known at once.
 func (n *variableHost) checked(s anyHost) (anyHost, error) {
-	r, err := s.Call(acquire.Request{})
+	r, err := s.Call(context.Background(), acquire.Request{})
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ func askedBy(t *testing.T, env environment, id ID) *url.URL {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := src.Call(acquire.Request{Resource: "https://vault.azure.net"})
+	r, err := src.Call(t.Context(), acquire.Request{Resource: "https://vault.azure.net"})
 	if err != nil {
 		t.Fatal(err)
 	}

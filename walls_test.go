@@ -85,6 +85,14 @@ var walls = map[string]wall{
 		ours: []string{"check", "failure", "redact"},
 		not:  slices.Concat(logging, []string{"net", "os/exec"}),
 	},
+	"internal/assertion": {
+		ours: []string{
+			"check", "failure", "redact", "retry", "seam", "smallfile", "token", "transport", "usercode",
+		},
+		others: []string{azcoreModule + "/..."},
+		not:    slices.Concat(logging, []string{"os/exec"}),
+	},
+	"internal/smallfile": {not: slices.Concat(network, logging, []string{"os/exec"})},
 	"internal/check": {
 		ours: []string{"redact"},
 		not:  slices.Concat([]string{"net", "net/http", "crypto/tls"}, machine, logging),

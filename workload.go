@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -182,7 +183,7 @@ func (s *workload) Variant(options policy.TokenRequestOptions) (acquire.Variant,
 
 // Call reads the service account's token anew: the kubelet replaces it, and whoever holds an old one fails when it is
 // needed.
-func (s *workload) Call(r acquire.Request) (acquire.Call, error) {
+func (s *workload) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	assertion, err := readAssertion(s.tokenFile)
 	if err != nil {
 		return acquire.Call{}, err
@@ -259,11 +260,13 @@ func (s *workload) Connect(own policy.Transporter) (policy.Transporter, error) {
 }
 
 // Follow implements acquire.Follows: an assertion that has expired was replaced, most likely, since it was read.
-func (s *workload) Follow(r acquire.Request, got acquire.Answer) (acquire.Call, bool, error) {
+func (s *workload) Follow(
+	ctx context.Context, r acquire.Request, got acquire.Answer,
+) (acquire.Call, bool, error) {
 	if got.Status < 400 || failure.Read(got.Header, string(got.Body)).Entra != "AADSTS700024" {
 		return acquire.Call{}, false, nil
 	}
-	next, err := s.Call(r)
+	next, err := s.Call(ctx, r)
 	return next, err == nil, err
 }
 

@@ -316,7 +316,7 @@ func TestWorkloadRequestIsPure(t *testing.T) {
 	request := acquire.Request{Resource: "https://a", Claims: `{"a":1}`}
 	var before string
 	for range 2 {
-		call, err := host.Call(request)
+		call, err := host.Call(t.Context(), request)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ type acquisition struct {
 
 // acquire sends the request through the pipeline, in which run makes the tries of it.
 func (a *acquisition) acquire(ctx context.Context, client *azcore.Client) *failure.Failure {
-	first, err := a.host.Call(a.request)
+	first, err := a.host.Call(ctx, a.request)
 	if err != nil {
 		return a.failure(err)
 	}
@@ -55,7 +55,7 @@ func (a *acquisition) acquire(ctx context.Context, client *azcore.Client) *failu
 	resp, err := client.Pipeline().Do(req)
 	// A policy of the user's answered by itself.
 	if err == nil && resp != nil && !a.granted && a.last == nil {
-		_, a.last = a.note(resp, nil)
+		_, a.last = a.note(ctx, resp, nil)
 	}
 	switch {
 	case a.granted:
@@ -90,9 +90,11 @@ func (a *acquisition) panicked(p any) *failure.Failure {
 }
 
 // note reads a response, and keeps what it comes to. next is a call to be sent at once, if any.
-func (a *acquisition) note(resp *http.Response, sent *Call) (next *Call, f *failure.Failure) {
+func (a *acquisition) note(
+	ctx context.Context, resp *http.Response, sent *Call,
+) (next *Call, f *failure.Failure) {
 	lost, _ := a.lost.Load().(string)
-	r := a.read(resp, sent, lost, a.last)
+	r := a.read(ctx, resp, sent, lost, a.last)
 	switch {
 	case r.next != nil:
 		return r.next, nil

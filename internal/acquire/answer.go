@@ -1,6 +1,7 @@
 package acquire
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -21,7 +22,7 @@ type reading struct {
 // read reads a response. sent is the call that it answers, nil if it may bring no other. lost is
 // the header that the call went out without, and last the try before, nil for none.
 func (q *inquiry) read(
-	resp *http.Response, sent *Call, lost string, last *failure.Failure,
+	ctx context.Context, resp *http.Response, sent *Call, lost string, last *failure.Failure,
 ) reading {
 	body, err := runtime.Payload(resp)
 	if err != nil { // only a policy of the user's can have exchanged the body for one that breaks
@@ -32,7 +33,7 @@ func (q *inquiry) read(
 	// has one to pass on.
 	ours := q.host.Recognises(got) || got.Status >= 400 && failure.EntraNumber(got.Body) != ""
 	if ours && sent != nil {
-		if next, f := q.follow(*sent, got); next != nil {
+		if next, f := q.follow(ctx, *sent, got); next != nil {
 			return reading{next: next}
 		} else if f != nil {
 			q.node.NoteAnswer()
@@ -48,12 +49,14 @@ func (q *inquiry) read(
 
 // follow decides whether an answer of the host's is a reason to ask again at once: to the host, or
 // because the secret has changed.
-func (q *inquiry) follow(sent Call, got Answer) (*Call, *failure.Failure) {
+func (q *inquiry) follow(
+	ctx context.Context, sent Call, got Answer,
+) (*Call, *failure.Failure) {
 	h := q.host
 	if sent.Secret != "" &&
 		(got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden) {
 		// Perhaps it was rotated on its way.
-		if next, err := h.Call(q.request); err == nil && next.Secret != sent.Secret {
+		if next, err := h.Call(ctx, q.request); err == nil && next.Secret != sent.Secret {
 			return &next, nil
 		}
 	}
@@ -61,7 +64,7 @@ func (q *inquiry) follow(sent Call, got Answer) (*Call, *failure.Failure) {
 	if !ok {
 		return nil, nil
 	}
-	next, again, err := follows.Follow(q.request, got)
+	next, again, err := follows.Follow(ctx, q.request, got)
 	switch {
 	case err != nil:
 		f := q.failure(err)

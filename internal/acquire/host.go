@@ -1,6 +1,7 @@
 package acquire
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -27,8 +28,9 @@ type Host interface {
 	Address() string
 	// Identity says in words which identity is asked for, "" for the host's default.
 	Identity() string
-	// Call is what to send. It is made anew for each try, because hosts rotate secrets.
-	Call(r Request) (Call, error)
+	// Call is what to send. It is made anew for each try, because hosts rotate secrets. It may
+	// block, until ctx ends.
+	Call(ctx context.Context, r Request) (Call, error)
 	// Recognises reports whether an answer is the host's own, or that of something in its place.
 	Recognises(a Answer) bool
 	// Mismatch is whose token it is if that is not the identity that is asked for; otherwise "".
@@ -55,7 +57,7 @@ type (
 	}
 	// Follows is a host that an answer may send another call to at once, as part of the same try.
 	Follows interface {
-		Follow(r Request, got Answer) (next Call, again bool, err error)
+		Follow(ctx context.Context, r Request, got Answer) (next Call, again bool, err error)
 	}
 	// Proves is a host that has something of its own to prove its identity with. Credentials that
 	// differ in it share no token: one of them may be refused what the other one gets.

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +46,7 @@ func (q *inquiry) refusal(got Answer, ours bool, lost string) *failure.Failure {
 		f.RetryAfter = f.Wait // which outlasts the acquisition
 	}
 	f.Body = strings.Clone(body[:min(len(body), maxKeptBody)]) // the rest is let go
-	f.Answer = rawResponse(got, header, len(f.Body), secrets)
+	f.Answer = transport.Shown(got.Raw, header, int64(len(f.Body)), secrets)
 	q.explain(f, got, said, ours, lost)
 	return f
 }
@@ -97,35 +95,3 @@ func (q *inquiry) explain(
 
 // maxKeptBody bounds what an error keeps of an answer, since thousands of keys may hold one.
 const maxKeptBody = 16 << 10
-
-// rawResponse is what of an answer may be shown: its request without headers, of which one is
-// secret. The body is added for each caller.
-func rawResponse(got Answer, header http.Header, length int, secrets []string) *http.Response {
-	raw := &http.Response{
-		Status:        strconv.Itoa(got.Status) + " " + http.StatusText(got.Status),
-		StatusCode:    got.Status,
-		Proto:         got.Raw.Proto,
-		ProtoMajor:    got.Raw.ProtoMajor,
-		ProtoMinor:    got.Raw.ProtoMinor,
-		Header:        header,
-		Body:          http.NoBody,
-		ContentLength: int64(length),
-	}
-	if got.Raw.Request != nil && got.Raw.Request.URL != nil {
-		u := *got.Raw.Request.URL
-		query := u.Query()
-		for name := range query {
-			if !transport.IsShown(name) { // the endpoint's own may be a key
-				query.Del(name)
-			}
-		}
-		u.User, u.RawQuery, u.Fragment = nil, query.Encode(), ""
-		// Of a redirect that the user's client has followed.
-		if text := u.String(); redact.Text(text, secrets...) != text {
-			u = url.URL{Scheme: u.Scheme, Host: redact.Mark}
-		}
-		raw.Request = &http.Request{Method: got.Raw.Request.Method, URL: &u, Host: u.Host,
-			Header: http.Header{}}
-	}
-	return raw
-}

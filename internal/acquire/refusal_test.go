@@ -1,6 +1,7 @@
 package acquire
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,7 +25,7 @@ func (fakeHost) Address() string               { return "http://localhost/token?
 func (fakeHost) Identity() string              { return "client ID x" }
 func (fakeHost) Recognises(a Answer) bool      { return strings.HasPrefix(string(a.Body), "{") }
 func (fakeHost) Mismatch(t token.Token) string { return t.Echo.ClientID }
-func (fakeHost) Call(Request) (Call, error) {
+func (fakeHost) Call(context.Context, Request) (Call, error) {
 	return Call{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "localhost"}}, nil
 }
 func (fakeHost) NotAssigned(status int, _ failure.Said) bool       { return status == 400 }

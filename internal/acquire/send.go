@@ -19,7 +19,7 @@ func (a *acquisition) send(
 	req *policy.Request, timeout time.Duration,
 ) (*http.Response, *failure.Failure) {
 	a.tried, a.queued = time.Since(a.start), time.Duration(a.waited.Load())
-	call, err := a.nextCall()
+	call, err := a.nextCall(req.Raw().Context())
 	if err != nil {
 		return nil, a.failure(err)
 	}
@@ -65,7 +65,7 @@ func (a *acquisition) send(
 		if followed {
 			sent = nil
 		}
-		next, f := a.note(resp, sent)
+		next, f := a.note(req.Raw().Context(), resp, sent)
 		if next == nil {
 			return resp, f
 		}
@@ -74,12 +74,12 @@ func (a *acquisition) send(
 }
 
 // nextCall is what a try sends first.
-func (a *acquisition) nextCall() (Call, error) {
+func (a *acquisition) nextCall(ctx context.Context) (Call, error) {
 	if first := a.first; first != nil {
 		a.first = nil
 		return *first, nil
 	}
-	return a.host.Call(a.request)
+	return a.host.Call(ctx, a.request)
 }
 
 // prepare makes the request of a call, out of the pipeline's.

@@ -194,7 +194,7 @@ var transportMutations = []mutation{
 	{
 		name:  "the query of the request stays in RawResponse",
 		harm:  "a key in the endpoint's own query stands in the error",
-		file:  "internal/acquire/refusal.go",
+		file:  "internal/transport/shown.go",
 		old:   "\t\t\t\tquery.Del(name)\n",
 		new:   "\t\t\t\t_ = name\n",
 		tests: "TestRawResponseShowsNoForeignQuery",

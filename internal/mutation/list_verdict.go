@@ -160,7 +160,7 @@ var verdictMutations = []mutation{
 		harm:  "what looks like a token in them is in the log",
 		file:  "tokenfile.go",
 		old:   `redact.Quoted(redact.Conceal(claim[1], assertion))`,
-		new:   `fmt.Sprintf("%q", claim[1])`,
+		new:   "`\"` + claim[1] + `\"`",
 		tests: "TestPresented",
 	},
 }

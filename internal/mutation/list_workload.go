@@ -44,13 +44,13 @@ var workloadMutations = []mutation{
 	{
 		name: "the service account's token is read once",
 		harm: "an hour after the start no token can be had any more",
-		file: "tokenfile.go",
-		old:  "\tcontent, err := readFile(path, maxAssertion)\n",
+		file: "internal/smallfile/smallfile.go",
+		old:  "\tcontent, err := io.ReadAll(io.LimitReader(f, limit+1))\n",
 		new: `	if kept := os.Getenv("MUTANT KEPT " + path); kept != "" {
-		return kept, nil
+		return []byte(kept), nil
 	}
-	content, err := readFile(path, maxAssertion)
-	_ = os.Setenv("MUTANT KEPT "+path, strings.TrimSpace(string(content)))
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	_ = os.Setenv("MUTANT KEPT "+path, string(content))
 `,
 		tests: "TestWorkloadReadsItsFileAtEveryExchange",
 	},

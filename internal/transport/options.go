@@ -42,16 +42,3 @@ func isSecret(name string) bool {
 	return slices.Contains([]string{"x-identity-header", "secret", "authorization"},
 		strings.ToLower(strings.TrimSpace(name)))
 }
-
-// Selectors are all the names of parameters by which one host or another is told an identity. They
-// are not to be changed.
-var Selectors = []string{
-	"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id",
-}
-
-// shown parameters of a request's query are no secrets. Clipped, so that appending to them copies
-// them.
-var shown = slices.Clip(append([]string{"resource", "xms_cc"}, Selectors...))
-
-// IsShown reports whether a parameter of a request's query is no secret.
-func IsShown(name string) bool { return name == "api-version" || slices.Contains(shown, name) }
