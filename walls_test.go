@@ -221,7 +221,7 @@ type shape struct {
 // lines.
 var limits = map[string]shape{
 	".":                 {files: 43, lines: 6400, mutual: 1, circle: 2},
-	"identitytest":      {files: 30, lines: 3350, mutual: 3, circle: 3},
+	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
 	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
 }
 

@@ -15,6 +15,18 @@
 //   - [NewCloudShell]: Cloud Shell
 //   - [NewWorkloadIdentity]: Entra, as pods in AKS use it, over TLS, with a token file
 //
+// # Federated applications
+//
+// [NewEntra] has applications without a secret, which trust the tokens of other issuers, over TLS.
+// [NewGitHubActions] and [NewAzurePipelines] issue such tokens to jobs, and so do the hosts above
+// to their managed identities. [Endpoint.FederatedCredentials] makes two fakes fit each other, and
+// [Endpoints] is a transport to both:
+//
+//	github := identitytest.NewGitHubActions(nil)
+//	entra := identitytest.NewEntra(&identitytest.Options{
+//		FederatedCredentials: github.FederatedCredentials(),
+//	})
+//
 // # In memory
 //
 // An [Endpoint] is a transport. Nothing is sent, so tests of IMDS can run in parallel:

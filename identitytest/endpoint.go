@@ -26,12 +26,18 @@ const defaultLifetime = 24 * time.Hour
 type Options struct {
 	// Identities are those of the fake host. The zero fields of each are filled in, see [Identity].
 	// None means one system-assigned identity, save with [NewWorkloadIdentity]. At most one may be
-	// system-assigned, and no two may share an ID.
+	// system-assigned, and no two may share an ID. With [NewEntra], [NewGitHubActions] and
+	// [NewAzurePipelines] they are applications; none means one, the same with all three.
 	Identities []Identity
 
+	// FederatedCredentials are those of [NewEntra]'s applications: which tokens of other issuers they
+	// trust. The other endpoints ignore them.
+	FederatedCredentials []FederatedCredential
+
 	// Lifetime is how long a new token is valid, counted from the moment of its issue. Zero means 24
-	// hours, as on Azure, and 1 hour with [NewWorkloadIdentity], as Entra has it for most clients. The
-	// wire format has whole seconds, so the end is rounded down. A negative value panics.
+	// hours, as on Azure, 1 hour with [NewWorkloadIdentity] and [NewEntra], as Entra has it for most
+	// clients, and 5 minutes with [NewGitHubActions] and [NewAzurePipelines]. The wire format has
+	// whole seconds, so the end is rounded down. A negative value panics.
 	Lifetime time.Duration
 
 	// HostCache makes the endpoint answer with the same token for the same identity and resource until

@@ -3,6 +3,7 @@ package identitytest
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -131,6 +132,20 @@ func strangeAssertion(code int, what, value string) *entraError {
 			"federated identity credential Subject, Audience and Issuer against the presented assertion. "+
 			"https://learn.microsoft.com/entra/workload-id/workload-identity-federation", what,
 			value)}
+}
+
+// otherLetters is the refusal of a subject whose letters are in another case.
+func otherLetters(subject string) *entraError {
+	e := strangeAssertion(7002138, "subject", subject)
+	e.text = strings.Replace(e.text, "'. Please", "'. The subject matches with case-insensitive "+
+		"comparison, but not with case-sensitive comparison. Please", 1)
+	return e
+}
+
+// noCredentials is the refusal of any assertion for an application that trusts nobody.
+func noCredentials(clientID string) *entraError {
+	return &entraError{http.StatusUnauthorized, "invalid_client", 70025,
+		fmt.Sprintf("The client '%s' has no configured federated identity credentials.", clientID)}
 }
 
 func unsignedAssertion() *entraError {

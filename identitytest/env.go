@@ -8,9 +8,11 @@ import (
 
 // hostVariables are all variables by which one host or another is recognised. AZURE_CLIENT_ID and
 // AZURE_TENANT_ID aren't among them: they choose an identity rather than a host, and code under
-// test may well read them. The endpoint of workload identity sets both nevertheless, as the
-// platform does.
+// test may well read them. The endpoints of workload identity and of GitHub Actions set both
+// nevertheless, as the platform or the workflow does.
 var hostVariables = [...]string{
+	"ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+	"ACTIONS_ID_TOKEN_REQUEST_URL",
 	"AZURE_FEDERATED_TOKEN_FILE",
 	"AZURE_POD_IDENTITY_AUTHORITY_HOST",
 	"DEFAULT_IDENTITY_CLIENT_ID",
@@ -21,6 +23,7 @@ var hostVariables = [...]string{
 	"IMDS_ENDPOINT",
 	"MSI_ENDPOINT",
 	"MSI_SECRET",
+	"SYSTEM_OIDCREQUESTURI",
 }
 
 // Env returns the environment variables by which a process finds the endpoint when it is served at
@@ -51,6 +54,15 @@ var hostVariables = [...]string{
 //   - Workload identity is found by AZURE_FEDERATED_TOKEN_FILE, AZURE_CLIENT_ID, AZURE_TENANT_ID
 //     and AZURE_AUTHORITY_HOST. A credential in this process trusts the endpoint's certificate; any
 //     other must be told to, as by SSL_CERT_FILE: [Endpoint.TLSConfig] has it.
+//   - GitHub Actions is found by ACTIONS_ID_TOKEN_REQUEST_URL, and ACTIONS_ID_TOKEN_REQUEST_TOKEN
+//     has the secret, which can be rotated. AZURE_CLIENT_ID and AZURE_TENANT_ID are the
+//     application's, as a workflow sets them.
+//   - Azure Pipelines is found by SYSTEM_OIDCREQUESTURI, and SYSTEM_ACCESSTOKEN has the secret,
+//     which can be rotated. AZURESUBSCRIPTION_CLIENT_ID, AZURESUBSCRIPTION_TENANT_ID and
+//     AZURESUBSCRIPTION_SERVICE_CONNECTION_ID are the application's, as the task AzureCLI@2 sets
+//     them.
+//   - Entra as [NewEntra] has it is found by AZURE_AUTHORITY_HOST. It is trusted as with workload
+//     identity. It isn't a host, so the variables of hosts aren't among its own.
 //
 // A credential's trust in the endpoint's certificate, and its look into Options.Dir, end with the
 // Endpoint: keep it in use for as long, as a transport or a served handler does.
@@ -70,6 +82,9 @@ func (e *Endpoint) Env(baseURL string) []string {
 		panic(fmt.Sprintf("identitytest: Env: base URL %q doesn't begin with https://, and this host has TLS", baseURL))
 	}
 	lines := e.host.env(e, strings.TrimRight(baseURL, "/")+"/"+e.nonce)
+	if _, ok := e.host.(companion); ok {
+		return lines
+	}
 	set := variables(lines)
 	for _, name := range hostVariables {
 		if !slices.ContainsFunc(set, func(v variable) bool { return v.name == name }) {
@@ -78,6 +93,9 @@ func (e *Endpoint) Env(baseURL string) []string {
 	}
 	return lines
 }
+
+// companion is an endpoint that isn't a host, and may be found beside one.
+type companion interface{ accompanies() }
 
 type variable struct{ name, value string }
 

@@ -54,6 +54,8 @@ type rotator interface {
 //     Azure ML and the legacy App Service in MSI_SECRET. If the endpoint is running by
 //     [Endpoint.Start], the variable gets the new one, and a client has to notice; otherwise
 //     [Endpoint.Env] returns it.
+//   - GitHub Actions has it in ACTIONS_ID_TOKEN_REQUEST_TOKEN and Azure Pipelines in
+//     SYSTEM_ACCESSTOKEN, with the same consequence.
 //   - Azure Arc has a key file per request. Those which were handed out and not used yet are
 //     removed.
 //   - Workload identity has a token file, which is replaced in one step.
@@ -62,7 +64,9 @@ type rotator interface {
 func (e *Endpoint) RotateSecret() {
 	h, ok := e.host.(rotator)
 	if !ok {
-		panic("identitytest: RotateSecret: only App Service, Azure Arc, Azure ML, Container Instances on Windows, Service Fabric and workload identity endpoints have a secret")
+		panic("identitytest: RotateSecret: only App Service, Azure Arc, Azure ML, Azure Pipelines, " +
+			"Container Instances on Windows, GitHub Actions, Service Fabric and workload identity endpoints " +
+			"have a secret")
 	}
 	e.rotation.Lock()
 	// so that two rotations can't leave one's secret here and the other's in the environment

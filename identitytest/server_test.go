@@ -119,6 +119,20 @@ func TestServeHTTPInformational(t *testing.T) {
 	}
 }
 
+// TestHostVariables: a process in one of these places must not find it in the place of a fake.
+func TestHostVariables(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "AZURE_FEDERATED_TOKEN_FILE",
+		"AZURE_POD_IDENTITY_AUTHORITY_HOST", "DEFAULT_IDENTITY_CLIENT_ID", "IDENTITY_API_VERSION",
+		"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT",
+		"MSI_ENDPOINT", "MSI_SECRET", "SYSTEM_OIDCREQUESTURI",
+	}
+	if diff := cmp.Diff(want, hostVariables[:]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestEnv(t *testing.T) {
 	t.Parallel()
 	vm, app, old, ml, shell := NewIMDS(nil), NewAppService(nil), NewAppService2017(nil),
@@ -126,6 +140,8 @@ func TestEnv(t *testing.T) {
 	dir := t.TempDir()
 	fabric, machine, pod := NewServiceFabric(nil), NewArc(&Options{Dir: dir}),
 		NewWorkloadIdentity(&Options{Dir: dir})
+	github, pipelines, application := NewGitHubActions(nil), NewAzurePipelines(nil),
+		NewEntra(nil).Identities()[0]
 	mlOfUsers := NewAzureML(&Options{Identities: []Identity{{ClientID: "first"}, {}}})
 	for _, test := range []struct {
 		name   string
@@ -173,13 +189,25 @@ func TestEnv(t *testing.T) {
 			"AZURE_FEDERATED_TOKEN_FILE": filepath.Join(dir, "azure-identity-token"),
 			"AZURE_AUTHORITY_HOST":       "https://127.0.0.1:1/" + pod.nonce + "/",
 		}},
+		{"GitHubActions", github, "http", map[string]string{
+			"ACTIONS_ID_TOKEN_REQUEST_URL": "http://127.0.0.1:1/" + github.nonce + gitHubPath +
+				"?api-version=2.0",
+			"ACTIONS_ID_TOKEN_REQUEST_TOKEN": github.host.(gitHubActions).secret,
+			"AZURE_CLIENT_ID":                application.ClientID,
+			"AZURE_TENANT_ID":                application.TenantID,
+		}},
+		{"AzurePipelines", pipelines, "http", map[string]string{
+			"SYSTEM_OIDCREQUESTURI":       "http://127.0.0.1:1/" + pipelines.nonce + pipelinesPath,
+			"SYSTEM_ACCESSTOKEN":          pipelines.host.(azurePipelines).secret,
+			"AZURESUBSCRIPTION_CLIENT_ID": application.ClientID,
+			"AZURESUBSCRIPTION_TENANT_ID": application.TenantID,
+
+			"AZURESUBSCRIPTION_SERVICE_CONNECTION_ID": serviceConnection,
+		}},
 	} {
-		want := map[string]string{
-			"IDENTITY_ENDPOINT": "", "IDENTITY_HEADER": "", "IDENTITY_SERVER_THUMBPRINT": "",
-			"IMDS_ENDPOINT": "",
-			"MSI_ENDPOINT":  "", "MSI_SECRET": "", "AZURE_POD_IDENTITY_AUTHORITY_HOST": "",
-			"AZURE_FEDERATED_TOKEN_FILE": "",
-			"IDENTITY_API_VERSION":       "", "DEFAULT_IDENTITY_CLIENT_ID": "",
+		want := map[string]string{}
+		for _, name := range hostVariables {
+			want[name] = ""
 		}
 		if test.e == pod {
 			for _, name := range []string{"TOKEN_PROXY", "CA_FILE", "CA_DATA", "SNI_NAME"} {
@@ -204,10 +232,15 @@ func TestEnv(t *testing.T) {
 	if vm.nonce == app.nonce || len(vm.nonce) != 8 {
 		t.Errorf("nonces: got %q and %q, want two of 8 digits", vm.nonce, app.nonce)
 	}
+}
+
+func TestEnvPanics(t *testing.T) {
+	t.Parallel()
+	vm, fabric, entra := NewIMDS(nil), NewServiceFabric(nil), NewEntra(nil)
 	for _, base := range []string{"", "127.0.0.1:1", "ftp://127.0.0.1"} {
 		mustPanic(t, "Env: base URL", func() { vm.Env(base) })
 	}
-	for _, e := range []*Endpoint{fabric, pod} {
+	for _, e := range []*Endpoint{fabric, entra} {
 		mustPanic(t, `Env: base URL "http://127.0.0.1" doesn't begin with https://`, func() {
 			e.Env("http://127.0.0.1")
 		})

@@ -82,17 +82,20 @@ func (i *issuer) issue(d demand, now time.Time) token {
 	return t
 }
 
-// claims are those of a version 1.0 access token of a managed identity.
+// claims are those of an access token of a managed identity: of version 1.0, or of 2.0 if it is
+// made to be an assertion.
 type claims struct {
 	Audience  string `json:"aud"`
 	Issuer    string `json:"iss"`
 	IssuedAt  int64  `json:"iat"`
 	NotBefore int64  `json:"nbf"`
 	Expires   int64  `json:"exp"`
-	AppID     string `json:"appid"`
+	AppID     string `json:"appid,omitempty"`
 	// "2": authenticated by a certificate, or by an assertion
 	AppIDACR string `json:"appidacr,omitempty"`
-	IDP      string `json:"idp"`
+	AZP      string `json:"azp,omitempty"` // in version 2.0, what AppID is in 1.0
+	AZPACR   string `json:"azpacr,omitempty"`
+	IDP      string `json:"idp,omitempty"`
 	IDType   string `json:"idtyp"`
 	ObjectID string `json:"oid"`
 	Subject  string `json:"sub"`
@@ -126,7 +129,18 @@ func (i *issuer) sign(d demand, now time.Time) token {
 	if i.adapt != nil {
 		i.adapt(&c)
 	}
+	if isExchange(d.resource) {
+		c.becomeAssertion()
+	}
 	return token{raw: jwt(c), expires: c.Expires, notBefore: c.NotBefore}
+}
+
+// becomeAssertion makes them those of version 2.0, as which Entra issues all tokens for
+// api://AzureADTokenExchange.
+func (c *claims) becomeAssertion() {
+	c.Audience, c.Issuer, c.Version = exchangeID, assertionIssuer(c.TenantID), "2.0"
+	c.AZP, c.AZPACR = c.AppID, c.AppIDACR
+	c.AppID, c.AppIDACR, c.IDP = "", "", ""
 }
 
 // jwt is a token with those claims and what only looks like a signature.
