@@ -62,6 +62,7 @@ func (q *inquiry) failure(err error) *failure.Failure {
 	}
 	if p, ok := errors.AsType[*failure.Passing](err); ok {
 		f.Verdict, f.Settled = p.Verdict, p.Verdict != failure.Again
+		f.Wait, f.RetryAfter = p.Wait, p.Wait
 	}
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"time"
 )
 
 // Verdict is what a failed try says of asking again. A try gets one verdict. Three things follow
@@ -25,17 +26,23 @@ const (
 // doing: a key that is being replaced, a file that is yet to come.
 type Passing struct {
 	error
-	Verdict Verdict // Again or Later
+	Verdict Verdict       // Again or Later
+	Wait    time.Duration // that was asked for before the next try; 0 for nothing
 }
 
 // Unwrap returns the error that is marked.
 func (p *Passing) Unwrap() error { return p.error }
 
 // AtNextTry marks an error that may be gone at the next try.
-func AtNextTry(err error) error { return &Passing{err, Again} }
+func AtNextTry(err error) error { return &Passing{error: err, Verdict: Again} }
+
+// After is AtNextTry where the other side has said how long to wait; 0 for nothing.
+func After(err error, wait time.Duration) error {
+	return &Passing{error: err, Verdict: Again, Wait: wait}
+}
 
 // InAWhile marks an error that may be gone after a while.
-func InAWhile(err error) error { return &Passing{err, Later} }
+func InAWhile(err error) error { return &Passing{error: err, Verdict: Later} }
 
 // OfAnswer is the verdict on a host's refusal. Entra's number decides where there is one that is
 // known. The status decides otherwise, by retries. A 429 is a 429 whatever its text says. ours is
