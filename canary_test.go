@@ -35,10 +35,10 @@ import (
 // any piece of it is known, and has in the middle what encodings change.
 var (
 	// X-IDENTITY-HEADER, secret, Arc's key
-	hostSecret  = " " + randomText("header", 40) + `&<"/+=%41'\ ` + randomText("header's end", 40)
-	assertion   = randomText("assertion", 40) + `&<"/+=%41'\` + randomText("assertion's end", 40)
-	opaqueToken = randomText("token", 80)
-	jwtToken    = "eyJhbGciOiJSUzI1NiJ9." + randomText("claims", 60) + "." + randomText("signature",
+	hostSecret   = " " + randomText("header", 40) + `&<"/+=%41'\ ` + randomText("header's end", 40)
+	ownAssertion = randomText("assertion", 40) + `&<"/+=%41'\` + randomText("assertion's end", 40)
+	opaqueToken  = randomText("token", 80)
+	jwtToken     = "eyJhbGciOiJSUzI1NiJ9." + randomText("claims", 60) + "." + randomText("signature",
 		60)
 	toolToken   = randomText("tool", 80)
 	endpointKey = randomText("query", 40) // in the query of an endpoint that a variable names
@@ -48,7 +48,7 @@ var (
 var everySecret = sync.OnceValue(func() *secretSearch {
 	s := &secretSearch{}
 	for name, secret := range map[string]string{
-		"the host's secret": hostSecret, "the assertion": assertion, "the token": opaqueToken,
+		"the host's secret": hostSecret, "the assertion": ownAssertion, "the token": opaqueToken,
 		"the JWT":          jwtToken,
 		"the tool's token": toolToken, "the endpoint's key": endpointKey,
 	} {
@@ -555,7 +555,7 @@ func secretiveSite(t *testing.T, p place, o hostOutcome) (environment, policy.Tr
 			t.Fatal(err)
 		}
 	case p.host == HostWorkloadIdentity:
-		secret = assertion
+		secret = ownAssertion
 		if err := os.WriteFile(variables[envTokenFile], []byte(secret), 0o600); err != nil {
 			t.Fatal(err)
 		}

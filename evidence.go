@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"github.com/keyless-go/identity/internal/binding"
 	"github.com/keyless-go/identity/internal/chassis"
 	"github.com/keyless-go/identity/internal/redact"
 )
@@ -31,10 +32,10 @@ var consulted = []struct {
 	{envClientID, showText},
 	{envTenantID, showText},
 	{envAuthorityHost, redact.URL},
-	{envTokenProxy, redact.URL},
-	{envCAFile, showText},
-	{envCAData, showNothing}, // no secret, but long
-	{envSNIName, showText},
+	{binding.EnvProxy, redact.URL},
+	{binding.EnvCAFile, showText},
+	{binding.EnvCAData, showNothing}, // no secret, but long
+	{binding.EnvSNIName, showText},
 	{envEndpoint, redact.URL},
 	{envHeader, showNothing},
 	{envThumbprint, showText},

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,31 +35,6 @@ func recorded(tb testing.TB) []string {
 		bodies = append(bodies, string(body))
 	}
 	return bodies
-}
-
-// FuzzPresented: what a token file says of itself is one line of printable text, bounded, without a
-// token.
-func FuzzPresented(f *testing.F) {
-	for _, seed := range []string{`{"iss":"i","sub":"s","aud":["a","b"]}`, `{"iss":"` +
-		jwtOf("{}") + `"}`, `{"iss":"\u2028\r\n","sub":{},"aud":7}`, `{"sub":"` +
-		strings.Repeat("世", 300) + `"}`, "{\"sub\":\"\xe4\xb8\"}", "[]", ""} {
-		f.Add([]byte(seed), "eyJhbGciOiJSUzI1NiJ9", "c2lnbmF0dXJl")
-	}
-	path := filepath.Join(f.TempDir(), "token")
-	f.Fuzz(func(t *testing.T, payload []byte, head, signature string) {
-		own := path + rand.Text()
-		if err := os.WriteFile(own,
-			[]byte(head+"."+base64.RawURLEncoding.EncodeToString(payload)+"."+signature),
-			0o600); err != nil {
-			t.Fatal(err)
-		}
-		defer os.Remove(own)
-		shown := presented(own)
-		if showsToken(shown) || redact.Printable(shown) != strings.Join(strings.Fields(shown),
-			" ") || len(shown) > 3*(6*redact.MaxLine+10) {
-			t.Errorf("shown is %q", shown)
-		}
-	})
 }
 
 // FuzzRefusal: what any host's answer without a token says becomes an error of one line of printable

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/binding"
 )
 
 // FuzzDetect: whatever the variables hold, there is one host, the truth table's; nothing that is shown of it has a secret or
@@ -55,7 +56,7 @@ func FuzzDetect(f *testing.F) {
 		const mark = "QJX7canaryVBK2"
 		variables := map[string]string{
 			envEndpoint: endpoint, envThumbprint: thumbprint, envIMDS: imds, envMSI: msi, envAuthority: authority,
-			envTokenFile: file, envClientID: client, envTenantID: tenant, envAuthorityHost: entra, envTokenProxy: proxy,
+			envTokenFile: file, envClientID: client, envTenantID: tenant, envAuthorityHost: entra, binding.EnvProxy: proxy,
 		}
 		if strings.Contains(fmt.Sprint(variables, host), "QJX7") {
 			t.Skip()
@@ -65,7 +66,7 @@ func FuzzDetect(f *testing.F) {
 				variables[name] = mark + value
 			}
 		}
-		urls := []string{envEndpoint, envIMDS, envMSI, envAuthority, envAuthorityHost, envTokenProxy}
+		urls := []string{envEndpoint, envIMDS, envMSI, envAuthority, envAuthorityHost, binding.EnvProxy}
 		checkDetection(t, variables, agent, host, mark)
 		// The same with a password or a signature in each URL.
 		for _, where := range []string{"://user:" + mark + "@", "?sig=" + mark, "#" + mark} {

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
+	"github.com/keyless-go/identity/internal/binding"
 )
 
 const someAuthority = "https://login.identity-test.invalid"
@@ -61,10 +60,10 @@ func TestIdentityBinding(t *testing.T) {
 			}
 			path := strings.TrimSuffix(tt.path, "/")
 			server := serveSecurely(t, tt.certificate, http.StripPrefix(path, ep))
-			env := environmentAt(ep, someAuthority).with(envTokenProxy, server.URL+tt.path,
-				envCAData, tt.data, envSNIName, tt.sni)
+			env := environmentAt(ep, someAuthority).with(binding.EnvProxy, server.URL+tt.path,
+				binding.EnvCAData, tt.data, binding.EnvSNIName, tt.sni)
 			if tt.file != "" {
-				env = env.with(envCAFile, assertionFile(t, tt.file))
+				env = env.with(binding.EnvCAFile, assertionFile(t, tt.file))
 			}
 			cred := credentialAt(t, env, nil, once)
 			if tt.want == "" {
@@ -108,7 +107,7 @@ func bindingAt(
 	tb.Helper()
 	ep := newEntra(tb)
 	server := serveSecurely(tb, by.certify(tb, "127.0.0.1"), ep)
-	env := environmentAt(ep, someAuthority).with(envTokenProxy, server.URL, envCAFile, file)
+	env := environmentAt(ep, someAuthority).with(binding.EnvProxy, server.URL, binding.EnvCAFile, file)
 	return credentialAt(tb, env, nil, adjust...), server
 }
 
@@ -129,9 +128,9 @@ func TestIdentityBindingReadsItsFileAgain(t *testing.T) {
 		{when: "the file has followed", file: string(second.pem)},
 		{when: "the first is no longer trusted", server: first, fails: []string{"certificate"}},
 		{when: "both are", file: string(second.pem) + string(first.pem)},
-		{when: "half written", file: "-----BEGIN CERT", fails: []string{envCAFile}},
+		{when: "half written", file: "-----BEGIN CERT", fails: []string{binding.EnvCAFile}},
 		{when: "empty after nonsense", file: " "},
-		{when: "missing", file: "-", fails: []string{envCAFile, file, "no such file"}},
+		{when: "missing", file: "-", fails: []string{binding.EnvCAFile, file, "no such file"}},
 		{when: "back again", file: string(first.pem)},
 	} {
 		switch tt.file {
@@ -157,11 +156,6 @@ func TestIdentityBindingReadsItsFileAgain(t *testing.T) {
 				t.Errorf("%s: the assertion was sent", tt.when)
 			}
 		}
-	}
-	binding := cred.hosted.host.(*workload).binding
-	client, err := binding.current()
-	if again, _ := binding.current(); err != nil || again != client {
-		t.Errorf("a client was made anew although the file is the same, or %v", err)
 	}
 }
 
@@ -192,7 +186,7 @@ func TestIdentityBindingWaitsForItsFile(t *testing.T) {
 				})}
 			})
 			e, _ := mustFail(t, cred)
-			wantErrorText(t, e, envCAFile+": "+strconv.Quote(file)+": ", tt.want, "4 attempts")
+			wantErrorText(t, e, binding.EnvCAFile+": "+strconv.Quote(file)+": ", tt.want, "4 attempts")
 			if strings.Contains(fmt.Sprintf("%+v", e), canary) || server.requests.Load() != 0 ||
 				strings.Count(e.Error(), "identity: ") > len([]string{"identity: ", "workload identity: "}) {
 				t.Errorf("%d requests, the file's content is shown, or the prefix is in the middle, too: %+v",
@@ -210,40 +204,9 @@ func TestIdentityBindingHints(t *testing.T) {
 	t.Parallel()
 	cred, _ := bindingAt(t, newCertifier(t), assertionFile(t, string(newCertifier(t).pem)), once)
 	e, _ := mustFail(t, cred)
-	wantErrorText(t, e, "certificate", envTokenProxy)
+	wantErrorText(t, e, "certificate", binding.EnvProxy)
 	if strings.Contains(e.Error(), envAuthorityHost) {
 		t.Errorf("the hint is about Entra, which was not asked: %v", e)
-	}
-}
-
-// TestIdentityBindingFileThatIsAPipe: opening it would wait for somebody who writes, and no context
-// ends that.
-func TestIdentityBindingFileThatIsAPipe(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if out, err := exec.Command("mkfifo", file).CombinedOutput(); err != nil {
-		t.Skipf("no mkfifo: %v %s", err, out)
-	}
-	b, err := newIdentityBinding(inPod(t, envTokenProxy, "https://127.0.0.1:1", envCAFile, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := b.current()
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err == nil || !strings.Contains(err.Error(), envCAFile) {
-			t.Errorf("got %v, want an error that names the variable", err)
-		}
-	case <-time.After(30 * time.Second): // however busy the machine
-		t.Error("reading the file hangs")
-		if w, err := os.OpenFile(file, os.O_WRONLY, 0); err == nil { // ends it
-			_ = w.Close()
-		}
-		<-done
 	}
 }
 
@@ -287,7 +250,7 @@ func TestIdentityBindingWithATransport(t *testing.T) {
 	t.Parallel()
 	entra := &entraStub{}
 	mustToken(t, credentialAt(t,
-		inPod(t, envTokenProxy, "https://10.0.0.1", envCAFile, "/does/not/exist"), entra))
+		inPod(t, binding.EnvProxy, "https://10.0.0.1", binding.EnvCAFile, "/does/not/exist"), entra))
 	if got := entra.got(); len(got) != 1 || got[0].URL.Host != "10.0.0.1" {
 		t.Errorf("got %v, want one request to 10.0.0.1", got)
 	}

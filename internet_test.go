@@ -32,6 +32,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/binding"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
@@ -274,7 +275,7 @@ func TestWorkloadRedirectsCarryNoAssertion(t *testing.T) {
 		{name: "default", env: environmentAt(ep, fake.URL)},
 		{name: "a client of the user's", env: env, transport: own},
 		{name: "identity binding",
-			env: env.with(envTokenProxy, redirecting.URL, envCAData, string(authority.pem))},
+			env: env.with(binding.EnvProxy, redirecting.URL, binding.EnvCAData, string(authority.pem))},
 	} {
 		for _, code := range []int{302, 307, 308} {
 			status.Store(int64(code))

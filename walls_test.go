@@ -93,6 +93,14 @@ var walls = map[string]wall{
 		not:    slices.Concat(logging, []string{"os/exec"}),
 	},
 	"internal/smallfile": {not: slices.Concat(network, logging, []string{"os/exec"})},
+	"internal/entra": {
+		ours: []string{"redact", "token"},
+		not:  slices.Concat(machine, logging, []string{"net", "net/http", "crypto/tls", "context"}),
+	},
+	"internal/binding": {
+		ours: []string{"check", "failure", "redact", "smallfile", "transport"},
+		not:  slices.Concat(machine, logging, []string{"encoding/json"}),
+	},
 	"internal/check": {
 		ours: []string{"redact"},
 		not:  slices.Concat([]string{"net", "net/http", "crypto/tls"}, machine, logging),
@@ -115,10 +123,10 @@ var rootWalls = []struct {
 	// A host says how it is asked. What becomes of its tokens is none of its business.
 	{[]string{
 		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
-		"imds.go", "servicefabric.go", "workload.go", "variablehost.go",
+		"exchange.go", "imds.go", "servicefabric.go", "workload.go", "variablehost.go",
 	}, wall{
-		ours: []string{"acquire", "arckey", "failure", "redact", "retry", "check", "seam", "token",
-			"transport"},
+		ours: []string{"acquire", "arckey", "assertion", "binding", "failure", "entra", "redact",
+			"retry", "check", "seam", "token", "transport"},
 		others: []string{azcoreModule + "/..."},
 		not:    slices.Concat([]string{"os/exec"}, logging),
 	}},

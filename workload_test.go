@@ -23,6 +23,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/binding"
 )
 
 const (
@@ -201,8 +202,8 @@ func TestWorkloadRequests(t *testing.T) {
 		// before the variable
 		{name: "cloud", adjust: inCloud(cloud.AzureChina.ActiveDirectoryAuthorityHost)},
 		{name: "identity-binding",
-			variables: []string{envTokenProxy, "https://10.0.0.1:6443/identity/"}},
-		{name: "identity-binding-other-tenant", variables: []string{envTokenProxy, "https://10.0.0.1"},
+			variables: []string{binding.EnvProxy, "https://10.0.0.1:6443/identity/"}},
+		{name: "identity-binding-other-tenant", variables: []string{binding.EnvProxy, "https://10.0.0.1"},
 			adjust: allowing("*"),
 			ask:    policy.TokenRequestOptions{TenantID: otherTenant, EnableCAE: true}},
 	} {
@@ -263,7 +264,7 @@ func TestWorkloadAuthorityForms(t *testing.T) {
 					asked = strings.TrimSuffix(proxy, "/") + want.EscapedPath()
 				}
 				entra := &entraStub{}
-				mustToken(t, credentialAt(t, inPod(t, envAuthorityHost, tt.variable, envTokenProxy, proxy),
+				mustToken(t, credentialAt(t, inPod(t, envAuthorityHost, tt.variable, binding.EnvProxy, proxy),
 					entra, inCloud(tt.option)))
 				if got := entra.got()[0].URL.String(); got != asked {
 					t.Errorf("proxy %q: got %s, want %s", proxy, got, asked)
@@ -362,18 +363,18 @@ func TestWorkloadConstructorRefuses(t *testing.T) {
 		{envTokenFile, "/var/\x00/token", `"/var/\x00/token" contains a control character`},
 		{envTokenFile, podAssertion, "is a token, not the path"},
 		{envTokenFile, podAssertion + "\n", "is a token, not the path"},
-		{envTokenProxy, "http://10.0.0.1/pa55word", "https"},
-		{envTokenProxy, "https://10.0.0.1/?", "query"},
-		{envTokenProxy, "\thttps://10.0.0.1/pa55word", `begins with "\t"`},
-		{envTokenProxy, "", envTokenProxy + ": is empty, but " + envSNIName + " is set"},
-		{envCAFile, "/ca.crt\n", `"/ca.crt\n"` + blankAround},
-		{envCAData, "pa55word", "PEM"},
-		{envCAData, noCertificate, "PEM"},
-		{envCAData, " \n", "PEM"},
-		{envSNIName, "a b", "contains a blank"},
-		{envSNIName, "a.example\n", `"a.example\n"`},
+		{binding.EnvProxy, "http://10.0.0.1/pa55word", "https"},
+		{binding.EnvProxy, "https://10.0.0.1/?", "query"},
+		{binding.EnvProxy, "\thttps://10.0.0.1/pa55word", `begins with "\t"`},
+		{binding.EnvProxy, "", binding.EnvProxy + ": is empty, but " + binding.EnvSNIName + " is set"},
+		{binding.EnvCAFile, "/ca.crt\n", `"/ca.crt\n"` + blankAround},
+		{binding.EnvCAData, "pa55word", "PEM"},
+		{binding.EnvCAData, noCertificate, "PEM"},
+		{binding.EnvCAData, " \n", "PEM"},
+		{binding.EnvSNIName, "a b", "contains a blank"},
+		{binding.EnvSNIName, "a.example\n", `"a.example\n"`},
 	} {
-		env := inPod(t, envTokenProxy, "https://10.0.0.1", envSNIName, "a", tt.variable, tt.value)
+		env := inPod(t, binding.EnvProxy, "https://10.0.0.1", binding.EnvSNIName, "a", tt.variable, tt.value)
 		notCreated(t, env, &CredentialOptions{}, tt.variable+": ", tt.want)
 	}
 	const field = "CredentialOptions.Cloud.ActiveDirectoryAuthorityHost: "
@@ -392,10 +393,10 @@ func TestWorkloadConstructorRefuses(t *testing.T) {
 		{adjust: withID(ClientID("")), want: []string{"CredentialOptions.ID: ", "empty"}},
 		{adjust: func(o *CredentialOptions) { o.Transport = (*http.Client)(nil) },
 			want: []string{"CredentialOptions.Transport: ", "nil"}},
-		{pairs: []string{envCAFile, "/pa55word"}, want: []string{envTokenProxy + ": ", envCAFile}},
-		{pairs: []string{envCAData, noCertificate}, want: []string{envTokenProxy + ": ", envCAData}},
-		{pairs: []string{envTokenProxy, "https://10.0.0.1", envCAFile, "/pa55word", envCAData, "x"},
-			want: []string{envCAFile, envCAData}},
+		{pairs: []string{binding.EnvCAFile, "/pa55word"}, want: []string{binding.EnvProxy + ": ", binding.EnvCAFile}},
+		{pairs: []string{binding.EnvCAData, noCertificate}, want: []string{binding.EnvProxy + ": ", binding.EnvCAData}},
+		{pairs: []string{binding.EnvProxy, "https://10.0.0.1", binding.EnvCAFile, "/pa55word", binding.EnvCAData, "x"},
+			want: []string{binding.EnvCAFile, binding.EnvCAData}},
 	} {
 		options := &CredentialOptions{}
 		if tt.adjust != nil {
@@ -894,7 +895,7 @@ func TestProofsTellTokensApart(t *testing.T) {
 	t.Parallel()
 	ca, other := string(newCertifier(t).pem), string(newCertifier(t).pem)
 	pod := inPod(t)
-	bound := pod.with(envTokenProxy, "https://10.0.0.1")
+	bound := pod.with(binding.EnvProxy, "https://10.0.0.1")
 	app := appServiceAt()
 	fabric := nowhere().with(envEndpoint, "https://localhost:2377/metadata/identity/oauth2/token",
 		envHeader, "h", envThumbprint, strings.Repeat("a", 40))
@@ -910,13 +911,13 @@ func TestProofsTellTokensApart(t *testing.T) {
 		{pod, envClientID, otherTenant},
 		{pod, envAuthorityHost, "https://login.microsoftonline.us"},
 		{pod, envAuthorityHost, "https://login.microsoftonline.com/x"},
-		{pod, envTokenProxy, "https://10.0.0.1"},
-		{bound, envTokenProxy, "https://10.0.0.2"},
-		{bound, envSNIName, "a.example"},
-		{bound, envCAFile, "/ca"},
-		{bound.with(envCAFile, "/ca"), envCAFile, "/other"},
-		{bound.with(envCAData, ca), envCAData, other},
-		{env: bound.with(envCAData, ca)},
+		{pod, binding.EnvProxy, "https://10.0.0.1"},
+		{bound, binding.EnvProxy, "https://10.0.0.2"},
+		{bound, binding.EnvSNIName, "a.example"},
+		{bound, binding.EnvCAFile, "/ca"},
+		{bound.with(binding.EnvCAFile, "/ca"), binding.EnvCAFile, "/other"},
+		{bound.with(binding.EnvCAData, ca), binding.EnvCAData, other},
+		{env: bound.with(binding.EnvCAData, ca)},
 		{app, envHeader, "another"},
 		{env: app},
 		{fabric, envHeader, "another"},
@@ -1054,75 +1055,5 @@ func TestWorkloadKeepsCapabilitiesApart(t *testing.T) {
 			}
 		}
 		entra.wantField(t, "claims", cp1, "")
-	})
-}
-
-// exactJSON decodes without rounding numbers.
-func exactJSON(tb testing.TB, text string) any {
-	tb.Helper()
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		tb.Fatalf("%s: %v", text, err)
-	}
-	return v
-}
-
-// FuzzWithCapability: claims come out of a resource's challenge, and go to Entra with the
-// capability and nothing else added, nothing lost, no number rounded. What is refused is not
-// repeated.
-func FuzzWithCapability(f *testing.F) {
-	for _, seed := range []string{
-		"", "{}", " \r\n{ }\t", " ", "x", "{", "null", "[]", "[{}]", `"{}"`, "1", "true", "{}x", "{}\n{}",
-		`{"a":}`, "{'a':1}", "\xff", "\x00", cp1, cp1[1:], rejectedClaims, "eyJhY2Nlc3NfdG9rZW4iOnt9fQ==",
-		`{"access_token":null}`, `{"access_token":{}}`, `{"access_token":[]}`, `{"access_token":"x"}`,
-		`{"access_token":1}`, `{"access_token":true}`,
-		`{"access_token":{"xms_cc":1,"nbf":{"essential":true}},"x":"\ud800"}`,
-		`{"access_token":{"xms_cc":{"values":["CP2","evil"]},"nbf":{}}}`,
-		`{"access_token":{"acrs":{"essential":true,"value":"c1"},"none":null}}`,
-		`{"access_token":{"capolids":{"essential":true,"values":["aaaaaaaa"]}},"id_token":{"time":null}}`,
-		`{"access_token":{"a":{"b":{"c":[1,{"d":null}]}}},"id_token":{"auth_time":{"essential":true}}}`,
-		`{"access_token":{"n":12345678901234567890123,"f":1.10,"e":1E400}}`,
-		`{"access_token":{},"access_token":{"a":1}}`, `{"Access_Token":{"a":1}}`,
-		`{"access_token":{"x":"a<b>&c\u2028","größe":"世界"}}`,
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, claims string) {
-		got, err := withCapability(claims)
-		before := map[string]any{}
-		broken := errors.New("more than one value")
-		if claims == "" {
-			broken = nil
-		} else if d := json.NewDecoder(strings.NewReader(claims)); true {
-			d.UseNumber()
-			if e := d.Decode(&before); e != nil || d.Decode(new(any)) == io.EOF {
-				broken = e
-			}
-		}
-		was, isObject := before["access_token"].(map[string]any)
-		acceptable := broken == nil && before != nil && (isObject || before["access_token"] == nil)
-		if acceptable != (err == nil) {
-			t.Fatalf("%q: error is %v, want one: %v", claims, err, !acceptable)
-		}
-		if err != nil {
-			wantErrorText(t, err, "GetToken: Claims: ")
-			if len(err.Error()) > 100 || len(claims) > 20 && strings.Contains(err.Error(), claims) {
-				t.Errorf("the error repeats the claims: %q", err)
-			}
-			return
-		}
-		if again, err := withCapability(got); err != nil || again != got {
-			t.Errorf("%q became %q, and then %q, %v", claims, got, again, err)
-		}
-		if was == nil {
-			was = map[string]any{}
-		}
-		was["xms_cc"] = map[string]any{"values": []any{"CP1"}}
-		before["access_token"] = was
-		if diff := cmp.Diff(any(before), exactJSON(t, got)); diff != "" {
-			t.Errorf("%q became %q (-want +got):\n%s", claims, got, diff)
-		}
 	})
 }

@@ -47,20 +47,20 @@ func (q *inquiry) read(
 	return reading{token: t, failed: f}
 }
 
-// follow decides whether an answer of the host's is a reason to ask again at once: to the host, or
-// because the secret has changed.
+// follow decides whether an answer of the host's is a reason to ask again at once: to a host that
+// follows answers, or because the secret has changed.
 func (q *inquiry) follow(
 	ctx context.Context, sent Call, got Answer,
 ) (*Call, *failure.Failure) {
 	h := q.host
-	if sent.Secret != "" &&
+	follows, ok := h.(Follows)
+	if !ok && sent.Secret != "" &&
 		(got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden) {
 		// Perhaps it was rotated on its way.
 		if next, err := h.Call(ctx, q.request); err == nil && next.Secret != sent.Secret {
 			return &next, nil
 		}
 	}
-	follows, ok := h.(Follows)
 	if !ok {
 		return nil, nil
 	}

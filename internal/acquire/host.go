@@ -88,6 +88,8 @@ type Request struct {
 	Claims   string // of a challenge, "" for none
 	Rejected string // the token that was held when the challenge came, "" for none
 	Once     bool   // a single try: a failure costs nobody anything
+
+	Presented string // the Secret of the last Call for it, "" before the first
 }
 
 // Variant tells the tokens for one identity and resource apart, at a host that Varies.

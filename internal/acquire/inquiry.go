@@ -37,6 +37,7 @@ func (q *inquiry) keep(c Call) {
 		}
 	}
 	hide(c.Secret)
+	q.request.Presented = c.Secret
 	for name, values := range c.URL.Query() {
 		for _, value := range values {
 			if !transport.IsShown(name) && len(value) >= redact.LeastSecret {

@@ -44,9 +44,9 @@ var optionMutations = []mutation{
 	{
 		name:  "the options' tenants are not copied",
 		harm:  "who changes the slice afterwards allows another tenant",
-		file:  "workload.go",
-		old:   `slices.Clone(options.AdditionallyAllowedTenants)}`,
-		new:   `slices.Grow(options.AdditionallyAllowedTenants, 0)}`,
+		file:  "exchange.go",
+		old:   `slices.Clone(options.AdditionallyAllowedTenants)`,
+		new:   `slices.Grow(options.AdditionallyAllowedTenants, 0)`,
 		tests: "TestAllowedTenantsAreCopied",
 	},
 	{

@@ -124,8 +124,8 @@ var verdictMutations = []mutation{
 	{
 		name:  "two token files are one",
 		harm:  "a service account that Entra refuses gets the token of another one from the cache",
-		file:  "workload.go",
-		old:   "\t\treturn s.tokenFile\n",
+		file:  "exchange.go",
+		old:   "\t\treturn x.source.Proof()\n",
 		new:   "\t\treturn \"\"\n",
 		tests: "TestTwoTokenFiles|TestProofsTellTokensApart",
 	},
@@ -150,7 +150,7 @@ var verdictMutations = []mutation{
 	{
 		name:  "all clouds have one audience",
 		harm:  "who follows the advice in Azure Government is refused again",
-		file:  "tokenfile.go",
+		file:  "internal/entra/entra.go",
 		old:   `return public + cloud.suffix`,
 		new:   `return public`,
 		tests: "TestAudienceOfTheCloud",
@@ -158,9 +158,9 @@ var verdictMutations = []mutation{
 	{
 		name:  "a token file's claims are shown as they are",
 		harm:  "what looks like a token in them is in the log",
-		file:  "tokenfile.go",
-		old:   `redact.Quoted(redact.Conceal(claim[1], assertion))`,
-		new:   "`\"` + claim[1] + `\"`",
-		tests: "TestPresented",
+		file:  "internal/entra/trust.go",
+		old:   `redact.Quoted(redact.Conceal(claim, assertion))`,
+		new:   `strings.ReplaceAll(redact.Quoted("0"), "0", claim)`,
+		tests: "TestTrust",
 	},
 }

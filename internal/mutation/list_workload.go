@@ -4,9 +4,9 @@ var workloadMutations = []mutation{
 	{
 		name:  "the tenant that a resource asks for is not asked",
 		harm:  "Key Vault refuses the token of the identity's own tenant",
-		file:  "workload.go",
-		old:   `s.url(cmp.Or(r.Tenant, s.tenants.own))`,
-		new:   `s.url(cmp.Or(s.tenants.own, r.Tenant))`,
+		file:  "exchange.go",
+		old:   `cmp.Or(r.Tenant, x.tenants.own)`,
+		new:   `cmp.Or(x.tenants.own, r.Tenant)`,
 		tests: "TestWorkloadRequests|TestWorkloadOtherTenants",
 	},
 	{
@@ -58,14 +58,14 @@ var workloadMutations = []mutation{
 		name:  "an assertion that Entra calls expired is not read again",
 		harm:  "a request that meets the kubelet's replacement fails",
 		file:  "workload.go",
-		old:   `.Entra != "AADSTS700024" {`,
-		new:   `.Entra != "AADSTS700025" {`,
+		old:   `.Entra == "AADSTS700024"`,
+		new:   `.Entra == "AADSTS700025"`,
 		tests: "TestWorkloadReadsAnExpiredAssertionAgain",
 	},
 	{
 		name:  "claims don't reach Entra",
 		harm:  "the token after a challenge is refused by the resource as the one before",
-		file:  "workload.go",
+		file:  "internal/entra/entra.go",
 		old:   `form.Set("claims", claims)`,
 		new:   `form.Set("claims", "{}")`,
 		tests: "TestWorkloadRequests",
@@ -81,7 +81,7 @@ var workloadMutations = []mutation{
 	{
 		name:  "the certificates of the cluster's proxy are read once",
 		harm:  "when the cluster replaces them, running pods get no token any more",
-		file:  "identitybinding.go",
+		file:  "internal/binding/proxy.go",
 		old:   `len(pem) == 0 || bytes.Equal(pem, b.caData)`,
 		new:   `len(pem) == 0 || bytes.Equal(b.caData, b.caData)`,
 		tests: "TestIdentityBindingReadsItsFileAgain",
@@ -97,9 +97,9 @@ var workloadMutations = []mutation{
 	{
 		name:  "Entra gets five requests at once",
 		harm:  "the first requests of a service with many tenants queue behind each other",
-		file:  "workload.go",
-		old:   `r.AtOnce = 50 //`,
-		new:   `r.AtOnce = 5 //`,
+		file:  "exchange.go",
+		old:   `r.AtOnce = 50`,
+		new:   `r.AtOnce = 5`,
 		tests: "TestWorkloadRequestsAtOnce",
 	},
 }
