@@ -35,7 +35,7 @@ func newAzureML(env environment, options settings) (anyHost, error) {
 		if err := check.Word(envDefaultClientID, clientID); err != nil {
 			return nil, err
 		}
-		if isGUID(clientID) {
+		if check.IsGUID(clientID) {
 			s.id = ClientID(clientID) // and another one's token is refused
 		}
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/keyless-go/identity/internal/command"
 	"github.com/keyless-go/identity/internal/tokencache"
 	"github.com/keyless-go/identity/internal/transport"
 )
@@ -241,24 +240,6 @@ func BenchmarkHitThroughChain(b *testing.B) {
 			for b.Loop() {
 				if _, err := bb.cred.GetToken(ctx, options); err != nil {
 					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkToolOutput: so is what it has printed.
-func BenchmarkToolOutput(b *testing.B) {
-	for _, bench := range []struct{ name, text string }{
-		{"1 MiB of braces", strings.Repeat("{", command.MaxStdout)},
-		{"1 MiB of objects", strings.Repeat(`{"a":1}`, command.MaxStdout/7)},
-		{"1 MiB of an object in an object", strings.Repeat(`{"a":`, command.MaxStdout/5)},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			b.SetBytes(int64(len(bench.text)))
-			for b.Loop() {
-				if objectWith([]byte(bench.text), "accessToken") != nil {
-					b.Fatal("it has found a token")
 				}
 			}
 		})

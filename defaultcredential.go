@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/devtool"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -116,7 +118,7 @@ func newDefaultCredential(
 	if options == nil {
 		options = &DefaultCredentialOptions{}
 	}
-	if err := validateProcessTimeout("DefaultCredentialOptions",
+	if err := devtool.CheckTimeout("DefaultCredentialOptions",
 		options.ProcessTimeout); err != nil {
 		return nil, err // also where no tool is asked here
 	}
@@ -181,38 +183,32 @@ func completed(
 func developerLinks(
 	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
 ) (links []link, err error) {
-	of := func(t *tool) *toolSource {
-		return &toolSource{
-			tool:    t,
-			options: "DefaultCredentialOptions",
-			tenants: tenants{options.TenantID, options.AdditionallyAllowedTenants},
-			timeout: options.ProcessTimeout,
-			log:     options.Logger,
+	const name = "DefaultCredentialOptions"
+	o := devtool.Options{Type: name, ProcessTimeout: options.ProcessTimeout, Tenants: check.Tenants{
+		Own: options.TenantID, Allowed: options.AdditionallyAllowedTenants,
+	}}
+	if o.Tenants.Own == "" {
+		if err := check.AllowedTenants(name+".AdditionallyAllowedTenants", o.Tenants.Allowed); err != nil {
+			return nil, err
 		}
-	}
-	add := func(source ownSource, s *toolSource) {
-		if options.TenantID == "" {
-			// They are workload identity's: the tenant that the tool has selected isn't known here,
-			// and would be shut out.
-			s.tenants.allowed = nil
-		}
-		links = append(links, source.chainLink())
+		// They are workload identity's: the tenant that the tool has selected isn't known here, and
+		// would be shut out.
+		o.Tenants.Allowed = nil
 	}
 	if selected.azureCLI {
-		s := of(azureCLI)
-		cred, err := azureCLIWith(shared, env, s)
-		if err != nil {
+		c := &AzureCLICredential{}
+		if err := newToolCredential(&c.cached, shared, env, devtool.AzureCLI, o, options.Logger); err != nil {
 			return nil, err
 		}
-		add(cred, s)
+		links = append(links, c.chainLink())
 	}
 	if selected.azureDeveloper {
-		s := of(azureDeveloperCLI)
-		cred, err := azureDeveloperCLIWith(shared, env, s)
+		c := &AzureDeveloperCLICredential{}
+		err := newToolCredential(&c.cached, shared, env, devtool.AzureDeveloperCLI, o, options.Logger)
 		if err != nil {
 			return nil, err
 		}
-		add(cred, s)
+		links = append(links, c.chainLink())
 	}
 	return links, nil
 }

@@ -29,7 +29,7 @@ const envAuthorityHost = "AZURE_AUTHORITY_HOST"
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential
 type exchange struct {
 	clientID  ClientID
-	tenants   tenants
+	tenants   check.Tenants
 	options   string // the name of the options that allow others
 	authority *url.URL
 	binding   *binding.Proxy // nil for none
@@ -39,7 +39,7 @@ type exchange struct {
 
 // newExchange completes an exchange with what options and variables say of Entra.
 func newExchange(x exchange, env environment, options settings) (exchange, error) {
-	x.tenants.allowed = slices.Clone(options.AdditionallyAllowedTenants)
+	x.tenants.Allowed = slices.Clone(options.AdditionallyAllowedTenants)
 	field, value := ".Cloud.ActiveDirectoryAuthorityHost", options.Cloud.ActiveDirectoryAuthorityHost
 	if value != "" {
 		field = options.options + field
@@ -89,11 +89,11 @@ func (x *exchange) Variant(options policy.TokenRequestOptions) (acquire.Variant,
 	}
 	var allowed bool
 	var err error
-	if v.Tenant, allowed, err = x.tenants.other(options.TenantID); err == nil && !allowed {
+	if v.Tenant, allowed, err = x.tenants.Other(options.TenantID); err == nil && !allowed {
 		err = fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, the identity is of "+
 			"tenant %s: is the resource in the wrong tenant? If not, name it in "+
 			"%s.AdditionallyAllowedTenants",
-			options.TenantID, x.tenants.own, x.options)
+			options.TenantID, x.tenants.Own, x.options)
 	}
 	return v, err
 }
@@ -101,7 +101,7 @@ func (x *exchange) Variant(options policy.TokenRequestOptions) (acquire.Variant,
 // Call gets the assertion anew: it is replaced where it comes from, and whoever holds an old one
 // fails when it is needed.
 func (x *exchange) Call(ctx context.Context, r acquire.Request) (acquire.Call, error) {
-	tenant := cmp.Or(r.Tenant, x.tenants.own)
+	tenant := cmp.Or(r.Tenant, x.tenants.Own)
 	proof, err := x.source.Get(ctx, assertion.Request{TenantID: tenant,
 		Audience: entra.Audience(x.authority.Hostname())})
 	if err != nil {

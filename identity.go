@@ -8,6 +8,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
@@ -77,7 +78,7 @@ func newCredentialOf(shared *shared, options settings, env environment) (*Creden
 	if err := validateID(options.id, options.ID); err != nil {
 		return nil, err
 	}
-	if err := validateAllowed(options.allowed, options.AdditionallyAllowedTenants); err != nil {
+	if err := check.AllowedTenants(options.allowed, options.AdditionallyAllowedTenants); err != nil {
 		return nil, err
 	}
 	src, reason, err := newSource(env, options)

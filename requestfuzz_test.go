@@ -17,15 +17,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/arckey"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
-	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // FuzzRequest: whatever an ID, a scope, a tenant, a challenge's claims and an endpoint's own query
-// hold, a host is asked at its endpoint for exactly the identity and the resource, and a tool is
-// given words that no shell reads more into. Scopes, tenants and claims come out of other servers'
-// answers.
+// hold, a host is asked at its endpoint for exactly the identity and the resource. Scopes, tenants
+// and claims come out of other servers' answers.
 func FuzzRequest(f *testing.F) {
 	const secret = "QJX7canaryVBK2"
 	for i, id := range []string{"", guid, identityID, "a&client_id=b", "a b", " a", "a ", "a\r\nb", "größe", "\xff", strings.Repeat("a", 1025), "%26", "a#b", "a;b=c", "/", "-x", "*"} {
@@ -54,7 +53,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	environments := everyHost(f, secret)
 	f.Fuzz(func(t *testing.T, id string, kind byte, scope, tenant, own, claims string) {
-		options := &CredentialOptions{AdditionallyAllowedTenants: []string{anyTenant},
+		options := &CredentialOptions{AdditionallyAllowedTenants: []string{check.AnyTenant},
 			ID: []ID{ClientID(id), ObjectID(id), ResourceID(id), nil}[kind%4]}
 		if err := validateID("CredentialOptions.ID", options.ID); (err == nil) != isID(options.ID) {
 			t.Fatalf("%T %q: %v", options.ID, id, err)
@@ -63,14 +62,6 @@ func FuzzRequest(f *testing.F) {
 			EnableCAE: kind&4 != 0}
 		for _, env := range environments {
 			checkRequest(t, env, options, asked, own, secret)
-		}
-		for _, d := range developers {
-			s := toolSourceOf(t, d.credential(t, granting(d.says)))
-			checkToolWords(t, s, asked)
-		}
-		if cred, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: id},
-			nowhere()); err == nil {
-			checkToolWords(t, toolSourceOf(t, cred), asked)
 		}
 	})
 }
@@ -230,44 +221,6 @@ func checkRequest(
 	}
 	if (r.Form == nil) != (r.Method == http.MethodGet) || strings.Contains(r.URL.String(), secret) {
 		t.Errorf("%s: %s %s", k.host, r.Method, r.URL)
-	}
-}
-
-// checkToolWords judges the words that a tool is run with.
-func checkToolWords(t *testing.T, s *toolSource, asked policy.TokenRequestOptions) {
-	t.Helper()
-	v, err := s.Variant(asked)
-	if err == nil {
-		err = validateResource("GetToken", resourceOf(asked.Scopes[0]))
-	}
-	if err != nil {
-		wantErrorText(t, err, "GetToken")
-		return
-	}
-	words := s.arguments(s, tokencache.Request{Resource: resourceOf(asked.Scopes[0]),
-		Variant: tokencache.Variant{Tenant: v.Tenant}, Claims: asked.Claims})
-	options := map[string]int{}
-	for i, word := range words {
-		known := map[string]bool{"-o": true, "--resource": true, "--scope": true, "--tenant": true,
-			"--tenant-id": true, "--subscription": true, "--claims": true, "--no-prompt": true}
-		if strings.HasPrefix(word, "-") && !known[word] || word == "" {
-			t.Fatalf("%s is run with %q", s.program, words)
-		}
-		if known[word] {
-			options[word]++
-		}
-		blank := i > 0 && words[i-1] == "--subscription"
-		for _, c := range []byte(word) {
-			if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-				strings.IndexByte("._:/-+=", c) >= 0 || c == ' ' && blank) {
-				t.Fatalf("%s is run with the word %q", s.program, word)
-			}
-		}
-	}
-	for option, n := range options {
-		if n > 1 {
-			t.Errorf("%s is run with %s %d times: %q", s.program, option, n, words)
-		}
 	}
 }
 

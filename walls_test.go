@@ -44,8 +44,9 @@ var walls = map[string]wall{
 	"internal/command": {
 		not: slices.Concat(network, logging),
 	},
-	"internal/complaint": {
-		ours: []string{"failure", "redact"}, not: slices.Concat(machine, logging, []string{"net"}),
+	"internal/devtool": {
+		ours: []string{"acquire", "check", "command", "failure", "redact", "token"},
+		not:  slices.Concat(network, machine, logging),
 	},
 	"internal/token": {ours: []string{"redact"}, not: slices.Concat(network, machine, logging)},
 	// It is pure: a status, a header and the time of day in, a wait or a stop out. Of azcore it has
@@ -228,7 +229,7 @@ type shape struct {
 // limits of the packages that have their own. They are to shrink: the root's to 35 files and 4,500
 // lines.
 var limits = map[string]shape{
-	".":                 {files: 43, lines: 6400, mutual: 1, circle: 2},
+	".":                 {files: 39, lines: 5600, mutual: 1, circle: 2},
 	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
 	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
 }

@@ -58,7 +58,7 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 		return nil, err
 	}
 	s := &workload{tokenFile: env.getenv(envTokenFile)}
-	s.tenants.own, s.exchange.options = env.getenv(envTenantID), "CredentialOptions"
+	s.tenants.Own, s.exchange.options = env.getenv(envTenantID), "CredentialOptions"
 	s.source = tokenFile(s.tokenFile)
 	if id, ok := options.ID.(ClientID); ok {
 		s.clientID = id
@@ -73,7 +73,7 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 			return nil, err
 		}
 	}
-	if err := check.Tenant(envTenantID, s.tenants.own); err != nil {
+	if err := check.Tenant(envTenantID, s.tenants.Own); err != nil {
 		return nil, err
 	}
 	switch {
@@ -93,7 +93,7 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 	if s.binding, err = binding.New(env.getenv); err != nil {
 		return nil, err
 	}
-	s.own = s.url(s.tenants.own).String()
+	s.own = s.url(s.tenants.Own).String()
 	return s, nil
 }
 
@@ -131,7 +131,7 @@ func (s *workload) presented() string {
 }
 
 func (s *workload) Hint(r acquire.Request, status int, said failure.Said) string {
-	tenant, named := s.tenants.own, envTenantID
+	tenant, named := s.tenants.Own, envTenantID
 	if r.Tenant != "" {
 		tenant, named = r.Tenant, "TenantID, which the resource asked for as "+r.Tenant+","
 	}

@@ -61,7 +61,7 @@ var identityMutations = []mutation{
 		name:  "a placeholder for Azure ML's default identity is asked for",
 		harm:  "instances with DEFAULT_IDENTITY_CLIENT_ID=clientid get no token",
 		file:  "azureml.go",
-		old:   `if isGUID(clientID) {`,
+		old:   `if check.IsGUID(clientID) {`,
 		new:   `if clientID != "" {`,
 		tests: "TestGoldenRequests",
 	},

@@ -1,9 +1,8 @@
-package identity
+package devtool
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -11,26 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/command"
-	"github.com/keyless-go/identity/internal/complaint"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
-	"github.com/keyless-go/identity/internal/tokencache"
 )
-
-// cliOf is the part of a developer's credential that runs the tool.
-func toolSourceOf(tb testing.TB, cred azcore.TokenCredential) *toolSource {
-	tb.Helper()
-	switch c := cred.(type) {
-	case *AzureCLICredential:
-		return c.source.(*toolSource)
-	case *AzureDeveloperCLICredential:
-		return c.source.(*toolSource)
-	}
-	tb.Fatalf("%T runs no tool", cred)
-	return nil
-}
 
 var toolRefusals = regexp.MustCompile(`^(azd? printed no JSON object with a token|the token ` +
 	`response has no (accessToken|token)|the (accessToken|token) contains characters that no token has|` +
@@ -121,60 +106,58 @@ func FuzzTool(f *testing.F) {
 		f.Add(stdout, stdout, uint16(9009), uint16(i), byte(i))
 	}
 	f.Fuzz(func(t *testing.T, stdout, stderr string, code, at uint16, which byte) {
-		d := developers[which%2]
+		tool := []*Tool{AzureCLI, AzureDeveloperCLI}[which%2]
 		const mark = "QJX7canaryVBK2"
 		if strings.Contains(stdout+stderr, "QJX7") || len(stderr) > command.MaxStderr {
 			t.Skip()
 		}
-		checkPrinted(t, d, []byte(stdout))
+		checkPrinted(t, tool, []byte(stdout))
 
 		leak := []string{`"accessToken": "` + mark + `"`, `access_token=` + mark,
 			jwtOf(`{"oid":"` + mark + `"}`), ""}[which/2%4]
-		if d.program == "azd" && leak != "" { // whose complaint is one line of many
+		if tool.Program == "azd" && leak != "" { // whose complaint is one line of many
 			leak = strings.ReplaceAll(leak, `"`, `\"`)
 		}
 		cut := min(int(at), len(stderr))
 		said := stderr[:cut] + leak + stderr[cut:]
-		tool := &fakeTool{answer: func(int) ([]byte, error) {
+		c := clientOf(t, tool, func() ([]byte, error) {
 			return []byte(mark + stdout), exits(int(code), said)
-		}}
-		s := toolSourceOf(t, d.credential(t, tool))
-		a := tokencache.Request{Resource: "https://vault.azure.net", Once: true,
+		})
+		r := acquire.Request{Resource: "https://vault.azure.net", Once: true,
 			Claims: []string{"", rejectedClaims}[which/8%2]}
-		if !s.tool.claims {
-			a.Claims = ""
+		if !c.TakesClaims {
+			r.Claims = ""
 		}
-		got, failed := s.acquire(t.Context(), a, &tokencache.Progress{})
-		if failed == nil || got != (tokencache.Grant{}) {
-			t.Fatalf("a failed run brought %v and %v", got, failed)
+		got, e := c.Acquire(t.Context(), r, time.Minute, func() {})
+		if e == nil || got != (token.Token{}) {
+			t.Fatalf("a failed run brought %v and %v", got, e)
 		}
-		e := publicError(failed, s, a.Resource)
 		payload := strings.Split(jwtOf(`{"oid":"`+mark+`"}`), ".")[1]
 		for _, text := range []string{e.Error(), fmt.Sprintf("%+v %+v", e, *e)} {
 			if strings.Contains(text, "QJX7") || strings.Contains(text, "VBK2") ||
 				strings.Contains(text, payload[:20]) ||
 				showsToken(firstPart.ReplaceAllString(text, "")) {
-				t.Errorf("%s shows a token: %q", d.program, text)
+				t.Errorf("%s shows a token: %q", tool.Program, text)
 			}
 		}
 		if text := e.Error(); text != redact.Printable(text) || len(text) > 1200 ||
 			len(e.Message) > 300 || e.Message != redact.Printable(e.Message) {
-			t.Errorf("%s: not one printable line of some length: %d bytes, %q", d.program, len(text), text)
+			t.Errorf("%s: not one printable line of some length: %d bytes, %q", tool.Program, len(text), text)
 		}
 		plain := regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(said, "")
 		if e.Code != "" && (!strings.Contains(regexp.MustCompile(`<[\w.]+ object at `+
 			`0x[0-9a-fA-F]+>(?:: |, )?`).ReplaceAllString(plain, ""), e.Code) &&
 			!strings.Contains(said, `\u`) || !regexp.MustCompile(`^AADSTS\d{1,10}$`).MatchString(e.Code)) {
-			t.Errorf("%s: the code is %q, of %q", d.program, e.Code, said)
+			t.Errorf("%s: the code is %q, of %q", tool.Program, e.Code, said)
 		}
-		if _, command, ok := strings.Cut(e.hint, " asks for "); ok &&
+		if _, command, ok := strings.Cut(e.Hint, " asks for "); ok &&
 			!regexp.MustCompile(`^(az logout, then )?(az|azd auth) login( [a-zA-Z0-9._:/+="-]+)*$`).MatchString(command) {
-			t.Errorf("%s: asks to run %q", d.program, command)
+			t.Errorf("%s: asks to run %q", tool.Program, command)
 		}
 		lacks := strings.Contains(said, "shared librar") || strings.Contains(said, "Error relocating")
 		// whoever tells of the cache is there
 		missing := (code == 127 && !lacks || code == 9009) &&
-			!s.raced(complaint.Read(said, s.complaint, s.asks))
+			!c.raced(c.complaintIn(said))
 		// What Windows' shell says has to be all that is said. And a library is lacking only in these
 		// words.
 		words := strings.Join(strings.Fields(said), "")
@@ -185,19 +168,19 @@ func FuzzTool(f *testing.F) {
 				"Error loading shared library", "Error relocating ")
 		// Necessary, not enough: warnings may tell of another failure.
 		loggedOut := strings.Contains(plain, "Please run 'az login' to setup account")
-		if d.program == "azd" {
+		if tool.Program == "azd" {
 			loggedOut = loggedOut || strings.Contains(said, "not logged in, run `azd ") ||
 				strings.Contains(said, "Azure CLI not found on path") || strings.Contains(said, `\u`)
 		}
-		certain := plain == "ERROR: Please run 'az login' to setup account.\r\n" || d.program == "azd" &&
+		certain := plain == "ERROR: Please run 'az login' to setup account.\r\n" || tool.Program == "azd" &&
 			plain == azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")
-		switch unavailable := errors.Is(e, ErrUnavailable); {
+		switch unavailable := e.Reason == failure.Unavailable; {
 		case missing && !unavailable:
-			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
-		case !missing && !perhaps && unavailable && (!loggedOut || e.Code != "" || a.Claims != ""):
-			t.Errorf("%s: %d %q is unavailable: %v", d.program, code, said, e)
-		case !unavailable && certain && a.Claims == "":
-			t.Errorf("%s: %d %q is not unavailable: %v", d.program, code, said, e)
+			t.Errorf("%s: %d %q is not unavailable: %v", tool.Program, code, said, e)
+		case !missing && !perhaps && unavailable && (!loggedOut || e.Code != "" || r.Claims != ""):
+			t.Errorf("%s: %d %q is unavailable: %v", tool.Program, code, said, e)
+		case !unavailable && certain && r.Claims == "":
+			t.Errorf("%s: %d %q is not unavailable: %v", tool.Program, code, said, e)
 		}
 	})
 }
@@ -214,13 +197,13 @@ func printedFields(object []byte) map[string]json.RawMessage {
 }
 
 // checkPrinted judges what is taken out of a tool's standard output.
-func checkPrinted(t *testing.T, d developer, stdout []byte) {
+func checkPrinted(t *testing.T, tool *Tool, stdout []byte) {
 	t.Helper()
-	field, parse := "accessToken", parseAzureCLI
-	if d.program == "azd" {
-		field, parse = "token", parseAzureDeveloperCLI
+	field := "accessToken"
+	if tool.Program == "azd" {
+		field = "token"
 	}
-	got, err := parse(stdout, parsedAt)
+	got, err := tool.parse(stdout, parsedAt)
 	// Any object that has a token may be the first one: what is before it may be half of one.
 	var fields map[string]json.RawMessage
 	value, found := "", false
@@ -242,11 +225,11 @@ func checkPrinted(t *testing.T, d developer, stdout []byte) {
 	if err != nil {
 		said := toolRefusals.FindStringSubmatch(err.Error())
 		if said == nil || len(err.Error()) > 600 {
-			t.Fatalf("%s: the error is none of the texts: %q", d.program, err)
+			t.Fatalf("%s: the error is none of the texts: %q", tool.Program, err)
 		}
 		if kind, _ := strconv.Unquote(said[4]); len(value) >= 8 && strings.Contains(kind, value) ||
 			showsToken(kind) {
-			t.Errorf("%s: the error shows the token: %q", d.program, err)
+			t.Errorf("%s: the error shows the token: %q", tool.Program, err)
 		}
 		return
 	}
@@ -254,27 +237,84 @@ func checkPrinted(t *testing.T, d developer, stdout []byte) {
 		strings.ContainsFunc(got.Value, func(r rune) bool {
 			return r < '!' || r > '~'
 		}) {
-		t.Errorf("%s: took the token %q, the field has %q", d.program, got.Value, fields[field])
+		t.Errorf("%s: took the token %q, the field has %q", tool.Program, got.Value, fields[field])
 	}
-	if got.RefreshIn != 0 || got.Echo != (token.Echo{}) || d.program == "azd" && got.tenant != "" ||
-		got.tenant != token.TextOf(fields["tenant"]) && d.program == "az" {
-		t.Errorf("%s: %+v has more than was printed", d.program, got)
+	if got.RefreshIn != 0 || got.Echo != (token.Echo{}) || tool.Program == "azd" && got.tenant != "" ||
+		got.tenant != token.TextOf(fields["tenant"]) && tool.Program == "az" {
+		t.Errorf("%s: %+v has more than was printed", tool.Program, got)
 	}
 	end := got.ExpiresOn
 	if !end.After(parsedAt) || end.Year() > 9999 || end.Location() != time.UTC {
-		t.Errorf("%s: it ends at %v", d.program, end)
+		t.Errorf("%s: it ends at %v", tool.Program, end)
 	}
 	if strings.Count(got.Value, ".") == 2 {
 		return
 	}
-	if want, ok := token.UnixDate(token.TextOf(fields["expires_on"])); ok && d.program == "az" &&
+	if want, ok := token.UnixDate(token.TextOf(fields["expires_on"])); ok && tool.Program == "az" &&
 		!want.Equal(end) {
 		t.Errorf("az: expires_on %s became %v", fields["expires_on"], end)
 	}
-	if d.program == "azd" {
+	if tool.Program == "azd" {
 		var want time.Time
 		if json.Unmarshal(fields["expiresOn"], &want) == nil && !want.Equal(end) {
 			t.Errorf("azd: expiresOn %s became %v", fields["expiresOn"], end)
+		}
+	}
+}
+
+// FuzzWords: whatever a subscription, a scope, a tenant and a challenge's claims hold, a tool is given
+// words that no shell reads more into. Scopes, tenants and claims come out of servers' answers.
+func FuzzWords(f *testing.F) {
+	for _, word := range []string{"", guid, "a b", " a", "- a", "--debug", "a;b", "a&b", "$(id)", "größe",
+		"\xff", "%26", "a+b", "a=b", "e30=", "..", "eyJhbGciOiJub25l", "Contoso.OnMicrosoft.com",
+		strings.Repeat("a", 1025)} {
+		f.Add(word, word, word, word)
+		f.Add(word, "https://vault.azure.net/.default", homeTenant, rejectedClaims)
+		f.Add("", "https://"+word+"//.default", word, `{"x":"`+word+`"}`)
+	}
+	f.Fuzz(func(t *testing.T, subscription, scope, tenant, claims string) {
+		for _, tool := range []*Tool{AzureCLI, AzureDeveloperCLI} {
+			checkWords(t, clientOf(t, tool, nil), scope, tenant, claims)
+		}
+		c, err := New(AzureCLI, Options{Type: "Options", Subscription: subscription},
+			Machine{Getenv: func(string) string { return "" }})
+		if err == nil {
+			checkWords(t, c, scope, tenant, claims)
+		}
+	})
+}
+
+// checkWords judges the words that a tool is run with.
+func checkWords(t *testing.T, c *Client, scope, asked, claims string) {
+	t.Helper()
+	tenant, err := c.Tenant(scope, asked)
+	resource := strings.TrimSuffix(scope, "/.default")
+	if err != nil || resource == "" { // which is refused before
+		return
+	}
+	words := c.arguments(c.query(acquire.Request{Resource: resource, Claims: claims,
+		Variant: acquire.Variant{Tenant: tenant}}))
+	options := map[string]int{}
+	for i, word := range words {
+		known := map[string]bool{"-o": true, "--resource": true, "--scope": true, "--tenant": true,
+			"--tenant-id": true, "--subscription": true, "--claims": true, "--no-prompt": true}
+		if strings.HasPrefix(word, "-") && !known[word] || word == "" {
+			t.Fatalf("%s is run with %q", c.Program, words)
+		}
+		if known[word] {
+			options[word]++
+		}
+		blank := i > 0 && words[i-1] == "--subscription"
+		for _, b := range []byte(word) {
+			if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' ||
+				strings.IndexByte("._:/-+=", b) >= 0 || b == ' ' && blank) {
+				t.Fatalf("%s is run with the word %q", c.Program, word)
+			}
+		}
+	}
+	for option, n := range options {
+		if n > 1 {
+			t.Errorf("%s is run with %s %d times: %q", c.Program, option, n, words)
 		}
 	}
 }

@@ -1,13 +1,15 @@
-package complaint
+package devtool
 
 import (
 	"strings"
 	"testing"
 )
 
-func whole(stderr string) (reason, advice string) { return stderr, stderr }
+// plain is a tool whose complaint is a text.
+var plain = &Tool{split: func(stderr string) (reason, advice string) { return stderr, stderr },
+	asks: asking("az login")}
 
-func TestRead(t *testing.T) {
+func TestComplaint(t *testing.T) {
 	t.Parallel()
 	const head = "ERROR: The command failed with an unexpected error. Here is the traceback:\n"
 	for _, tt := range []struct{ name, stderr, reason, login, logout string }{
@@ -42,27 +44,27 @@ func TestRead(t *testing.T) {
 			reason: "Run `az login`.\naz logout\naz login --scope \"https://x/.default\"; reboot",
 			login:  `az login --scope "https://x/.default"`, logout: "az logout, then "},
 	} {
-		got := Read(tt.stderr, whole, Asking("az login"))
-		if got.Reason != tt.reason || got.Login != tt.login || got.Logout != tt.logout {
-			t.Errorf("%s: got reason %q, login %q, logout %q, want %q, %q, %q", tt.name, got.Reason,
-				got.Login, got.Logout, tt.reason, tt.login, tt.logout)
+		got := plain.complaintIn(tt.stderr)
+		if got.reason != tt.reason || got.login != tt.login || got.logout != tt.logout {
+			t.Errorf("%s: got reason %q, login %q, logout %q, want %q, %q, %q", tt.name, got.reason,
+				got.login, got.logout, tt.reason, tt.login, tt.logout)
 		}
 	}
 }
 
 func TestBothEnds(t *testing.T) {
 	t.Parallel()
-	if got := BothEnds("short\n\x1b text"); strings.ContainsAny(got, "\n\x1b") {
+	if got := bothEnds("short\n\x1b text"); strings.ContainsAny(got, "\n\x1b") {
 		t.Errorf("got %q, want a printable line", got)
 	}
-	long := BothEnds("begin " + strings.Repeat("größe ", 200) + "end")
+	long := bothEnds("begin " + strings.Repeat("größe ", 200) + "end")
 	if !strings.HasPrefix(long, "begin ") || !strings.HasSuffix(long, "end") ||
 		!strings.Contains(long, " … ") || len(long) > 300 {
 		t.Errorf("got %d bytes, %q, want the two ends", len(long), long)
 	}
 }
 
-func BenchmarkRead(b *testing.B) {
+func BenchmarkComplaint(b *testing.B) {
 	for _, bench := range []struct{ name, text string }{
 		{"64 KiB of commands", strings.Repeat("az login --scope ", 4<<10)[:64<<10]},
 		{"64 KiB of IDs", strings.Repeat("Trace ID: ", 7<<10)[:64<<10]},
@@ -70,9 +72,8 @@ func BenchmarkRead(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.SetBytes(int64(len(bench.text)))
-			pattern := Asking("az login")
 			for b.Loop() {
-				Read(bench.text, whole, pattern)
+				plain.complaintIn(bench.text)
 			}
 		})
 	}

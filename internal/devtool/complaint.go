@@ -1,15 +1,7 @@
-// Package complaint reads what az and azd write to their standard error when they fail.
-//
-// That is text for people: warnings, a traceback of Python's, JSON by the line, a dump of Entra's
-// answer. [Read] picks out the reason and the command by which the tool asks to be logged in. A
-// reason has its secrets concealed, and becomes part of an error's line by [BothEnds].
-//
-// The package doesn't know what a reason means for the caller, nor how a tool is run.
-package complaint
+package devtool
 
 import (
 	"encoding/json"
-	"net/http"
 	"regexp"
 	"strings"
 
@@ -17,12 +9,13 @@ import (
 	"github.com/keyless-go/identity/internal/redact"
 )
 
-// Complaint is what a tool that failed has written to its standard error.
-type Complaint struct {
-	Whole  string // without the colors of a terminal; it may hold secrets
-	Reason string // why it failed, in its own words, of any length
-	Login  string // the command that it asks for, "" for none
-	Logout string // what it asks for before that, with a word of ours behind it
+// complaint is what a tool that failed has written to its standard error. That is text for people:
+// warnings, a traceback of Python's, JSON by the line, a dump of Entra's answer.
+type complaint struct {
+	whole  string // without the colors of a terminal; it may hold secrets
+	reason string // why it failed, in its own words, of any length
+	login  string // the command that it asks for, "" for none
+	logout string // what it asks for before that, with a word of ours behind it
 }
 
 var (
@@ -36,36 +29,33 @@ var (
 )
 
 const (
-	// ErrorMark is how both tools begin the line that has their reason.
-	ErrorMark = "ERROR:"
+	// errorMark is how both tools begin the line that has their reason.
+	errorMark = "ERROR:"
 	// unexpected is how az begins when it has no text for what happened: the reason is at the end
 	// of the traceback.
 	unexpected = "ERROR: The command failed with an unexpected error"
 	traceback  = "Traceback (most recent call last):"
 )
 
-// Read reads what a tool has complained of. split finds the reason in it, and where a command to
-// log in may be; asks is the pattern of that. It takes time in proportion to the length of the
-// text.
-func Read(
-	stderr string, split func(stderr string) (reason, advice string), asks *regexp.Regexp,
-) Complaint {
-	c := Complaint{Whole: terminalEscape.ReplaceAllString(stderr, "")}
+// complaintIn reads what the tool has complained of. The reason has its secrets concealed. It takes
+// time in proportion to the length of the text.
+func (t *Tool) complaintIn(stderr string) complaint {
+	c := complaint{whole: terminalEscape.ReplaceAllString(stderr, "")}
 	// Before anything is taken out of the text: that could be the name by which a value is known
 	// to be secret. And once more when it is shown, because the reason may have been JSON in JSON.
-	reason, advice := split(redact.Text(c.Whole))
-	if c.Login = commandIn(reason+"\n"+advice, asks); c.Login != "" &&
+	reason, advice := t.split(redact.Text(c.whole))
+	if c.login = commandIn(reason+"\n"+advice, t.asks); c.login != "" &&
 		strings.Contains(advice, "\naz logout") {
-		c.Logout = "az logout, then "
+		c.logout = "az logout, then "
 	}
-	c.Reason = reasonIn(reason)
+	c.reason = reasonIn(reason)
 	return c
 }
 
 // reasonIn picks the reason out of a text that may begin with warnings, and may be a Python
 // traceback of any length.
 func reasonIn(text string) string {
-	begin := lineWith(text, ErrorMark)
+	begin := lineWith(text, errorMark)
 	last := strings.LastIndex(text, traceback)
 	switch {
 	case begin >= 0 && !strings.HasPrefix(text[begin:], unexpected):
@@ -135,16 +125,16 @@ func responseIn(text string) string {
 	if json.NewDecoder(strings.NewReader(dump[begin:])).Decode(&body) != nil {
 		return text
 	}
-	f := failure.Read(http.Header{}, string(body), func(text string) string { return redact.Text(text) })
+	f := failure.Read(nil, string(body), func(text string) string { return redact.Text(text) })
 	if !f.Structured || f.Message == "" {
 		return text
 	}
 	return head + ", " + f.Code + ": " + f.Message
 }
 
-// BothEnds is redact.Line for a text whose reason may be at its end: of one that is too long the
+// bothEnds is redact.Line for a text whose reason may be at its end: of one that is too long the
 // middle is left out.
-func BothEnds(text string) string {
+func bothEnds(text string) string {
 	const gap = " … "
 	text = redact.Printable(text)
 	if len(text) <= redact.MaxLine {
@@ -153,4 +143,28 @@ func BothEnds(text string) string {
 	half := (redact.MaxLine - len(gap)) / 2
 	return redact.Printable(strings.ToValidUTF8(text[:half], "") + gap +
 		strings.ToValidUTF8(text[len(text)-half:], ""))
+}
+
+// asking is a pattern of the command that logs in, with its options. Nothing is taken for an
+// option's value that a shell would read more into: the command is shown for people to copy.
+func asking(login string) *regexp.Regexp {
+	return regexp.MustCompile(regexp.QuoteMeta(login) +
+		`(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`)
+}
+
+// commandIn is the command by which a tool asks to be logged in, such as
+//
+//	az login --tenant "…" --scope "https://vault.azure.net/.default"
+//
+// A plain az login would not do for a resource that wants a second factor. Of several it is the
+// most exact, which is the longest.
+func commandIn(text string, asks *regexp.Regexp) string {
+	longest := ""
+	for _, command := range asks.FindAllString(text, -1) {
+		if command = strings.TrimRight(command, "."); len(command) > len(longest) &&
+			len(command) <= redact.MaxLine {
+			longest = command
+		}
+	}
+	return redact.Text(longest)
 }

@@ -3,8 +3,6 @@ package identity
 import (
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestToolsTenants(t *testing.T) {
@@ -70,19 +68,5 @@ func TestToolsTenants(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-func TestIsGUID(t *testing.T) {
-	t.Parallel()
-	got := map[string]bool{}
-	want := map[string]bool{homeTenant: true, strings.ToUpper(homeTenant): true, "": false,
-		"contoso.example": false, homeTenant[1:]: false, homeTenant + "0": false, "g" +
-			homeTenant[1:]: false, strings.Repeat("a", 36): false}
-	for s := range want {
-		got[s] = isGUID(s)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
 	}
 }
