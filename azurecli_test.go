@@ -83,7 +83,7 @@ func TestAzureCLIArguments(t *testing.T) {
 // sampled is what a real tool wrote to its standard error; the files say where.
 func sampled(tb testing.TB, name string) string {
 	tb.Helper()
-	content, err := os.ReadFile("testdata/tools/" + name + ".txt")
+	content, err := os.ReadFile("internal/devtool/testdata/" + name + ".txt")
 	if err != nil {
 		tb.Fatal(err)
 	}
