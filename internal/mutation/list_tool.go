@@ -163,7 +163,7 @@ var toolMutations = []mutation{
 		harm:  "while the broker is busy a program is somebody else",
 		file:  "internal/devtool/az.go",
 		old:   `strings.Contains(reason, azLoggedOut)`,
-		new:   `strings.Contains(reason, "az login")`,
+		new:   `strings.Contains(reason, "Please run")`,
 		tests: "TestFailureOfAzIsNobodyElse",
 	},
 	{
