@@ -55,7 +55,7 @@ var optionMutations = []mutation{
 		file:  "ready.go",
 		old:   `case !ok || !e.passes(): // nil, too`,
 		new:   `case !ok || e.passes() || !e.passes(): // nil, too`,
-		tests: "TestReady",
+		tests: "TestReadyWaits",
 	},
 	{
 		name:  "Ready waits for what waiting can't mend",
@@ -63,7 +63,7 @@ var optionMutations = []mutation{
 		file:  "ready.go",
 		old:   `case !ok || !e.passes(): // nil, too`,
 		new:   `case !ok: // nil, too`,
-		tests: "TestReady",
+		tests: "TestReadyGivesUp",
 	},
 	{
 		name:  "Status counts no request",
