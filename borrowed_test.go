@@ -125,7 +125,7 @@ func TestProbeOfCallersWhoHaveLeft(t *testing.T) {
 		inner, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		ctx := &recycled{Context: inner}
-		if _, err := getToken(ctx, chain.links[0].source); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := getToken(ctx, firstSource(chain)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the caller's deadline", err)
 		}
 		ctx.done = true

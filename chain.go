@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
-	"time"
+	"reflect"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/keyless-go/identity/internal/usercode"
+	"github.com/keyless-go/identity/internal/chain"
 )
 
 // ChainOptions are the optional settings of [NewChain]. The zero value is ready to use.
@@ -31,21 +30,7 @@ type ChainOptions struct {
 // safe for concurrent use, needs no Close, and leaves no goroutine behind but looks at sources that
 // were unavailable, each for a minute.
 type Chain struct {
-	name       string // in messages
-	links      []link // in order; never changes
-	whole      bool   // a source that is unavailable is so for every scope: one route serves all
-	continueOn func(error) bool
-	made       time.Time   // with a monotonic reading, for route.next
-	state      *chainState // a pointer, so that printing a Chain with %+v doesn't read it
-}
-
-// chainState is what changes with calls.
-type chainState struct {
-	memory chainMemory
-	log    chainLog
-	walks  atomic.Int64 // under way
-	limit  int64        // of walks: maxWalks
-	looks  atomic.Int64 // under way, of all routes
+	engine *chain.Chain // nil in a Chain that no constructor has made
 }
 
 var _ azcore.TokenCredential = (*Chain)(nil)
@@ -69,7 +54,7 @@ func NewChain(sources []azcore.TokenCredential, options *ChainOptions) (*Chain, 
 	if options == nil {
 		options = &ChainOptions{}
 	}
-	links := make([]link, len(sources))
+	links := make([]chain.Link, len(sources))
 	for i, source := range sources {
 		var ok bool
 		if links[i], ok = linkOf(source); !ok {
@@ -80,138 +65,78 @@ func NewChain(sources []azcore.TokenCredential, options *ChainOptions) (*Chain, 
 }
 
 func newChain(
-	name string, links []link, continueOn func(error) bool, log *slog.Logger,
+	name string, links []chain.Link, continueOn func(error) bool, log *slog.Logger,
 ) *Chain {
-	whole := continueOn == nil // what the user takes for unavailable may be about one scope
-	for i := range links {
-		whole = whole && links[i].whole
-	}
-	state := &chainState{limit: maxWalks}
-	state.memory.last = make([]lastFailure, len(links))
-	state.memory.away = make([]time.Time, len(links))
-	state.log.to = usercode.Logger(log)
-	return &Chain{name: name, links: links, whole: whole, continueOn: continueOn, made: time.Now(),
-		state: state}
+	return &Chain{chain.New(chain.Options{Name: name, Links: links, ContinueOn: continueOn,
+		Read: readForChain, Logger: log})}
 }
 
-// maxWalks bounds the walks at once of a chain with sources of other packages. They are in
-// goroutines of their callers, so this is not for those, but for a source that asks the chain it is
-// in: without an end that ends the program, by a stack of a gigabyte. At this many it has taken
-// some 30 MB.
-const maxWalks = 10_000
-
-// lookEvery is how often sources before the one in use are looked at again: often enough that a
-// program which started before its host's endpoint was up is soon itself, seldom enough that
-// nobody notices.
-const lookEvery = time.Minute
-
-// chainLink implements ownSource: a chain may be a source of another.
-func (c *Chain) chainLink() link { return link{name: c.name, source: c, whole: c.whole} }
-
-// known is the route for what options ask for, or nil.
-func (c *Chain) known(options *policy.TokenRequestOptions) *route {
-	if c.whole {
-		return &c.state.memory.routes.all
+// GetToken returns a token of the source that last brought one for the scope and tenant, or else of
+// the first that is available. Azure SDK clients call it.
+//
+// It takes as long as the sources do that it has to ask, one after the other, and ends with ctx.
+// Credentials of this package share requests among their callers, and their callers leave with ctx;
+// see [NewChain] for those of others. The ctx of a walk along the sources ends after 3 minutes; the
+// source in use gets the caller's. When a source other than the first is in use, those before it
+// are asked again in the background, at most once a minute, and the first that brings a token is
+// used from then on; RefreshOn is a minute away at most, so that Azure SDK clients, which keep a
+// token until then, come to know of it.
+//
+// The error has a line for each source, with its own reason, and a method Summary as
+// [AuthenticationError.Summary]. errors.Is and errors.As find those that ended the walk: the last
+// one, or all if all sources are unavailable; never an *azcore.ResponseError.
+func (c *Chain) GetToken(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	if c.engine == nil {
+		return azcore.AccessToken{},
+			errors.New("identity: GetToken: this Chain was not made by NewChain or NewDefaultCredential")
 	}
-	return c.state.memory.routes.known(options)
-}
-
-// routeFor is the same, and makes it if need be.
-func (c *Chain) routeFor(options *policy.TokenRequestOptions) *route {
-	if r := c.known(options); r != nil {
-		return r
-	}
-	return c.state.memory.routes.find(routeKeyOf(options), true)
-}
-
-// bar says why a source must not be used, "" while it may.
-func (c *Chain) bar(i int) string {
-	if c.links[i].barred == nil {
-		return ""
-	}
-	return c.links[i].barred()
-}
-
-// failure is the error of a call; see newChainError.
-func (c *Chain) failure(
-	options policy.TokenRequestOptions, failed []attempt, ended error,
-) *chainError {
-	return newChainError(c.name, c.links, &c.state.memory, options, failed, ended)
-}
-
-// report has the log say what a walk or a look has changed. before is what was in use until then,
-// as in route.inUse.
-func (c *Chain) report(before int32, news func()) {
-	if first := c.announcement(before); first != nil || news != nil {
-		c.state.log.tell(first, news)
-	}
-}
-
-// announcement are the news, once, that the developer's sources are barred; nil for none. before is
-// what was in use until then, as in route.inUse.
-func (c *Chain) announcement(before int32) (news func()) {
-	if c.state.log.told.Load() {
-		return nil
-	}
-	for i := range c.links {
-		if why := c.bar(i); why != "" {
-			return c.state.log.barred(why, before > 0 && c.links[before-1].barred != nil)
-		}
-	}
-	return nil
-}
-
-// ask asks one source, and remembers what that says of it.
-func (c *Chain) ask(
-	ctx context.Context, i int, options policy.TokenRequestOptions,
-) (azcore.AccessToken, attempt) {
-	token, err := c.links[i].source.GetToken(ctx, options)
-	if err == nil {
-		c.state.memory.granted(i)
-		return token, attempt{index: i}
-	}
-	a := c.links[i].judge(ctx, i, err, c.continueOn)
-	if ctx.Err() == nil {
-		c.state.memory.failed(i, a.why, a.away)
-	}
-	return azcore.AccessToken{}, a
-}
-
-// use makes a source the one in use, after those before it have been asked. since is what was in
-// use when that began. It returns what is to be logged, nil for nothing.
-func (c *Chain) use(
-	r *route, i int, since int32, reasons []attempt, options policy.TokenRequestOptions,
-) (news func()) {
-	before, taken := r.take(i, since)
-	if !taken {
-		return nil
-	}
-	r.next.Store(int64(time.Since(c.made) + lookEvery))
-	if int(before) == i+1 {
-		return nil
-	}
-	attrs := []slog.Attr{slog.String("source", c.links[i].name)}
-	if before > 0 {
-		attrs = append(attrs, slog.String("before", c.links[before-1].name))
-	}
-	if !c.whole {
-		attrs = append(attrs, slog.String("resource", wanted(options)))
-	}
-	for j := range i {
-		if why, _ := reasonFor(j, reasons, &c.state.memory); why != "" {
-			attrs = append(attrs, slog.String("not "+c.links[j].name, why))
-		}
-	}
-	return c.state.log.inUse(attrs)
-}
-
-// resting reports whether a source was found unavailable within the last minute, whatever the
-// scope, and has brought no token since.
-func (c *Chain) resting(i int) bool {
-	return !c.whole && c.links[i].whole && c.state.memory.wasAway(i, lookEvery)
+	return c.engine.Token(ctx, &options)
 }
 
 // Ready is as [Credential.Ready]: nil once a token is held for each of the scopes, by whichever
 // source. It waits while all sources are unavailable, and so needs a ctx that ends: a laptop on
 // which nobody logs in is never ready.
 func (c *Chain) Ready(ctx context.Context, scopes ...string) error { return ready(ctx, c, scopes) }
+
+// ownSource is a credential of this package. It shares requests among its callers by itself, and
+// they leave it with their contexts.
+type ownSource interface {
+	azcore.TokenCredential
+	chainLink() chain.Link
+}
+
+// chainLink implements ownSource: a chain may be a source of another.
+func (c *Chain) chainLink() chain.Link {
+	if c.engine == nil {
+		return chain.Link{Source: c}
+	}
+	return c.engine.Link()
+}
+
+// linkOf makes a source of a user's choice a link, unless it is nil.
+//
+// A user's type that embeds a credential of ours has its methods, and is the user's all the same:
+// its GetToken is another one.
+func linkOf(source azcore.TokenCredential) (l chain.Link, ok bool) {
+	v := reflect.ValueOf(source)
+	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return chain.Link{}, false
+	}
+	if own, ok := source.(ownSource); ok && v.Kind() == reflect.Pointer &&
+		v.Type().Elem().PkgPath() == reflect.TypeFor[Chain]().PkgPath() {
+		return own.chainLink(), true
+	}
+	return chain.Foreign(source), true
+}
+
+// readForChain says what an error of a source means. A chain's own it reads itself.
+func readForChain(err error) chain.Reading {
+	r := chain.Reading{Unavailable: errors.Is(err, ErrUnavailable)}
+	if own, ok := errors.AsType[*AuthenticationError](err); ok {
+		r.Own, r.Passes = own, own.transient
+		r.Answered = err == error(own) && own.soFar != nil
+	}
+	return r
+}

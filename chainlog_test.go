@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,73 +99,6 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestChainDoesNotWaitForTheLog: neither callers nor the constructor wait for a slow handler, and
-// one that hangs costs a bounded number of goroutines.
-func TestChainDoesNotWaitForTheLog(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		start := time.Now()
-		var lines atomic.Int64
-		log := slog.New(handlerFunc(func(slog.Record) {
-			lines.Add(1)
-			time.Sleep(time.Minute)
-		}))
-		l := &laptop{variables: map[string]string{envAuthority: "http://127.0.0.1:1"}}
-		if _, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{Logger: log},
-			l.environment()); err != nil {
-			t.Fatal(err)
-		}
-		chain := mustChain(t, &ChainOptions{Logger: log}, &scripted{err: errAway},
-			&scripted{name: "b"})
-		for _, scope := range scopesOf(1000) {
-			if tk, err := chain.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
-				t.Fatalf("got %q, error %v", tk.Token, err)
-			}
-		}
-		synctest.Wait()
-		if took := time.Since(start); took > 0 || lines.Load() != 1+maxTelling {
-			t.Errorf("a thousand calls waited %v for the log, which got %d lines, want 0 and %d",
-				took, lines.Load(), 1+maxTelling)
-		}
-	})
-}
-
-// TestChainLogsWhichSource is in use, why not those before, and nothing while that stays.
-func TestChainLogsWhichSource(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var log lines
-		a, b := &scripted{name: "a", err: errAway, took: time.Second}, &scripted{name: "b"}
-		chain := mustChain(t, &ChainOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))},
-			mustChain(t, nil, a), b)
-		for range 2 { // walks at once
-			go func() { _, _ = getToken(t.Context(), chain) }()
-		}
-		synctest.Wait()
-		for range 3 {
-			wantFrom(t, chain, "b")
-			time.Sleep(time.Minute)
-		}
-		synctest.Wait()
-		want := `level=INFO msg="source of tokens in use" source=identity.scripted ` +
-			`resource=https://vault.azure.net "not chain"="no token for https://`
-		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) ||
-			!strings.Contains(got, ": no source is available identity.scripted: away: ") {
-			t.Errorf("the log is %s", got)
-		}
-		a.set(nil)
-		time.Sleep(time.Minute)
-		wantFrom(t, chain, "b")
-		time.Sleep(time.Second)
-		synctest.Wait()
-		wantFrom(t, chain, "a")
-		if got := log.String(); strings.Count(got, "\n") != 2 ||
-			!strings.Contains(got,
-				"source=chain before=identity.scripted resource=https://vault.azure.net\n") {
-			t.Errorf("the log is %s", got)
-		}
-	})
 }
 
 // TestDefaultLookAtAToolEndsAfterTheProof: nor is its token.

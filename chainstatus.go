@@ -1,10 +1,6 @@
 package identity
 
-import (
-	"slices"
-	"strings"
-	"time"
-)
+import "time"
 
 // ChainStatus is what became of a chain's sources, at one moment. It is meant for logs and health
 // pages, can be marshaled as JSON, and has no secret in it.
@@ -30,30 +26,19 @@ type SourceStatus struct {
 // Status tells which source is in use, and why others are not. It sends nothing. It is safe for
 // concurrent use.
 func (c *Chain) Status() ChainStatus {
-	s := ChainStatus{Sources: make([]SourceStatus, len(c.links))}
-	if c.state == nil { // not made by a constructor
-		return s
+	if c.engine == nil {
+		return ChainStatus{Sources: []SourceStatus{}} // not nil, which would be null in JSON
 	}
-	var inUse []string
-	used := c.state.memory.routes.inUse(len(c.links))
-	for i := range c.links {
-		l := &c.links[i]
-		if used[i] && !slices.Contains(inUse, l.name) {
-			inUse = append(inUse, l.name)
+	is := c.engine.Status()
+	s := ChainStatus{InUse: is.InUse, Azure: is.Barred, Sources: make([]SourceStatus, len(is.Sources))}
+	for i, source := range is.Sources {
+		s.Sources[i] = SourceStatus{
+			Name: source.Name, LastError: source.LastError, LastErrorOn: source.LastErrorOn,
 		}
-		source := SourceStatus{Name: l.name}
-		if why := c.bar(i); why != "" {
-			s.Azure = why
-		}
-		if last := c.state.memory.lastFailure(i); last.why != "" {
-			source.LastError, source.LastErrorOn = last.why, last.at.UTC().Round(0)
-		}
-		if cred, ok := l.source.(interface{ Status() Status }); ok {
+		if cred, ok := source.Source.(interface{ Status() Status }); ok {
 			status := cred.Status()
-			source.Credential = &status
+			s.Sources[i].Credential = &status
 		}
-		s.Sources[i] = source
 	}
-	s.InUse = strings.Join(inUse, ", ")
 	return s
 }

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/devtool"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // DefaultCredentialOptions are the optional settings of [NewDefaultCredential]. The zero value is
@@ -126,7 +128,7 @@ func newDefaultCredential(
 	if err != nil {
 		return nil, err
 	}
-	var links []link
+	var links []chain.Link
 	var probed *probedHost // nil where there is no choice between the host and a developer
 	if selected.host() {
 		hosts := shared
@@ -152,37 +154,46 @@ func newDefaultCredential(
 // completed is the chain with the developer's sources behind the host's, if there is one. Once
 // something says that this is Azure, probed bars them.
 func completed(
-	links []link, probed *probedHost,
+	links []chain.Link, probed *probedHost,
 	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
 ) (*Chain, error) {
 	tools, err := developerLinks(shared, options, env, selected)
 	if err != nil {
 		return nil, err
 	}
+	var bar *chain.Bar
+	if probed != nil {
+		bar = &chain.Bar{Why: probed.bars, Line: notAsked,
+			News: "this is Azure: the developer's credentials are not used from now on"}
+	}
 	for _, l := range tools {
-		if probed != nil {
-			l.barred = probed.bars
-		}
+		l.Bar = bar
 		links = append(links, l)
 	}
 	if probed != nil && probed.pipeline != "" {
 		links = append(links, (&lastHost{probed}).chainLink())
 	}
-	chain := newChain("default credential", links, nil, options.Logger)
-	chain.report(0, nil) // the log says at once what is known at once
+	c := newChain("default credential", links, nil, options.Logger)
+	c.engine.Announce() // the log says at once what is known at once
 	if probed != nil && probed.pipeline != "" && probed.evidence() != "" {
-		chain.state.log.to.LogAttrs(context.Background(), slog.LevelInfo,
+		usercode.Logger(options.Logger).LogAttrs(context.Background(), slog.LevelInfo,
 			"this is Azure, and a pipeline: the tools are used all the same",
 			slog.String("because", inPipeline(probed.pipeline)),
 			slog.String("azure", probed.evidence()))
 	}
-	return chain, nil
+	return c, nil
+}
+
+// notAsked is what a chain's error says of a developer's source on Azure.
+func notAsked(why string) string {
+	return "not asked: this is Azure, because " + why + "; " + envTokenCredentials +
+		"=dev selects the developer's credentials all the same"
 }
 
 // developerLinks are the sources of a developer's tokens.
 func developerLinks(
 	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
-) (links []link, err error) {
+) (links []chain.Link, err error) {
 	const name = "DefaultCredentialOptions"
 	o := devtool.Options{Type: name, ProcessTimeout: options.ProcessTimeout, Tenants: check.Tenants{
 		Own: options.TenantID, Allowed: options.AdditionallyAllowedTenants,

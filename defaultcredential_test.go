@@ -155,7 +155,7 @@ func TestDefaultHitDoesNotAllocate(t *testing.T) {
 		l := &laptop{}
 		chain := l.credential(t, transport)
 		if name == "laptop" { // without the second: this is no bubble
-			beSilent(chain.links[0].source.(*probedHost))
+			beSilent(firstSource(chain).(*probedHost))
 		}
 		if _, err := chain.GetToken(context.Background(), options); err != nil {
 			t.Fatal(err)

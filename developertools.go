@@ -7,6 +7,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/devtool"
 )
@@ -71,8 +72,8 @@ func newAzureCLI(
 }
 
 // chainLink implements ownSource.
-func (c *AzureCLICredential) chainLink() link {
-	return link{name: devtool.AzureCLI.Name, source: c, whole: true}
+func (c *AzureCLICredential) chainLink() chain.Link {
+	return chain.Link{Name: devtool.AzureCLI.Name, Source: c, Whole: true}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
@@ -175,8 +176,8 @@ func newAzureDeveloperCLI(
 }
 
 // chainLink implements ownSource.
-func (c *AzureDeveloperCLICredential) chainLink() link {
-	return link{name: devtool.AzureDeveloperCLI.Name, source: c, whole: true}
+func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
+	return chain.Link{Name: devtool.AzureDeveloperCLI.Name, Source: c, Whole: true}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK

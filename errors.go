@@ -143,13 +143,6 @@ func (e *AuthenticationError) forCaller() *AuthenticationError {
 	return &own
 }
 
-// passingError is an error that may be worth asking again after.
-type passingError interface {
-	error
-	passes() bool              // is it?
-	unready(cause error) error // the same for who waited for it to pass until cause ended that
-}
-
 // Summary returns the error in one line that stays the same while the cause does, for a status, a
 // condition or a group of log lines: what Error says, and the identity that was asked for, without
 // times, counts, ports, and the IDs of requests, in the host's own words, too. Another status,
@@ -179,6 +172,3 @@ func answeredSoFar(last error) *AuthenticationError {
 
 // notReady is what Ready adds to the last failure that it waited over.
 const notReady = failure.NotReady
-
-// unvarying is a text without what varies from one failure of the same cause to the next.
-func unvarying(text string) string { return failure.Unvarying(text) }

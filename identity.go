@@ -8,6 +8,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
@@ -124,12 +125,12 @@ func cacheKey(src anyHost) string {
 }
 
 // chainLink implements ownSource.
-func (c *Credential) chainLink() link {
+func (c *Credential) chainLink() chain.Link {
 	name := "managed identity"
 	if c.Host() == HostWorkloadIdentity {
 		name = "workload identity"
 	}
-	return link{name: name, source: c, whole: true}
+	return chain.Link{Name: name, Source: c, Whole: true}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK

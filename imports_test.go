@@ -42,7 +42,7 @@ func TestImports(t *testing.T) {
 				"no host speaks them; they parse or call by reflection, and templates keep the linker from dropping methods"},
 			{in("expvar", "net/http/pprof", "runtime/debug", "runtime/pprof", "runtime/trace", "runtime/metrics"), nil,
 				"they show or change the whole process, which isn't ours"},
-			{in("reflect"), in("chainlink.go", "internal/usercode/context.go", "internal/usercode/sharederror.go", "internal/usercode/tracing.go"), "a nil pointer in an interface, the type of a context's key, and a TracingProvider that is none need it; tokens don't"},
+			{in("reflect"), in("chain.go", "internal/usercode/context.go", "internal/usercode/sharederror.go", "internal/usercode/tracing.go"), "a nil pointer in an interface, the type of a context's key, and a TracingProvider that is none need it; tokens don't"},
 			{in("testing"), in("identitytest/server.go"), "it is for tests"},
 		}
 		files := imports(t, folders(t)...)

@@ -103,7 +103,7 @@ func defaultPathInNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := probed.links[0].source.(*probedHost)
+	step := firstSource(probed).(*probedHost)
 	step.cred.hosted.client.Probe(t.Context())
 	if !step.cred.hosted.node.Answered() {
 		t.Error("the probe has found no IMDS")

@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/command"
 )
 
@@ -350,7 +351,7 @@ func TestDefaultProbePastOthers(t *testing.T) {
 		}
 		chainOf := func(cred *Credential) *Chain {
 			probed := newProbedHost(cred, shared, "")
-			chain, err := completed([]link{probed.chainLink()}, probed, shared,
+			chain, err := completed([]chain.Link{probed.chainLink()}, probed, shared,
 				&DefaultCredentialOptions{}, l.environment(), choice{azureCLI: true, azureDeveloper: true})
 			if err != nil {
 				t.Fatal(err)

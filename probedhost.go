@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/chain"
 )
 
 // probedHost is the host's identity before the developer's in a chain. As long as nothing says that
@@ -50,8 +51,8 @@ func newProbedHost(cred *Credential, shared *shared, pipeline string) *probedHos
 }
 
 // chainLink implements ownSource. Its ErrUnavailable is about the endpoint.
-func (s *probedHost) chainLink() link {
-	return link{name: s.cred.chainLink().name, source: s, whole: true, advice: s.advice}
+func (s *probedHost) chainLink() chain.Link {
+	return chain.Link{Name: s.cred.chainLink().Name, Source: s, Whole: true, Advice: s.advice}
 }
 
 // bars says why the developer must not be asked, "" if nothing says so.
@@ -185,9 +186,9 @@ func (s *probedHost) Status() Status { return s.cred.Status() }
 type lastHost struct{ probed *probedHost }
 
 // chainLink implements ownSource.
-func (l *lastHost) chainLink() link {
-	return link{name: "managed identity, with all its time", source: l, whole: true,
-		advice: l.probed.advice}
+func (l *lastHost) chainLink() chain.Link {
+	return chain.Link{Name: "managed identity, with all its time", Source: l, Whole: true,
+		Advice: l.probed.advice}
 }
 
 // GetToken is the Credential's, unless nothing says that this is Azure.

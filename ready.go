@@ -8,6 +8,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/chain"
 )
 
 // readyPoll is how often Ready looks again. It costs no request while a cool-down lasts, and that
@@ -40,21 +41,20 @@ func ready(ctx context.Context, cred azcore.TokenCredential, scopes []string) er
 }
 
 func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) error {
-	var last passingError
+	var last error // that it may be worth asking again after
 	for {
 		// as Azure SDK clients ask
 		_, err := cred.GetToken(ctx,
 			policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
-		e, ok := errors.AsType[passingError](err)
 		switch {
-		case !ok || !e.passes(): // nil, too
+		case !passes(err): // nil, too
 			return err
 		case ctx.Err() != nil && last == nil:
 			return err
 		case ctx.Err() != nil:
-			return last.unready(ctx.Err())
+			return unready(last, ctx.Err())
 		}
-		last = e
+		last = err
 		timer := time.NewTimer(readyPoll)
 		select {
 		case <-timer.C:
@@ -64,10 +64,27 @@ func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) er
 	}
 }
 
-func (e *AuthenticationError) passes() bool { return e.transient }
+// passes reports whether it may be worth asking again after an error of a credential of this
+// package.
+func passes(err error) bool {
+	switch e := err.(type) {
+	case *AuthenticationError:
+		return e.transient
+	case *chain.Error:
+		return e.Passes()
+	}
+	return false
+}
 
-func (e *AuthenticationError) unready(cause error) error {
-	e.cause = errors.Join(cause, e.cause)
-	e.what = strings.TrimLeft(e.what+"; "+notReady+cause.Error(), "; ")
-	return e
+// unready is such an error for who waited for it to pass until cause ended that.
+func unready(err, cause error) error {
+	note := notReady + cause.Error()
+	switch e := err.(type) {
+	case *AuthenticationError:
+		e.cause = errors.Join(cause, e.cause)
+		e.what = strings.TrimLeft(e.what+"; "+note, "; ")
+	case *chain.Error:
+		e.Waited(note, cause)
+	}
+	return err
 }

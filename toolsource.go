@@ -7,6 +7,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/devtool"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/tokencache"
@@ -80,7 +81,7 @@ func (s *toolSource) logger() *slog.Logger {
 
 // budget implements tokenSource.
 func (s *toolSource) budget(ctx context.Context) time.Duration {
-	deadline, ok := callersDeadline(ctx)
+	deadline, ok := chain.CallersDeadline(ctx)
 	if !ok {
 		deadline = time.Time{}
 	}

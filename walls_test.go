@@ -66,6 +66,13 @@ var walls = map[string]wall{
 	"internal/failure": {
 		ours: []string{"redact", "token"}, not: slices.Concat(machine, logging),
 	},
+	// A chain knows the credentials that it is made of as azcore does, and their errors. Of failure
+	// it has what takes the times out of a text.
+	"internal/chain": {
+		ours:   []string{"failure", "redact", "usercode"},
+		others: []string{azcoreModule, azcoreModule + "/policy"},
+		not:    slices.Concat(network, machine, []string{"encoding/json"}),
+	},
 	// What it shields is the user's: contexts, errors, log handlers and tracers.
 	"internal/usercode": {
 		others: []string{azcoreModule + "/tracing"},
@@ -114,13 +121,6 @@ var rootWalls = []struct {
 	files []string
 	wall
 }{
-	// A chain knows the credentials that it is made of as azcore does, and their errors.
-	{[]string{"chain*.go"}, wall{
-		ours:   []string{"redact", "usercode"},
-		others: []string{azcoreModule, azcoreModule + "/policy"},
-
-		not: slices.Concat(network, machine, []string{"encoding/json"}),
-	}},
 	// A host says how it is asked. What becomes of its tokens is none of its business.
 	{[]string{
 		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
@@ -229,7 +229,7 @@ type shape struct {
 // limits of the packages that have their own. They are to shrink: the root's to 35 files and 4,500
 // lines.
 var limits = map[string]shape{
-	".":                 {files: 39, lines: 5600, mutual: 1, circle: 2},
+	".":                 {files: 32, lines: 4500, mutual: 1, circle: 2},
 	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
 	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
 }

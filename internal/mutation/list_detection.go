@@ -75,7 +75,7 @@ var detectionMutations = []mutation{
 		file:  "arc.go",
 		old:   `case env.has(envAuthority):`,
 		new:   `case env.has(envAuthority) && path == "":`,
-		tests: "TestDetectArcAgent",
+		tests: "TestMovedIMDSOnAnArcMachine",
 	},
 	{
 		name:  "a token file without AZURE_CLIENT_ID leaves the pod to the next host",
@@ -107,6 +107,6 @@ var detectionMutations = []mutation{
 		file:  "internal/check/url.go",
 		old:   `case u.User != nil:`,
 		new:   `case u.User != nil && u.Host == "":`,
-		tests: "TestErrors",
+		tests: "TestMalformedEndpoints",
 	},
 }

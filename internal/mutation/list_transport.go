@@ -213,7 +213,7 @@ var transportMutations = []mutation{
 		file:  "status.go",
 		old:   `Endpoint: src.Endpoint(),`,
 		new:   `Endpoint: src.Address(),`,
-		tests: "TestStatusReason",
+		tests: "TestStatusShowsNoQuery",
 	},
 	{
 		name:  "the process's tokens are shared with a credential that has its own Transport",

@@ -1,4 +1,4 @@
-package identity
+package chain
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 type deadlineKey struct{}
 
 func withDeadlineOf(caller context.Context) context.Context {
-	deadline, _ := callersDeadline(caller)
+	deadline, _ := CallersDeadline(caller)
 	return context.WithValue(caller, deadlineKey{}, deadline)
 }
 
-// callersDeadline is that of the caller for whom a source is asked, whether or not a chain is in
+// CallersDeadline is that of the caller for whom a source is asked, whether or not a chain is in
 // between.
-func callersDeadline(ctx context.Context) (deadline time.Time, ok bool) {
+func CallersDeadline(ctx context.Context) (deadline time.Time, ok bool) {
 	if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok {
 		return deadline, !deadline.IsZero()
 	}

@@ -1,4 +1,4 @@
-package identity
+package chain
 
 import (
 	"context"
@@ -41,8 +41,8 @@ func askedAgain(token azcore.AccessToken, now time.Time) azcore.AccessToken {
 
 // mayLook takes one of the looks at once, if any is left. look gives it back.
 func (c *Chain) mayLook() bool {
-	if c.state.looks.Add(1) > maxLooks {
-		c.state.looks.Add(-1)
+	if c.looks.Add(1) > maxLooks {
+		c.looks.Add(-1)
 		return false
 	}
 	return true
@@ -56,7 +56,7 @@ func (c *Chain) look(r *route, end int, options policy.TokenRequestOptions) {
 	defer func() { // also if a source ends this goroutine
 		r.next.Store(int64(time.Since(c.made) + lookEvery))
 		r.looking.Store(false)
-		c.state.looks.Add(-1)
+		c.looks.Add(-1)
 		c.report(before, news)
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), lookEvery)
@@ -71,7 +71,7 @@ func (c *Chain) look(r *route, end int, options policy.TokenRequestOptions) {
 			news = c.use(r, i, 0, nil, options)
 			return
 		case a.err != nil && !a.goesOn: // it is there, and of no use: what is in use stays
-			news = c.state.log.failed(c.links[i].name, a.why)
+			news = c.log.failed(c.links[i].Name, a.why)
 			return
 		}
 	}

@@ -1,4 +1,4 @@
-package identity
+package chain
 
 import (
 	"context"
@@ -15,61 +15,54 @@ const walkBudget = 3 * time.Minute
 
 var errWalkBudget = errors.New("no answer within " + walkBudget.String())
 
-// GetToken returns a token of the source that last brought one for the scope and tenant, or else of
-// the first that is available. Azure SDK clients call it.
-//
-// It takes as long as the sources do that it has to ask, one after the other, and ends with ctx.
-// Credentials of this package share requests among their callers, and their callers leave with ctx;
-// see [NewChain] for those of others. The ctx of a walk along the sources ends after 3 minutes; the
-// source in use gets the caller's. When a source other than the first is in use, those before it
-// are asked again in the background, at most once a minute, and the first that brings a token is
-// used from then on; RefreshOn is a minute away at most, so that Azure SDK clients, which keep a
-// token until then, come to know of it.
-//
-// The error has a line for each source, with its own reason, and a method Summary as
-// [AuthenticationError.Summary]. errors.Is and errors.As find those that ended the walk: the last
-// one, or all if all sources are unavailable; never an *azcore.ResponseError.
+// GetToken implements azcore.TokenCredential; see Token.
 func (c *Chain) GetToken(
 	ctx context.Context, options policy.TokenRequestOptions,
 ) (azcore.AccessToken, error) {
-	switch {
-	case len(c.links) == 0:
-		return azcore.AccessToken{},
-			errors.New("identity: GetToken: this Chain was not made by NewChain or NewDefaultCredential")
-	case ctx == nil:
+	return c.Token(ctx, &options)
+}
+
+// Token returns a token of the source that last brought one for the scope and tenant, or else of
+// the first that is available. It takes as long as the sources do that it has to ask, one after the
+// other, and ends with ctx; the ctx of a walk along the sources ends after walkBudget. Errors are an
+// *[Error], or a plain one about a nil ctx. It changes nothing in options.
+func (c *Chain) Token(
+	ctx context.Context, options *policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	if ctx == nil {
 		return azcore.AccessToken{}, errors.New("identity: GetToken: nil Context")
 	}
-	r := c.known(&options)
+	r := c.known(options)
 	if r == nil {
-		return c.walk(ctx, options, unasked)
+		return c.walk(ctx, *options, unasked)
 	}
 	i := int(r.inUse.Load()) - 1
 	if i < 0 || c.bar(i) != "" {
-		return c.walk(ctx, options, unasked)
+		return c.walk(ctx, *options, unasked)
 	}
-	token, err := c.links[i].source.GetToken(ctx, options)
+	token, err := c.links[i].Source.GetToken(ctx, *options)
 	switch {
-	case c.bar(i) != "": // it has turned out meanwhile that this is Azure
-		return c.walk(ctx, options, unasked)
+	case c.bar(i) != "": // it has been barred meanwhile
+		return c.walk(ctx, *options, unasked)
 	case err == nil && i > 0:
-		return c.lookBack(r, i, options, token), nil
+		return c.lookBack(r, i, *options, token), nil
 	case err == nil:
 		return token, nil
 	}
-	a := c.links[i].judge(ctx, i, err, c.continueOn)
+	a := c.judge(ctx, i, err)
 	if ctx.Err() != nil {
-		return azcore.AccessToken{}, c.failure(options, []attempt{a}, ctx.Err())
+		return azcore.AccessToken{}, c.failure(*options, []attempt{a}, ctx.Err())
 	}
-	c.state.memory.failed(i, a.why, a.away)
+	c.memory.failed(i, a.why, a.away)
 	if !a.goesOn {
-		return azcore.AccessToken{}, c.failure(options, []attempt{a}, nil)
+		return azcore.AccessToken{}, c.failure(*options, []attempt{a}, nil)
 	}
-	return c.walk(ctx, options, a)
+	return c.walk(ctx, *options, a)
 }
 
 // walk asks the sources in order, in the caller's goroutine and with the caller's values: what a
-// source of another package makes of those is nobody else's. Those of this package share what they
-// acquire by themselves, and go on with that when a caller leaves. known is a failure of the source
+// source of another package makes of those is nobody else's. Those of ours share what they acquire
+// by themselves, and go on with that when a caller leaves. known is a failure of the source
 // in use that the caller has seen already, unasked for none.
 func (c *Chain) walk(
 	caller context.Context, options policy.TokenRequestOptions, known attempt,
@@ -77,8 +70,8 @@ func (c *Chain) walk(
 	if caller.Err() != nil {
 		return azcore.AccessToken{}, c.failure(options, nil, caller.Err())
 	}
-	defer c.state.walks.Add(-1)
-	if c.state.walks.Add(1) > c.state.limit && !c.whole {
+	defer c.walks.Add(-1)
+	if c.walks.Add(1) > c.limit && !c.whole {
 		return azcore.AccessToken{}, c.failure(options, nil, errCrowd)
 	}
 	ctx, cancel := context.WithTimeout(withDeadlineOf(caller), walkBudget)
@@ -95,7 +88,8 @@ func (c *Chain) walk(
 	for n := 0; n < len(order); n++ {
 		i := order[n]
 		if why := c.bar(i); why != "" {
-			failed = append(failed, barredAttempt(i, why))
+			failed = append(failed,
+				attempt{index: i, goesOn: true, why: c.links[i].Bar.Line(why)})
 			continue
 		}
 		a := known
@@ -110,7 +104,7 @@ func (c *Chain) walk(
 			a = attempt{index: i, err: errWalkBudget, why: errWalkBudget.Error(), passes: true}
 			return azcore.AccessToken{}, c.failure(options, append(failed, a), errWalkBudget)
 		case c.bar(i) != "":
-			// It has turned out meanwhile that this is Azure: from the start, without the developer.
+			// It has been barred meanwhile: from the start, without such sources.
 			n, failed, known = -1, nil, unasked
 			continue
 		// A challenge of one token says nothing of the scope's other tokens.
@@ -133,6 +127,13 @@ func (c *Chain) walk(
 		}
 	}
 	return azcore.AccessToken{}, c.failure(options, failed, nil)
+}
+
+// failure is the error of a call; see newError.
+func (c *Chain) failure(
+	options policy.TokenRequestOptions, failed []attempt, ended error,
+) *Error {
+	return newError(c.name, c.links, &c.memory, options, failed, ended)
 }
 
 // order is in which the sources are asked: as they are, but for those that were just found

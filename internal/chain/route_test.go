@@ -1,10 +1,9 @@
-package identity
+package chain
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,8 +12,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
-
-const graphScope = "https://graph.microsoft.com/.default"
 
 // refusing is a source that has no token for some calls.
 type refusing struct {
@@ -58,21 +55,21 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 			return o.Claims != ""
 		}, policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: "{}"}},
 	} {
-		for _, kind := range []string{"ErrUnavailable", "ContinueOn", "nested"} {
+		for _, kind := range []string{"errUnavailable", "ContinueOn", "nested"} {
 			for _, otherFirst := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%s/other first %v", tt.name, kind, otherFirst), func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						a := &refusing{name: "a", refuses: tt.refuses, err: errAway}
 						b := &scripted{name: "b"}
-						options := &ChainOptions{}
+						options := Options{}
 						if kind == "ContinueOn" {
 							a.err = errBroken
 							options.ContinueOn = func(err error) bool { return errors.Is(err, errBroken) }
 						}
-						chain := mustChain(t, options, a, b)
+						chain := of(options, a, b)
 						if kind == "nested" {
-							chain = mustChain(t, options, mustChain(t, nil, a),
-								mustChain(t, nil, b))
+							chain = of(options, of(Options{}, a),
+								of(Options{}, b))
 						}
 						ask := func(o policy.TokenRequestOptions, want string) {
 							t.Helper()
@@ -89,12 +86,12 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 							ask(tt.other, "b")
 							time.Sleep(time.Second)
 						}
-						want := "identity.refusing, identity.scripted"
+						want := "chain.refusing, chain.scripted"
 						switch {
 						case kind == "nested":
 							want = "chain"
 						case tt.name == "a challenge":
-							want = "identity.refusing"
+							want = "chain.refusing"
 						}
 						if got := chain.Status().InUse; got != want {
 							t.Errorf("status says that %q is in use, want %q", got, want)
@@ -114,7 +111,7 @@ func TestChainScopesAreRemembered(t *testing.T) {
 			return true
 		}, err: errAway}
 		b := &scripted{name: "b"}
-		chain := mustChain(t, nil, a, b)
+		chain := of(Options{}, a, b)
 		for range 59 {
 			for _, scope := range scopesOf(20) {
 				if _, err := chain.GetToken(t.Context(),
@@ -139,7 +136,7 @@ func TestChainRoutesAreBounded(t *testing.T) {
 	a := &refusing{name: "a", refuses: func(policy.TokenRequestOptions) bool {
 		return true
 	}, err: errAway}
-	chain := mustChain(t, nil, a, &scripted{name: "b"})
+	chain := of(Options{}, a, &scripted{name: "b"})
 	ask := func(scope string) (walked bool) {
 		before := a.asks.Load()
 		if _, err := chain.GetToken(t.Context(),
@@ -149,7 +146,7 @@ func TestChainRoutesAreBounded(t *testing.T) {
 		return a.asks.Load() > before
 	}
 	ask(vaultScope)
-	chain.state.memory.routes.all.next.Store(int64(time.Hour))
+	chain.memory.routes.all.next.Store(int64(time.Hour))
 	for i := range 4 * maxRoutes {
 		if !ask(fmt.Sprint(i)) {
 			t.Fatalf("scope %d was known", i)
@@ -158,7 +155,7 @@ func TestChainRoutesAreBounded(t *testing.T) {
 			t.Fatalf("after %d other scopes, that in constant use is forgotten", i)
 		}
 	}
-	routes := &chain.state.memory.routes
+	routes := &chain.memory.routes
 	if n, index := len(routes.younger)+len(routes.older),
 		len(*routes.index.Load()); n > 2*maxRoutes || index > maxRoutes {
 		t.Errorf("%d routes are kept, %d in the index", n, index)
@@ -180,12 +177,13 @@ func TestChainRoutesAreBounded(t *testing.T) {
 func TestChainSparesNewScopes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var requests atomic.Int64
-		refuse := transportFunc(func(r *http.Request) (*http.Response, error) {
+		a := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			requests.Add(1)
-			return nil, errNobodyListens
+			time.Sleep(5 * time.Second)
+			return azcore.AccessToken{}, errAway
 		})
 		b := &scripted{name: "b"}
-		chain := mustChain(t, nil, onIMDS(t, refuse), b)
+		chain := of(Options{}, ours{a}, b)
 		ask := func(scope string, want time.Duration) {
 			t.Helper()
 			start := time.Now()
@@ -217,7 +215,7 @@ func TestChainSparesNewScopes(t *testing.T) {
 		requests.Store(0)
 		if _, err := chain.GetToken(t.Context(),
 			policy.TokenRequestOptions{Scopes: []string{"https://new.example"}}); !errors.Is(err,
-			ErrUnavailable) || requests.Load() == 0 {
+			errUnavailable) || requests.Load() == 0 {
 			t.Errorf("error is %v, after %d requests, want one of a source that was asked", err,
 				requests.Load())
 		}

@@ -1,4 +1,4 @@
-package identity
+package chain
 
 import (
 	"context"
@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// chainLog tells which source is in use, when that changes. A handler may be slow, want a lock that
+// log tells which source is in use, when that changes. A handler may be slow, want a lock that
 // the caller holds, or a token of this chain, so nobody waits for it.
-type chainLog struct {
+type log struct {
 	to      *slog.Logger
 	telling atomic.Int64 // goroutines that write
-	told    atomic.Bool  // it has said that the developer's sources are barred
+	told    atomic.Bool  // it has said that sources are barred
 }
 
 // maxTelling bounds the goroutines that write to the log, if its handler hangs. Lines beyond that
@@ -19,7 +19,7 @@ type chainLog struct {
 const maxTelling = 100
 
 // tell writes news, one after the other. A nil one is none.
-func (l *chainLog) tell(news ...func()) {
+func (l *log) tell(news ...func()) {
 	if l.telling.Add(1) > maxTelling {
 		l.telling.Add(-1)
 		return
@@ -34,9 +34,9 @@ func (l *chainLog) tell(news ...func()) {
 	}()
 }
 
-// barred are the news, once, that the developer's sources are barred from now on. They are a
-// warning if one of those was in use.
-func (l *chainLog) barred(why string, wasInUse bool) (news func()) {
+// barred are the news, once, that sources are barred from now on. They are a warning if one of those
+// was in use.
+func (l *log) barred(message, why string, wasInUse bool) (news func()) {
 	if !l.told.CompareAndSwap(false, true) {
 		return nil
 	}
@@ -45,20 +45,19 @@ func (l *chainLog) barred(why string, wasInUse bool) (news func()) {
 		level = slog.LevelWarn
 	}
 	return func() {
-		l.to.Log(context.Background(), level,
-			"this is Azure: the developer's credentials are not used from now on", "because", why)
+		l.to.LogAttrs(context.Background(), level, message, slog.String("because", why))
 	}
 }
 
 // inUse are the news that another source is in use.
-func (l *chainLog) inUse(attrs []slog.Attr) (news func()) {
+func (l *log) inUse(attrs []slog.Attr) (news func()) {
 	return func() {
 		l.to.LogAttrs(context.Background(), slog.LevelInfo, "source of tokens in use", attrs...)
 	}
 }
 
 // failed are the news that a source before the one in use is there again, and of no use.
-func (l *chainLog) failed(source, why string) (news func()) {
+func (l *log) failed(source, why string) (news func()) {
 	return func() {
 		l.to.LogAttrs(context.Background(), slog.LevelWarn,
 			"a source before the one in use fails",

@@ -1,4 +1,4 @@
-package identity
+package chain
 
 import (
 	"fmt"
@@ -6,60 +6,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
-
-// chainMemory is what a chain remembers: which source is in use for a scope, and how each source
-// failed last.
-type chainMemory struct {
-	routes routes
-
-	mu   sync.Mutex    // guards the rest; not held over I/O, nor over anything that isn't ours
-	last []lastFailure // of each source
-	// when each was last found unavailable, whatever the scope; zero if it has brought a token
-	// since
-	away []time.Time
-}
-
-// lastFailure is kept as text: an error may hold an answer's body, and its methods may do anything.
-type lastFailure struct {
-	why string // "" for none
-	at  time.Time
-}
-
-// failed remembers a source's failure, and for other scopes if it is about them, too.
-func (m *chainMemory) failed(i int, why string, away bool) {
-	now := time.Now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.last[i] = lastFailure{why, now}
-	if away {
-		m.away[i] = now
-	}
-}
-
-// granted remembers that a source has brought a token.
-func (m *chainMemory) granted(i int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.away[i] = time.Time{}
-}
-
-func (m *chainMemory) lastFailure(i int) lastFailure {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.last[i]
-}
-
-// wasAway reports whether a source was found unavailable within a time, whatever the scope, and has
-// brought no token since.
-func (m *chainMemory) wasAway(i int, within time.Duration) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return !m.away[i].IsZero() && time.Since(m.away[i]) < within
-}
 
 // route is which source serves a scope. A source that has nothing for one scope may be the right
 // one for another, so each scope has its own.
