@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,13 +17,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/arckey"
 	"github.com/keyless-go/identity/internal/seam"
-	"github.com/keyless-go/identity/internal/token"
 )
 
 const arcBase = "http://127.0.0.1:40342"
@@ -149,7 +148,7 @@ func authorizations(requests []*http.Request) []string {
 
 // withAgent runs a subtest with an agent of its own.
 func withAgent(t *testing.T, name string, f func(t *testing.T, agent *arcAgent)) {
-	t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { f(t, newArcAgent(t)) }) })
+	bubbleIn(t, name, func(t *testing.T) { f(t, newArcAgent(t)) })
 }
 
 func (a *arcAgent) credential(tb testing.TB, adjust ...func(*CredentialOptions)) *Credential {
@@ -219,8 +218,7 @@ func TestArcEndpoint(t *testing.T) {
 		{name: "program, and the other variable", file: program,
 			variables: map[string]string{envIMDS: endpoint}},
 		{name: "program on Windows", goos: "windows", variables: folders, file: inWindows},
-		{name: "program where MSAL for Go looks", goos: "windows", variables: folders,
-			file: whereMSAL},
+		{name: "program where MSAL for Go looks", goos: "windows", variables: folders, file: whereMSAL},
 		{name: "demanded", host: HostArc},
 		{name: "demanded, and empty variables", host: HostArc,
 			variables: map[string]string{envEndpoint: "", envIMDS: ""}},
@@ -289,15 +287,13 @@ func TestArcFakeOnEverySystem(t *testing.T) {
 // and neither is quoted in the challenge.
 func TestArcFakeInAnyDirectory(t *testing.T) {
 	for _, name := range []string{"plain", "a blank", "a, comma", "a,comma", "equals=sign", "Jane's", "dots..dots", "umläut", "x.key"} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				dir := filepath.Join(arcDirectory(t), name)
-				if err := os.Mkdir(dir, 0o700); err != nil {
-					t.Fatal(err)
-				}
-				ep := newArcFake(t, func(o *identitytest.Options) { o.Dir = dir })
-				mustToken(t, credentialAt(t, onArc(ep), ep))
-			})
+		bubbleIn(t, name, func(t *testing.T) {
+			dir := filepath.Join(arcDirectory(t), name)
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			ep := newArcFake(t, func(o *identitytest.Options) { o.Dir = dir })
+			mustToken(t, credentialAt(t, onArc(ep), ep))
 		})
 	}
 }
@@ -327,31 +323,6 @@ func TestArcStaysAtItsEndpoint(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestArcRequestIsPure(t *testing.T) {
-	t.Parallel()
-	agent := newArcAgent(t)
-	src, err := newArc(agent.env(), settingsOf(&CredentialOptions{ID: ClientID(guid)}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	next, again, err := src.(acquire.Follows).Follow(t.Context(), acquire.Request{Resource: "https://a"},
-		acquire.Answer{Status: 401, Header: challengeWith(agent.write(1)).Header})
-	if err != nil || !again {
-		t.Fatalf("follow: again %v, error %v", again, err)
-	}
-	if next.Header.Get("Authorization") != "Basic key-1" || next.Secret != "key-1" {
-		t.Errorf("the second request has %v, secret %q", next.Header, next.Secret)
-	}
-	after, err := src.Call(t.Context(), acquire.Request{Resource: "https://b"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after.Header.Get("Authorization") != "" || after.Secret != "" ||
-		after.URL.Query().Get("resource") != "https://b" {
-		t.Errorf("a key is in the next request, too: %v %s", after.Header, after.URL)
-	}
 }
 
 // FuzzArcChallenge: whatever header arrives, only a challenge is followed, and only one that names
@@ -400,89 +371,97 @@ func FuzzArcChallenge(f *testing.F) {
 	})
 }
 
-// TestArcKeyWithoutPermission: one try, at once, and with what to do.
-func TestArcKeyWithoutPermission(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("here everybody may read a file without permissions")
-	}
-	if os.Geteuid() == 0 { // who may read everything
-		asNobody(t)
-		return
-	}
-	for _, what := range []string{"the file", "the directory"} {
-		withAgent(t, what, func(t *testing.T, agent *arcAgent) {
-			t.Cleanup(func() { _ = os.Chmod(agent.dir, 0o700) })
-			agent.challenge = func(n int) (*http.Response, error) {
-				file := agent.write(n)
-				denied := file
-				if what == "the directory" {
-					denied = agent.dir
-				}
-				if err := os.Chmod(denied, 0); err != nil {
-					t.Error(err)
-				}
-				return challengeWith(file), nil
-			}
-			cred := agent.credential(t)
-			e, took := mustFail(t, cred)
-			wantErrorText(t, e, "401", "1.key", "permission denied", "group himds")
-			agent.checkSent(t, "")
-			start := time.Now()
-			if err := cred.Ready(t.Context(), vaultScope); err == nil || took+time.Since(start) > 0 {
-				t.Errorf("Ready returned %v after %v, want the error at once", err, time.Since(start))
-			}
-		})
-	}
+// arcRefusals are answers that are no challenge of the agent's, or name no key of its own.
+var arcRefusals = []struct {
+	name   string
+	status int      // 0 for 401
+	header []string // DIR, and OUTSIDE it, are directories with keys
+	body   string
+	change func(dir string) error // is made to the agent's directory
+	want   []string
+}{
+	{name: "another directory", header: realmOf("OUTSIDE/x.key"), want: []string{"it is not in "}},
+	{name: "dot-dot", header: realmOf("DIR/../OUTSIDE/x.key"), want: []string{"it is not in "}},
+	{name: "the agent's real directory", header: realmOf("/var/opt/azcmagent/tokens/x.key"),
+		want: []string{"it is not in "}},
+	{name: "another extension", header: realmOf("DIR/x.txt"), want: []string{"not end in .key"}},
+	{name: "NUL", header: realmOf("DIR/x.txt\x00.key"), want: []string{"control character"}},
+	{name: "too large", header: realmOf("DIR/large.key"), want: []string{"larger than 4096 bytes"}},
+	{name: "lines", header: realmOf("DIR/lines.key"), want: []string{"control character"}},
+	{name: "a name without an end", header: realmOf("DIR/" + strings.Repeat("a", 60_000) + ".key"),
+		want: []string{"can't read Azure Arc's key"}},
+	{name: "a link", header: realmOf("DIR/link.key"), want: []string{"not a regular file"},
+		change: func(dir string) error { return os.Symlink("x.key", dir+"/link.key") }},
+	{name: "no directory", header: realmOf("DIR/x.key"), change: os.RemoveAll,
+		want: []string{"no directory DIR", "container"}},
+
+	{name: "no header", want: []string{"WWW-Authenticate", "not Azure Arc's agent"}},
+	{name: "another scheme", header: []string{"WWW-Authenticate", "Bearer authorization=x"},
+		want: []string{"WWW-Authenticate", "not Azure Arc's agent"}},
+	{name: "another header's name", header: []string{"Proxy-Authenticate", "Basic realm=DIR/x.key"},
+		want: []string{"WWW-Authenticate", "not Azure Arc's agent"}},
+	{name: "a token", status: 200, header: realmOf("DIR/x.key"), body: grantBody(canary, time.Hour),
+		want: []string{"a token without a challenge", "not Azure Arc's agent"}},
+	{name: "a token, 202", status: 202, body: grantBody(canary, time.Hour),
+		want: []string{"a token without a challenge", "not Azure Arc's agent"}},
+	{name: "400", status: 400, header: realmOf("DIR/x.key")},
+	{name: "402", status: 402, header: realmOf("DIR/x.key")},
+	{name: "403", status: 403, header: realmOf("DIR/x.key")},
+	{name: "404", status: 404, header: realmOf("DIR/x.key")},
+	{name: "407", status: 407, header: append(realmOf("DIR/x.key"), "Proxy-Authenticate", "Basic")},
 }
 
-// TestArcChallengesThatAreRefused: behind each of these paths is a file, and its content may not be
-// sent.
-func TestArcChallengesThatAreRefused(t *testing.T) {
+// realmOf is the header of a challenge.
+func realmOf(path string) []string { return []string{"WWW-Authenticate", "Basic realm=" + path} }
+
+// TestArcRefusals: one request, and an error at once that shows nothing of a key. Behind each path
+// is a file, and its content may not be sent.
+func TestArcRefusals(t *testing.T) {
 	const secret = "pa55word"
-	for _, tt := range []struct{ name, realm, want string }{
-		{"another directory", "OUTSIDE/x.key", "it is not in "},
-		{"dot-dot", "DIR/../BASEOUT/x.key", "it is not in "},
-		{"dot-dot and back", "DIR/../BASE/x.key", "it is not in "},
-		{"a directory below", "DIR/below/x.key", "it is not in "},
-		{"another extension", "DIR/x.txt", "does not end in .key"},
-		{".key alone", "DIR/.key", "does not end in .key"},
-		{"link out of it", "DIR/out.key", "not a regular file"},
-		{"link within it", "DIR/in.key", "not a regular file"},
-		{"too large", "DIR/large.key", "larger than 4096 bytes"},
-		{"lines", "DIR/lines.key", "control character"},
-		{"NUL", "DIR/x.txt\x00.key", "control character"},
-		{"a name without an end", "DIR/" + strings.Repeat("a", 60_000) + ".key",
-			"can't read Azure Arc's key"},
-		{"the agent's real directory", "/var/opt/azcmagent/tokens/x.key", "it is not in "},
-	} {
+	for _, tt := range arcRefusals {
 		withAgent(t, tt.name, func(t *testing.T, agent *arcAgent) {
 			outside := arcDirectory(t)
-			for file, content := range map[string]string{outside + "/x.key": secret,
-				agent.dir + "/x.key": secret, agent.dir + "/below/x.key": secret,
-				agent.dir + "/x.txt": secret, agent.dir + "/.key": secret,
+			for file, content := range map[string]string{
+				outside + "/x.key": secret, agent.dir + "/x.key": secret, agent.dir + "/x.txt": secret,
 				agent.dir + "/large.key": strings.Repeat(secret, 1000),
-				agent.dir + "/lines.key": secret + "\r\nX-Evil: 1"} {
-				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700),
-					os.WriteFile(file, []byte(content), 0o600)); err != nil {
+				agent.dir + "/lines.key": secret + "\r\nX-Evil: 1",
+			} {
+				if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := errors.Join(os.Symlink(outside+"/x.key", agent.dir+"/out.key"),
-				os.Symlink("x.key", agent.dir+"/in.key")); err != nil {
-				t.Skip(err)
+			if tt.change != nil {
+				if err := tt.change(agent.dir); err != nil {
+					t.Skip(err)
+				}
 			}
+			status := max(tt.status, 401*(1-min(tt.status, 1)))
+			named := strings.NewReplacer("DIR/../OUTSIDE", agent.dir+"/../"+filepath.Base(outside),
+				"DIR", agent.dir, "OUTSIDE", outside)
 			agent.challenge = func(int) (*http.Response, error) {
-				return challengeWith(strings.NewReplacer("DIR", agent.dir, "OUTSIDE", outside,
-					"BASEOUT", filepath.Base(outside), "BASE", filepath.Base(agent.dir)).Replace(tt.realm)), nil
+				var header []string
+				for _, text := range tt.header {
+					header = append(header, named.Replace(text))
+				}
+				return respond(status, tt.body, header...), nil
 			}
-			e, took := mustFail(t, agent.credential(t))
-			wantErrorText(t, e, "identity: Azure Arc: 401: ", tt.want)
+			cred, start := agent.credential(t), time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			e, _ := mustFail(t, cred)
+			wantErrorText(t, e, fmt.Sprintf("identity: Azure Arc: %d", status))
+			for _, want := range tt.want {
+				wantErrorText(t, e, named.Replace(want))
+			}
 			agent.checkSent(t, "")
-			if took != 0 || e.Attempts != 1 {
-				t.Errorf("%d attempts in %v, want one at once", e.Attempts, took)
+			if err := cred.Ready(ctx, vaultScope); err == nil || e.Attempts != 1 ||
+				time.Since(start) != 0 {
+				t.Errorf("%d attempts, and Ready returned %v after %v, want one attempt, and the error at once",
+					e.Attempts, err, time.Since(start))
 			}
-			if strings.Contains(e.Error(), secret) || len(e.Error()) > 1000 {
-				t.Errorf("error of %d bytes shows what it should not: %.500s", len(e.Error()), e.Error())
+			if text := fmt.Sprintf("%v %+v", e, *e); strings.Contains(text, secret) ||
+				strings.Contains(text, canary) || len(e.Error()) > 1000 {
+				t.Errorf("error of %d bytes shows what it should not: %.500s", len(e.Error()), text)
 			}
 			for _, sentinel := range sentinels {
 				if errors.Is(e, sentinel) {
@@ -493,37 +472,32 @@ func TestArcChallengesThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestArcChallengeWithoutRealm(t *testing.T) {
-	for name, header := range map[string][]string{
-		"no header":             nil,
-		"another scheme":        {"WWW-Authenticate", `Bearer authorization="https://login.example/x"`},
-		"no realm":              {"WWW-Authenticate", "Basic"},
-		"empty realm":           {"WWW-Authenticate", "Basic realm="},
-		"another header's name": {"Proxy-Authenticate", "Basic realm=/var/opt/azcmagent/tokens/x.key"},
-	} {
-		withAgent(t, name, func(t *testing.T, agent *arcAgent) {
-			agent.challenge = func(int) (*http.Response, error) {
-				return respond(401, "<html>Unauthorized</html>", header...), nil
-			}
-			e, took := mustFail(t, agent.credential(t))
-			wantErrorText(t, e, "401", "WWW-Authenticate", "not Azure Arc's agent")
-			if len(agent.requests()) != 1 || took != 0 {
-				t.Errorf("%d requests in %v, want 1", len(agent.requests()), took)
-			}
-		})
+// TestArcKeyWithoutPermission: one try, at once, and with what to do.
+func TestArcKeyWithoutPermission(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("here everybody may read a file without permissions")
 	}
-	for _, status := range []int{400, 402, 403, 404, 407, 302, 500} {
-		withAgent(t, fmt.Sprint(status), func(t *testing.T, agent *arcAgent) {
-			agent.challenge = func(n int) (*http.Response, error) {
-				header := "Basic realm=" + agent.write(n)
-				return respond(status, `{"error":"access_denied"}`, "WWW-Authenticate", header,
-					"Proxy-Authenticate", header), nil
-			}
-			mustFail(t, agent.credential(t, once))
-			agent.checkSent(t, "")
-		})
+	if os.Geteuid() == 0 { // who may read everything
+		asNobody(t)
+		return
 	}
-	withAgent(t, "several headers", func(t *testing.T, agent *arcAgent) {
+	withAgent(t, "the directory", func(t *testing.T, agent *arcAgent) {
+		t.Cleanup(func() { _ = os.Chmod(agent.dir, 0o700) })
+		agent.challenge = func(n int) (*http.Response, error) {
+			file := agent.write(n)
+			return challengeWith(file), os.Chmod(agent.dir, 0)
+		}
+		e, took := mustFail(t, agent.credential(t))
+		wantErrorText(t, e, "401", "1.key", "permission denied", "group himds")
+		if agent.checkSent(t, ""); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestArcSeveralHeaders(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		agent := newArcAgent(t)
 		agent.challenge = func(n int) (*http.Response, error) {
 			return respond(401, "", "WWW-Authenticate", "Negotiate", "WWW-Authenticate",
 				`basic Realm="`+agent.write(n)+`", charset="UTF-8"`), nil
@@ -583,33 +557,6 @@ func TestArcKeyThatIsNotThereYet(t *testing.T) {
 	})
 }
 
-// TestArcStart is the code under test of somebody who changed nothing.
-func TestArcStart(t *testing.T) { // not parallel: the variables are the process's
-	ep := newArcFake(t, func(o *identitytest.Options) {
-		o.Identities = []identitytest.Identity{{System: true}, {ClientID: guid}}
-	})
-	ep.Start(t)
-	for _, id := range []ID{nil, ClientID(guid)} {
-		cred, err := NewCredential(&CredentialOptions{ID: id})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if cred.Host() != HostArc {
-			t.Fatalf("Host() is %q", cred.Host())
-		}
-		mustToken(t, cred)
-	}
-	if got := authorizations(ep.Requests()); len(got) != 4 || got[0] != "" || got[2] != "" ||
-		got[1] == got[3] {
-		t.Errorf("requests have the Authorization %q", got)
-	}
-	for _, r := range ep.Requests() {
-		if !r.Close {
-			t.Error("the connection would be kept")
-		}
-	}
-}
-
 // TestArcKeysAreNeverKept: two acquisitions read two keys, a renewal a third.
 func TestArcKeysAreNeverKept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -647,62 +594,45 @@ func TestArcKeysAreNeverKept(t *testing.T) {
 }
 
 func TestArcKeyRotation(t *testing.T) {
-	t.Run("between the challenge and the reading", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := newArcFake(t)
-			rotate := sync.OnceFunc(ep.RotateSecret)
-			mustToken(t, credentialAt(t, onArc(ep),
-				transportFunc(func(r *http.Request) (*http.Response, error) {
-					resp, err := ep.Do(r)
-					rotate()
-					return resp, err
-				})))
-			if got := authorizations(ep.Requests()); len(got) != 3 || got[0] != "" || got[1] != "" ||
-				got[2] == "" {
-				t.Errorf("requests have the Authorization %q, want a second challenge and then a key", got)
-			}
-		})
+	bubbleIn(t, "between the challenge and the reading", func(t *testing.T) {
+		ep := newArcFake(t)
+		rotate := sync.OnceFunc(ep.RotateSecret)
+		mustToken(t, credentialAt(t, onArc(ep),
+			transportFunc(func(r *http.Request) (*http.Response, error) {
+				resp, err := ep.Do(r)
+				rotate()
+				return resp, err
+			})))
+		if got := authorizations(ep.Requests()); len(got) != 3 || got[0] != "" || got[1] != "" ||
+			got[2] == "" {
+			t.Errorf("requests have the Authorization %q, want a second challenge and then a key", got)
+		}
 	})
-	t.Run("between the reading and the second request", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			ep := newArcFake(t)
-			rotate := sync.OnceFunc(ep.RotateSecret)
-			cred := credentialAt(t, onArc(ep), transportFunc(func(r *http.Request) (*http.Response, error) {
-				if r.Header.Get("Authorization") != "" {
-					rotate()
-				}
-				return ep.Do(r)
-			}))
-			start := time.Now()
-			if err := func() error { _, err := getToken(t.Context(), cred); return err }(); err != nil {
-				wantErrorText(t, err, "401", "refused the key")
-				time.Sleep(2 * time.Second) // the cool-down of a first failure is at most 1 s
+	bubbleIn(t, "between the reading and the second request", func(t *testing.T) {
+		ep := newArcFake(t)
+		rotate := sync.OnceFunc(ep.RotateSecret)
+		cred := credentialAt(t, onArc(ep), transportFunc(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Authorization") != "" {
+				rotate()
 			}
-			mustToken(t, cred)
-			if took := time.Since(start); took > 5*time.Second {
-				t.Errorf("a token after %v", took)
-			}
-		})
+			return ep.Do(r)
+		}))
+		start := time.Now()
+		if err := func() error { _, err := getToken(t.Context(), cred); return err }(); err != nil {
+			wantErrorText(t, err, "401", "refused the key")
+			time.Sleep(2 * time.Second) // the cool-down of a first failure is at most 1 s
+		}
+		mustToken(t, cred)
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("a token after %v", took)
+		}
 	})
 }
 
-func TestArcTokenWithoutAChallenge(t *testing.T) {
-	for _, status := range []int{200, 202} {
-		withAgent(t, fmt.Sprint(status), func(t *testing.T, agent *arcAgent) {
-			cred := agent.credential(t)
-			agent.challenge = func(int) (*http.Response, error) {
-				return respond(status, grantBody(canary, time.Hour)), nil
-			}
-			e, took := mustFail(t, cred)
-			wantErrorText(t, e, fmt.Sprint(status), "a token without a challenge",
-				"not Azure Arc's agent")
-			if took != 0 || len(agent.requests()) != 1 ||
-				strings.Contains(fmt.Sprintf("%v %+v", e, *e), canary) {
-				t.Errorf("%d requests in %v: %+v", len(agent.requests()), took, *e)
-			}
-		})
-	}
-	withAgent(t, "at a renewal", func(t *testing.T, agent *arcAgent) {
+// TestArcForgedRenewal: a token without a challenge replaces none that is held.
+func TestArcForgedRenewal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		agent := newArcAgent(t)
 		cred := agent.credential(t)
 		first, _ := mustToken(t, cred)
 		agent.challenge = func(int) (*http.Response, error) {
@@ -731,48 +661,6 @@ func TestArcRefusesTheKey(t *testing.T) {
 			t.Errorf("it is no missing identity and no missing agent: after %v: %v", took, e)
 		}
 	})
-}
-
-// TestArcMustEcho: an agent that doesn't know selectors ignores them, so that its answer has to
-// name the identity, by the selector's name. TestMismatch has what else an answer may say.
-func TestArcMustEcho(t *testing.T) {
-	t.Parallel()
-	quoted := fmt.Sprintf("%q", guid)
-	const unnamed = "an identity that the answer doesn't name"
-	for _, tt := range []struct {
-		id         ID
-		name, echo string // in JSON
-		want       string // "" accepts the token
-	}{
-		{id: ClientID(guid), name: "client_id", echo: quoted},
-		{id: ObjectID(guid), name: "object_id", echo: quoted},
-		{id: ResourceID(identityID), name: "msi_res_id", echo: fmt.Sprintf("%q", identityID)},
-		{id: ResourceID(identityID), name: "mi_res_id",
-			echo: fmt.Sprintf("%q", strings.ToUpper(identityID)+"/")},
-		{name: "client_id", echo: quoted},
-		{id: ClientID(guid), name: "client_id", echo: `""`, want: unnamed},
-		{id: ClientID(guid), name: "client_id", echo: `"  "`, want: unnamed},
-		{id: ClientID(guid), name: "client_id", echo: "null", want: unnamed},
-		{id: ClientID(guid), name: "client_id", echo: `{"value":` + quoted + "}", want: unnamed},
-		{id: ClientID(guid), name: "client_id", echo: "[" + quoted + "]", want: unnamed},
-		{id: ClientID(guid), name: "clientId", echo: quoted, want: unnamed},
-		{id: ClientID(guid), name: "object_id", echo: quoted, want: unnamed},
-		{id: ObjectID(guid), name: "principal_id", echo: quoted, want: unnamed}, // App Service's
-		{id: ResourceID(identityID), name: "client_id", echo: quoted, want: unnamed},
-		{id: ClientID(guid), name: "client_id", echo: fmt.Sprintf("%q", guid[:8]), want: guid[:8]},
-		{id: ClientID(guid), name: "client_id", echo: fmt.Sprintf("%q", otherGUID), want: otherGUID},
-	} {
-		for _, value := range []string{"opaque", v1Token} { // the token agrees, but doesn't help
-			body := fmt.Sprintf(`{"access_token":%q,"expires_in":3600,%q:%s}`, value, tt.name, tt.echo)
-			g, err := token.Parse([]byte(body), time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := mismatch(tt.id, g, true); got != tt.want {
-				t.Errorf("%v, %s: got %q, want %q", tt.id, body, got, tt.want)
-			}
-		}
-	}
 }
 
 // TestArcKeyOfTheTryBefore is in nothing that is printed, either: the endpoint has a memory.
@@ -811,70 +699,6 @@ func TestArcKeyOfTheTryBefore(t *testing.T) { // not parallel: see watch
 			}
 		}
 		time.Sleep(2 * time.Minute)
-	})
-}
-
-// TestArcManyResourcesAtOnce: both requests of an acquisition hold one place, so that the agent
-// never sees more than 5, and its limit of 20 a second costs time and no token.
-func TestArcManyResourcesAtOnce(t *testing.T) {
-	for name, limited := range map[string]bool{"at once": false, "in a second": true} {
-		bubbleIn(t, name, func(t *testing.T) {
-			ep := newArcFake(t, func(o *identitytest.Options) { o.RateLimit = limited })
-			for range 80 {
-				if !limited {
-					ep.Enqueue(identitytest.Response{Delay: 100 * time.Millisecond})
-				}
-			}
-			var now, most atomic.Int64
-			cred := credentialAt(t, onArc(ep), transportFunc(func(r *http.Request) (*http.Response, error) {
-				most.Store(max(most.Load(), now.Add(1)))
-				defer now.Add(-1)
-				return ep.Do(r)
-			}))
-			start := time.Now()
-			var callers sync.WaitGroup
-			for i := range 40 {
-				callers.Go(func() {
-					scope := fmt.Sprintf("https://r%d.example/.default", i)
-					if _, err := cred.GetToken(t.Context(),
-						policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
-						t.Errorf("%s: %v", scope, err)
-					}
-				})
-			}
-			callers.Wait()
-			took, keys := time.Since(start), map[string]bool{}
-			sent := authorizations(ep.Requests())
-			for _, a := range sent {
-				keys[a] = true
-			}
-			switch {
-			case limited && (took < 3*time.Second || took > 15*time.Second):
-				t.Errorf("40 tokens in %v, want 3 s to 15 s: 80 requests at 20 a second", took)
-			case !limited && (len(sent) != 80 || len(keys) != 41) || most.Load() > 5:
-				t.Errorf("%d requests with %d different Authorizations, at most %d at once, want 80, 41 and 5",
-					len(sent), len(keys), most.Load())
-			}
-		})
-	}
-}
-
-// TestArcWithoutTheAgentsDirectory: in a container without the mount another challenge would bring
-// nothing, so that the error comes at once and says what to do.
-func TestArcWithoutTheAgentsDirectory(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		agent := newArcAgent(t)
-		if err := os.RemoveAll(agent.dir); err != nil {
-			t.Fatal(err)
-		}
-		agent.challenge = func(int) (*http.Response, error) {
-			return challengeWith(filepath.Join(agent.dir, "1.key")), nil
-		}
-		e, took := mustFail(t, credentialAt(t, agent.env(), agent))
-		wantErrorText(t, e, "401", "no directory "+agent.dir, "container")
-		if took != 0 || len(agent.requests()) != 1 {
-			t.Errorf("%d requests in %v, want 1 at once", len(agent.requests()), took)
-		}
 	})
 }
 

@@ -35,8 +35,8 @@ func TestErrorText(t *testing.T) {
 			hint: "is client ID x assigned to this VM?"},
 			imds + `400 invalid_request "Identity not found" (TOKEN, 1 attempt, 12ms): is client ID x ` +
 				`assigned to this VM?`},
-		{AuthenticationError{Host: HostAppService, StatusCode: 500, Message: "oops",
-			CorrelationID: "c", Attempts: 3, Elapsed: 1234567890},
+		{AuthenticationError{Host: HostAppService, StatusCode: 500, Message: "oops", CorrelationID: "c",
+			Attempts: 3, Elapsed: 1234567890},
 			app + `500 "oops" (TOKEN, 3 attempts, 1.2s, correlation ID c)`},
 		{AuthenticationError{Host: HostIMDS, StatusCode: 503, Attempts: 2, Elapsed: 75400e6},
 			imds + `503 (TOKEN, 2 attempts, 1m15s)`},

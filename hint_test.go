@@ -33,24 +33,22 @@ func TestProxyThatIsNotUsed(t *testing.T) {
 		{"link-local", "MSI_ENDPOINT", "https://169.254.1.2/token", "HTTPS_PROXY", false},
 		{"private", "MSI_ENDPOINT", "https://10.0.0.2/token", "HTTPS_PROXY", false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				env := environmentOf(map[string]string{tt.variable: tt.endpoint,
-					tt.proxy: "http://proxy.example:8080"})
-				if tt.variable == "IDENTITY_ENDPOINT" {
-					env = environmentOf(map[string]string{tt.variable: tt.endpoint,
-						"IDENTITY_HEADER": "s", tt.proxy: "http://proxy.example:8080"})
-				}
-				e, _ := mustFail(t, credentialAt(t, env, nobodyListens))
-				wantErrorText(t, e, "is that where "+tt.variable+" should point?")
-				if got := strings.Contains(e.Error(),
-					"It was asked without the proxy of "+tt.proxy+": "); got != tt.want {
-					t.Errorf("it tells of the proxy: %v, want %v: %v", got, tt.want, e)
-				}
-				if strings.Contains(e.Error(), "proxy.example") {
-					t.Errorf("it shows the variable: %v", e)
-				}
-			})
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			env := environmentOf(map[string]string{tt.variable: tt.endpoint,
+				tt.proxy: "http://proxy.example:8080"})
+			if tt.variable == "IDENTITY_ENDPOINT" {
+				env = environmentOf(map[string]string{tt.variable: tt.endpoint,
+					"IDENTITY_HEADER": "s", tt.proxy: "http://proxy.example:8080"})
+			}
+			e, _ := mustFail(t, credentialAt(t, env, nobodyListens))
+			wantErrorText(t, e, "is that where "+tt.variable+" should point?")
+			if got := strings.Contains(e.Error(),
+				"It was asked without the proxy of "+tt.proxy+": "); got != tt.want {
+				t.Errorf("it tells of the proxy: %v, want %v: %v", got, tt.want, e)
+			}
+			if strings.Contains(e.Error(), "proxy.example") {
+				t.Errorf("it shows the variable: %v", e)
+			}
 		})
 	}
 }
@@ -73,29 +71,25 @@ func TestAppWithoutIdentity(t *testing.T) {
 		{"a job of Container Apps", map[string]string{"CONTAINER_APP_JOB_NAME": "shop"},
 			"CONTAINER_APP_JOB_NAME says that this is Container Apps, " + assign},
 		{"a VM", nil, ""},
-		{"a VM with an endpoint", map[string]string{"WEBSITE_SITE_NAME": "shop",
-			"IDENTITY_ENDPOINT": "http://localhost/"}, ""},
+		{"a VM with an endpoint",
+			map[string]string{"WEBSITE_SITE_NAME": "shop", "IDENTITY_ENDPOINT": "http://localhost/"}, ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				e, _ := mustFail(t, credentialAt(t, environmentOf(tt.variables), nobodyListens))
-				wantErrorText(t, e, "IMDS", tt.want)
-				if got := strings.Contains(e.Error(), "says that this is"); got != (tt.want != "") {
-					t.Errorf("got %v", e)
-				}
-			})
-		})
-	}
-	t.Run("App Service's endpoint is switched off", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			variables := variablesAt(identitytest.NewAppService(nil), "http://localhost:4141")
-			variables["WEBSITE_DISABLE_MSI"] = "1"
-			e, _ := mustFail(t, credentialAt(t, environmentOf(variables), nobodyListens))
-			wantErrorText(t, e,
-				"WEBSITE_DISABLE_MSI is set, which switches this app's token endpoint off")
-			if errors.Is(e, ErrUnavailable) {
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			e, _ := mustFail(t, credentialAt(t, environmentOf(tt.variables), nobodyListens))
+			wantErrorText(t, e, "IMDS", tt.want)
+			if got := strings.Contains(e.Error(), "says that this is"); got != (tt.want != "") {
 				t.Errorf("got %v", e)
 			}
 		})
+	}
+	bubbleIn(t, "App Service's endpoint is switched off", func(t *testing.T) {
+		variables := variablesAt(identitytest.NewAppService(nil), "http://localhost:4141")
+		variables["WEBSITE_DISABLE_MSI"] = "1"
+		e, _ := mustFail(t, credentialAt(t, environmentOf(variables), nobodyListens))
+		wantErrorText(t, e,
+			"WEBSITE_DISABLE_MSI is set, which switches this app's token endpoint off")
+		if errors.Is(e, ErrUnavailable) {
+			t.Errorf("got %v", e)
+		}
 	})
 }

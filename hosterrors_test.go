@@ -444,28 +444,26 @@ func TestHostErrorBodies(t *testing.T) {
 				if step > 0 && b.status == http.StatusUnauthorized {
 					continue // that is a challenge
 				}
-				t.Run(fmt.Sprint(p.name, "/", b.name, "/", p.steps-step), func(t *testing.T) {
-					bubble(t, func(t *testing.T) {
-						s := p.open(t, func(o *identitytest.Options) {
-							if b.id != nil && p.host == HostArc { // whose challenge is about it, too
-								o.Identities = []identitytest.Identity{assigned}
-							}
-						})
-						reply := s.own(b.status, b.body, b.header...)
-						if b.foreign {
-							reply.Header = http.Header{"Content-Type": {"text/plain"}}
+				bubbleIn(t, fmt.Sprint(p.name, "/", b.name, "/", p.steps-step), func(t *testing.T) {
+					s := p.open(t, func(o *identitytest.Options) {
+						if b.id != nil && p.host == HostArc { // whose challenge is about it, too
+							o.Identities = []identitytest.Identity{assigned}
 						}
-						if step == 0 {
-							s.answer(reply)
-						} else {
-							s.ep.Enqueue(reply)
-						}
-						e, took := mustFail(t, s.credential(t, once, withID(b.id)))
-						if took != 0 {
-							t.Errorf("it took %v", took.Round(time.Millisecond))
-						}
-						b.check(t, s, e, p.steps-step)
 					})
+					reply := s.own(b.status, b.body, b.header...)
+					if b.foreign {
+						reply.Header = http.Header{"Content-Type": {"text/plain"}}
+					}
+					if step == 0 {
+						s.answer(reply)
+					} else {
+						s.ep.Enqueue(reply)
+					}
+					e, took := mustFail(t, s.credential(t, once, withID(b.id)))
+					if took != 0 {
+						t.Errorf("it took %v", took.Round(time.Millisecond))
+					}
+					b.check(t, s, e, p.steps-step)
 				})
 			}
 		}

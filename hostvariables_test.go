@@ -56,11 +56,9 @@ type moving struct {
 func whereMoving(t *testing.T, f func(t *testing.T, m *moving)) {
 	for _, p := range places {
 		if p.check == "MSI_ENDPOINT" || p.check == "IDENTITY_ENDPOINT" {
-			t.Run(p.name, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					values := variablesAt(p.fake(&identitytest.Options{Identities: p.identities}), p.base)
-					f(t, &moving{place: p, variables: &variables{values: maps.Clone(values)}, good: values})
-				})
+			bubbleIn(t, p.name, func(t *testing.T) {
+				values := variablesAt(p.fake(&identitytest.Options{Identities: p.identities}), p.base)
+				f(t, &moving{place: p, variables: &variables{values: maps.Clone(values)}, good: values})
 			})
 		}
 	}

@@ -212,47 +212,45 @@ var azure = []struct {
 func TestOnlyAzureSaysThat(t *testing.T) {
 	t.Parallel()
 	for _, tt := range azure {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				script := func(d time.Duration) *identitytest.Endpoint {
-					ep, a := identitytest.NewIMDS(nil), tt.answer
-					a.For = d
-					ep.Enqueue(a)
-					return ep
-				}
-				const updated = 40 * time.Second
-				took := time.Now()
-				tk, err := getToken(t.Context(), onIMDS(t, script(updated)))
-				switch {
-				case tt.retried && (err != nil || time.Since(took) < updated):
-					t.Errorf("got %v after %v, want a token once it has passed", err,
-						time.Since(took))
-				case !tt.retried && (err == nil || time.Since(took) > 0):
-					t.Errorf("got the token %q after %v, want a definite error", tk.Token,
-						time.Since(took))
-				}
-				e, _ := mustFail(t, onIMDS(t, script(time.Hour)))
-				wantErrorText(t, e, tt.said)
-				if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityNotFound) ||
-					e.StatusCode != tt.answer.Status {
-					t.Errorf("error is %v", e)
-				}
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			script := func(d time.Duration) *identitytest.Endpoint {
+				ep, a := identitytest.NewIMDS(nil), tt.answer
+				a.For = d
+				ep.Enqueue(a)
+				return ep
+			}
+			const updated = 40 * time.Second
+			took := time.Now()
+			tk, err := getToken(t.Context(), onIMDS(t, script(updated)))
+			switch {
+			case tt.retried && (err != nil || time.Since(took) < updated):
+				t.Errorf("got %v after %v, want a token once it has passed", err,
+					time.Since(took))
+			case !tt.retried && (err == nil || time.Since(took) > 0):
+				t.Errorf("got the token %q after %v, want a definite error", tk.Token,
+					time.Since(took))
+			}
+			e, _ := mustFail(t, onIMDS(t, script(time.Hour)))
+			wantErrorText(t, e, tt.said)
+			if errors.Is(e, ErrUnavailable) || errors.Is(e, ErrIdentityNotFound) ||
+				e.StatusCode != tt.answer.Status {
+				t.Errorf("error is %v", e)
+			}
 
-				l := &laptop{}
-				chain := l.credential(t, script(time.Hour))
-				if tk, err := getToken(t.Context(), chain); err == nil || l.runs.Load() > 0 {
-					t.Errorf("got %q after %d runs of az, want an error and none", tk.Token,
-						l.runs.Load())
-				}
-				if s := chain.Status(); s.Azure == "" {
-					t.Error("the status doesn't say that this is Azure")
-				}
-				l = &laptop{}
-				if tk, _ := getToken(t.Context(),
-					l.credential(t, takes(0, script(updated)))); tk.Token == developersToken {
-					t.Error("the developer's token")
-				}
-			})
+			l := &laptop{}
+			chain := l.credential(t, script(time.Hour))
+			if tk, err := getToken(t.Context(), chain); err == nil || l.runs.Load() > 0 {
+				t.Errorf("got %q after %d runs of az, want an error and none", tk.Token,
+					l.runs.Load())
+			}
+			if s := chain.Status(); s.Azure == "" {
+				t.Error("the status doesn't say that this is Azure")
+			}
+			l = &laptop{}
+			if tk, _ := getToken(t.Context(),
+				l.credential(t, takes(0, script(updated)))); tk.Token == developersToken {
+				t.Error("the developer's token")
+			}
 		})
 		// The agent stands at IMDS's own address only. Elsewhere something else may be empty, and
 		// the variable says enough.
@@ -346,46 +344,44 @@ func onChassis(tag string, variables map[string]string) environment {
 func TestExpectedIMDS(t *testing.T) {
 	t.Parallel()
 	for name, env := range expecting {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				ep := identitytest.NewIMDS(nil)
-				ep.Enqueue(identitytest.Response{Err: errNobodyListens, For: 20 * time.Second})
-				mustToken(t, credentialAt(t, env(), ep))
-				for what, transport := range notIMDS {
-					if what == "silence" {
-						continue // the full time, as everywhere
-					}
-					e, took := mustFail(t, credentialAt(t, env(), transport))
-					if errors.Is(e, ErrUnavailable) || took < 20*time.Second ||
-						took > 31*time.Second {
-						t.Errorf("%s: after %v: %v", what, took, e)
-					}
-					wantErrorText(t, e, "though it should be: ")
+		bubbleIn(t, name, func(t *testing.T) {
+			ep := identitytest.NewIMDS(nil)
+			ep.Enqueue(identitytest.Response{Err: errNobodyListens, For: 20 * time.Second})
+			mustToken(t, credentialAt(t, env(), ep))
+			for what, transport := range notIMDS {
+				if what == "silence" {
+					continue // the full time, as everywhere
 				}
-				ep.Enqueue(identitytest.Response{Status: 503, Body: "pod list is empty",
-					Header: http.Header{"Retry-After": {"20"}}})
-				before := len(ep.Requests())
-				if _, took := mustToken(t, credentialAt(t, env(), ep)); took < 20*time.Second ||
-					took > 30*time.Second || len(ep.Requests()) != before+2 {
-					t.Errorf("took %v and %d requests, want 20 s, as was asked for, and 2", took,
-						len(ep.Requests())-before)
+				e, took := mustFail(t, credentialAt(t, env(), transport))
+				if errors.Is(e, ErrUnavailable) || took < 20*time.Second ||
+					took > 31*time.Second {
+					t.Errorf("%s: after %v: %v", what, took, e)
 				}
-				l := &laptop{}
-				unlike := env()
-				unlike.run = l.environment().run
-				chain, err := newDefaultCredential(newShared(),
-					&DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: notIMDS["refused"]}},
-					unlike)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, err = getToken(t.Context(), chain)
-				if err == nil || l.runs.Load() > 0 ||
-					!strings.Contains(strings.Split(err.Error(), "\n")[0],
-						"set AZURE_TOKEN_CREDENTIALS=dev") {
-					t.Errorf("after %d runs of az: %v", l.runs.Load(), err)
-				}
-			})
+				wantErrorText(t, e, "though it should be: ")
+			}
+			ep.Enqueue(identitytest.Response{Status: 503, Body: "pod list is empty",
+				Header: http.Header{"Retry-After": {"20"}}})
+			before := len(ep.Requests())
+			if _, took := mustToken(t, credentialAt(t, env(), ep)); took < 20*time.Second ||
+				took > 30*time.Second || len(ep.Requests()) != before+2 {
+				t.Errorf("took %v and %d requests, want 20 s, as was asked for, and 2", took,
+					len(ep.Requests())-before)
+			}
+			l := &laptop{}
+			unlike := env()
+			unlike.run = l.environment().run
+			chain, err := newDefaultCredential(newShared(),
+				&DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: notIMDS["refused"]}},
+				unlike)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = getToken(t.Context(), chain)
+			if err == nil || l.runs.Load() > 0 ||
+				!strings.Contains(strings.Split(err.Error(), "\n")[0],
+					"set AZURE_TOKEN_CREDENTIALS=dev") {
+				t.Errorf("after %d runs of az: %v", l.runs.Load(), err)
+			}
 		})
 	}
 	for name, env := range map[string]environment{

@@ -390,7 +390,8 @@ func TestWorkloadThroughProxy(t *testing.T) {
 		{name: "HTTP_PROXY is for http", env: "HTTP_PROXY=http://ADDRESS", want: unknown},
 		{name: "NO_PROXY", env: "HTTPS_PROXY=http://ADDRESS NO_PROXY=" + name, want: unknown},
 		{name: "down", env: "HTTPS_PROXY=http://user:pa55word@127.0.0.1:1", want: "proxyconnect"},
-		{name: "malformed is none", env: "HTTPS_PROXY=http://user:pa55word%zz@127.0.0.1:1", want: unknown},
+		{name: "malformed is none", env: "HTTPS_PROXY=http://user:pa55word%zz@127.0.0.1:1",
+			want: unknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

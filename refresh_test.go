@@ -183,20 +183,18 @@ func TestRefreshOfClientsTokens(t *testing.T) {
 			continue
 		}
 		ran++
-		t.Run(p.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				s := p.open(t)
-				cred := s.credential(t)
-				plain, _ := mustToken(t, cred)
-				clients := asClients(t, cred)
-				got, changed, _ := mustRefresh(t, cred)
-				if !changed || got.Token == clients.Token || asClients(t, cred).Token != got.Token {
-					t.Errorf("clients don't get the refreshed token, changed %v", changed)
-				}
-				if tk, _ := mustToken(t, cred); tk.Token != plain.Token {
-					t.Error("the token without CAE was refreshed")
-				}
-			})
+		bubbleIn(t, p.name, func(t *testing.T) {
+			s := p.open(t)
+			cred := s.credential(t)
+			plain, _ := mustToken(t, cred)
+			clients := asClients(t, cred)
+			got, changed, _ := mustRefresh(t, cred)
+			if !changed || got.Token == clients.Token || asClients(t, cred).Token != got.Token {
+				t.Errorf("clients don't get the refreshed token, changed %v", changed)
+			}
+			if tk, _ := mustToken(t, cred); tk.Token != plain.Token {
+				t.Error("the token without CAE was refreshed")
+			}
 		})
 	}
 	if ran != 2 {
@@ -222,11 +220,9 @@ func TestRefreshArguments(t *testing.T) {
 			want: "not made by NewCredential"},
 		{name: "nil context", cred: cred, scope: vaultScope, want: "nil Context"},
 		{name: "empty scope", cred: cred, ctx: t.Context(), want: "empty scope"},
-		{name: "suffix only", cred: cred, ctx: t.Context(), scope: "/.default",
-			want: "empty scope"},
+		{name: "suffix only", cred: cred, ctx: t.Context(), scope: "/.default", want: "empty scope"},
 		{name: "blank", cred: cred, ctx: t.Context(), scope: "a b", want: "blank"},
-		{name: "line break", cred: cred, ctx: t.Context(), scope: "a\nb",
-			want: "control character"},
+		{name: "line break", cred: cred, ctx: t.Context(), scope: "a\nb", want: "control character"},
 		{name: "long", cred: cred, ctx: t.Context(), scope: strings.Repeat("a", 3000),
 			want: "3000 characters"},
 	} {

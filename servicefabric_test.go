@@ -185,22 +185,20 @@ func TestServiceFabricThrottling(t *testing.T) {
 		{name: "no text"},
 		{name: "a 503 with the text", status: 503, body: fabricLimit},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				for range 20 { // the waits are random
-					var sent []posted
-					_, took := mustToken(t, answering(t, environmentOf(atFabric), &sent,
-						func(n int) *http.Response {
-							if n == 1 {
-								return respond(max(tt.status, 429), tt.body, tt.header...)
-							}
-							return grants(n)
-						}))
-					if took < tt.low || took > tt.low+first {
-						t.Fatalf("a token after %v, want %v to %v", took, tt.low, tt.low+first)
-					}
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			for range 20 { // the waits are random
+				var sent []posted
+				_, took := mustToken(t, answering(t, environmentOf(atFabric), &sent,
+					func(n int) *http.Response {
+						if n == 1 {
+							return respond(max(tt.status, 429), tt.body, tt.header...)
+						}
+						return grants(n)
+					}))
+				if took < tt.low || took > tt.low+first {
+					t.Fatalf("a token after %v, want %v to %v", took, tt.low, tt.low+first)
 				}
-			})
+			}
 		})
 	}
 	bubbleIn(t, "each time", func(t *testing.T) {
@@ -435,18 +433,16 @@ var serviceFabricClaims = []struct {
 
 func TestServiceFabricClaims(t *testing.T) {
 	for _, tt := range serviceFabricClaims {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				w := challengedWorld{t: t, log: &bytes.Buffer{}}
-				w.ep = identitytest.NewServiceFabric(&identitytest.Options{HostCache: tt.caching})
-				w.cred = onServiceFabric(t, w.ep, func(o *CredentialOptions) {
-					debug := &slog.HandlerOptions{Level: slog.LevelDebug}
-					o.Logger = slog.New(slog.NewTextHandler(w.log, debug))
-				})
-				if diff := cmp.Diff(tt.run(t, w), hashes(w.ep)); diff != "" {
-					t.Errorf("hashes (-want +got):\n%s", diff)
-				}
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			w := challengedWorld{t: t, log: &bytes.Buffer{}}
+			w.ep = identitytest.NewServiceFabric(&identitytest.Options{HostCache: tt.caching})
+			w.cred = onServiceFabric(t, w.ep, func(o *CredentialOptions) {
+				debug := &slog.HandlerOptions{Level: slog.LevelDebug}
+				o.Logger = slog.New(slog.NewTextHandler(w.log, debug))
 			})
+			if diff := cmp.Diff(tt.run(t, w), hashes(w.ep)); diff != "" {
+				t.Errorf("hashes (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -305,10 +305,10 @@ func TestSlog(t *testing.T) {
 			fails bool
 			want  []string // in the one line; nil for none
 		}{
-			{what: "first", want: []string{"level=INFO", `msg="token acquired"`, "host=imds",
-				"endpoint=http://169.254.169.254/metadata/identity/oauth2/token",
-				`identity="client ID mine"`, "resource=https://vault.azure.net", expires,
-				"renewal=2000-01-01T1"}},
+			{what: "first",
+				want: []string{"level=INFO", `msg="token acquired"`, "host=imds",
+					"endpoint=http://169.254.169.254/metadata/identity/oauth2/token", `identity="client ID mine"`,
+					"resource=https://vault.azure.net", expires, "renewal=2000-01-01T1"}},
 			{what: "a hit"},
 			{what: "renewal", after: 14 * time.Hour,
 				want: []string{"level=DEBUG", `msg="token renewed"`, "changed=false", expires}},
@@ -321,8 +321,7 @@ func TestSlog(t *testing.T) {
 					"next_try=2000-01-02T01:00:1"}},
 			{what: "mismatch", after: time.Minute, host: another, fails: true, want: []string{"level=WARN",
 				`msg="token of another identity refused"`, "client ID mine", "other"}},
-			{what: "after expiry", after: time.Minute,
-				want: []string{"level=INFO", `msg="token acquired"`}},
+			{what: "after expiry", after: time.Minute, want: []string{"level=INFO", `msg="token acquired"`}},
 		} {
 			time.Sleep(tt.after)
 			if tt.host.Status != 0 || tt.host.Body != "" {

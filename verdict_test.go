@@ -153,8 +153,8 @@ func TestUsersRulesAndNumbers(t *testing.T) {
 		tries  int
 		waits  bool
 	}{
-		{name: "statuses without it", number: passes,
-			retry: policy.RetryOptions{StatusCodes: []int{503}}, tries: 1, waits: true},
+		{name: "statuses without it", number: passes, retry: policy.RetryOptions{StatusCodes: []int{503}},
+			tries: 1, waits: true},
 		{name: "statuses with it", number: definite, tries: 3, waits: true,
 			retry: policy.RetryOptions{StatusCodes: []int{401}, MaxRetries: 2}},
 		{name: "a function that says no", number: passes, tries: 1, waits: true,
@@ -194,12 +194,11 @@ func TestHostCertificates(t *testing.T) {
 		{name: "no authorities", err: x509.SystemRootsError{}, text: "ca-certificates"},
 		{name: "another name", text: "is the endpoint's name right", err: x509.HostnameError{
 			Certificate: &x509.Certificate{DNSNames: []string{"a.example"}}, Host: "b.example"}},
-		{name: "no server's", text: "x509", err: x509.CertificateInvalidError{
-			Cert: &x509.Certificate{}, Reason: x509.IncompatibleUsage}},
+		{name: "no server's", text: "x509",
+			err: x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.IncompatibleUsage}},
 		{name: "dates", text: "clock right? It says 2000-01-01T", wait: true,
 			err: x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}},
-		{name: "a weak signature", err: x509.InsecureAlgorithmError(x509.SHA1WithRSA),
-			text: "insecure"},
+		{name: "a weak signature", err: x509.InsecureAlgorithmError(x509.SHA1WithRSA), text: "insecure"},
 	} {
 		for _, wrapped := range []bool{true, false} {
 			cause := tt.err

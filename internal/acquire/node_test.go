@@ -17,8 +17,7 @@ func TestFoundNobody(t *testing.T) {
 		want bool
 	}{
 		{name: "nothing was asked", does: func(*Node, *atomic.Bool) {}},
-		{name: "waits for an answer", want: true,
-			does: func(n *Node, y *atomic.Bool) { n.enter(y) }},
+		{name: "waits for an answer", want: true, does: func(n *Node, y *atomic.Bool) { n.enter(y) }},
 		{name: "came back without one", want: true,
 			does: func(n *Node, y *atomic.Bool) { n.enter(y); n.leave(y, true) }},
 		{name: "its error is read", want: true, does: func(n *Node, _ *atomic.Bool) { n.silent() }},

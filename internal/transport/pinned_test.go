@@ -140,9 +140,9 @@ func TestPinnedIsAllThatMatters(t *testing.T) {
 		{name: "trusts everybody", own: over(&http.Transport{TLSClientConfig: trusting})},
 		{name: "a timeout", own: &http.Client{Timeout: 10 * time.Second}},
 		{name: "a dialler", own: over(&http.Transport{DialContext: (&net.Dialer{}).DialContext})},
-		{name: "no HTTP/1", own: over(&http.Transport{
-			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
-		})},
+		{name: "no HTTP/1",
+			own: over(
+				&http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}})},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -351,8 +351,8 @@ func TestTransportsThatCannotBePinned(t *testing.T) {
 			want: "its DialTLS would make"},
 		{name: "VerifyConnection", want: "its TLSClientConfig verifies",
 			own: over(&http.Transport{TLSClientConfig: &tls.Config{VerifyConnection: verifies}})},
-		{name: "VerifyPeerCertificate", want: "its TLSClientConfig verifies", own: over(
-			&http.Transport{TLSClientConfig: &tls.Config{VerifyPeerCertificate: verifiesPeer}})},
+		{name: "VerifyPeerCertificate", want: "its TLSClientConfig verifies",
+			own: over(&http.Transport{TLSClientConfig: &tls.Config{VerifyPeerCertificate: verifiesPeer}})},
 	} {
 		client, err := Pin(tt.own, "VARIABLE", noPin)
 		if client != nil || err == nil || !strings.HasPrefix(err.Error(), tt.want) ||
