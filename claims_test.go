@@ -90,7 +90,8 @@ func TestClaimsAreNotSent(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("step %d: the challenge changes the request (-plain +challenged):\n%s", i+1, diff)
 			}
-			for _, word := range []string{"claims", "xms_cc", "token_sha256_to_refresh", "bypass_cache", "cp1", "nbf", "CLAIMSMARK", "33333333"} {
+			for _, word := range []string{"claims", "xms_cc", "token_sha256_to_refresh", "bypass_cache", "cp1",
+				"nbf", "CLAIMSMARK", "33333333"} {
 				if strings.Contains(strings.ToLower(got), strings.ToLower(word)) {
 					t.Errorf("step %d: %s is in the request:\n%s", i+1, word, got)
 				}
@@ -124,7 +125,8 @@ func logged(tb testing.TB, log *bytes.Buffer) (records []record) {
 	}
 }
 
-const hostDecides = "claims challenge: the host takes no claims, its own cache decides whether the token changes"
+const hostDecides = "claims challenge: the host takes no claims, " +
+	"its own cache decides whether the token changes"
 
 // TestClaimsInTheLog: a person who looks for why a resource keeps refusing finds that it is the
 // host's cache.
@@ -368,34 +370,6 @@ func TestUnchangedTokenKeepsItsRenewal(t *testing.T) {
 
 // challenged asks for the vault's token after a claims challenge.
 func challenged(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken, error) {
-	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: `{"access_token":{"nbf":{"essential":true}}}`, EnableCAE: true})
-}
-
-func TestClaimsPassTheCache(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		second, err := challenged(t.Context(), cred)
-		if err != nil || second.Token == first.Token {
-			t.Fatalf("a challenge got the rejected token again (error %v)", err)
-		}
-		if tk, _ := mustToken(t, cred); tk.Token != second.Token {
-			t.Error("the new token is not the one that is held now")
-		}
-		// A hundred clients with the same challenge: one request in 30 s, and all get what it brought.
-		for range 100 {
-			if tk, err := challenged(t.Context(), cred); err != nil || tk.Token != second.Token {
-				t.Fatalf("within 30 s: got another token %v, error %v", tk.Token != second.Token, err)
-			}
-			time.Sleep(290 * time.Millisecond)
-		}
-		if got := len(ep.Requests()); got != 2 {
-			t.Errorf("got %d requests, want 2", got)
-		}
-		time.Sleep(2 * time.Second)
-		if tk, err := challenged(t.Context(), cred); err != nil || tk.Token == second.Token {
-			t.Errorf("after 30 s: got the same token %v, error %v", tk.Token == second.Token, err)
-		}
-	})
+	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true,
+		Claims: `{"access_token":{"nbf":{"essential":true}}}`})
 }

@@ -17,11 +17,14 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 )
 
 // mustRefresh refreshes the vault's token, and returns how long that took.
-func mustRefresh(tb testing.TB, cred *Credential) (tk azcore.AccessToken, changed bool, took time.Duration) {
+func mustRefresh(
+	tb testing.TB, cred *Credential,
+) (tk azcore.AccessToken, changed bool, took time.Duration) {
 	tb.Helper()
 	start := time.Now()
 	tk, changed, err := cred.Refresh(context.Background(), vaultScope)
@@ -31,7 +34,7 @@ func mustRefresh(tb testing.TB, cred *Credential) (tk azcore.AccessToken, change
 	return tk, changed, time.Since(start)
 }
 
-// asClients asks for the vault's token as Azure SDK clients do, on hosts where that makes a difference.
+// asClients asks for the vault's token as Azure SDK clients do.
 func asClients(tb testing.TB, cred *Credential) azcore.AccessToken {
 	tb.Helper()
 	return askFor(tb, cred, policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true})
@@ -40,32 +43,40 @@ func asClients(tb testing.TB, cred *Credential) azcore.AccessToken {
 // repeats reports whether a fake with a cache repeats its token: Entra has none.
 func repeats(p place, hostCache bool) bool { return hostCache && p.host != HostWorkloadIdentity }
 
-// TestRefresh: past our cache, but not past the host's.
+// TestRefresh: past our cache, but not past the host's. Nothing in the request says so.
 func TestRefresh(t *testing.T) {
 	for _, hostCache := range []bool{true, false} {
 		everywhereNamed(t, fmt.Sprint("host cache ", hostCache), func(t *testing.T, p place) {
 			s := p.open(t, func(o *identitytest.Options) { o.HostCache = hostCache })
-			cred := s.credential(t)
+			cred, want := s.credential(t), !repeats(p, hostCache)
 			first := asClients(t, cred)
 			time.Sleep(time.Minute)
 			got, changed, _ := mustRefresh(t, cred)
-			if changed == repeats(p, hostCache) || (got.Token != first.Token) != changed {
-				t.Errorf("changed is %v, another token %v, want %v", changed, got.Token != first.Token, !repeats(p, hostCache))
+			if changed != want || (got.Token != first.Token) != changed {
+				t.Errorf("changed is %v, another token %v, want %v", changed, got.Token != first.Token, want)
 			}
-			if s.sent() != 2*s.steps {
-				t.Errorf("%d requests, want %d", s.sent(), 2*s.steps)
+			requests := s.ep.Requests()
+			if len(requests) != 2*s.steps {
+				t.Fatalf("%d requests, want %d", len(requests), 2*s.steps)
+			}
+			for i := range s.steps {
+				plain, again := sentParts(t, requests[i]), sentParts(t, requests[s.steps+i])
+				if diff := cmp.Diff(plain, again); diff != "" {
+					t.Errorf("the request differs (-first +refresh):\n%s", diff)
+				}
 			}
 			if tk := asClients(t, cred); tk.Token != got.Token {
 				t.Error("clients don't get what Refresh got")
 			}
-			if !got.ExpiresOn.After(time.Now()) || !got.RefreshOn.After(time.Now()) || got.RefreshOn.After(got.ExpiresOn) {
-				t.Errorf("ends at %v, renewed at %v, now is %v", got.ExpiresOn, got.RefreshOn, time.Now())
+			if now := time.Now(); !got.RefreshOn.After(now) || got.RefreshOn.After(got.ExpiresOn) {
+				t.Errorf("ends at %v, renewed at %v, now is %v", got.ExpiresOn, got.RefreshOn, now)
 			}
 			// Within 30 s of the request there is none, and the answer is the same.
 			for range 29 {
 				tk, again, took := mustRefresh(t, cred)
 				if tk.Token != got.Token || again != changed || took != 0 {
-					t.Fatalf("again: another token %v, changed %v, after %v, want the same at once", tk.Token != got.Token, again, took)
+					t.Fatalf("again: another token %v, changed %v, after %v, want the same at once",
+						tk.Token != got.Token, again, took)
 				}
 				time.Sleep(time.Second)
 			}
@@ -74,8 +85,9 @@ func TestRefresh(t *testing.T) {
 			}
 			time.Sleep(2 * time.Second)
 			tk, changed, _ := mustRefresh(t, cred)
-			if s.sent() != 3*s.steps || changed == repeats(p, hostCache) || (tk.Token != got.Token) != changed {
-				t.Errorf("after 31 s: %d requests, changed %v, want %d and %v", s.sent(), changed, 3*s.steps, !repeats(p, hostCache))
+			if s.sent() != 3*s.steps || changed != want || (tk.Token != got.Token) != changed {
+				t.Errorf("after 31 s: %d requests, changed %v, want %d and %v", s.sent(), changed, 3*s.steps,
+					want)
 			}
 		})
 	}
@@ -90,7 +102,8 @@ func TestRefreshWithoutAToken(t *testing.T) {
 			t.Error("the first token is no change")
 		}
 		if tk := asClients(t, cred); tk.Token != got.Token || s.sent() != s.steps {
-			t.Errorf("clients get another token %v, %d requests, want the same and %d", tk.Token != got.Token, s.sent(), s.steps)
+			t.Errorf("clients get another token %v, %d requests, want the same and %d",
+				tk.Token != got.Token, s.sent(), s.steps)
 		}
 	})
 }
@@ -111,13 +124,14 @@ func TestRefreshIsShared(t *testing.T) {
 			wg.Go(func() {
 				tk, changed, waited := mustRefresh(t, cred)
 				if !changed || tk.Token == first.Token || waited != took {
-					t.Errorf("changed %v, the old token %v, after %v, want a new one after %v", changed, tk.Token == first.Token, waited, took)
+					t.Errorf("changed %v, the old token %v, after %v, want a new one after %v", changed,
+						tk.Token == first.Token, waited, took)
 				}
 				tokens.Store(tk.Token, true)
 			})
 		}
 		synctest.Wait()
-		if tk := asClients(t, cred); tk.Token != first.Token { // at once, or the bubble's clock would have moved
+		if tk := asClients(t, cred); tk.Token != first.Token {
 			t.Error("during the refresh others don't get the held token")
 		}
 		wg.Wait()
@@ -156,36 +170,12 @@ func TestFailedRefresh(t *testing.T) {
 	})
 }
 
-// TestRefreshIsNoChallenge: nothing in the request says so.
-func TestRefreshIsNoChallenge(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		s := p.open(t)
-		cred := s.credential(t)
-		asClients(t, cred)
-		mustRefresh(t, cred)
-		requests := s.ep.Requests()
-		if len(requests) != 2*s.steps {
-			t.Fatalf("%d requests, want %d", len(requests), 2*s.steps)
-		}
-		for i := range s.steps {
-			if plain, got := sentParts(t, requests[i]), sentParts(t, requests[s.steps+i]); got != plain {
-				t.Errorf("the request differs:\n%s\nwant\n%s", got, plain)
-			}
-		}
-	})
-}
-
-// TestRefreshOfClientsTokens: where CAE makes a difference, the tokens of Azure SDK clients are refreshed, and no others.
+// TestRefreshOfClientsTokens: where CAE makes a difference, the tokens of Azure SDK clients are
+// refreshed, and no others.
 func TestRefreshOfClientsTokens(t *testing.T) {
-	ran := 0
-	for _, p := range places {
-		if p.host != HostWorkloadIdentity && p.host != HostServiceFabric {
-			continue
-		}
-		ran++
-		bubbleIn(t, p.name, func(t *testing.T) {
-			s := p.open(t)
-			cred := s.credential(t)
+	for _, host := range []Host{HostWorkloadIdentity, HostServiceFabric} {
+		bubbleIn(t, host.String(), func(t *testing.T) {
+			cred := placeOf(host).open(t).credential(t)
 			plain, _ := mustToken(t, cred)
 			clients := asClients(t, cred)
 			got, changed, _ := mustRefresh(t, cred)
@@ -197,11 +187,9 @@ func TestRefreshOfClientsTokens(t *testing.T) {
 			}
 		})
 	}
-	if ran != 2 {
-		t.Errorf("ran on %d hosts, want 2", ran)
-	}
 }
 
+// TestRefreshArguments: which scopes are refused, TestGetTokenArguments has.
 func TestRefreshArguments(t *testing.T) {
 	t.Parallel()
 	var sent atomic.Int64
@@ -220,11 +208,7 @@ func TestRefreshArguments(t *testing.T) {
 			want: "not made by NewCredential"},
 		{name: "nil context", cred: cred, scope: vaultScope, want: "nil Context"},
 		{name: "empty scope", cred: cred, ctx: t.Context(), want: "empty scope"},
-		{name: "suffix only", cred: cred, ctx: t.Context(), scope: "/.default", want: "empty scope"},
-		{name: "blank", cred: cred, ctx: t.Context(), scope: "a b", want: "blank"},
 		{name: "line break", cred: cred, ctx: t.Context(), scope: "a\nb", want: "control character"},
-		{name: "long", cred: cred, ctx: t.Context(), scope: strings.Repeat("a", 3000),
-			want: "3000 characters"},
 	} {
 		tk, changed, err := tt.cred.Refresh(tt.ctx, tt.scope)
 		if tk != (azcore.AccessToken{}) || changed {
@@ -245,7 +229,7 @@ func TestRefreshLog(t *testing.T) {
 			cred := s.credential(t, once, func(o *CredentialOptions) {
 				o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
-			first := asClients(t, cred)
+			first, repeated := asClients(t, cred), repeats(p, hostCache)
 			synctest.Wait()
 			log.Reset()
 			tk, changed, _ := mustRefresh(t, cred)
@@ -260,13 +244,16 @@ func TestRefreshLog(t *testing.T) {
 				t.Fatalf("%v in %q, want one line", err, log.String())
 			}
 			want := "token refreshed"
-			if repeats(p, hostCache) {
-				want = "the host repeated the held token from its own cache, which ends with the token at the latest"
+			if repeated {
+				want = "the host repeated the held token from its own cache, " +
+					"which ends with the token at the latest"
 			}
-			if got.Level != "INFO" || got.Msg != want || got.Resource != "https://vault.azure.net" || got.Host != string(p.host) || got.Changed == nil || *got.Changed != changed {
+			if got.Level != "INFO" || got.Msg != want || got.Resource != "https://vault.azure.net" ||
+				got.Host != string(p.host) || got.Changed == nil || *got.Changed != changed {
 				t.Errorf("logged %s, want %q", log.String(), want)
 			}
-			if !got.Expires.Equal(tk.ExpiresOn) || !got.Renewal.Equal(tk.RefreshOn) || got.Ends.IsZero() == repeats(p, hostCache) || !got.Ends.IsZero() && !got.Ends.Equal(tk.ExpiresOn) {
+			if !got.Expires.Equal(tk.ExpiresOn) || !got.Renewal.Equal(tk.RefreshOn) ||
+				got.Ends.IsZero() == repeated || repeated && !got.Ends.Equal(tk.ExpiresOn) {
 				t.Errorf("logged %s, want the times of %v and %v", log.String(), tk.ExpiresOn, tk.RefreshOn)
 			}
 			time.Sleep(31 * time.Second)
@@ -287,22 +274,6 @@ func TestRefreshLog(t *testing.T) {
 	}
 }
 
-// TestRefreshKeepsTheRenewal: a host that repeats itself doesn't put the renewal off for ever.
-func TestRefreshKeepsTheRenewal(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{HostCache: true})
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		for time.Until(first.ExpiresOn) > 10*time.Minute {
-			tk, changed, _ := mustRefresh(t, cred)
-			if changed || !tk.ExpiresOn.Equal(first.ExpiresOn) || !tk.RefreshOn.Before(first.ExpiresOn) {
-				t.Fatalf("changed %v, ends at %v, renewed at %v", changed, tk.ExpiresOn, tk.RefreshOn)
-			}
-			time.Sleep(5 * time.Minute)
-		}
-	})
-}
-
 // TestRefreshDuringAnOutage ends in the time that is documented.
 func TestRefreshDuringAnOutage(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
@@ -311,7 +282,8 @@ func TestRefreshDuringAnOutage(t *testing.T) {
 		first := asClients(t, cred)
 		s.down.Store(true)
 		start := time.Now()
-		if _, _, err := cred.Refresh(t.Context(), vaultScope); err == nil || errors.Is(err, ErrUnavailable) {
+		if _, _, err := cred.Refresh(t.Context(), vaultScope); err == nil ||
+			errors.Is(err, ErrUnavailable) {
 			t.Errorf("got %v, want an error that isn't ErrUnavailable", err)
 		}
 		if took := time.Since(start); took > p.budget[1]+overtime {

@@ -41,3 +41,10 @@ func TestLimitsAreTheDocumentedOnes(t *testing.T) {
 		t.Error("a documented constant has changed: say so where it is documented")
 	}
 }
+
+func TestNodeEndpointsHaveNoProxy(t *testing.T) {
+	t.Parallel()
+	if Node.Transport.(*http.Transport).Proxy != nil {
+		t.Error("a proxy would get the request for a node endpoint")
+	}
+}
