@@ -87,7 +87,7 @@ var cacheMutations = []mutation{
 		file:  "cache.go",
 		old:   `len(options.Scopes) != 1 || options.Claims != ""`,
 		new:   `len(options.Scopes) != 1`,
-		tests: "TestClaimsPassTheCache",
+		tests: "TestClaimsInTheLog|TestServiceFabricClaims",
 	},
 	{
 		name:  "claims are answered from the store",

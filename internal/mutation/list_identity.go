@@ -167,7 +167,7 @@ var identityMutations = []mutation{
 		file:  "id.go",
 		old:   `case mustEcho && echoes[0] == "":`,
 		new:   `case mustEcho && len(echoes) == 0:`,
-		tests: "TestArcMustEcho|TestMismatch",
+		tests: "TestMustEcho",
 	},
 	{
 		name:  "the tokens of all identities are kept as one's",

@@ -23,7 +23,7 @@ var retryMutations = []mutation{
 		file:  "internal/retry/schedule.go",
 		old:   "\tif p.Wait > 0 {",
 		new:   "\tif p.Wait > MaxAfter {",
-		tests: "TestNext|TestRetryAfterIsAMinimum",
+		tests: "TestNext",
 	},
 	{
 		name:  "all who got one Retry-After come back at its end",
@@ -135,7 +135,7 @@ var retryMutations = []mutation{
 		file:  "internal/acquire/send.go",
 		old:   `y.after(timeout, func()`,
 		new:   `y.after(100*timeout, func()`,
-		tests: "TestRetryOptions|TestHostsRecover",
+		tests: "TestRetryOptions|TestHostRecovers",
 	},
 	{
 		name:  "silence before the first answer counts as the host's",
@@ -159,7 +159,7 @@ var retryMutations = []mutation{
 		file:  "internal/acquire/silence.go",
 		old:   "if !f.Silent && errors.Is(err, transport.ErrTooLarge) {",
 		new:   "if !f.Silent {",
-		tests: "TestHostsRecover",
+		tests: "TestHostSendsSomethingElse",
 	},
 	{
 		name:  "50 requests go to IMDS at once",

@@ -37,7 +37,7 @@ var transportMutations = []mutation{
 		other.DisableKeepAlives = false
 		o.Transport = bounded{&http.Client{CheckRedirect: refuseRedirect, Transport: other}}
 `,
-		tests: "TestDefaultTransport",
+		tests: "TestHostDefaultPath",
 	},
 	{
 		name:  "answers may be of any size",
@@ -45,7 +45,7 @@ var transportMutations = []mutation{
 		file:  "internal/transport/bounded.go",
 		old:   `readBody(req.Context(), resp.Body, MaxBody)`,
 		new:   `readBody(req.Context(), resp.Body, 64*MaxBody)`,
-		tests: "TestEndlessBody",
+		tests: "TestBodies",
 	},
 	{
 		name:  "an answer that is too large is cut and read",
@@ -229,7 +229,7 @@ var transportMutations = []mutation{
 		file:  "identity.go",
 		old:   `return newCredentialIn(processShared, options, env)`,
 		new:   `return newCredentialIn(newShared(), options, env)`,
-		tests: "TestProcessSharesTokens",
+		tests: "TestHostDefaultPath",
 	},
 	{
 		name:  "a credential with policies shares its tokens",
