@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,42 +18,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
-	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/transport"
 )
-
-func TestErrorText(t *testing.T) {
-	t.Parallel()
-	const imds, app = "identity: IMDS: ", "identity: App Service: "
-	for _, tt := range []struct {
-		err  AuthenticationError
-		want string // TOKEN stands for what was asked for
-	}{
-		{AuthenticationError{Host: HostIMDS, StatusCode: 400, Code: "invalid_request",
-			Message: "Identity not found", Attempts: 1, Elapsed: 12 * time.Millisecond,
-			hint: "is client ID x assigned to this VM?"},
-			imds + `400 invalid_request "Identity not found" (TOKEN, 1 attempt, 12ms): is client ID x ` +
-				`assigned to this VM?`},
-		{AuthenticationError{Host: HostAppService, StatusCode: 500, Message: "oops", CorrelationID: "c",
-			Attempts: 3, Elapsed: 1234567890},
-			app + `500 "oops" (TOKEN, 3 attempts, 1.2s, correlation ID c)`},
-		{AuthenticationError{Host: HostIMDS, StatusCode: 503, Attempts: 2, Elapsed: 75400e6},
-			imds + `503 (TOKEN, 2 attempts, 1m15s)`},
-		{AuthenticationError{Host: HostIMDS, Attempts: 1, Elapsed: 1500,
-			what: "no answer from http://x: connection refused"},
-			imds + `no answer from http://x: connection refused (TOKEN, 1 attempt, 2µs)`},
-		{AuthenticationError{Host: HostIMDS, StatusCode: 200, Attempts: 1, what: "not an answer of IMDS"},
-			imds + `200: not an answer of IMDS (TOKEN, 1 attempt, 0s)`},
-		{AuthenticationError{Host: HostAppService, what: "IDENTITY_HEADER: is empty"},
-			app + `IDENTITY_HEADER: is empty (TOKEN)`},
-	} {
-		tt.err.Resource = "https://vault.azure.net"
-		want := strings.Replace(tt.want, "TOKEN", "token for https://vault.azure.net", 1)
-		if got := tt.err.Error(); got != want {
-			t.Errorf("\n got %s\nwant %s", got, want)
-		}
-	}
-}
 
 const nasty = "a\r\nb\x00c\x1b[31m\u0085d\u2028e\u2029f\xff\"g\t"
 
@@ -105,23 +70,6 @@ func TestErrorIsOneLine(t *testing.T) {
 	checkOneLine(t, (&AuthenticationError{Host: nasty, Resource: nasty, StatusCode: 1, Code: nasty,
 		Message: nasty, CorrelationID: nasty, Attempts: 1}).Error())
 	checkOneLine(t, (&AuthenticationError{}).Error())
-}
-
-// TestBlanksInQuotesStay: of a path with several in a row a person would look for another file.
-func TestBlanksInQuotesStay(t *testing.T) {
-	t.Parallel()
-	for _, path := range []string{"/var/run/token", "/a  b", " /a   b    c ", "/a\u00a0 \t  b",
-		`C:\a  b`, "  ", "/a \xff  b"} {
-		text := (&AuthenticationError{Host: HostIMDS, what: "can't read " + redact.Quoted(path) +
-			": no such file"}).Error()
-		prefix, err := strconv.QuotedPrefix(text[strings.Index(text, `"`):])
-		if err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if got, err := strconv.Unquote(prefix); got != path || err != nil {
-			t.Errorf("%q is shown as %s, error %v", path, text, err)
-		}
-	}
 }
 
 func TestErrorUnwraps(t *testing.T) {
@@ -247,7 +195,8 @@ func TestLeaving(t *testing.T) {
 		defer cancel()
 		_, err := getToken(ctx, onIMDS(t, ep))
 		wantErrorText(t, err,
-			"identity: IMDS: gave up waiting after 10s: context deadline exceeded, because shutting down (token for https://vault.azure.net)", "so far the host answered: IMDS: 503")
+			"identity: IMDS: gave up waiting after 10s: context deadline exceeded, because shutting down "+
+				"(token for https://vault.azure.net)", "so far the host answered: IMDS: 503")
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("errors.Is(context.DeadlineExceeded) is false: %v", err)
 		}
@@ -334,20 +283,8 @@ func TestRawResponseShowsNoForeignQuery(t *testing.T) {
 	})
 }
 
-// TestUnexpectedSuccessIsNotShown: it may be a token in a wrapping that nobody knows.
-func TestUnexpectedSuccessIsNotShown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		e, _ := mustFail(t, credentialAt(t, appServiceAt(),
-			always(201, `{"wrapped":"opaque","message":"opaque"}`)))
-		body, err := io.ReadAll(e.RawResponse.Body)
-		if err != nil || e.StatusCode != 201 || len(body) > 0 || strings.Contains(e.Error(), "opaque") {
-			t.Errorf("got %v with the body %q, %v, want a 201 without a byte of it", e, body, err)
-		}
-	})
-}
-
-// TestStrangersAnswerGetsNoHintOfTheHosts: what IMDS means by a 404 says nothing of a proxy's. A pod
-// asks Entra, and not itself.
+// TestStrangersAnswerGetsNoHintOfTheHosts: what IMDS means by a 404 says nothing of a proxy's. A
+// pod asks Entra, and not itself.
 func TestStrangersAnswerGetsNoHintOfTheHosts(t *testing.T) {
 	for _, status := range []int{404, 429, 503} {
 		bubbleIn(t, fmt.Sprint(status), func(t *testing.T) {

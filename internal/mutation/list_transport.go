@@ -101,7 +101,7 @@ var transportMutations = []mutation{
 		file:  "internal/acquire/refusal.go",
 		old:   `if !success { //`,
 		new:   `if body == "" || success { //`,
-		tests: "TestUnexpectedSuccessIsNotShown",
+		tests: "TestSuccessIsNotShown",
 	},
 	{
 		name:  "what looks like a token is not redacted",
