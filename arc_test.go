@@ -629,25 +629,6 @@ func TestArcKeyRotation(t *testing.T) {
 	})
 }
 
-// TestArcForgedRenewal: a token without a challenge replaces none that is held.
-func TestArcForgedRenewal(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		agent := newArcAgent(t)
-		cred := agent.credential(t)
-		first, _ := mustToken(t, cred)
-		agent.challenge = func(int) (*http.Response, error) {
-			return respond(200, grantBody("forged", 48*time.Hour)), nil
-		}
-		time.Sleep(14 * time.Hour)
-		for range 3 {
-			if tk, _ := mustToken(t, cred); tk.Token != first.Token {
-				t.Errorf("got %q, want the token that is held", tk.Token)
-			}
-			time.Sleep(time.Hour)
-		}
-	})
-}
-
 // TestArcRefusesTheKey: with another challenge, which is not followed.
 func TestArcRefusesTheKey(t *testing.T) {
 	withAgent(t, "once", func(t *testing.T, agent *arcAgent) {
@@ -699,28 +680,5 @@ func TestArcKeyOfTheTryBefore(t *testing.T) { // not parallel: see watch
 			}
 		}
 		time.Sleep(2 * time.Minute)
-	})
-}
-
-// TestArcDirectoryThatLeadsElsewhere: any user of Windows can make a directory below ProgramData.
-func TestArcDirectoryThatLeadsElsewhere(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		agent := newArcAgent(t)
-		key := agent.write(1)
-		agent.challenge = func(int) (*http.Response, error) { return challengeWith(key), nil }
-		moved := filepath.Join(t.TempDir(), "moved")
-		if err := os.Rename(agent.dir, moved); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(moved, agent.dir); err != nil {
-			t.Skip(err)
-		}
-		env := agent.env()
-		env.goos = "windows"
-		e, _ := mustFail(t, credentialAt(t, env, agent))
-		wantErrorText(t, e, "is a link or no directory")
-		if n := len(agent.requests()); n != 1 {
-			t.Errorf("%d requests, want 1: the key was sent", n)
-		}
 	})
 }

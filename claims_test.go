@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,151 +196,6 @@ func TestClaimsWithoutAToken(t *testing.T) {
 		if plain.Token != tk.Token || took != 0 || s.sent() != s.steps {
 			t.Errorf("the token isn't there for others: another %v, after %v and %d requests",
 				plain.Token != tk.Token, took, s.sent())
-		}
-	})
-}
-
-// TestClaimsAreLimited: a resource that rejects every token would have its clients ask with each
-// request. One request in 30 s and key, however many ask, and whatever their claims say.
-func TestClaimsAreLimited(t *testing.T) {
-	const other = "https://management.azure.com/.default"
-	for _, hostCache := range []bool{true, false} {
-		t.Run(fmt.Sprint("host cache ", hostCache), func(t *testing.T) {
-			withoutClaims(t, func(t *testing.T, p place) {
-				s := p.open(t, func(o *identitytest.Options) { o.HostCache = hostCache })
-				cred := s.credential(t)
-				mustToken(t, cred)
-				if _, err := cred.GetToken(t.Context(),
-					policy.TokenRequestOptions{Scopes: []string{other}}); err != nil {
-					t.Fatal(err)
-				}
-				before, start := len(s.times()), time.Now()
-				const minutes = 5
-				var wg sync.WaitGroup
-				for second := range minutes * 60 {
-					for i := range 50 { // at once
-						wg.Go(func() {
-							scope := vaultScope
-							if i%2 == 1 {
-								scope = other
-							}
-							if _, err := challengedFor(t.Context(), cred, scope,
-								fmt.Sprintf(`{"access_token":{"caller":{"value":"%d-%d"}}}`, second, i)); err != nil {
-								t.Error(err)
-							}
-						})
-					}
-					wg.Wait()
-					time.Sleep(time.Second)
-				}
-				byScope := map[string][]time.Time{}
-				requests := s.ep.Requests()
-				for i, at := range s.times()[before:] { // those of one moment in any order
-					r := requests[before+i]
-					if s.steps > 1 && r.Header.Get("Authorization") == "" { // Arc's first step
-						continue
-					}
-					said := sentParts(t, r)
-					for _, resource := range []string{"vault.azure.net", "management.azure.com"} {
-						if strings.Contains(said, resource) {
-							byScope[resource] = append(byScope[resource], at)
-						}
-					}
-				}
-				for _, resource := range []string{"vault.azure.net", "management.azure.com"} {
-					at := byScope[resource]
-					if len(at) != 2*minutes {
-						t.Errorf("%s: %d requests in %d minutes, want %d", resource, len(at), minutes, 2*minutes)
-					}
-					for i := 1; i < len(at); i++ {
-						if gap := at[i].Sub(at[i-1]); gap < 30*time.Second {
-							t.Errorf("%s: the requests %v and %v after the start are only %v apart", resource,
-								at[i-1].Sub(start), at[i].Sub(start), gap)
-						}
-					}
-				}
-			})
-		})
-	}
-}
-
-// TestClaimsAreLimitedDuringAnOutage: what fails isn't repeated more often than what succeeds.
-func TestClaimsAreLimitedDuringAnOutage(t *testing.T) {
-	withoutClaims(t, func(t *testing.T, p place) {
-		s := p.open(t)
-		cred := s.credential(t, once)
-		first, _ := mustToken(t, cred)
-		bad := s.own(403, s.problem("some_error", "some text"))
-		bad.For = time.Hour
-		s.answer(bad)
-		for range 1200 { // ten minutes
-			if _, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err == nil {
-				t.Fatal("a challenge that failed brought a token")
-			}
-			tk, took := mustToken(t, cred)
-			if tk.Token != first.Token || took != 0 {
-				t.Fatalf("callers without claims: another token %v, after %v", tk.Token != first.Token, took)
-			}
-			time.Sleep(500 * time.Millisecond)
-		}
-		if tries := s.sent()/s.steps - 1; tries < 10 || tries > 20 {
-			t.Errorf("%d tries in ten minutes, want one in 30 s, and at least one in a minute", tries)
-		}
-	})
-}
-
-// TestClaimsDoNotDisturbOthers: while a challenge is under way, and after it has failed, whoever
-// has no claims gets the held token at once.
-func TestClaimsDoNotDisturbOthers(t *testing.T) {
-	withoutClaims(t, func(t *testing.T, p place) {
-		s := p.open(t, func(o *identitytest.Options) { o.HostCache = true })
-		cred := s.credential(t)
-		first, _ := mustToken(t, cred)
-		for range s.steps {
-			s.ep.Enqueue(identitytest.Response{Delay: 5 * time.Second})
-		}
-		var wg sync.WaitGroup
-		for range 100 {
-			wg.Go(func() {
-				if tk, err := challengedFor(t.Context(), cred, vaultScope, rejectedClaims); err != nil ||
-					tk.Token != first.Token {
-					t.Errorf("challenge: another token %v, error %v", tk.Token != first.Token, err)
-				}
-			})
-		}
-		took := time.Duration(s.steps) * 5 * time.Second
-		start := time.Now()
-		for time.Since(start) < took {
-			if tk, waited := mustToken(t, cred); tk.Token != first.Token || waited != 0 {
-				t.Errorf("%v into the challenge: waited %v, another token %v", time.Since(start), waited,
-					tk.Token != first.Token)
-			}
-			if err := cred.Ready(t.Context(), vaultScope); err != nil {
-				t.Errorf("%v into the challenge: not ready: %v", time.Since(start), err)
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		wg.Wait()
-		if s.sent() != 2*s.steps {
-			t.Errorf("%d requests, want %d", s.sent(), 2*s.steps)
-		}
-		// One that is left by its only caller goes on, and its end leaves the token as it was.
-		time.Sleep(time.Minute)
-		s.ep.Enqueue(identitytest.Response{Delay: 3 * time.Second})
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := challengedFor(short, cred, vaultScope, rejectedClaims); err == nil ||
-			short.Err() == nil {
-			t.Errorf("got %v, want the end of the context", err)
-		}
-		for range 10 {
-			if tk, waited := mustToken(t, cred); tk.Token != first.Token || waited != 0 {
-				t.Errorf("afterwards: waited %v, another token %v", waited, tk.Token != first.Token)
-			}
-			time.Sleep(time.Second)
-		}
-		if got := time.Until(first.ExpiresOn); got < 23*time.Hour {
-			t.Fatalf("the token ends in %v", got)
 		}
 	})
 }

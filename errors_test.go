@@ -38,10 +38,6 @@ func TestErrorIsOneLine(t *testing.T) {
 	}
 	for name, reply := range map[string]transportFunc{
 		"text": always(500, nasty),
-		"IMDS's shape": always(500, `{"error":"`+escaped+`","error_description":"`+escaped+
-			`","correlation_id":"`+escaped+`"}`),
-		"App Service's shape": always(500, `{"statusCode":500,"message":"`+escaped+
-			`","correlationId":"`+escaped+`"}`),
 		"headers": always(500, "", "X-Correlation-Id", nasty, "Location", nasty, "Server",
 			"IMDS/"+nasty),
 		"token type": always(200, `{"access_token":"t","expires_in":1,"token_type":"`+escaped+`"}`),

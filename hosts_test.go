@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
@@ -897,107 +896,6 @@ func TestHostRenewsWithAnotherIdentity(t *testing.T) {
 	})
 }
 
-// TestHostOutage: twelve hours of it cost a service that had a token nothing.
-func TestHostOutage(t *testing.T) {
-	for _, how := range []string{"refused", "503", "silence", "403"} {
-		everywhereNamed(t, how, func(t *testing.T, p place) {
-			s := p.open(t)
-			cred := s.credential(t)
-			first, _ := mustToken(t, cred)
-			time.Sleep(10*time.Hour + 30*time.Minute) // it is renewed from 10 h 48 min on
-			const outage = 12 * time.Hour
-			bad := s.own(503, s.problem("some_error", "some text"))
-			switch how {
-			case "refused":
-				s.down.Store(true)
-				time.AfterFunc(outage, func() { s.down.Store(false) })
-			case "silence":
-				bad = identitytest.Response{Delay: time.Hour}
-			case "403":
-				bad.Status = 403
-			}
-			if how != "refused" {
-				bad.For = outage
-				s.answer(bad)
-			}
-			start := time.Now()
-			calls := func(end, pause time.Duration) {
-				for time.Since(start) < end {
-					tk, took := mustToken(t, cred)
-					if took != 0 || tk.Token != first.Token {
-						t.Fatalf("%v into the outage: waited %v, another token %v", time.Since(start), took,
-							tk.Token != first.Token)
-					}
-					time.Sleep(pause)
-				}
-			}
-			calls(5*time.Hour, 37*time.Minute)
-			before, busy := s.sent(), time.Now()
-			calls(busy.Sub(start)+10*time.Minute, time.Second)
-			if tries := (s.sent() - before) / s.steps; tries < 8 || tries > 400 {
-				t.Errorf("%d tries in ten minutes with a call a second: want some, and no flood", tries)
-			}
-			calls(outage, 37*time.Minute)
-			// After it a renewal is there within two minutes.
-			var tk azcore.AccessToken
-			for range 12 {
-				tk, _ = mustToken(t, cred)
-				time.Sleep(10 * time.Second)
-			}
-			if tk.Token == first.Token {
-				t.Errorf("two minutes after the outage the old token is still there, which ends in %v",
-					time.Until(first.ExpiresOn))
-			}
-		})
-	}
-}
-
-// TestHostThousandCallers: one acquisition, whatever the host.
-func TestHostThousandCallers(t *testing.T) {
-	everywhere(t, func(t *testing.T, p place) {
-		s := p.open(t)
-		for range s.steps {
-			s.ep.Enqueue(identitytest.Response{Delay: time.Second})
-		}
-		cred := s.credential(t)
-		tokens := make([]string, 1000)
-		var wg sync.WaitGroup
-		for i := range tokens {
-			wg.Go(func() {
-				tk, err := getToken(t.Context(), cred)
-				if err != nil {
-					t.Error(err)
-				}
-				tokens[i] = tk.Token
-			})
-		}
-		wg.Wait()
-		if got := len(slices.Compact(tokens)); got != 1 {
-			t.Errorf("%d different tokens", got)
-		}
-		if s.sent() != s.steps || len(s.ep.Requests()) != s.steps {
-			t.Errorf("%d requests sent, %d arrived, want %d", s.sent(), len(s.ep.Requests()), s.steps)
-		}
-	})
-	everywhereNamed(t, "and nobody there", func(t *testing.T, p place) {
-		s := p.open(t)
-		s.down.Store(true)
-		cred := s.credential(t)
-		var wg sync.WaitGroup
-		for range 1000 {
-			wg.Go(func() {
-				if _, err := getToken(t.Context(), cred); err == nil {
-					t.Error("a token from nowhere")
-				}
-			})
-		}
-		wg.Wait()
-		if s.sent() > 60 {
-			t.Errorf("%d requests, want those of one acquisition", s.sent())
-		}
-	})
-}
-
 // TestHostRedirects: one that was followed would carry the secret elsewhere. Over a connection,
 // since it is net/http that follows.
 func TestHostRedirects(t *testing.T) {
@@ -1113,35 +1011,12 @@ func TestHostSendsSomethingElse(t *testing.T) {
 	}
 }
 
+// TestHostReady: what passes is waited for on each host. TestReady has the rest.
 func TestHostReady(t *testing.T) {
-	const another = "https://another.example/.default"
 	everywhereNamed(t, "waits through start-up", func(t *testing.T, p place) {
 		s := p.open(t)
 		s.down.Store(true)
 		time.AfterFunc(5*time.Minute, func() { s.down.Store(false) })
-		cred := s.credential(t)
-		start := time.Now()
-		if err := cred.Ready(t.Context(), vaultScope, another); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(start); took < 5*time.Minute || took > 5*time.Minute+25*time.Second {
-			t.Errorf("ready after %v, want soon after 5 minutes", took)
-		}
-		before := s.sent()
-		if err := cred.Ready(t.Context(), vaultScope, another); err != nil || s.sent() != before {
-			t.Errorf("warm: %v after %d requests", err, s.sent()-before)
-		}
-		s.down.Store(true)
-		time.Sleep(20 * time.Hour)
-		if err := cred.Ready(t.Context(), vaultScope, another); err != nil {
-			t.Errorf("with valid tokens in an outage: %v", err)
-		}
-	})
-	everywhereNamed(t, "waits through failures", func(t *testing.T, p place) {
-		s := p.open(t)
-		bad := s.own(503, s.problem("some_error", "some text"))
-		bad.For = 5 * time.Minute
-		s.answer(bad)
 		start := time.Now()
 		if err := s.credential(t).Ready(t.Context(), vaultScope); err != nil {
 			t.Fatal(err)
@@ -1153,19 +1028,13 @@ func TestHostReady(t *testing.T) {
 	everywhereNamed(t, "ends with the context", func(t *testing.T, p place) {
 		s := p.open(t)
 		s.down.Store(true)
-		cred := s.credential(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 		defer cancel()
-		start := time.Now()
-		err := cred.Ready(ctx, vaultScope)
-		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) ||
-			took != 100*time.Second {
-			t.Errorf("got %v after %v", err, took)
+		err := s.credential(t).Ready(ctx, vaultScope)
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) {
+			t.Errorf("got %v", err)
 		}
 		wantErrorText(t, err, s.endpoint(), "connection refused")
-		if errors.Is(err, ErrUnavailable) {
-			t.Errorf("errors.Is(ErrUnavailable): %v", err)
-		}
 	})
 	everywhereNamed(t, "returns a refusal at once", func(t *testing.T, p place) {
 		s := p.open(t)
@@ -1179,12 +1048,6 @@ func TestHostReady(t *testing.T) {
 		err := s.credential(t).Ready(t.Context(), vaultScope)
 		if err == nil || want != nil && !errors.Is(err, want) || time.Since(start) != 0 {
 			t.Errorf("got %v after %v, want %v at once", err, time.Since(start), want)
-		}
-	})
-	everywhereNamed(t, "of a bad scope", func(t *testing.T, p place) {
-		s := p.open(t)
-		if err := s.credential(t).Ready(t.Context(), vaultScope, ""); err == nil || s.sent() != s.steps {
-			t.Errorf("got %v after %d requests", err, s.sent())
 		}
 	})
 }

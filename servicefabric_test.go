@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -253,7 +252,8 @@ func (w challengedWorld) challenge() string {
 	return w.must(challenged(w.t.Context(), w.cred))
 }
 
-// serviceFabricClaims return the hashes of rejected tokens that the requests must have had.
+// serviceFabricClaims return the hashes of rejected tokens that the requests must have had. When a
+// challenge is a request at all, internal/tokencache tests.
 var serviceFabricClaims = []struct {
 	name    string
 	caching bool // the host repeats its tokens
@@ -275,45 +275,6 @@ var serviceFabricClaims = []struct {
 			}
 			return []string{"", "", hashOf(first)}
 		}},
-	{name: "at most once in 30 s", caching: true, run: func(t *testing.T, w challengedWorld) []string {
-		first := w.get()
-		second := w.challenge()
-		for range 100 { // one client after the other is rejected with the first token
-			if got := w.challenge(); got != second {
-				t.Fatal("within 30 s: another token, though the second one has been rejected by nobody")
-			}
-			time.Sleep(290 * time.Millisecond)
-		}
-		time.Sleep(2 * time.Second)
-		third := w.challenge()
-		if third == second {
-			t.Error("after 30 s: the rejected token again")
-		}
-		return []string{"", hashOf(first), hashOf(second)}
-	}},
-	{name: "of two callers at once", caching: true,
-		run: func(t *testing.T, w challengedWorld) []string {
-			first := w.get()
-			w.ep.Enqueue(identitytest.Response{Delay: 5 * time.Second})
-			var tokens [2]string
-			var wg sync.WaitGroup
-			for i := range tokens {
-				wg.Go(func() {
-					tk, err := challenged(t.Context(), w.cred)
-					if err != nil {
-						t.Error(err)
-					}
-					tokens[i] = tk.Token
-				})
-				time.Sleep(time.Second)
-			}
-			wg.Wait()
-			if tokens[0] != tokens[1] || tokens[0] == first || tokens[0] == "" {
-				t.Errorf("two callers got different tokens (%v), or the rejected one (%v)",
-					tokens[0] != tokens[1], tokens[0] == first)
-			}
-			return []string{"", hashOf(first)}
-		}},
 	{name: "a renewal has no hash", run: func(t *testing.T, w challengedWorld) []string {
 		first := w.get()
 		time.Sleep(14 * time.Hour)
@@ -325,33 +286,6 @@ var serviceFabricClaims = []struct {
 		time.Sleep(30 * time.Hour)
 		w.get() // after the end of the token
 		return []string{"", "", ""}
-	}},
-	{name: "during a renewal", run: func(t *testing.T, w challengedWorld) []string {
-		first := w.get()
-		time.Sleep(14 * time.Hour)
-		w.ep.Enqueue(identitytest.Response{Delay: 5 * time.Second},
-			identitytest.Response{Delay: 5 * time.Second})
-		w.get() // starts the renewal
-		time.Sleep(time.Second)
-		var tokens [3]string
-		var wg sync.WaitGroup
-		for i := range tokens {
-			wg.Go(func() {
-				start := time.Now()
-				tk, err := challenged(t.Context(), w.cred)
-				if took := time.Since(start); err != nil || took != 9*time.Second {
-					t.Errorf("error %v after %v, want a token after the 4 s of the renewal and 5 s of its own",
-						err, took)
-				}
-				tokens[i] = tk.Token
-			})
-		}
-		wg.Wait()
-		if tokens[0] == first || tokens[1] != tokens[0] || tokens[2] != tokens[0] {
-			t.Errorf("got the rejected token (%v), or not all the same", tokens[0] == first)
-		}
-		// What the renewal brought meanwhile is not what was rejected.
-		return []string{"", "", hashOf(first)}
 	}},
 	{name: "with a token that has ended", caching: true,
 		run: func(t *testing.T, w challengedWorld) []string {
@@ -368,22 +302,6 @@ var serviceFabricClaims = []struct {
 				t.Error("the rejected token again")
 			}
 			return []string{"", hashOf(first), hashOf(first), hashOf(first)}
-		}},
-	{name: "that fail keep the token for others", caching: true,
-		run: func(t *testing.T, w challengedWorld) []string {
-			first := w.get()
-			w.ep.Enqueue(identitytest.Response{Status: 404})
-			if _, err := challenged(t.Context(), w.cred); !errors.Is(err, ErrIdentityNotFound) {
-				t.Errorf("got %v, want ErrIdentityNotFound", err)
-			}
-			if got := w.get(); got != first {
-				t.Error("the held token was lost")
-			}
-			time.Sleep(31 * time.Second)
-			if w.challenge() == first {
-				t.Error("after the host's recovery: the rejected token again")
-			}
-			return []string{"", hashOf(first), hashOf(first)}
 		}},
 	{name: "are logged as heeded", caching: true, run: func(t *testing.T, w challengedWorld) []string {
 		first := w.get()

@@ -300,5 +300,9 @@ func TestDirectoryThatLeadsElsewhere(t *testing.T) {
 		if err := checkDirectory(tt.directory); (err != nil) != tt.refused {
 			t.Errorf("%s: got %v, want refused: %v", tt.name, err, tt.refused)
 		}
+		_, err := Read(filepath.Join(tt.directory, "x.key"), tt.directory, "windows")
+		if got := strings.Contains(err.Error(), "is a link or no directory"); got != tt.refused {
+			t.Errorf("%s: on Windows Read returns %v, want it to say so: %v", tt.name, err, tt.refused)
+		}
 	}
 }

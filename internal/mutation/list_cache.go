@@ -7,7 +7,7 @@ var cacheMutations = []mutation{
 		file:  "internal/tokencache/decide.go",
 		old:   "\t\tif p.flight == nil {\n\t\t\tif err := e.refusal",
 		new:   "\t\tif p.flight == nil || !r.Once {\n\t\t\tif err := e.refusal",
-		tests: "TestOneRequestPerIdentityAndResource|TestHostThousandCallers",
+		tests: "TestOneRequestPerIdentityAndResource",
 	},
 	{
 		name:  "a caller whose context has ended waits on",
