@@ -6,55 +6,9 @@ import (
 	"net/url"
 
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 )
-
-// detectAppService: Container Apps sets MSI_ENDPOINT and MSI_SECRET beside these two, and is no Azure ML.
-func detectAppService(env environment) (endpoint, reason string, ok bool) {
-	return env.getenv(envEndpoint), envEndpoint + " and " + envHeader + " are set", env.has(envEndpoint, envHeader)
-}
-
-// envDisableMSI is an app setting, which App Service has in the environment, too.
-const envDisableMSI = "WEBSITE_DISABLE_MSI"
-
-// appWithoutIdentity says why an app has no variables of a host: the platforms set them only where
-// there is an identity. It is "" elsewhere.
-//
-// https://learn.microsoft.com/azure/app-service/overview-managed-identity
-// https://learn.microsoft.com/azure/container-apps/environment-variables#built-in-environment-variables
-func appWithoutIdentity(env environment) string {
-	variable, platform := appPlatform(env)
-	switch {
-	case variable == "" || env.has(envEndpoint):
-		return ""
-	case env.has(envDisableMSI):
-		return envEndpoint + " is not set. " + variable + " says that this is " + platform +
-			", where " + envDisableMSI + " switches the token endpoint off"
-	}
-	return envEndpoint + " is not set. " + variable + " says that this is " + platform +
-		", which sets it where the app has an identity: assign one"
-}
-
-// The variables by which a platform for apps makes itself known, also to an app without an
-// identity.
-const (
-	envAppService   = "WEBSITE_SITE_NAME"
-	envContainerApp = "CONTAINER_APP_NAME"
-	envContainerJob = "CONTAINER_APP_JOB_NAME"
-)
-
-// appPlatform is the variable that says so, and what it says; both are "" elsewhere.
-func appPlatform(env environment) (variable, platform string) {
-	switch {
-	case env.has(envAppService):
-		return envAppService, "App Service"
-	case env.has(envContainerApp):
-		return envContainerApp, "Container Apps"
-	case env.has(envContainerJob):
-		return envContainerJob, "Container Apps"
-	}
-	return "", ""
-}
 
 // appService is the token endpoint of App Service and its kin.
 //
@@ -105,8 +59,8 @@ func (s *appService) NotAssigned(status int, said failure.Said) bool {
 
 func (s *appService) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
-	case status == acquire.NoAnswer && s.env.has(envDisableMSI):
-		return envDisableMSI + " is set, which switches this app's token endpoint off"
+	case status == acquire.NoAnswer && s.env.has(detect.EnvDisableMSI):
+		return detect.EnvDisableMSI + " is set, which switches this app's token endpoint off"
 	case status == acquire.NoAnswer:
 		return s.silentHint(envEndpoint)
 	case s.NotAssigned(status, said) && s.id != nil:

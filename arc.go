@@ -5,76 +5,15 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/arckey"
 	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
 )
-
-// arcEndpoint is where the agent listens. Services have no variable that says so; the port is
-// fixed.
-const arcEndpoint = "http://127.0.0.1:40342/metadata/identity/oauth2/token"
-
-// detectArc finds the Connected Machine agent by its variables, or by its program where a service
-// has no variables.
-func detectArc(env environment) (endpoint, reason string, ok bool) {
-	if env.has(envEndpoint, envIMDS) {
-		return env.getenv(envEndpoint), envEndpoint + " and " + envIMDS + " are set", true
-	}
-	for _, path := range arcAgentPaths(env) {
-		// A variable that somebody set to move IMDS says more than a file that a machine carries.
-		switch {
-		case env.has(envAuthority):
-		case env.exists(path):
-			return arcEndpoint, path + " exists", true
-		case env.mayNotSee(path) && env.exists(arcAgentDirectory(path)):
-			return arcEndpoint, path +
-				" may not be seen by this process, in a directory of the agent", true
-		}
-	}
-	return arcEndpoint, "", false
-}
-
-// arcAgentDirectory is the directory of the agent that its program is in or below.
-func arcAgentDirectory(program string) string {
-	if i := strings.LastIndex(program, `\`); i >= 0 {
-		return program[:i]
-	}
-	return "/opt/azcmagent"
-}
-
-// arcUnseen is the path of the agent's program if neither it nor a directory of the agent may be
-// seen: it may be there.
-func arcUnseen(env environment) string {
-	for _, path := range arcAgentPaths(env) {
-		if env.mayNotSee(path) {
-			return path
-		}
-	}
-	return ""
-}
-
-// arcAgentPaths: the agent installs its program under Program Files; MSAL for Go looks under
-// ProgramData instead. Looking at both costs nothing.
-func arcAgentPaths(env environment) []string {
-	switch env.goos {
-	case "linux":
-		return []string{"/opt/azcmagent/bin/himds"}
-	case "windows":
-		var paths []string
-		for _, root := range []string{"ProgramFiles", "ProgramData"} {
-			if dir := env.getenv(root); dir != "" {
-				paths = append(paths, strings.TrimRight(dir, `\/`)+`\AzureConnectedMachineAgent\himds.exe`)
-			}
-		}
-		return paths
-	}
-	return nil
-}
 
 // arc is the Connected Machine agent's token endpoint. It hands out a token only to who can read a
 // file that it has just written into a directory of its own.
@@ -87,7 +26,7 @@ type arc struct {
 
 func newArc(env environment, options settings) (anyHost, error) {
 	s := &arc{variableHost: variableHost{is: HostArc, env: env, id: options.ID},
-		byVariable: env.has(envEndpoint, envIMDS)}
+		byVariable: detect.ArcByVariable(env.machine())}
 	r, err := s.Call(context.Background(), acquire.Request{})
 	if err != nil {
 		return nil, err
@@ -107,11 +46,11 @@ func (s *arc) keyDirectory(endpoint *url.URL) (string, error) {
 }
 
 func (s *arc) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
-	configured := arcEndpoint
+	configured := detect.ArcEndpoint
 	if s.byVariable {
 		configured = s.env.getenv(envEndpoint)
 	}
-	endpoint, err := check.URL(envEndpoint, configured, arcEndpoint)
+	endpoint, err := check.URL(envEndpoint, configured, detect.ArcEndpoint)
 	if err != nil {
 		return acquire.Call{}, err
 	}

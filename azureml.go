@@ -8,17 +8,14 @@ import (
 
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 )
-
-func detectAzureML(env environment) (endpoint, reason string, ok bool) {
-	return env.getenv(envMSI), envMSI + " and " + envMSISecret + " are set", env.has(envMSI, envMSISecret)
-}
 
 // envDefaultClientID names the identity that Azure ML uses by default, by its client ID. On
 // instances it can hold a placeholder such as "clientid": what is no GUID counts as unset
 // (Azure/azure-sdk-for-python#36047). Legacy App Service doesn't set it.
-const envDefaultClientID = "DEFAULT_IDENTITY_CLIENT_ID"
+const envDefaultClientID = detect.EnvDefaultClientID
 
 // azureML is the token endpoint of Azure ML and legacy App Service.
 //

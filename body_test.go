@@ -170,7 +170,7 @@ func TestSwitchingProtocols(t *testing.T) {
 // TestHalfAnAnswerIsTriedAgain: also when the connection itself reports no error.
 func TestHalfAnAnswerIsTriedAgain(t *testing.T) {
 	for _, env := range []environment{nowhere(), appServiceAt()} {
-		t.Run(detect(env).Host.String(), func(t *testing.T) {
+		t.Run(detectIn(env).Host.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				n := 0
 				mustToken(t, credentialAt(t, env, transportFunc(func(*http.Request) (*http.Response, error) {

@@ -667,7 +667,7 @@ func driveHost(
 	}
 	w.show(options)
 	w.drove("Detect")
-	d := detect(env)
+	d := detectIn(env)
 	d.Evidence = evidence(env)
 	w.show(d)
 

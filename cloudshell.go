@@ -9,10 +9,6 @@ import (
 	"github.com/keyless-go/identity/internal/failure"
 )
 
-func detectCloudShell(env environment) (endpoint, reason string, ok bool) {
-	return env.getenv(envMSI), envMSI + " is set and " + envMSISecret + " is not", env.has(envMSI)
-}
-
 // cloudShell is the token endpoint of Cloud Shell.
 //
 // https://learn.microsoft.com/azure/cloud-shell/msi-authorization

@@ -4,26 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
 )
-
-// detectContainerInstances: the variables are those of Service Fabric, whose endpoint is always
-// https, because its certificate is all that tells it from another program. The endpoint of a
-// Windows container is plain http.
-//
-// https://github.com/Azure/azure-sdk-for-net/issues/45547
-func detectContainerInstances(env environment) (endpoint, reason string, ok bool) {
-	endpoint = env.getenv(envEndpoint)
-	u, err := url.Parse(endpoint)
-	ok = err == nil && u.Scheme == "http" && env.has(envEndpoint, envHeader, envThumbprint)
-	reason = envEndpoint + " is plain http, and " + envHeader + " and " + envThumbprint + " are set"
-	return endpoint, reason, ok
-}
 
 // containerInstances is the token service of a Windows container group. It seems to be made from
 // Service Fabric's: it answers in the same way, but without TLS, and it has a selector.

@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/devtool"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/usercode"
@@ -141,8 +142,8 @@ func newDefaultCredential(
 		}
 		links = append(links, cred.chainLink())
 		if selected.developer() {
-			probed = newProbedHost(cred, hosts, env.pipeline())
-			if why := env.azure(); why != "" {
+			probed = newProbedHost(cred, hosts, detect.Pipeline(env.machine()))
+			if why := detect.Azure(env.machine()); why != "" {
 				hosts.seen(why)
 			}
 			links[0] = probed.chainLink()
@@ -178,7 +179,7 @@ func completed(
 	if probed != nil && probed.pipeline != "" && probed.evidence() != "" {
 		usercode.Logger(options.Logger).LogAttrs(context.Background(), slog.LevelInfo,
 			"this is Azure, and a pipeline: the tools are used all the same",
-			slog.String("because", inPipeline(probed.pipeline)),
+			slog.String("because", detect.InPipeline(probed.pipeline)),
 			slog.String("azure", probed.evidence()))
 	}
 	return c, nil

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -29,77 +30,60 @@ type Detection struct {
 // counts as unset. It is safe for concurrent use.
 func Detect() Detection {
 	env := processEnvironment()
-	d := detect(env)
+	d := detectIn(env)
 	d.Evidence = evidence(env)
 	return d
 }
 
-func detect(env environment) Detection {
-	k, endpoint, reason := detectHost(env)
+func detectIn(env environment) Detection {
+	found := detect.On(env.machine())
+	host, endpoint, reason := Host(found.Host), found.Endpoint, found.Reason
 	if endpoint == "" {
-		if src, err := k.source(env, settingsOf(&CredentialOptions{})); err == nil {
+		if src, err := makers[host](env, settingsOf(&CredentialOptions{})); err == nil {
 			endpoint = src.Endpoint()
 		}
 	}
-	if variable := env.pipeline(); variable != "" {
-		reason += "; " + inPipeline(variable)
+	if variable := detect.Pipeline(env.machine()); variable != "" {
+		reason += "; " + detect.InPipeline(variable)
 	}
-	return Detection{Host: k.host, Endpoint: redact.URL(endpoint), Reason: reason}
+	return Detection{Host: host, Endpoint: redact.URL(endpoint), Reason: reason}
 }
 
-// hostKind is all that detection knows of a host; the rest is in the host's own file.
-type hostKind struct {
-	host Host
-	// detect gives the endpoint as configured, "" to leave it to source, and in words why it is
-	// this host
-	detect func(environment) (endpoint, reason string, ok bool)
-	// source is what asks the host; its errors name the field or variable
-	source func(environment, settings) (anyHost, error)
+// Evidence is a variable or a file that says which host this is, or how to ask it. Among the files
+// is the chassis asset tag of the machine, which says whether it is one of Azure's; on Windows it
+// is in the registry, on other systems than that and Linux it is not looked for.
+type Evidence struct {
+	Name string `json:"name"`           // of the variable, or the file's path
+	File bool   `json:"file,omitempty"` // it is a file
+	// the variable is set to something, the file exists or can't be ruled out
+	Set bool `json:"set"`
+	// of the variable, without what may be a secret; an endpoint's without user info and query; of
+	// a file, what it says
+	Value string `json:"value,omitempty"`
+	// it has a value that isn't shown: a secret, a certificate, a malformed URL, a chassis asset
+	// tag that isn't Azure's
+	Withheld bool `json:"withheld,omitempty"`
 }
 
-// hostKinds are tried in order; the first that recognises its host decides. The order is MSAL's: a
-// host whose variables are a superset of another's comes first. Workload identity comes before them
-// all, as in the credential chains of the Azure SDKs: its variables are put into a pod on purpose.
-// It never changes.
-var hostKinds = []hostKind{
-	{HostWorkloadIdentity, detectWorkload, newWorkload},
-	{HostContainerInstances, detectContainerInstances, newContainerInstances},
-	{HostServiceFabric, detectServiceFabric, newServiceFabric},
-	{HostAppService, detectAppService, newAppService},
-	{HostAzureML, detectAzureML, newAzureML},
-	{HostCloudShell, detectCloudShell, newCloudShell},
-	{HostArc, detectArc, newArc},
-	{HostIMDS, detectIMDS, newIMDS},
+// evidence is all of it, whichever host this is.
+func evidence(env environment) (list []Evidence) {
+	for _, e := range detect.Evidence(env.machine()) {
+		list = append(list, Evidence(e))
+	}
+	return list
 }
 
-// detectHost is the part of detect that [NewCredential] needs, which many services call once per
-// request.
-func detectHost(env environment) (k hostKind, endpoint, reason string) {
-	for _, k := range hostKinds {
-		if endpoint, reason, ok := k.detect(env); ok {
-			return k, endpoint, reason
-		}
-	}
-	panic("identity: unreachable: the last kind of host takes every environment")
-}
-
-// azure is what in the environment says that this is Azure; "" if nothing does.
-// AZURE_POD_IDENTITY_AUTHORITY_HOST says that there is an IMDS, somewhere else, half of a host's
-// variables that there is a host, and the chassis asset tag that the machine is one of Azure's.
-// An app of App Service or Container Apps that has no identity must not be whoever has logged in
-// beside it.
-func (env environment) azure() string {
-	k, _, reason := detectHost(env)
-	if k.host != HostIMDS || env.onAzureVM() {
-		return reason
-	}
-	if reason := expectsIMDS(env); reason != "" {
-		return reason
-	}
-	if variable, platform := appPlatform(env); variable != "" {
-		return variable + " says that this is " + platform
-	}
-	return ""
+// makers make what asks a host, each in the host's own file. Their errors name the field or the
+// variable.
+var makers = map[Host]func(environment, settings) (anyHost, error){
+	HostWorkloadIdentity:   newWorkload,
+	HostContainerInstances: newContainerInstances,
+	HostServiceFabric:      newServiceFabric,
+	HostAppService:         newAppService,
+	HostAzureML:            newAzureML,
+	HostCloudShell:         newCloudShell,
+	HostArc:                newArc,
+	HostIMDS:               newIMDS,
 }
 
 // newSource is where the host that was detected, or that the user named, becomes one that can be
@@ -107,27 +91,26 @@ func (env environment) azure() string {
 func newSource(env environment, options settings) (src anyHost, reason string, err error) {
 	want, reason := options.Host, cmp.Or(options.named, "CredentialOptions.Host names it")
 	if want == "" {
-		k, _, why := detectHost(env)
-		want, reason = k.host, why
+		found := detect.On(env.machine())
+		want, reason = Host(found.Host), found.Reason
 	}
-	for _, k := range hostKinds {
-		if k.host != want {
-			continue
+	newHost := makers[want]
+	if newHost == nil {
+		var names []string
+		for _, host := range detect.Hosts() {
+			names = append(names, strconv.Quote(host))
 		}
-		src, err := k.source(env, options)
-		switch {
-		case err != nil && options.Host != "":
-			return nil, "", fmt.Errorf("identity: %s: %s", options.hostNamed(),
-				strings.TrimPrefix(err.Error(), "identity: "))
-		case err != nil && want == HostWorkloadIdentity && isHalfAPod(env, options.CredentialOptions):
-			return nil, "", fmt.Errorf("%w; %s. %s", err, reason, options.asNode)
-		}
-		return src, reason, err
+		return nil, "", fmt.Errorf("identity: %s.Host: unknown host %.100q: "+
+			"want one of %s, or \"\" to detect it", options.options, redact.Text(string(want)),
+			strings.Join(names, ", "))
 	}
-	var names []string
-	for _, k := range hostKinds {
-		names = append(names, strconv.Quote(string(k.host)))
+	src, err = newHost(env, options)
+	switch {
+	case err != nil && options.Host != "":
+		return nil, "", fmt.Errorf("identity: %s: %s", options.hostNamed(),
+			strings.TrimPrefix(err.Error(), "identity: "))
+	case err != nil && want == HostWorkloadIdentity && isHalfAPod(env, options.CredentialOptions):
+		return nil, "", fmt.Errorf("%w; %s. %s", err, reason, options.asNode)
 	}
-	return nil, "", fmt.Errorf("identity: %s.Host: unknown host %.100q: "+
-		"want one of %s, or \"\" to detect it", options.options, redact.Text(string(want)), strings.Join(names, ", "))
+	return src, reason, err
 }

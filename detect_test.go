@@ -165,7 +165,7 @@ func testDetectTruthTable(t *testing.T, scheme string) {
 				if endpoint == detectionValues["IDENTITY_ENDPOINT"] {
 					endpoint = values["IDENTITY_ENDPOINT"]
 				}
-				got := detect(env)
+				got := detectIn(env)
 				if got.Host != host || got.Endpoint != endpoint {
 					t.Fatalf("%v: got %s at %s, want %s at %s", variables, got.Host, got.Endpoint, host, endpoint)
 				}
@@ -222,7 +222,7 @@ func TestReasonIsTrue(t *testing.T) {
 			for _, name := range tt.set {
 				variables[name] = detectionValues[name]
 			}
-			got := detect(environmentOf(variables)).Reason
+			got := detectIn(environmentOf(variables)).Reason
 			for _, w := range tt.want {
 				if !strings.Contains(got, w) {
 					t.Errorf("reason is %q, want %q in it", got, w)
@@ -256,11 +256,11 @@ func TestDetectArcAgent(t *testing.T) {
 			env := environmentOf(tt.variables)
 			env.goos = tt.goos
 			env.exists = func(path string) bool { return path == tt.file }
-			if got := detect(env); got.Host != tt.want {
+			if got := detectIn(env); got.Host != tt.want {
 				t.Errorf("got %+v, want %s", got, tt.want)
 			}
 			env.exists = func(string) bool { return false }
-			if got := detect(env); got.Host != HostIMDS {
+			if got := detectIn(env); got.Host != HostIMDS {
 				t.Errorf("without the file: got %+v, want imds", got)
 			}
 		})
@@ -313,7 +313,7 @@ func TestEndpointDisplay(t *testing.T) {
 				"MSI_ENDPOINT":                      environmentOf(map[string]string{"MSI_ENDPOINT": tt.in}),
 				"AZURE_POD_IDENTITY_AUTHORITY_HOST": environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": tt.in}),
 			} {
-				got := detect(env)
+				got := detectIn(env)
 				if strings.Contains(fmt.Sprintf("%+v", got), "pa55word") {
 					t.Errorf("%s: Detection shows the password: %+v", variable, got)
 				}
@@ -515,7 +515,7 @@ func TestAuthorityHost(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": tt.value})
-			d := detect(env)
+			d := detectIn(env)
 			if d.Host != HostIMDS || d.Endpoint != tt.want {
 				t.Errorf("got %+v, want imds at %s", d, tt.want)
 			}
@@ -555,7 +555,7 @@ func TestMovedIMDSOnAnArcMachine(t *testing.T) {
 	t.Parallel()
 	env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:8080"})
 	env.exists = func(string) bool { return true }
-	if d := detect(env); d.Host != HostIMDS {
+	if d := detectIn(env); d.Host != HostIMDS {
 		t.Errorf("got %v because %s, want IMDS", d.Host, d.Reason)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/keyless-go/identity/internal/chassis"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/detect"
 )
 
 // environment is all of the machine that this package looks at: its variables, which files exist,
@@ -37,18 +38,24 @@ func processEnvironment() environment {
 	}
 }
 
+// machine is what of it says which host this is.
+func (env environment) machine() detect.Machine {
+	return detect.Machine{Getenv: env.getenv, Exists: env.exists, Forbidden: env.forbidden,
+		Chassis: env.chassis, GOOS: env.goos}
+}
+
 // The variables that more than one file reads. Those of one host alone are in its file.
 const (
-	envEndpoint   = "IDENTITY_ENDPOINT"
-	envHeader     = "IDENTITY_HEADER"
-	envThumbprint = "IDENTITY_SERVER_THUMBPRINT"
-	envIMDS       = "IMDS_ENDPOINT"
-	envMSI        = "MSI_ENDPOINT"
-	envMSISecret  = "MSI_SECRET"
-	envAuthority  = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
-	envTokenFile  = "AZURE_FEDERATED_TOKEN_FILE"
-	envClientID   = "AZURE_CLIENT_ID"
-	envTenantID   = "AZURE_TENANT_ID"
+	envEndpoint   = detect.EnvEndpoint
+	envHeader     = detect.EnvHeader
+	envThumbprint = detect.EnvThumbprint
+	envIMDS       = detect.EnvIMDS
+	envMSI        = detect.EnvMSI
+	envMSISecret  = detect.EnvMSISecret
+	envAuthority  = detect.EnvAuthority
+	envTokenFile  = detect.EnvTokenFile
+	envClientID   = detect.EnvClientID
+	envTenantID   = detect.EnvTenantID
 
 	envTokenCredentials = "AZURE_TOKEN_CREDENTIALS"
 )
@@ -61,17 +68,6 @@ func (env environment) has(names ...string) bool {
 		}
 	}
 	return true
-}
-
-// onAzureVM reports whether this machine, or the one that this container runs on, is a virtual
-// machine of Azure.
-func (env environment) onAzureVM() bool {
-	return env.chassis != nil && env.chassis() == chassis.Azure
-}
-
-// mayNotSee reports whether it can't be seen whether a path exists.
-func (env environment) mayNotSee(path string) bool {
-	return env.forbidden != nil && env.forbidden(path)
 }
 
 // without is an environment in which a variable is not set.

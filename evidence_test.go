@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/internal/acquire"
-	"github.com/keyless-go/identity/internal/chassis"
+	"github.com/keyless-go/identity/internal/detect"
 )
 
 // shownVariables are those of the evidence, in its order, with what each shows of a value.
@@ -76,65 +76,6 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
-func TestEvidenceOfFiles(t *testing.T) {
-	t.Parallel()
-	roots := map[string]string{"ProgramFiles": `C:\Program Files`, "ProgramData": `C:\ProgramData`}
-	for _, tt := range []struct {
-		goos      string
-		variables map[string]string
-		exists    string
-		want      []Evidence
-	}{
-		{"linux", roots, "/opt/azcmagent/bin/himds", []Evidence{{Name: "/opt/azcmagent/bin/himds", File: true, Set: true}}},
-		{"linux", nil, "", []Evidence{{Name: "/opt/azcmagent/bin/himds", File: true}}},
-		{"windows", roots, `C:\ProgramData\AzureConnectedMachineAgent\himds.exe`, []Evidence{
-			{Name: `C:\Program Files\AzureConnectedMachineAgent\himds.exe`, File: true},
-			{Name: `C:\ProgramData\AzureConnectedMachineAgent\himds.exe`, File: true, Set: true},
-		}},
-		{"windows", nil, "", nil},
-		{"darwin", roots, "/opt/azcmagent/bin/himds", nil},
-	} {
-		env := environmentOf(tt.variables)
-		env.goos, env.exists = tt.goos, func(path string) bool { return path == tt.exists }
-		var got []Evidence
-		for _, e := range evidence(env) {
-			if e.File {
-				got = append(got, e)
-			}
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.goos, diff)
-		}
-	}
-}
-
-// TestEvidenceOfTheMachine: the chassis asset tag of Azure is shown, another one is nobody's
-// business; and what may not be seen is no proof that it isn't there.
-func TestEvidenceOfTheMachine(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		tag  string
-		want Evidence
-	}{
-		{chassis.Azure, Evidence{Name: chassis.Path, File: true, Set: true, Value: "7783-7084-3265-9085-8269-3286-77"}},
-		{"inventory number 4711", Evidence{Name: chassis.Path, File: true, Set: true, Withheld: true}},
-		{"", Evidence{Name: chassis.Path, File: true}},
-	} {
-		list := evidence(onChassis(tt.tag, nil))
-		if diff := cmp.Diff(tt.want, list[len(list)-1]); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", tt.tag, diff)
-		}
-	}
-	env := nowhere()
-	env.forbidden = func(path string) bool { return path == "/opt/azcmagent/bin/himds" }
-	list := evidence(env)
-	want := Evidence{Name: "/opt/azcmagent/bin/himds", File: true, Set: true,
-		Value: "permission denied"}
-	if diff := cmp.Diff(want, list[len(list)-1]); diff != "" {
-		t.Errorf("unseen (-want +got):\n%s", diff)
-	}
-}
-
 // TestArcUnseen: a directory of the agent is the agent; one above it, which other programs have,
 // too, only may have it.
 func TestArcUnseen(t *testing.T) {
@@ -150,9 +91,9 @@ func TestArcUnseen(t *testing.T) {
 			env.goos = tt.goos
 			env.forbidden = func(path string) bool { return path == tt.path }
 			env.exists = func(path string) bool { return seen && path == tt.directory }
-			d := detect(env)
+			d := detectIn(env)
 			if d.Host != want || !strings.Contains(d.Reason, tt.path) ||
-				!strings.Contains(d.Reason, "seen") || env.azure() != d.Reason {
+				!strings.Contains(d.Reason, "seen") || detect.Azure(env.machine()) != d.Reason {
 				t.Errorf("%s, its directory seen %v: %+v", tt.goos, seen, d)
 			}
 		}
@@ -170,9 +111,9 @@ func TestArcUnseenInTheFileSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := processEnvironment()
-	if path := filepath.Join(directory, "himds"); !env.mayNotSee(path) || env.exists(path) ||
-		env.mayNotSee(directory) {
-		t.Errorf("a file in a closed directory: may not be seen %v, exists %v", env.mayNotSee(path),
+	if path := filepath.Join(directory, "himds"); !env.forbidden(path) || env.exists(path) ||
+		env.forbidden(directory) {
+		t.Errorf("a file in a closed directory: may not be seen %v, exists %v", env.forbidden(path),
 			env.exists(path))
 	}
 }
@@ -188,11 +129,11 @@ func TestEvidenceIsComplete(t *testing.T) {
 		return variables[name]
 	}
 	look := func() {
-		detect(env)
-		env.azure()
+		detectIn(env)
+		detect.Azure(env.machine())
 		for _, host := range append([]Host{""}, func() (all []Host) {
-			for _, k := range hostKinds {
-				all = append(all, k.host)
+			for host := range makers {
+				all = append(all, host)
 			}
 			return all
 		}()...) {
@@ -243,7 +184,7 @@ func TestEvidenceIsComplete(t *testing.T) {
 // shownOf is all that Detect would show of an environment.
 func shownOf(tb testing.TB, env environment) string {
 	tb.Helper()
-	d := detect(env)
+	d := detectIn(env)
 	d.Evidence = evidence(env)
 	out, err := json.Marshal(d)
 	if err != nil {

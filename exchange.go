@@ -14,6 +14,7 @@ import (
 	"github.com/keyless-go/identity/internal/assertion"
 	"github.com/keyless-go/identity/internal/binding"
 	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/entra"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/seam"
@@ -21,7 +22,7 @@ import (
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-const envAuthorityHost = "AZURE_AUTHORITY_HOST"
+const envAuthorityHost = detect.EnvAuthorityHost
 
 // exchange is the one at Entra, of another issuer's token for one of Entra's. It is what workload
 // identity and a federated credential have in common; each adds its name and its hints.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
@@ -138,18 +139,17 @@ func everyHost(tb testing.TB, secret string) []environment {
 		{envEndpoint: "http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0", envHeader: secret, envThumbprint: "0123456789ABCDEF0123456789abcdef01234567"},
 		{envMSI: "http://localhost:4141/msi/token", envMSISecret: secret},
 		{envMSI: "http://localhost:50342/oauth2/token"},
-		{envEndpoint: arcEndpoint, envIMDS: "http://localhost:40342"},
+		{envEndpoint: detect.ArcEndpoint, envIMDS: "http://localhost:40342"},
 		{envTokenFile: file, envClientID: guid, envTenantID: otherTenant},
 	} {
 		list = append(list, environmentOf(variables))
 	}
 	hosts := []Host{}
 	for _, env := range list {
-		k, _, _ := detectHost(env)
-		hosts = append(hosts, k.host)
+		hosts = append(hosts, Host(detect.On(env.machine()).Host))
 	}
 	slices.Sort(hosts)
-	if len(slices.Compact(hosts)) != len(hostKinds) {
+	if len(slices.Compact(hosts)) != len(makers) {
 		tb.Fatalf("the environments are of %q", hosts)
 	}
 	return list

@@ -48,6 +48,9 @@ func lasts(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// imdsPath is the token endpoint's at IMDS.
+const imdsPath = "/metadata/identity/oauth2/token"
+
 // nowhere is an environment in which nothing is set.
 func nowhere() environment { return environmentOf(nil) }
 

@@ -92,9 +92,9 @@ func checkDetection(t *testing.T, variables map[string]string, agent bool, host,
 	t.Helper()
 	env := environmentOf(variables)
 	env.exists = func(string) bool { return agent }
-	d := detect(env)
+	d := detectIn(env)
 	d.Evidence = evidence(env)
-	again := detect(env)
+	again := detectIn(env)
 	if again.Evidence = evidence(env); !reflect.DeepEqual(d, again) {
 		t.Fatalf("detected %+v and then %+v", d, again)
 	}

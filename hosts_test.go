@@ -1059,7 +1059,7 @@ func TestHostReady(t *testing.T) {
 func TestHostNamesItself(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		s := p.open(t)
-		d := detect(s.env)
+		d := detectIn(s.env)
 		if d.Host != s.host || d.Endpoint != s.endpoint() {
 			t.Errorf("detected %s at %s, want %s at %s", d.Host, d.Endpoint, s.host, s.endpoint())
 		}
@@ -1122,7 +1122,7 @@ func TestDetectNamesTheProxyOfAnIdentityBinding(t *testing.T) {
 		if !strings.HasPrefix(asked, "https://10.0.0.1/") || e.Endpoint != asked {
 			t.Errorf("asked %s, the error says %s", asked, e.Endpoint)
 		}
-		if got := detect(env).Endpoint; got != asked {
+		if got := detectIn(env).Endpoint; got != asked {
 			t.Errorf("Detect says %s, asked is %s", got, asked)
 		}
 	})

@@ -91,9 +91,9 @@ func TestIdentityBinding(t *testing.T) {
 			}
 			want := at.Path + env.getenv(envTenantID) + tokenPath
 			got, asked := requests[0].URL.Path, cred.hosted.host.Endpoint()
-			if got != want || asked != server.URL+path+want || detect(env).Endpoint != asked {
+			if got != want || asked != server.URL+path+want || detectIn(env).Endpoint != asked {
 				t.Errorf("path is %s, want %s; the endpoint is %s, Detect says %s", got, want, asked,
-					detect(env).Endpoint)
+					detectIn(env).Endpoint)
 			}
 		})
 	}

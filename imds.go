@@ -1,73 +1,18 @@
 package identity
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/acquire"
-	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
 )
-
-// detectIMDS takes whatever no other host claimed.
-func detectIMDS(env environment) (string, string, bool) {
-	endpoint, err := imdsEndpoint(env)
-	if err != nil {
-		endpoint = env.getenv(envAuthority)
-	}
-	reason := halfOfAHost(env)
-	if reason == "" {
-		reason = "no other host's variables are set"
-	}
-	if path := arcUnseen(env); path != "" {
-		reason = "whether " + path + " exists can't be seen, and " + reason
-	}
-	if env.onAzureVM() {
-		reason = "the chassis asset tag is that of an Azure virtual machine, and " + reason
-	}
-	if env.has(envAuthority) {
-		reason = envAuthority + " is set, and " + reason
-	}
-	return endpoint, reason, true
-}
-
-// expectsIMDS says why an IMDS, or another host of Azure's, should be here. Its silence is then a
-// fault. Otherwise, with "", silence means that this isn't Azure. That the machine of a pipeline is
-// one of Azure's says nothing of an identity.
-func expectsIMDS(env environment) string {
-	machine := env.pipeline() == "" && (env.onAzureVM() || arcUnseen(env) != "")
-	if !machine && !env.has(envAuthority) && halfOfAHost(env) == "" {
-		return ""
-	}
-	_, reason, _ := detectIMDS(env)
-	return reason
-}
-
-// halfOfAHost names variables that make a host only together with others: the likeliest reason for asking IMDS where there
-// is none. It is "" if there are none.
-func halfOfAHost(env environment) string {
-	reason := ""
-	var alone []string
-	for _, name := range []string{envEndpoint, envHeader, envThumbprint, envIMDS, envMSISecret} {
-		if env.has(name) {
-			alone = append(alone, name)
-		}
-	}
-	switch {
-	case len(alone) > 0 && !env.has(envEndpoint) && env.has(envHeader): // half of Service Fabric's variables
-		reason = envEndpoint + " is not set, only " + strings.Join(alone, " and ") + ", as on Container Instances, which use IMDS"
-	case len(alone) > 0:
-		reason = "no other host has just " + strings.Join(alone, " and ")
-	}
-	return reason
-}
 
 // imds is the Instance Metadata Service of virtual machines, scale sets, AKS and Batch nodes, Container Instances and
 // Spring Apps.
@@ -80,42 +25,17 @@ type imds struct {
 	expected string      // why it should be there, "" if nothing says so
 }
 
-const (
-	imdsBase = "http://169.254.169.254"
-	imdsPath = "/metadata/identity/oauth2/token"
-)
-
 // imdsAtOnce is how many requests go to one IMDS at once. It answers 429 past 5 on a VM, and no host
 // is asked for more unless it says so:
 // https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
 const imdsAtOnce = 5
 
-// imdsEndpoint is the token endpoint: at the fixed address, or where AZURE_POD_IDENTITY_AUTHORITY_HOST moves it.
-func imdsEndpoint(env environment) (string, error) {
-	base := env.getenv(envAuthority)
-	if base == "" {
-		return imdsBase + imdsPath, nil
-	}
-	u, err := check.URL(envAuthority, base, "http://127.0.0.1:8080")
-	if err != nil {
-		return "", err
-	}
-	if u.RawQuery != "" {
-		return "", errors.New("identity: " + envAuthority + ": contains a query: want a URL such as http://127.0.0.1:8080")
-	}
-	path := strings.TrimRight(u.EscapedPath(), "/")
-	if !strings.HasSuffix(strings.ToLower(path), imdsPath) {
-		path += imdsPath
-	}
-	return u.Scheme + "://" + u.Host + path, nil
-}
-
 func newIMDS(env environment, options settings) (anyHost, error) {
-	endpoint, err := imdsEndpoint(env)
+	endpoint, err := detect.IMDSEndpoint(env.machine())
 	if err != nil {
 		return nil, err
 	}
-	return &imds{url: endpoint, id: options.ID, env: env, expected: expectsIMDS(env)}, nil
+	return &imds{url: endpoint, id: options.ID, env: env, expected: detect.ExpectsIMDS(env.machine())}, nil
 }
 
 func (s *imds) host() Host       { return HostIMDS }
@@ -172,7 +92,7 @@ func (s *imds) saysAzure(a acquire.Answer) bool {
 		strings.HasPrefix(body, "Required metadata header not specified"):
 		return true
 	// moved by a variable, to something that may be neither
-	case !strings.HasPrefix(s.url, imdsBase+"/"):
+	case !strings.HasPrefix(s.url, detect.IMDSBase+"/"):
 		return false
 	case a.Status >= 500 && strings.HasPrefix(a.Header.Get("Server"), "Microsoft-IIS/"):
 		return strings.HasPrefix(kind, "text/plain")
@@ -211,7 +131,7 @@ func fromGuestAgent(a acquire.Answer) bool {
 
 // otherHost is added to hints where another host may be meant.
 func (s *imds) otherHost() string {
-	half := cmp.Or(halfOfAHost(s.env), appWithoutIdentity(s.env))
+	half := detect.OtherHost(s.env.machine())
 	if half == "" {
 		return ""
 	}

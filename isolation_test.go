@@ -20,6 +20,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/transport"
 )
 
@@ -300,7 +301,7 @@ func TestCacheKeysTellEndpointsApart(t *testing.T) {
 		}
 	}
 	for _, base := range []string{"http://127.0.0.1:1/a%2Fb", "http://127.0.0.1:1/a/b"} {
-		r, err := (&imds{url: must(imdsEndpoint(environmentOf(map[string]string{envAuthority: base})))(t)}).Call(t.Context(), acquire.Request{})
+		r, err := (&imds{url: must(detect.IMDSEndpoint(environmentOf(map[string]string{envAuthority: base}).machine()))(t)}).Call(t.Context(), acquire.Request{})
 		if want := base + "/metadata/identity/oauth2/token"; err != nil || strings.Split(r.URL.String(), "?")[0] != want {
 			t.Errorf("request goes to %v, %v, want %s", r.URL, err, want)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/detect"
 )
 
 // slowTokens is an IMDS that refuses bad requests at once, and takes its time for a token.
@@ -177,7 +178,7 @@ func TestDefaultPolicyFails(t *testing.T) {
 					if options.Transport == nil {
 						options.Transport = notIMDS["refused"]
 					}
-					l := &laptop{variables: map[string]string{envGitHub: pipeline}}
+					l := &laptop{variables: map[string]string{detect.EnvGitHub: pipeline}}
 					chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: options}, l.environment())
 					if err != nil {
 						t.Fatal(err)

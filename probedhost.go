@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/chain"
+	"github.com/keyless-go/identity/internal/detect"
 )
 
 // probedHost is the host's identity before the developer's in a chain. As long as nothing says that
@@ -152,7 +153,7 @@ func (s *probedHost) hasNone(e *AuthenticationError) bool {
 // none is the error of a machine without an identity: the next source's turn.
 func (s *probedHost) none(e *AuthenticationError) *AuthenticationError {
 	own := e.forCaller()
-	own.reason, own.hint = ErrUnavailable, "this machine has no identity; "+inPipeline(s.pipeline)
+	own.reason, own.hint = ErrUnavailable, "this machine has no identity; "+detect.InPipeline(s.pipeline)
 	return own
 }
 

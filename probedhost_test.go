@@ -18,6 +18,7 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/chassis"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/detect"
 )
 
 func TestDefaultOffAzure(t *testing.T) {
@@ -591,7 +592,7 @@ func TestDefaultInPipelines(t *testing.T) {
 			variables: map[string]string{envEndpoint: "http://localhost:4141/msi/token", envHeader: "s"},
 			want:      "developer", most: time.Second, nobody: "failure"},
 	} {
-		for _, pipeline := range []map[string]string{{envGitHub: "true"}, {envPipelines: "True"}} {
+		for _, pipeline := range []map[string]string{{detect.EnvGitHub: "true"}, {detect.EnvPipelines: "True"}} {
 			for _, az := range []error{nil, errNotLoggedIn} {
 				t.Run(fmt.Sprint(tt.name, pipeline, az), func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
@@ -635,7 +636,7 @@ func TestDefaultInPipelines(t *testing.T) {
 							strings.Contains(log, "developer's credentials are not used") {
 							t.Errorf("the log is:\n%s", log)
 						}
-						if d := detect(env); !strings.Contains(d.Reason,
+						if d := detectIn(env); !strings.Contains(d.Reason,
 							" is true, so that the login of az and azd is the pipeline's") {
 							t.Errorf("the reason is %q", d.Reason)
 						}
@@ -649,21 +650,11 @@ func TestDefaultInPipelines(t *testing.T) {
 	}
 }
 
-func TestPipelinesVariables(t *testing.T) {
-	t.Parallel()
-	for _, value := range []string{"", "false", "1", "yes"} {
-		if name := environmentOf(map[string]string{envGitHub: value,
-			envPipelines: value}).pipeline(); name != "" {
-			t.Errorf("%q makes a pipeline of %s", value, name)
-		}
-	}
-}
-
 // TestDefaultPipelineBecomesItself: once a slow IMDS has brought a token, the machine's identity is
 // used, as everywhere.
 func TestDefaultPipelineBecomesItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l := &laptop{variables: map[string]string{envGitHub: "true"}}
+		l := &laptop{variables: map[string]string{detect.EnvGitHub: "true"}}
 		chain := l.credential(t, takes(3*time.Second, identitytest.NewIMDS(nil)))
 		wantFrom(t, chain, developersToken)
 		time.Sleep(time.Minute)

@@ -18,6 +18,7 @@ import (
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/arckey"
 	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
@@ -103,18 +104,19 @@ func checkRequest(
 	secret string,
 ) {
 	t.Helper()
-	k, configured, _ := detectHost(env)
+	found := detect.On(env.machine())
+	host, configured := Host(found.Host), found.Endpoint
 	name := ""
 	switch options.ID.(type) {
 	case ClientID:
-		name = hostsSelectors[k.host][0]
+		name = hostsSelectors[host][0]
 	case ObjectID:
-		name = hostsSelectors[k.host][1]
+		name = hostsSelectors[host][1]
 	case ResourceID:
-		name = hostsSelectors[k.host][2]
+		name = hostsSelectors[host][2]
 	}
 	want := url.Values{}
-	if k.host == HostAppService && !strings.ContainsAny(own, "#") &&
+	if host == HostAppService && !strings.ContainsAny(own, "#") &&
 		!strings.ContainsFunc(own, func(r rune) bool {
 			return unicode.IsControl(r) || unicode.IsSpace(r)
 		}) {
@@ -129,9 +131,9 @@ func checkRequest(
 	}
 	cred, err := newCredentialIn(newShared(), options, env)
 	if wanted := isID(options.ID) && (options.ID == nil || name != ""); (err == nil) != wanted &&
-		!(err != nil && options.ID != nil && len(own) > 0 && k.host == HostAppService) &&
-		!(err != nil && k.host == HostWorkloadIdentity) {
-		t.Fatalf("%s with %T %q: %v", k.host, options.ID, options.ID, err)
+		!(err != nil && options.ID != nil && len(own) > 0 && host == HostAppService) &&
+		!(err != nil && host == HostWorkloadIdentity) {
+		t.Fatalf("%s with %T %q: %v", host, options.ID, options.ID, err)
 	}
 	if err != nil {
 		wantErrorText(t, err)
@@ -149,12 +151,12 @@ func checkRequest(
 	if scope != asked.Scopes[0] || resource == "" || strings.ContainsFunc(resource, func(r rune) bool {
 		return r == ' ' || !unicode.IsPrint(r)
 	}) {
-		t.Fatalf("%s: the scope %q passes as %q", k.host, asked.Scopes[0], scope)
+		t.Fatalf("%s: the scope %q passes as %q", host, asked.Scopes[0], scope)
 	}
 	r, err := cred.hosted.host.Call(t.Context(), acquire.Request{Resource: resource,
 		Variant: acquire.Variant{Tenant: v.Variant().Tenant, CAE: v.Variant().CAE}, Claims: asked.Claims})
 	if err != nil {
-		t.Fatalf("%s can't be asked for %q of %q with %q: %v", k.host, resource, asked.TenantID,
+		t.Fatalf("%s can't be asked for %q of %q with %q: %v", host, resource, asked.TenantID,
 			asked.Claims, err)
 	}
 	for name := range want {
@@ -169,7 +171,7 @@ func checkRequest(
 	}
 	got := r.URL.Query()
 	endpoint, _, _ := strings.Cut(configured, "?")
-	switch k.host {
+	switch host {
 	case HostWorkloadIdentity:
 		if options.ID == nil {
 			want.Set("client_id", guid)
@@ -196,16 +198,16 @@ func checkRequest(
 		want.Set("resource", resource)
 		want.Set("api-version", map[Host]string{HostIMDS: "2018-02-01",
 			HostAppService: "2019-08-01", HostAzureML: "2017-09-01", HostArc: "2020-06-01",
-			HostServiceFabric: "2019-07-01-preview", HostContainerInstances: "1.0"}[k.host])
-		if k.host == HostServiceFabric && asked.EnableCAE {
+			HostServiceFabric: "2019-07-01-preview", HostContainerInstances: "1.0"}[host])
+		if host == HostServiceFabric && asked.EnableCAE {
 			want.Set("xms_cc", "cp1")
 		}
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%s is asked for %q, want %q", k.host, got, want)
+		t.Errorf("%s is asked for %q, want %q", host, got, want)
 	}
 	if address, _, _ := strings.Cut(r.URL.String(), "?"); address != endpoint {
-		t.Errorf("%s is asked at %q, want %q", k.host, address, endpoint)
+		t.Errorf("%s is asked at %q, want %q", host, address, endpoint)
 	}
 	// As it goes over the wire.
 	sent, err := url.Parse(r.URL.String())
@@ -213,14 +215,14 @@ func checkRequest(
 		strings.ContainsFunc(r.URL.RequestURI(), func(c rune) bool {
 			return c <= ' ' || c >= 0x7f
 		}) {
-		t.Errorf("%s is asked by %q: %v", k.host, r.URL, err)
+		t.Errorf("%s is asked by %q: %v", host, r.URL, err)
 	}
 	if cleaned := path.Clean(sent.Path); strings.TrimSuffix(sent.Path,
 		"/") != strings.TrimSuffix(cleaned, "/") {
-		t.Errorf("%s is asked at %q, which is %q", k.host, sent.Path, cleaned)
+		t.Errorf("%s is asked at %q, which is %q", host, sent.Path, cleaned)
 	}
 	if (r.Form == nil) != (r.Method == http.MethodGet) || strings.Contains(r.URL.String(), secret) {
-		t.Errorf("%s: %s %s", k.host, r.Method, r.URL)
+		t.Errorf("%s: %s %s", host, r.Method, r.URL)
 	}
 }
 

@@ -15,22 +15,17 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-// detectServiceFabric: of Container Instances, Linux sets the header and the thumbprint without an
-// endpoint, and uses IMDS. Windows sets all three, and was recognised before.
-func detectServiceFabric(env environment) (endpoint, reason string, ok bool) {
-	return env.getenv(envEndpoint), envEndpoint + ", " + envHeader + " and " + envThumbprint + " are set", env.has(envEndpoint, envHeader, envThumbprint)
-}
-
 // serviceFabricVersion is what every SDK sends, and all clusters take.
 const serviceFabricVersion = "2019-07-01-preview"
 
 // envAPIVersion is what the runtime says that it speaks.
-const envAPIVersion = "IDENTITY_API_VERSION"
+const envAPIVersion = detect.EnvAPIVersion
 
 // serviceFabric is the managed identity token service of a node of the cluster.
 //

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/detect"
 )
 
 // vaultStatus is what is known of the vault's tokens; it fails the test if there isn't exactly one entry.
@@ -52,7 +53,7 @@ func TestStatusThroughALife(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
 		cred := onIMDS(t, ep)
-		if got := cred.Status(); len(got.Resources) != 0 || got.Host != HostIMDS || got.Identity != "" || got.Reason == "" || got.Endpoint != imdsBase+imdsPath {
+		if got := cred.Status(); len(got.Resources) != 0 || got.Host != HostIMDS || got.Identity != "" || got.Reason == "" || got.Endpoint != detect.IMDSBase+imdsPath {
 			t.Errorf("before the first use: %+v", got)
 		}
 
@@ -179,13 +180,13 @@ func TestStatusReason(t *testing.T) {
 		want Status
 	}{
 		{name: "detected", env: detected, opts: CredentialOptions{},
-			want: Status{Host: HostAppService, Reason: detect(detected).Reason, Endpoint: "http://localhost:4141/msi/token"}},
+			want: Status{Host: HostAppService, Reason: detectIn(detected).Reason, Endpoint: "http://localhost:4141/msi/token"}},
 		{name: "named", env: detected, opts: CredentialOptions{Host: HostIMDS},
-			want: Status{Host: HostIMDS, Reason: "CredentialOptions.Host names it", Endpoint: imdsBase + imdsPath}},
+			want: Status{Host: HostIMDS, Reason: "CredentialOptions.Host names it", Endpoint: detect.IMDSBase + imdsPath}},
 		{name: "client ID", env: nowhere(), opts: CredentialOptions{ID: ClientID(guid)},
-			want: Status{Host: HostIMDS, Reason: detect(nowhere()).Reason, Endpoint: imdsBase + imdsPath, Identity: "client ID " + guid}},
+			want: Status{Host: HostIMDS, Reason: detectIn(nowhere()).Reason, Endpoint: detect.IMDSBase + imdsPath, Identity: "client ID " + guid}},
 		{name: "resource ID", env: nowhere(), opts: CredentialOptions{ID: ResourceID("/a/b")},
-			want: Status{Host: HostIMDS, Reason: detect(nowhere()).Reason, Endpoint: imdsBase + imdsPath, Identity: "resource ID /a/b"}},
+			want: Status{Host: HostIMDS, Reason: detectIn(nowhere()).Reason, Endpoint: detect.IMDSBase + imdsPath, Identity: "resource ID /a/b"}},
 	} {
 		tt.opts.Transport = always(500, "")
 		cred, err := newCredential(&tt.opts, tt.env)

@@ -106,11 +106,15 @@ var walls = map[string]wall{
 		not:  slices.Concat(machine, logging, []string{"net", "net/http", "crypto/tls", "context"}),
 	},
 	"internal/binding": {
-		ours: []string{"check", "failure", "redact", "smallfile", "transport"},
+		ours: []string{"check", "detect", "failure", "redact", "smallfile", "transport"},
 		not:  slices.Concat(machine, logging, []string{"encoding/json"}),
 	},
 	"internal/check": {
 		ours: []string{"redact"},
+		not:  slices.Concat([]string{"net", "net/http", "crypto/tls"}, machine, logging),
+	},
+	"internal/detect": {
+		ours: []string{"chassis", "check", "redact"},
 		not:  slices.Concat([]string{"net", "net/http", "crypto/tls"}, machine, logging),
 	},
 	"internal/seam": {not: slices.Concat(machine, logging)},
@@ -126,8 +130,8 @@ var rootWalls = []struct {
 		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
 		"exchange.go", "imds.go", "servicefabric.go", "workload.go", "variablehost.go",
 	}, wall{
-		ours: []string{"acquire", "arckey", "assertion", "binding", "failure", "entra", "redact",
-			"retry", "check", "seam", "token", "transport"},
+		ours: []string{"acquire", "arckey", "assertion", "binding", "check", "detect", "entra",
+			"failure", "redact", "retry", "seam", "token", "transport"},
 		others: []string{azcoreModule + "/..."},
 		not:    slices.Concat([]string{"os/exec"}, logging),
 	}},
@@ -229,7 +233,7 @@ type shape struct {
 // limits of the packages that have their own. They are to shrink: the root's to 35 files and 4,500
 // lines.
 var limits = map[string]shape{
-	".":                 {files: 32, lines: 4500, mutual: 1, circle: 2},
+	".":                 {files: 32, lines: 4500, mutual: 0, circle: 0},
 	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
 	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
 }

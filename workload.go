@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/acquire"
@@ -14,28 +13,6 @@ import (
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
-
-// detectWorkload takes every pod that has a token file: what is missing beside it is an error of
-// newWorkload's, because the host that would be detected next has another identity. It leaves the
-// endpoint to the source, which makes it of several variables.
-func detectWorkload(env environment) (endpoint, reason string, ok bool) {
-	reason = envTokenFile + ", " + envClientID + " and " + envTenantID + " are set"
-	var missing []string
-	for _, name := range []string{envClientID, envTenantID} {
-		if !env.has(name) {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
-		verb := " is"
-		if len(missing) > 1 {
-			verb = " are"
-		}
-		reason = envTokenFile + " is set, but " + strings.Join(missing, " and ") + verb +
-			" not, which workload identity needs"
-	}
-	return "", reason, env.has(envTokenFile)
-}
 
 // isHalfAPod reports whether the options don't complete what the variables say of workload
 // identity.

@@ -847,7 +847,7 @@ func TestHalfAPod(t *testing.T) {
 			t.Parallel()
 			env := nowhere().with(tt.variables...)
 			cred, err := newCredential(&tt.options, env)
-			d := detect(env)
+			d := detectIn(env)
 			switch {
 			case tt.want != nil:
 				wantErrorText(t, err, tt.want...)

@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/smallfile"
@@ -41,10 +42,10 @@ type Proxy struct {
 
 // The variables that say where it is.
 const (
-	EnvProxy   = "AZURE_KUBERNETES_TOKEN_PROXY"
-	EnvCAFile  = "AZURE_KUBERNETES_CA_FILE"
-	EnvCAData  = "AZURE_KUBERNETES_CA_DATA"
-	EnvSNIName = "AZURE_KUBERNETES_SNI_NAME"
+	EnvProxy   = detect.EnvTokenProxy
+	EnvCAFile  = detect.EnvCAFile
+	EnvCAData  = detect.EnvCAData
+	EnvSNIName = detect.EnvSNIName
 )
 
 // New reads the variables. It returns nil where they name no proxy.

@@ -188,9 +188,9 @@ var answerMutations = []mutation{
 	{
 		name:  "an app without an identity is taken for a machine without IMDS",
 		harm:  "on App Service people look for a firewall, where an identity is to be assigned",
-		file:  "imds.go",
-		old:   `cmp.Or(halfOfAHost(s.env), appWithoutIdentity(s.env))`,
-		new:   `cmp.Or(halfOfAHost(s.env), "")`,
+		file:  "internal/detect/imds.go",
+		old:   `cmp.Or(halfOfAHost(m), appWithoutIdentity(m))`,
+		new:   `cmp.Or(halfOfAHost(m), "")`,
 		tests: "TestAppWithoutIdentity",
 	},
 }

@@ -212,9 +212,9 @@ var chainMutations = []mutation{
 	{
 		name:  "half of a host's variables is no evidence of Azure",
 		harm:  "a half-configured service on Azure runs as the developer",
-		file:  "imds.go",
-		old:   ` && halfOfAHost(env) == "" {`,
-		new:   ` && halfOfAHost(env) != "?" {`,
+		file:  "internal/detect/imds.go",
+		old:   ` && halfOfAHost(m) == "" {`,
+		new:   ` && halfOfAHost(m) != "?" {`,
 		tests: "TestDefaultWithEvidence",
 	},
 	{
@@ -228,9 +228,9 @@ var chainMutations = []mutation{
 	{
 		name:  "an app without an identity is a laptop",
 		harm:  "a login that somebody left in a container is the app's",
-		file:  "detect.go",
-		old:   `if variable, platform := appPlatform(env); variable != "" {`,
-		new:   `if variable, platform := appPlatform(env); variable == "-" {`,
+		file:  "internal/detect/azure.go",
+		old:   `if variable, platform := appPlatform(m); variable != "" {`,
+		new:   `if variable, platform := appPlatform(m); variable == "-" {`,
 		tests: "TestDefaultWithEvidence",
 	},
 	{
@@ -254,17 +254,17 @@ var chainMutations = []mutation{
 	{
 		name:  "the chassis asset tag is no evidence of Azure",
 		harm:  "on a VM whose IMDS is slow at first, a program runs as the developer",
-		file:  "environment.go",
-		old:   `env.chassis() == chassis.Azure`,
-		new:   `env.chassis() == ""`,
+		file:  "internal/detect/detect.go",
+		old:   `m.Chassis() == chassis.Azure`,
+		new:   `m.Chassis() == chassis.Azure+"?"`,
 		tests: "TestExpectedIMDS",
 	},
 	{
 		name:  "Arc's agent that may not be seen isn't there",
 		harm:  "a service without rights on an Arc machine runs as the developer",
-		file:  "imds.go",
-		old:   `(env.onAzureVM() || arcUnseen(env) != "")`,
-		new:   `env.onAzureVM()`,
+		file:  "internal/detect/imds.go",
+		old:   `(m.onAzureVM() || arcUnseen(m) != "")`,
+		new:   `m.onAzureVM()`,
 		tests: "TestExpectedIMDS",
 	},
 	{

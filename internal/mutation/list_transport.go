@@ -202,7 +202,7 @@ var transportMutations = []mutation{
 	{
 		name:  "Detect's evidence shows the secret",
 		harm:  "a health page that prints it publishes IDENTITY_HEADER",
-		file:  "evidence.go",
+		file:  "internal/detect/evidence.go",
 		old:   `e.Set, e.Value = true, c.show(value)`,
 		new:   `e.Set, e.Value = true, showText(value)`,
 		tests: "TestEvidence",
