@@ -35,7 +35,7 @@ func (s *appService) Call(_ context.Context, r acquire.Request) (acquire.Call, e
 	if err != nil {
 		return acquire.Call{}, err
 	}
-	selector, value := selector(s.id, "client_id", "principal_id", "mi_res_id")
+	selector, value := selected(s.id).Parameter("client_id", "principal_id", "mi_res_id")
 	return acquire.Call{
 		Method: http.MethodGet,
 		URL:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", r.Resource),
@@ -64,7 +64,7 @@ func (s *appService) Hint(_ acquire.Request, status int, said failure.Said) stri
 	case status == acquire.NoAnswer:
 		return s.silentHint(envEndpoint)
 	case s.NotAssigned(status, said) && s.id != nil:
-		return "is " + describeID(s.id) +
+		return "is " + inWords(s.id) +
 			" assigned to this app (on Container Apps: and not withheld by identitySettings)?"
 	case s.NotAssigned(status, said):
 		return "is the system-assigned identity of this app switched on (on Container Apps: and not withheld by identitySettings)? Set CredentialOptions.ID to choose a user-assigned one"

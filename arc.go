@@ -54,7 +54,7 @@ func (s *arc) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	if err != nil {
 		return acquire.Call{}, err
 	}
-	selector, value := selector(s.id, "client_id", "object_id", "msi_res_id")
+	selector, value := selected(s.id).Parameter("client_id", "object_id", "msi_res_id")
 	return acquire.Call{
 		Method: http.MethodGet,
 		URL:    with(endpoint, selector, value, "api-version", "2020-06-01", "resource", r.Resource),
@@ -103,14 +103,14 @@ func (s *arc) NotAssigned(status int, said failure.Said) bool {
 }
 
 // Mismatch wants the answer to name the identity: older agents ignore selectors.
-func (s *arc) Mismatch(t token.Token) string { return mismatch(s.id, t, true) }
+func (s *arc) Mismatch(t token.Token) string { return selected(s.id).Mismatch(t, true) }
 
 func (s *arc) Hint(_ acquire.Request, status int, said failure.Said) string {
 	switch {
 	case status == acquire.NoAnswer:
 		return "is Azure Arc's agent running (azcmagent show), and does it listen at " + s.first + "?"
 	case s.NotAssigned(status, said) && s.id != nil:
-		return "is " + describeID(s.id) +
+		return "is " + inWords(s.id) +
 			" assigned to this Arc-enabled server? For its system-assigned one leave ID nil"
 	case s.NotAssigned(status, said):
 		return "is this server connected (azcmagent show), and its system-assigned identity there?"

@@ -72,7 +72,7 @@ func (s *azureML) Hint(_ acquire.Request, status int, said failure.Said) string 
 	case status == acquire.NoAnswer:
 		return s.silentHint(envMSI)
 	case s.NotAssigned(status, said) && s.id != nil:
-		return fmt.Sprintf("is %s assigned to this compute or app?", describeID(s.id))
+		return fmt.Sprintf("is %s assigned to this compute or app?", inWords(s.id))
 	case s.NotAssigned(status, said):
 		return "has this compute or app a system-assigned identity? Set CredentialOptions.ID to a ClientID to choose a user-assigned one"
 	// text is Azure ML's, a page is not

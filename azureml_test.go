@@ -26,7 +26,7 @@ func TestSelectorsThatAHostCannotServe(t *testing.T) {
 			parameter string
 		}{{ClientID(guid), p.client}, {ObjectID(guid), p.object}, {ResourceID(identityID), p.resource}} {
 			for _, host := range []Host{"", p.host} { // detected, and demanded
-				t.Run(fmt.Sprintf("%s, %s, Host %q", p.name, idKind(tt.id), host), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s, %s, Host %q", p.name, selected(tt.id).Kind.String(), host), func(t *testing.T) {
 					t.Parallel()
 					s := p.open(t)
 					cred, err := newCredential(&CredentialOptions{Host: host, ID: tt.id}, s.env)
@@ -37,7 +37,7 @@ func TestSelectorsThatAHostCannotServe(t *testing.T) {
 						return
 					}
 					wantErrorText(t, err, append(instead[p.host], "CredentialOptions.ID: ",
-						p.host.String(), "by "+idKind(tt.id))...)
+						p.host.String(), "by "+selected(tt.id).Kind.String())...)
 					if cred != nil {
 						t.Error("a credential came back beside the error")
 					}

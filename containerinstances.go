@@ -44,7 +44,7 @@ func (s *containerInstances) Call(_ context.Context, r acquire.Request) (acquire
 			": is plain http, and neither a private address nor this machine: the secret of " +
 			envHeader + " is not sent there: want a URL such as " + example)
 	}
-	selector, value := selector(s.id, "", "principalId", "")
+	selector, value := selected(s.id).Parameter("", "principalId", "")
 	return acquire.Call{
 		Method: http.MethodGet,
 		URL:    with(endpoint, selector, value, "resource", r.Resource),
@@ -72,7 +72,7 @@ func (s *containerInstances) Hint(_ acquire.Request, status int, said failure.Sa
 	case status == acquire.NoAnswer:
 		return s.silentHint(envEndpoint) + " Windows containers in a virtual network can't reach it"
 	case s.NotAssigned(status, said) && s.id != nil:
-		return "is " + describeID(s.id) +
+		return "is " + inWords(s.id) +
 			" the principal ID of an identity that is assigned to this container group?"
 	case s.NotAssigned(status, said):
 		return "has this container group a system-assigned identity? " +

@@ -58,7 +58,7 @@ func (x *exchange) Answerer() string { return "Entra" }
 func (x *exchange) Identity() string { return inWords(x.clientID) }
 
 // Mismatch implements acquire.Host.
-func (x *exchange) Mismatch(t token.Token) string { return mismatch(x.clientID, t, false) }
+func (x *exchange) Mismatch(t token.Token) string { return selected(x.clientID).Mismatch(t, false) }
 
 func (x *exchange) Endpoint() string { return x.own } // which has neither user info nor a query
 func (x *exchange) Address() string  { return x.own }

@@ -116,7 +116,7 @@ func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
 func (h *hosted) logger() *slog.Logger {
 	log := h.log.With("host", string(h.host.host()), "endpoint", h.host.Endpoint())
 	if id := h.host.identity(); id != nil {
-		log = log.With("identity", describeID(id))
+		log = log.With("identity", inWords(id))
 	}
 	return log
 }

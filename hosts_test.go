@@ -849,7 +849,7 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 			if e.ID != asked || e.RawResponse != nil || e.StatusCode != 200 {
 				t.Errorf("%s: fields are off: %+v", what, e)
 			}
-			wantErrorText(t, e, describeID(asked))
+			wantErrorText(t, e, inWords(asked))
 			if strings.Contains(fmt.Sprintf("%v %+v", e, *e), "TOPSECRET") ||
 				strings.Contains(e.Error(), "eyJ") {
 				t.Errorf("%s: the token is shown: %v", what, e)

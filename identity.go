@@ -104,9 +104,7 @@ func newCredentialOf(shared *shared, options settings, env environment) (*Creden
 	return c, nil
 }
 
-// cacheKey is by what tokens of one identity are kept together. IDs are the same in any case;
-// letters beyond ASCII, which the name of a resource group may have, are not folded, because two of
-// them can fold into one.
+// cacheKey is by what tokens of one identity are kept together.
 func cacheKey(src anyHost) string {
 	endpoint, address := src.Endpoint(), src.Address()
 	if p, ok := src.(acquire.Proves); ok {
@@ -116,12 +114,7 @@ func cacheKey(src anyHost) string {
 		sum := sha256.Sum256([]byte(address))
 		endpoint += " " + hex.EncodeToString(sum[:])
 	}
-	id := src.identity()
-	if id == nil {
-		return string(src.host()) + "\n" + endpoint + "\n\n"
-	}
-	return string(src.host()) + "\n" + endpoint + "\n" + idKind(id) + " " +
-		asciiLower(normalID(id.String())) + "\n"
+	return string(src.host()) + "\n" + endpoint + "\n" + selected(src.identity()).Key() + "\n"
 }
 
 // chainLink implements ownSource.

@@ -52,7 +52,7 @@ func (s *imds) Call(_ context.Context, r acquire.Request) (acquire.Call, error) 
 	if err != nil {
 		return acquire.Call{}, err
 	}
-	selector, value := selector(s.id, "client_id", "object_id", "msi_res_id")
+	selector, value := selected(s.id).Parameter("client_id", "object_id", "msi_res_id")
 	u := with(endpoint, selector, value, "api-version", "2018-02-01", "resource", r.Resource)
 	return acquire.Call{Method: http.MethodGet, URL: u, Header: http.Header{"Metadata": {"true"}}}, nil
 }
@@ -139,7 +139,7 @@ func (s *imds) otherHost() string {
 }
 
 // Mismatch implements acquire.Host.
-func (s *imds) Mismatch(t token.Token) string { return mismatch(s.id, t, false) }
+func (s *imds) Mismatch(t token.Token) string { return selected(s.id).Mismatch(t, false) }
 
 // NotAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
 func (s *imds) NotAssigned(status int, said failure.Said) bool {
@@ -154,7 +154,7 @@ func (s *imds) Hint(_ acquire.Request, status int, said failure.Said) string {
 	case status == acquire.NoAnswer:
 		return "nothing at " + s.Endpoint() + " is IMDS: is this an Azure VM, and may this process reach that address?" + s.otherHost()
 	case s.NotAssigned(status, said) && s.id != nil:
-		return "is " + describeID(s.id) + " assigned to this VM?" + s.otherHost()
+		return "is " + inWords(s.id) + " assigned to this VM?" + s.otherHost()
 	case s.NotAssigned(status, said):
 		return "is a system-assigned identity enabled on this VM? Set CredentialOptions.ID to choose a user-assigned one" + s.otherHost()
 	case status == http.StatusForbidden && said == (failure.Said{}):

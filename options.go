@@ -98,8 +98,9 @@ const onPurpose = "To ask the node's IMDS on purpose, set CredentialOptions.Host
 // onlySelects refuses an ID that the host can't select an identity by. Ignoring it would hand out
 // another identity's token.
 func (s settings) onlySelects(host Host, by string, allowed ...ID) error {
-	kind := idKind(s.ID)
-	if s.ID == nil || slices.ContainsFunc(allowed, func(a ID) bool { return idKind(a) == kind }) {
+	kind := selected(s.ID).Kind
+	if s.ID == nil ||
+		slices.ContainsFunc(allowed, func(a ID) bool { return selected(a).Kind == kind }) {
 		return nil
 	}
 	return fmt.Errorf("identity: %s: %s can't select an identity by %s: %s", s.id, host, kind, by)

@@ -70,7 +70,7 @@ func (c *Credential) Status() Status {
 			cmp.Compare(fmt.Sprint(a.EnableCAE), fmt.Sprint(b.EnableCAE)))
 	})
 	if id := src.identity(); id != nil {
-		s.Identity = describeID(id)
+		s.Identity = inWords(id)
 	} else if ofUser {
 		s.Identity = "a signed-in user"
 	}

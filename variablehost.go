@@ -49,7 +49,7 @@ func (n *variableHost) checked(s anyHost) (anyHost, error) {
 }
 
 // Mismatch implements acquire.Host.
-func (n *variableHost) Mismatch(t token.Token) string { return mismatch(n.id, t, false) }
+func (n *variableHost) Mismatch(t token.Token) string { return selected(n.id).Mismatch(t, false) }
 
 // at notes where the endpoint is.
 func (n *variableHost) at(endpoint *url.URL) {
@@ -80,20 +80,6 @@ func bareName(name string) string {
 		}
 		return unicode.ToLower(unicode.ToUpper(r)) // by way of the capital, which ſ and s share
 	}, name)
-}
-
-// selector is the parameter that tells a host an identity, by the host's own names for the three kinds; both are "" for the
-// host's default.
-func selector(id ID, clientID, objectID, resourceID string) (name, value string) {
-	switch id := id.(type) {
-	case ClientID:
-		return clientID, string(id)
-	case ObjectID:
-		return objectID, string(id)
-	case ResourceID:
-		return resourceID, string(id)
-	}
-	return "", ""
 }
 
 // with is an endpoint with a query of pairs. What the variable's own query has stays, but only the options select an

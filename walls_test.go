@@ -117,6 +117,9 @@ var walls = map[string]wall{
 		ours: []string{"chassis", "check", "redact"},
 		not:  slices.Concat([]string{"net", "net/http", "crypto/tls"}, machine, logging),
 	},
+	"internal/principal": {
+		ours: []string{"check", "redact", "token"}, not: slices.Concat(network, machine, logging),
+	},
 	"internal/seam": {not: slices.Concat(machine, logging)},
 }
 

@@ -120,11 +120,11 @@ func (s *workload) Hint(r acquire.Request, status int, said failure.Said) string
 	}
 	switch said.Topic() {
 	case failure.AboutClient:
-		return "is " + describeID(s.clientID) + " an identity of tenant " + tenant + "?"
+		return "is " + inWords(s.clientID) + " an identity of tenant " + tenant + "?"
 	case failure.AboutIssuer:
 		return failure.IssuerHint
 	case failure.AboutTrust:
-		hint := "has " + describeID(s.clientID) +
+		hint := "has " + inWords(s.clientID) +
 			" a federated credential with exactly this cluster's issuer, this service account and the audience " +
 			entra.Audience(s.authority.Hostname()) + "? "
 		if said := s.presented(); said != "" {
@@ -142,7 +142,7 @@ func (s *workload) Hint(r acquire.Request, status int, said failure.Said) string
 	case failure.AboutScope:
 		return "is the scope a resource of this tenant and cloud?"
 	case failure.AboutBlocked:
-		return describeID(s.clientID) + failure.BlockedHint
+		return inWords(s.clientID) + failure.BlockedHint
 	}
 	return ""
 }
