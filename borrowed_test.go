@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/tracing"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/failure"
 )
 
 // recycled is a context as web frameworks have them: once its request is done, it is the next
@@ -306,7 +307,7 @@ func TestPanicsThatCannotBePrinted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		for _, value := range []any{panicking{}, endingError{}} {
 			cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { panic(value) }))
-			if e, took := mustFail(t, cred); !errors.Is(e, errAborted) || took != 0 {
+			if e, took := mustFail(t, cred); !errors.Is(e, failure.ErrAborted) || took != 0 {
 				t.Errorf("got %v after %v, want that the Transport has panicked", e, took)
 			}
 			synctest.Wait()

@@ -21,6 +21,7 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/detect"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/transport"
 )
 
@@ -375,8 +376,8 @@ func TestTransportThatEndsItsGoroutine(t *testing.T) {
 			runtime.Goexit()
 			return nil, nil
 		}))
-		if _, err := getToken(t.Context(), cred); !errors.Is(err, errAborted) {
-			t.Errorf("got %v, want %v", err, errAborted)
+		if _, err := getToken(t.Context(), cred); !errors.Is(err, failure.ErrAborted) {
+			t.Errorf("got %v, want %v", err, failure.ErrAborted)
 		}
 	})
 }

@@ -3,19 +3,14 @@ package identity
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
-	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/tokencache"
-	"github.com/keyless-go/identity/internal/usercode"
+	"github.com/keyless-go/identity/internal/wording"
 )
 
 // tokenSource is what the cache asks for tokens, with what this package wants to know of it.
@@ -38,10 +33,10 @@ func acquisition(
 	s tokenSource, resource string, end func(error),
 	acquire func() (tokencache.Grant, *failure.Failure),
 ) (g tokencache.Grant, err error) {
-	failed := aborted("")
+	failed := failure.Aborted()
 	defer func() {
 		if p := recover(); p != nil {
-			failed = panicFailure(p)
+			failed = failure.Panicked(p)
 		}
 		if failed == nil {
 			end(nil)
@@ -51,7 +46,7 @@ func acquisition(
 		err = &tokencache.Failure{
 			Err:        failed,
 			RetryAfter: failed.RetryAfter,
-			Final:      failed.Verdict == failure.Never && failed.Cause != errAborted,
+			Final:      failed.Verdict == failure.Never && failed.Cause != failure.ErrAborted,
 			Waited:     failed.Waited,
 		}
 	}()
@@ -95,20 +90,12 @@ func callersError(ctx context.Context, err error, s tokenSource, resource string
 	case *failure.Failure:
 		return publicError(e, s, resource)
 	case *tokencache.Error:
+		if e.Why == tokencache.Aborted {
+			return publicError(failure.Aborted(), s, resource)
+		}
 		own := &AuthenticationError{Resource: resource, transient: true}
 		s.sign(own)
-		switch e.Why {
-		case tokencache.Left:
-			own.left(ctx, e.Waited)
-		case tokencache.Overdue: // for a flight that began with options that allow it more, for two
-			// flights in a row, or for a Transport that ignores its context
-			own.what = "no token after " + redact.Round(e.Waited).String() + ", the request goes on"
-		case tokencache.Crowded:
-			own.what = fmt.Sprintf("%d other resources are waiting for a token of the host already",
-				e.UnderWay)
-		case tokencache.Aborted:
-			return publicError(aborted(""), s, resource)
-		}
+		own.what, own.cause = wording.ForCaller(ctx, e)
 		if e.Last != nil {
 			own.answered(sharedError(e.Last, s, resource))
 		}
@@ -123,22 +110,9 @@ func sharedError(err error, s tokenSource, resource string) error {
 	case *failure.Failure:
 		return publicError(e, s, resource)
 	case *tokencache.Error: // the only one that all share
-		return publicError(aborted(""), s, resource)
+		return publicError(failure.Aborted(), s, resource)
 	}
 	return err
-}
-
-// left says why a caller has left while the request for its token went on.
-func (e *AuthenticationError) left(ctx context.Context, waited time.Duration) {
-	e.what = "gave up waiting after " + redact.Round(waited).String() + ": " + ctx.Err().Error()
-	e.cause = ctx.Err()
-	// errgroup, for one, makes a sibling's error the cause. An SDK's must not come out of here as
-	// if it were the credential's; even its Error method may not be called by several goroutines.
-	var response *azcore.ResponseError
-	if cause := context.Cause(ctx); cause != ctx.Err() && !errors.As(cause, &response) {
-		e.what += ", because " + redact.Line(cause.Error())
-		e.cause = errors.Join(ctx.Err(), cause)
-	}
 }
 
 // answered adds the last failure to the error of a caller who gave up.
@@ -147,79 +121,18 @@ func (e *AuthenticationError) answered(last error) {
 	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), "identity: ")
 }
 
-// errAborted is what waiters get when an acquisition never returned: a panic in the user's code is
-// recovered as net/http would in the caller's goroutine, and a runtime.Goexit (testing.T.FailNow in
-// a fake) ends only the flight's.
-var errAborted = acquire.ErrAborted
-
-// aborted is that failure. more is said behind it.
-func aborted(more string) *failure.Failure {
-	return &failure.Failure{Line: failure.Line{What: errAborted.Error() + more}, Cause: errAborted}
-}
-
-// panicFailure is the failure of an acquisition that panicked.
-func panicFailure(p any) *failure.Failure {
-	said := "something that can't be printed"
-	// its own methods may do anything
-	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p))) })
-	return aborted(", which panicked: " + said)
-}
-
-// isMismatch reports whether the error is ErrIdentityMismatch. errors.Is would call methods of an
-// error of the user's Transport, and a panic in one would end the program here.
-func isMismatch(err error) bool {
-	f, ok := err.(*failure.Failure)
-	return ok && f.Reason == failure.IdentityMismatch
-}
-
 // logEvent says what became of an acquisition. heeds reports whether a challenge's claims reach
-// whoever grants the token; otherwise the host's own cache decides.
+// whoever grants the token.
 func logEvent(
 	to *slog.Logger, s tokenSource, r tokencache.Request, e tokencache.Event, heeds bool,
 ) {
-	attrs := []slog.Attr{slog.String("resource", r.Resource)}
-	if !e.Expires.IsZero() {
-		attrs = append(attrs, slog.Time("expires", e.Expires))
+	if e.Err == nil {
+		wording.LogToken(to, r, e, heeds)
+		return
 	}
-	say := func(level slog.Level, message string, more ...slog.Attr) {
-		to.LogAttrs(context.Background(), level, message, append(attrs, more...)...)
-	}
-	renewal, changed := slog.Time("renewal", e.Next), slog.Bool("changed", e.Changed)
-	switch {
-	case e.Err != nil:
-		level, message := slog.LevelWarn, "token request failed"
-		if !e.First {
-			message = "token renewal failed, the held token stays in use"
-		}
-		switch {
-		case isMismatch(e.Err):
-			message = "token of another identity refused"
-		case e.Blip: // most are gone at the next try
-			level = slog.LevelInfo
-		}
-		say(level, message, slog.Time("next_try", e.Next.UTC()),
-			slog.String("error", sharedError(e.Err, s, r.Resource).Error()))
-	case e.OfUser: // Azure ML's instances have single sign-on (Azure/azure-sdk-for-python#31032)
-		say(slog.LevelWarn, "the token is a signed-in user's, not a managed identity's", renewal)
-	case r.Claims != "" && !heeds:
-		level := slog.LevelInfo
-		if !e.Changed {
-			level = slog.LevelWarn
-		}
-		say(level, "claims challenge: the host takes no claims, "+
-			"its own cache decides whether the token changes", renewal, changed)
-	case r.Claims != "":
-		say(slog.LevelInfo, "token acquired after a claims challenge", renewal, changed)
-	case r.Anew && e.Changed:
-		say(slog.LevelInfo, "token refreshed", renewal, changed)
-	case r.Anew: // for about a day:
-		// https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq
-		say(slog.LevelInfo, "the host repeated the held token from its own cache, "+
-			"which ends with the token at the latest",
-			renewal, changed, slog.Time("host_cache_ends", e.Expires))
-	case e.First:
-		say(slog.LevelInfo, "token acquired", renewal)
-	default:
-		say(slog.LevelDebug, "token renewed", renewal, changed)
-	}
+	// errors.Is would call methods of an error of the user's Transport, and a panic in one would
+	// end the program here.
+	f, ok := e.Err.(*failure.Failure)
+	wording.LogFailure(to, r, e, ok && f.Reason == failure.IdentityMismatch,
+		sharedError(e.Err, s, r.Resource).Error())
 }

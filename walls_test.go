@@ -64,7 +64,11 @@ var walls = map[string]wall{
 		not:    slices.Concat(network, machine, logging, []string{"encoding/json"}),
 	},
 	"internal/failure": {
-		ours: []string{"redact", "token"}, not: slices.Concat(machine, logging),
+		ours: []string{"redact", "token", "usercode"}, not: slices.Concat(machine, logging),
+	},
+	"internal/wording": {
+		ours: []string{"redact", "tokencache"}, others: []string{azcoreModule},
+		not: slices.Concat(network, machine),
 	},
 	// A chain knows the credentials that it is made of as azcore does, and their errors. Of failure
 	// it has what takes the times out of a text.

@@ -3,7 +3,6 @@ package acquire
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -14,10 +13,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/keyless-go/identity/internal/failure"
-	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
-	"github.com/keyless-go/identity/internal/usercode"
 )
 
 // acquisition is one of a token: its tries and what became of them.
@@ -74,18 +71,10 @@ func (a *acquisition) acquire(ctx context.Context, client *azcore.Client) *failu
 var errNoResponse = errors.New(
 	"a policy in CredentialOptions returned neither a response nor an error")
 
-// ErrAborted is the Cause where a Transport or a policy has panicked.
-var ErrAborted = errors.New(
-	"the request for a token was aborted by the Transport or a policy in CredentialOptions")
-
 // panicked is what waiters get after a panic.
 func (a *acquisition) panicked(p any) *failure.Failure {
-	said := "something that can't be printed"
-	// Its own methods may do anything.
-	usercode.Shielded(func() { said = redact.Line(redact.Text(fmt.Sprint(p), a.secrets...)) })
-	f := a.failure(errors.New(""))
-	f.Endpoint = a.host.Endpoint()
-	f.What, f.Cause = ErrAborted.Error()+", which panicked: "+said, ErrAborted
+	f, said := a.failure(errors.New("")), failure.Panicked(p, a.secrets...)
+	f.Endpoint, f.What, f.Cause = a.host.Endpoint(), said.What, said.Cause
 	return f
 }
 

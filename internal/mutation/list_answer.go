@@ -140,10 +140,10 @@ var answerMutations = []mutation{
 	{
 		name:  "an error has the ResponseError that ended the context",
 		harm:  "a sibling's failure looks like the credential's",
-		file:  "tokensource.go",
+		file:  "internal/wording/caller.go",
 		old:   `!errors.As(cause, &response) {`,
 		new:   `(response != nil || !errors.Is(cause, ctx.Err())) {`,
-		tests: "TestLeaving|TestErrorNeverUnwrapsToResponseError|TestLeavingTogether",
+		tests: "TestForCaller|TestLeaving|TestErrorNeverUnwrapsToResponseError|TestLeavingTogether",
 	},
 	{
 		name:  "waiters share one error",

@@ -149,8 +149,8 @@ var renewalMutations = []mutation{
 		name:  "the cache isn't told that a host has refused for good",
 		harm:  "each library asks for itself what the host won't give",
 		file:  "tokensource.go",
-		old:   `Final:      failed.Verdict == failure.Never && failed.Cause != errAborted,`,
-		new:   `Final:      failed.Verdict != failure.Never && failed.Cause == errAborted,`,
+		old:   `Final:      failed.Verdict == failure.Never && failed.Cause != failure.ErrAborted,`,
+		new:   `Final:      failed.Verdict != failure.Never && failed.Cause == failure.ErrAborted,`,
 		tests: "TestWhatTheHostSaysHoldsForAll",
 	},
 	{
