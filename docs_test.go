@@ -62,7 +62,7 @@ func TestOperationsIsComplete(t *testing.T) {
 
 // unsaid are texts that nobody sees.
 var unsaid = map[string]bool{
-	"identity: unreachable: the last kind of host takes every environment": true,
+	"identity: unreachable: the last rule takes every machine": true,
 	// What is looked for in what az, azd and the shells say:
 	"ERROR: The command failed with an unexpected error": true,
 	"Traceback (most recent call last)":                  true, "To check existing issues": true,
