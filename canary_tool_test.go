@@ -83,7 +83,7 @@ func toolOutcomes(d developer) []toolOutcome {
 func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 	time.Sleep(time.Hour) // no time before the bubble's beginning is a date
 	tool := &fakeTool{answer: func(int) ([]byte, error) { return o.run() }}
-	cred, err := d.make(newShared(), tool.env(), "", nil, w.logger)
+	cred, err := d.make(newShared(), tool.env(), toolOptions{log: w.logger})
 	if err != nil {
 		t.Fatal(err)
 	}

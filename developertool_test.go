@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -76,18 +75,9 @@ func (f *fakeTool) env(pairs ...string) environment {
 	return env
 }
 
-// azSays is what az prints of a token, with other fields behind it.
-func azSays(token string, life time.Duration, more ...any) []byte {
-	fields := map[string]any{"accessToken": token, "expires_on": time.Now().Add(life).Unix(),
-		"tokenType": "Bearer", "subscription": "s", "tenant": homeTenant}
-	for i := 0; i+1 < len(more); i += 2 {
-		fields[more[i].(string)] = more[i+1]
-	}
-	out, err := json.Marshal(fields)
-	if err != nil {
-		panic(err)
-	}
-	return out
+func azSays(token string, life time.Duration) []byte {
+	return fmt.Appendf(nil, `{"accessToken":%q,"expires_on":%d,"tokenType":"Bearer"}`, token,
+		time.Now().Add(life).Unix())
 }
 
 // azdSays is what azd prints of one.
@@ -103,67 +93,56 @@ func granting(says func(string, time.Duration) []byte) *fakeTool {
 	}}
 }
 
-func azGrants(token string, life time.Duration) []byte { return azSays(token, life) }
-
 // developer is one of the two credentials, with its tool.
 type developer struct {
 	name, program string
+	options       string // the name of the type
 	says          func(string, time.Duration) []byte
-	login, option string // what logs in, and its option for a tenant
-	options       string
-	loggedOut     string // as the tool says it
-	make          func(shared *shared, env environment, tenant string, allowed []string,
-		log *slog.Logger) (azcore.TokenCredential, error)
+	make          func(shared *shared, env environment, o toolOptions) (azcore.TokenCredential, error)
+}
+
+// toolOptions are those that both credentials have.
+type toolOptions struct {
+	tenant  string
+	allowed []string
+	timeout time.Duration
+	log     *slog.Logger
 }
 
 var developers = []developer{
-	{name: "az", program: "az", says: azGrants, login: "az login", option: "--tenant",
-		options: "AzureCLICredentialOptions", loggedOut: "Please run 'az login' to setup account.",
-		make: func(shared *shared, env environment, tenant string, allowed []string,
-			log *slog.Logger) (azcore.TokenCredential, error) {
-			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: tenant,
-				AdditionallyAllowedTenants: allowed, Logger: log}, env)
+	{name: "az", program: "az", options: "AzureCLICredentialOptions", says: azSays,
+		make: func(shared *shared, env environment, o toolOptions) (azcore.TokenCredential, error) {
+			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: o.tenant,
+				AdditionallyAllowedTenants: o.allowed, ProcessTimeout: o.timeout, Logger: o.log}, env)
 		}},
-	{name: "azd", program: "azd", says: azdSays, login: "azd auth login", option: "--tenant-id",
-		options:   "AzureDeveloperCLICredentialOptions",
-		loggedOut: "not logged in, run `azd auth login` to login",
-		make: func(shared *shared, env environment, tenant string, allowed []string,
-			log *slog.Logger) (azcore.TokenCredential, error) {
-			return newAzureDeveloperCLI(shared,
-				&AzureDeveloperCLICredentialOptions{TenantID: tenant, AdditionallyAllowedTenants: allowed,
-					Logger: log}, env)
+	{name: "azd", program: "azd", options: "AzureDeveloperCLICredentialOptions", says: azdSays,
+		make: func(shared *shared, env environment, o toolOptions) (azcore.TokenCredential, error) {
+			return newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{TenantID: o.tenant,
+				AdditionallyAllowedTenants: o.allowed, ProcessTimeout: o.timeout, Logger: o.log}, env)
 		}},
 }
 
 func (d developer) credential(tb testing.TB, tool *fakeTool) azcore.TokenCredential {
 	tb.Helper()
-	return d.credentialIn(tb, newShared(), tool.env(), "")
+	return d.credentialIn(tb, newShared(), tool.env(), toolOptions{})
 }
 
 func (d developer) credentialIn(
-	tb testing.TB, shared *shared, env environment, tenant string, allowed ...string,
+	tb testing.TB, shared *shared, env environment, o toolOptions,
 ) azcore.TokenCredential {
 	tb.Helper()
-	cred, err := d.make(shared, env, tenant, allowed, nil)
+	cred, err := d.make(shared, env, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return cred
 }
 
-// impatient is the credential with a ProcessTimeout.
-func (d developer) impatient(
-	tb testing.TB, shared *shared, env environment, timeout time.Duration,
-) azcore.TokenCredential {
+func azureCLIOf(
+	tb testing.TB, tool *fakeTool, options AzureCLICredentialOptions,
+) *AzureCLICredential {
 	tb.Helper()
-	var cred azcore.TokenCredential
-	var err error
-	if d.program == "az" {
-		cred, err = newAzureCLI(shared, &AzureCLICredentialOptions{ProcessTimeout: timeout}, env)
-	} else {
-		cred, err = newAzureDeveloperCLI(shared,
-			&AzureDeveloperCLICredentialOptions{ProcessTimeout: timeout}, env)
-	}
+	cred, err := newAzureCLI(newShared(), &options, tool.env())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -184,117 +163,119 @@ func ofTenant(cred azcore.TokenCredential, tenant string) (azcore.AccessToken, e
 		policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tenant, EnableCAE: true})
 }
 
-func TestTokensAreSharedByOneLogin(t *testing.T) {
-	for _, tt := range []struct {
-		name      string
-		pairs     []string // of the second's environment
-		first     AzureCLICredentialOptions
-		second    AzureCLICredentialOptions
-		wantShare bool
-	}{
-		{name: "the same", wantShare: true},
-		{name: "other allowed tenants",
-			second: AzureCLICredentialOptions{AdditionallyAllowedTenants: []string{"*"}}, wantShare: true},
-		{name: "the same tenant in another case", first: AzureCLICredentialOptions{TenantID: homeTenant},
-			second: AzureCLICredentialOptions{TenantID: strings.ToUpper(homeTenant)}, wantShare: true},
-		{name: "another tenant", second: AzureCLICredentialOptions{TenantID: homeTenant}},
-		{name: "a subscription", second: AzureCLICredentialOptions{Subscription: "s"}},
-		{name: "another subscription", first: AzureCLICredentialOptions{Subscription: "s"},
-			second: AzureCLICredentialOptions{Subscription: "S2"}},
-		{name: "another AZURE_CONFIG_DIR", pairs: []string{"AZURE_CONFIG_DIR", "/home/b"}},
-		{name: "another AZD_CONFIG_DIR", pairs: []string{"AZD_CONFIG_DIR", "/home/b"}},
-		{name: "another HOME", pairs: []string{"HOME", "/home/b"}},
-		{name: "another USERPROFILE", pairs: []string{"USERPROFILE", "/home/b"}},
-		{name: "another cloud", pairs: []string{"AZURE_CLOUD_NAME", "AzureUSGovernment"}},
-		{name: "another AZURE_SUBSCRIPTION_ID", pairs: []string{"AZURE_SUBSCRIPTION_ID", "s"}},
-		{name: "another AZD_AUTH_ENDPOINT", pairs: []string{"AZD_AUTH_ENDPOINT", "http://127.0.0.1:1"}},
-		{name: "variables that look like others",
-			pairs: []string{"HOME", "/home/b\nAZURE_CONFIG_DIR=/home/b"}},
-		{name: "a variable that decides nothing", pairs: []string{"LANG", "C"}, wantShare: true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				tool, shared := granting(azGrants), newShared()
-				first, err := newAzureCLI(shared, &tt.first, tool.env())
-				if err != nil {
-					t.Fatal(err)
-				}
-				second, err := newAzureCLI(shared, &tt.second, tool.env(tt.pairs...))
-				if err != nil {
-					t.Fatal(err)
-				}
-				a, _ := mustToken(t, first)
-				b, _ := mustToken(t, second)
-				if shared := a.Token == b.Token; shared != tt.wantShare {
-					t.Errorf("they share a token: %v, want %v", shared, tt.wantShare)
-				}
-			})
-		})
-	}
-	t.Run("az and azd", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			shared := newShared()
-			for i, d := range developers {
-				tool := &fakeTool{answer: func(int) ([]byte, error) {
-					return d.says(fmt.Sprint("of-", d.name), time.Hour), nil
-				}}
-				if tk, _ := mustToken(t, d.credentialIn(t, shared, tool.env(), "")); tk.Token != "of-"+
-					developers[i].name {
-					t.Errorf("%s: got the token %s", d.name, tk.Token)
-				}
-			}
-		})
-	})
-}
-
-func TestProcessTimeoutIsChecked(t *testing.T) {
+func TestToolsOptionsAreNamed(t *testing.T) {
 	t.Parallel()
-	for _, timeout := range []time.Duration{-1, -time.Hour, time.Hour + 1, math.MaxInt64,
-		math.MinInt64} {
-		_, err := NewAzureCLICredential(&AzureCLICredentialOptions{ProcessTimeout: timeout})
-		wantErrorText(t, err, "AzureCLICredentialOptions.ProcessTimeout: ")
-		_, err = NewAzureDeveloperCLICredential(&AzureDeveloperCLICredentialOptions{ProcessTimeout: timeout})
-		wantErrorText(t, err, "AzureDeveloperCLICredentialOptions.ProcessTimeout: ")
-		for _, selection := range []string{"", "prod", "dev"} {
-			l := &laptop{variables: map[string]string{envTokenCredentials: selection}}
-			_, err = newDefaultCredential(newShared(),
-				&DefaultCredentialOptions{ProcessTimeout: timeout}, l.environment())
-			wantErrorText(t, err, "identity: DefaultCredentialOptions.ProcessTimeout: ")
+	for _, d := range developers {
+		for field, o := range map[string]toolOptions{
+			"TenantID":                   {tenant: "a;b"},
+			"AdditionallyAllowedTenants": {allowed: []string{otherTenant, "a;b"}},
+			"ProcessTimeout":             {timeout: -1},
+		} {
+			_, err := d.make(newShared(), nowhere(), o)
+			wantErrorText(t, err, "identity: "+d.options+"."+field+": ")
 		}
 	}
-	if _, err := NewAzureCLICredential(&AzureCLICredentialOptions{ProcessTimeout: time.Hour}); err != nil {
+	_, err := NewAzureCLICredential(&AzureCLICredentialOptions{Subscription: "a;b"})
+	wantErrorText(t, err, "identity: AzureCLICredentialOptions.Subscription: ")
+	for _, selection := range []string{"", "prod", "dev"} { // also where no tool is asked
+		l := &laptop{variables: map[string]string{envTokenCredentials: selection}}
+		_, err = newDefaultCredential(newShared(), &DefaultCredentialOptions{ProcessTimeout: -1},
+			l.environment())
+		wantErrorText(t, err, "identity: DefaultCredentialOptions.ProcessTimeout: ")
+	}
+	if _, err := NewAzureCLICredential(nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := NewAzureDeveloperCLICredential(nil); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestToolsTokenIsRenewed(t *testing.T) {
+// TestToolsArguments: what is refused is not passed to a tool.
+func TestToolsArguments(t *testing.T) {
+	t.Parallel()
+	for _, d := range developers {
+		tool := granting(d.says)
+		cred := d.credentialIn(t, newShared(), tool.env(), toolOptions{tenant: homeTenant})
+		for _, scope := range []string{"", "/.default", " ", "--debug", "a;b",
+			strings.Repeat("a", 3000)} {
+			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+			wantErrorText(t, err, "GetToken", "scope")
+		}
+		_, err := ofTenant(cred, otherTenant)
+		wantErrorText(t, err, d.options+".AdditionallyAllowedTenants")
+		if tool.count() != 0 {
+			t.Errorf("%s ran for what was refused: %q", d.name, tool.runs)
+		}
+	}
+	for name, cred := range map[string]azcore.TokenCredential{"az": &AzureCLICredential{},
+		"azd": &AzureDeveloperCLICredential{}} {
+		for _, claims := range []string{"", rejectedClaims} {
+			_, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+			if wantErrorText(t, err, "was not made by"); err == nil {
+				t.Errorf("%s: the zero value gave a token", name)
+			}
+		}
+	}
+}
+
+func TestTokensAreSharedByOneLogin(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool, shared := granting(d.says), newShared()
+		for _, tt := range []struct {
+			login, tenant, want string
+		}{{"", "", "token-1"}, {"", "", "token-1"}, {"/home/b", "", "token-2"}, {"", homeTenant, "token-3"},
+			{"/home/b", "", "token-2"}} {
+			cred := d.credentialIn(t, shared, tool.env("AZURE_CONFIG_DIR", tt.login),
+				toolOptions{tenant: tt.tenant})
+			if tk, _ := mustToken(t, cred); tk.Token != tt.want {
+				t.Errorf("%+v: got %s", tt, tk.Token)
+			}
+		}
+	})
+}
+
+func TestToolRunsOnceForAll(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {
 		tool := granting(d.says)
-		tool.takes = 2 * time.Second
-		cred := d.credential(t, tool)
-		first, _ := mustToken(t, cred)
-		if left := time.Until(first.RefreshOn); left < 26*time.Minute || left > 34*time.Minute {
-			t.Errorf("renewed in %v, want at half of an hour", left)
+		tool.takes = time.Second
+		shared := newShared()
+		creds := []azcore.TokenCredential{d.credentialIn(t, shared, tool.env(), toolOptions{}),
+			d.credentialIn(t, shared, tool.env(), toolOptions{})}
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				if tk, took := mustToken(t, creds[i%2]); tk.Token != "token-1" || took != time.Second {
+					t.Errorf("got %s after %v, want token-1 after 1s", tk.Token, took)
+				}
+			})
 		}
-		time.Sleep(time.Until(first.RefreshOn) + time.Second)
-		if tk, took := mustToken(t, cred); tk.Token != first.Token || took != 0 {
-			t.Errorf("during the renewal: got %s after %v, want the held token at once", tk.Token, took)
-		}
-		time.Sleep(3 * time.Second)
-		if tk, took := mustToken(t, cred); tk.Token != "token-2" || took != 0 {
-			t.Errorf("after the renewal: got %s after %v, want token-2", tk.Token, took)
-		}
-		// With a failing tool the token is served to its end.
-		tool.answer = func(int) ([]byte, error) { return nil, exits(1, "no") }
-		end := time.Now().Add(59 * time.Minute)
-		for time.Now().Before(end) {
-			if tk, took := mustToken(t, cred); tk.Token != "token-2" || took > expiringWait {
-				t.Fatalf("got %s after %v", tk.Token, took)
+		wg.Wait()
+		for i := range 100 {
+			if _, took := mustToken(t, creds[i%2]); took != 0 {
+				t.Errorf("a held token took %v", took)
 			}
-			time.Sleep(10 * time.Second)
 		}
-		time.Sleep(2 * time.Minute)
-		mustFail(t, cred)
+		// Whether a client understands challenges makes no difference to the tools.
+		if tk, err := creds[0].GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}); err != nil ||
+			tk.Token != "token-1" {
+			t.Errorf("with CAE: got %v, error %v", tk.Token, err)
+		}
+		if tool.count() != 1 {
+			t.Fatalf("%s ran %d times, want once", d.program, tool.count())
+		}
+		if tk, err := creds[0].GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil || tk.Token != "token-2" {
+			t.Errorf("another resource: got %q, error %v, want token-2", tk.Token, err)
+		}
+		if tk, err := ofTenant(creds[0], otherTenant); err != nil || tk.Token != "token-3" {
+			t.Errorf("another tenant: got %q, error %v, want token-3", tk.Token, err)
+		}
+		if tool.count() != 3 {
+			t.Errorf("%s ran %d times, want 3", d.program, tool.count())
+		}
 	})
 }
 
@@ -320,145 +301,209 @@ func TestFailingToolIsLeftAlone(t *testing.T) {
 	})
 }
 
-// nastyWords mean more to a shell, or to the tool, than themselves.
-var nastyWords = []string{
-	"-x", "--debug", "a;b", "a&b", "a|b", "a`b`", "a$b", "$(b)", "a>b", "a<b", `a"b`, "a'b", `a\b`,
-	"a^b", "%PATH%", "a!b", "a*b", "a?b", "a(b", "a)b", "a{b", "a[b",
-	"a#b", "a~b", "a,b", "a=b", "a+b", "a@b", "a\nb", "a\rb", "a\tb", "a\x00b", "a\u00a0b", "ä",
-	"a\u2028b", "a\xffb",
-}
-
-func TestToolsScopes(t *testing.T) {
-	t.Parallel()
+// TestToolsInSeveralBubbles: tests of a user's, each in a bubble of its own, share what the process
+// knows of a tool, also after runs that failed.
+func TestToolsInSeveralBubbles(t *testing.T) {
 	for _, d := range developers {
-		tool := granting(d.says)
-		cred := d.credential(t, tool)
-		for _, word := range append([]string{"", "/.default", " ", "a b", " a",
-			strings.Repeat("a", 3000)}, nastyWords...) {
-			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{word}})
-			wantErrorText(t, err, "GetToken", "scope")
-		}
-		for _, scopes := range [][]string{nil, {vaultScope, armScope}} {
-			_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: scopes})
-			wantErrorText(t, err, "exactly one")
-		}
-		var none context.Context
-		_, err := cred.GetToken(none, policy.TokenRequestOptions{Scopes: []string{vaultScope}})
-		wantErrorText(t, err, "nil Context")
-		if tool.count() != 0 {
-			t.Errorf("%s ran for what was refused: %q", d.name, tool.runs)
-		}
-		for _, scope := range []string{"api://0-1_2.x/.default", "https://a.b:443//.default", "00000000-0000-0000-0000-000000000000"} {
-			if _, err := cred.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
-				t.Errorf("%s: %v", scope, err)
-			}
-		}
-	}
-	for name, cred := range map[string]azcore.TokenCredential{"az": &AzureCLICredential{}, "azd": &AzureDeveloperCLICredential{}} {
-		for _, claims := range []string{"", rejectedClaims} {
-			_, err := cred.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
-			if wantErrorText(t, err, "was not made by"); err == nil {
-				t.Errorf("%s: the zero value gave a token", name)
-			}
-		}
-	}
-}
-
-func TestToolsOptions(t *testing.T) {
-	t.Parallel()
-	long := strings.Repeat("a", 2000)
-	for _, d := range developers {
-		for _, word := range append([]string{" ", "a b", "a/b", "a:b", "a_b", ".", long, "*"},
-			nastyWords...) {
-			_, err := d.make(newShared(), nowhere(), word, nil, nil)
-			wantErrorText(t, err, d.options+".TenantID")
-			if word == "*" {
-				continue
-			}
-			_, err = d.make(newShared(), nowhere(), homeTenant, []string{otherTenant, word}, nil)
-			wantErrorText(t, err, d.options+".AdditionallyAllowedTenants")
-		}
-		_, err := d.make(newShared(), nowhere(), homeTenant, []string{""}, nil)
-		wantErrorText(t, err, d.options+".AdditionallyAllowedTenants")
-	}
-	for _, word := range append([]string{" ", " a", "a ", "- a", " -a", long}, nastyWords...) {
-		_, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: word}, nowhere())
-		wantErrorText(t, err, "AzureCLICredentialOptions.Subscription")
-	}
-	_, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: "s",
-		TenantID: homeTenant}, nowhere())
-	wantErrorText(t, err, "AzureCLICredentialOptions", "Subscription and TenantID")
-	for _, word := range []string{homeTenant, "My Subscription", "my-sub_1.0", "a"} {
-		if _, err := newAzureCLI(newShared(), &AzureCLICredentialOptions{Subscription: word},
-			nowhere()); err != nil {
-			t.Errorf("subscription %q: %v", word, err)
-		}
-	}
-	if _, err := NewAzureCLICredential(nil); err != nil {
-		t.Error(err)
-	}
-	if _, err := NewAzureDeveloperCLICredential(nil); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestToolsOptionsAreCopied: changing them afterwards has no effect.
-func TestToolsOptionsAreCopied(t *testing.T) {
-	t.Parallel()
-	for _, d := range developers {
-		allowed := []string{otherTenant}
-		cred, err := d.make(newShared(), granting(d.says).env(), homeTenant, allowed, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		allowed[0] = "x.example"
-		if _, err := ofTenant(cred, otherTenant); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// failures are what the tools' failures mean, and what is said of them.
-type toolFailure struct {
-	name        string
-	err         error
-	unavailable bool
-	transient   bool // also if unavailable
-	code        string
-	want        []string
-}
-
-func checkToolFailure(t *testing.T, e *AuthenticationError, tt toolFailure) {
-	t.Helper()
-	wantErrorText(t, e, append([]string{"https://vault.azure.net", "1 attempt"}, tt.want...)...)
-	if got := errors.Is(e, ErrUnavailable); got != tt.unavailable {
-		t.Errorf("ErrUnavailable: %v, want %v: %v", got, tt.unavailable, e)
-	}
-	if e.transient != (tt.transient || tt.unavailable) {
-		t.Errorf("passing: %v, want %v: %v", e.transient, tt.transient, e)
-	}
-	if e.Code != tt.code || e.Host != "" || e.Resource != "https://vault.azure.net" ||
-		e.Attempts != 1 || e.StatusCode != 0 {
-		t.Errorf("fields are %+v, want code %q", *e, tt.code)
-	}
-	checkOneLine(t, e.Error())
-}
-
-func checkToolFailures(t *testing.T, d developer, table []toolFailure) {
-	t.Helper()
-	for _, tt := range table {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			tool := &fakeTool{answer: func(int) ([]byte, error) { return []byte(canary), tt.err }}
-			e, _ := mustFail(t, d.credential(t, tool))
-			checkToolFailure(t, e, tt)
-			if strings.Contains(fmt.Sprintf("%v %+v %#v %+v", e, e, e, *e), canary) {
-				t.Errorf("the error shows standard output: %+v", *e)
+		t.Run(d.name, func(t *testing.T) {
+			shared := newShared()
+			tool := granting(d.says)
+			for i := range 2 {
+				fails := i == 0
+				synctest.Test(t, func(t *testing.T) {
+					tool.takes = time.Hour
+					if !fails {
+						time.Sleep(30 * time.Second) // bubbles begin at the same time: to the end of the cool-down
+						tool.takes = time.Second
+					}
+					cred := d.credentialIn(t, shared, tool.env(), toolOptions{timeout: 5 * time.Second})
+					var wg sync.WaitGroup
+					for range 3 {
+						wg.Go(func() {
+							if _, err := getToken(t.Context(), cred); (err != nil) != fails {
+								t.Errorf("bubble %d: %v", i, err)
+							}
+						})
+					}
+					wg.Wait()
+				})
 			}
 		})
 	}
+}
+
+// TestOneRunAtATime: runs of one tool follow each other, whatever the login; az and azd don't wait
+// for each other.
+func TestOneRunAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		shared, start := newShared(), time.Now()
+		var wg sync.WaitGroup
+		fakes := []*fakeTool{granting(azSays), granting(azdSays)}
+		for i, d := range developers {
+			fakes[i].takes = 3 * time.Second
+			for login := range 4 {
+				cred := d.credentialIn(t, shared, fakes[i].env("AZURE_CONFIG_DIR", fmt.Sprint("/", login)),
+					toolOptions{})
+				wg.Go(func() { mustToken(t, cred) })
+			}
+		}
+		wg.Wait()
+		if took := time.Since(start); fakes[0].most != 1 || fakes[1].most != 1 || took != 12*time.Second {
+			t.Errorf("%d and %d at once, 4 runs of 3 s took %v, want one at a time, 12s", fakes[0].most,
+				fakes[1].most, took)
+		}
+	})
+}
+
+// TestSlowToolAndItsCallers: a run goes on for as long as its caller may wait, and for a minute at
+// the least, whoever leaves.
+func TestSlowToolAndItsCallers(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		takes    time.Duration
+		timeout  time.Duration // ProcessTimeout
+		deadline time.Duration // of the context, 0 for none
+		after    time.Duration // the caller leaves
+		want     string        // "" is a token
+		next     bool          // the run's token is there for the next caller, once it has ended
+	}{
+		{name: "59 s, and the context has no end", takes: 59 * time.Second, after: 59 * time.Second,
+			next: true},
+		{name: "61 s, and the context has no end", takes: 61 * time.Second, after: time.Minute,
+			want: "did not answer within 1m0s"},
+		{name: "12 s, and the context has 5", takes: 12 * time.Second, deadline: 5 * time.Second,
+			after: 5 * time.Second, want: "gave up waiting after 5s: context deadline exceeded", next: true},
+		{name: "90 s, and the context has two minutes", takes: 90 * time.Second,
+			deadline: 2 * time.Minute, after: 90 * time.Second, next: true},
+		{name: "an hour, and the context has two", takes: time.Hour, deadline: 2 * time.Hour,
+			after: 10 * time.Minute, want: "did not answer within 10m0s"},
+		{name: "12 s, and the option has 10", takes: 12 * time.Second, timeout: 10 * time.Second,
+			deadline: time.Minute, after: 10 * time.Second, want: "did not answer within 10s"},
+		{name: "90 s, the option has two minutes, the context 5 s", takes: 90 * time.Second,
+			timeout: 2 * time.Minute, deadline: 5 * time.Second, after: 5 * time.Second,
+			want: "gave up waiting", next: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			withDevelopers(t, func(t *testing.T, d developer) {
+				tool := granting(d.says)
+				tool.takes = tt.takes
+				cred := d.credentialIn(t, newShared(), tool.env(), toolOptions{timeout: tt.timeout})
+				ctx := t.Context()
+				if tt.deadline > 0 {
+					short, cancel := context.WithTimeout(ctx, tt.deadline)
+					defer cancel()
+					ctx = short
+				}
+				start := time.Now()
+				_, err := getToken(ctx, cred)
+				if took := time.Since(start); took != tt.after || (err == nil) != (tt.want == "") {
+					t.Fatalf("error %v after %v, want %q after %v", err, took, tt.want, tt.after)
+				}
+				if err != nil {
+					wantErrorText(t, err, tt.want)
+				}
+				time.Sleep(tt.takes - tt.after)
+				synctest.Wait()
+				if tt.next {
+					if tk, took := mustToken(t, cred); tk.Token != "token-1" || took != 0 ||
+						tool.count() != 1 {
+						t.Errorf("the next caller got %s after %v, %d runs, want token-1 of the first run at once",
+							tk.Token, took, tool.count())
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSlowToolInAChain: a chain asks with a context of its own, and the caller's deadline counts.
+func TestSlowToolInAChain(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		takes, deadline time.Duration // 0 is none
+		timeout         time.Duration
+		after           time.Duration
+		granted         bool
+	}{
+		{name: "12 s", takes: 12 * time.Second, after: 12 * time.Second, granted: true},
+		{name: "61 s, and the context has no end", takes: 61 * time.Second, after: time.Minute},
+		{name: "90 s, and the context has two minutes", takes: 90 * time.Second,
+			deadline: 2 * time.Minute, after: 90 * time.Second, granted: true},
+		{name: "90 s, and the option has two minutes", takes: 90 * time.Second, timeout: 2 * time.Minute,
+			after: 90 * time.Second, granted: true},
+		{name: "12 s, and the option has 5", takes: 12 * time.Second, timeout: 5 * time.Second,
+			after: 5 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &laptop{took: tt.takes,
+					variables: map[string]string{envTokenCredentials: "dev"}}
+				cred, err := newDefaultCredential(newShared(),
+					&DefaultCredentialOptions{ProcessTimeout: tt.timeout}, l.environment())
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx := t.Context()
+				if tt.deadline > 0 {
+					short, cancel := context.WithTimeout(ctx, tt.deadline)
+					defer cancel()
+					ctx = short
+				}
+				start := time.Now()
+				_, err = getToken(ctx, cred)
+				if took := time.Since(start); took != tt.after || (err == nil) != tt.granted {
+					t.Errorf("error %v after %v, want a token: %t, after %v", err, took, tt.granted,
+						tt.after)
+				}
+			})
+		})
+	}
+}
+
+// TestFailureOfAzIsNobodyElse: only what says that no account is there leads to another identity.
+func TestFailureOfAzIsNobodyElse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for stderr, want := range map[string]bool{
+			"ERROR: Please run 'az login' to setup account.":                                       true,
+			"ERROR: Interactive authentication is needed. Please run:\naz login --scope x\n":       false,
+			"ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`": false,
+		} {
+			l := &laptop{az: exits(1, stderr), variables: map[string]string{envTokenCredentials: "dev"}}
+			cred, err := newDefaultCredential(newShared(), nil, l.environment())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tk, err := getToken(t.Context(), cred)
+			if goesOn := err == nil; goesOn != want {
+				t.Errorf("%s: got the token %q, error %v, want azd's: %t", stderr, tk.Token, err, want)
+			}
+		}
+	})
+}
+
+// TestToolsTally: a run counts as a request.
+func TestToolsTally(t *testing.T) {
+	withDevelopers(t, func(t *testing.T, d developer) {
+		tool := granting(d.says)
+		cred := d.credential(t, tool)
+		mustToken(t, cred)
+		synctest.Wait()
+		got := statusOf(cred)
+		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 ||
+			got[0].Failures != 0 {
+			t.Errorf("got %+v, want one request", got)
+		}
+		time.Sleep(2 * time.Hour)
+		tool.answer = func(int) ([]byte, error) { return nil, command.ErrNotOnPath }
+		mustFail(t, cred)
+		synctest.Wait()
+		if got = statusOf(cred); len(got) != 1 ||
+			got[0].Requests == 0 || got[0].Failures != 1 ||
+			!strings.Contains(got[0].LastError, "not installed") ||
+			!got[0].LastErrorOn.Equal(time.Now()) {
+			t.Errorf("got %+v, want a failure now", got)
+		}
+	})
 }
 
 func TestToolsLog(t *testing.T) {
@@ -475,7 +520,7 @@ func TestToolsLog(t *testing.T) {
 			{AzureCLICredentialOptions{Logger: logger, Subscription: "My Sub"},
 				map[string]any{"source": "Azure CLI", "subscription": "My Sub"}},
 		} {
-			cred, err := newAzureCLI(newShared(), &tt.options, granting(azGrants).env())
+			cred, err := newAzureCLI(newShared(), &tt.options, granting(azSays).env())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,30 +73,6 @@ func (p program) env() environment {
 	return env
 }
 
-func TestProgramGrants(t *testing.T) {
-	t.Parallel()
-	for _, d := range developers {
-		p := newProgram(t, d.program, string(d.says("t", time.Hour)), "WARNING: a new version", 0)
-		cred := d.credentialIn(t, newShared(), p.env(), "")
-		for range 3 {
-			if tk, _ := mustToken(t, cred); tk.Token != "t" {
-				t.Errorf("%s: got the token %s", d.name, tk.Token)
-			}
-		}
-		runs := p.runs(t)
-		if len(runs) != 1 {
-			t.Fatalf("%s ran %d times, want once", d.program, len(runs))
-		}
-		want := map[string]string{
-			"az":  "account get-access-token -o json --resource https://vault.azure.net",
-			"azd": "auth token -o json --no-prompt --scope https://vault.azure.net/.default",
-		}[d.program]
-		if diff := cmp.Diff(want, runs[0][0]); diff != "" {
-			t.Errorf("arguments (-want +got):\n%s", diff)
-		}
-	}
-}
-
 func TestProgramFailures(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -121,7 +97,7 @@ func TestProgramFailures(t *testing.T) {
 			for _, d := range developers {
 				stdout := strings.ReplaceAll(tt.stdout, "GRANT", string(d.says("t", time.Hour)))
 				p := newProgram(t, d.program, stdout, tt.stderr, tt.exit)
-				e, _ := mustFail(t, d.credentialIn(t, newShared(), p.env(), ""))
+				e, _ := mustFail(t, d.credentialIn(t, newShared(), p.env(), toolOptions{}))
 				wantErrorText(t, e, strings.ReplaceAll(tt.want, "PROGRAM", d.program))
 				if errors.Is(e, ErrUnavailable) != tt.unavailable {
 					t.Errorf("%s: ErrUnavailable: %v, want %v", d.name, !tt.unavailable, tt.unavailable)

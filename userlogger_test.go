@@ -107,7 +107,7 @@ func TestBadLogHandlers(t *testing.T) {
 		"Azure CLI": func(t *testing.T, log *slog.Logger,
 			ep *identitytest.Endpoint) azcore.TokenCredential {
 			return must(newAzureCLI(newShared(), &AzureCLICredentialOptions{Logger: log,
-				TenantID: homeTenant}, granting(azGrants).env()))(t)
+				TenantID: homeTenant}, granting(azSays).env()))(t)
 		},
 	} {
 		for _, method := range []string{"Enabled", "Handle", "WithAttrs"} {

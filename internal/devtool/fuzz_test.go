@@ -22,71 +22,27 @@ var toolRefusals = regexp.MustCompile(`^(azd? printed no JSON object with a toke
 	`token_type is ("[^\n]*"), want Bearer|azd? doesn't say when the token expires: [a-zA-Z_, ` +
 	`']+|the token expired at [0-9TZ:-]+, [0-9a-z.µ]+ ago)$`)
 
-// toolOutputs are what az and azd may print, and what they don't.
-func toolOutputs() []string {
-	const month = `"expiresOn":"2017-02-01 00:00:00.000000"`
-	return []string{
-		`{"accessToken":"t",` + month + `,"expires_on":1485907200,"subscription":"` + guid +
-			`","tenant":"` + homeTenant + `","tokenType":"Bearer"}`,
-		`{"accessToken":"t",` + month + `,"subscription":"s","tenant":"t","tokenType":"Bearer"}`,
-		`{"accessToken":"t","expiresOn":"2017-02-01 00:00:00","tokenType":"Bearer"}`,
-		"\x1b[0m{\n  \"accessToken\": \"t\",\r\n  \"expires_on\": \"1485907200\"\r\n}\r\n",
-		`{"accessToken":"` + jwtOf(`{"exp":1485907200}`) + `","expiresOn":"N/A"}`,
-		`{"accessToken":"t","expiresOn":null}`,
-		`{"accessToken":"0123456789","tokenType":"x0123456789x","expires_on":1485907200}`,
-		`{"accessToken":"a","ACCESSTOKEN":null,"expires_on":1485907200}`, `{"accessToken":7}`,
-		`{"accessToken":"t\r\nX-Evil: 1"}`,
-		`{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}`,
-		`{"token":"t","expiresOn":"2017-02-01T02:00:00.5+02:00"}`,
-		`{"token":"` + jwtOf(`{"exp":1483412644}`) + `","expiresOn":"2017-02-01T00:00:00Z"}`,
-		`{"token":"t","expiresOn":"2016-02-01T00:00:00Z"}`, `{"token":"t","expiresOn":1485907200}`,
-		`{"token":null}`, "WARNING: You have 2 updates available.\n{}",
-		"\ufeff" + `{"accessToken":"t","expires_on":1485907200}` + "\x1b[0m",
-		`{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}` + "\nnotice {",
-		`{"x":{"accessToken":"inner"},"accessToken":"t","expires_on":1485907200}`,
-		"WARNING: {\"a\n" + `{"accessToken":"t","expires_on":1485907200}`,
-		`{"accessToken":7,"token":7}{"accessToken":"t","expires_on":1485907200,"token":"t",` +
-			`"expiresOn":"2017-02-01T00:00:00Z"}`, strings.Repeat("{", 300), strings.Repeat(`{"a":`, 300),
-		"", "null", "1E1000", "[]", "<html>",
-	}
+// fuzzedOutputs and fuzzedComplaints are what az and azd may print, beside what the tests of that have.
+var fuzzedOutputs = []string{
+	`{"accessToken":"t","expiresOn":null}`, `{"accessToken":7}`, "1E1000", "[]",
+	`{"accessToken":"0123456789","tokenType":"x0123456789x","expires_on":1485907200}`,
+	`{"accessToken":"a","ACCESSTOKEN":null,"expires_on":1485907200}`,
+	`{"token":"t","expiresOn":"2017-02-01T02:00:00.5+02:00"}`, `{"token":null}`,
+	`{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}` + "\nnotice {",
+	`{"x":{"accessToken":"inner"},"accessToken":"t","expires_on":1485907200}`,
+	`{"accessToken":7,"token":7}{"accessToken":"t","expires_on":1485907200,"token":"t",` +
+		`"expiresOn":"2017-02-01T00:00:00Z"}`, strings.Repeat("{", 300), strings.Repeat(`{"a":`, 300),
 }
 
-func toolComplaints(tb testing.TB) []string {
-	return []string{
-		sampled(tb, "az-offline"), sampled(tb, "az-config"), sampled(tb, "az-torn-profile"),
-		sampled(tb, "az-torn-cache"), sampled(tb, "az-service-principal"), sampled(tb, "az-no-home"),
-		"ERROR: AADSTS50076: more\nPlease run:\naz logout\naz login --tenant \"t\" --scope " +
-			"\"https://vault.azure.net/.default\"; reboot\n",
-		"ERROR: User 'x' does not exist in MSAL token cache. Run `az login`.",
-		"ERROR: x. Status: Response_Status.Status_Unexpected, Error code: 1, Tag: 2\nPlease explicitly " +
-			"log in with:\naz login",
-		azdError("failed to authenticate: POST https://x\n--------\nRESPONSE " +
-			"400\n--------\n{\"error\":\"invalid_grant\",\"error_description\":\"AADSTS70043: expired\"}\n"),
-		"ERROR: Please run 'az login' to setup account.\r\n",
-		"ERROR: No subscription found. Run 'az account set' to select a subscription.",
-		"ERROR: Can't find token from MSAL cache.\nTo re-authenticate, please run:\naz login",
-		"\x1b[31mERROR: AADSTS70043: The refresh token has expired or is invalid due to sign-in " +
-			"frequency checks by conditional access.\x1b[0m\r\nTrace ID: t\r\nCorrelation ID: " +
-			"c\r\nTimestamp: 2026-01-02 03:04:05Z\r\nInteractive authentication is needed. Please " +
-			"run:\r\naz login --scope https://vault.azure.net/.default\r\n",
-		"ERROR: AADSTS65001: The user or administrator has not consented to use the application with ID '" + guid + "'. Send an interactive authorization request for this user and resource.",
-		"ERROR: AADSTS50076: Due to a configuration change made by your administrator, you must use " +
-			"multi-factor authentication to access '" + guid + "'.",
-		"ERROR: AADSTS500011: The resource principal named https://nope.example was not found in the " +
-			"tenant named Contoso.",
-		"ERROR: AADSTS" + strings.Repeat("7", 300),
-		"'az' is not recognized as an internal or external command,\r\noperable program or batch file.",
-		"/bin/sh: 1: az: not found", "az: python3: command not found",
-		"ERROR: The command failed with an unexpected error. Here is the traceback:\nTraceback (most " +
-			"recent call last):\n  File \"x.py\", line 1, in <module>\nPermissionError: [Errno 13] " +
-			"Permission denied: '/home/u/.azure/msal_token_cache.json'",
-		"DEBUG: urllib3: {\"token_type\":\"Bearer\",\"access_token\":\"t\"}",
-		azdMessage("\nERROR: not logged in, run `azd auth login` to login\n"),
-		azdMessage("\n") + azdError("not logged in"), azdError("fetching token: AADSTS70043: expired"),
-		azdError("reauthentication required, run `azd auth login --scope " +
-			"https://vault.azure.net/.default` to sign in"), azdMessage("updating") +
-			"{\"error\":", "Error: unknown flag: --claims", "{}\n{}\n", "null\n", nasty, " \n", "",
-	}
+var fuzzedComplaints = []string{
+	"ERROR: AADSTS50076: more\nPlease run:\naz logout\naz login --tenant \"t\" --scope " +
+		"\"https://vault.azure.net/.default\"; reboot\n",
+	"ERROR: Please run 'az login' to setup account.\r\n",
+	"\x1b[31mERROR: AADSTS70043: The refresh token has expired.\x1b[0m\r\nTrace ID: t\r\n" +
+		"Correlation ID: c\r\nTimestamp: 2026-01-02 03:04:05Z\r\nPlease run:\r\naz login --scope x\r\n",
+	"'az' is not recognized as an internal or external command,\r\noperable program or batch file.",
+	"/bin/sh: 1: az: not found", "DEBUG: urllib3: {\"token_type\":\"Bearer\",\"access_token\":\"t\"}",
+	azdMessage("updating") + "{\"error\":", "Error: unknown flag: --claims", "{}\n{}\n", "null\n",
 }
 
 // FuzzTool: of what az and azd print, a token is taken only out of its field and ends when they
@@ -94,7 +50,17 @@ func toolComplaints(tb testing.TB) []string {
 // logged in" only if they do.
 func FuzzTool(f *testing.F) {
 	firstPart := regexp.MustCompile(`eyJ[\w-]*\.` + redact.Mark) // of a token, which is no secret
-	stdouts, complaints := toolOutputs(), toolComplaints(f)
+	stdouts, complaints := fuzzedOutputs, append(fuzzedComplaints, notInCache, sampled("az-torn-cache"))
+	for _, tool := range tools {
+		for _, o := range allOutputs(tool) {
+			stdouts = append(stdouts, string(o.bytes()))
+		}
+		for _, tt := range failuresOf(tool) {
+			if exit, ok := tt.err.(*command.ExitError); ok {
+				complaints = append(complaints, exit.Stderr)
+			}
+		}
+	}
 	for i, said := range complaints {
 		f.Add(stdouts[i%len(stdouts)], said, uint16(i%3), uint16(len(said)/2), byte(i))
 		f.Add(said, said, uint16(127), uint16(i), byte(2*i+1))
@@ -106,7 +72,7 @@ func FuzzTool(f *testing.F) {
 		f.Add(stdout, stdout, uint16(9009), uint16(i), byte(i))
 	}
 	f.Fuzz(func(t *testing.T, stdout, stderr string, code, at uint16, which byte) {
-		tool := []*Tool{AzureCLI, AzureDeveloperCLI}[which%2]
+		tool := tools[which%2]
 		const mark = "QJX7canaryVBK2"
 		if strings.Contains(stdout+stderr, "QJX7") || len(stderr) > command.MaxStderr {
 			t.Skip()
@@ -120,9 +86,10 @@ func FuzzTool(f *testing.F) {
 		}
 		cut := min(int(at), len(stderr))
 		said := stderr[:cut] + leak + stderr[cut:]
-		c := clientOf(t, tool, func() ([]byte, error) {
+		run := &fake{answer: func(int) ([]byte, error) {
 			return []byte(mark + stdout), exits(int(code), said)
-		})
+		}}
+		c := run.client(t, tool, Options{})
 		r := acquire.Request{Resource: "https://vault.azure.net", Once: true,
 			Claims: []string{"", rejectedClaims}[which/8%2]}
 		if !c.TakesClaims {
@@ -273,8 +240,8 @@ func FuzzWords(f *testing.F) {
 		f.Add("", "https://"+word+"//.default", word, `{"x":"`+word+`"}`)
 	}
 	f.Fuzz(func(t *testing.T, subscription, scope, tenant, claims string) {
-		for _, tool := range []*Tool{AzureCLI, AzureDeveloperCLI} {
-			checkWords(t, clientOf(t, tool, nil), scope, tenant, claims)
+		for _, tool := range tools {
+			checkWords(t, (&fake{}).client(t, tool, Options{}), scope, tenant, claims)
 		}
 		c, err := New(AzureCLI, Options{Type: "Options", Subscription: subscription},
 			Machine{Getenv: func(string) string { return "" }})

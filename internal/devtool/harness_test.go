@@ -3,10 +3,11 @@ package devtool
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,12 +18,18 @@ import (
 
 const (
 	homeTenant     = "11111111-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+	otherTenant    = "f0f0f0f0-1111-4222-8333-abcdefabcdef"
 	guid           = "11111111-2222-3333-4444-555555555555"
 	rejectedClaims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"},"CLAIMSMARK":null}}`
 	nasty          = "a\r\nb\x00c\x1b[31m\u0085d\u2028e\u2029f\xff\"g\t"
+
+	vault      = "https://vault.azure.net"
+	vaultScope = vault + "/.default"
 )
 
-// parsedAt is the clock of the tests of the parsers.
+var tools = []*Tool{AzureCLI, AzureDeveloperCLI}
+
+// parsedAt is the clock of the tests of what is printed.
 var parsedAt = time.Date(2017, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // jwtOf is a token with the given claims, a JSON object. Its signature is none.
@@ -37,29 +44,81 @@ func showsToken(text string) bool { return redact.Token(text) != text }
 // exits is the end of a tool that failed.
 func exits(code int, stderr string) error { return &command.ExitError{Code: code, Stderr: stderr} }
 
-// clientOf is one whose tool ends as answer says.
-func clientOf(tb testing.TB, t *Tool, answer func() ([]byte, error)) *Client {
+// grant is what both tools could print of a token that lasts an hour.
+func grant(tenant string) []byte {
+	end := time.Now().Add(time.Hour).UTC()
+	return fmt.Appendf(nil, `{"accessToken":"t","expires_on":%d,"tenant":%q,"token":"t","expiresOn":%q}`,
+		end.Unix(), tenant, end.Format(time.RFC3339))
+}
+
+// fake is a tool's runs as a function, with a note of them.
+type fake struct {
+	takes  time.Duration
+	answer func(n int) ([]byte, error) // to the n-th run, from 1; nil grants
+
+	place *acquire.Places // nil for one of its own
+
+	mu        sync.Mutex
+	runs      [][]string // arguments
+	now, most int        // under way at once
+}
+
+func (f *fake) run(ctx context.Context, c command.Command) ([]byte, error) {
+	f.mu.Lock()
+	f.runs = append(f.runs, slices.Clone(c.Arguments))
+	n := len(f.runs)
+	f.now++
+	f.most = max(f.most, f.now)
+	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		f.now--
+		f.mu.Unlock()
+	}()
+	if f.takes > 0 {
+		timer := time.NewTimer(f.takes)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if f.answer == nil {
+		return grant(homeTenant), nil
+	}
+	return f.answer(n)
+}
+
+// client is one of a tool whose runs are f's.
+func (f *fake) client(tb testing.TB, t *Tool, o Options, variables ...string) *Client {
 	tb.Helper()
-	c, err := New(t, Options{Type: "Options"}, Machine{
-		Getenv: func(string) string { return "" },
-		Run:    func(context.Context, command.Command) ([]byte, error) { return answer() },
-		Place:  acquire.NewPlaces(1),
-	})
+	if f.place == nil {
+		f.place = acquire.NewPlaces(1)
+	}
+	o.Type = "Options"
+	c, err := New(t, o, Machine{Run: f.run, Place: f.place, Getenv: func(name string) string {
+		for i := 0; i+1 < len(variables); i += 2 {
+			if variables[i] == name {
+				return variables[i+1]
+			}
+		}
+		return ""
+	}})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return c
 }
 
-// azSays is what az prints of a token.
-func azSays(token string, life time.Duration) []byte {
-	out, err := json.Marshal(map[string]any{"accessToken": token,
-		"expires_on": time.Now().Add(life).Unix(), "tokenType": "Bearer", "subscription": "s",
-		"tenant": homeTenant})
-	if err != nil {
-		panic(err)
+// wantText checks that an error has all of some texts.
+func wantText(tb testing.TB, err error, want ...string) {
+	tb.Helper()
+	for _, text := range want {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			tb.Errorf("got %v, want an error with %q", err, text)
+		}
 	}
-	return out
 }
 
 // What azd prints with -o json, before 1.23.7 and since.
@@ -74,11 +133,10 @@ func azdError(text string) string {
 }
 
 // sampled is what a real tool wrote to its standard error; the files say where.
-func sampled(tb testing.TB, name string) string {
-	tb.Helper()
+func sampled(name string) string {
 	content, err := os.ReadFile("testdata/" + name + ".txt")
 	if err != nil {
-		tb.Fatal(err)
+		panic(err)
 	}
 	_, text, _ := strings.Cut(string(content), "\n\n") // behind a head
 	return text

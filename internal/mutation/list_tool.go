@@ -7,7 +7,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/client.go",
 		old:   `return command.IsWord(r) && r != '+' && r != '='`,
 		new:   `return r != '+' && r != '='`,
-		tests: "TestToolsScopes",
+		tests: "TestScopes",
 	},
 	{
 		name:  "a scope may look like an option of az's",
@@ -15,7 +15,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/client.go",
 		old:   `if strings.HasPrefix(scope, "-") ||`,
 		new:   `if strings.HasPrefix(scope, " ") ||`,
-		tests: "TestToolsScopes",
+		tests: "TestScopes",
 	},
 	{
 		name:  "Windows' shell gets arguments as they are",
@@ -76,7 +76,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/run.go",
 		old:   `limited, cancel := context.WithTimeout(ctx, limit)`,
 		new:   `limited, cancel := context.WithTimeout(ctx, 5*limit)`,
-		tests: "TestHangingTool",
+		tests: "TestHangingRun",
 	},
 	{
 		name:  "az has 10 s, whatever its caller has",
@@ -84,7 +84,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/run.go",
 		old:   `limit := cmp.Or(c.timeout, total-time.Since(start))`,
 		new:   `limit := cmp.Or(c.timeout, 10*time.Second)`,
-		tests: "TestSlowToolAndItsCallers",
+		tests: "TestHangingRun",
 	},
 	{
 		name:  "az has a minute, whatever its caller has",
@@ -92,7 +92,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/budget.go",
 		old:   `budget = min(max(budget, time.Until(deadline)), longestBudget)`,
 		new:   `budget = min(max(budget, 0*time.Until(deadline)), longestBudget)`,
-		tests: "TestSlowToolAndItsCallers",
+		tests: "TestBudget",
 	},
 	{
 		name:  "az has all of its caller's time",
@@ -100,7 +100,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/budget.go",
 		old:   `budget = min(max(budget, time.Until(deadline)), longestBudget)`,
 		new:   `budget = max(budget, time.Until(deadline))`,
-		tests: "TestSlowToolAndItsCallers",
+		tests: "TestBudget",
 	},
 	{
 		name:  "in a chain az has the time of the chain",
@@ -156,7 +156,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/az.go",
 		old:   `json.Unmarshal(objectWith(stdout, "accessToken"), &out)`,
 		new:   `json.Unmarshal(stdout, &out)`,
-		tests: "TestAzureCLIOutput",
+		tests: "TestOutput",
 	},
 	{
 		name:  "any failure after which az names az login is that nobody is logged in",
@@ -164,7 +164,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/az.go",
 		old:   `strings.Contains(reason, azLoggedOut)`,
 		new:   `strings.Contains(reason, "Please run")`,
-		tests: "TestFailureOfAzIsNobodyElse",
+		tests: "TestFailures",
 	},
 	{
 		name:  "an az that has lost its accounts to a race is logged out",
@@ -199,12 +199,28 @@ var toolMutations = []mutation{
 		tests: "TestRaceForTheToolsCache",
 	},
 	{
+		name:  "a renewal that meets a race for az's cache runs az twice",
+		harm:  "nobody waits for it, and whoever wants another token does",
+		file:  "internal/devtool/run.go",
+		old:   `if exited && !raced && !r.Once && c.raced(said) {`,
+		new:   `if exited && !raced && c.raced(said) {`,
+		tests: "TestRaceForTheToolsCache",
+	},
+	{
+		name:  "what an az prints that is ended is judged",
+		harm:  "a slow az is told as a broken one",
+		file:  "internal/devtool/run.go",
+		old:   `case err != nil && ctx.Err() != nil:`,
+		new:   `case err != nil && ctx == nil:`,
+		tests: "TestBadOutput",
+	},
+	{
 		name:  "the login that az asks for is not told",
 		harm:  "the plain az login that is told does not satisfy the resource, and leads in a circle",
 		file:  "internal/devtool/complaint.go",
 		old:   `if command = strings.TrimRight(command, "."); len(command) > len(longest) &&`,
 		new:   `if command = strings.TrimRight(command, "."); false &&`,
-		tests: "TestAzureCLIFailures",
+		tests: "TestFailures",
 	},
 	{
 		name:  "of az's traceback the beginning is told",
@@ -212,7 +228,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/complaint.go",
 		old:   `if raised := raisedIn(text[last+len(traceback):]); raised != "" {`,
 		new:   `if raised := raisedIn(text[last+len(traceback):]); raised == "" {`,
-		tests: "TestAzureCLIFailures",
+		tests: "TestFailures",
 	},
 	{
 		name:  "az's token of another tenant is accepted",
@@ -220,7 +236,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/run.go",
 		old:   `!strings.EqualFold(r.Tenant, got.tenant):`,
 		new:   `!strings.EqualFold(r.Tenant, got.tenant) && r.Tenant == "":`,
-		tests: "TestAzureCLISubscriptionsTenant",
+		tests: "TestTenantOfASubscription",
 	},
 	{
 		name:  "any tenant may be asked of az, whatever the options name",
@@ -228,7 +244,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/client.go",
 		old:   `!allowed && (c.Tenants.Own != "" || len(c.Tenants.Allowed) > 0)`,
 		new:   `!allowed && len(c.Tenants.Allowed) > 0`,
-		tests: "TestToolsTenants",
+		tests: "TestTenant",
 	},
 	{
 		name:  "an az that nobody is logged in with is no ErrUnavailable",
@@ -236,7 +252,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/explain.go",
 		old:   "\t\tf.Reason, f.Verdict = failure.Unavailable, failure.Later\n\t\tf.What, f.Hint = \"nobody",
 		new:   "\t\tf.What, f.Hint = \"nobody",
-		tests: "TestAzureCLIFailures",
+		tests: "TestFailures",
 	},
 	{
 		name:  "an az that is not installed is no ErrUnavailable",
@@ -244,7 +260,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/explain.go",
 		old:   "f.Reason, f.Verdict = failure.Unavailable, failure.Later\n\t\tf.What = c.Program + \" is not installed",
 		new:   "f.What = c.Program + \" is not installed",
-		tests: "TestAzureCLIFailures|TestDefaultWithoutAnything",
+		tests: "TestFailures",
 	},
 	{
 		name:  "az's message may show a token",
@@ -260,7 +276,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/az.go",
 		old:   `return earlier`,
 		new:   `return t`,
-		tests: "TestAzureCLIClockPutBack",
+		tests: "TestClockPutBack",
 	},
 	{
 		name:  "az's token is used on after a claims challenge",
@@ -276,7 +292,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/client.go",
 		old:   `quotedLines(c.command.Variables, c.Name,`,
 		new:   `quotedLines(nil, c.Name,`,
-		tests: "TestTokensAreSharedByOneLogin",
+		tests: "TestKey",
 	},
 	{
 		name:  "what az's script has started is killed as soon as the script is gone",
@@ -292,7 +308,7 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/explain.go",
 		old:   `passes := meaning.Verdict != failure.Never && meaning.Topic != failure.AboutExpiry`,
 		new:   `passes := meaning.Verdict != failure.Never && meaning.Topic == failure.AboutExpiry && number == ""`,
-		tests: "TestAzureCLIFailures",
+		tests: "TestFailures",
 	},
 	{
 		name:  "after a claims challenge any failure of azd's is about the login",
@@ -300,6 +316,6 @@ var toolMutations = []mutation{
 		file:  "internal/devtool/explain.go",
 		old:   `(number != "" || !unreachable(said.reason)):`,
 		new:   `true:`,
-		tests: "TestAzureDeveloperCLIFailedClaims",
+		tests: "TestFailedClaims",
 	},
 }
