@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/arckey"
+	"github.com/keyless-go/identity/internal/assertion"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
@@ -238,6 +239,10 @@ func FuzzSecretFile(f *testing.F) {
 		f.Add([]byte(content))
 	}
 	file := filepath.Join(f.TempDir(), "x.key")
+	projected, err := assertion.NewProjectedFile(file)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			t.Fatal(err)
@@ -246,7 +251,7 @@ func FuzzSecretFile(f *testing.F) {
 			return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r < '!' || r > '~' })
 		}
 		trimmed := strings.TrimSpace(string(content))
-		got, err := readAssertion(file)
+		got, err := projected.Get(t.Context(), assertion.Request{})
 		if want := len(content) <= 64<<10 && visible(trimmed); want != (err == nil) || want &&
 			got != trimmed {
 			t.Errorf("%q is read as the token %q, %v", content, got, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/assertion"
 	"github.com/keyless-go/identity/internal/binding"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/entra"
@@ -36,7 +37,6 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 	}
 	s := &workload{tokenFile: env.getenv(envTokenFile)}
 	s.tenants.Own, s.exchange.options = env.getenv(envTenantID), "CredentialOptions"
-	s.source = tokenFile(s.tokenFile)
 	if id, ok := options.ID.(ClientID); ok {
 		s.clientID = id
 	} else {
@@ -53,17 +53,11 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 	if err := check.Tenant(envTenantID, s.tenants.Own); err != nil {
 		return nil, err
 	}
-	switch {
-	case redact.Token(s.tokenFile) != s.tokenFile:
-		return nil, errTokenNotPath
-	case s.tokenFile == "":
-		return nil, errors.New("identity: " + envTokenFile + ": is empty: does the pod have the " +
-			"label azure.workload.identity/use: \"true\", and does its service account exist?")
-	}
-	err := check.Path(envTokenFile, s.tokenFile)
+	file, err := assertion.NewProjectedFile(s.tokenFile)
 	if err != nil {
 		return nil, err
 	}
+	s.source = file
 	if s.exchange, err = newExchange(s.exchange, env, options); err != nil {
 		return nil, err
 	}
@@ -100,10 +94,7 @@ func (s *workload) Follow(
 
 // presented is what the file's token says of itself now, "" if it can't be read.
 func (s *workload) presented() string {
-	text, err := readAssertion(s.tokenFile)
-	if err != nil {
-		return ""
-	}
+	text, _ := s.source.Get(context.Background(), assertion.Request{})
 	return entra.TrustOf(text).String()
 }
 

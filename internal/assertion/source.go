@@ -8,7 +8,11 @@
 // waits for it. An assertion is as secret as a token: no error has a byte of one.
 package assertion
 
-import "context"
+import (
+	"context"
+	"errors"
+	"strings"
+)
 
 // Request is what an assertion is for.
 type Request struct {
@@ -30,4 +34,9 @@ type Source interface {
 	// Name is the source's in errors and hints: `the token in "/path"`, "GitHub Actions' OIDC
 	// endpoint".
 	Name() string
+}
+
+// bare is an error of a constructor's without the prefix that those have.
+func bare(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "identity: "))
 }

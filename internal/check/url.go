@@ -79,6 +79,12 @@ func strayWhiteSpace(value string) string {
 	return "begins with " + redact.Quoted(before)
 }
 
+// IsLoopback reports whether a host is this machine. Of names only localhost counts.
+func IsLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
+}
+
 // sharedSpace is RFC 6598's. Azure's own networks use it as they use other private addresses.
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 

@@ -2,29 +2,31 @@ package main
 
 var transportMutations = []mutation{
 	{
-		name:  "redirects are followed",
-		harm:  "the secret header goes to whatever the redirect names",
-		file:  "internal/transport/options.go",
-		old:   "\t\to.Transport = bounded{Node}\n",
-		new:   "\t\to.Transport = bounded{&http.Client{Transport: Node.Transport}}\n",
+		name: "redirects are followed",
+		harm: "the secret header goes to whatever the redirect names",
+		file: "internal/transport/options.go",
+		old:  "\t\town = Node\n",
+		new: `		follow := func(*http.Request, []*http.Request) error { return nil }
+		own = &http.Client{Transport: Node.Transport, CheckRedirect: follow}
+`,
 		tests: "TestRedirectsAreNotFollowed|TestHostRedirects",
 	},
 	{
 		name:  "a client of the user's follows redirects",
 		harm:  "the secret header goes to whatever the redirect names",
 		file:  "internal/transport/options.go",
-		old:   `if own.CheckRedirect == nil {`,
-		new:   `if own.CheckRedirect != nil {`,
+		old:   `ok && client.CheckRedirect == nil {`,
+		new:   `ok && client.CheckRedirect != nil {`,
 		tests: "TestRedirectsAreNotFollowed|TestOwnCheckRedirectIsRespected",
 	},
 	{
 		name: "node endpoints are asked through the system's proxy",
 		harm: "the proxy gets the secret, and can hand out a token of its own",
 		file: "internal/transport/options.go",
-		old:  "\t\to.Transport = bounded{Node}\n",
+		old:  "\t\town = Node\n",
 		new: `		other := Node.Transport.(*http.Transport).Clone()
 		other.Proxy = http.ProxyFromEnvironment
-		o.Transport = bounded{&http.Client{CheckRedirect: refuseRedirect, Transport: other}}
+		own = &http.Client{CheckRedirect: refuseRedirect, Transport: other}
 `,
 		tests: "TestDefaultPathIgnoresProxies",
 	},
@@ -32,10 +34,10 @@ var transportMutations = []mutation{
 		name: "connections to node endpoints are kept",
 		harm: "half a day later the request goes into a dead connection",
 		file: "internal/transport/options.go",
-		old:  "\t\to.Transport = bounded{Node}\n",
+		old:  "\t\town = Node\n",
 		new: `		other := Node.Transport.(*http.Transport).Clone()
 		other.DisableKeepAlives = false
-		o.Transport = bounded{&http.Client{CheckRedirect: refuseRedirect, Transport: other}}
+		own = &http.Client{CheckRedirect: refuseRedirect, Transport: other}
 `,
 		tests: "TestHostDefaultPath",
 	},

@@ -92,7 +92,7 @@ var workloadMutations = []mutation{
 		file:  "internal/redact/line.go",
 		old:   "\tvalue = Text(value)\n\tif len(value) > MaxLine {",
 		new:   "\tif len(value) > MaxLine {",
-		tests: "TestTokenInPlaceOfItsFile",
+		tests: "TestQuotedHidesTokens",
 	},
 	{
 		name:  "Entra gets five requests at once",

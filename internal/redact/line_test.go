@@ -58,3 +58,12 @@ func TestRound(t *testing.T) {
 		}
 	}
 }
+
+// TestQuotedHidesTokens: whoever puts a token in the place of a path or an ID has it quoted.
+func TestQuotedHidesTokens(t *testing.T) {
+	t.Parallel()
+	const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL29pZGMifQ.c2lnbmF0dXJl"
+	if got := Quoted(jwt); strings.Contains(got, "eyJ") {
+		t.Errorf("got %s", got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/redact"
@@ -53,7 +54,7 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 		if resp != nil && resp.Body != nil {
 			_ = resp.Body.Close()
 		}
-		return nil, &Error{redact.Error(err, secrets)}
+		return nil, &Error{clean(err, secrets)}
 	case resp == nil:
 		return nil, &Error{errors.New("the Transport returned neither a response nor an error")}
 	case resp.Body == nil:
@@ -73,6 +74,16 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	resp.Status = redact.Text(resp.Status, secrets...)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
+}
+
+// clean is an error without the secrets. net/http's wrapping repeats the URL: where that alone has
+// one, what is wrapped stays as it is, and with it what errors.As finds.
+func clean(err error, secrets []string) error {
+	var u *url.Error
+	if errors.As(err, &u) && redact.Reveals(err, secrets) {
+		err = u.Err
+	}
+	return redact.Error(err, secrets)
 }
 
 // secretsKey is by what a try's context has the secrets so far.

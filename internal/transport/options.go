@@ -21,20 +21,23 @@ func Options(o policy.ClientOptions, own policy.Transporter) policy.ClientOption
 	o.Logging.AllowedQueryParams = append(shown, o.Logging.AllowedQueryParams...)
 	o.PerCallPolicies = slices.Clone(o.PerCallPolicies)
 	o.PerRetryPolicies = slices.Clone(o.PerRetryPolicies)
-	switch own := own.(type) {
-	case nil:
-		o.Transport = bounded{Node}
-	case *http.Client:
-		if own.CheckRedirect == nil {
-			other := *own
-			other.CheckRedirect = refuseRedirect
-			own = &other
-		}
-		o.Transport = bounded{own}
-	default:
-		o.Transport = bounded{own}
+	if own == nil {
+		own = Node
 	}
+	o.Transport = Bounded(own)
 	return o
+}
+
+// Bounded is a transport as it is used here: a client of the user's that says nothing of redirects
+// follows none, answers are read wholly and none larger than MaxBody, and the secrets of the
+// request ([WithSecrets]) are taken out of what comes back. The user's transport is not changed.
+func Bounded(own policy.Transporter) policy.Transporter {
+	if client, ok := own.(*http.Client); ok && client.CheckRedirect == nil {
+		other := *client
+		other.CheckRedirect = refuseRedirect
+		own = &other
+	}
+	return bounded{own}
 }
 
 // isSecret reports whether a header may never be shown by azcore's log, whatever the options allow.
