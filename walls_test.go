@@ -242,7 +242,7 @@ type shape struct {
 var limits = map[string]shape{
 	".":                 {files: 30, lines: 3890, mutual: 0, circle: 0},
 	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
-	"internal/mutation": {files: 24, lines: 4000, mutual: 1, circle: 2}, // most of it is the list
+	"internal/mutation": {files: 26, lines: 4200, mutual: 1, circle: 2}, // most of it is the list
 }
 
 // exportData are the files by which the compiler knows each package that ours import.
