@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -48,7 +49,7 @@ func readTen(ctx context.Context, out io.Writer, c config) error {
 		return err
 	}
 	defer s.stop()
-	r, err := newReport(out, c, s.vault.url())
+	r, err := newReport(out, c, s.vault.URL())
 	if err != nil {
 		return err
 	}
@@ -57,10 +58,10 @@ func readTen(ctx context.Context, out io.Writer, c config) error {
 
 	// The only thing that differs from a real vault: where its name leads to, and whose certificates
 	// are trusted.
-	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{Transport: s.vault.client}}
+	options := &azsecrets.ClientOptions{ClientOptions: policy.ClientOptions{Transport: s.vault.Client}}
 	before := map[string]string{}
-	for i, names := range [][]string{secretsInVault[:5], secretsInVault[5:]} {
-		values, err := readSecrets(ctx, s.vault.url(), c.ID, options, names...)
+	for i, names := range [][]string{standins.SecretsInVault[:5], standins.SecretsInVault[5:]} {
+		values, err := readSecrets(ctx, s.vault.URL(), c.ID, options, names...)
 		if err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func readInOutage(
 	r.line("Outage", "the identity endpoint now answers %s, for %s", status, inWords(outageTime))
 
 	asked := len(s.endpoint.Requests())
-	values, err := readSecrets(ctx, s.vault.url(), c.ID, options, secretsInVault...)
+	values, err := readSecrets(ctx, s.vault.URL(), c.ID, options, standins.SecretsInVault...)
 	if err != nil {
 		return err
 	}
@@ -219,14 +220,14 @@ func vaultScope(vaultURL string) string {
 
 // counts is what the stand-ins have seen.
 func (r *report) counts(s *standIns) {
-	vault := s.vault.counted()
-	for _, id := range vault.readers {
+	vault := s.vault.Counted()
+	for _, id := range vault.Readers {
 		r.line("Reader", "%s, as the vault read in the token", describe(id))
 	}
 	r.line("Requests", "%s, for %s", identityRequests(s.endpoint.Requests()),
-		count(vault.reads, "secret"))
+		count(vault.Reads, "secret"))
 	r.line("", "%d to the vault: %d to learn what a token must be for, %d with the token",
-		vault.requests, vault.challenges, vault.requests-vault.challenges)
+		vault.Requests, vault.Challenges, vault.Requests-vault.Challenges)
 }
 
 // identityRequests counts them. Only Azure Arc's have an Authorization header: its first answer

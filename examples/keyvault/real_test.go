@@ -127,7 +127,7 @@ func TestCtrlC(t *testing.T) {
 // realProgram returns how to run the program as a process of its own, which sends one request to
 // the endpoint.
 func realProgram(
-	t *testing.T, v *vault, endpoint *identitytest.Endpoint,
+	t *testing.T, v *standins.Vault, endpoint *identitytest.Endpoint,
 ) (read func(secret string) (stdout, stderr string)) {
 	t.Helper()
 	program, err := os.Executable()
@@ -174,9 +174,9 @@ func realProgram(
 }
 
 // certificateOf returns what the vault presents.
-func certificateOf(t *testing.T, v *vault) []byte {
+func certificateOf(t *testing.T, v *standins.Vault) []byte {
 	t.Helper()
-	resp, err := v.client.Get(v.url())
+	resp, err := v.Client.Get(v.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,13 +185,13 @@ func certificateOf(t *testing.T, v *vault) []byte {
 }
 
 // proxyTo is an HTTP proxy that knows the way to one vault.
-func proxyTo(v *vault) http.Handler {
+func proxyTo(v *standins.Vault) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect || r.Host != v.name+":443" {
+		if r.Method != http.MethodConnect || r.Host != strings.TrimPrefix(v.URL(), "https://")+":443" {
 			http.Error(w, "no way to "+r.Host, http.StatusBadGateway)
 			return
 		}
-		there, err := v.client.Transport.(*http.Transport).DialContext(r.Context(), "tcp", r.Host)
+		there, err := v.Client.Transport.(*http.Transport).DialContext(r.Context(), "tcp", r.Host)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return

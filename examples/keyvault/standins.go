@@ -29,7 +29,7 @@ func describe(id identitytest.Identity) string {
 type standIns struct {
 	endpoint *identitytest.Endpoint
 	client   *http.Client // asks the endpoint at its address
-	vault    *vault
+	vault    *standins.Vault
 	stop     func() // puts the environment back, too, and removes files
 }
 
@@ -40,13 +40,13 @@ func startStandIns(h standins.Host) (*standIns, error) {
 	if err != nil {
 		return nil, err
 	}
-	vault := newVault("example.vault.azure.net", readers(h, host.Endpoint), madeUpSecrets())
-	if err := vault.start(); err != nil {
+	vault := standins.NewVault("example.vault.azure.net", readers(h, host.Endpoint), standins.MadeUpSecrets())
+	if err := vault.Start(); err != nil {
 		host.Stop()
 		return nil, err
 	}
 	stop := func() {
-		vault.stop()
+		vault.Stop()
 		host.Stop()
 	}
 	return &standIns{endpoint: host.Endpoint, client: host.Client, vault: vault, stop: stop}, nil

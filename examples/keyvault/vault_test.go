@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 	"github.com/keyless-go/identity/examples/internal/commandlinetest"
+	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -33,28 +34,28 @@ func (b *bearer) GetToken(
 	return azcore.AccessToken{Token: b.token, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-func startVault(t *testing.T, name string) *vault {
+func startVault(t *testing.T, name string) *standins.Vault {
 	t.Helper()
 	return startVaultFor(t, name, commandlinetest.Identities(t))
 }
 
-func startVaultFor(t *testing.T, name string, allowed []identitytest.Identity) *vault {
+func startVaultFor(t *testing.T, name string, allowed []identitytest.Identity) *standins.Vault {
 	t.Helper()
-	v := newVault(name, allowed, map[string]string{"database-password": "a secret's value"})
-	if err := v.start(); err != nil {
+	v := standins.NewVault(name, allowed, map[string]string{"database-password": "a secret's value"})
+	if err := v.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(v.stop)
+	t.Cleanup(v.Stop)
 	return v
 }
 
 // getSecret is what the SDK's client makes of the vault.
 func getSecret(
-	t *testing.T, v *vault, credential azcore.TokenCredential, name string,
+	t *testing.T, v *standins.Vault, credential azcore.TokenCredential, name string,
 ) (string, error) {
 	t.Helper()
-	client, err := azsecrets.NewClient(v.url(), credential, &azsecrets.ClientOptions{
-		ClientOptions: policy.ClientOptions{Transport: v.client,
+	client, err := azsecrets.NewClient(v.URL(), credential, &azsecrets.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: v.Client,
 			Retry: policy.RetryOptions{MaxRetries: -1}},
 	})
 	if err != nil {
@@ -64,7 +65,7 @@ func getSecret(
 	if err != nil {
 		return "", err
 	}
-	if id := string(*response.ID); id != v.url()+"/secrets/"+name+"/"+version {
+	if id := string(*response.ID); id != v.URL()+"/secrets/"+name+"/0123456789abcdef0123456789abcdef" {
 		t.Errorf("secret's ID %q, want the vault's URL, the name and the version", id)
 	}
 	return *response.Value, nil
@@ -139,7 +140,9 @@ func TestVaultChecksToken(t *testing.T) {
 				if err != nil || value != "a secret's value" {
 					t.Fatalf("got %q, %v, want the secret's value", value, err)
 				}
-				got, want := v.counted(), vaultCount{2, 1, 1, []identitytest.Identity{reader}}
+				got, want := v.Counted(), standins.VaultCount{
+					Requests: 2, Challenges: 1, Reads: 1, Readers: []identitytest.Identity{reader},
+				}
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("the vault counted %+v, want %+v", got, want)
 				}
@@ -156,7 +159,7 @@ func TestVaultChecksToken(t *testing.T) {
 			if strings.Contains(line, credential.token) {
 				t.Errorf("explained as %q, which shows the token", line)
 			}
-			if reads := v.counted().reads; reads != 0 {
+			if reads := v.Counted().Reads; reads != 0 {
 				t.Errorf("the vault counted %d reads, want none", reads)
 			}
 		})
@@ -181,7 +184,7 @@ func TestVaultForUser(t *testing.T) {
 			t.Parallel()
 			v := startVaultFor(t, "example.vault.azure.net", []identitytest.Identity{user})
 			credential := &bearer{token: token(t, map[string]any{
-				"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": test.objectID,
+				"aud": "https://vault.azure.net", "exp": time.Now().Add(time.Hour).Unix(), "oid": test.objectID,
 				"appid": "00000000-0000-4000-8000-000000000005",
 			})}
 			_, err := getSecret(t, v, credential, "database-password")
@@ -202,7 +205,7 @@ func TestVaultForUser(t *testing.T) {
 func TestVaultChallenge(t *testing.T) {
 	t.Parallel()
 	v := startVault(t, "example.vault.azure.net")
-	resp, err := v.client.Get(v.url() + "/secrets/database-password?api-version=7.6")
+	resp, err := v.Client.Get(v.URL() + "/secrets/database-password?api-version=7.6")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +247,7 @@ func TestVaultWithoutSecret(t *testing.T) {
 	v := startVault(t, "example.vault.azure.net")
 	reader := commandlinetest.Identities(t)[0]
 	credential := &bearer{token: token(t, map[string]any{
-		"aud": vaultResource, "exp": time.Now().Add(time.Hour).Unix(), "oid": reader.ObjectID,
+		"aud": "https://vault.azure.net", "exp": time.Now().Add(time.Hour).Unix(), "oid": reader.ObjectID,
 		"appid": reader.ClientID,
 	})}
 	_, err := getSecret(t, v, credential, "nothing")

@@ -1,4 +1,4 @@
-package main
+package standins
 
 import (
 	"context"
@@ -18,44 +18,46 @@ import (
 	"sync"
 	"time"
 
-	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
 
 // vaultResource is what tokens for Key Vault are for, in Azure's public cloud.
 const vaultResource = "https://vault.azure.net"
 
-// vault stands in for a Key Vault, as far as reading secrets goes. It checks a token's audience,
+// Vault stands in for a Key Vault, as far as reading secrets goes. It checks a token's audience,
 // times and identity as Key Vault does, but not its signature: nobody has signed the tokens of
 // package identitytest.
-type vault struct {
+type Vault struct {
 	name    string // its DNS name
 	allowed []identitytest.Identity
 	secrets map[string]string
-	client  *http.Client // finds the vault by its name and trusts its certificate; set by start
-	stop    func()       // set by start
+	Client  *http.Client // finds the vault by its name and trusts its certificate; set by Start
+	Stop    func()       // set by Start
 
 	mu    sync.Mutex
-	count vaultCount
+	count VaultCount
 }
 
-// vaultCount is what has happened so far.
-type vaultCount struct {
-	requests   int
-	challenges int                     // answers to requests without a token
-	reads      int                     // secrets handed out
-	readers    []identitytest.Identity // to whom
+// VaultCount is what has happened so far.
+type VaultCount struct {
+	Requests   int
+	Challenges int                     // answers to requests without a token
+	Reads      int                     // secrets handed out
+	Readers    []identitytest.Identity // to whom
 }
 
-func newVault(name string, allowed []identitytest.Identity, secrets map[string]string) *vault {
-	return &vault{name: name, allowed: allowed, secrets: secrets}
+// NewVault makes a vault of that DNS name, in which the allowed may read the secrets. Start serves
+// it.
+func NewVault(name string, allowed []identitytest.Identity, secrets map[string]string) *Vault {
+	return &Vault{name: name, allowed: allowed, secrets: secrets}
 }
 
-func (v *vault) url() string { return "https://" + v.name }
+// URL is the vault's, as a client is given it.
+func (v *Vault) URL() string { return "https://" + v.name }
 
-// start serves the vault over TLS on a free port of loopback, and makes the client that finds it
+// Start serves the vault over TLS on a free port of loopback, and makes the client that finds it
 // there.
-func (v *vault) start() error {
+func (v *Vault) Start() error {
 	certificate, err := selfSigned(v.name)
 	if err != nil {
 		return err
@@ -74,10 +76,10 @@ func (v *vault) start() error {
 		},
 		TLSClientConfig: &tls.Config{RootCAs: trusted},
 	}
-	v.client = &http.Client{Transport: transport}
-	stop := standins.Serve(tls.NewListener(listener,
+	v.Client = &http.Client{Transport: transport}
+	stop := Serve(tls.NewListener(listener,
 		&tls.Config{Certificates: []tls.Certificate{certificate}}), v)
-	v.stop = func() {
+	v.Stop = func() {
 		transport.CloseIdleConnections()
 		stop()
 	}
@@ -109,26 +111,26 @@ func selfSigned(name string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
 
-// counted returns what has happened so far.
-func (v *vault) counted() vaultCount {
+// Counted returns what has happened so far.
+func (v *Vault) Counted() VaultCount {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	count := v.count
-	count.readers = slices.Clone(count.readers)
+	count.Readers = slices.Clone(count.Readers)
 	return count
 }
 
-func (v *vault) note(change func(*vaultCount)) {
+func (v *Vault) note(change func(*VaultCount)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	change(&v.count)
 }
 
-func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v.note(func(c *vaultCount) { c.requests++ })
+func (v *Vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v.note(func(c *VaultCount) { c.Requests++ })
 	bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		v.note(func(c *vaultCount) { c.challenges++ })
+		v.note(func(c *VaultCount) { c.Challenges++ })
 		v.refuse(w, unauthorized("AKV10000: Request is missing a Bearer or PoP token."))
 		return
 	}
@@ -142,15 +144,15 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v.refuse(w, no)
 		return
 	}
-	v.note(func(c *vaultCount) {
-		c.reads++
-		if !slices.Contains(c.readers, reader) {
-			c.readers = append(c.readers, reader)
+	v.note(func(c *VaultCount) {
+		c.Reads++
+		if !slices.Contains(c.Readers, reader) {
+			c.Readers = append(c.Readers, reader)
 		}
 	})
 	reply(w, http.StatusOK, map[string]any{
 		"value":      value,
-		"id":         v.url() + "/secrets/" + name + "/" + version,
+		"id":         v.URL() + "/secrets/" + name + "/" + version,
 		"attributes": map[string]any{"enabled": true, "recoveryLevel": "Recoverable+Purgeable"},
 	})
 }
@@ -159,7 +161,7 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const version = "0123456789abcdef0123456789abcdef"
 
 // find reads /secrets/NAME or /secrets/NAME/VERSION.
-func (v *vault) find(r *http.Request) (name, value string, no *refused) {
+func (v *Vault) find(r *http.Request) (name, value string, no *refused) {
 	path, ok := strings.CutPrefix(r.URL.Path, "/secrets/")
 	name, wanted, _ := strings.Cut(path, "/")
 	switch value, known := v.secrets[name]; {
@@ -186,7 +188,7 @@ type tokenClaims struct {
 
 // authorize returns whose token it is, or why it isn't good enough: 401 if the token is no good,
 // 403 if its bearer may not read secrets here. The words are Key Vault's.
-func (v *vault) authorize(
+func (v *Vault) authorize(
 	bearer string, now time.Time,
 ) (reader identitytest.Identity, no *refused) {
 	claims, ok := parseToken(bearer)
@@ -238,7 +240,7 @@ func unauthorized(message string) *refused {
 
 // refuse answers with Key Vault's error body and, if a token is missing or no good, with its
 // challenge: that is how a client learns what a token must be for.
-func (v *vault) refuse(w http.ResponseWriter, no *refused) {
+func (v *Vault) refuse(w http.ResponseWriter, no *refused) {
 	if no.status == http.StatusUnauthorized {
 		authority := "https://login.microsoftonline.com/" + v.allowed[0].TenantID
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer authorization=%q, resource=%q", authority,
@@ -255,16 +257,16 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // an error means that the client is gone
 }
 
-// secretsInVault are the names of what the stand-in holds.
-var secretsInVault = []string{
+// SecretsInVault are the names of what the stand-in holds.
+var SecretsInVault = []string{
 	"cache-password", "database-password", "encryption-key", "license-key", "metrics-token",
 	"payment-api-key", "search-api-key", "session-key", "smtp-password", "webhook-secret",
 }
 
-// madeUpSecrets are different in each run, so that a value which is printed has come over the wire.
-func madeUpSecrets() map[string]string {
+// MadeUpSecrets are different in each run, so that a value which is printed has come over the wire.
+func MadeUpSecrets() map[string]string {
 	secrets := make(map[string]string)
-	for _, name := range secretsInVault {
+	for _, name := range SecretsInVault {
 		secrets[name] = rand.Text()
 	}
 	return secrets
