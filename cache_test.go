@@ -3,18 +3,15 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/identitytest"
 )
@@ -33,155 +30,113 @@ const (
 )
 
 // outages are the ways in which a host can be down, each until further notice.
-var outages = []struct {
-	name string
-	down identitytest.Response
-}{
-	{"503", identitytest.Response{Status: 503}},
-	{"429", identitytest.Response{Status: 429}},
-	{"404", identitytest.Response{Status: 404}},
-	{"410", identitytest.Response{Status: 410}},
-	{"400", identitytest.Response{Status: 400}},
-	{"refused", identitytest.Response{Err: syscall.ECONNREFUSED}},
-	{"gateway's page", identitytest.Response{Status: 502, Body: "<html>Bad Gateway</html>"}},
-	{"hangs", identitytest.Response{Status: 503, Delay: time.Hour}},
+var outages = map[string]identitytest.Response{
+	"503": {Status: 503}, "429": {Status: 429}, "404": {Status: 404}, "410": {Status: 410},
+	"400":            {Status: 400},
+	"refused":        {Err: syscall.ECONNREFUSED},
+	"gateway's page": {Status: 502, Body: "<html>Bad Gateway</html>"},
+	"hangs":          {Status: 503, Delay: time.Hour},
 }
 
+// TestOutageCoveredByADaysToken: whatever a host that is down says, no caller notices.
 func TestOutageCoveredByADaysToken(t *testing.T) {
-	for _, from := range []time.Duration{time.Second, 12 * time.Hour} {
-		for _, tt := range outages {
-			t.Run(fmt.Sprintf("%s from %v", tt.name, from), func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					const up = 23*time.Hour + 59*time.Minute
-					ep := identitytest.NewIMDS(nil)
-					cred := onIMDS(t, ep)
-					start := time.Now()
-					first, _ := mustToken(t, cred)
-					time.Sleep(from)
-					down := tt.down
-					down.For = up - from
-					ep.Enqueue(down)
-					before := len(ep.Requests())
-					var worst time.Duration
-					for time.Since(start) < up {
-						_, took := mustToken(t, cred)
-						worst = max(worst, took)
-						time.Sleep(17 * time.Second)
+	for name, down := range outages {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				const from, up = 12 * time.Hour, 23*time.Hour + 59*time.Minute
+				ep := identitytest.NewIMDS(nil)
+				cred := onIMDS(t, ep)
+				start := time.Now()
+				first, _ := mustToken(t, cred)
+				time.Sleep(from)
+				down.For = up - from
+				ep.Enqueue(down)
+				for time.Since(start) < up {
+					if _, took := mustToken(t, cred); took > expiringWait {
+						t.Fatalf("a caller waited %v during the outage", took)
 					}
-					if limit := expiringWait; worst > limit {
-						t.Errorf("a caller waited %v during the outage, want at most %v", worst, limit)
+					time.Sleep(17 * time.Second)
+				}
+				if n := len(ep.Requests()); n > 240*12+150 { // one in 15 s, more at the end
+					t.Errorf("%d requests in an outage of 12 hours: not a trickle", n)
+				}
+				for tk := first; !tk.ExpiresOn.After(first.ExpiresOn); tk, _ = mustToken(t, cred) {
+					if time.Since(start)-up > time.Minute {
+						t.Fatal("not renewed within a minute of the recovery")
 					}
-					if n, hours := len(ep.Requests())-before, (up - from).Hours(); float64(n) > 240*hours+150 { // one in 15 s, more at the end
-						t.Errorf("%d requests in an outage of %.0f hours: not a trickle", n, hours)
-					}
-					renewed := time.Duration(-1)
-					for range 60 {
-						tk, _ := mustToken(t, cred)
-						if tk.ExpiresOn.After(first.ExpiresOn) {
-							renewed = time.Since(start) - up
-							break
-						}
-						time.Sleep(time.Second)
-					}
-					if renewed < 0 || renewed > time.Minute {
-						t.Errorf("renewed %v after recovery, want within a minute", renewed)
-					}
-				})
+					time.Sleep(time.Second)
+				}
 			})
-		}
+		})
 	}
 }
 
+// TestOneRequestPerIdentityAndResource: the vault's scope with and without suffix is one resource,
+// a slash makes another.
 func TestOneRequestPerIdentityAndResource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{{System: true}, {ClientID: "one"}, {ClientID: "two"}}})
+		ep := identitytest.NewIMDS(&identitytest.Options{Identities: []identitytest.Identity{
+			{System: true}, {ClientID: "one"}, {ClientID: "two"}}})
 		shared := newShared()
 		var creds []*Credential
-		for i := range 20 {
-			options := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: ep}}
-			switch i % 3 {
-			case 1:
-				options.ID = ClientID("one")
-			case 2:
-				options.ID = ClientID([]string{"two", "TWO"}[i%2])
-			}
-			cred, err := newCredentialIn(shared, options, nowhere())
+		for _, id := range []ID{nil, ClientID("one"), ClientID("two"), ClientID("TWO"), nil} {
+			cred, err := newCredentialIn(shared,
+				&CredentialOptions{ID: id, ClientOptions: optionsWith(ep)}, nowhere())
 			if err != nil {
 				t.Fatal(err)
 			}
 			creds = append(creds, cred)
 		}
 		ep.Enqueue(identitytest.Response{Delay: 3 * time.Second, For: time.Hour})
-		scopes := []string{vaultScope, "https://vault.azure.net", "https://management.azure.com/.default", "https://management.azure.com//.default"}
+		scopes := []string{vaultScope, "https://vault.azure.net",
+			"https://management.azure.com/.default", "https://management.azure.com//.default"}
 		var wg sync.WaitGroup
-		var failed atomic.Int64
 		for i := range 1000 {
 			wg.Go(func() {
-				if _, err := creds[i%20].GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scopes[rand.N(len(scopes))]}}); err != nil {
-					failed.Add(1)
+				if _, err := creds[i%len(creds)].GetToken(t.Context(), policy.TokenRequestOptions{
+					Scopes: []string{scopes[rand.N(len(scopes))]}}); err != nil {
+					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
-		if failed.Load() != 0 {
-			t.Errorf("%d of 1,000 callers failed", failed.Load())
-		}
-		// Three identities, three resources: the vault's scope with and without suffix is one, the slash makes another.
-		if got, want := len(ep.Requests()), 9; got != want {
-			t.Errorf("got %d requests, want %d", got, want)
+		if n := len(ep.Requests()); n != 3*3 {
+			t.Errorf("%d requests for 3 identities and 3 resources", n)
 		}
 	})
 }
 
+// TestCallersLeave, each when its own context ends, with an error that has its cause, who was
+// asked, and what the host has answered so far.
 func TestCallersLeave(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)
 		cred := onIMDS(t, ep)
 		ep.Enqueue(identitytest.Response{Status: 503}, identitytest.Response{Delay: 10 * time.Second})
-		start := time.Now()
-		leaderCtx, cancelLeader := context.WithCancelCause(t.Context())
-		cause := errors.New("the leader's reason")
+		cause := errors.New("its own reason")
 		var wg sync.WaitGroup
-		wg.Go(func() { // the leader
-			_, err := getToken(leaderCtx, cred)
-			if !errors.Is(err, context.Canceled) || !errors.Is(err, cause) {
-				t.Errorf("leader got %v, want context.Canceled and its cause", err)
-				return
-			}
-			if got := time.Since(start); got != 5*time.Second {
-				t.Errorf("leader left after %v, want 5s", got)
-			}
-			if !strings.Contains(err.Error(), "503") {
-				t.Errorf("leader's error does not say what the host answered so far: %v", err)
-			}
-		})
-		synctest.Wait()
-		wg.Go(func() { // impatient
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
-			_, err := getToken(ctx, cred)
-			var ae *AuthenticationError
-			if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &ae) {
-				t.Errorf("impatient caller got %v, want an AuthenticationError with context.DeadlineExceeded", err)
-			} else if ae.Host != HostIMDS || ae.Resource != "https://vault.azure.net" || ae.Endpoint == "" {
-				t.Errorf("its error lacks who was asked for what: %+v", ae)
-			}
-			if got := time.Since(start); got != 50*time.Millisecond {
-				t.Errorf("impatient caller left after %v, want 50ms", got)
-			}
-		})
-		for range 10 {
+		for _, limit := range []time.Duration{5 * time.Second, 50 * time.Millisecond} {
 			wg.Go(func() {
-				if _, err := getToken(t.Context(), cred); err != nil {
-					t.Errorf("a patient caller got %v", err)
+				ctx, cancel := context.WithTimeoutCause(t.Context(), limit, cause)
+				defer cancel()
+				start := time.Now()
+				_, err := getToken(ctx, cred)
+				e, ok := errors.AsType[*AuthenticationError](err)
+				if !ok || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cause) ||
+					!strings.Contains(err.Error(), "503") || time.Since(start) != limit ||
+					e.Host != HostIMDS || e.Resource != "https://vault.azure.net" || e.Endpoint == "" {
+					t.Errorf("after %v: got %+v, want that the caller has left after %v",
+						time.Since(start), err, limit)
 				}
 			})
+			synctest.Wait()
 		}
-		time.Sleep(5 * time.Second)
-		cancelLeader(cause)
+		for range 10 {
+			wg.Go(func() { mustToken(t, cred) })
+		}
 		wg.Wait()
-		if got := len(ep.Requests()); got != 2 {
-			t.Errorf("got %d requests, want 2", got)
+		if n := len(ep.Requests()); n != 2 {
+			t.Errorf("%d requests, want 2", n)
 		}
 	})
 }
@@ -205,9 +160,11 @@ func TestCoolDowns(t *testing.T) {
 }
 
 // sameCache makes another credential that shares the first one's tokens.
-func sameCache(tb testing.TB, first *Credential, transport policy.Transporter, adjust ...func(*CredentialOptions)) *Credential {
+func sameCache(
+	tb testing.TB, first *Credential, transport policy.Transporter, adjust ...func(*CredentialOptions),
+) *Credential {
 	tb.Helper()
-	options := &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: transport}}
+	options := &CredentialOptions{ClientOptions: optionsWith(transport)}
 	for _, f := range adjust {
 		f(options)
 	}
@@ -226,48 +183,24 @@ func sharedOf(cred *Credential) *shared {
 	return s
 }
 
+// TestRefreshIn: the cache learns what the host says of a token's renewal.
 func TestRefreshIn(t *testing.T) {
-	for _, tt := range []struct {
-		name      string
-		refreshIn string
-		low, high time.Duration
-	}{
-		{name: "honoured", refreshIn: `"7200"`, low: 2 * time.Hour, high: 2 * time.Hour},
-		{name: "as a number", refreshIn: `43200`, low: 12 * time.Hour, high: 12 * time.Hour},
-		{name: "later than half", refreshIn: `80000`, low: 80000 * time.Second,
-			high: 80000 * time.Second},
-		{name: "not before 30 s", refreshIn: `1`, low: 30 * time.Second, high: 30 * time.Second},
-		{name: "beyond the end", refreshIn: `90000`, low: 648 * time.Minute,
-			high: 792 * time.Minute},
-		{name: "zero", refreshIn: `0`, low: 648 * time.Minute, high: 792 * time.Minute},
-		{name: "negative", refreshIn: `-5`, low: 648 * time.Minute, high: 792 * time.Minute},
-		{name: "empty", refreshIn: `""`, low: 648 * time.Minute, high: 792 * time.Minute},
+	for refreshIn, want := range map[string][2]time.Duration{
+		`"7200"`: {2 * time.Hour, 2 * time.Hour},
+		`43200`:  {12 * time.Hour, 12 * time.Hour},
+		`-5`:     {648 * time.Minute, 792 * time.Minute},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(refreshIn, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-					return respond(200, `{"access_token":"t","expires_in":86400,"refresh_in":`+tt.refreshIn+`}`), nil
-				}))
+				cred := onIMDS(t, always(200,
+					`{"access_token":"t","expires_in":86400,"refresh_in":`+refreshIn+`}`))
 				tk, _ := mustToken(t, cred)
-				if got := time.Until(tk.RefreshOn); got < tt.low || got > tt.high {
-					t.Errorf("RefreshOn is in %v, want from %v to %v", got, tt.low, tt.high)
+				if got := time.Until(tk.RefreshOn); got < want[0] || got > want[1] {
+					t.Errorf("RefreshOn is in %v, want from %v to %v", got, want[0], want[1])
 				}
 			})
 		})
 	}
-}
-
-func TestExpiredTokenIsNeverReturned(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewIMDS(nil)
-		cred := onIMDS(t, ep)
-		first, _ := mustToken(t, cred)
-		ep.Enqueue(identitytest.Response{Status: 400, For: 25 * time.Hour})
-		time.Sleep(time.Until(first.ExpiresOn) - time.Nanosecond)
-		mustToken(t, cred)
-		time.Sleep(time.Nanosecond)
-		mustFail(t, cred)
-	})
 }
 
 // TestRenewalIsASingleTry, whatever CredentialOptions.Retry says, while the held token outlives an

@@ -88,3 +88,37 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestMalformedURLs: none passes, and none is repeated where it may have a password.
+func TestMalformedURLs(t *testing.T) {
+	t.Parallel()
+	for name, value := range map[string]string{
+		"file": "file:///etc/passwd", "path": "/msi/token", "word": "pa55word", "blank": " ",
+		"no scheme, IP address": "127.0.0.1:4141/msi/token",
+		"no scheme, slashes":    "//localhost/msi/token",
+		"user name":             "http://pa55word@localhost/",
+		"empty user info":       "http://@localhost/",
+		"user info, no URL":     "http://user:pa55word\x7f@localhost/",
+		"user info, bad escape": "http://user:pa55word%zz@localhost/",
+		"slash in a password":   "http://user:1/pa55word@localhost/",
+		"@ in the path":         "http://localhost/pa55word@x",
+		"no host":               "http:///msi/token",
+		"blank around":          " http://localhost/ ",
+		"blank in the path":     "http://localhost/msi token",
+		"no-break space":        "http://localhost/\u00a0",
+		"injection":             "http://localhost/\r\nX-Evil: pa55word",
+		"NUL":                   "http://localhost/\x00",
+		"port 0":                "http://localhost:0/",
+		"port overflow":         "http://localhost:99999999999999999999/",
+		"port of letters":       "http://localhost:http/",
+		"negative port":         "http://localhost:-1/",
+		"bad escape":            "http://localhost/%zz",
+		"bad escape, host":      "http://%zz/",
+	} {
+		u, err := URL("NAME", value, "https://example.com")
+		if err == nil || u != nil || !strings.HasPrefix(err.Error(), "identity: NAME: ") ||
+			strings.Contains(err.Error(), "pa55word") {
+			t.Errorf("%s: got %v, %v", name, u, err)
+		}
+	}
+}

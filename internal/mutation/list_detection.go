@@ -75,7 +75,7 @@ var detectionMutations = []mutation{
 		file:  "internal/detect/arc.go",
 		old:   `case m.has(EnvAuthority):`,
 		new:   `case m.has(EnvAuthority) && path == "":`,
-		tests: "TestMovedIMDSOnAnArcMachine",
+		tests: "TestDetectArcAgent",
 	},
 	{
 		name:  "a token file without AZURE_CLIENT_ID leaves the pod to the next host",
@@ -107,6 +107,6 @@ var detectionMutations = []mutation{
 		file:  "internal/check/url.go",
 		old:   `case u.User != nil:`,
 		new:   `case u.User != nil && u.Host == "":`,
-		tests: "TestMalformedEndpoints",
+		tests: "TestErrors",
 	},
 }

@@ -55,7 +55,7 @@ var optionMutations = []mutation{
 		file:  "ready.go",
 		old:   `case !passes(err): // nil, too`,
 		new:   `case err != nil || ctx.Err() == nil:`,
-		tests: "TestReady",
+		tests: "TestReadyWaits",
 	},
 	{
 		name:  "Ready waits for what waiting can't mend",
@@ -63,7 +63,7 @@ var optionMutations = []mutation{
 		file:  "ready.go",
 		old:   `case !passes(err): // nil, too`,
 		new:   `case err == nil:`,
-		tests: "TestReady",
+		tests: "TestReadyGivesUp",
 	},
 	{
 		name:  "Status counts no request",

@@ -215,7 +215,7 @@ var transportMutations = []mutation{
 		file:  "status.go",
 		old:   `Endpoint: src.Endpoint(),`,
 		new:   `Endpoint: src.Address(),`,
-		tests: "TestStatusShowsNoQuery",
+		tests: "TestStatusReason",
 	},
 	{
 		name:  "the process's tokens are shared with a credential that has its own Transport",
