@@ -34,17 +34,20 @@ func (s *slowTokens) Do(r *http.Request) (*http.Response, error) {
 	return s.ep.Do(r)
 }
 
-// TestDefaultSlowToken: IMDS says at once that it is there, while Entra keeps it waiting. Nobody becomes the developer, and where
-// there is none the call doesn't fail.
+// TestDefaultSlowToken: IMDS says at once that it is there, while Entra keeps it waiting. Nobody
+// becomes the developer, and where there is none the call doesn't fail.
 func TestDefaultSlowToken(t *testing.T) {
 	for name, az := range map[string]error{"developer": nil, "nobody": errNotLoggedIn} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := &laptop{az: az}
-				imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil), delay: 20 * time.Second}}
+				imds := &slowTokens{slowAtFirst: slowAtFirst{ep: identitytest.NewIMDS(nil),
+					delay: 20 * time.Second}}
 				chain := l.credential(t, imds)
-				if tk, took := mustToken(t, chain); tk.Token == developersToken || took != 20*time.Second || l.runs.Load() > 0 {
-					t.Errorf("got %q after %v and %d runs of az, want the managed identity's after 20 s", tk.Token, took, l.runs.Load())
+				if tk, took := mustToken(t, chain); tk.Token == developersToken || took != 20*time.Second ||
+					l.runs.Load() > 0 {
+					t.Errorf("got %q after %v and %d runs of az, want the managed identity's after 20 s", tk.Token,
+						took, l.runs.Load())
 				}
 				time.Sleep(30 * time.Hour)
 				mustToken(t, chain)
@@ -72,7 +75,8 @@ func TestDefaultProbe(t *testing.T) {
 		if tk, took := mustToken(t, chain); tk.Token != developersToken || took != time.Second {
 			t.Errorf("got %q after %v, want the developer's after 1 s", tk.Token, took)
 		}
-		if bare.Load() != "GET http://169.254.169.254/metadata/identity/oauth2/token" || imds.probes.Load() != 1 {
+		if bare.Load() != "GET http://169.254.169.254/metadata/identity/oauth2/token" ||
+			imds.probes.Load() != 1 {
 			t.Errorf("%d probes, the last %v", imds.probes.Load(), bare.Load())
 		}
 	})
@@ -95,7 +99,8 @@ func TestDefaultProbeIsModest(t *testing.T) {
 		}))
 		for i := range 20 {
 			go func() {
-				_, _ = chain.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{strings.Repeat("s", i+1)}})
+				_, _ = chain.GetToken(context.Background(),
+					policy.TokenRequestOptions{Scopes: []string{strings.Repeat("s", i+1)}})
 			}()
 		}
 		time.Sleep(10 * time.Second)
@@ -124,17 +129,20 @@ func TestDefaultProbeIsModest(t *testing.T) {
 			mustToken(t, chain)
 		}
 		if imds.probes.Load() > 0 || imds.tokens.Load() != 2 {
-			t.Errorf("%d probes and %d requests for tokens, want 0 and 2", imds.probes.Load(), imds.tokens.Load())
+			t.Errorf("%d probes and %d requests for tokens, want 0 and 2", imds.probes.Load(),
+				imds.tokens.Load())
 		}
 	})
 }
 
-// TestDefaultStepErrors: an argument that is wrong is wrong in the same words while nobody asks IMDS.
+// TestDefaultStepErrors: an argument that is wrong is wrong in the same words while nobody asks
+// IMDS.
 func TestDefaultStepErrors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{az: errNotLoggedIn}
 		chain := l.credential(t, notIMDS["silence"])
-		wrong := []policy.TokenRequestOptions{{}, {Scopes: []string{""}}, {Scopes: []string{"a", "b"}}, {Scopes: []string{"a b"}}, {Scopes: []string{strings.Repeat("a", 3000)}}}
+		wrong := []policy.TokenRequestOptions{{}, {Scopes: []string{""}}, {Scopes: []string{"a", "b"}},
+			{Scopes: []string{"a b"}}, {Scopes: []string{strings.Repeat("a", 3000)}}}
 		var before []string
 		for _, o := range wrong {
 			_, err := chain.GetToken(t.Context(), o)
@@ -149,8 +157,11 @@ func TestDefaultStepErrors(t *testing.T) {
 			}
 		}
 		// And the error that nobody waits for names what this caller wanted.
-		_, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}})
-		if !strings.Contains(err.Error(), "managed identity: IMDS: no answer within 1s, and nothing else says that this is Azure (token for https://other.example)") {
+		_, err := chain.GetToken(t.Context(),
+			policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}})
+		if !strings.Contains(err.Error(),
+			"managed identity: IMDS: no answer within 1s, and nothing else says "+
+				"that this is Azure (token for https://other.example)") {
 			t.Errorf("error is %v", err)
 		}
 	})
@@ -165,11 +176,13 @@ func TestDefaultPolicyFails(t *testing.T) {
 		return nil, r.Raw().Context().Err()
 	})
 	for name, options := range map[string]azcore.ClientOptions{
-		"refuses":            {PerCallPolicies: []policy.Policy{refuses}},
-		"refuses each try":   {PerRetryPolicies: []policy.Policy{refuses}},
-		"waits":              {PerCallPolicies: []policy.Policy{waits}},
-		"waits in each try":  {PerRetryPolicies: []policy.Policy{waits}},
-		"a Transport panics": {Transport: transportFunc(func(*http.Request) (*http.Response, error) { panic("at the disco") })},
+		"refuses":           {PerCallPolicies: []policy.Policy{refuses}},
+		"refuses each try":  {PerRetryPolicies: []policy.Policy{refuses}},
+		"waits":             {PerCallPolicies: []policy.Policy{waits}},
+		"waits in each try": {PerRetryPolicies: []policy.Policy{waits}},
+		"a Transport panics": {Transport: transportFunc(func(*http.Request) (*http.Response, error) {
+			panic("at the disco")
+		})},
 	} {
 		for _, pipeline := range []string{"", "true"} {
 			t.Run(name+pipeline, func(t *testing.T) {
@@ -179,13 +192,15 @@ func TestDefaultPolicyFails(t *testing.T) {
 						options.Transport = notIMDS["refused"]
 					}
 					l := &laptop{variables: map[string]string{detect.EnvGitHub: pipeline}}
-					chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: options}, l.environment())
+					chain, err := newDefaultCredential(newShared(),
+						&DefaultCredentialOptions{ClientOptions: options}, l.environment())
 					if err != nil {
 						t.Fatal(err)
 					}
 					for range 4 { // within the first second, and when that has passed
 						for _, scope := range []string{vaultScope, armScope} {
-							if tk, err := chain.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err == nil || l.runs.Load() > 0 {
+							if tk, err := chain.GetToken(t.Context(),
+								policy.TokenRequestOptions{Scopes: []string{scope}}); err == nil || l.runs.Load() > 0 {
 								t.Errorf("got %q, error %v, after %d runs of az", tk.Token, err, l.runs.Load())
 							}
 						}

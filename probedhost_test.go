@@ -253,7 +253,8 @@ func TestDefaultWithEvidence(t *testing.T) {
 		"an app of App Service without an identity":    {"WEBSITE_SITE_NAME": "shop"},
 		"an app of Container Apps without an identity": {"CONTAINER_APP_NAME": "shop"},
 		"a job of Container Apps without an identity":  {"CONTAINER_APP_JOB_NAME": "shop"},
-		"workload identity":                            {envTokenFile: "/no/file", envClientID: "c", envTenantID: "t"},
+		"workload identity": {envTokenFile: "/no/file", envClientID: "c",
+			envTenantID: "t"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -19,7 +19,8 @@ import (
 
 // variedText is a host's text in which all varies that hosts let vary.
 func variedText(i int) string {
-	return fmt.Sprintf("refused. Trace ID: 0000000%d-2222-4333-8444-555555555555 Correlation ID: c0ffee%d Timestamp: 2026-11-28 10:0%d:00Z, try again in %d seconds",
+	return fmt.Sprintf("refused. Trace ID: 0000000%d-2222-4333-8444-555555555555 "+
+		"Correlation ID: c0ffee%d Timestamp: 2026-11-28 10:0%d:00Z, try again in %d seconds",
 		i, i, i, i+1)
 }
 
@@ -47,9 +48,15 @@ func TestSummaryStays(t *testing.T) {
 			return ask(long)
 		}
 		causes := map[string][]func(i int) error{ // several ways to notice one cause
-			"a refusal":       {func(i int) error { return answer(s.own(403, s.problem("some_code", variedText(i)))) }},
-			"another code":    {func(i int) error { return answer(s.own(403, s.problem("another_code", variedText(i)))) }},
-			"another message": {func(i int) error { return answer(s.own(403, s.problem("some_code", "not "+variedText(i)))) }},
+			"a refusal": {func(i int) error {
+				return answer(s.own(403, s.problem("some_code", variedText(i))))
+			}},
+			"another code": {func(i int) error {
+				return answer(s.own(403, s.problem("another_code", variedText(i))))
+			}},
+			"another message": {func(i int) error {
+				return answer(s.own(403, s.problem("some_code", "not "+variedText(i))))
+			}},
 			"another status": {
 				func(i int) error { return answer(s.own(503, s.problem("some_code", variedText(i)))) },
 				func(i int) error {
@@ -65,7 +72,8 @@ func TestSummaryStays(t *testing.T) {
 			}},
 			"a gateway": {func(i int) error {
 				return answer(identitytest.Response{Status: 502,
-					Body: fmt.Sprintf("<html>Bad Gateway <!-- Ref A: 5D%dC0FFEE Ref B: MSP%d Ref C: 2026-11-28T10:0%d:00Z --></html>",
+					Body: fmt.Sprintf("<html>Bad Gateway <!-- Ref A: 5D%dC0FFEE Ref B: MSP%d "+
+						"Ref C: 2026-11-28T10:0%d:00Z --></html>",
 						i, i, i)})
 			}},
 			"refused connections": {func(int) error {
@@ -137,6 +145,7 @@ func TestSummaryTellsCausesApart(t *testing.T) {
 	base := AuthenticationError{Host: HostIMDS, Resource: "https://vault.azure.net",
 		StatusCode: 400, Code: "invalid_request", Message: "Identity not found", Attempts: 3,
 		Elapsed: time.Second, CorrelationID: "c0ffee"}
+	const app = "Application with identifier '11111111-2222-4333-8444-%s' was not found"
 	for _, change := range []func(*AuthenticationError){
 		func(*AuthenticationError) {},
 		func(e *AuthenticationError) { e.Host = HostAppService },
@@ -145,14 +154,10 @@ func TestSummaryTellsCausesApart(t *testing.T) {
 		func(e *AuthenticationError) { e.StatusCode = 401 },
 		func(e *AuthenticationError) { e.Code = "invalid_client" },
 		func(e *AuthenticationError) { e.Message = "Identity not found here" },
-		func(e *AuthenticationError) {
-			e.Message = "Application with identifier '11111111-2222-4333-8444-555555555555' was not found"
-		},
-		func(e *AuthenticationError) {
-			e.Message = "Application with identifier '11111111-2222-4333-8444-666666666666' was not found"
-		},
-		func(e *AuthenticationError) { e.ID = ClientID("11111111-2222-4333-8444-555555555555") },
-		func(e *AuthenticationError) { e.ID = ObjectID("11111111-2222-4333-8444-555555555555") },
+		func(e *AuthenticationError) { e.Message = fmt.Sprintf(app, "555555555555") },
+		func(e *AuthenticationError) { e.Message = fmt.Sprintf(app, "666666666666") },
+		func(e *AuthenticationError) { e.ID = ClientID(guid) },
+		func(e *AuthenticationError) { e.ID = ObjectID(guid) },
 		func(e *AuthenticationError) { e.what = "without a word" },
 	} {
 		e := base
@@ -167,7 +172,8 @@ func TestSummaryTellsCausesApart(t *testing.T) {
 			t.Errorf("the summary became %q after %q", got, summary)
 		}
 	}
-	want := `identity: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID 1): check`
+	const want = `identity: IMDS: 400 invalid_request "Identity not found" ` +
+		`(token for https://vault.azure.net of client ID 1): check`
 	e := base
 	e.ID, e.hint = ClientID("1"), "check"
 	if got := e.Summary(); got != want {
@@ -185,69 +191,64 @@ func (s summarized) Summary() string { return s.summary() }
 func TestSummaryOfChains(t *testing.T) {
 	varied := 0
 	text := func() string { varied++; return variedText(varied % 10) }
-	imds := func(t *testing.T) azcore.TokenCredential {
-		ep := identitytest.NewIMDS(nil)
-		return onIMDS(t, ep, withID(ClientID(guid)))
-	}
-	foreign := sourceFailing(func() error { return errors.New("broken: " + text()) })
-	const refusal = `managed identity failed: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID ` +
-		guid + `)`
-	for _, tt := range []struct {
-		name    string
-		sources func(t *testing.T) []azcore.TokenCredential
-		want    string // begins with "identity: chain: no token for https://vault.azure.net: "
-	}{
-		{"ours fails", func(t *testing.T) []azcore.TokenCredential {
-			return []azcore.TokenCredential{&scripted{err: errAway}, imds(t)}
-		}, refusal},
-		{"nested", func(t *testing.T) []azcore.TokenCredential {
-			return []azcore.TokenCredential{mustChain(t, nil, imds(t))}
+	fails := func(err error) azcore.TokenCredential { return &scripted{err: err} }
+	const refusal = `managed identity failed: IMDS: 400 invalid_request "Identity not found" ` +
+		`(token for https://vault.azure.net of client ID ` + guid + `)`
+	for want, sources := range map[string]func(t *testing.T) []azcore.TokenCredential{
+		refusal: func(t *testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{fails(errAway),
+				onIMDS(t, identitytest.NewIMDS(nil), withID(ClientID(guid)))}
 		},
-			"chain failed: no token for https://vault.azure.net: " + refusal},
-		{"foreign", func(*testing.T) []azcore.TokenCredential { return []azcore.TokenCredential{foreign} }, "identity.sourceFunc failed: broken: refused. Trace ID: … "},
-		{"all are away", func(t *testing.T) []azcore.TokenCredential {
-			return []azcore.TokenCredential{&scripted{err: errAway}, sourceFailing(func() error { return fmt.Errorf("%w at %v", ErrUnavailable, time.Now()) })}
-		}, "no source is available: identity.scripted: away: no managed identity endpoint answers here; identity.sourceFunc: no managed identity endpoint answers here at …"},
-		{"a Summary of another package", func(*testing.T) []azcore.TokenCredential {
-			return []azcore.TokenCredential{&scripted{err: fmt.Errorf("try %w", summarized{func() string { return "two\nlines, eyJhbGciOiJub25lIn0.canary" }})}}
-		}, "identity.scripted failed: two lines, REDACTED"},
-		{"one that panics", func(*testing.T) []azcore.TokenCredential {
-			return []azcore.TokenCredential{&scripted{err: summarized{func() string { panic("Summary") }}}}
-		}, "identity.scripted failed: failed at …"},
-		{"a caller without patience", func(*testing.T) []azcore.TokenCredential { return []azcore.TokenCredential{&scripted{took: time.Hour}} },
-			"gave up waiting for identity.scripted: context deadline exceeded"},
-		{"a host that fails, and a caller without patience", func(t *testing.T) []azcore.TokenCredential {
-			ep := identitytest.NewIMDS(nil)
+		"chain failed: no token for https://vault.azure.net: " +
+			refusal: func(t *testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{mustChain(t, nil,
+				onIMDS(t, identitytest.NewIMDS(nil), withID(ClientID(guid))))}
+		},
+		"identity.sourceFunc failed: broken: refused. Trace ID: … ": func(
+			*testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{sourceFailing(func() error {
+				return errors.New("broken: " + text())
+			})}
+		},
+		"no source is available: identity.scripted: away: no managed identity endpoint answers here; " +
+			"identity.sourceFunc: no managed identity endpoint answers here at …": func(
+			*testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{fails(errAway), sourceFailing(func() error {
+				return fmt.Errorf("%w at %v", ErrUnavailable, time.Now())
+			})}
+		},
+		"identity.scripted failed: two lines, REDACTED": func(*testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{fails(fmt.Errorf("try %w", summarized{func() string {
+				return "two\nlines, eyJhbGciOiJub25lIn0.canary"
+			}}))}
+		},
+		"identity.scripted failed: failed at …": func(*testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{fails(summarized{func() string { panic("Summary") }})}
+		},
+		"gave up waiting for identity.scripted: context deadline exceeded": func(
+			*testing.T) []azcore.TokenCredential {
+			return []azcore.TokenCredential{&scripted{took: time.Hour}}
+		},
+		"managed identity failed: IMDS: 503 ": func(t *testing.T) []azcore.TokenCredential {
+			ep := identitytest.NewIMDS(nil) // and a caller without patience
 			ep.Enqueue(identitytest.Response{Status: 503, For: 24 * time.Hour})
 			return []azcore.TokenCredential{onIMDS(t, ep)}
-		}, "managed identity failed: IMDS: 503 "},
+		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(want, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				chain := mustChain(t, nil, tt.sources(t)...)
-				summary := ""
-				for i := range 5 {
+				chain := mustChain(t, nil, sources(t)...)
+				got := steadySummary(t, want, func(i int) error {
+					time.Sleep(time.Duration(i) * 77 * time.Second)
 					ctx, cancel := context.WithTimeout(t.Context(),
 						40*time.Second+time.Duration(i)*time.Millisecond)
+					defer cancel()
 					_, err := getToken(ctx, chain)
-					cancel()
-					var found interface{ Summary() string }
-					if !errors.As(fmt.Errorf("reconcile: %w", err), &found) {
-						t.Fatalf("no Summary in %v", err)
-					}
-					got := found.Summary()
-					if want := "identity: chain: no token for https://vault.azure.net: " +
-						tt.want; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
-						t.Errorf("the summary is\n%s\nwant\n%s", got, want)
-					}
-					if summary == "" {
-						summary = got
-					}
-					if got != summary {
-						t.Errorf("the cause stayed, and the summary became\n%s\nafter\n%s", got,
-							summary)
-					}
-					time.Sleep(time.Duration(i) * 77 * time.Second)
+					return err
+				})
+				if want := "identity: chain: no token for https://vault.azure.net: " +
+					want; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+					t.Errorf("the summary is\n%s\nwant\n%s", got, want)
 				}
 			})
 		})
@@ -273,22 +274,12 @@ func TestSummaryOfReady(t *testing.T) {
 			"credential": onIMDS(t, always(503, imdsError)),
 			"chain":      mustChain(t, nil, onIMDS(t, always(503, imdsError))),
 		} {
-			summary := ""
-			for i := range 5 {
+			if got := steadySummary(t, name, func(i int) error {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(80+40*i)*time.Second)
-				err := cred.Ready(ctx, vaultScope)
-				cancel()
-				var found interface{ Summary() string }
-				if !errors.As(err, &found) || strings.Contains(found.Summary(), "not ready") {
-					t.Fatalf("%s: the error is %v", name, err)
-				}
-				if summary == "" {
-					summary = found.Summary()
-				}
-				if got := found.Summary(); got != summary {
-					t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s", name,
-						got, summary)
-				}
+				defer cancel()
+				return cred.Ready(ctx, vaultScope)
+			}); strings.Contains(got, "not ready") {
+				t.Errorf("%s: the summary is %s", name, got)
 			}
 		}
 	})
@@ -297,24 +288,36 @@ func TestSummaryOfReady(t *testing.T) {
 // TestSummaryOfTools: az and azd put the time and their own numbers into what they say.
 func TestSummaryOfTools(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i := 0
+		runs := 0
 		tool := azureCLIOf(t, &fakeTool{answer: func(int) ([]byte, error) {
-			i++
-			return nil, exits(1, "ERROR: AADSTS50076: second factor needed. "+variedText(i))
+			runs++
+			return nil, exits(1, "ERROR: AADSTS50076: second factor needed. "+variedText(runs))
 		}}, AzureCLICredentialOptions{})
-		summary := ""
-		for range 5 {
-			e, _ := mustFail(t, tool)
-			if summary == "" {
-				summary = e.Summary()
-			}
-			if got := e.Summary(); got != summary || !strings.Contains(got, "AADSTS50076") {
-				t.Errorf("the cause stayed, and the summary became\n%s\nafter\n%s", got, summary)
-			}
+		got := steadySummary(t, "az", func(int) error {
 			time.Sleep(5 * time.Minute)
-		}
-		if i != 5 {
-			t.Errorf("az was run %d times, want 5", i)
+			_, err := getToken(t.Context(), tool)
+			return err
+		})
+		if runs != 5 || !strings.Contains(got, "AADSTS50076") {
+			t.Errorf("az was run %d times, want 5, and the summary is %s", runs, got)
 		}
 	})
+}
+
+// steadySummary is that of five failures, which have one cause.
+func steadySummary(t *testing.T, name string, fail func(i int) error) (summary string) {
+	t.Helper()
+	for i := range 5 {
+		err := fail(i)
+		var found interface{ Summary() string }
+		if !errors.As(fmt.Errorf("reconcile: %w", err), &found) {
+			t.Fatalf("%s: no Summary in %v", name, err)
+		}
+		got := found.Summary()
+		if i > 0 && got != summary {
+			t.Errorf("%s: the cause stayed, and the summary became\n%s\nafter\n%s", name, got, summary)
+		}
+		summary = got
+	}
+	return summary
 }
