@@ -50,51 +50,91 @@ func throughClient(c *http.Client) transport {
 }
 
 // all are the hosts, and how a client asks each for a token of vault.
-var all = []struct {
+var all = []hostTest{
+	{name: "IMDS", new: NewIMDS, check: checkIMDS, echoes: "asked",
+		request: func(t *testing.T, env environ, more string) *http.Request {
+			r := request(t, "GET", env("AZURE_POD_IDENTITY_AUTHORITY_HOST")+
+				"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault+more, "")
+			r.Header.Set("Metadata", "true")
+			return r
+		}, refused: []string{"error", "error_description"}},
+	{name: "AppService", new: NewAppService, check: checkAppService, echoes: "client",
+		request: func(t *testing.T, env environ, more string) *http.Request {
+			r := request(t, "GET", env("IDENTITY_ENDPOINT")+appQuery+more, "")
+			r.Header.Set("X-IDENTITY-HEADER", env("IDENTITY_HEADER"))
+			return r
+		}, wrongSecret: 403, refused: []string{"correlationId", "message", "statusCode"}},
+	{name: "AppService2017", new: NewAppService2017, check: checkAppService, request: request2017,
+		wrongSecret: 403, refused: []string{"correlationId", "message", "statusCode"}},
+	{name: "AzureML", new: NewAzureML, check: checkCoded, request: request2017, echoes: "client",
+		wrongSecret: 401, refused: []string{"error"}},
+	{name: "ServiceFabric", new: NewServiceFabric, check: checkFabric, request: fabricRequest,
+		wrongSecret: 404, refused: []string{"error"}},
+	{name: "ContainerInstances", new: NewContainerInstances, check: checkGroup, request: groupRequest,
+		wrongSecret: 404, refused: []string{"error"}},
+	{name: "CloudShell", new: NewCloudShell, check: checkCoded,
+		request: func(t *testing.T, env environ, more string) *http.Request {
+			return shellRequest(t, env, "resource="+vault+more)
+		}, refused: []string{"error"}},
+	{name: "Arc", new: NewArc, check: checkFlat, echoes: "asked",
+		request: func(t *testing.T, env environ, more string) *http.Request {
+			return arcRequest(t, env, more, "")
+		}, wrongSecret: 401, refused: []string{"error", "error_description"}},
+	{name: "WorkloadIdentity", new: NewWorkloadIdentity,
+		request: func(t *testing.T, env environ, _ string) *http.Request {
+			return workloadRequest(t, env, nil)
+		}, wrongSecret: 401, refused: []string{"correlation_id", "error", "error_codes",
+			"error_description", "error_uri", "timestamp", "trace_id"}},
+}
+
+// hostTest is what the tests of every host have to know of one.
+type hostTest struct {
 	name string
 	new  func(*Options) *Endpoint
-	ask  func(*testing.T, environ, transport) reply
+	// request is a right one, with more behind its query, or its form.
+	request func(t *testing.T, env environ, more string) *http.Request
+	// check compares a refusal with what is wanted, and its form with the host's.
+	check func(t *testing.T, got reply, want refusal)
+	// echoes says which ID an answer repeats: the "asked" one, or the token's "client" ID.
+	echoes string
 	// wrongSecret is the status of the answer to a secret that is none any more; 0 if the host has no
 	// secret.
 	wrongSecret int
 	// refused has the members of the host's own answer of status 400.
 	refused []string
-}{
-	{"IMDS", NewIMDS, func(t *testing.T, env environ, send transport) reply {
-		r := request(t, "GET", env("AZURE_POD_IDENTITY_AUTHORITY_HOST")+
-			"/metadata/identity/oauth2/token?api-version=2018-02-01&resource="+vault, "")
-		r.Header.Set("Metadata", "true")
-		return send(t, r)
-	}, 0, []string{"error", "error_description"}},
-	{"AppService", NewAppService, func(t *testing.T, env environ, send transport) reply {
-		r := request(t, "GET", env("IDENTITY_ENDPOINT")+appQuery, "")
-		r.Header.Set("X-IDENTITY-HEADER", env("IDENTITY_HEADER"))
-		return send(t, r)
-	}, 403, []string{"correlationId", "message", "statusCode"}},
-	{"AppService2017", NewAppService2017, ask2017, 403,
-		[]string{"correlationId", "message", "statusCode"}},
-	{"AzureML", NewAzureML, ask2017, 401, []string{"error"}},
-	{"ServiceFabric", NewServiceFabric, func(t *testing.T, env environ, send transport) reply {
-		return send(t, fabricRequest(t, env, ""))
-	}, 404, []string{"error"}},
-	{"ContainerInstances", NewContainerInstances,
-		func(t *testing.T, env environ, send transport) reply {
-			return send(t, groupRequest(t, env, ""))
-		}, 404, []string{"error"}},
-	{"CloudShell", NewCloudShell, func(t *testing.T, env environ, send transport) reply {
-		return send(t, shellRequest(t, env, "resource="+vault))
-	}, 0, []string{"error"}},
-	{"Arc", NewArc, func(t *testing.T, env environ, send transport) reply {
-		return askArc(t, env, send, "")
-	}, 401, []string{"error", "error_description"}},
-	{"WorkloadIdentity", NewWorkloadIdentity, func(t *testing.T, env environ, send transport) reply {
-		return send(t, workloadRequest(t, env, nil))
-	}, 401, []string{"correlation_id", "error", "error_codes", "error_description", "error_uri", "timestamp", "trace_id"}},
 }
 
-func ask2017(t *testing.T, env environ, send transport) reply {
+// ask asks for a token. On Azure Arc that takes two requests.
+func (h hostTest) ask(t *testing.T, env environ, send transport, more string) reply {
 	t.Helper()
-	return send(t, request2017(t, env, ""))
+	r := h.request(t, env, more)
+	if h.name == "Arc" {
+		r.Header.Set("Authorization", "Basic "+readKey(t, send(t, h.request(t, env, more))))
+	}
+	return send(t, r)
+}
+
+// fresh is an endpoint with the default options.
+func (h hostTest) fresh(t *testing.T) *Endpoint {
+	t.Helper()
+	return h.new(&Options{Dir: t.TempDir()})
+}
+
+// onAll runs a test on each of the hosts.
+func onAll(t *testing.T, f func(t *testing.T, host hostTest)) {
+	for _, host := range all {
+		t.Run(host.name, func(t *testing.T) { f(t, host) })
+	}
+}
+
+// inBubbles does so in parallel and on virtual time. The directory is for the host's files.
+func inBubbles(t *testing.T, f func(t *testing.T, host hostTest, dir string)) {
+	t.Parallel()
+	onAll(t, func(t *testing.T, host hostTest) {
+		t.Parallel()
+		dir := t.TempDir()
+		synctest.Test(t, func(t *testing.T) { f(t, host, dir) })
+	})
 }
 
 func request2017(t *testing.T, env environ, more string) *http.Request {
@@ -157,12 +197,6 @@ func keyFile(t *testing.T, challenge reply) string {
 	return file
 }
 
-func askArc(t *testing.T, env environ, send transport, more string) reply {
-	t.Helper()
-	key := readKey(t, send(t, arcRequest(t, env, more, "")))
-	return send(t, arcRequest(t, env, more, key))
-}
-
 // workloadRequest is a right request, but for what change does to it.
 func workloadRequest(t *testing.T, env environ, change url.Values) *http.Request {
 	t.Helper()
@@ -210,13 +244,16 @@ func tokenOf(t *testing.T, got reply) string {
 	return raw
 }
 
+// Over connections in memory, TLS included, and with no goroutine left at the end of the bubble.
 func TestHostsAnswer(t *testing.T) {
-	t.Parallel()
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			e := host.new(&Options{Dir: t.TempDir()})
-			c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), throughDo(e))))
+	inBubbles(t, func(t *testing.T, host hostTest, dir string) {
+		e := host.new(&Options{Dir: dir})
+		life := 24 * time.Hour
+		if host.name == "WorkloadIdentity" {
+			life = time.Hour
+		}
+		for _, send := range []transport{throughDo(e), throughClient(e.Client())} {
+			c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), send, "")))
 			if want := e.Identities()[0]; c.Audience != vault || c.ObjectID != want.ObjectID ||
 				c.TenantID != want.TenantID {
 				t.Errorf("got aud %q, oid %q, tid %q; want %q, %q, %q", c.Audience, c.ObjectID, c.TenantID,
@@ -225,100 +262,77 @@ func TestHostsAnswer(t *testing.T) {
 			if c.Capabilities != nil {
 				t.Errorf("got xms_cc %q, want none: nobody asked for it", c.Capabilities)
 			}
-		})
-	}
-}
-
-// Over connections in memory, TLS included, and with no goroutine left at the end of the bubble.
-func TestHostsAnswerTheirClient(t *testing.T) {
-	t.Parallel()
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				e := host.new(&Options{Dir: dir, Lifetime: time.Hour})
-				begin := time.Now()
-				c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), throughClient(e.Client()))))
-				if took := time.Since(begin); took != 0 {
-					t.Errorf("took %v, want no time at all", took)
-				}
-				if want := time.Now().Add(time.Hour).Unix(); c.Audience != vault || c.Expires != want {
-					t.Errorf("got aud %q, exp %d; want %q, %d", c.Audience, c.Expires, vault, want)
-				}
-			})
-		})
-	}
+			if left := time.Until(time.Unix(c.Expires, 0)); left != life {
+				t.Errorf("the token ends in %v, want %v, and no time to have passed", left, life)
+			}
+		}
+	})
 }
 
 // As a process does it that knows only its environment.
 func TestHostsAnswerStarted(t *testing.T) {
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			e := host.new(&Options{Dir: t.TempDir()})
-			e.Start(t)
-			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-			if config := e.TLSConfig(); config != nil {
-				pool := x509.NewCertPool()
-				pool.AddCert(config.Certificates[0].Leaf)
-				client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: pool}
+	onAll(t, func(t *testing.T, host hostTest) {
+		e := host.fresh(t)
+		e.Start(t)
+		scheme, plain := "http", &http.Transport{DisableKeepAlives: true}
+		if config := e.TLSConfig(); config != nil {
+			scheme, plain.TLSClientConfig = "https", &tls.Config{RootCAs: x509.NewCertPool()}
+			plain.TLSClientConfig.RootCAs.AddCert(config.Certificates[0].Leaf)
+		}
+		tokenOf(t, host.ask(t, os.Getenv, throughClient(&http.Client{Transport: plain}), ""))
+		for _, r := range e.Requests() {
+			if r.URL.Scheme != scheme || !strings.HasPrefix(r.URL.Host, "127.0.0.1:") {
+				t.Errorf("got a request for %s, want %s://127.0.0.1", r.URL, scheme)
 			}
-			tokenOf(t, host.ask(t, os.Getenv, throughClient(client)))
-			for _, r := range e.Requests() {
-				if want := map[bool]string{true: "https", false: "http"}[e.certificate != nil]; r.URL.Scheme != want || !strings.HasPrefix(r.URL.Host, "127.0.0.1:") {
-					t.Errorf("got a request for %s, want %s://127.0.0.1", r.URL, want)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 // After a rotation, what was right before is refused, and what the environment has then is right.
 func TestRotateSecret(t *testing.T) {
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			e := host.new(&Options{Dir: t.TempDir()})
-			if host.wrongSecret == 0 {
-				mustPanic(t, "RotateSecret: only App Service", e.RotateSecret)
-				return
+	onAll(t, func(t *testing.T, host hostTest) {
+		e := host.fresh(t)
+		if host.wrongSecret == 0 {
+			mustPanic(t, "RotateSecret: only App Service", e.RotateSecret)
+			return
+		}
+		var last *http.Request // the one that is answered with a token
+		var recorded transport = func(t *testing.T, r *http.Request) reply {
+			last = r.Clone(t.Context())
+			if r.GetBody != nil {
+				last.Body, _ = r.GetBody()
 			}
-			var last *http.Request // the one that is answered with a token
-			var recorded transport = func(t *testing.T, r *http.Request) reply {
-				last = r.Clone(t.Context())
-				if r.GetBody != nil {
-					last.Body, _ = r.GetBody()
-				}
-				return do(t, e, r)
-			}
+			return do(t, e, r)
+		}
 
-			env := inMemory(e)
-			if host.name == "Arc" {
-				last = arcRequest(t, env, "", readKey(t, do(t, e, arcRequest(t, env, "", ""))))
-			} else {
-				tokenOf(t, host.ask(t, env, recorded))
-			}
-			e.RotateSecret()
-			if got := do(t, e, last); got.Status != host.wrongSecret {
-				t.Errorf("after a rotation: got status %d for the old secret, want %d", got.Status,
-					host.wrongSecret)
-			}
-			tokenOf(t, host.ask(t, inMemory(e), recorded))
+		env := inMemory(e)
+		if host.name == "Arc" {
+			last = arcRequest(t, env, "", readKey(t, do(t, e, arcRequest(t, env, "", ""))))
+		} else {
+			tokenOf(t, host.ask(t, env, recorded, ""))
+		}
+		e.RotateSecret()
+		if got := do(t, e, last); got.Status != host.wrongSecret {
+			t.Errorf("after a rotation: got status %d for the old secret, want %d", got.Status,
+				host.wrongSecret)
+		}
+		tokenOf(t, host.ask(t, inMemory(e), recorded, ""))
 
-			e.Start(t)
-			e.RotateSecret()
-			e.RotateSecret()
-			tokenOf(t, host.ask(t, os.Getenv, recorded))
-		})
-	}
+		e.Start(t)
+		e.RotateSecret()
+		e.RotateSecret()
+		tokenOf(t, host.ask(t, os.Getenv, recorded, ""))
+	})
 }
 
 func TestRotateSecretLeavesTheEnvironmentAlone(t *testing.T) {
 	for _, name := range []string{"IDENTITY_HEADER", "MSI_SECRET"} {
 		t.Setenv(name, "as before")
 	}
-	for _, e := range []*Endpoint{NewAppService(nil), NewAppService2017(nil), NewAzureML(nil),
-		NewServiceFabric(nil), NewContainerInstances(nil)} {
-		e.RotateSecret()
+	for _, host := range all {
+		if host.wrongSecret != 0 {
+			host.fresh(t).RotateSecret()
+		}
 	}
 	for _, name := range []string{"IDENTITY_HEADER", "MSI_SECRET"} {
 		if got := os.Getenv(name); got != "as before" {
@@ -328,41 +342,15 @@ func TestRotateSecretLeavesTheEnvironmentAlone(t *testing.T) {
 }
 
 func TestHostCacheOfEachHost(t *testing.T) {
-	t.Parallel()
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			for _, cache := range []bool{false, true} {
-				e := host.new(&Options{Dir: t.TempDir(), HostCache: cache})
-				first, second := tokenOf(t, host.ask(t, inMemory(e), throughDo(e))),
-					tokenOf(t, host.ask(t, inMemory(e), throughDo(e)))
-				if want := cache && host.name != "WorkloadIdentity"; (first == second) != want {
-					t.Errorf("HostCache %t: got the same token twice %t, want %t", cache, first == second, want)
-				}
+	inBubbles(t, func(t *testing.T, host hostTest, dir string) {
+		for _, cache := range []bool{false, true} {
+			e := host.new(&Options{Dir: dir, HostCache: cache})
+			get := func() string { return tokenOf(t, host.ask(t, inMemory(e), throughDo(e), "")) }
+			if same := get() == get(); same != (cache && host.name != "WorkloadIdentity") {
+				t.Errorf("HostCache %t: got the same token twice: %t", cache, same)
 			}
-		})
-	}
-}
-
-func TestDefaultLifetimes(t *testing.T) {
-	t.Parallel()
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				e := host.new(&Options{Dir: dir})
-				want := 24 * time.Hour
-				if host.name == "WorkloadIdentity" {
-					want = time.Hour
-				}
-				c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), throughDo(e))))
-				if got := time.Until(time.Unix(c.Expires, 0)); got != want {
-					t.Errorf("got %v, want %v", got, want)
-				}
-			})
-		})
-	}
+		}
+	})
 }
 
 // askingFor makes a right request one for another resource.
@@ -392,200 +380,97 @@ func askingFor(t *testing.T, resource string, send transport) transport {
 func TestUnknownResources(t *testing.T) {
 	t.Parallel()
 	const entra = "AADSTS500011: The resource principal named "
+	const invalid = `"error":"invalid_resource","error_description":"` + entra
 	refused := map[string]struct {
 		status int
 		text   string // within the body
 	}{
-		"IMDS": {400, `"error":"invalid_resource","error_description":"` + entra},
-		"Arc":  {400, `"error":"invalid_resource","error_description":"` + entra},
-		"AppService": {500,
-			`"message":"An unexpected error occured while fetching the AAD Token."`},
-		"AppService2017":     {400, `"ExceptionMessage":"` + entra},
-		"AzureML":            {400, entra},
+		"IMDS": {400, invalid}, "Arc": {400, invalid}, "WorkloadIdentity": {400, invalid},
+		"AppService":     {500, `"An unexpected error occured while fetching the AAD Token."`},
+		"AppService2017": {400, `"ExceptionMessage":"` + entra}, "AzureML": {400, entra},
 		"ServiceFabric":      {500, `"code":"InternalServerError"`},
 		"ContainerInstances": {500, `"code":"InternalServerError"`},
 		"CloudShell":         {400, `"code":"AudienceNotSupported"`},
-		"WorkloadIdentity":   {400, `"error":"invalid_resource","error_description":"` + entra},
 	}
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			e := host.new(&Options{Dir: t.TempDir()})
-			unknown := []string{
-				"nonsense", "vault.azure.net", "vault.azure.net:443", "localhost:8080", vault + "/.default",
-				vault + "/.DEFAULT", vault + "/.default/", vault + "//.default", "https://",
-				"https:vault.azure.net",
-				"api:", "/subscriptions/x", "0949bc77-831b-4ab2-bad5-28598868c45", "%",
+	onAll(t, func(t *testing.T, host hostTest) {
+		t.Parallel()
+		e := host.fresh(t)
+		ask := func(resource string) reply {
+			return host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e)), "")
+		}
+		unknown := []string{
+			"nonsense", "vault.azure.net", "vault.azure.net:443", "localhost:8080", vault + "/.default",
+			vault + "/.DEFAULT", vault + "/.default/", vault + "//.default", "https://",
+			"https:vault.azure.net", "api:", "/subscriptions/x", "0949bc77-831b-4ab2-bad5-28598868c45",
+			"%",
+		}
+		if host.name != "WorkloadIdentity" { // which has refused two scopes before
+			unknown = append(unknown, vault+" "+vault, vault+"/ ", " "+vault, vault+"/\n")
+		}
+		want := refused[host.name]
+		for _, resource := range unknown {
+			if got := ask(resource); got.Status != want.status ||
+				!strings.Contains(got.Body, want.text) || strings.Contains(got.Body, "access_token") {
+				t.Errorf("%s: got %d %s, want %d with %s", resource, got.Status, got.Body, want.status,
+					want.text)
 			}
-			if host.name != "WorkloadIdentity" { // which has refused two scopes before
-				unknown = append(unknown, vault+" "+vault, vault+"/ ", " "+vault, vault+"/\n")
+		}
+		for _, resource := range []string{
+			vault, vault + "/", "https://other.example/path?a=b", "api://my-app",
+			"api://0949bc77-831b-4ab2-bad5-28598868c453/x", "0949BC77-831b-4ab2-bad5-28598868c453",
+			"urn:my:app", "spn:0949bc77-831b-4ab2-bad5-28598868c453",
+		} {
+			if c := readClaims(t, tokenOf(t, ask(resource))); c.Audience != resource {
+				t.Errorf("%s: got a token for %s", resource, c.Audience)
 			}
-			for _, resource := range unknown {
-				got := host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e)))
-				if want := refused[host.name]; got.Status != want.status ||
-					!strings.Contains(got.Body, want.text) ||
-					strings.Contains(got.Body, "access_token") {
-					t.Errorf("%s: got %d %s, want %d with %s", resource, got.Status, got.Body,
-						want.status, want.text)
-				}
-			}
-			for _, resource := range []string{
-				vault, vault + "/", "https://other.example/path?a=b", "api://my-app",
-				"api://0949bc77-831b-4ab2-bad5-28598868c453/x",
-				"0949BC77-831b-4ab2-bad5-28598868c453", "urn:my:app",
-				"spn:0949bc77-831b-4ab2-bad5-28598868c453",
-			} {
-				if c := readClaims(t, tokenOf(t,
-					host.ask(t, inMemory(e),
-						askingFor(t, resource, throughDo(e))))); c.Audience != resource {
-					t.Errorf("%s: got a token for %s", resource, c.Audience)
-				}
-			}
-		})
-	}
-}
-
-// The host's own answers are JSON objects of one shape, with the status that was asked for.
-func TestFailuresOfEachHost(t *testing.T) {
-	t.Parallel()
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			e := host.new(&Options{Dir: t.TempDir()})
-			for _, status := range []int{400, 401, 404, 405, 408, 410, 429, 500, 502, 503, 504, 599, 999} {
-				if host.name == "WorkloadIdentity" && status == 404 || host.name == "ServiceFabric" &&
-					status == 429 {
-					continue // the one has no body, the other's is text
-				}
-				got := e.host.failure(status)
-				if names := slices.Sorted(maps.Keys(members(t, got.body))); got.status != status ||
-					!slices.Equal(names, host.refused) {
-					t.Errorf("got %d with %v, want %d with %v", got.status, names, status, host.refused)
-				}
-				if kind := got.header.Get("Content-Type"); kind != "application/json; charset=utf-8" {
-					t.Errorf("%d: got Content-Type %q", status, kind)
-				}
-			}
-			for _, status := range []int{103, 204, 302} {
-				if got := e.host.failure(status); got.status != status || got.body != "" || got.header == nil ||
-					got.header.Get("Content-Type") != "" {
-					t.Errorf("%d: got %+v, want no body", status, got)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestRateLimitOfEachHost(t *testing.T) {
-	t.Parallel()
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				e := host.new(&Options{Dir: dir, RateLimit: true})
-				for range 20 {
-					do(t, e, request(t, "GET", "https://localhost/", ""))
-				}
-				got := do(t, e, request(t, "GET", "https://localhost/", ""))
-				if got.Status != 429 {
-					t.Errorf("got status %d, want 429", got.Status)
-				}
-				if host.name == "ServiceFabric" {
-					return // its body is text
-				}
-				if diff := cmp.Diff(host.refused, slices.Sorted(maps.Keys(members(t, got.Body)))); diff != "" {
-					t.Errorf("members (-want +got):\n%s", diff)
-				}
-			})
-		})
-	}
+	inBubbles(t, func(t *testing.T, host hostTest, dir string) {
+		e := host.new(&Options{Dir: dir, RateLimit: true})
+		for range 20 {
+			do(t, e, request(t, "GET", "https://localhost/", ""))
+		}
+		got := do(t, e, request(t, "GET", "https://localhost/", ""))
+		if got.Status != 429 {
+			t.Errorf("got status %d, want 429", got.Status)
+		}
+		if host.name == "ServiceFabric" {
+			return // its body is text
+		}
+		if diff := cmp.Diff(host.refused, slices.Sorted(maps.Keys(members(t, got.Body)))); diff != "" {
+			t.Errorf("members (-want +got):\n%s", diff)
+		}
+	})
 }
 
 // Whatever comes, the answer is a refusal: no panic, no token.
 func TestNonsense(t *testing.T) {
 	t.Parallel()
-	for _, host := range all {
-		t.Run(host.name, func(t *testing.T) {
-			t.Parallel()
-			e := host.new(&Options{Dir: t.TempDir()})
-			env := inMemory(e)
-			target := env("AZURE_POD_IDENTITY_AUTHORITY_HOST") + env("IDENTITY_ENDPOINT") +
-				env("MSI_ENDPOINT") + env("AZURE_AUTHORITY_HOST")
-			for _, method := range []string{"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"} {
-				for _, path := range []string{"", "/", "//", "/oauth2/v2.0/token", "/common/oauth2/v2.0/token", "/metadata/identity/oauth2/token"} {
-					for _, query := range []string{"", "?", "?%zz", "?resource=" + vault, "?resource=a&resource=b", "?;"} {
-						for _, body := range []string{"", "%zz", "null", `{"resource":"r"}`, "resource=" + vault, strings.Repeat("x", 5_000)} {
-							r := request(t, method, target+path+query, body)
-							r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-							got := do(t, e, r)
-							if got.Status < 400 || got.Status >= 500 || strings.Contains(got.Body, "access_token") {
-								t.Errorf("%s %s with %.20q: got %d %s", method, r.URL, body, got.Status, got.Body)
-							}
-						}
-					}
+	paths := []string{"", "/", "//", "/oauth2/v2.0/token", "/common/oauth2/v2.0/token",
+		"/metadata/identity/oauth2/token"}
+	queries := []string{"", "?", "?%zz", "?resource=" + vault, "?resource=a&resource=b", "?;"}
+	bodies := []string{"", "%zz", "null", `{"resource":"r"}`, "resource=" + vault,
+		strings.Repeat("x", 5_000)}
+	onAll(t, func(t *testing.T, host hostTest) {
+		t.Parallel()
+		e := host.fresh(t)
+		env := inMemory(e)
+		target := env("AZURE_POD_IDENTITY_AUTHORITY_HOST") + env("IDENTITY_ENDPOINT") +
+			env("MSI_ENDPOINT") + env("AZURE_AUTHORITY_HOST")
+		for _, method := range []string{"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS"} {
+			for i := range len(paths) * len(queries) * len(bodies) {
+				path, query := paths[i%len(paths)], queries[i/len(paths)%len(queries)]
+				body := bodies[i/len(paths)/len(queries)]
+				r := request(t, method, target+path+query, body)
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				got := do(t, e, r)
+				if got.Status < 400 || got.Status >= 500 || strings.Contains(got.Body, "access_token") {
+					t.Errorf("%s %s with %.20q: got %d %s", method, r.URL, body, got.Status, got.Body)
 				}
 			}
-		})
-	}
-}
-
-// refusal is one wrong request and what is wrong with it in the host's words. The zero fields of
-// the answer aren't looked at.
-type refusal struct {
-	name   string
-	spoil  func(*http.Request)
-	status int
-	code   string
-	text   string // within the message
-}
-
-// Spoilers, which take one thing from a right request or put one into it.
-
-func method(m string) func(*http.Request) { return func(r *http.Request) { r.Method = m } }
-
-func path(p string) func(*http.Request) { return func(r *http.Request) { r.URL.Path = p } }
-
-// header sets a header, or removes it if there is no value.
-func header(name string, values ...string) func(*http.Request) {
-	return func(r *http.Request) {
-		r.Header.Del(name)
-		for _, value := range values {
-			r.Header.Add(name, value)
 		}
-	}
-}
-
-// query sets a parameter, or removes it if there is no value.
-func query(name string, values ...string) func(*http.Request) {
-	return func(r *http.Request) {
-		q := r.URL.Query()
-		q[name] = values
-		r.URL.RawQuery = q.Encode()
-	}
-}
-
-func rawQuery(more string) func(*http.Request) {
-	return func(r *http.Request) { r.URL.RawQuery += more }
-}
-
-// checkCoded checks an error of the form {"error": {"code", "message"}}, and returns its
-// correlation ID.
-func checkCoded(t *testing.T, got reply, want refusal) string {
-	t.Helper()
-	var body struct {
-		Error struct{ CorrelationID, Code, Message string }
-	}
-	if err := json.Unmarshal([]byte(got.Body), &body); err != nil {
-		t.Fatalf("body %q: %v", got.Body, err)
-	}
-	if got.Status != want.status || body.Error.Code != want.code ||
-		!strings.Contains(body.Error.Message, want.text) {
-		t.Errorf("got %d %s, want %d %s with %q", got.Status, got.Body, want.status, want.code, want.text)
-	}
-	if diff := cmp.Diff(http.Header{"Content-Type": {"application/json; charset=utf-8"}},
-		got.Header); diff != "" {
-		t.Errorf("header (-want +got):\n%s", diff)
-	}
-	return body.Error.CorrelationID
+	})
 }

@@ -59,10 +59,7 @@ func TestRateLimitAtOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		time.Sleep(30 * time.Second)
-		if got := checkAppServiceError(t, do(t, e, appServiceRequest(t, e, "")),
-			429); got != "Too Many Requests" {
-			t.Errorf("got %q, want Too Many Requests", got)
-		}
+		checkAppService(t, do(t, e, appServiceRequest(t, e, "")), refusal{429, "", "Too Many Requests"})
 		group.Wait()
 		accessToken(t, do(t, e, appServiceRequest(t, e, "")))
 	})

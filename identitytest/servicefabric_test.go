@@ -4,100 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"testing"
-	"testing/synctest"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
-
-func TestServiceFabricRefuses(t *testing.T) {
-	t.Parallel()
-	const version = "The api-version '%s' is not supported. Supported version is '2019-07-01-preview'."
-	for _, test := range []refusal{
-		{"other path", path("/metadata/identity"), 404, "NotFound", "Not Found"},
-		{"path of App Service", path("/msi/token"), 404, "NotFound", "Not Found"},
-		{"post", method("POST"), 405, "MethodNotAllowed", "Method Not Allowed"},
-		{"no secret", header("Secret"), 400, "SecretHeaderNotFound",
-			"Secret is not found in the request headers."},
-		{"empty secret", header("Secret", ""), 404, "ManagedIdentityNotFound",
-			"Managed identity not found for the specified application host."},
-		{"wrong secret", header("Secret", "wrong"), 404, "ManagedIdentityNotFound",
-			"Managed identity not found for the specified application host."},
-		{"secret of App Service", func(r *http.Request) {
-			r.Header = http.Header{"X-Identity-Header": r.Header["Secret"]}
-		}, 400, "SecretHeaderNotFound", "Secret is not found"},
-		{"no resource", query("resource"), 400, "ArgumentNullOrEmpty",
-			"The parameter 'resource' should not be null or empty string."},
-		{"empty resource", query("resource", ""), 400, "ArgumentNullOrEmpty",
-			"The parameter 'resource' should not be null or empty string."},
-		{"two resources", query("resource", "a", "b"), 400, "BadRequest",
-			`Query parameter "resource" is given more than once`},
-		{"malformed query", rawQuery("&x=%zz"), 400, "BadRequest", "Malformed query"},
-		{"no api-version", query("api-version"), 400, "InvalidApiVersion", fmt.Sprintf(version, "")},
-		{"api-version of IMDS", query("api-version", "2018-02-01"), 400, "InvalidApiVersion",
-			fmt.Sprintf(version, "2018-02-01")},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			e := NewServiceFabric(nil)
-			r := fabricRequest(t, inMemory(e), "")
-			test.spoil(r)
-			if id := checkCoded(t, do(t, e, r), test); !guidPattern.MatchString(id) {
-				t.Errorf("correlation ID: got %q, want a GUID", id)
-			}
-		})
-	}
-}
-
-func TestServiceFabricFailures(t *testing.T) {
-	t.Parallel()
-	e := NewServiceFabric(nil)
-	for _, want := range []refusal{
-		{status: 400, code: "ArgumentNullOrEmpty",
-			text: "The parameter 'resource' should not be null or empty string."},
-		{status: 403, code: "Forbidden", text: "Forbidden"},
-		{status: 404, code: "ManagedIdentityNotFound",
-			text: "Managed identity not found for the specified application host."},
-		{status: 500, code: "InternalServerError", text: "An error occurred."},
-		{status: 503, code: "InternalServerError", text: "An error occurred."},
-	} {
-		e.Enqueue(Response{Status: want.status})
-		if id := checkCoded(t, do(t, e, fabricRequest(t, inMemory(e), "")),
-			want); !guidPattern.MatchString(id) {
-			t.Errorf("%d: correlation ID: got %q, want a GUID", want.status, id)
-		}
-	}
-	e.Enqueue(Response{Status: 429})
-	got := do(t, e, fabricRequest(t, inMemory(e), ""))
-	if want := "The request was throttled locally; the service allows 30 requests per 10s; retry after 4s."; got.Status != 429 || got.Body != want {
-		t.Errorf("got %d %q, want 429 %q", got.Status, got.Body, want)
-	}
-}
-
-func TestServiceFabricSuccess(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		e := NewServiceFabric(&Options{Lifetime: time.Hour})
-		for _, version := range []string{"2019-07-01-preview", "2020-05-01"} {
-			r := fabricRequest(t, inMemory(e), "")
-			query("api-version", version)(r)
-			got := do(t, e, r)
-			body := fields(t, got.Body) // all are strings
-			if readClaims(t, body["access_token"]).Audience != vault {
-				t.Errorf("%s: got a token for another resource", version)
-			}
-			delete(body, "access_token")
-			want := map[string]string{"expires_on": "946688400", "resource": vault, "token_type": "Bearer"}
-			if diff := cmp.Diff(want, body); got.Status != 200 || diff != "" {
-				t.Errorf("%s: status %d, body (-want +got):\n%s", version, got.Status, diff)
-			}
-		}
-	})
-}
 
 // The manifest of the application has chosen: a selector changes nothing, not even a wrong one.
 func TestServiceFabricIgnoresSelectors(t *testing.T) {
