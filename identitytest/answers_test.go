@@ -66,7 +66,7 @@ func TestHostsGrant(t *testing.T) {
 			got := host.ask(t, inMemory(e), func(t *testing.T, r *http.Request) reply {
 				change(r)
 				return do(t, e, r)
-			}, "")
+			})
 			if c := readClaims(t, tokenOf(t, got)); c.Audience != vault ||
 				c.ObjectID != e.Identities()[0].ObjectID {
 				t.Errorf("%s: got a token of %s for %s", name, c.ObjectID, c.Audience)

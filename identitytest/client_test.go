@@ -22,47 +22,31 @@ import (
 // one.
 func TestClientCanBePinned(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		thumbprint func(*Endpoint) string
-		ok         bool
-	}{
-		"right": {func(e *Endpoint) string { return inMemory(e)("IDENTITY_SERVER_THUMBPRINT") }, true},
-		"of another": {func(*Endpoint) string {
-			return inMemory(NewServiceFabric(nil))("IDENTITY_SERVER_THUMBPRINT")
-		}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				e := NewServiceFabric(nil)
-				want, wrong := test.thumbprint(e), errors.New("not the one")
-				pinned := e.Client().Transport.(*http.Transport).Clone()
-				pinned.TLSClientConfig.InsecureSkipVerify = true
-				pinned.TLSClientConfig.VerifyConnection = func(state tls.ConnectionState) error {
-					if got := sha1Of(state.PeerCertificates[0].Raw); got != want {
-						return wrong
-					}
-					return nil
+	synctest.Test(t, func(t *testing.T) {
+		e := NewServiceFabric(nil)
+		pinned := func(thumbprint string) (*http.Response, error) {
+			transport := e.Client().Transport.(*http.Transport).Clone()
+			transport.TLSClientConfig.InsecureSkipVerify = true
+			transport.TLSClientConfig.VerifyConnection = func(state tls.ConnectionState) error {
+				if sha1Of(state.PeerCertificates[0].Raw) != thumbprint {
+					return errScripted
 				}
-				r := fabricRequest(t, inMemory(e), "")
-				r.URL.Host, r.Host = "10.0.0.4:2377", "10.0.0.4:2377" // which the certificate isn't for
-				response, err := pinned.RoundTrip(r)
-				if !test.ok {
-					if !errors.Is(err, wrong) {
-						t.Errorf("got error %v, want %v", err, wrong)
-					}
-					if n := len(e.Requests()); n != 0 {
-						t.Errorf("got %d requests, want none: the secret must not go to a stranger", n)
-					}
-					return
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				tokenOf(t, read(t, response))
-			})
-		})
-	}
+				return nil
+			}
+			r := fabricRequest(t, inMemory(e), "")
+			r.URL.Host, r.Host = "10.0.0.4:2377", "10.0.0.4:2377" // which the certificate isn't for
+			return transport.RoundTrip(r)
+		}
+		_, err := pinned(inMemory(NewServiceFabric(nil))("IDENTITY_SERVER_THUMBPRINT"))
+		if n := len(e.Requests()); !errors.Is(err, errScripted) || n != 0 {
+			t.Errorf("got error %v and %d requests: the secret must not go to a stranger", err, n)
+		}
+		response, err := pinned(inMemory(e)("IDENTITY_SERVER_THUMBPRINT"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokenOf(t, read(t, response))
+	})
 }
 
 func TestClientTransport(t *testing.T) {
@@ -143,77 +127,54 @@ func TestClientMistakesTheScheme(t *testing.T) {
 
 // What Do answers, the client gets too, and the requests look alike.
 func TestClientAnswersAsDo(t *testing.T) {
-	t.Parallel()
-	for _, e := range []*Endpoint{NewIMDS(nil), NewServiceFabric(nil)} {
-		t.Run(fmt.Sprintf("%T", e.host), func(t *testing.T) {
-			t.Parallel()
-			e.Enqueue(Response{Status: 502, Body: "<html>"}, Response{Status: 502, Body: "<html>"})
-			post := func() *http.Request {
-				r := request(t, "POST", "https://localhost/x/"+e.nonce+"?a=b", strings.Repeat("body", 10_000))
-				r.Header = http.Header{"X": {"1", "2"}, "User-Agent": {"test"}}
-				if e.certificate == nil {
-					r.URL.Scheme = "http"
-				}
-				return r
+	secureAndPlain(t, func(t *testing.T, e *Endpoint, right func() *http.Request) {
+		e.Enqueue(Response{Status: 502, Body: "<html>"}, Response{Status: 502, Body: "<html>"})
+		post := func() *http.Request {
+			r := right()
+			r.Method, r.Header = "POST", http.Header{"X": {"1", "2"}, "User-Agent": {"test"}}
+			form(strings.Repeat("body", 10_000))(r)
+			return r
+		}
+		want, got := do(t, e, post()), throughClient(e.Client())(t, post())
+		got.Header.Del("Content-Length")
+		got.Header.Del("Connection")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-Do +Client):\n%s", diff)
+		}
+		both := e.Requests()
+		if len(both) != 2 {
+			t.Fatalf("got %d requests, want 2", len(both))
+		}
+		bodies := make([]string, 2)
+		for i, r := range both {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Fatal(err)
 			}
-			want, got := do(t, e, post()), throughClient(e.Client())(t, post())
-			got.Header.Del("Content-Length")
-			got.Header.Del("Connection")
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-Do +Client):\n%s", diff)
-			}
-			both := e.Requests()
-			if len(both) != 2 {
-				t.Fatalf("got %d requests, want 2", len(both))
-			}
-			bodies := make([]string, 2)
-			for i, r := range both {
-				body, err := io.ReadAll(r.Body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				bodies[i] = string(body)
-			}
-			if bodies[0] != bodies[1] || both[0].URL.String() != both[1].URL.String() ||
-				both[0].Host != both[1].Host {
-				t.Errorf("got %s and %s, want the same", both[0].URL, both[1].URL)
-			}
-			if both[1].Header.Get("User-Agent") != "test" || len(both[1].Header["X"]) != 2 {
-				t.Errorf("got header %v", both[1].Header)
-			}
-		})
-	}
+			bodies[i] = string(body)
+		}
+		if bodies[0] != bodies[1] || both[0].URL.String() != both[1].URL.String() ||
+			both[0].Host != both[1].Host {
+			t.Errorf("got %s and %s, want the same", both[0].URL, both[1].URL)
+		}
+		if both[1].Header.Get("User-Agent") != "test" || len(both[1].Header["X"]) != 2 {
+			t.Errorf("got header %v", both[1].Header)
+		}
+	})
 }
 
 func TestClientConnectionError(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		e *Endpoint
-		r func(*testing.T, *Endpoint) *http.Request
-	}{
-		{NewIMDS(nil), func(t *testing.T, _ *Endpoint) *http.Request { return imdsRequest(t, "") }},
-		{NewServiceFabric(nil), func(t *testing.T, e *Endpoint) *http.Request {
-			return fabricRequest(t, inMemory(e), "")
-		}},
-	} {
-		t.Run(fmt.Sprintf("%T", test.e.host), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				test.e.Enqueue(Response{Err: errScripted, Delay: time.Minute})
-				begin := time.Now()
-				response, err := test.e.Client().Do(test.r(t, test.e))
-				if !errors.Is(err, errReset) {
-					t.Errorf("got %v, error %v; want %v", response, err, errReset)
-				}
-				if took := time.Since(begin); took != time.Minute {
-					t.Errorf("took %v, want 1m", took)
-				}
-				if n := len(test.e.Requests()); n != 1 {
-					t.Errorf("got %d requests, want 1: the client doesn't try again by itself", n)
-				}
-			})
-		})
-	}
+	secureAndPlain(t, func(t *testing.T, e *Endpoint, right func() *http.Request) {
+		e.Enqueue(Response{Err: errScripted, Delay: time.Minute})
+		begin := time.Now()
+		response, err := e.Client().Do(right())
+		if took := time.Since(begin); !errors.Is(err, errReset) || took != time.Minute {
+			t.Errorf("got %v, error %v after %v; want %v after 1m", response, err, took, errReset)
+		}
+		if n := len(e.Requests()); n != 1 {
+			t.Errorf("got %d requests, want 1: the client doesn't try again by itself", n)
+		}
+	})
 }
 
 // A reset over TCP is one under TLS as well.
@@ -230,55 +191,31 @@ func TestStartedConnectionErrorUnderTLS(t *testing.T) {
 }
 
 func TestClientCutShort(t *testing.T) {
-	t.Parallel()
-	for _, e := range []*Endpoint{NewIMDS(nil), NewServiceFabric(nil)} {
-		t.Run(fmt.Sprintf("%T", e.host), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				e.Enqueue(Response{Status: 200, Body: "partial", Err: errScripted})
-				scheme := "http"
-				if e.certificate != nil {
-					scheme = "https"
-				}
-				response, err := e.Client().Do(request(t, "GET", scheme+"://localhost", ""))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer response.Body.Close()
-				body, err := io.ReadAll(response.Body)
-				if string(body) != "partial" || !errors.Is(err, io.ErrUnexpectedEOF) {
-					t.Errorf("got %q, then %v; want %q, then %v", body, err, "partial", io.ErrUnexpectedEOF)
-				}
-			})
-		})
-	}
+	secureAndPlain(t, func(t *testing.T, e *Endpoint, right func() *http.Request) {
+		e.Enqueue(Response{Status: 200, Body: "partial", Err: errScripted})
+		response, err := e.Client().Do(right())
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkPartial(t, response)
+	})
 }
 
 // A client that gives up leaves nothing behind, neither its own goroutines nor the server's.
 func TestClientGivesUp(t *testing.T) {
-	t.Parallel()
-	for _, e := range []*Endpoint{NewIMDS(nil), NewServiceFabric(nil)} {
-		t.Run(fmt.Sprintf("%T", e.host), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				e.Enqueue(Response{Delay: 24 * time.Hour})
-				scheme := "http"
-				if e.certificate != nil {
-					scheme = "https"
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				begin := time.Now()
-				_, err := e.Client().Do(request(t, "GET", scheme+"://localhost", "").WithContext(ctx))
-				if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
-					t.Errorf("got error %v after %v, want %v after 1s", err, took, context.DeadlineExceeded)
-				}
-				if n := len(e.Requests()); n != 1 {
-					t.Errorf("got %d requests, want 1", n)
-				}
-			})
-		})
-	}
+	secureAndPlain(t, func(t *testing.T, e *Endpoint, right func() *http.Request) {
+		e.Enqueue(Response{Delay: 24 * time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		_, err := e.Client().Do(right().WithContext(ctx))
+		if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
+			t.Errorf("got error %v after %v, want %v after 1s", err, took, context.DeadlineExceeded)
+		}
+		if n := len(e.Requests()); n != 1 {
+			t.Errorf("got %d requests, want 1", n)
+		}
+	})
 }
 
 func TestClientAtOnce(t *testing.T) {
@@ -304,4 +241,23 @@ func TestClientAtOnce(t *testing.T) {
 			t.Errorf("statuses (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// secureAndPlain are a host with TLS and one without, and a right request to each.
+func secureAndPlain(t *testing.T, f func(t *testing.T, e *Endpoint, right func() *http.Request)) {
+	t.Parallel()
+	for _, constructor := range []func(*Options) *Endpoint{NewIMDS, NewServiceFabric} {
+		e := constructor(nil)
+		t.Run(fmt.Sprintf("%T", e.host), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f(t, e, func() *http.Request {
+					if e.certificate == nil {
+						return imdsRequest(t, "")
+					}
+					return fabricRequest(t, inMemory(e), "")
+				})
+			})
+		})
+	}
 }

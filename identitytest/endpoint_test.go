@@ -115,16 +115,6 @@ func mustPanic(t *testing.T, want string, f func()) {
 	f()
 }
 
-func TestNewPanics(t *testing.T) {
-	t.Parallel()
-	mustPanic(t, "Options.Lifetime: negative duration -1s", func() {
-		NewIMDS(&Options{Lifetime: -time.Second})
-	})
-	mustPanic(t, "Options.Lifetime: negative duration -1s", func() {
-		NewAppService(&Options{Lifetime: -time.Second})
-	})
-}
-
 // The form in which a request comes in must not show in the record of it.
 func TestRequestsAreAlikeInMemoryAndOverHTTP(t *testing.T) {
 	t.Parallel()

@@ -105,11 +105,12 @@ type hostTest struct {
 }
 
 // ask asks for a token. On Azure Arc that takes two requests.
-func (h hostTest) ask(t *testing.T, env environ, send transport, more string) reply {
+func (h hostTest) ask(t *testing.T, env environ, send transport, more ...string) reply {
 	t.Helper()
-	r := h.request(t, env, more)
+	right := func() *http.Request { return h.request(t, env, strings.Join(more, "")) }
+	r := right()
 	if h.name == "Arc" {
-		r.Header.Set("Authorization", "Basic "+readKey(t, send(t, h.request(t, env, more))))
+		r.Header.Set("Authorization", "Basic "+readKey(t, send(t, right())))
 	}
 	return send(t, r)
 }
@@ -253,7 +254,7 @@ func TestHostsAnswer(t *testing.T) {
 			life = time.Hour
 		}
 		for _, send := range []transport{throughDo(e), throughClient(e.Client())} {
-			c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), send, "")))
+			c := readClaims(t, tokenOf(t, host.ask(t, inMemory(e), send)))
 			if want := e.Identities()[0]; c.Audience != vault || c.ObjectID != want.ObjectID ||
 				c.TenantID != want.TenantID {
 				t.Errorf("got aud %q, oid %q, tid %q; want %q, %q, %q", c.Audience, c.ObjectID, c.TenantID,
@@ -279,7 +280,7 @@ func TestHostsAnswerStarted(t *testing.T) {
 			scheme, plain.TLSClientConfig = "https", &tls.Config{RootCAs: x509.NewCertPool()}
 			plain.TLSClientConfig.RootCAs.AddCert(config.Certificates[0].Leaf)
 		}
-		tokenOf(t, host.ask(t, os.Getenv, throughClient(&http.Client{Transport: plain}), ""))
+		tokenOf(t, host.ask(t, os.Getenv, throughClient(&http.Client{Transport: plain})))
 		for _, r := range e.Requests() {
 			if r.URL.Scheme != scheme || !strings.HasPrefix(r.URL.Host, "127.0.0.1:") {
 				t.Errorf("got a request for %s, want %s://127.0.0.1", r.URL, scheme)
@@ -309,19 +310,19 @@ func TestRotateSecret(t *testing.T) {
 		if host.name == "Arc" {
 			last = arcRequest(t, env, "", readKey(t, do(t, e, arcRequest(t, env, "", ""))))
 		} else {
-			tokenOf(t, host.ask(t, env, recorded, ""))
+			tokenOf(t, host.ask(t, env, recorded))
 		}
 		e.RotateSecret()
 		if got := do(t, e, last); got.Status != host.wrongSecret {
 			t.Errorf("after a rotation: got status %d for the old secret, want %d", got.Status,
 				host.wrongSecret)
 		}
-		tokenOf(t, host.ask(t, inMemory(e), recorded, ""))
+		tokenOf(t, host.ask(t, inMemory(e), recorded))
 
 		e.Start(t)
 		e.RotateSecret()
 		e.RotateSecret()
-		tokenOf(t, host.ask(t, os.Getenv, recorded, ""))
+		tokenOf(t, host.ask(t, os.Getenv, recorded))
 	})
 }
 
@@ -345,7 +346,7 @@ func TestHostCacheOfEachHost(t *testing.T) {
 	inBubbles(t, func(t *testing.T, host hostTest, dir string) {
 		for _, cache := range []bool{false, true} {
 			e := host.new(&Options{Dir: dir, HostCache: cache})
-			get := func() string { return tokenOf(t, host.ask(t, inMemory(e), throughDo(e), "")) }
+			get := func() string { return tokenOf(t, host.ask(t, inMemory(e), throughDo(e))) }
 			if same := get() == get(); same != (cache && host.name != "WorkloadIdentity") {
 				t.Errorf("HostCache %t: got the same token twice: %t", cache, same)
 			}
@@ -396,7 +397,7 @@ func TestUnknownResources(t *testing.T) {
 		t.Parallel()
 		e := host.fresh(t)
 		ask := func(resource string) reply {
-			return host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e)), "")
+			return host.ask(t, inMemory(e), askingFor(t, resource, throughDo(e)))
 		}
 		unknown := []string{
 			"nonsense", "vault.azure.net", "vault.azure.net:443", "localhost:8080", vault + "/.default",

@@ -3,6 +3,7 @@ package identitytest
 import (
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -11,15 +12,14 @@ var guidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89a
 
 func TestDefaultIdentity(t *testing.T) {
 	t.Parallel()
-	for name, e := range map[string]*Endpoint{
-		"nil":        NewIMDS(nil),
-		"empty":      NewIMDS(&Options{Identities: []Identity{}}),
-		"AppService": NewAppService(nil),
-	} {
-		if got := e.Identities(); len(got) != 1 || !got[0].System {
+	for name, options := range map[string]*Options{"nil": nil, "empty": {Identities: []Identity{}}} {
+		if got := NewIMDS(options).Identities(); len(got) != 1 || !got[0].System {
 			t.Errorf("%s: got %+v, want one system-assigned identity", name, got)
 		}
 	}
+	mustPanic(t, "Options.Lifetime: negative duration -1s", func() {
+		NewIMDS(&Options{Lifetime: -time.Second})
+	})
 }
 
 func TestFilledIdentities(t *testing.T) {

@@ -83,11 +83,3 @@ func TestRateLimitKeepsTheScript(t *testing.T) {
 		}
 	})
 }
-
-func TestNoRateLimit(t *testing.T) {
-	t.Parallel()
-	e := NewIMDS(nil)
-	for range 100 {
-		accessToken(t, do(t, e, imdsRequest(t, "")))
-	}
-}

@@ -8,7 +8,7 @@ var fakeMutations = []mutation{
 		file:  "identitytest/metadataservice.go",
 		old:   `case !slices.Equal(r.Header.Values("Metadata"), []string{"true"}):`,
 		new:   `case slices.Equal(r.Header.Values("Metadata"), []string{"false"}):`,
-		tests: "TestIMDSRefuses",
+		tests: "TestHostsRefuse",
 	},
 	{
 		name:  "the fake IMDS accepts any api-version",
@@ -16,7 +16,7 @@ var fakeMutations = []mutation{
 		file:  "identitytest/metadataservice.go",
 		old:   `case !slices.Contains(m.versions, query.Get("api-version")):`,
 		new:   `case slices.Contains(m.versions, ""):`,
-		tests: "TestIMDSRefuses",
+		tests: "TestHostsRefuse",
 	},
 	{
 		name:  "the fakes ignore another host's selector",
@@ -24,7 +24,7 @@ var fakeMutations = []mutation{
 		file:  "identitytest/selector.go",
 		old:   `case !ok && looksLikeSelector(name):`,
 		new:   `case !ok && looksLikeSelector(""):`,
-		tests: "TestIMDSSelects|TestIMDSRefuses|TestAppServiceRefuses",
+		tests: "TestHostsSelect|TestHostsRefuse",
 	},
 	{
 		name:  "the fakes take two selectors",
@@ -32,7 +32,7 @@ var fakeMutations = []mutation{
 		file:  "identitytest/selector.go",
 		old:   `if selected.name != "" {`,
 		new:   `if selected.name == "none" {`,
-		tests: "TestIMDSRefuses|TestIMDSSelects",
+		tests: "TestHostsRefuse|TestHostsSelect",
 	},
 	{
 		name:  "the fake App Service accepts any secret",
@@ -40,7 +40,7 @@ var fakeMutations = []mutation{
 		file:  "identitytest/secret.go",
 		old:   `subtle.ConstantTimeCompare([]byte(given), []byte(s.current())) == 1`,
 		new:   `subtle.ConstantTimeCompare([]byte(given), []byte(s.current())) >= 0`,
-		tests: "TestAppServiceSecret",
+		tests: "TestHostsRefuse|TestRotateSecret",
 	},
 	{
 		name:  "the fake Arc takes a key twice",
@@ -136,6 +136,6 @@ var fakeMutations = []mutation{
 		file:  "identitytest/arc.go",
 		old:   `ok = ok && !id.System`,
 		new:   `_ = id.System`,
-		tests: "TestArcSelects",
+		tests: "TestHostsSelect",
 	},
 }
