@@ -27,7 +27,8 @@ var appService = protocol{
 func admitSecret(h *handler, header http.Header) *refusal {
 	value, ok := only(header, "X-Identity-Header")
 	if !ok || subtle.ConstantTimeCompare([]byte(value), []byte(h.secret)) != 1 {
-		return forbidden("X-IDENTITY-HEADER isn't the secret of this run of devserver: set IDENTITY_HEADER to what it says at its start")
+		return forbidden("X-IDENTITY-HEADER isn't the secret of this run of devserver: set " +
+			"IDENTITY_HEADER to what it says at its start")
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ func (h *handler) stranger(r *http.Request) string {
 	if !isKnown(hostname(r.Host), h.hostName) {
 		// A name of somebody else's that leads to this machine is how a web page would come around the
 		// browser's rules.
-		return "unknown name in the header Host: start devserver with -host-name and that name if it is this machine's"
+		return "unknown name in the header Host: start devserver with -host-name and that name if it " +
+			"is this machine's"
 	}
 	return ""
 }

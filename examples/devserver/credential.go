@@ -28,7 +28,8 @@ func (c config) checkCredential() error {
 	case c.subscription != "" && c.tenant != "":
 		return errors.New("-subscription and -tenant exclude each other: a subscription has one tenant")
 	case c.credential == credentialDefault && c.isItself(identity.Detect().Endpoint):
-		return errors.New("this shell has devserver's own variables, so that it would ask itself: unset IDENTITY_ENDPOINT and AZURE_POD_IDENTITY_AUTHORITY_HOST")
+		return errors.New("this shell has devserver's own variables, so that it would ask itself: " +
+			"unset IDENTITY_ENDPOINT and AZURE_POD_IDENTITY_AUTHORITY_HOST")
 	}
 	return nil
 }

@@ -6,19 +6,23 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 )
 
 // TestNotLoopback: without -allow-remote nothing is bound that others could reach.
 func TestNotLoopback(t *testing.T) {
 	t.Parallel()
-	for _, address := range []string{"0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[2001:db8::1]:0", "[::ffff:192.0.2.1]:0", "[fe80::1%lo]:0", "172.17.0.1:16925"} {
+	for _, address := range []string{"0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[2001:db8::1]:0",
+		"[::ffff:192.0.2.1]:0", "[fe80::1%lo]:0", "172.17.0.1:16925"} {
 		fails(t, "is not loopback", "-listen", address)
 		c, err := parse([]string{"-listen", address, "-allow-remote"})
 		if err != nil || !c.remote() || len(c.protocols) != 1 || c.protocols[0].name != appService.name {
 			t.Errorf("%s with -allow-remote: %+v, %v, want App Service alone", address, c, err)
 		}
 	}
-	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:0", "[::1]:0", "localhost:0", "LOCALHOST:80", "[::ffff:127.0.0.1]:0"} {
+	for _, address := range []string{"127.0.0.1:0", "127.1.2.3:0", "[::1]:0", "localhost:0",
+		"LOCALHOST:80", "[::ffff:127.0.0.1]:0"} {
 		c, err := parse([]string{"-listen", address})
 		if err != nil || c.remote() || len(c.protocols) != 2 {
 			t.Errorf("%s: %+v, %v, want it to be loopback with both protocols", address, c, err)
@@ -91,33 +95,30 @@ func TestCommandToCopy(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		want string
-		args []string
-	}{
-		{"-verbose", []string{"-verbose"}},
-		{`unexpected argument "az"`, []string{"az"}},
-		{"-listen is empty", []string{"-listen", ""}},
-		{"-host-name is empty", []string{"-host-name="}},
-		{"-env is empty", []string{"-env="}},
-		{"-tenant is empty", []string{"-tenant", ""}},
-		{"-protocols is empty", []string{"-protocols", ""}},
-		{"want an address and a port", []string{"-listen", ":16925"}},
-		{"want an address and a port", []string{"-listen", "127.0.0.1"}},
-		{"want an address and a port", []string{"-listen", "laptop.test:80"}},
-		{"want an address and a port", []string{"-listen", "localhost"}},
-		{"want an address and a port", []string{"-listen", "127.0.0.1:http"}},
-		{"want an address and a port", []string{"-listen", "127.0.0.1:65536"}},
-		{`-protocols "arc"`, []string{"-protocols", "arc"}},
-		{`-protocols "imds,"`, []string{"-protocols", "imds,"}},
-		{`-host-name "http://a"`, []string{"-host-name", "http://a"}},
-		{"want a client ID", []string{"-accept-id", ""}},
-		{`-credential "gcloud": want azurecli, azd or default`, []string{"-credential", "gcloud"}},
-		{"-subscription is for", []string{"-credential", "azd", "-subscription", "s"}},
-		{"-subscription is for", []string{"-credential", "default", "-subscription", "s"}},
-		{"exclude each other", []string{"-subscription", "s", "-tenant", "t"}},
-	} {
-		fails(t, test.want, test.args...)
+	mistakes := commandlinetest.Mistakes{
+		"-verbose":                 {{"-verbose"}},
+		`unexpected argument "az"`: {{"az"}},
+		"-listen is empty":         {{"-listen", ""}},
+		"-host-name is empty":      {{"-host-name="}},
+		"-env is empty":            {{"-env="}},
+		"-tenant is empty":         {{"-tenant", ""}},
+		"-protocols is empty":      {{"-protocols", ""}},
+		"want an address and a port": {{"-listen", ":16925"}, {"-listen", "127.0.0.1"},
+			{"-listen", "laptop.test:80"}, {"-listen", "localhost"}, {"-listen", "127.0.0.1:http"},
+			{"-listen", "127.0.0.1:65536"}},
+		`-protocols "arc"`:      {{"-protocols", "arc"}},
+		`-protocols "imds,"`:    {{"-protocols", "imds,"}},
+		`-host-name "http://a"`: {{"-host-name", "http://a"}},
+		"want a client ID":      {{"-accept-id", ""}},
+		`-credential "gcloud": want azurecli, azd or default`: {{"-credential", "gcloud"}},
+		"-subscription is for": {{"-credential", "azd", "-subscription", "s"},
+			{"-credential", "default", "-subscription", "s"}},
+		"exclude each other": {{"-subscription", "s", "-tenant", "t"}},
+	}
+	for want, rows := range mistakes {
+		for _, args := range rows {
+			fails(t, want, args...)
+		}
 	}
 }
 
@@ -169,13 +170,7 @@ func TestHelp(t *testing.T) {
 		config.newCredential); status != 0 || stderr.Len() > 0 {
 		t.Errorf("status %d, stderr %q", status, &stderr)
 	}
-	for _, want := range []string{
-		"-credential", "-tenant", "-subscription", "-accept-id", "-listen", "-protocols", "-host-name",
-		"-env", "-allow-remote", "-h ",
-		defaultListen, dockerHost,
-	} {
-		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("-h has no %q:\n%s", want, &stdout)
-		}
-	}
+	commandlinetest.WantAll(t, "-h", stdout.String(), "-credential", "-tenant", "-subscription",
+		"-accept-id", "-listen", "-protocols", "-host-name", "-env", "-allow-remote", "-h ",
+		defaultListen, dockerHost)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 )
 
 // set returns a change of a request's query; "" takes a parameter away.
@@ -195,13 +196,14 @@ func TestNotServed(t *testing.T) {
 // TestNoToken: the developer reads what the credential says, at once and in one line.
 func TestNoToken(t *testing.T) {
 	t.Parallel()
-	leaked := jwt(t, map[string]any{"a": 1})
+	leaked := commandlinetest.JWTOf(t, map[string]any{"a": 1})
 	for _, test := range []struct {
 		name string
 		err  error
 		want string
 	}{
-		{"az login is due", errors.New("identity: Azure CLI: \"Please run 'az login' to setup account.\" (token for x)"),
+		{"az login is due", errors.New("identity: Azure CLI: \"Please run 'az login' to setup " +
+			"account.\" (token for x)"),
 			`Azure CLI: "Please run 'az login' to setup account."`},
 		{"several lines", errors.New("first\r\n\tsecond\x1b[31m"), "first second [31m"},
 		{"a token within", errors.New("printed " + leaked + " and more"), "printed REDACTED and more"},
@@ -229,7 +231,7 @@ func TestNoToken(t *testing.T) {
 func TestReflected(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	sent := jwt(t, map[string]any{"a": 1})
+	sent := commandlinetest.JWTOf(t, map[string]any{"a": 1})
 	for _, raw := range []string{"client_id=" + sent, "client_id=" + url.QueryEscape(secret), "clientId_" + sent + "=1&clientid=" + secret} {
 		r := good(imds)
 		more(raw)(r)

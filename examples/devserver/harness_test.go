@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 )
 
 const (
@@ -55,18 +55,6 @@ func (d *developer) scopes() (list []string) {
 	return list
 }
 
-// jwt is a token of the user's, as the CLI gets them.
-func jwt(t *testing.T, claims map[string]any) string {
-	t.Helper()
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(payload) + "." +
-		encode([]byte("signature"))
-}
-
 // fixture is a handler, and all that goes in and out of it.
 type fixture struct {
 	*handler
@@ -79,7 +67,8 @@ func newFixture(t *testing.T, accepted ...string) fixture {
 	t.Helper()
 	expires := time.Now().Add(time.Hour).Truncate(time.Second)
 	d := &developer{token: azcore.AccessToken{
-		Token:     jwt(t, map[string]any{"appid": cliClient, "nbf": 1700000000, "oid": nobody}),
+		Token: commandlinetest.JWTOf(t,
+			map[string]any{"appid": cliClient, "nbf": 1700000000, "oid": nobody}),
 		ExpiresOn: expires,
 	}}
 	logged := new(bytes.Buffer)

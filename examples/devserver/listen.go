@@ -25,7 +25,8 @@ func listenAddress(value string, allowRemote bool) (netip.AddrPort, error) {
 			defaultListen)
 	}
 	if !address.Addr().Unmap().IsLoopback() && !allowRemote {
-		return address, fmt.Errorf("-listen %v is not loopback: others could have your tokens; -allow-remote allows it", address)
+		return address, fmt.Errorf("-listen %v is not loopback: others could have your tokens; "+
+			"-allow-remote allows it", address)
 	}
 	return address, nil
 }

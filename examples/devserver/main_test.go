@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 )
 
 // running is the program, which runs until stop.
@@ -95,31 +96,23 @@ const anyPort = "127.0.0.1:0"
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		name  string
-		args  []string
-		wants []string
-		nots  []string
-	}{
-		{"both", nil, []string{"IDENTITY_ENDPOINT=http://127.0.0.1:", "IDENTITY_HEADER=",
+	for name, test := range map[string]struct{ args, wants, nots []string }{
+		"both": {nil, []string{"IDENTITY_ENDPOINT=http://127.0.0.1:", "IDENTITY_HEADER=",
 			"AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:",
-			"docker run --network host -e IDENTITY_ENDPOINT=", "Tokens of the user of the Azure CLI at http://127.0.0.1:"}, nil},
-		{"App Service", []string{"-protocols", "appservice"}, []string{"IDENTITY_HEADER="},
+			"docker run --network host -e IDENTITY_ENDPOINT=",
+			"Tokens of the user of the Azure CLI at http://127.0.0.1:"}, nil},
+		"App Service": {[]string{"-protocols", "appservice"}, []string{"IDENTITY_HEADER="},
 			[]string{"AUTHORITY_HOST", "IMDS"}},
-		{"IMDS", []string{"-protocols", "imds", "-credential", "azd"},
+		"IMDS": {[]string{"-protocols", "imds", "-credential", "azd"},
 			[]string{"docker run --network host -e AZURE_POD_IDENTITY_AUTHORITY_HOST=",
 				"Azure Developer CLI"}, []string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			p := startProgram(t, f.developer, append(test.args, "-listen", anyPort, "-host-name",
 				"127.0.0.1")...)
-			for _, want := range test.wants {
-				if !strings.Contains(p.printed, want) {
-					t.Errorf("printed no %q:\n%s", want, p.printed)
-				}
-			}
+			commandlinetest.WantAll(t, "what was printed", p.printed, test.wants...)
 			for _, not := range test.nots {
 				if strings.Contains(p.printed, not) {
 					t.Errorf("printed %q:\n%s", not, p.printed)

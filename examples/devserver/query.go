@@ -47,7 +47,8 @@ func (p protocol) parse(raw string) (q query, _ *refusal) {
 	case strings.ContainsFunc(q.resource, func(r rune) bool {
 		return r == ' ' || r == unicode.ReplacementChar || !unicode.IsPrint(r)
 	}):
-		return q, invalid("query parameter resource contains a blank or a control character, or is not UTF-8")
+		return q, invalid("query parameter resource contains a blank or a control character, or is not " +
+			"UTF-8")
 	}
 	for name, values := range parameters {
 		switch {
@@ -82,7 +83,8 @@ func (h *handler) choose(q query) *refusal {
 		return nil
 	}
 	if !slices.ContainsFunc(h.accepted, func(id string) bool { return strings.EqualFold(id, q.id) }) {
-		return invalid(fmt.Sprintf("%s selects the identity %q, and all tokens here are the developer's own: "+
+		return invalid(fmt.Sprintf("%s selects the identity %q, and all tokens here are the "+
+			"developer's own: "+
 			"leave the ID out on this machine, or start devserver with -accept-id and that ID", q.selector, q.id))
 	}
 	if _, before := h.noted.LoadOrStore(strings.ToLower(q.id), true); !before {

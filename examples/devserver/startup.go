@@ -79,11 +79,13 @@ func (s startUp) announce(out io.Writer, log *slog.Logger) error {
 	}
 	fmt.Fprintf(&b, "  %s IMAGE\n", run)
 	if s.hostName == "" && !s.remote() {
-		b.WriteString("That is for Docker Desktop. Outside of containers, and for Docker on Linux, which then wants\n" +
+		b.WriteString("That is for Docker Desktop. Outside of containers, and for Docker on Linux, " +
+			"which then wants\n" +
 			"--network host, start with -host-name 127.0.0.1.\n")
 	}
 	if s.has(imds) && !s.remote() {
-		b.WriteString("\nIMDS's protocol has no secret: every user and every program of this machine can get a token of\nyours. -protocols appservice leaves it out.\n")
+		b.WriteString("\nIMDS's protocol has no secret: every user and every program of this machine " +
+			"can get a token of\nyours. -protocols appservice leaves it out.\n")
 	}
 	if s.remote() {
 		log.Warn("this address is not loopback: " + s.remoteRisk())
@@ -111,7 +113,9 @@ func shellWord(name string) string {
 // remoteRisk is what it means that the address isn't loopback.
 func (s startUp) remoteRisk() string {
 	if s.has(imds) {
-		return "whoever can reach the port gets your tokens and is you (-protocols appservice wants a secret)"
+		return "whoever can reach the port gets your tokens and is you (-protocols appservice wants a " +
+			"secret)"
 	}
-	return "whoever can reach the port and has the secret, or reads it or a token on the way, which is not encrypted, is you"
+	return "whoever can reach the port and has the secret, or reads it or a token on the way, which " +
+		"is not encrypted, is you"
 }

@@ -42,7 +42,8 @@ func parse(args []string) (config, error) {
 	given := commandline.Given(flags)
 	switch {
 	case given["vault"] != given["secret"]:
-		return c, errors.New("-vault and -secret go together: give both for a real vault, none for the stand-ins")
+		return c, errors.New("-vault and -secret go together: give both for a real vault, none for the " +
+			"stand-ins")
 	case given["vault"] && (given["host"] || given["outage"]):
 		return c, errors.New("-host and -outage are about the stand-ins: leave them out with -vault")
 	case given["vault"]:

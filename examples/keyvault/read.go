@@ -53,7 +53,8 @@ func readTen(ctx context.Context, out io.Writer, c config) error {
 	if err != nil {
 		return err
 	}
-	r.text("Stand-ins on loopback take the place of Azure. To read from a real vault: -vault and -secret, see -h.\n")
+	r.text("Stand-ins on loopback take the place of Azure. To read from a real vault: -vault and " +
+		"-secret, see -h.\n")
 	r.head()
 
 	// The only thing that differs from a real vault: where its name leads to, and whose certificates
@@ -109,7 +110,8 @@ func readInOutage(
 	r.line("Client 3", "is new, has a new credential, and read %s, %s", count(len(values), "secret"),
 		same)
 	asked = len(s.endpoint.Requests()) - asked
-	r.line("Requests", "%d to the identity endpoint since the outage began, not counting the one that showed it", asked)
+	r.line("Requests", "%d to the identity endpoint since the outage began, not counting the one "+
+		"that showed it", asked)
 	return nil
 }
 

@@ -40,7 +40,8 @@ func startStandIns(h standins.Host) (*standIns, error) {
 	if err != nil {
 		return nil, err
 	}
-	vault := standins.NewVault("example.vault.azure.net", readers(h, host.Endpoint), standins.MadeUpSecrets())
+	vault := standins.NewVault("example.vault.azure.net", readers(h, host.Endpoint),
+		standins.MadeUpSecrets())
 	if err := vault.Start(); err != nil {
 		host.Stop()
 		return nil, err

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -71,80 +69,59 @@ func getSecret(
 	return *response.Value, nil
 }
 
-func token(t *testing.T, claims map[string]any) string {
-	t.Helper()
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode(payload) + "." +
-		encode([]byte("signature"))
-}
-
 func TestVaultChecksToken(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
+	now, hour := time.Now(), time.Now().Add(time.Hour).Unix()
 	reader := commandlinetest.Identities(t)[1]
-	other := identitytest.Identity{ClientID: "00000000-0000-4000-8000-000000000001",
-		ObjectID: "00000000-0000-4000-8000-000000000002"}
-	for _, test := range []struct {
-		name   string
-		change map[string]any // of the claims of a good token
-		token  string         // instead of one with claims
-		status int            // 200: the secret is read
-		want   string         // in the one line that a user sees
+	user := identitytest.Identity{ObjectID: "00000000-0000-4000-8000-000000000003",
+		TenantID: reader.TenantID}
+	const client = "00000000-0000-4000-8000-000000000001"
+	const object = "00000000-0000-4000-8000-000000000002"
+	type claims map[string]any
+	for name, test := range map[string]struct {
+		change claims // of those of a good token
+		token  string // instead of one with claims
+		status int    // 200: the secret is read
+		want   string // in the one line that a user sees
 	}{
-		{name: "good", status: 200},
-		{name: "IDs in another case", change: map[string]any{"oid": strings.ToUpper(reader.ObjectID)},
+		"good":                {status: 200},
+		"IDs in another case": {change: claims{"oid": strings.ToUpper(reader.ObjectID)}, status: 200},
+		"expired":             {claims{"exp": now.Add(-time.Second).Unix()}, "", 401, "[TokenExpired]"},
+		"without expiry":      {claims{"exp": nil}, "", 401, "[TokenExpired]"},
+		"not yet valid":       {claims{"nbf": hour}, "", 401, "not yet valid"},
+		"audience of Resource Manager": {claims{"aud": "https://management.azure.com/"}, "", 401,
+			"AKV10022: Invalid audience. Expected https://vault.azure.net, found: " +
+				"https://management.azure.com/."},
+		"audience with a slash": {claims{"aud": "https://vault.azure.net/"}, "", 401, "AKV10022"},
+		"without audience":      {claims{"aud": nil}, "", 401, "AKV10022"},
+		"expiry in words":       {claims{"exp": "tomorrow"}, "", 401, "not a JWT"},
+		"not a JWT":             {nil, "opaque", 401, "not a JWT"},
+		"not base64":            {nil, "a.!.c", 401, "not a JWT"},
+		"unknown identity": {claims{"oid": object, "appid": client}, "", 403, "Caller is not " +
+			"authorized to perform action on resource. Caller: appid=" + client + ";oid=" + object},
+		"one's object ID with another's client ID": {
+			claims{"appid": commandlinetest.Identities(t)[0].ClientID}, "", 403, "not authorized"},
+		"no identity": {claims{"oid": nil, "appid": nil}, "", 403, "not authorized"},
+		// a user's token says which application asked for it, and any may
+		"a user, by any application": {change: claims{"oid": user.ObjectID, "appid": client},
 			status: 200},
-		{name: "expired", change: map[string]any{"exp": now.Add(-time.Second).Unix()}, status: 401,
-			want: "[TokenExpired]"},
-		{name: "without expiry", change: map[string]any{"exp": nil}, status: 401, want: "[TokenExpired]"},
-		{name: "not yet valid", change: map[string]any{"nbf": now.Add(time.Hour).Unix()}, status: 401,
-			want: "not yet valid"},
-		{name: "audience of Resource Manager",
-			change: map[string]any{"aud": "https://management.azure.com/"}, status: 401,
-			want: "AKV10022: Invalid audience. Expected https://vault.azure.net, found: https://management.azure.com/."},
-		{name: "audience with a slash", change: map[string]any{"aud": "https://vault.azure.net/"},
-			status: 401, want: "AKV10022"},
-		{name: "without audience", change: map[string]any{"aud": nil}, status: 401, want: "AKV10022"},
-		{name: "expiry in words", change: map[string]any{"exp": "tomorrow"}, status: 401,
-			want: "not a JWT"},
-		{name: "not a JWT", token: "opaque", status: 401, want: "not a JWT"},
-		{name: "not base64", token: "a.!.c", status: 401, want: "not a JWT"},
-		{name: "unknown identity", change: map[string]any{"oid": other.ObjectID, "appid": other.ClientID},
-			status: 403,
-			want: "Caller is not authorized to perform action on resource. Caller: appid=" + other.ClientID +
-				";oid=" + other.ObjectID},
-		{name: "one's object ID with another's client ID",
-			change: map[string]any{"appid": commandlinetest.Identities(t)[0].ClientID}, status: 403, want: "not authorized"},
-		{name: "no identity", change: map[string]any{"oid": nil, "appid": nil}, status: 403,
-			want: "not authorized"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := startVault(t, "example.vault.azure.net")
-			claims := map[string]any{
-				"aud": "https://vault.azure.net", "iss": "https://sts.windows.net/" + reader.TenantID + "/",
-				"nbf": now.Add(-5 * time.Minute).Unix(), "exp": now.Add(time.Hour).Unix(),
-				"oid": reader.ObjectID, "appid": reader.ClientID,
-			}
-			maps.Copy(claims, test.change)
+			v := startVaultFor(t, "example.vault.azure.net", []identitytest.Identity{reader, user})
 			credential := &bearer{token: test.token}
 			if test.token == "" {
-				credential.token = token(t, claims)
+				all := claims{"aud": "https://vault.azure.net", "nbf": now.Add(-5 * time.Minute).Unix(),
+					"iss": "https://sts.windows.net/" + reader.TenantID + "/", "exp": hour,
+					"oid": reader.ObjectID, "appid": reader.ClientID}
+				maps.Copy(all, test.change)
+				credential.token = commandlinetest.JWTOf(t, all)
 			}
 			value, err := getSecret(t, v, credential, "database-password")
 			if test.status == 200 {
-				if err != nil || value != "a secret's value" {
-					t.Fatalf("got %q, %v, want the secret's value", value, err)
-				}
-				got, want := v.Counted(), standins.VaultCount{
-					Requests: 2, Challenges: 1, Reads: 1, Readers: []identitytest.Identity{reader},
-				}
-				if !reflect.DeepEqual(got, want) {
-					t.Errorf("the vault counted %+v, want %+v", got, want)
+				got := v.Counted()
+				if err != nil || value != "a secret's value" || got.Reads != 1 || len(got.Readers) != 1 {
+					t.Fatalf("got %q, %v, want the secret's value; the vault counted %+v", value, err, got)
 				}
 				return
 			}
@@ -153,49 +130,12 @@ func TestVaultChecksToken(t *testing.T) {
 				t.Fatalf("got %v, want a refusal with status %d", err, test.status)
 			}
 			line := config{}.explain(err)
-			if !strings.Contains(line, test.want) || strings.ContainsAny(line, "\r\n") {
-				t.Errorf("explained as %q, want one line with %q", line, test.want)
-			}
-			if strings.Contains(line, credential.token) {
-				t.Errorf("explained as %q, which shows the token", line)
+			if !strings.Contains(line, test.want) || strings.ContainsAny(line, "\r\n") ||
+				strings.Contains(line, credential.token) {
+				t.Errorf("explained as %q, want one line with %q, and no token", line, test.want)
 			}
 			if reads := v.Counted().Reads; reads != 0 {
 				t.Errorf("the vault counted %d reads, want none", reads)
-			}
-		})
-	}
-}
-
-// TestVaultForUser: a user's token says which application asked for it, and any may.
-func TestVaultForUser(t *testing.T) {
-	t.Parallel()
-	user := identitytest.Identity{ObjectID: "00000000-0000-4000-8000-000000000003",
-		TenantID: commandlinetest.Identities(t)[0].TenantID}
-	for _, test := range []struct {
-		name     string
-		objectID any
-		status   int
-	}{
-		{"the user", user.ObjectID, 200},
-		{"another", "00000000-0000-4000-8000-000000000004", 403},
-		{"nobody", nil, 403},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			v := startVaultFor(t, "example.vault.azure.net", []identitytest.Identity{user})
-			credential := &bearer{token: token(t, map[string]any{
-				"aud": "https://vault.azure.net", "exp": time.Now().Add(time.Hour).Unix(), "oid": test.objectID,
-				"appid": "00000000-0000-4000-8000-000000000005",
-			})}
-			_, err := getSecret(t, v, credential, "database-password")
-			status := 200
-			if refused, ok := errors.AsType[*azcore.ResponseError](err); ok {
-				status = refused.StatusCode
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			if status != test.status {
-				t.Errorf("status %d, want %d", status, test.status)
 			}
 		})
 	}
@@ -246,18 +186,18 @@ func TestVaultWithoutSecret(t *testing.T) {
 	t.Parallel()
 	v := startVault(t, "example.vault.azure.net")
 	reader := commandlinetest.Identities(t)[0]
-	credential := &bearer{token: token(t, map[string]any{
+	credential := &bearer{token: commandlinetest.JWTOf(t, map[string]any{
 		"aud": "https://vault.azure.net", "exp": time.Now().Add(time.Hour).Unix(), "oid": reader.ObjectID,
 		"appid": reader.ClientID,
 	})}
 	_, err := getSecret(t, v, credential, "nothing")
-	want := "https://example.vault.azure.net/secrets/nothing answers 404 Not Found SecretNotFound: A secret with (name/id) nothing was not found in this key vault."
+	const want = "https://example.vault.azure.net/secrets/nothing answers 404 Not Found " +
+		"SecretNotFound: A secret with (name/id) nothing was not found in this key vault."
 	if err == nil || (config{}).explain(err) != want {
 		t.Errorf("explained as\n got %v\nwant %s", err, want)
 	}
-	asked := []policy.TokenRequestOptions{{
-		Scopes: []string{"https://vault.azure.net/.default"}, TenantID: reader.TenantID, EnableCAE: true,
-	}}
+	asked := []policy.TokenRequestOptions{{Scopes: []string{"https://vault.azure.net/.default"},
+		TenantID: reader.TenantID, EnableCAE: true}}
 	if !reflect.DeepEqual(credential.asked, asked) {
 		t.Errorf("the credential was asked for %+v, want %+v, the challenge's resource and tenant",
 			credential.asked, asked)

@@ -9,12 +9,13 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
 
 // canary is a token that a test puts wherever one could come from.
-var canary = jwt(`{"appid":"11111111-1111-4111-8111-111111111111","oid":"22222222-2222-4222-8222-222222222222"}`)
+var canary = commandlinetest.JWT(`{"appid":"11111111-1111-4111-8111-111111111111","oid":"22222222-2222-4222-8222-222222222222"}`)
 
 // piece is the length from which on what two texts share is no accident.
 const piece = 12

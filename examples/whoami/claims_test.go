@@ -1,21 +1,14 @@
 package main
 
 import (
-	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 )
-
-// jwt makes a token of a JSON text.
-func jwt(payload string) string {
-	encode := base64.RawURLEncoding.EncodeToString
-	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode([]byte(payload)) + "." +
-		encode([]byte("signature"))
-}
 
 func TestPrincipalType(t *testing.T) {
 	const group = "/subscriptions/s/resourcegroups/g/providers/"
@@ -50,7 +43,7 @@ func TestPrincipalType(t *testing.T) {
 		{"no claims", `{}`, identity.HostAppService, unknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, ok := readClaims(jwt(test.claims))
+			c, ok := readClaims(commandlinetest.JWT(test.claims))
 			if !ok {
 				t.Fatal("the claims can't be read")
 			}
@@ -80,7 +73,7 @@ func TestPrincipal(t *testing.T) {
 			principal{Type: application, ObjectID: strings.Repeat("x", maxClaim) + "…"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, ok := readClaims(jwt(test.claims))
+			c, ok := readClaims(commandlinetest.JWT(test.claims))
 			if got := c.principal(identity.HostIMDS); !ok || *got != test.want {
 				t.Errorf("got %+v, %t, want %+v", got, ok, test.want)
 			}
@@ -94,9 +87,9 @@ func TestOpaque(t *testing.T) {
 		{"no dots", "opaque"},
 		{"encrypted", "a.b.c.d.e"},
 		{"no base64", "a.!.c"},
-		{"no JSON", jwt("opaque")},
-		{"null", jwt("null")},
-		{"a list", jwt("[]")},
+		{"no JSON", commandlinetest.JWT("opaque")},
+		{"null", commandlinetest.JWT("null")},
+		{"a list", commandlinetest.JWT("[]")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := report{Asked: asked{Scope: "https://vault.azure.net/.default"}}
@@ -108,11 +101,9 @@ func TestOpaque(t *testing.T) {
 			}
 			var out strings.Builder
 			r.printAnswer(&out)
-			for _, want := range []string{"the token is opaque", "Token for                https://vault.azure.net\n", "Expires                  2026-11-27 11:00:00 UTC"} {
-				if !strings.Contains(out.String(), want) {
-					t.Errorf("printed without %q:\n%s", want, &out)
-				}
-			}
+			commandlinetest.WantAll(t, "stdout", out.String(), "the token is opaque",
+				"Token for                https://vault.azure.net\n",
+				"Expires                  2026-11-27 11:00:00 UTC")
 			if strings.Contains(out.String(), "az ad sp") {
 				t.Errorf("printed what there is nothing to compare with:\n%s", &out)
 			}

@@ -20,23 +20,28 @@ func (c config) explain(e *identity.AuthenticationError, r *report) *problem {
 	switch {
 	case errors.Is(e, identity.ErrUnavailable):
 		p.Kind = unavailable
-		p.Missing = "a managed identity endpoint: this is not Azure, or something keeps this process from reaching it"
-		p.Advice = "on a laptop use identity.NewDefaultCredential after az login, or see it with -fake imds; on Azure assign an identity to this host"
+		p.Missing = "a managed identity endpoint: this is not Azure, or something keeps this process " +
+			"from reaching it"
+		p.Advice = "on a laptop use identity.NewDefaultCredential after az login, or see it with -fake " +
+			"imds; on Azure assign an identity to this host"
 	case errors.Is(e, identity.ErrIdentityNotFound):
 		p.Kind = identityNotFound
 		p.Missing, p.Advice = c.assignment(r)
 	case errors.Is(e, identity.ErrIdentityMismatch):
 		p.Kind = identityMismatch
 		p.Missing = r.Asked.Identity + ": a token of another came, and was thrown away"
-		p.Advice = "assign the identity to this host; if it is assigned, the host ignores what selects it, as older agents of Azure Arc do: bring it up to date"
+		p.Advice = "assign the identity to this host; if it is assigned, the host ignores what selects " +
+			"it, as older agents of Azure Arc do: bring it up to date"
 	case errors.Is(e, identity.ErrThrottled):
 		p.Kind = throttled
 		p.Missing = "room for one more request: the host answers 429"
-		p.Advice = "wait a minute; find out what else here asks for tokens, and whether it keeps them until they end"
+		p.Advice = "wait a minute; find out what else here asks for tokens, and whether it keeps them " +
+			"until they end"
 	case errors.Is(e, context.DeadlineExceeded):
 		p.Kind = timedOut
 		p.Missing = fmt.Sprintf("a token within %v", c.Timeout)
-		p.Advice = fmt.Sprintf("wait longer with -timeout %v; if that is no help, is a firewall or a proxy in the way of %s?", max(time.Minute, 2*c.Timeout), r.Endpoint)
+		p.Advice = fmt.Sprintf("wait longer with -timeout %v; if that is no help, is a firewall or a "+
+			"proxy in the way of %s?", max(time.Minute, 2*c.Timeout), r.Endpoint)
 	case e.Attempts == 0:
 		p.Kind = notSent
 		p.Missing = "what a request needs: none was sent"
@@ -54,7 +59,8 @@ func (c config) explain(e *identity.AuthenticationError, r *report) *problem {
 	default:
 		p.Kind = refused
 		p.Missing = fmt.Sprintf("a token that can be used: the answer is %d without one", e.StatusCode)
-		p.Advice = "check what the error asks; if it says nothing of this host's setup, ask again in a minute"
+		p.Advice = "check what the error asks; if it says nothing of this host's setup, ask again in a " +
+			"minute"
 	}
 	return p
 }
@@ -66,13 +72,16 @@ func (c config) assignment(r *report) (missing, advice string) {
 	missing = r.Asked.Identity + ": this host doesn't have it"
 	switch r.Host {
 	case identity.HostIMDS:
-		advice = "assign it: az vm identity assign, or the host's own command or its page Identity in the portal"
+		advice = "assign it: az vm identity assign, or the host's own command or its page Identity in " +
+			"the portal"
 	case identity.HostAppService:
-		advice = "assign it: az webapp identity assign, az functionapp identity assign or az containerapp identity assign"
+		advice = "assign it: az webapp identity assign, az functionapp identity assign or az " +
+			"containerapp identity assign"
 	case identity.HostWorkloadIdentity:
 		missing = r.Asked.Identity +
 			": Entra doesn't know it, or it doesn't trust this pod's service account"
-		advice = "check AZURE_CLIENT_ID and AZURE_TENANT_ID; let it trust the service account: az identity federated-credential create"
+		advice = "check AZURE_CLIENT_ID and AZURE_TENANT_ID; let it trust the service account: az " +
+			"identity federated-credential create"
 	default:
 		advice = "assign it to this host, in its template or on its page Identity in the portal"
 	}
@@ -87,14 +96,17 @@ func (c config) assignment(r *report) (missing, advice string) {
 
 // silence is what to do where an endpoint says nothing that should be there.
 func silence(host identity.Host) string {
-	const inherited = " was inherited from elsewhere, unset it; otherwise start this process anew, with the variables that its host has now"
+	const inherited = " was inherited from elsewhere, unset it; otherwise start this process anew, " +
+		"with the variables that its host has now"
 	switch host {
 	case identity.HostIMDS:
-		return "ask again; if IMDS stays silent, is a firewall or a proxy in the way, or IMDS being updated?"
+		return "ask again; if IMDS stays silent, is a firewall or a proxy in the way, or IMDS being " +
+			"updated?"
 	case identity.HostArc:
 		return "is the agent running? azcmagent show tells"
 	case identity.HostWorkloadIdentity:
-		return "let this pod reach Entra: DNS, network policies and HTTPS_PROXY decide that, and AZURE_AUTHORITY_HOST where Entra is"
+		return "let this pod reach Entra: DNS, network policies and HTTPS_PROXY decide that, and " +
+			"AZURE_AUTHORITY_HOST where Entra is"
 	case identity.HostAzureML, identity.HostCloudShell:
 		return "if MSI_ENDPOINT" + inherited
 	}

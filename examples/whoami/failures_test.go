@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -14,19 +13,6 @@ import (
 	"github.com/keyless-go/identity/examples/internal/standins"
 	"github.com/keyless-go/identity/identitytest"
 )
-
-// closed is the URL of a port of loopback where nothing listens.
-func closed(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return "http://" + listener.Addr().String()
-}
 
 // onHost starts a stand-in of the test's, which is for the program what a real host is.
 func onHost(t *testing.T, name string, script ...identitytest.Response) *identitytest.Endpoint {
@@ -67,7 +53,7 @@ var failures = []struct {
 }{
 	{
 		name:    "nothing there",
-		prepare: func(t *testing.T) { t.Setenv(movesIMDS, closed(t)) },
+		prepare: func(t *testing.T) { t.Setenv(movesIMDS, "http://"+commandlinetest.Closed(t)) },
 		kind:    noAnswer, answers: "no, in ",
 		want: [5]string{"the host's default identity", "IMDS at http://127.0.0.1:",
 			"connection refused", "nothing comes from ", "Unset " + movesIMDS},
@@ -131,23 +117,26 @@ var failures = []struct {
 	}, {
 		name: "App Service's endpoint is silent",
 		prepare: func(t *testing.T) {
-			t.Setenv("IDENTITY_ENDPOINT", closed(t)+"/msi/token")
+			t.Setenv("IDENTITY_ENDPOINT", "http://"+commandlinetest.Closed(t)+"/msi/token")
 			t.Setenv("IDENTITY_HEADER", canary)
 		},
 		kind: noAnswer, answers: "no, in ",
 		want: [5]string{"", "App Service at http://127.0.0.1:", "connection refused",
 			"nothing comes from http://127.0.0.1:", "if IDENTITY_ENDPOINT was inherited"},
 	}, {
-		name:    "Cloud Shell's endpoint is silent",
-		prepare: func(t *testing.T) { t.Setenv("MSI_ENDPOINT", closed(t)+"/oauth2/token") },
-		kind:    noAnswer, answers: "no, in ",
+		name: "Cloud Shell's endpoint is silent",
+		prepare: func(t *testing.T) {
+			t.Setenv("MSI_ENDPOINT", "http://"+commandlinetest.Closed(t)+"/oauth2/token")
+		},
+		kind: noAnswer, answers: "no, in ",
 		want: [5]string{"", "Cloud Shell at ", "connection refused", "nothing comes from ",
 			"if MSI_ENDPOINT was inherited"},
 	}, {
 		name: "Entra is silent",
 		prepare: func(t *testing.T) {
 			onHost(t, standins.WorkloadIdentity)
-			t.Setenv("AZURE_AUTHORITY_HOST", strings.Replace(closed(t), "http:", "https:", 1))
+			t.Setenv("AZURE_AUTHORITY_HOST", strings.Replace("http://"+commandlinetest.Closed(t), "http:",
+				"https:", 1))
 		},
 		kind: noAnswer, answers: "no, in ",
 		want: [5]string{"", "workload identity at ", "connection refused", "nothing comes from ",

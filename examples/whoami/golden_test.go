@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/examples/internal/standins"
 )
 
@@ -61,7 +62,7 @@ func skipElsewhere(t *testing.T) {
 // TestGoldenFailure: five lines, and what Detect saw.
 func TestGoldenFailure(t *testing.T) {
 	skipElsewhere(t)
-	t.Setenv(movesIMDS, closed(t)+"/01234567")
+	t.Setenv(movesIMDS, "http://"+commandlinetest.Closed(t)+"/01234567")
 	stdout, stderr := execute(t, 1)
 	got := stdout + "--- stderr\n" + stderr
 	for _, v := range append(variable[:len(variable):len(variable)], []struct{ find, replace string }{

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -60,60 +58,50 @@ func TestFakes(t *testing.T) {
 		return principal{systemAssigned, system.ClientID, system.ObjectID, system.TenantID,
 			group + resource, ""}
 	}
-	ofUser := principal{userAssigned, assigned.ClientID, assigned.ObjectID, assigned.TenantID,
-		assigned.ResourceID, ""}
 	usedBy := func(resource string) principal {
-		p := ofUser
-		p.UsedBy = group + resource
-		return p
+		return principal{userAssigned, assigned.ClientID, assigned.ObjectID, assigned.TenantID,
+			assigned.ResourceID, resource}
 	}
-	byClientID, byObjectID, byResourceID := []string{"-client-id", strings.ToUpper(assigned.ClientID)},
-		[]string{"-object-id", assigned.ObjectID}, []string{"-resource-id", assigned.ResourceID}
-	for _, test := range []struct {
-		fake     string
-		args     []string
-		host     identity.Host
-		want     principal
-		requests int64
-	}{
-		{standins.IMDS, nil, identity.HostIMDS, ofSystem("Microsoft.Compute/virtualMachines/vm-test"), 1},
-		{standins.IMDS, byClientID, identity.HostIMDS,
-			usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
-		{standins.IMDS, byObjectID, identity.HostIMDS,
-			usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
-		{standins.IMDS, byResourceID, identity.HostIMDS,
-			usedBy("Microsoft.Compute/virtualMachines/vm-test"), 1},
-		{standins.AppService, nil, identity.HostAppService, ofSystem("Microsoft.Web/sites/app-test"), 1},
-		{standins.AppService, byClientID, identity.HostAppService, usedBy("Microsoft.Web/sites/app-test"),
-			1},
-		{standins.ServiceFabric, nil, identity.HostServiceFabric,
-			ofSystem("Microsoft.ServiceFabric/clusters/cluster-test/applications/application-test"), 1},
-		{standins.ContainerInstances, nil, identity.HostContainerInstances,
-			ofSystem("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
-		{standins.ContainerInstances, byObjectID, identity.HostContainerInstances,
-			usedBy("Microsoft.ContainerInstance/containerGroups/group-test"), 1},
-		{standins.AzureML, nil, identity.HostAzureML,
-			ofSystem("Microsoft.MachineLearningServices/workspaces/workspace-test/computes/compute-test"), 1},
-		{standins.AppService2017, byClientID, identity.HostAzureML,
-			usedBy("Microsoft.Web/sites/app-test"), 1},
-		{standins.CloudShell, nil, identity.HostCloudShell, principal{
-			Type: user, ApplicationID: "b677c290-cf4b-4a8e-a60e-91ba650a4abe",
-			ObjectID: "0d1c2b3a-7e5f-4c68-9b0a-5e4d3c2b1a09", TenantID: system.TenantID,
-		}, 1},
-		// a challenge counts
-		{standins.Arc, nil, identity.HostArc, ofSystem("Microsoft.HybridCompute/machines/machine-test"),
-			2},
-		{standins.WorkloadIdentity, nil, identity.HostWorkloadIdentity, ofUser, 1},
+	const vm, app = "Microsoft.Compute/virtualMachines/vm-test", "Microsoft.Web/sites/app-test"
+	const containers = "Microsoft.ContainerInstance/containerGroups/group-test"
+	byClientID := "-client-id " + strings.ToUpper(assigned.ClientID)
+	byObjectID, byResourceID := "-object-id "+assigned.ObjectID, "-resource-id "+assigned.ResourceID
+	for args, want := range map[string]principal{
+		"imds":                             ofSystem(vm),
+		"imds " + byClientID:               usedBy(group + vm),
+		"imds " + byObjectID:               usedBy(group + vm),
+		"imds " + byResourceID:             usedBy(group + vm),
+		"appservice":                       ofSystem(app),
+		"appservice " + byClientID:         usedBy(group + app),
+		"appservice2017 " + byClientID:     usedBy(group + app),
+		"containerinstances":               ofSystem(containers),
+		"containerinstances " + byObjectID: usedBy(group + containers),
+		"servicefabric": ofSystem("Microsoft.ServiceFabric/clusters/cluster-test/applications/" +
+			"application-test"),
+		"azureml": ofSystem("Microsoft.MachineLearningServices/workspaces/workspace-test/computes/" +
+			"compute-test"),
+		"cloudshell": {Type: user, ApplicationID: "b677c290-cf4b-4a8e-a60e-91ba650a4abe",
+			ObjectID: "0d1c2b3a-7e5f-4c68-9b0a-5e4d3c2b1a09", TenantID: system.TenantID},
+		"arc":              ofSystem("Microsoft.HybridCompute/machines/machine-test"),
+		"workloadidentity": usedBy(""),
 	} {
-		t.Run(strings.Join(append([]string{test.fake}, test.args...), " "), func(t *testing.T) {
-			commandlinetest.SkipWithout(t, test.fake)
-			r, _, _ := executeJSON(t, 0, append([]string{"-fake", test.fake}, test.args...)...)
-			if r.Fake != test.fake || r.Host != test.host || !r.Answers || r.Requests != test.requests {
-				t.Errorf("fake %s, host %s, answers %t, %d requests, want %s, %s, true, %d",
-					r.Fake, r.Host, r.Answers, r.Requests, test.fake, test.host, test.requests)
+		t.Run(args, func(t *testing.T) {
+			host, _, _ := strings.Cut(args, " ")
+			commandlinetest.SkipWithout(t, host)
+			r, _, _ := executeJSON(t, 0, append([]string{"-fake"}, strings.Fields(args)...)...)
+			detected, requests := identity.Host(host), int64(1)
+			switch host {
+			case standins.AppService2017:
+				detected = identity.HostAzureML
+			case standins.Arc: // a challenge counts
+				requests = 2
 			}
-			if r.Identity == nil || *r.Identity != test.want {
-				t.Errorf("identity\n got %+v\nwant %+v", r.Identity, test.want)
+			if r.Fake != host || r.Host != detected || !r.Answers || r.Requests != requests {
+				t.Errorf("fake %s, host %s, answers %t, %d requests, want %s, %s, true, %d",
+					r.Fake, r.Host, r.Answers, r.Requests, host, detected, requests)
+			}
+			if r.Identity == nil || *r.Identity != want {
+				t.Errorf("identity\n got %+v\nwant %+v", r.Identity, want)
 			}
 			if r.Token.For != "https://management.azure.com" || r.Token.Opaque {
 				t.Errorf("token %+v, want one for https://management.azure.com that can be read", r.Token)
@@ -122,117 +110,51 @@ func TestFakes(t *testing.T) {
 	}
 }
 
-func TestBadFlags(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		args []string
-		want string
-	}{
-		{"unknown flag", []string{"-verbose"}, "-verbose"},
-		{"flag without value", []string{"-fake"}, "-fake"},
-		{"unknown host", []string{"-fake", "gcp"},
-			`-fake "gcp": want imds, appservice, servicefabric, containerinstances, azureml, appservice2017, cloudshell, arc or workloadidentity`},
-		{"empty host", []string{"-fake", ""}, `-fake ""`},
-		{"host in capitals", []string{"-fake", "IMDS"}, `-fake "IMDS"`},
-		{"two IDs", []string{"-client-id", "a", "-object-id", "b"}, "exclude each other"},
-		{"an ID and an empty one", []string{"-client-id", "a", "-resource-id", ""}, "exclude each other"},
-		{"leftover argument", []string{"imds"}, `"imds"`},
-		{"leftover line break", []string{"a\nb"}, `"a\nb"`},
-		{"no duration", []string{"-timeout", "soon"}, `"soon"`},
-		{"no time", []string{"-timeout", "0s"}, "-timeout 0s"},
-		{"negative time", []string{"-timeout", "-1s"}, "-timeout -1s"},
-	} {
-		for _, mode := range [][]string{nil, {"-json"}} {
-			t.Run(strings.Join(append([]string{test.name}, mode...), " "), func(t *testing.T) {
-				stdout, stderr := execute(t, 1, append(mode, test.args...)...)
-				commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
-				if stdout != "" {
-					t.Errorf("stdout %q, want none", stdout)
-				}
-			})
-		}
-	}
-}
+func TestMistakes(t *testing.T) { command.Refuses(t, nil) }
 
 // TestRefusedByLibrary: it refuses what selects no identity, or what the host can't select by. What
 // Detect saw is told.
 func TestRefusedByLibrary(t *testing.T) {
 	assigned := commandlinetest.Identities(t)[1]
-	for _, test := range []struct {
-		name string
-		args []string
-		want string
-	}{
-		{"empty client ID", []string{"-fake", "imds", "-client-id", ""}, "empty ClientID"},
-		{"empty object ID", []string{"-fake", "imds", "-object-id="}, "empty ObjectID"},
-		{"empty resource ID", []string{"-fake", "imds", "-resource-id", ""}, "empty ResourceID"},
-		{"not a resource ID", []string{"-fake", "imds", "-resource-id", "my-identity"},
-			`ResourceID "my-identity"`},
-		{"line break", []string{"-fake", "imds", "-client-id", "a\nb"}, `"a\nb"`},
-		{"scope with a line break", []string{"-fake", "imds", "-scope", "a\nb/.default"},
-			`scope "a\nb" contains`},
-		{"empty scope", []string{"-fake", "imds", "-scope", ""}, "empty scope"},
-		{"Service Fabric", []string{"-fake", "servicefabric", "-client-id", assigned.ClientID},
-			"can't select an identity by client ID"},
-		{"Azure ML", []string{"-fake", "azureml", "-object-id", assigned.ObjectID},
-			"can't select an identity by object ID"},
-		{"Cloud Shell", []string{"-fake", "cloudshell", "-resource-id", assigned.ResourceID},
-			"can't select an identity by resource ID"},
+	for want, args := range map[string][]string{
+		"empty ClientID":           {"imds", "-client-id", ""},
+		"empty ObjectID":           {"imds", "-object-id="},
+		"empty ResourceID":         {"imds", "-resource-id", ""},
+		`ResourceID "my-identity"`: {"imds", "-resource-id", "my-identity"},
+		`"a\nb"`:                   {"imds", "-client-id", "a\nb"},
+		`scope "a\nb" contains`:    {"imds", "-scope", "a\nb/.default"},
+		"empty scope":              {"imds", "-scope", ""},
+		"can't select an identity by client ID": {"servicefabric", "-client-id",
+			assigned.ClientID},
+		"can't select an identity by object ID": {"azureml", "-object-id", assigned.ObjectID},
+		"can't select an identity by resource ID": {"cloudshell", "-resource-id",
+			assigned.ResourceID},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			stdout, stderr := execute(t, 1, test.args...)
-			commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
-			if !strings.Contains(stdout, "\nHost  ") || !strings.Contains(stdout, "\nVariables  ") ||
-				strings.Contains(stdout, "Asked for") {
+		t.Run(want, func(t *testing.T) {
+			args := append([]string{"-fake"}, args...)
+			stdout, stderr := execute(t, 1, args...)
+			commandlinetest.WantOneLine(t, "whoami", stderr, want)
+			commandlinetest.WantAll(t, "stdout", stdout, "\nHost  ", "\nVariables  ")
+			if strings.Contains(stdout, "Asked for") {
 				t.Errorf("stdout has not only what Detect saw:\n%s", stdout)
 			}
-			r, _, stderr := executeJSON(t, 1, test.args...)
-			commandlinetest.WantOneLine(t, "whoami", stderr, test.want)
-			if r.Error.Kind != invalid || !strings.Contains(r.Error.Message, test.want) || r.Answers ||
+			r, _, stderr := executeJSON(t, 1, args...)
+			commandlinetest.WantOneLine(t, "whoami", stderr, want)
+			if r.Error.Kind != invalid || !strings.Contains(r.Error.Message, want) || r.Answers ||
 				r.Requests != 0 || len(r.Evidence) == 0 {
-				t.Errorf("error %+v, answers %t, %d requests, %d pieces of evidence, want %s with %q, no request, and evidence",
-					r.Error, r.Answers, r.Requests, len(r.Evidence), invalid, test.want)
+				t.Errorf("error %+v, answers %t, %d requests, %d pieces of evidence, "+
+					"want %s with %q, no request, and evidence",
+					r.Error, r.Answers, r.Requests, len(r.Evidence), invalid, want)
 			}
 		})
 	}
 }
 
 func TestHelp(t *testing.T) {
-	ids := commandlinetest.Identities(t)
-	system, assigned := ids[0], ids[1]
-	wants := []string{
-		"-fake HOST", "-json", "-scope", "-client-id", "-object-id", "-resource-id", "-timeout",
-		"not verified", defaultScope, "default 15s",
-		system.ObjectID, assigned.ResourceID,
-	}
-	for _, h := range standins.Hosts() {
-		wants = append(wants, "  "+h.Name+"  ")
-	}
-	for _, flag := range []string{"-h", "-help", "--help"} {
-		stdout, _ := execute(t, 0, flag)
-		for _, want := range wants {
-			if !strings.Contains(stdout, want) {
-				t.Errorf("%s: stdout has no %q:\n%s", flag, want, stdout)
-			}
-		}
-	}
+	command.Helps(t, "-json", "-scope", "not verified", defaultScope, "default 15s")
 }
 
-func TestInterrupted(t *testing.T) {
-	for _, h := range standins.Hosts() {
-		t.Run(h.Name, func(t *testing.T) {
-			commandlinetest.SkipWithout(t, h.Name)
-			ctx, interrupt := context.WithCancelCause(t.Context())
-			interrupt(errors.New("interrupt signal received"))
-			for _, mode := range []string{"-json=false", "-json"} {
-				stdout, stderr := commandlinetest.Execute(ctx, t, run, 1, "-fake", h.Name, mode)
-				if want := "whoami: interrupt signal received\n"; stderr != want {
-					t.Errorf("%s: stderr %q, want %q", mode, stderr, want)
-				}
-				if mode == "-json" && stdout != "" {
-					t.Errorf("stdout %q, want none", stdout)
-				}
-			}
-		})
-	}
-}
+func TestInterrupted(t *testing.T) { command.EndsWhenInterrupted(t) }
+
+var command = commandlinetest.Command{Name: "whoami", HostFlag: "-fake", Run: run,
+	Modes: [][]string{{"-json=false"}, {"-json"}}}

@@ -4,7 +4,10 @@ package commandlinetest
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -79,4 +82,44 @@ func StandIn(t *testing.T, host string) *identitytest.Endpoint {
 func Identities(t *testing.T) []identitytest.Identity {
 	t.Helper()
 	return StandIn(t, standins.IMDS).Identities()
+}
+
+// WantAll checks that a text has all of want in it.
+func WantAll(t *testing.T, what, text string, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s has no %q:\n%s", what, want, text)
+		}
+	}
+}
+
+// Closed is an address of loopback where nothing listens.
+func Closed(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return listener.Addr().String()
+}
+
+// JWT makes a token of its claims, a JSON text.
+func JWT(claims string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	return encode([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + encode([]byte(claims)) + "." +
+		encode([]byte("signature"))
+}
+
+// JWTOf makes a token with these claims.
+func JWTOf(t *testing.T, claims map[string]any) string {
+	t.Helper()
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return JWT(string(payload))
 }
