@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,15 +17,19 @@ import (
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-// The benchmarks come in pairs that run in the same process: "identity" and the "baseline" of the work that can't be
-// avoided. What counts is their ratio; a hit is to stay within 1.25 of its baseline.
+// The benchmarks come in pairs that run in the same process: "identity" and the "baseline" of the
+// work that can't be avoided. What counts is their ratio; a hit is to stay within 1.25 of its
+// baseline.
 
-// bareCache is the least that a GetToken can do for a hit: one lock-free look-up, one reading of the clock, one copy.
+// bareCache is the least that a GetToken can do for a hit: one lock-free look-up, one reading of
+// the clock, one copy.
 type bareCache struct {
 	tokens atomic.Pointer[map[string]*azcore.AccessToken]
 }
 
-func (c *bareCache) GetToken(_ context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (c *bareCache) GetToken(
+	_ context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	t := (*c.tokens.Load())[options.Scopes[0]]
 	if t == nil || !time.Now().Before(t.ExpiresOn) {
 		return azcore.AccessToken{}, errors.New("not held")
@@ -48,130 +50,83 @@ func scopesOf(n int) []string {
 type answerDirectly struct{ requests atomic.Int64 }
 
 func (a *answerDirectly) Do(req *http.Request) (*http.Response, error) {
-	n := a.requests.Add(1)
-	body := fmt.Sprintf(`{"access_token":"token-%d","expires_on":"%d","token_type":"Bearer"}`, n, time.Now().Add(24*time.Hour).Unix())
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+	token := fmt.Sprintf("token-%d", a.requests.Add(1))
+	resp := respond(http.StatusOK, grantBody(token, 24*time.Hour))
+	resp.Request = req
+	return resp, nil
 }
 
-// warm returns a credential and a baseline that both hold a token for each scope.
-func warm(tb testing.TB, scopes []string) (ours, baseline azcore.TokenCredential) {
-	tb.Helper()
-	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS, ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tokens := map[string]*azcore.AccessToken{}
-	for range 3 { // the index is complete after as many look-ups as it has entries
-		for _, scope := range scopes {
-			token, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}})
-			if err != nil {
-				tb.Fatal(err)
-			}
-			tokens[scope] = &token
+// benchmarkHits asks for a token without end. It is one of the scopes from least on, in turn.
+func benchmarkHits(b *testing.B, cred azcore.TokenCredential, scopes []string, least int) {
+	b.ReportAllocs()
+	ctx, i := context.Background(), least
+	for b.Loop() {
+		if _, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes[i : i+1]}); err != nil {
+			b.Fatal(err)
+		}
+		if i++; i == len(scopes) {
+			i = least
 		}
 	}
-	bare := &bareCache{}
-	bare.tokens.Store(&tokens)
-	return cred, bare
 }
 
-// pair runs one benchmark for both.
-func pair(b *testing.B, scopes []string, run func(b *testing.B, cred azcore.TokenCredential)) {
-	ours, baseline := warm(b, scopes)
-	b.Run("identity", func(b *testing.B) { b.ReportAllocs(); run(b, ours) })
-	b.Run("baseline", func(b *testing.B) { b.ReportAllocs(); run(b, baseline) })
-}
-
+// BenchmarkHit is of one token, and of 10,000: of the last of them, since the number of keys must
+// not show, and of each in turn, so that memory, too, is part of the picture.
 func BenchmarkHit(b *testing.B) {
-	scopes := scopesOf(1)
-	pair(b, scopes, func(b *testing.B, cred azcore.TokenCredential) {
-		ctx, options := context.Background(), policy.TokenRequestOptions{Scopes: scopes}
-		for b.Loop() {
-			if _, err := cred.GetToken(ctx, options); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
-func BenchmarkHitParallel(b *testing.B) {
-	scopes := scopesOf(1)
-	pair(b, scopes, func(b *testing.B, cred azcore.TokenCredential) {
-		ctx, options := context.Background(), policy.TokenRequestOptions{Scopes: scopes}
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				if _, err := cred.GetToken(ctx, options); err != nil {
-					b.Error(err)
+	for _, bench := range []struct {
+		name        string
+		held, least int
+	}{{"one", 1, 0}, {"the last of 10,000", 10_000, 9_999}, {"each of 10,000", 10_000, 0}} {
+		scopes, tokens, bare := scopesOf(bench.held), map[string]*azcore.AccessToken{}, &bareCache{}
+		ours := onIMDS(b, &answerDirectly{})
+		for range 3 { // the index is complete after as many look-ups as it has entries
+			for _, scope := range scopes {
+				token, err := tokenFor(b.Context(), ours, scope)
+				if err != nil {
+					b.Fatal(err)
 				}
+				tokens[scope] = &token
 			}
+		}
+		bare.tokens.Store(&tokens)
+		b.Run(bench.name+"/identity", func(b *testing.B) { benchmarkHits(b, ours, scopes, bench.least) })
+		b.Run(bench.name+"/baseline", func(b *testing.B) { benchmarkHits(b, bare, scopes, bench.least) })
+		b.Run(bench.name+"/parallel", func(b *testing.B) {
+			options := policy.TokenRequestOptions{Scopes: scopes[bench.least : bench.least+1]}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					_, _ = ours.GetToken(context.Background(), options)
+				}
+			})
 		})
-	})
+	}
 }
 
-// BenchmarkHit10000Keys asks for one token while 10,000 are held: the number of keys must not show.
-func BenchmarkHit10000Keys(b *testing.B) {
-	scopes := scopesOf(10_000)
-	pair(b, scopes, func(b *testing.B, cred azcore.TokenCredential) {
-		ctx, options := context.Background(), policy.TokenRequestOptions{Scopes: scopes[5000:5001]}
-		for b.Loop() {
-			if _, err := cred.GetToken(ctx, options); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
-// BenchmarkHitEachOf10000Keys asks for them in turn, so that memory, too, is part of the picture.
-func BenchmarkHitEachOf10000Keys(b *testing.B) {
-	scopes := scopesOf(10_000)
-	pair(b, scopes, func(b *testing.B, cred azcore.TokenCredential) {
-		ctx, i := context.Background(), 0
-		for b.Loop() {
-			if _, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes[i : i+1]}); err != nil {
-				b.Fatal(err)
-			}
-			if i++; i == len(scopes) {
-				i = 0
-			}
-		}
-	})
-}
-
-// BenchmarkCold asks a server on loopback for a token that nobody holds; the baseline is a bare HTTP request on the same
-// connection policy, and reading its JSON.
+// BenchmarkCold asks a server on loopback for a token that nobody holds; the baseline is a bare
+// HTTP request on the same connection policy, and reading its JSON.
 func BenchmarkCold(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = fmt.Fprintf(w, `{"access_token":"token","expires_on":"%d","token_type":"Bearer"}`, time.Now().Add(24*time.Hour).Unix())
+		_, _ = fmt.Fprint(w, grantBody("token", 24*time.Hour))
 	}))
 	b.Cleanup(server.Close)
-	options := policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
-
 	b.Run("identity", func(b *testing.B) {
 		b.ReportAllocs()
-		env := environment{getenv: func(name string) string {
-			if name == envAuthority {
-				return server.URL
-			}
-			return ""
-		}, exists: func(string) bool { return false }}
-		cred, err := newCredential(nil, env)
-		if err != nil {
-			b.Fatal(err)
-		}
+		cred := credentialAt(b, environmentOf(map[string]string{envAuthority: server.URL}), nil)
 		identity, terms := cacheKey(cred.hosted.host), cred.hosted.termsOf(policy.RetryOptions{})
 		for b.Loop() {
 			cred.tokens = tokencache.New()
 			cred.view = tokencache.NewView(identity, tokencache.Variant{}, terms)
-			if _, err := cred.GetToken(b.Context(), options); err != nil {
+			if _, err := getToken(b.Context(), cred); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("baseline", func(b *testing.B) {
 		b.ReportAllocs()
+		url := server.URL + imdsPath + "?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net"
 		for b.Loop() {
-			req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, server.URL+imdsPath+"?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net", nil)
+			req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url, nil)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -193,19 +148,18 @@ func BenchmarkCold(b *testing.B) {
 	})
 }
 
-// BenchmarkNewCredential makes a credential and hits the warm cache with it, as services do that make one per request.
+// BenchmarkNewCredential makes a credential and hits the warm cache with it, as services do that
+// make one per request.
 func BenchmarkNewCredential(b *testing.B) {
-	env := environment{getenv: func(string) string { return "" }, exists: func(string) bool { return false }}
-	shared := newShared()
-	options := policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
-	transport := &answerDirectly{}
+	env, shared, transport := nowhere(), newShared(), &answerDirectly{}
 	b.ReportAllocs()
 	for b.Loop() {
-		cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: azcore.ClientOptions{Transport: transport}}, env)
+		cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: optionsWith(transport)},
+			env)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := cred.GetToken(b.Context(), options); err != nil {
+		if _, err := getToken(b.Context(), cred); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -214,34 +168,17 @@ func BenchmarkNewCredential(b *testing.B) {
 	}
 }
 
-// BenchmarkHitThroughChain is what a chain adds to a hit: of the first source, of the second, and of the default chain.
+// BenchmarkHitThroughChain is what a chain adds to a hit: of the first source, of the second, and
+// of the default chain.
 func BenchmarkHitThroughChain(b *testing.B) {
-	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS, ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	def, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}}, nowhere())
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, bb := range []struct {
-		name string
-		cred azcore.TokenCredential
-	}{
-		{"bare", cred},
-		{"first", mustChain(b, nil, cred)},
-		{"second", mustChain(b, nil, &scripted{err: errAway}, cred)},
-		{"default", def},
+	cred := onIMDS(b, &answerDirectly{})
+	for name, cred := range map[string]azcore.TokenCredential{
+		"bare": cred, "first": mustChain(b, nil, cred),
+		"second": mustChain(b, nil, &scripted{err: errAway}, cred),
+		"default": must(newDefaultCredential(newShared(),
+			&DefaultCredentialOptions{ClientOptions: optionsWith(&answerDirectly{})}, nowhere()))(b),
 	} {
-		ctx, options := context.Background(), policy.TokenRequestOptions{Scopes: []string{vaultScope}}
-		mustToken(b, bb.cred)
-		b.Run(bb.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := bb.cred.GetToken(ctx, options); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		mustToken(b, cred)
+		b.Run(name, func(b *testing.B) { benchmarkHits(b, cred, []string{vaultScope}, 0) })
 	}
 }

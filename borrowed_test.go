@@ -64,45 +64,42 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 		},
 	} {
 		for _, forced := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					dials, asked := 0, 0
-					cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
-						asked++
-						// As net does it: its own hooks are under a key of its own.
-						_, err := (&net.Dialer{}).DialContext(r.Context(), "unix",
-							"/nonexistent/socket")
-						if trace := httptrace.ContextClientTrace(r.Context()); trace != nil &&
-							trace.ConnectStart != nil {
-							trace.ConnectStart("", "")
-						}
-						return nil, err
-					}), options, func(o *CredentialOptions) { o.Retry.MaxRetries = 10 })
-					inner, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-					defer cancel()
-					inner = httptrace.WithClientTrace(inner, &httptrace.ClientTrace{
-						ConnectStart: func(string, string) { dials++ },
-						GetConn:      func(string) { dials++ },
-						DNSStart:     func(httptrace.DNSStartInfo) { dials++ },
-					})
-					ctx := &recycled{Context: inner}
-					var claims string
-					if forced {
-						claims = "{}"
+			bubbleIn(t, name, func(t *testing.T) {
+				dials, asked := 0, 0
+				cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+					asked++
+					// As net does it: its own hooks are under a key of its own.
+					_, err := (&net.Dialer{}).DialContext(r.Context(), "unix", "/nonexistent/socket")
+					if trace := httptrace.ContextClientTrace(r.Context()); trace != nil &&
+						trace.ConnectStart != nil {
+						trace.ConnectStart("", "")
 					}
-					_, err := cred.GetToken(ctx,
-						policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
-					if !errors.Is(err, context.DeadlineExceeded) {
-						t.Fatalf("got %v, want the caller's deadline", err)
-					}
-					ctx.done = true
-					time.Sleep(time.Minute)
-					synctest.Wait()
-					if asked < 2 || ctx.late != 0 || dials != 0 {
-						t.Errorf("%d requests; the context was asked %d times after its caller had left, its hooks were called %d times, want neither",
-							asked, ctx.late, dials)
-					}
+					return nil, err
+				}), options, func(o *CredentialOptions) { o.Retry.MaxRetries = 10 })
+				inner, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				inner = httptrace.WithClientTrace(inner, &httptrace.ClientTrace{
+					ConnectStart: func(string, string) { dials++ },
+					GetConn:      func(string) { dials++ },
+					DNSStart:     func(httptrace.DNSStartInfo) { dials++ },
 				})
+				ctx := &recycled{Context: inner}
+				var claims string
+				if forced {
+					claims = "{}"
+				}
+				_, err := cred.GetToken(ctx,
+					policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: claims})
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("got %v, want the caller's deadline", err)
+				}
+				ctx.done = true
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if asked < 2 || ctx.late != 0 || dials != 0 {
+					t.Errorf("%d requests; the context was asked %d times after its caller had left, its hooks were called %d times, want neither",
+						asked, ctx.late, dials)
+				}
 			})
 		}
 	}
@@ -186,48 +183,45 @@ func TestBadTracers(t *testing.T) {
 	for how, bad := range badThings {
 		for _, where := range []string{"NewTracer", "Start", "nil context", "End", "SetAttributes",
 			"SetStatus", "AddEvent"} {
-			t.Run(where+" "+how, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					var made, spans atomic.Int64
-					wicked := true
-					at := func(here string) {
-						if wicked && here == where {
-							bad()
+			bubbleIn(t, where+" "+how, func(t *testing.T) {
+				var made, spans atomic.Int64
+				wicked := true
+				at := func(here string) {
+					if wicked && here == where {
+						bad()
+					}
+				}
+				provider := tracing.NewProvider(func(string, string) tracing.Tracer {
+					made.Add(1)
+					at("NewTracer")
+					return tracing.NewTracer(func(ctx context.Context, _ string,
+						_ *tracing.SpanOptions) (context.Context, tracing.Span) {
+						at("Start")
+						spans.Add(1)
+						if wicked && where == "nil context" {
+							ctx = nil
 						}
-					}
-					provider := tracing.NewProvider(func(string, string) tracing.Tracer {
-						made.Add(1)
-						at("NewTracer")
-						return tracing.NewTracer(func(ctx context.Context, _ string,
-							_ *tracing.SpanOptions) (context.Context, tracing.Span) {
-							at("Start")
-							spans.Add(1)
-							if wicked && where == "nil context" {
-								ctx = nil
-							}
-							return ctx, tracing.NewSpan(tracing.SpanImpl{
-								End:           func() { at("End") },
-								SetAttributes: func(...tracing.Attribute) { at("SetAttributes") },
-								SetStatus:     func(tracing.SpanStatus, string) { at("SetStatus") },
-								AddEvent:      func(string, ...tracing.Attribute) { at("AddEvent") },
-							})
-						}, nil)
+						return ctx, tracing.NewSpan(tracing.SpanImpl{
+							End:           func() { at("End") },
+							SetAttributes: func(...tracing.Attribute) { at("SetAttributes") },
+							SetStatus:     func(tracing.SpanStatus, string) { at("SetStatus") },
+							AddEvent:      func(string, ...tracing.Attribute) { at("AddEvent") },
+						})
 					}, nil)
-					ep := identitytest.NewIMDS(nil)
-					ep.Enqueue(identitytest.Response{Status: 500})
-					cred := onIMDS(t, ep, func(o *CredentialOptions) { o.TracingProvider = provider })
-					mustToken(t, cred)
-					synctest.Wait()
-					wicked = false
-					spans.Store(0)
-					time.Sleep(14 * time.Hour)
-					mustToken(t, cred)
-					synctest.Wait()
-					if spans.Load() == 0 {
-						t.Errorf("no spans after the tracer has recovered, %d tracers were made",
-							made.Load())
-					}
-				})
+				}, nil)
+				ep := identitytest.NewIMDS(nil)
+				ep.Enqueue(identitytest.Response{Status: 500})
+				cred := onIMDS(t, ep, func(o *CredentialOptions) { o.TracingProvider = provider })
+				mustToken(t, cred)
+				synctest.Wait()
+				wicked = false
+				spans.Store(0)
+				time.Sleep(14 * time.Hour)
+				mustToken(t, cred)
+				synctest.Wait()
+				if spans.Load() == 0 {
+					t.Errorf("no spans after the tracer has recovered, %d tracers were made", made.Load())
+				}
 			})
 		}
 	}
@@ -270,43 +264,46 @@ func TestNoUserCodeUnderTheLock(t *testing.T) {
 		},
 	} {
 		for _, claims := range []string{"", "{}"} {
-			t.Run(name+claims, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					cred := onIMDS(t, identitytest.NewIMDS(nil))
-					lock := make(chan struct{}, 1)
-					ctx := ctxWith(lock)
-					lock <- struct{}{} // the application holds it
-					go func() {
-						_, _ = cred.GetToken(ctx,
-							policy.TokenRequestOptions{Scopes: []string{"https://other/.default"},
-								Claims: claims})
-					}()
-					synctest.Wait()
-					done := make(chan struct{})
-					go func() {
-						defer close(done)
-						mustToken(t, cred)
-						_ = cred.Status()
-					}()
-					synctest.Wait()
-					select {
-					case <-done:
-					default:
-						t.Error("GetToken waits for a lock that another caller's context wants")
-					}
-					<-lock
-					<-done
-				})
+			bubbleIn(t, name+claims, func(t *testing.T) {
+				cred := onIMDS(t, identitytest.NewIMDS(nil))
+				lock := make(chan struct{}, 1)
+				ctx := ctxWith(lock)
+				lock <- struct{}{} // the application holds it
+				go func() {
+					_, _ = cred.GetToken(ctx,
+						policy.TokenRequestOptions{Scopes: []string{"https://other/.default"}, Claims: claims})
+				}()
+				synctest.Wait()
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					mustToken(t, cred)
+					_ = cred.Status()
+				}()
+				synctest.Wait()
+				select {
+				case <-done:
+				default:
+					t.Error("GetToken waits for a lock that another caller's context wants")
+				}
+				<-lock
+				<-done
 			})
 		}
 	}
 }
 
-// TestPanicsThatCannotBePrinted: what is panicked with has methods, too.
+// TestPanicsThatCannotBePrinted: what is panicked with has methods, too. A Transport may also end
+// its goroutine.
 func TestPanicsThatCannotBePrinted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		for _, value := range []any{panicking{}, endingError{}} {
-			cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) { panic(value) }))
+		for _, value := range []error{panicking{}, endingError{}, nil} {
+			cred := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+				if value == nil {
+					runtime.Goexit()
+				}
+				panic(value)
+			}))
 			if e, took := mustFail(t, cred); !errors.Is(e, failure.ErrAborted) || took != 0 {
 				t.Errorf("got %v after %v, want that the Transport has panicked", e, took)
 			}
@@ -314,10 +311,9 @@ func TestPanicsThatCannotBePrinted(t *testing.T) {
 			if n := inFlight(cred); n != 0 {
 				t.Errorf("%d flights are under way for ever", n)
 			}
-			cred = onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
-				return nil, value.(error)
-			}))
-			_, _ = mustFail(t, cred)
+			mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+				return nil, value
+			})))
 		}
 	})
 }

@@ -20,7 +20,8 @@ import (
 
 var (
 	campaignDays = flag.Int("campaign", 0, "simulated days of TestCampaign; 0 is a few")
-	campaignSeed = flag.Uint64("campaign-seed", 0, "play only the days of one seed in TestCampaign; 0 plays others each time")
+	campaignSeed = flag.Uint64("campaign-seed", 0,
+		"play only the days of one seed in TestCampaign; 0 plays others each time")
 )
 
 // TestCampaign: random days of a host's faults, clock steps, suspensions, replaced secrets and
@@ -28,17 +29,19 @@ var (
 // and of another credential with its own Retry options that shares the tokens. Whatever happens,
 //
 //   - no caller gets a token that has ended, or another identity's, or another resource's;
-//   - none gets an error while a valid token is held, or waits for more than 2 s then, or at all if it is good for long;
+//   - none gets an error while a valid token is held, or waits for more than 2 s then, or at all if
+//     it is good for long;
 //   - none waits past its context, or past its own credential's budget;
-//   - the host is left alone for as long as the cool-down, or its own Retry-After, says, also by callers who press;
+//   - the host is left alone for as long as the cool-down, or its own Retry-After, says, also by
+//     callers who press;
 //   - within a minute of the host's recovery callers have a token, those of another Retry aside,
 //     and one that was due is renewed;
 //   - code of the user's that panics costs no more than the request it is in;
 //   - the last good token is held until it ends;
 //   - no goroutine stays.
 //
-// A failure names its seed, with which -campaign-seed plays the same days: all is the same then but the library's own jitter
-// and the order of what happens at the same moment.
+// A failure names its seed, with which -campaign-seed plays the same days: all is the same then but
+// the library's own jitter and the order of what happens at the same moment.
 //
 //	go test -run Campaign .                    a few days
 //	go test -run Campaign -campaign 10000 -timeout 2h -v .   as many, with what was injected
@@ -72,7 +75,8 @@ func TestCampaign(t *testing.T) {
 				t.Parallel()
 				dir := t.TempDir()
 				synctest.Test(t, func(t *testing.T) {
-					time.Sleep(24 * time.Hour) // a bubble's clock begins where the library takes an end before it for no date
+					// a bubble's clock begins where the library takes an end before it for no date
+					time.Sleep(24 * time.Hour)
 					w := newWorld(t, random, dir)
 					w.play(t, seed, time.Duration(long)*24*time.Hour)
 					w.mu.Lock()
@@ -94,7 +98,8 @@ func TestCampaign(t *testing.T) {
 func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 	w := &world{
 		random: random, ailment: "well", well: time.Now(), base: "http://localhost:4141",
-		granted: map[string]*granted{}, cached: map[string]*granted{}, seen: map[string]*granted{}, last: map[string]sent{}, counts: map[string]int{},
+		granted: map[string]*granted{}, cached: map[string]*granted{}, seen: map[string]*granted{},
+		last: map[string]sent{}, counts: map[string]int{},
 		hostCache: random.IntN(3) == 0,
 	}
 	awake := make(chan struct{})
@@ -105,8 +110,11 @@ func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 		new       func(*identitytest.Options) *identitytest.Endpoint
 		frequency int
 	}{
-		{"IMDS", true, identitytest.NewIMDS, 4}, {"App Service", true, identitytest.NewAppService, 3}, {"Azure Arc", true, identitytest.NewArc, 1},
-		{"Azure ML", true, identitytest.NewAzureML, 1}, {"Cloud Shell", false, identitytest.NewCloudShell, 1}, {"workload identity", false, identitytest.NewWorkloadIdentity, 2},
+		{"IMDS", true, identitytest.NewIMDS, 4}, {"App Service", true, identitytest.NewAppService, 3},
+		{"Azure Arc", true, identitytest.NewArc, 1},
+		{"Azure ML", true, identitytest.NewAzureML, 1},
+		{"Cloud Shell", false, identitytest.NewCloudShell, 1},
+		{"workload identity", false, identitytest.NewWorkloadIdentity, 2},
 		{"Service Fabric", false, identitytest.NewServiceFabric, 2},
 	}
 	n := random.IntN(14)
@@ -166,9 +174,11 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 	end := began.Add(long)
 	over := make(chan struct{})
 	var group sync.WaitGroup
-	resources := []string{"https://vault.azure.net", "https://management.azure.com", "api://one"}[:1+w.random.IntN(8)/3]
+	resources := []string{"https://vault.azure.net", "https://management.azure.com",
+		"api://one"}[:1+w.random.IntN(8)/3]
 	fail := func(format string, args ...any) {
-		t.Errorf("seed %d, %v into it: %s", seed, time.Since(began).Round(time.Millisecond), fmt.Sprintf(format, args...))
+		t.Errorf("seed %d, %v into it: %s", seed, time.Since(began).Round(time.Millisecond),
+			fmt.Sprintf(format, args...))
 	}
 	stream := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 	pause := func(d time.Duration) bool { // false at the end
@@ -235,7 +245,8 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 		for pause(between(random, time.Minute, 24*time.Hour)) {
 			switch random.IntN(3) {
 			case 0:
-				w.jump(between(random, time.Minute, 6*time.Hour).Truncate(time.Second), true) // ends are told in whole seconds
+				// ends are told in whole seconds
+				w.jump(between(random, time.Minute, 6*time.Hour).Truncate(time.Second), true)
 				watch()
 			case 1:
 				step := time.Duration(random.IntN(7201)-3600) * time.Second
@@ -334,7 +345,10 @@ func (c caller) call(resource string) {
 		_ = c.cred.Status()
 	case n == 1:
 		options.Claims = `{"access_token":{"nbf":{"essential":true}}}`
-		c.judge(resource, ctx, by, "GetToken with claims", limit, true, func() (azcore.AccessToken, error) { return by.get(ctx, options) })
+		c.judge(resource, ctx, by, "GetToken with claims", limit, true,
+			func() (azcore.AccessToken, error) {
+				return by.get(ctx, options)
+			})
 	case n == 2 && by.refresh != nil:
 		c.judge(resource, ctx, by, "Refresh", limit, true, func() (azcore.AccessToken, error) {
 			tk, _, err := by.refresh(ctx, options.Scopes[0])
@@ -353,17 +367,23 @@ func (c caller) call(resource string) {
 			c.fail("Ready of %s took %v with a context of %v: %v", by.name, took, limit, err)
 		}
 	default:
-		c.judge(resource, ctx, by, "GetToken", limit, false, func() (azcore.AccessToken, error) { return by.get(ctx, options) })
+		c.judge(resource, ctx, by, "GetToken", limit, false, func() (azcore.AccessToken, error) {
+			return by.get(ctx, options)
+		})
 	}
 }
 
 // judge makes a call and checks what it brings against the books.
-func (c caller) judge(resource string, ctx context.Context, by asker, kind string, limit time.Duration, forced bool, get func() (azcore.AccessToken, error)) {
+func (c caller) judge(
+	resource string, ctx context.Context, by asker, kind string, limit time.Duration, forced bool,
+	get func() (azcore.AccessToken, error),
+) {
 	kind += " of " + by.name
 	before := c.now(resource)
 	if !before.ends.IsZero() && before.ends.After(before.at) &&
 		!c.heldUntil(resource).After(before.at) {
-		c.fail("the last good token of %s has %v to live, and isn't held any more", resource, before.ends.Sub(before.at))
+		c.fail("the last good token of %s has %v to live, and isn't held any more", resource,
+			before.ends.Sub(before.at))
 	}
 	tk, err := get()
 	after := c.now(resource)
@@ -399,7 +419,8 @@ func (c caller) judge(resource string, ctx context.Context, by asker, kind strin
 	}
 	if by.usual && !jumped && ctx.Err() == nil && err != nil && !after.well.IsZero() &&
 		before.at.Sub(after.well) > time.Minute {
-		c.fail("%s failed although the host has been well for %v: %v", kind, before.at.Sub(after.well), err)
+		c.fail("%s failed although the host has been well for %v: %v", kind, before.at.Sub(after.well),
+			err)
 	}
 	if forced || jumped || before.ends.IsZero() || !before.ends.After(after.at) {
 		return // without a valid token errors and waits are right
@@ -428,9 +449,10 @@ func (c caller) watchRecovery(resource string, pause func(time.Duration) bool) {
 			break
 		}
 		by := c.askers[0]
-		c.judge(resource, context.Background(), by, "GetToken", 0, false, func() (azcore.AccessToken, error) {
-			return by.get(context.Background(), c.options(resource))
-		})
+		c.judge(resource, context.Background(), by, "GetToken", 0, false,
+			func() (azcore.AccessToken, error) {
+				return by.get(context.Background(), c.options(resource))
+			})
 		if !pause(time.Second) {
 			return
 		}
@@ -447,7 +469,8 @@ func (c caller) watchRecovery(resource string, pause func(time.Duration) bool) {
 	case err != nil:
 		c.fail("no token %v after the host's recovery: %v", after.at.Sub(after.well), err)
 	case tk.RefreshOn.Before(after.at.Add(-2 * time.Second)):
-		c.fail("%v after the host's recovery the token hasn't been renewed, which was due %v ago", after.at.Sub(after.well), after.at.Sub(tk.RefreshOn))
+		c.fail("%v after the host's recovery the token hasn't been renewed, which was due %v ago",
+			after.at.Sub(after.well), after.at.Sub(tk.RefreshOn))
 	}
 }
 

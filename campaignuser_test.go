@@ -144,7 +144,8 @@ func fragileTracing() tracing.Provider {
 	}
 	return tracing.NewProvider(func(string, string) tracing.Tracer {
 		now()
-		return tracing.NewTracer(func(ctx context.Context, _ string, _ *tracing.SpanOptions) (context.Context, tracing.Span) {
+		return tracing.NewTracer(func(ctx context.Context, _ string,
+			_ *tracing.SpanOptions) (context.Context, tracing.Span) {
 			now()
 			return ctx, tracing.NewSpan(tracing.SpanImpl{End: now})
 		}, nil)

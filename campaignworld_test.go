@@ -27,17 +27,19 @@ import (
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
-// world is what random days do to one credential: a host that is well or not, clocks that jump, a secret that is replaced, and
-// the books on what the host has granted. The host is a fake of identitytest, whose answers are changed on their way.
+// world is what random days do to one credential: a host that is well or not, clocks that jump, a
+// secret that is replaced, and the books on what the host has granted. The host is a fake of
+// identitytest, whose answers are changed on their way.
 //
-// The clock of a bubble can't be set, so that all else moves when this machine's clock jumps: the tokens that are held, see
-// shiftClock, and what the books say of their ends.
+// The clock of a bubble can't be set, so that all else moves when this machine's clock jumps: the
+// tokens that are held, see shiftClock, and what the books say of their ends.
 type world struct {
-	fake      *identitytest.Endpoint
-	cred      *Credential
-	base      string               // where the fake is found
-	env       *variables           // of the process
-	selects   bool                 // the credential asks for one identity, so that another's token is noticed
+	fake *identitytest.Endpoint
+	cred *Credential
+	base string     // where the fake is found
+	env  *variables // of the process
+	// the credential asks for one identity, so that another's token is noticed
+	selects   bool
 	hostCache bool                 // the host repeats a token until that has ended
 	life      func() time.Duration // of the next token
 	longest   time.Duration        // of the host's ailments
@@ -87,15 +89,19 @@ type sent struct {
 	minute   []time.Time // it and all others of the last minute
 }
 
-// crowd is more requests for a resource than a minute of failures has: retries of who has no token, with tokens of some
-// seconds, a secret that is replaced and forced ones in between.
+// crowd is more requests for a resource than a minute of failures has: retries of who has no token,
+// with tokens of some seconds, a secret that is replaced and forced ones in between.
 const crowd = 60
 
-// ailments are what a host can suffer from for a while, each as often as the next. "well" comes in between.
+// ailments are what a host can suffer from for a while, each as often as the next. "well" comes in
+// between.
 var ailments = []string{
-	"refused", "reset", "hangs", "slow", "slow body", "half a body", "redirect", "HTML 200", "HTML 403", "HTML 502", "garbage", "error with 200",
-	"400", "401", "403", "404", "410", "429", "429 and Retry-After", "500", "503 and Retry-After", "504", "status 600",
-	"another identity", "expired token", "no token", "no end", "too large", "panics", "ends its goroutine", "policy panics", "now this, now that",
+	"refused", "reset", "hangs", "slow", "slow body", "half a body", "redirect", "HTML 200",
+	"HTML 403", "HTML 502", "garbage", "error with 200",
+	"400", "401", "403", "404", "410", "429", "429 and Retry-After", "500", "503 and Retry-After",
+	"504", "status 600",
+	"another identity", "expired token", "no token", "no end", "too large", "panics",
+	"ends its goroutine", "policy panics", "now this, now that",
 }
 
 func (w *world) count(what string) { w.counts[what]++ }
@@ -145,17 +151,18 @@ func (d door) Do(r *http.Request) (*http.Response, error) {
 		}
 	}
 	if ill == "slow body" {
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: &lateBody{read: func() (io.Reader, error) {
-			if err := wait(); err != nil {
-				w.failed(books, nil, nil)
-				return nil, err
-			}
-			resp, err := w.answer(r, body, resource, books, "well")
-			if err != nil || resp.StatusCode != 200 {
-				return nil, io.ErrUnexpectedEOF
-			}
-			return resp.Body, nil
-		}}, Request: r}, nil
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: &lateBody{read: func() (io.Reader, error) {
+				if err := wait(); err != nil {
+					w.failed(books, nil, nil)
+					return nil, err
+				}
+				resp, err := w.answer(r, body, resource, books, "well")
+				if err != nil || resp.StatusCode != 200 {
+					return nil, io.ErrUnexpectedEOF
+				}
+				return resp.Body, nil
+			}}, Request: r}, nil
 	}
 	if due > 0 {
 		if err := wait(); err != nil {
@@ -212,7 +219,8 @@ func readRequest(r *http.Request) (body []byte, resource string, err error) {
 	return body, resourceOf(values.Get("resource") + values.Get("scope")), nil
 }
 
-// arrive writes a request into the books, and returns what will happen to it. It is called under mu.
+// arrive writes a request into the books, and returns what will happen to it. It is called under
+// mu.
 func (w *world) arrive(r *http.Request, resource, books string) string {
 	ill := w.ailment
 	if ill == "now this, now that" {
@@ -233,13 +241,16 @@ func (w *world) arrive(r *http.Request, resource, books string) string {
 	}
 	now := time.Now()
 	before, calm, began := w.last[books], w.calm(resource, now), now
-	if flight := w.flight(resource); calm { // a try that meets a new secret has two requests, and cool-downs count from its beginning
+	// a try that meets a new secret has two requests, and cool-downs count from its beginning
+	if flight := w.flight(resource); calm {
 		began = flight.began
 	}
 	challenged := r.Header.Get("Authorization") != "" // Arc: the second half of a try
 	if !challenged {
 		if now.Before(before.patience) {
-			w.problems = append(w.problems, fmt.Sprintf("a request %v before the time that a Retry-After asked for", before.patience.Sub(now)))
+			w.problems = append(w.problems,
+				fmt.Sprintf("a request %v before the time that a Retry-After asked for",
+					before.patience.Sub(now)))
 		}
 		refused := before.refused
 		switch {
@@ -255,7 +266,9 @@ func (w *world) arrive(r *http.Request, resource, books string) string {
 						gap, refused[before.told]))
 			}
 		}
-		minute := slices.DeleteFunc(append(before.minute, now), func(at time.Time) bool { return now.Sub(at) > time.Minute })
+		minute := slices.DeleteFunc(append(before.minute, now), func(at time.Time) bool {
+			return now.Sub(at) > time.Minute
+		})
 		if len(minute) > crowd {
 			w.problems = append(w.problems, fmt.Sprintf("%d requests within a minute", len(minute)))
 		}
@@ -333,7 +346,9 @@ func (w *world) failed(books string, resp *http.Response, body []byte) {
 	defer w.mu.Unlock()
 	s := w.last[books]
 	s.failed, s.told = true, 0
-	if resp != nil && resp.StatusCode != http.StatusGone && w.cred.hosted.host.Recognises(acquire.Answer{Status: resp.StatusCode, Header: resp.Header, Body: body}) {
+	if resp != nil && resp.StatusCode != http.StatusGone &&
+		w.cred.hosted.host.Recognises(acquire.Answer{Status: resp.StatusCode, Header: resp.Header,
+			Body: body}) {
 		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 			s.patience, s.told = time.Now().Add(time.Duration(seconds)*time.Second), 1
 			if w.well.Before(s.patience) && !w.well.IsZero() {
@@ -345,7 +360,9 @@ func (w *world) failed(books string, resp *http.Response, body []byte) {
 }
 
 // answer is what a request gets.
-func (w *world) answer(r *http.Request, body []byte, resource, books, ill string) (*http.Response, error) {
+func (w *world) answer(
+	r *http.Request, body []byte, resource, books, ill string,
+) (*http.Response, error) {
 	resp, err := w.respond(r, body, resource, ill)
 	if err != nil {
 		w.failed(books, nil, nil)
@@ -405,7 +422,9 @@ func (b *broken) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func (w *world) respond(r *http.Request, body []byte, resource, ill string) (*http.Response, error) {
+func (w *world) respond(
+	r *http.Request, body []byte, resource, ill string,
+) (*http.Response, error) {
 	oauth := `{"error":"unavailable","error_description":"an invented failure"}`
 	server := []string{"Server", "IMDS/150.870.65.1", "Content-Type", "application/json"}
 	switch ill {
@@ -417,7 +436,8 @@ func (w *world) respond(r *http.Request, body []byte, resource, ill string) (*ht
 		return respond(307, "", append(server, "Location", "http://elsewhere.example/token")...), nil
 	case "HTML 200", "HTML 403", "HTML 502":
 		status, _ := strconv.Atoi(strings.TrimPrefix(ill, "HTML "))
-		return respond(status, "<!DOCTYPE html><html><body>Sign in to the network</body></html>", "Content-Type", "text/html"), nil
+		return respond(status, "<!DOCTYPE html><html><body>Sign in to the network</body></html>",
+			"Content-Type", "text/html"), nil
 	case "garbage":
 		return respond(200, "\x00\xff{{{]\x80", server...), nil
 	case "error with 200":
@@ -457,8 +477,8 @@ func (w *world) respond(r *http.Request, body []byte, resource, ill string) (*ht
 	return resp, nil
 }
 
-// grant changes the fake's answer with a token into one of this world: with another life, or the one from the cache, or with
-// something wrong. It writes what is right into the books.
+// grant changes the fake's answer with a token into one of this world: with another life, or the
+// one from the cache, or with something wrong. It writes what is right into the books.
 func (w *world) grant(content []byte, resource, ill string) ([]byte, error) {
 	var fields map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(content))
@@ -484,15 +504,18 @@ func (w *world) grant(content []byte, resource, ill string) ([]byte, error) {
 		if ill == "expired token" {
 			life = -time.Duration(1+w.random.IntN(3600)) * time.Second
 		}
-		g = &granted{token: raw, resource: resource, number: len(w.granted) + 1, foreign: ill == "another identity",
-			end: time.Unix(hosts.Add(life).Unix(), 0).Add(w.shifted)}
+		g = &granted{token: raw, resource: resource, number: len(w.granted) + 1,
+			foreign: ill == "another identity",
+			end:     time.Unix(hosts.Add(life).Unix(), 0).Add(w.shifted)}
 		w.granted[raw] = g
 		if w.hostCache && proper {
 			w.cached[resource] = g
 		}
 		w.count("tokens")
-		// Who forced a request takes what it brings, also if it ends sooner. It may leave before that comes.
-		if f := w.flight(resource); f != nil && (f.Claims != "" || f.Anew) && w.seen[resource] != nil && g.end.Before(w.seen[resource].end) {
+		// Who forced a request takes what it brings, also if it ends sooner. It may leave before that
+		// comes.
+		if f := w.flight(resource); f != nil && (f.Claims != "" || f.Anew) && w.seen[resource] != nil &&
+			g.end.Before(w.seen[resource].end) {
 			w.seen[resource] = g
 		}
 	} else {
@@ -534,8 +557,8 @@ func (w *world) saw(resource string, g *granted) {
 	}
 }
 
-// sign gives the fake's token another content: it has no end of its own, is unlike any other, and is another identity's if it is
-// to be.
+// sign gives the fake's token another content: it has no end of its own, is unlike any other, and
+// is another identity's if it is to be.
 func (w *world) sign(fields map[string]any, foreign bool) (string, error) {
 	raw, _ := fields["access_token"].(string)
 	parts := strings.Split(raw, ".")
@@ -553,7 +576,8 @@ func (w *world) sign(fields map[string]any, foreign bool) (string, error) {
 	delete(claims, "exp")
 	claims["uti"] = fmt.Sprint("token ", len(w.granted)+1)
 	if foreign {
-		other := map[string]any{"appid": "11111111-1111-4111-8111-111111111111", "oid": "22222222-2222-4222-8222-222222222222", "xms_mirid": "/subscriptions/other"}
+		other := map[string]any{"appid": "11111111-1111-4111-8111-111111111111",
+			"oid": "22222222-2222-4222-8222-222222222222", "xms_mirid": "/subscriptions/other"}
 		maps.Copy(claims, other)
 		if fields["client_id"] != nil {
 			fields["client_id"] = other["appid"]
@@ -563,7 +587,8 @@ func (w *world) sign(fields map[string]any, foreign bool) (string, error) {
 	return parts[0] + "." + base64.RawURLEncoding.EncodeToString(text) + "." + parts[2], err
 }
 
-// forget strikes out what a clock set back by any time can't bring back: it is gone an hour after its end. It is called under mu.
+// forget strikes out what a clock set back by any time can't bring back: it is gone an hour after
+// its end. It is called under mu.
 func (w *world) forget() {
 	for resource, g := range w.seen {
 		if time.Since(g.end.Add(-w.shifted)) >= keepExpired {
@@ -596,8 +621,8 @@ func (w *world) expect() {
 	}
 }
 
-// jump moves this machine's clock by d. With sleep, the machine was suspended for that long, and its connections are gone;
-// otherwise the clock is wrong from now on, or right again.
+// jump moves this machine's clock by d. With sleep, the machine was suspended for that long, and
+// its connections are gone; otherwise the clock is wrong from now on, or right again.
 func (w *world) jump(d time.Duration, sleep bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

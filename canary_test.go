@@ -262,28 +262,55 @@ func repeating(f form, status int, body string, header ...string) reply {
 	}
 }
 
-// echoes are the places in an answer where a host may repeat something.
-var echoes = []struct {
-	name, body string
-	header     []string
-}{
-	{"IMDS's error", `{"error":"ECHO","error_description":"you sent ECHO.","correlation_id":"ECHO"}`,
-		nil},
-	{"a coded error", `{"error":{"code":"ECHO","message":"you sent ECHO","correlationId":"ECHO","innererror":{"trace":"ECHO"}}}`, nil},
-	{"App Service's error", `{"statusCode":400,"message":"you sent ECHO","correlationId":"ECHO"}`,
-		nil},
-	{"legacy App Service's error",
-		`{"ErrorCode":"ECHO","ExceptionMessage":"you sent ECHO","CorrelationId":"ECHO"}`, nil},
-	{"Entra's error", `{"error":"invalid_client","error_description":"AADSTS90000: you sent ECHO","error_codes":[90000],"correlation_id":"ECHO"}`, nil},
-	{"a text", "100% wrong: you sent ECHO, didn't you", nil},
-	{"a page", "<html>you sent ECHO", []string{"Content-Type", "text/html"}},
-	{"a text that is cut", strings.Repeat("x", 280) + "ECHO", nil},
-	{"headers", `{"error":"x"}`, []string{"X-Echo", "ECHO", "X-Correlation-Id", "ECHO", "Set-Cookie",
-		"k=ECHO"}},
-	{"headers that azcore shows", `{"error":"x"}`,
-		[]string{"Server", "ECHO", "X-Ms-Request-Id", "Basic ECHO", "Www-Authenticate",
-			"Basic realm=ECHO", "Retry-After", "ECHO"}},
-	{"a location", "", []string{"Location", "http://elsewhere.example/ECHO?h=ECHO"}},
+// imdsEcho is IMDS's error with the secret wherever there is room.
+const imdsEcho = `{"error":"ECHO","error_description":"you sent ECHO.","correlation_id":"ECHO"}`
+
+// echoes are the places in an answer where a host may repeat something: bodies, and headers as
+// names and values.
+var echoes = map[string][]string{
+	"IMDS's error": {imdsEcho},
+	"a coded error": {`{"error":{"code":"ECHO","message":"you sent ECHO","correlationId":"ECHO",` +
+		`"innererror":{"trace":"ECHO"}}}`},
+	"App Service's error": {`{"statusCode":400,"message":"you sent ECHO","correlationId":"ECHO"}`},
+	"legacy App Service's error": {
+		`{"ErrorCode":"ECHO","ExceptionMessage":"you sent ECHO","CorrelationId":"ECHO"}`},
+	"Entra's error": {`{"error":"invalid_client","error_description":"AADSTS90000: you sent ECHO",` +
+		`"error_codes":[90000],"correlation_id":"ECHO"}`},
+	"a text":             {"100% wrong: you sent ECHO, didn't you"},
+	"a page":             {"<html>you sent ECHO", "Content-Type", "text/html"},
+	"a text that is cut": {strings.Repeat("x", 280) + "ECHO"},
+	"headers": {`{"error":"x"}`, "X-Echo", "ECHO", "X-Correlation-Id", "ECHO", "Set-Cookie",
+		"k=ECHO"},
+	"headers that azcore shows": {`{"error":"x"}`, "Server", "ECHO", "X-Ms-Request-Id", "Basic ECHO",
+		"Www-Authenticate", "Basic realm=ECHO", "Retry-After", "ECHO"},
+	"a location": {"", "Location", "http://elsewhere.example/ECHO?h=ECHO"},
+}
+
+// answers are bodies with a 200.
+var answers = map[string]string{
+	"a token":              `{"access_token":"TOKEN","expires_in":3600,"client_id":"mine"}`,
+	"a JWT":                `{"access_token":"JWT","expires_in":3600,"client_id":"mine"}`,
+	"another's":            `{"access_token":"TOKEN","expires_in":3600,"client_id":"other"}`,
+	"another's JWT":        `{"access_token":"JWT","expires_in":3600,"client_id":"JWT"}`,
+	"no date":              `{"access_token":"TOKEN"}`,
+	"an expired token":     `{"access_token":"TOKEN","expires_on":"946684801"}`,
+	"a date of the token":  `{"access_token":"TOKEN","expires_on":"TOKEN"}`,
+	"another kind":         `{"access_token":"TOKEN","expires_in":60,"token_type":"TOKEN"}`,
+	"half a token":         `{"access_token":"TOKEN`,
+	"half a JWT":           `{"access_token":"JWT`,
+	"a list":               `[{"access_token":"TOKEN"}]`,
+	"a token with a blank": `{"access_token":"TOKEN JWT","expires_in":60}`,
+	"a token in a token":   `{"access_token":{"access_token":"TOKEN"},"expires_in":60}`,
+	"a page":               `<html>TOKEN ECHO JWT`,
+	"a text":               `TOKEN`,
+	"a string":             `"TOKEN"`,
+	"a value":              `{"value":"TOKEN","error":"TOKEN","error_description":"TOKEN"}`,
+	"a list of tokens":     `{"access_token":["TOKEN"],"expires_in":"1"}`,
+	"a line behind it":     `{"access_token":"TOKEN\n","expires_in":60}`,
+	"two objects":          `{"access_token":"TOKEN","expires_on":1}{`,
+	"a span of the token":  `{"access_token":"TOKEN","expires_in":"TOKEN"}`,
+	"too much": `{"access_token":"TOKEN","expires_in":3600,"x":"ECHO` +
+		strings.Repeat("x", transport.MaxBody) + `"}`,
 }
 
 // lostError is an error whose text says nothing, but what it wraps does.
@@ -297,11 +324,73 @@ type detailedError struct{ Header http.Header }
 
 func (e detailedError) Error() string { return "refused" }
 
-// failing is a reply that is an error.
-func failing(make func(secret string, r *http.Request) error) reply {
-	return func(_ int, secret string, r *http.Request) (*http.Response, error) {
-		return nil, make(secret, r)
+// bodyOf is the body of a request.
+func bodyOf(r *http.Request) string {
+	if r.Body == nil {
+		return "no body"
 	}
+	body, _ := io.ReadAll(r.Body)
+	return string(body)
+}
+
+// fault is what a Transport may do instead of answering a request with a secret.
+type fault func(s string, r *http.Request) error
+
+// faults are any, and of innerFaults a pinned connection has none: see hostOutcome.
+var faults = map[string]fault{
+	"an error": func(s string, _ *http.Request) error {
+		return errors.New("can't send " + s)
+	},
+	"a JWT": func(string, *http.Request) error { return errors.New("not " + jwtToken) },
+	"headers": func(_ string, r *http.Request) error {
+		return fmt.Errorf("can't send %v", r.Header)
+	},
+	"another in one": func(s string, _ *http.Request) error { return lostError{errors.New(s)} },
+	"an error with fields": func(s string, _ *http.Request) error {
+		return detailedError{http.Header{"X": {s}}}
+	},
+	"net/http's": func(s string, r *http.Request) error {
+		return &url.Error{Op: "Get", URL: r.URL.String() + "#" + s, Err: errors.New(s)}
+	},
+	"the system's": func(s string, _ *http.Request) error {
+		return &net.OpError{Op: "dial", Net: s, Err: os.NewSyscallError(s, io.EOF)}
+	},
+	"an error around two": func(s string, _ *http.Request) error {
+		return lostError{errors.Join(io.EOF, lostError{&net.AddrError{Err: "x", Addr: s}})}
+	},
+}
+
+var innerFaults = map[string]fault{
+	"a body": func(_ string, r *http.Request) error { return errors.New("can't send " + bodyOf(r)) },
+	"an error with the URL": func(_ string, r *http.Request) error {
+		return fmt.Errorf("can't ask %s (%s): %w", r.URL, r.URL.RequestURI(), io.ErrUnexpectedEOF)
+	},
+	"net/http's with its URL alone": func(s string, r *http.Request) error {
+		u := *r.URL
+		u.User = url.UserPassword("u", s)
+		return fmt.Errorf("lost: %w", &url.Error{Op: "Get", URL: u.String(), Err: io.ErrUnexpectedEOF})
+	},
+	"an end after a wait": func(s string, r *http.Request) error {
+		<-r.Context().Done()
+		return fmt.Errorf("%w with %s", r.Context().Err(), s)
+	},
+	"a panic":           func(s string, r *http.Request) error { panic(fmt.Sprint(r.Header, s)) },
+	"one with an error": func(s string, _ *http.Request) error { panic(errors.New(s + jwtToken)) },
+}
+
+// wickedPolicies are what a user's policy may do instead of sending a request.
+var wickedPolicies = map[string]func(*policy.Request) error{
+	"an error": func(req *policy.Request) error {
+		return fmt.Errorf("not with %v to %s %s", req.Raw().Header, req.Raw().URL, bodyOf(req.Raw()))
+	},
+	"an error around another": func(req *policy.Request) error {
+		return lostError{fmt.Errorf("not with %v to %s, %s", req.Raw().Header, req.Raw().URL, jwtToken)}
+	},
+	"an SDK's": func(req *policy.Request) error {
+		return &azcore.ResponseError{ErrorCode: jwtToken,
+			RawResponse: &http.Response{Status: jwtToken, Body: http.NoBody, Request: req.Raw()}}
+	},
+	"a panic": func(req *policy.Request) error { panic(fmt.Sprint("not with ", req.Raw().Header)) },
 }
 
 // twice is a token, and at the next time something else.
@@ -315,90 +404,101 @@ func twice(then reply) reply {
 	}
 }
 
+// cut is an answer that ends with an error.
+func cut(status int) reply {
+	return func(_ int, secret string, _ *http.Request) (*http.Response, error) {
+		resp := respond(status, "", "X-Echo", secret)
+		resp.Body = io.NopCloser(io.MultiReader(
+			strings.NewReader(`{"access_token":"`+opaqueToken+secret),
+			errReader{errors.New("lost after " + secret + jwtToken)}))
+		return resp, nil
+	}
+}
+
+// followed is a refusal after a redirect to a URL with a secret in it that the Transport followed.
+func followed(to func(secret string) *url.URL) reply {
+	return func(_ int, secret string, r *http.Request) (*http.Response, error) {
+		resp := respond(400, `{"error":"x"}`)
+		resp.Request = &http.Request{Method: "GET", URL: to(secret), Header: r.Header.Clone(),
+			Host: to(secret).Host}
+		return resp, nil
+	}
+}
+
+// elsewhere is a URL with a secret as its password, in its query and as its fragment.
+func elsewhere(s string) *url.URL {
+	return &url.URL{Scheme: "http", User: url.UserPassword("u", s), Host: "elsewhere.example",
+		Path: "/", RawQuery: "h=" + url.QueryEscape(s), Fragment: s}
+}
+
+// formOutcomes repeat the secret in one form, in all kinds of answers.
+func formOutcomes(p place, f form) []hostOutcome {
+	return []hostOutcome{
+		{name: "an error with it " + f.name, reply: repeating(f, 400, imdsEcho, "X-Echo", "ECHO",
+			"X-Ms-Request-Id", "Basic ECHO", "Www-Authenticate", "Basic realm=ECHO")},
+		{name: "a text with it " + f.name,
+			reply: repeating(f, 403, "100% wrong: you sent ECHO, didn't you", "Location", "/ECHO")},
+		{name: "a redirect with it " + f.name, reply: repeating(f, 302, `<a href="/?k=ECHO">Found</a>`,
+			"Location", "http://elsewhere.example/?h=ECHO")},
+		{name: "a token's kind, " + f.name,
+			reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"token_type":"ECHO"}`)},
+		{name: "another's token, " + f.name, granted: p.client == "",
+			reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"client_id":"ECHO",`+
+				`"object_id":"ECHO","msi_res_id":"ECHO"}`)},
+	}
+}
+
 // hostOutcomes are all that may become of a request at a place. Where nothing is secret in the
 // request, the host repeats a token.
 func hostOutcomes(p place) (list []hostOutcome) {
 	plain := echoedForms[0]
-	for _, e := range echoes {
-		list = append(list, hostOutcome{name: "400 and " + e.name,
-			reply: repeating(plain, 400, e.body, e.header...)})
+	add := func(o hostOutcome) { list = append(list, o) }
+	for name, e := range echoes {
+		add(hostOutcome{name: "400 and " + name, reply: repeating(plain, 400, e[0], e[1:]...)})
 	}
-	for _, f := range echoedForms {
-		if f.name != plain.name && p.host != HostAppService && p.host != HostWorkloadIdentity {
-			// what finds them is the same for all hosts: in a header of one, and in the body of
-			// another
-			continue
+	list = append(list, formOutcomes(p, plain)...)
+	if p.host == HostAppService || p.host == HostWorkloadIdentity {
+		// What finds them is the same for all hosts: in a header of one, and in the body of another.
+		for _, f := range echoedForms[1:] {
+			list = append(list, formOutcomes(p, f)...)
 		}
-		list = append(list,
-			hostOutcome{name: "an error with it " + f.name,
-				reply: repeating(f, 400, echoes[0].body, "X-Echo", "ECHO", "X-Ms-Request-Id", "Basic ECHO",
-					"Www-Authenticate", "Basic realm=ECHO")},
-			hostOutcome{name: "a text with it " + f.name,
-				reply: repeating(f, 403, "100% wrong: you sent ECHO, didn't you", "Location", "/ECHO")},
-			hostOutcome{name: "a redirect with it " + f.name,
-				reply: repeating(f, 302, `<a href="/?k=ECHO">Found</a>`, "Location",
-					"http://elsewhere.example/?h=ECHO")},
-			hostOutcome{name: "a token's kind, " + f.name,
-				reply: repeating(f, 200, `{"access_token":"TOKEN","expires_in":60,"token_type":"ECHO"}`)},
-			hostOutcome{name: "another's token, " + f.name,
-				reply: repeating(f, 200,
-					`{"access_token":"TOKEN","expires_in":60,"client_id":"ECHO","object_id":"ECHO","msi_res_id":"ECHO"}`), granted: p.client == ""},
-		)
 	}
-	for _, status := range []int{100, 201, 202, 302, 400, 401, 403, 404, 410, 429, 500, 503} {
+	for _, status := range []int{100, 201, 202, 203, 204, 206, 299, 302, 400, 401, 403, 404, 410, 429, 500, 503} {
 		if status == 100 && p.pinned { // is none of an answer over a connection
 			continue
 		}
-		list = append(list,
-			hostOutcome{name: fmt.Sprint(status, " and it"),
-				reply: repeating(plain, status, p.problem("some_error", "you sent ECHO."), "X-Echo", "ECHO")},
-			hostOutcome{name: fmt.Sprint(status, " and a token"),
-				reply: repeating(plain, status,
-					`{"access_token":"TOKEN","message":"oops: TOKEN","error":"TOKEN","x":"JWT"}`, "X-Echo", "JWT")},
-			hostOutcome{name: fmt.Sprint(status, " in renewal"),
-				reply: twice(repeating(plain, status, `{"error":"you have JWT, you sent ECHO"}`, "Retry-After",
-					"1")), granted: true, long: status == 401 || status == 429},
-		)
-	}
-	answers := map[string]string{
-		"a token":              `{"access_token":"TOKEN","expires_in":3600,"client_id":"mine"}`,
-		"a JWT":                `{"access_token":"JWT","expires_in":3600,"client_id":"mine"}`,
-		"another's":            `{"access_token":"TOKEN","expires_in":3600,"client_id":"other"}`,
-		"another's JWT":        `{"access_token":"JWT","expires_in":3600,"client_id":"JWT"}`,
-		"no date":              `{"access_token":"TOKEN"}`,
-		"an expired token":     `{"access_token":"TOKEN","expires_on":"946684801"}`,
-		"a date of the token":  `{"access_token":"TOKEN","expires_on":"TOKEN"}`,
-		"another kind":         `{"access_token":"TOKEN","expires_in":60,"token_type":"TOKEN"}`,
-		"half a token":         `{"access_token":"TOKEN`,
-		"half a JWT":           `{"access_token":"JWT`,
-		"a list":               `[{"access_token":"TOKEN"}]`,
-		"a token with a blank": `{"access_token":"TOKEN JWT","expires_in":60}`,
-		"a token in a token":   `{"access_token":{"access_token":"TOKEN"},"expires_in":60}`,
-		"a page":               `<html>TOKEN ECHO JWT`,
-		"a text":               `TOKEN`,
-		"too much": `{"access_token":"TOKEN","expires_in":3600,"x":"ECHO` +
-			strings.Repeat("x", transport.MaxBody) + `"}`,
+		add(hostOutcome{name: fmt.Sprint(status, " and it"),
+			reply: repeating(plain, status, p.problem("some_error", "you sent ECHO."), "X-Echo", "ECHO")})
+		add(hostOutcome{name: fmt.Sprint(status, " and a token"),
+			reply: repeating(plain, status,
+				`{"access_token":"TOKEN","message":"oops: TOKEN","error":"TOKEN","x":"JWT"}`, "X-Echo", "JWT")})
+		add(hostOutcome{name: fmt.Sprint(status, " in renewal"), granted: true,
+			long: status == 401 || status == 429, reply: twice(repeating(plain, status,
+				`{"error":"you have JWT, you sent ECHO"}`, "Retry-After", "1"))})
 	}
 	for name, body := range answers {
 		granted := name == "a token" || name == "a JWT" || strings.HasPrefix(name, "another's") &&
 			p.client == ""
-		list = append(list, hostOutcome{name: name, reply: repeating(plain, 200, body), granted: granted,
-			long: granted})
-	}
-	half := func(status int) reply {
-		return func(_ int, secret string, _ *http.Request) (*http.Response, error) {
-			resp := respond(status, "", "X-Echo", secret)
-			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"access_token":"`+opaqueToken+
-				secret), errReader{errors.New("lost after " + secret + jwtToken)}))
-			return resp, nil
-		}
-	}
-	policies := func(p policyFunc) func(*CredentialOptions) {
-		return func(o *CredentialOptions) { o.PerRetryPolicies = []policy.Policy{p} }
+		add(hostOutcome{name: name, reply: repeating(plain, 200, body), granted: granted, long: granted})
 	}
 	refusal := repeating(plain, 400, `{"error":"x"}`)
 	if p.pinned {
-		list = append(list, hostOutcome{name: "an impostor", reply: refusal, long: true, rogue: true})
+		add(hostOutcome{name: "an impostor", reply: refusal, long: true, rogue: true})
+	}
+	for _, inner := range []bool{false, true} {
+		for name, f := range map[bool]map[string]fault{false: faults, true: innerFaults}[inner] {
+			add(hostOutcome{name: name, long: strings.HasPrefix(name, "an "), inner: inner,
+				reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
+					return nil, f(secret, r)
+				}})
+		}
+	}
+	for name, wicked := range wickedPolicies {
+		add(hostOutcome{name: name + " of a policy", reply: refusal, long: !strings.Contains(name, " a"),
+			adjust: func(o *CredentialOptions) {
+				o.PerRetryPolicies = []policy.Policy{policyFunc(
+					func(req *policy.Request) (*http.Response, error) { return nil, wicked(req) })}
+			}})
 	}
 	return append(list,
 		hostOutcome{name: "another's claim", granted: p.client == "",
@@ -406,119 +506,26 @@ func hostOutcomes(p place) (list []hostOutcome) {
 				return respond(200, `{"access_token":"`+jwtOf(`{"appid":"`+inJSON(secret)+`"}`)+
 					`","expires_in":60,"client_id":"mine"}`), nil
 			}},
-		// which is read again
-		hostOutcome{name: "an expired assertion",
+		hostOutcome{name: "an expired assertion", // which is read again
 			reply: repeating(plain, 401,
 				`{"error":"invalid_client","error_description":"AADSTS700024: you sent ECHO"}`)},
-		hostOutcome{name: "half a token", reply: half(200)},
-		hostOutcome{name: "half a refusal", long: true, reply: half(400)},
+		hostOutcome{name: "half an answer", reply: cut(200)},
+		hostOutcome{name: "half a refusal", long: true, reply: cut(400)},
 		hostOutcome{name: "its status text", long: true, inner: true,
 			reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
 				resp := respond(400, `{"error":"x"}`)
 				resp.Status = "400 " + secret + " " + jwtToken
 				return resp, nil
 			}},
-		hostOutcome{name: "a redirect that the Transport followed", long: true, inner: true,
-			reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
-				resp := respond(400, `{"error":"x"}`)
-				elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", secret),
-					Host: "elsewhere.example", Path: "/" + secret, RawQuery: url.Values{"resource": {secret},
-						"h": {secret}}.Encode(), Fragment: secret}
-				resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(),
-					Host: elsewhere.Host}
-				return resp, nil
-			}},
-		hostOutcome{name: "a redirect to another's password that the Transport followed", inner: true,
-			reply: func(_ int, _ string, r *http.Request) (*http.Response, error) {
-				resp := respond(400, `{"error":"x"}`)
-				elsewhere := &url.URL{Scheme: "http", User: url.UserPassword("u", endpointKey),
-					Host: "elsewhere.example", Path: "/", RawQuery: "h=" + endpointKey, Fragment: endpointKey}
-				resp.Request = &http.Request{Method: "GET", URL: elsewhere, Header: r.Header.Clone(),
-					Host: elsewhere.Host}
-				return resp, nil
-			}},
-		hostOutcome{name: "an error", long: true,
-			reply: failing(func(secret string, _ *http.Request) error {
-				return errors.New("can't send " + secret)
+		hostOutcome{name: "a redirect that was followed", long: true, inner: true,
+			reply: followed(func(secret string) *url.URL {
+				to := elsewhere(secret)
+				to.Path += secret
+				to.RawQuery += "&resource=" + url.QueryEscape(secret)
+				return to
 			})},
-		hostOutcome{name: "an error with headers", reply: failing(func(_ string, r *http.Request) error {
-			return fmt.Errorf("can't send %v", r.Header)
-		})},
-		hostOutcome{name: "an error with a body", inner: true,
-			reply: failing(func(_ string, r *http.Request) error {
-				if r.Body == nil {
-					return errors.New("no body")
-				}
-				body, _ := io.ReadAll(r.Body)
-				return fmt.Errorf("can't send %s", body)
-			})},
-		hostOutcome{name: "an error with the URL", long: true, inner: true,
-			reply: failing(func(_ string, r *http.Request) error {
-				return fmt.Errorf("can't ask %s (%s): %w", r.URL, r.URL.RequestURI(), io.ErrUnexpectedEOF)
-			})},
-		hostOutcome{name: "net/http's error", reply: failing(func(secret string, r *http.Request) error {
-			return &url.Error{Op: "Get", URL: r.URL.String() + "#" + secret, Err: errors.New(secret)}
-		})},
-		hostOutcome{name: "net/http's error with its URL alone", inner: true,
-			reply: failing(func(secret string, r *http.Request) error {
-				u := *r.URL
-				u.User = url.UserPassword("u", secret)
-				return fmt.Errorf("lost: %w", &url.Error{Op: "Get", URL: u.String(), Err: io.ErrUnexpectedEOF})
-			})},
-		hostOutcome{name: "the system's error",
-			reply: failing(func(secret string, _ *http.Request) error {
-				return &net.OpError{Op: "dial", Net: secret, Err: os.NewSyscallError(secret, io.EOF)}
-			})},
-		hostOutcome{name: "an error around another",
-			reply: failing(func(secret string, _ *http.Request) error {
-				return lostError{errors.New(secret)}
-			})},
-		hostOutcome{name: "an error around two", long: true,
-			reply: failing(func(secret string, _ *http.Request) error {
-				return lostError{errors.Join(io.EOF, lostError{&net.AddrError{Err: "x", Addr: secret}})}
-			})},
-		hostOutcome{name: "an error with fields", long: true,
-			reply: failing(func(secret string, _ *http.Request) error {
-				return detailedError{http.Header{"Authorization": {secret}}}
-			})},
-		hostOutcome{name: "a JWT in an error", reply: failing(func(string, *http.Request) error {
-			return errors.New("not " + jwtToken)
-		})},
-		hostOutcome{name: "an end after a wait", long: true, inner: true,
-			reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
-				<-r.Context().Done()
-				return nil, fmt.Errorf("%w with %s", r.Context().Err(), secret)
-			}},
-		hostOutcome{name: "a panic", long: true, inner: true,
-			reply: func(_ int, secret string, r *http.Request) (*http.Response, error) {
-				panic(fmt.Sprintf("unexpected %v %s", r.Header, secret))
-			}},
-		hostOutcome{name: "a panic with an error", inner: true,
-			reply: func(_ int, secret string, _ *http.Request) (*http.Response, error) {
-				panic(errors.New(secret + jwtToken))
-			}},
-		hostOutcome{name: "a policy's error", long: true, reply: refusal,
-			adjust: policies(func(req *policy.Request) (*http.Response, error) {
-				if req.Raw().Body != nil {
-					body, _ := io.ReadAll(req.Raw().Body)
-					return nil, fmt.Errorf("not with %v %s", req.Raw().Header, body)
-				}
-				return nil, fmt.Errorf("not with %v to %s", req.Raw().Header, req.Raw().URL)
-			})},
-		hostOutcome{name: "a policy's error around another", reply: refusal,
-			adjust: policies(func(req *policy.Request) (*http.Response, error) {
-				return nil, lostError{fmt.Errorf("not with %v to %s with %s", req.Raw().Header, req.Raw().URL,
-					jwtToken)}
-			})},
-		hostOutcome{name: "a policy's azcore error", reply: refusal,
-			adjust: policies(func(req *policy.Request) (*http.Response, error) {
-				return nil, &azcore.ResponseError{ErrorCode: jwtToken,
-					RawResponse: &http.Response{Status: jwtToken, Body: http.NoBody, Request: req.Raw()}}
-			})},
-		hostOutcome{name: "a policy's panic", long: true, reply: refusal,
-			adjust: policies(func(req *policy.Request) (*http.Response, error) {
-				panic(fmt.Sprint("not with ", req.Raw().Header))
-			})},
+		hostOutcome{name: "one to another's password", inner: true,
+			reply: followed(func(string) *url.URL { return elsewhere(endpointKey) })},
 	)
 }
 

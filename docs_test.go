@@ -2,10 +2,8 @@ package identity_test
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,17 +17,13 @@ const operationsPage = "docs/operations.md"
 // tables quote none that it can't.
 func TestOperationsIsComplete(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile(operationsPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := string(content)
+	page := readFile(t, operationsPage)
 	said := messages(t)
 	if len(said) < 200 {
 		t.Errorf("found %d texts in the library, there are more", len(said))
 	}
 	for _, m := range said {
-		if !unsaid[m.text] && !strings.Contains(page, m.text) {
+		if !slices.Contains(unsaid, m.text) && !strings.Contains(page, m.text) {
 			t.Errorf("%s: %s does not tell what this means:\n%s", m.at, operationsPage, m.text)
 		}
 	}
@@ -60,24 +54,22 @@ func TestOperationsIsComplete(t *testing.T) {
 	}
 }
 
-// unsaid are texts that nobody sees.
-var unsaid = map[string]bool{
-	"identity: unreachable: the last rule takes every machine": true,
-	// What is looked for in what az, azd and the shells say:
-	"ERROR: The command failed with an unexpected error": true,
-	"Traceback (most recent call last)":                  true, "To check existing issues": true,
-	"To open a new issue": true, "Please run 'az login' to setup account": true,
-	"does not exist in MSAL token cache": true, "Can't find token from MSAL cache": true,
-	"from local cache": true, "Failed to load or parse file": true,
-	"Resource temporarily unavailable": true, "Please explicitly log in with": true,
-	"Run 'az account set'": true, "Azure CLI not found on path": true,
-	"failed to create credential": true, "not logged in, run `azd auth login`": true,
-	"not logged in, run `azd login`": true, "Max retries exceeded": true,
-	"Failed to establish a new connection": true, "Read timed out": true, "no such host": true,
-	"TLS handshake timeout": true, "error while loading shared libraries": true,
-	"Error loading shared library": true, "Error relocating": true,
-	`^(?:\s*'[^\r\n]*' is not recognized as an internal or external command,\s*operable program or batch file\.\s*)+$`: true,
-	"Extra data: line": true, "Expecting value: line": true,
+// unsaid are texts that nobody sees: the first, and what is looked for in the words of az, azd and
+// shells.
+var unsaid = []string{
+	"identity: unreachable: the last rule takes every machine",
+	"ERROR: The command failed with an unexpected error", "Traceback (most recent call last)",
+	"To check existing issues", "To open a new issue", "Please run 'az login' to setup account",
+	"does not exist in MSAL token cache", "Can't find token from MSAL cache", "from local cache",
+	"Failed to load or parse file", "Resource temporarily unavailable",
+	"Please explicitly log in with", "Run 'az account set'", "Azure CLI not found on path",
+	"failed to create credential",
+	"not logged in, run `azd auth login`", "not logged in, run `azd login`", "Max retries exceeded",
+	"Failed to establish a new connection", "Read timed out", "no such host", "TLS handshake timeout",
+	"error while loading shared libraries", "Error loading shared library", "Error relocating",
+	`^(?:\s*'[^\r\n]*' is not recognized as an internal or external command,\s*operable program ` +
+		`or batch file\.\s*)+$`,
+	"Extra data: line", "Expecting value: line",
 }
 
 // others are what the page's tables quote of somebody else's.
@@ -93,15 +85,7 @@ type message struct{ at, text string }
 func messages(t *testing.T) []message {
 	t.Helper()
 	var all []message
-	fset := token.NewFileSet()
-	var files []*ast.File
-	for name := range imports(t, engine(t)...) {
-		file, err := parser.ParseFile(fset, name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, file)
-	}
+	files := parsed(t, engine(t)...)
 	shared := map[string]map[string]ast.Expr{} // by package; the names of packages differ
 	for _, file := range files {
 		if shared[file.Name.Name] == nil {
@@ -137,7 +121,7 @@ func messages(t *testing.T) []message {
 				case *ast.BinaryExpr, *ast.BasicLit:
 					text := adjoining.ReplaceAllString(fold(n.(ast.Expr), known), "…")
 					if words.MatchString(text) {
-						at := fset.Position(n.Pos()).String()
+						at := fileSet.Position(n.Pos()).String()
 						all = append(all, message{at, strings.Trim(text, ends)})
 					}
 					return false
@@ -209,23 +193,12 @@ func TestNothingIsWritten(t *testing.T) {
 		"Open": true, "SameFile": true, "PathError": true,
 	}
 	used := 0
-	for name := range imports(t, engine(t)...) {
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if s, ok := n.(*ast.SelectorExpr); ok {
-				if p, ok := s.X.(*ast.Ident); ok && p.Name == "os" {
-					if used++; !allowed[s.Sel.Name] {
-						t.Errorf("%s: os.%s: SECURITY.md says that nothing is written to a file",
-							fset.Position(n.Pos()), s.Sel.Name)
-					}
-				}
+	for name, file := range parsed(t, engine(t)...) {
+		for _, use := range usesOf(file, "os") {
+			if used++; !allowed[use] {
+				t.Errorf("%s: os.%s: SECURITY.md says that nothing is written to a file", name, use)
 			}
-			return true
-		})
+		}
 	}
 	if used == 0 {
 		t.Error("the library doesn't use os, which can't be")

@@ -1,13 +1,13 @@
 package identity_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -62,30 +62,52 @@ func sources(t *testing.T) []string {
 	return list
 }
 
-// imports returns the import paths of each non-test Go file of the packages in some folders, by the
-// file's name with forward slashes, whatever system it is built for.
-func imports(t *testing.T, folders ...string) map[string][]string {
+// fileSet has the positions of all files that parsed has read.
+var fileSet = token.NewFileSet()
+
+// parsed are the non-test Go files of the packages in some folders, by their names with forward
+// slashes, whatever system each is built for.
+func parsed(t *testing.T, folders ...string) map[string]*ast.File {
 	t.Helper()
-	files := make(map[string][]string)
-	for _, name := range sources(t) {
-		if strings.HasSuffix(name, "_test.go") ||
-			!slices.Contains(folders, filepath.ToSlash(filepath.Dir(name))) {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files[name] = nil
-		for _, spec := range file.Imports {
-			path, err := strconv.Unquote(spec.Path.Value)
-			if err != nil {
-				t.Fatalf("%s: import %s: %v", name, spec.Path.Value, err)
+	files := map[string]*ast.File{}
+	for _, folder := range folders {
+		names, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
 			}
-			files[name] = append(files[name], path)
+			file, err := parser.ParseFile(fileSet, name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[filepath.ToSlash(name)] = file
+		}
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s has no Go files: %v", folder, err)
 		}
 	}
 	return files
+}
+
+// importsOf are the paths that a file imports.
+func importsOf(file *ast.File) (paths []string) {
+	for _, spec := range file.Imports {
+		paths = append(paths, strings.Trim(spec.Path.Value, "\""))
+	}
+	return paths
+}
+
+// usesOf are the names of a package that a file uses, in their order.
+func usesOf(file *ast.File, packageName string) (names []string) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if of, ok := s.X.(*ast.Ident); ok && of.Name == packageName {
+				names = append(names, s.Sel.Name)
+			}
+		}
+		return true
+	})
+	return names
 }
 
 // walk calls visit with each file below dir. It passes over git's own, and over the folders that

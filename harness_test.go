@@ -101,9 +101,15 @@ func onIMDS(
 	return credentialAt(tb, nowhere(), transport, adjust...)
 }
 
-// token asks for the vault's token.
+// getToken asks for the vault's token.
 func getToken(ctx context.Context, cred azcore.TokenCredential) (azcore.AccessToken, error) {
-	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}})
+	return tokenFor(ctx, cred, vaultScope)
+}
+
+func tokenFor(
+	ctx context.Context, cred azcore.TokenCredential, scope string,
+) (azcore.AccessToken, error) {
+	return cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 }
 
 // mustToken fails the test if there is none, and returns how long it took.

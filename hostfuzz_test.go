@@ -11,8 +11,8 @@ import (
 	"github.com/keyless-go/identity/internal/binding"
 )
 
-// FuzzDetect: whatever the variables hold, there is one host, the truth table's; nothing that is shown of it has a secret or
-// user info in it; and what the constructor passes can be asked.
+// FuzzDetect: whatever the variables hold, there is one host, the truth table's; nothing that is
+// shown of it has a secret or user info in it; and what the constructor passes can be asked.
 func FuzzDetect(f *testing.F) {
 	const (
 		local     = "http://localhost:4141/msi/token"
@@ -25,11 +25,17 @@ func FuzzDetect(f *testing.F) {
 	//    endpoint, header, thumbprint, imds, msi, secret, authority, file, client, tenant, entra, proxy, agent, host
 	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, "")
 	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, "imds")
-	f.Add("http://127.0.0.1:41564/msi/token", "1", "", "", "http://127.0.0.1:41564/msi/token", "1", "", "", "", "", "", "", false, "") // Container Apps
-	f.Add("http://172.16.1.2:8081/msi/token?tenant=x", "1", "", "", "", "", "", "", "", "", "", "", false, "")
+	// Container Apps
+	f.Add("http://127.0.0.1:41564/msi/token", "1", "", "", "http://127.0.0.1:41564/msi/token", "1", "",
+		"", "", "", "", "", false, "")
+	f.Add("http://172.16.1.2:8081/msi/token?tenant=x", "1", "", "", "", "", "", "", "", "", "", "",
+		false, "")
 	f.Add(local, "1", "", "", "", "", "", "", "", "", "", "", false, "imds")
-	f.Add("", "", "", "", local, "1", "", "", "", "", "", "", false, "")                                    // Azure ML, legacy App Service
-	f.Add("", "", "", "", "http://localhost:50342/oauth2/token", "", "", "", "", "", "", "", false, "moon") // Cloud Shell
+	// Azure ML, legacy App Service
+	f.Add("", "", "", "", local, "1", "", "", "", "", "", "", false, "")
+	// Cloud Shell
+	f.Add("", "", "", "", "http://localhost:50342/oauth2/token", "", "", "", "", "", "", "", false,
+		"moon")
 	f.Add(fabric, "1", thumb, "", "", "", "", "", "", "", "", "", false, "")
 	// Container Instances
 	f.Add("", "1", thumb, "", "", "", "", "", "", "", "", "", false, "")
@@ -44,19 +50,27 @@ func FuzzDetect(f *testing.F) {
 	f.Add("", "", "", "", "", "", "", "", "", "", "", "", true, "")
 	f.Add("", "", "", "", "", "", "http://127.0.0.1:8080", "", "", "", "", "", true, "")
 	f.Add("", "", "", "", "", "", "", tokenFile, guid, otherTenant, entra, "", false, "")
-	f.Add("", "", "", "", "", "", "", tokenFile, guid, "", "https://login.chinacloudapi.cn/", "", false, "workloadidentity")
-	f.Add(local, "1", "", "", "", "", "", tokenFile, guid, "contoso.example", "https://login.microsoftonline.us", "https://10.0.0.1/a/", true, "")
-	f.Add("http://user:password@h:99/%2e?q#f", "\r\n", "", "", "", "", "", "eyJhbGciOiJSUzI1NiIs.e30.s", guid, "../x", "http://h", "https://u@h", false, "")
-	f.Add("http://a/b@c", "\x7f", "", "", "http://h/eyJhbGciOiJSUzI1NiIs", " ", "", "", "", "", "", "", false, "")
-	f.Add("#0", "0", "", "", "", "", "", "", "", "", "", "", false, strings.Repeat("\x97", 2000)) // was repeated wholly
+	f.Add("", "", "", "", "", "", "", tokenFile, guid, "", "https://login.chinacloudapi.cn/", "",
+		false, "workloadidentity")
+	f.Add(local, "1", "", "", "", "", "", tokenFile, guid, "contoso.example",
+		"https://login.microsoftonline.us", "https://10.0.0.1/a/", true, "")
+	f.Add("http://user:password@h:99/%2e?q#f", "\r\n", "", "", "", "", "",
+		"eyJhbGciOiJSUzI1NiIs.e30.s", guid, "../x", "http://h", "https://u@h", false, "")
+	f.Add("http://a/b@c", "\x7f", "", "", "http://h/eyJhbGciOiJSUzI1NiIs", " ", "", "", "", "", "", "",
+		false, "")
+	// was repeated wholly
+	f.Add("#0", "0", "", "", "", "", "", "", "", "", "", "", false, strings.Repeat("\x97", 2000))
 	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, jwtOf("{}"))
 	f.Add("", "", "", "", "", "", "http://u@[::1%25lo]:1/a//", "", "", "", "", "", false, "")
 	f.Add("", "", "", "", "", "", "//[::%25\xae]", "", "", "", "", "", false, "")
-	f.Fuzz(func(t *testing.T, endpoint, header, thumbprint, imds, msi, secret, authority, file, client, tenant, entra, proxy string, agent bool, host string) {
+	f.Fuzz(func(t *testing.T, endpoint, header, thumbprint, imds, msi, secret, authority, file, client,
+		tenant, entra, proxy string, agent bool, host string) {
 		const mark = "QJX7canaryVBK2"
 		variables := map[string]string{
-			envEndpoint: endpoint, envThumbprint: thumbprint, envIMDS: imds, envMSI: msi, envAuthority: authority,
-			envTokenFile: file, envClientID: client, envTenantID: tenant, envAuthorityHost: entra, binding.EnvProxy: proxy,
+			envEndpoint: endpoint, envThumbprint: thumbprint, envIMDS: imds, envMSI: msi,
+			envAuthority: authority,
+			envTokenFile: file, envClientID: client, envTenantID: tenant, envAuthorityHost: entra,
+			binding.EnvProxy: proxy,
 		}
 		if strings.Contains(fmt.Sprint(variables, host), "QJX7") {
 			t.Skip()
@@ -114,16 +128,19 @@ func checkDetection(t *testing.T, variables map[string]string, agent bool, host,
 	texts := []string{d.Reason, d.Endpoint}
 	for _, e := range d.Evidence {
 		texts = append(texts, e.Name, e.Value)
-		if value := variables[e.Name]; !e.File && (e.Set != (value != "") || e.Withheld != (value != "" && e.Value == "")) {
+		if value := variables[e.Name]; !e.File &&
+			(e.Set != (value != "") || e.Withheld != (value != "" && e.Value == "")) {
 			t.Errorf("%q is shown as %+v", value, e)
 		}
 	}
 	for _, text := range texts {
-		if strings.Contains(text, mark) || showsToken(text) || strings.ContainsAny(text, "\r\n\u0085\u2028\u2029\x1b") {
+		if strings.Contains(text, mark) || showsToken(text) ||
+			strings.ContainsAny(text, "\r\n\u0085\u2028\u2029\x1b") {
 			t.Errorf("%q is no line that can be shown", text)
 		}
 	}
-	if u, err := url.Parse(d.Endpoint); strings.ContainsAny(d.Endpoint, "@?#") || err == nil && d.Endpoint != "" && u.Host == "" {
+	if u, err := url.Parse(d.Endpoint); strings.ContainsAny(d.Endpoint, "@?#") || err == nil &&
+		d.Endpoint != "" && u.Host == "" {
 		t.Errorf("endpoint %q is not just an address", d.Endpoint)
 	}
 
@@ -159,7 +176,8 @@ func checkDetection(t *testing.T, variables map[string]string, agent bool, host,
 	if r.URL.Host == "" || r.URL.User != nil || r.URL.Fragment != "" || asked != resource {
 		t.Errorf("request goes to %q for %q", r.URL, asked)
 	}
-	if strings.Contains(r.URL.Host+r.URL.Path, mark) || r.Secret != "" && !strings.HasPrefix(r.Secret, mark) {
+	if strings.Contains(r.URL.Host+r.URL.Path, mark) || r.Secret != "" &&
+		!strings.HasPrefix(r.Secret, mark) {
 		t.Errorf("the secret goes where it does not belong: %s", r.URL)
 	}
 }

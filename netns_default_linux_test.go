@@ -1,15 +1,11 @@
 package identity
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -36,52 +32,21 @@ func TestDefaultOnAnAzureVM(t *testing.T) {
 			if tool {
 				script := "#!/bin/sh\necho '{\"accessToken\":\"" + developersToken +
 					"\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}'\n"
-				if err := os.WriteFile(filepath.Join(path, "az"), []byte(script),
-					0o755); err != nil {
+				if err := os.WriteFile(filepath.Join(path, "az"), []byte(script), 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
 			t.Run(fmt.Sprintf("processors %d, az %v", processors, tool), func(t *testing.T) {
 				t.Parallel()
-				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
-				defer cancel()
-				child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDefaultOnAnAzureVM$",
-					"-test.v")
-				child.Env = []string{
-					inNamespace + "=1", "HOME=" + t.TempDir(), "PATH=" + path, "GOMAXPROCS=" +
-						strconv.Itoa(processors),
-					manyRuns + "=" + os.Getenv(manyRuns),
-				}
-				child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-				if os.Getuid() != 0 {
-					child.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-					child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0,
-						HostID: os.Getuid(), Size: 1}}
-					child.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0,
-						HostID: os.Getgid(), Size: 1}}
-				}
-				out, err := child.CombinedOutput()
-				switch {
-				case err != nil && len(out) == 0:
-					t.Skipf("this machine makes no network namespaces: %v", err)
-				case strings.Contains(string(out), "--- SKIP"):
-					t.Skipf("%s", out)
-				case err != nil ||
-					!strings.Contains(string(out), "--- PASS: TestDefaultOnAnAzureVM"):
-					t.Errorf("in the namespace: %v\n%s", err, out)
-				}
+				inNamespaceOfItsOwn(t, "TestDefaultOnAnAzureVM", "PATH="+path,
+					"GOMAXPROCS="+strconv.Itoa(processors), manyRuns+"="+os.Getenv(manyRuns))
 			})
 		}
 	}
 }
 
 func onAzureVMInNamespace(t *testing.T) {
-	if err := putAddressOnLoopback([4]byte{127, 0, 0, 1}, "lo"); err != nil {
-		t.Skipf("can't set up loopback: %v", err)
-	}
-	if err := putAddressOnLoopback([4]byte{169, 254, 169, 254}, "lo:1"); err != nil {
-		t.Skipf("can't add an address to loopback: %v", err)
-	}
+	putOnLoopback(t, [4]byte{169, 254, 169, 254})
 	ep := identitytest.NewIMDS(nil)
 	listen(t, "169.254.169.254:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Metadata") != "" {

@@ -65,12 +65,12 @@ var failures = map[string]func(t *testing.T) error{
 		return failsAt(t, HostArc, &identitytest.Response{Err: errNobodyListens, For: time.Hour})
 	},
 	"workload identity without trust": func(t *testing.T) error {
-		stub := always(http.StatusUnauthorized,
-			entraRefusal("invalid_client", 700213,
-				"No matching federated identity record found for presented assertion subject 'system:serviceaccount:shop:orders'."))
-		claims := `{"iss":"https://westeurope.oic.prod-aks.azure.com/t/c/","sub":"system:serviceaccount:shop:orders","aud":["api://AzureADTokenExchange"]}`
-		return fails(t,
-			credentialAt(t, inPod(t, envTokenFile, assertionFile(t, jwtOf(claims))), stub))
+		const subject = "system:serviceaccount:shop:orders"
+		stub := always(http.StatusUnauthorized, entraRefusal("invalid_client", 700213, "No matching "+
+			"federated identity record found for presented assertion subject '"+subject+"'."))
+		claims := `{"iss":"https://westeurope.oic.prod-aks.azure.com/t/c/","sub":"` + subject +
+			`","aud":["api://AzureADTokenExchange"]}`
+		return fails(t, credentialAt(t, inPod(t, envTokenFile, assertionFile(t, jwtOf(claims))), stub))
 	},
 	"the caller leaves": func(t *testing.T) error {
 		ep := identitytest.NewIMDS(nil)
@@ -149,7 +149,8 @@ func TestOperationsQuotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	quoted := map[string]bool{}
-	for _, block := range regexp.MustCompile("(?s)```text\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+	blocks := regexp.MustCompile("(?s)```text\n(.*?)```")
+	for _, block := range blocks.FindAllStringSubmatch(string(page), -1) {
 		for _, text := range strings.Split(strings.TrimSpace(block[1]), "\nidentity: ") {
 			quoted[steady("identity: "+strings.TrimPrefix(text, "identity: "))] = false
 		}
@@ -157,16 +158,14 @@ func TestOperationsQuotes(t *testing.T) {
 	var mu sync.Mutex
 	t.Run("failures", func(t *testing.T) {
 		for name, failure := range failures {
-			t.Run(name, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					err := failure(t)
-					mu.Lock()
-					defer mu.Unlock()
-					if _, ok := quoted[steady(err.Error())]; !ok {
-						t.Errorf("docs/operations.md does not quote:\n%s", err)
-					}
-					quoted[steady(err.Error())] = true
-				})
+			bubbleIn(t, name, func(t *testing.T) {
+				err := failure(t)
+				mu.Lock()
+				defer mu.Unlock()
+				if _, ok := quoted[steady(err.Error())]; !ok {
+					t.Errorf("docs/operations.md does not quote:\n%s", err)
+				}
+				quoted[steady(err.Error())] = true
 			})
 		}
 	})

@@ -29,7 +29,10 @@ import (
 // and claims come out of other servers' answers.
 func FuzzRequest(f *testing.F) {
 	const secret = "QJX7canaryVBK2"
-	for i, id := range []string{"", guid, identityID, "a&client_id=b", "a b", " a", "a ", "a\r\nb", "größe", "\xff", strings.Repeat("a", 1025), "%26", "a#b", "a;b=c", "/", "-x", "*"} {
+	for i, id := range []string{
+		"", guid, identityID, "a&client_id=b", "a b", " a", "a ", "a\r\nb", "größe", "\xff", "%26", "a#b",
+		"a;b=c", "/", "-x", "*", strings.Repeat("a", 1025),
+	} {
 		for kind := range byte(4) {
 			f.Add(id, kind, vaultScope, "", "", "")
 		}
@@ -42,6 +45,10 @@ func FuzzRequest(f *testing.F) {
 		"openid offline_access", "https://x.example/?a=b&resource=c#d/.default", "--debug",
 		"https://x.example/%0d%0a/.default", "https://x.example/&whoami/.default",
 		`https://x.example/"&calc/.default`, "https://x.example/$(id)", strings.Repeat("a", 2049),
+		"https://evil.example", "//evil.example", "http://169.254.169.254/latest", "../../evil", "?",
+		"#", "@evil.example", "x?resource=https://evil.example", "x&resource=evil&client_id=evil",
+		"x;resource=evil", "%2e%2e%2fevil", "x%0d%0aHost:evil.example", "x\r\nHost: evil.example",
+		"x\x00", "-", `"evil`, "'evil", "é",
 	} {
 		f.Add(guid, byte(0), scope, otherTenant, "tenant=x&client_id=evil&api-version=9&resource=r", cp1)
 		f.Add(identityID, byte(2), scope, "Contoso.OnMicrosoft.com", "a=%zz&b", rejectedClaims)
@@ -50,7 +57,10 @@ func FuzzRequest(f *testing.F) {
 		f.Add("", byte(3), scope, "",
 			"Client_Id=a&CLIENT%5FID=b&client-id=c&Re%73ource=d&API-Version=e&clıent_id=f&_=g", "")
 	}
-	for _, tenant := range []string{"..", ".", "-x", "a/b", "%2e%2e", "eyJhbGciOiJub25l", strings.Repeat("a", 1025)} {
+	for _, tenant := range []string{
+		"..", ".", "-x", "a/b", "%2e%2e", "eyJhbGciOiJub25l", strings.Repeat("a", 1025), "evil.example/x",
+		"evil?x", "evil#x", "evil@evil.example", "evil\r\nHost: evil.example", `\evil`, "//evil.example",
+	} {
 		f.Add("", byte(7), vaultScope, tenant, "", "")
 	}
 	environments := everyHost(f, secret)
@@ -231,7 +241,8 @@ func checkRequest(
 // taken, as it is in its file; and an error does not repeat it.
 func FuzzSecretFile(f *testing.F) {
 	for _, content := range []string{
-		jwtOf(`{"aud":["api://AzureADTokenExchange"],"exp":1483412644,"sub":"system:serviceaccount:default:workload"}`), jwtOf("{}") + "\n", "\r\n " + jwtOf("{}") + " \r\n", "\ufeff" + jwtOf("{}"), "e30.e30.a b", "",
+		jwtOf(`{"exp":1483412644,"sub":"system:serviceaccount:a:b"}`), jwtOf("{}") + "\n",
+		"\r\n " + jwtOf("{}") + " \r\n", "\ufeff" + jwtOf("{}"), "e30.e30.a b", "",
 		" \n", "a\x00b", "größe", "a\xff", "\x80", "\u0085", "pa55word", "  pa55word  ", "a6d5+/==",
 		"\xff\xfep\x00a\x00", strings.Repeat("k", 4096), strings.Repeat("k", 4097),
 		strings.Repeat("k", 64<<10), strings.Repeat("k", 64<<10+1), strings.Repeat(" ", 70000) + "k",

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // always answers every request alike.
@@ -66,6 +67,13 @@ var foreign = []struct {
 	{name: "a proxy's 502", reply: always(502, "<html>Bad Gateway</html>", "Server", "squid")},
 	{name: "an HTML 200", reply: always(200, "<!doctype html><title>The guest network</title>")},
 	{name: "an empty 200", reply: always(200, "")},
+	{name: "over 1 MiB", reply: always(200, "<html>"+strings.Repeat(" ", transport.MaxBody))},
+	{name: "cut short", reply: func(*http.Request) (*http.Response, error) {
+		r := respond(200, "")
+		r.Body = io.NopCloser(io.MultiReader(strings.NewReader("<html>"),
+			errReader{io.ErrUnexpectedEOF}))
+		return r, nil
+	}},
 	{name: "another cloud's JSON", refusal: true, reply: always(404, `{"message":"no such path"}`)},
 	{name: "a JSON array", reply: always(200, `["error"]`)},
 	{name: "a redirect", reply: always(302, "", "Location", "http://portal.example/login")},

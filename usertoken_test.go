@@ -17,37 +17,40 @@ import (
 func TestUsersToken(t *testing.T) {
 	const says = "the token is a signed-in user's, not a managed identity's"
 	msi := func(clientID string) environment { return msiEnvironment(envDefaultClientID, clientID) }
-	for _, tt := range []struct {
-		name      string
-		env       environment
-		claims    string
-		id        ID
-		want      string // the log's first line
-		identity  string // of Status
-		different bool   // an error instead
+	const other, user = "token of another identity refused", `{"idtyp":"user"}`
+	shell := environmentOf(map[string]string{envMSI: "http://localhost:50342/oauth2/token"})
+	for name, tt := range map[string]struct {
+		env      environment
+		claims   string
+		id       ID
+		want     string // the log's first line, "token acquired" by default
+		identity string // of Status
 	}{
-		{"Azure ML, idtyp", msi(""), `{"idtyp":"user","oid":"o"}`, nil, says, "a signed-in user", false},
-		{"Azure ML, upn", msi(""), `{"upn":"dev@contoso.example"}`, nil, says, "a signed-in user", false},
-		{"Azure ML, scp", msi(""), `{"scp":"user_impersonation"}`, nil, says, "a signed-in user", false},
-		{"Azure ML, a placeholder for the default", msi("clientid"), `{"idtyp":"user"}`, nil, says,
-			"a signed-in user", false},
-		{"Azure ML, with a default", msi(guid), `{"idtyp":"user","appid":"` + guid + `"}`, nil,
-			"token of another identity refused", "client ID " + guid, true},
-		{"Azure ML, with an ID", msi(""), `{"idtyp":"user","appid":"` + guid + `"}`, ClientID(guid),
-			"token of another identity refused", "client ID " + guid, true},
-		{"Azure ML, an application", msi(""), `{"idtyp":"app","oid":"o"}`, nil, "token acquired", "",
-			false},
-		{"Azure ML, a JWT that doesn't say", msi(""), `{"oid":"o"}`, nil, "token acquired", "", false},
-		{"IMDS", nowhere(), `{"idtyp":"user"}`, nil, says, "a signed-in user", false},
-		{"IMDS, with an ID", nowhere(), `{"idtyp":"user","xms_mirid":"` + identityID + `"}`,
-			ResourceID(identityID), "token of another identity refused", "resource ID " + identityID, true},
-		{"App Service", appServiceAt(), `{"scp":"s"}`, nil, says, "a signed-in user", false},
-		{"Cloud Shell, whose token is the user's",
-			environmentOf(map[string]string{envMSI: "http://localhost:50342/oauth2/token"}), `{"idtyp":"user","scp":"s"}`, nil, "token acquired", "", false},
+		"Azure ML, idtyp": {env: msi(""), claims: `{"idtyp":"user","oid":"o"}`, want: says},
+		"Azure ML, upn":   {env: msi(""), claims: `{"upn":"dev@contoso.example"}`, want: says},
+		"Azure ML, scp":   {env: msi(""), claims: `{"scp":"user_impersonation"}`, want: says},
+		"Azure ML, a placeholder for the default": {env: msi("clientid"), claims: user, want: says},
+		"Azure ML, with a default": {env: msi(guid), claims: `{"idtyp":"user","appid":"` + guid + `"}`,
+			want: other, identity: "client ID " + guid},
+		"Azure ML, with an ID": {env: msi(""), claims: `{"idtyp":"user","appid":"` + guid + `"}`,
+			id: ClientID(guid), want: other, identity: "client ID " + guid},
+		"Azure ML, an application":         {env: msi(""), claims: `{"idtyp":"app","oid":"o"}`},
+		"Azure ML, a JWT that doesn't say": {env: msi(""), claims: `{"oid":"o"}`},
+		"IMDS":                             {env: nowhere(), claims: user, want: says},
+		"IMDS, with an ID": {env: nowhere(), claims: `{"idtyp":"user","xms_mirid":"` + identityID + `"}`,
+			id: ResourceID(identityID), want: other, identity: "resource ID " + identityID},
+		"App Service": {env: appServiceAt(), claims: `{"scp":"s"}`,
+			want: says},
+		"Cloud Shell, whose token is the user's": {env: shell, claims: `{"idtyp":"user","scp":"s"}`},
 	} {
-		bubbleIn(t, tt.name, func(t *testing.T) {
+		bubbleIn(t, name, func(t *testing.T) {
 			var log bytes.Buffer
-			n := 0
+			n, different := 0, tt.want == other
+			if tt.want == says {
+				tt.identity = "a signed-in user"
+			} else if tt.want == "" {
+				tt.want = "token acquired"
+			}
 			cred := credentialAt(t, tt.env, transportFunc(func(*http.Request) (*http.Response, error) {
 				n++
 				return respond(200,
@@ -55,13 +58,12 @@ func TestUsersToken(t *testing.T) {
 						1)), 24*time.Hour)), nil
 			}), func(o *CredentialOptions) {
 				o.ID = tt.id
-				o.Logger = slog.New(slog.NewJSONHandler(&log,
-					&slog.HandlerOptions{Level: slog.LevelDebug}))
+				o.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			})
-			if _, err := getToken(t.Context(), cred); (err != nil) != tt.different ||
+			if _, err := getToken(t.Context(), cred); (err != nil) != different ||
 				err != nil && !errors.Is(err, ErrIdentityMismatch) {
-				t.Fatalf("GetToken: %v, want a mismatch: %v", err, tt.different)
-			} else if tt.different {
+				t.Fatalf("GetToken: %v, want a mismatch: %v", err, different)
+			} else if different {
 				wantErrorText(t, err, "a signed-in user, who is no managed identity")
 			}
 			time.Sleep(time.Second) // the log comes behind the token
@@ -80,33 +82,7 @@ func TestUsersToken(t *testing.T) {
 			mustToken(t, cred)
 			time.Sleep(time.Minute)
 			if lines := logged(t, &log); n != 2 || len(lines) != 1 || lines[0].Level != "DEBUG" {
-				t.Errorf("%d requests; of the renewal the log has %v, want no second warning", n,
-					lines)
-			}
-		})
-	}
-}
-
-// TestAppServiceThatIgnoresTheSelector: a stand-in for App Service that doesn't know principal_id
-// gives its own identity's token, whose sub is the object ID and which has no oid, in an answer
-// that names nobody.
-func TestAppServiceThatIgnoresTheSelector(t *testing.T) {
-	for _, tt := range []struct {
-		name, claims string
-		ok           bool
-	}{
-		{"another's sub", `{"sub":"` + otherTenant + `","appid":"` + otherTenant + `"}`, false},
-		{"nobody", `{"appid":"` + otherTenant + `"}`, false},
-		{"its sub", `{"sub":"` + guid + `","appid":"` + otherTenant + `"}`, true},
-	} {
-		bubbleIn(t, tt.name, func(t *testing.T) {
-			cred := credentialAt(t, appServiceAt(), always(200, grantBody(jwtOf(tt.claims), time.Hour)),
-				func(o *CredentialOptions) {
-					o.ID = ObjectID(guid)
-				})
-			if _, err := getToken(t.Context(), cred); tt.ok != (err == nil) ||
-				err != nil && !errors.Is(err, ErrIdentityMismatch) {
-				t.Errorf("GetToken: %v, want a token: %v", err, tt.ok)
+				t.Errorf("%d requests; of the renewal the log has %v, want no second warning", n, lines)
 			}
 		})
 	}

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -53,30 +52,6 @@ func TestVariantsRefuse(t *testing.T) {
 	}
 }
 
-// TestVariantsOfACredentialAreBounded: on Service Fabric tenants have no meaning, so that whatever
-// resources call theirs, there is one token, also when there are more spellings than the index
-// takes.
-func TestVariantsOfACredentialAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewServiceFabric(nil)
-		cred := onServiceFabric(t, ep)
-		want, err := capable(t.Context(), cred)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range 2 * 1500 {
-			tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{
-				Scopes: []string{vaultScope}, EnableCAE: true, TenantID: fmt.Sprint("tenant", i/2)})
-			if err != nil || tk.Token != want.Token {
-				t.Fatalf("tenant %d: got another token (%v), error %v", i/2, tk.Token != want.Token, err)
-			}
-		}
-		if got := len(ep.Requests()); got != 1 {
-			t.Errorf("%d requests, want 1", got)
-		}
-	})
-}
-
 // TestCAEIsAnotherToken: tokens with and without challenges are asked for, held and renewed apart.
 func TestCAEIsAnotherToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -84,7 +59,8 @@ func TestCAEIsAnotherToken(t *testing.T) {
 		cred := onServiceFabric(t, ep)
 		get := func(cae bool) string {
 			t.Helper()
-			tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: cae})
+			tk, err := cred.GetToken(t.Context(),
+				policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: cae})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +91,8 @@ func TestCAEIsAnotherToken(t *testing.T) {
 		}
 		// Both cold at once: neither waits for the other.
 		time.Sleep(25 * time.Hour)
-		ep.Enqueue(identitytest.Response{Delay: 3 * time.Second}, identitytest.Response{Delay: 3 * time.Second})
+		ep.Enqueue(identitytest.Response{Delay: 3 * time.Second},
+			identitytest.Response{Delay: 3 * time.Second})
 		start := time.Now()
 		var wg sync.WaitGroup
 		for _, cae := range []bool{true, false} {
@@ -143,7 +120,8 @@ func TestCAEIsNoOtherTokenElsewhere(t *testing.T) {
 	})
 }
 
-func TestVariantHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRun counts the whole process
+// not parallel: AllocsPerRun counts the whole process
+func TestVariantHitAllocatesNothing(t *testing.T) {
 	ep := identitytest.NewServiceFabric(nil)
 	cred := onServiceFabric(t, ep)
 	for _, options := range []policy.TokenRequestOptions{
@@ -164,34 +142,5 @@ func TestVariantHitAllocatesNothing(t *testing.T) { // not parallel: AllocsPerRu
 	}
 	if got := len(ep.Requests()); got != 2 {
 		t.Errorf("%d requests, want 2", got)
-	}
-}
-
-// TestVariantsRace: hits go on while others make new variants, and while tokens are replaced.
-func TestVariantsRace(t *testing.T) {
-	t.Parallel()
-	var wg sync.WaitGroup
-	ep := identitytest.NewServiceFabric(nil)
-	cred := onServiceFabric(t, ep)
-	mustToken(t, cred)
-	for i := range 4 {
-		wg.Go(func() {
-			for n := range 300 {
-				options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: n%2 == 0}
-				if i%2 == 0 {
-					options.TenantID = fmt.Sprint("t", n)
-				}
-				if i == 3 && n%100 == 0 {
-					options.Claims = "{}"
-				}
-				if _, err := cred.GetToken(t.Context(), options); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if got := len(ep.Requests()); got < 2 || got > 3 { // a challenge may be the first request with CAE
-		t.Errorf("%d requests, want one for each kind, and one for all challenges", got)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"go/ast"
 	"go/build"
 	"go/importer"
-	"go/parser"
-	"go/token"
 	"go/types"
 	"io"
 	"maps"
@@ -153,30 +151,27 @@ func TestWalls(t *testing.T) {
 
 func testWallsOfImports(t *testing.T) {
 	t.Parallel()
-	files := imports(t, engine(t)...)
-	for _, w := range rootWalls {
-		for _, pattern := range w.files {
-			if !slices.ContainsFunc(slices.Collect(maps.Keys(files)), func(file string) bool {
-				ok, _ := path.Match(pattern, file)
-				return ok
-			}) {
-				t.Errorf("no file is %s: take it out of rootWalls", pattern)
-			}
-		}
-	}
-	for file, imported := range files {
+	files, used := parsed(t, engine(t)...), map[string]bool{}
+	for file := range files {
 		folder := path.Dir(file)
 		if w, ok := walls[folder]; ok {
-			w.check(t, file, imported)
+			w.check(t, file, importsOf(files[file]))
 		} else if folder != "." {
 			t.Errorf("%s: nothing says what %s may import: say it in walls", file, folder)
 		}
 		for _, w := range rootWalls {
-			if slices.ContainsFunc(w.files, func(pattern string) bool {
-				ok, _ := path.Match(pattern, file)
-				return ok
-			}) {
-				w.check(t, file, imported)
+			for _, pattern := range w.files {
+				if ok, _ := path.Match(pattern, file); ok {
+					used[pattern] = true
+					w.check(t, file, importsOf(files[file]))
+				}
+			}
+		}
+	}
+	for _, w := range rootWalls {
+		for _, pattern := range w.files {
+			if !used[pattern] {
+				t.Errorf("no file is %s: take it out of rootWalls", pattern)
 			}
 		}
 	}
@@ -262,24 +257,13 @@ func exportData(t *testing.T) map[string]string {
 // what is built for this system, tests aside.
 func measure(t *testing.T, folder string, exports map[string]string) (shape, []string) {
 	t.Helper()
-	fset := token.NewFileSet()
 	var files []*ast.File
 	var s shape
-	names, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		match, err := build.Default.MatchFile(filepath.Split(name))
-		if err != nil || !match || strings.HasSuffix(name, "_test.go") {
-			continue
+	for name, file := range parsed(t, folder) {
+		if match, err := build.Default.MatchFile(filepath.Split(name)); err == nil && match {
+			files = append(files, file)
+			s.lines += fileSet.File(file.Pos()).LineCount()
 		}
-		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, file)
-		s.lines += fset.File(file.Pos()).LineCount()
 	}
 	s.files = len(files)
 	open := func(p string) (io.ReadCloser, error) {
@@ -288,19 +272,19 @@ func measure(t *testing.T, folder string, exports map[string]string) (shape, []s
 		}
 		return os.Open(exports[p])
 	}
-	config := types.Config{Importer: importer.ForCompiler(fset, "gc", open)}
+	config := types.Config{Importer: importer.ForCompiler(fileSet, "gc", open)}
 	info := types.Info{Uses: map[*ast.Ident]types.Object{}}
-	checked, err := config.Check(path.Join(modulePath, folder), fset, files, &info)
+	checked, err := config.Check(path.Join(modulePath, folder), fileSet, files, &info)
 	if err != nil {
 		t.Fatal(err)
 	}
 	uses := map[string]map[string]bool{}
 	for id, o := range info.Uses {
-		from := filepath.Base(fset.Position(id.Pos()).Filename)
+		from := filepath.Base(fileSet.Position(id.Pos()).Filename)
 		if o.Pkg() != checked || !o.Pos().IsValid() || !isShared(o, checked.Scope()) {
 			continue
 		}
-		if to := filepath.Base(fset.Position(o.Pos()).Filename); to != from {
+		if to := filepath.Base(fileSet.Position(o.Pos()).Filename); to != from {
 			if uses[from] == nil {
 				uses[from] = map[string]bool{}
 			}

@@ -9,70 +9,46 @@ import (
 func TestRealm(t *testing.T) {
 	t.Parallel()
 	const key = "/var/opt/azcmagent/tokens/x.key"
-	for _, tt := range []struct {
-		name    string
-		headers []string
-		want    string // "" for none
-	}{
-		{"as the agent sends it", []string{"Basic realm=" + key}, key},
-		{"as on Windows", []string{`Basic realm=C:\ProgramData\AzureConnectedMachineAgent\Tokens\x.key`},
-			`C:\ProgramData\AzureConnectedMachineAgent\Tokens\x.key`},
-		{"quotes", []string{`Basic realm="` + key + `"`}, key},
-		{"other case", []string{"basic REALM=" + key}, key},
-		{"blanks around", []string{"  Basic   realm =  " + key + "  "}, key},
-		{"blanks around quotes", []string{`Basic realm = "` + key + `" `}, key},
-		{"another parameter behind", []string{`Basic realm=` + key + `, charset="UTF-8"`}, key},
-		{"another parameter behind quotes", []string{`Basic realm="` + key + `", charset="UTF-8"`}, key},
-		{"an equals sign within", []string{"Basic realm=/a=b.key"}, "/a=b.key"},
-		{"a blank within", []string{"Basic realm=/a b.key"}, "/a b.key"},
-		{"a blank at the end, quoted", []string{`Basic realm="/a.key "`}, "/a.key "},
-		{"a comma within", []string{"Basic realm=/a,b.key"}, "/a,b.key"},
-		{"a comma and a blank within", []string{`Basic realm=C:\Users\Doe, Jane\x.key`},
-			`C:\Users\Doe, Jane\x.key`},
-		{"a comma within quotes", []string{`Basic realm="/a, b.key", charset="UTF-8"`}, "/a, b.key"},
-		{"escapes stay", []string{`Basic realm=/a%2Fb.key`}, `/a%2Fb.key`},
-		{"one quote", []string{`Basic realm="`}, `"`}, // nothing that a path check lets pass
-		{"an open quote", []string{`Basic realm="` + key}, `"` + key},
-		{"behind another scheme's header", []string{"Negotiate", "Basic realm=" + key}, key},
-		{"before another scheme's header", []string{"Basic realm=" + key, "Bearer realm=/elsewhere.key"},
-			key},
-		{"behind a Basic without realm", []string{"Basic", `Basic charset="UTF-8"`, "Basic realm=" + key},
-			key},
-		{"two, the first counts", []string{"Basic realm=/first.key", "Basic realm=" + key}, "/first.key"},
+	for header, want := range map[string]string{ // the headers one a line; "" for no realm
+		"Basic realm=" + key: key, // as the agent sends it
+		`Basic realm=C:\ProgramData\AzureConnectedMachineAgent\Tokens\x.key`: windowsKeys + `\x.key`,
+		`Basic realm="` + key + `"`:                      key,
+		"basic REALM=" + key:                             key,
+		"  Basic   realm =  " + key + "  ":               key,
+		`Basic realm = "` + key + `" `:                   key,
+		`Basic realm=` + key + `, charset="UTF-8"`:       key,
+		`Basic realm="` + key + `", charset="UTF-8"`:     key,
+		"Basic realm=/a=b.key":                           "/a=b.key",
+		"Basic realm=/a b.key":                           "/a b.key",
+		`Basic realm="/a.key "`:                          "/a.key ",
+		"Basic realm=/a,b.key":                           "/a,b.key",
+		`Basic realm=C:\Users\Doe, Jane\x.key`:           `C:\Users\Doe, Jane\x.key`,
+		`Basic realm="/a, b.key", charset="UTF-8"`:       "/a, b.key",
+		`Basic realm=/a%2Fb.key`:                         `/a%2Fb.key`,
+		`Basic realm="`:                                  `"`, // nothing that a path check lets pass
+		`Basic realm="` + key:                            `"` + key,
+		"Negotiate\nBasic realm=" + key:                  key,
+		"Basic realm=" + key + "\nBearer realm=/x.key":   key,
+		"Basic\nBasic charset=UTF-8\nBasic realm=" + key: key,
+		"Basic realm=/first.key\nBasic realm=" + key:     "/first.key",
 
-		{"no header", nil, ""},
-		{"empty header", []string{""}, ""},
-		{"blank header", []string{"  "}, ""},
-		{"scheme only", []string{"Basic"}, ""},
-		{"no value", []string{"Basic realm"}, ""},
-		{"empty value", []string{"Basic realm="}, ""},
-		{"blank value", []string{"Basic realm=  "}, ""},
-		{"empty quotes", []string{`Basic realm=""`}, ""},
-		{"comma only", []string{`Basic realm=,`}, ""},
-		// two answers from one agent: trust neither
-		{"an empty one first", []string{"Basic realm=", "Basic realm=" + key}, ""},
-		{"other schemes", []string{"Bearer realm=" + key, "Digest realm=" + key, "Negotiate"}, ""},
-		{"a scheme that begins like it", []string{"Basic2 realm=" + key}, ""},
-		{"a scheme that ends like it", []string{"NotBasic realm=" + key}, ""},
-		{"no scheme", []string{"realm=" + key}, ""},
-		{"no blank", []string{"Basicrealm=" + key}, ""},
-		{"a tab in place of the blank", []string{"Basic\trealm=" + key}, ""},
-		{"a colon", []string{"Basic realm: " + key}, ""},
-		{"another parameter", []string{"Basic path=" + key}, ""},
-		{"a parameter that ends like it", []string{"Basic xrealm=" + key}, ""},
-		{"the path alone", []string{key}, ""},
+		"": "", "  ": "", "Basic": "", "Basic realm": "", "Basic realm=": "", "Basic realm=  ": "",
+		`Basic realm=""`: "", `Basic realm=,`: "",
+		"Basic realm=\nBasic realm=" + key:                              "", // neither of two is trusted
+		"Bearer realm=" + key + "\nDigest realm=" + key + "\nNegotiate": "",
+		"Basic2 realm=" + key:                                           "", "NotBasic realm=" + key: "",
+		"realm=" + key:      "",
+		"Basicrealm=" + key: "", "Basic\trealm=" + key: "", "Basic realm: " + key: "",
+		"Basic path=" + key: "", "Basic xrealm=" + key: "", key: "",
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			h := http.Header{}
-			for _, value := range tt.headers {
-				h.Add("WWW-Authenticate", value)
-			}
-			got, ok := Realm(h)
-			if ok != (tt.want != "") || ok && got != tt.want {
-				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
-			}
-		})
+		h := http.Header{"Www-Authenticate": strings.Split(header, "\n")}
+		got, ok := Realm(h)
+		if ok != (want != "") || ok && got != want {
+			t.Errorf("%q: got %q, %v, want %q", header, got, ok, want)
+		}
+	}
+	if got, ok := Realm(http.Header{}); ok {
+		t.Errorf("no header: got %q", got)
 	}
 }
 
@@ -103,7 +79,9 @@ func FuzzChallenge(f *testing.F) {
 	}
 	refusals := map[string]bool{}
 	for goos, directory := range directories {
-		for _, realm := range []string{"/x.key", linuxKeys + "/x", windowsKeys + "/x", "\x01", windowsKeys + "/*.key"} {
+		for _, realm := range []string{
+			"/x.key", linuxKeys + "/x", windowsKeys + "/x", "\x01", windowsKeys + "/*.key",
+		} {
 			if err := checkPath(realm, directory, goos); err != nil {
 				refusals[err.Error()] = true
 			}
@@ -127,7 +105,10 @@ func FuzzChallenge(f *testing.F) {
 		path := strings.TrimSpace(first)
 		if strings.Trim(path, ", ") != "" && !strings.Contains(path, `"`) &&
 			!strings.Contains(path, "=") {
-			for _, challenge := range []string{"Basic realm=" + path, "bAsIc  REALM = " + path + "\t", `Basic realm="` + path + `"`, `Basic realm="` + path + `", charset="UTF-8"`, "Basic realm=" + path + `, charset=UTF-8`} {
+			for _, challenge := range []string{
+				"Basic realm=" + path, "bAsIc  REALM = " + path + "\t", `Basic realm="` + path + `"`,
+				`Basic realm="` + path + `", charset="UTF-8"`, "Basic realm=" + path + `, charset=UTF-8`,
+			} {
 				want := path
 				if !strings.Contains(challenge, `"`) && strings.Contains(challenge, "charset") {
 					want = strings.TrimSpace(strings.SplitN(path+", charset=", ", charset=", 2)[0])
@@ -139,7 +120,9 @@ func FuzzChallenge(f *testing.F) {
 			}
 		}
 		for goos, directory := range directories {
-			for _, p := range []string{realm, first, linuxKeys + "/" + first, windowsKeys + `\` + first + ".key"} {
+			for _, p := range []string{
+				realm, first, linuxKeys + "/" + first, windowsKeys + `\` + first + ".key",
+			} {
 				err := checkPath(p, directory, goos)
 				if (err == nil) != isKeyFile(p, goos) {
 					t.Fatalf("on %s, %q: %v", goos, p, err)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,116 +25,84 @@ func keyFile(tb testing.TB, content string) string {
 	return file
 }
 
+// isWorthAnother reports whether another challenge is worth it after an error.
+func isWorthAnother(err error) bool {
+	_, again := errors.AsType[*failure.Passing](err)
+	return again
+}
+
 func TestRead(t *testing.T) {
 	t.Parallel()
 	const size = 4096 // by hand: what the peers read
-	for _, tt := range []struct{ name, content, wantError string }{
-		{"a key", "a6d5+/==", ""},
-		{"one byte", "k", ""},
-		{"a blank within", "user pa55word", ""},
-		{"blanks around stay", "  pa55word  ", ""},
-		{"a blank", " ", ""},
-		{"quotes and backslashes", `"pa\55"word'`, ""},
-		{"not ASCII", "schlüssel", ""},
-		{"not UTF-8", "a\xff\xfeb", ""},
-		{"a byte order mark stays", "\ufeffpa55word", ""},
-		{"the largest", strings.Repeat("k", size), ""},
-
-		{"empty", "", "is empty"},
-		{"one byte too large", strings.Repeat("k", size+1), "larger than 4096 bytes"},
-		{"far too large", strings.Repeat("pa55word", 1<<17), "larger than 4096 bytes"},
-		{"line feed at the end", "pa55word\n", "control character"},
-		{"Windows' line end", "pa55word\r\n", "control character"},
-		{"a header behind it", "pa55word\r\nX-Evil: 1", "control character"},
-		{"line feed alone", "\n", "control character"},
-		{"NUL", "pa55\x00word", "control character"},
-		{"tab", "pa55\tword", "control character"},
-		{"DEL", "pa55\x7fword", "control character"},
-		{"a control character of Unicode", "pa55\u0085word", "control character"},
-		{"UTF-16", "\xff\xfep\x00a\x00", "control character"},
+	for _, content := range []string{
+		"a6d5+/==", "k", "user pa55word", "  pa55word  ", " ", `"pa\55"word'`, "schlüssel", "a\xff\xfeb",
+		"\ufeffpa55word", strings.Repeat("k", size),
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			file := keyFile(t, tt.content)
-			got, err := read(file, "linux")
-			if tt.wantError == "" {
-				if err != nil || got != tt.content {
-					t.Errorf("got %q, %v, want the content %q unchanged", got, err, tt.content)
-				}
-				return
+		if got, err := read(keyFile(t, content), "linux"); err != nil || got != content {
+			t.Errorf("got %q, %v, want the content %q unchanged", got, err, content)
+		}
+	}
+	for wantError, contents := range map[string][]string{
+		"is empty":               {""}, // it is being written: another challenge is worth it
+		"larger than 4096 bytes": {strings.Repeat("k", size+1), strings.Repeat("pa55word", 1<<17)},
+		"control character": {
+			"pa55word\n", "pa55word\r\n", "pa55word\r\nX-Evil: 1", "\n", "pa55\x00word", "pa55\tword",
+			"pa55\x7fword", "pa55\u0085word", "\xff\xfep\x00a\x00",
+		},
+	} {
+		for _, content := range contents {
+			got, err := read(keyFile(t, content), "linux")
+			wantWordsIn(t, err, "Azure Arc's key x.key", wantError)
+			if got != "" || err == nil || strings.Contains(err.Error(), "pa55") ||
+				isWorthAnother(err) != (content == "") {
+				t.Errorf("%.40q: got %q, %v: nothing of the content may be seen", content, got, err)
 			}
-			wantWordsIn(t, err, "Azure Arc's key x.key", tt.wantError)
-			if got != "" || err != nil && strings.Contains(err.Error(), "pa55") {
-				t.Errorf("got %q, %v: nothing of the content may be seen", got, err)
-			}
-			if _, again := errors.AsType[*failure.Passing](err); again != (tt.content == "") {
-				t.Errorf("worth another challenge: %v, want %v only for an empty file, which is being written",
-					again, tt.content == "")
-			}
-		})
+		}
 	}
 }
 
 func TestReadReadsRegularFilesOnly(t *testing.T) {
 	t.Parallel()
-	link := func(target func(dir string) string) func(t *testing.T, dir, file string) {
-		return func(t *testing.T, dir, file string) {
-			if err := os.Symlink(target(dir), file); err != nil {
-				t.Skip(err) // Windows wants a privilege for it
-			}
-		}
-	}
 	outside := keyFile(t, "pa55word")
-	for _, tt := range []struct {
-		name string
-		make func(t *testing.T, dir, file string)
-	}{
-		{"directory", func(t *testing.T, _, file string) {
-			if err := os.Mkdir(file, 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		{"link out of the directory", link(func(string) string { return outside })},
-		{"link to another key within it", link(func(dir string) string {
-			return filepath.Join(dir, "good.key")
-		})},
-		{"relative link within it", link(func(string) string { return "good.key" })},
-		{"link to itself", link(func(string) string { return "x.key" })},
-		{"link to a directory", link(func(dir string) string { return dir })},
-		{"link to nothing", link(func(dir string) string { return filepath.Join(dir, "nothing") })},
-		{"link to an endless device", link(func(string) string { return "/dev/zero" })},
-		{"named pipe", func(t *testing.T, _, file string) {
-			if out, err := exec.Command("mkfifo", file).CombinedOutput(); err != nil {
-				t.Skipf("mkfifo: %v %s", err, out) // Windows has none
-			}
-		}},
+	link := func(target string) func(string) error { // relative to the file's directory
+		return func(file string) error { return os.Symlink(target, file) }
+	}
+	for name, create := range map[string]func(file string) error{
+		"directory": func(file string) error { return os.Mkdir(file, 0o700) },
+		"named pipe": func(file string) error {
+			return exec.Command("mkfifo", file).Run()
+		},
+		"link out of the directory": link(outside),
+		"relative link within it":   link("good.key"),
+		"link to itself":            link("x.key"),
+		"link to a directory":       link("."),
+		"link to nothing":           link("nothing"),
+		"link to an endless device": link("/dev/zero"),
+		"link to another key beside": func(file string) error {
+			return os.Symlink(filepath.Join(filepath.Dir(file), "good.key"), file)
+		},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "good.key"), []byte("pa55word"), 0o600); err != nil {
+			dir := filepath.Dir(keyFile(t, "pa55word"))
+			file := filepath.Join(dir, "x.key")
+			if err := os.Rename(file, filepath.Join(dir, "good.key")); err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join(dir, "x.key")
-			tt.make(t, dir, file)
-			type result struct {
-				key string
-				err error
+			if err := create(file); err != nil {
+				t.Skip(err) // Windows has no pipes of that kind, and wants a privilege for links
 			}
-			done := make(chan result, 1)
+			done := make(chan struct{})
 			go func() {
+				defer close(done)
 				key, err := read(file, "linux")
-				done <- result{key, err}
+				wantWordsIn(t, err, "x.key", "not a regular file", "was not read")
+				if key != "" || isWorthAnother(err) {
+					t.Errorf("got the key %q, or it would be tried again: %v", key, err)
+				}
 			}()
 			select {
-			case r := <-done:
-				wantWordsIn(t, r.err, "x.key", "not a regular file", "was not read")
-				if r.key != "" {
-					t.Errorf("got the key %q", r.key)
-				}
-				if _, again := errors.AsType[*failure.Passing](r.err); again {
-					t.Error("it would be tried again")
-				}
+			case <-done:
 			case <-time.After(30 * time.Second): // however busy the machine
 				t.Fatal("reading hangs") // and its goroutine stays, with the descriptor
 			}
@@ -197,7 +164,7 @@ func TestReadThatIsMissing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.key")
 	_, err := read(file, "linux")
 	wantWordsIn(t, err, "can't read Azure Arc's key "+file)
-	if _, again := errors.AsType[*failure.Passing](err); !again {
+	if !isWorthAnother(err) {
 		t.Errorf("%v: another challenge brings another file", err)
 	}
 }
@@ -209,46 +176,35 @@ func TestReadError(t *testing.T) {
 		group  = "group himds (sudo usermod -aG himds USER)"
 		winACL = `local group "Hybrid agent extension applications"`
 	)
+	at := func(path string, err error) error { return &fs.PathError{Op: "x", Path: path, Err: err} }
 	for _, tt := range []struct {
-		name, goos   string
+		goos         string
 		err          error
 		want         []string
-		wantNot      string
+		not          string
 		worthAnother bool
 	}{
-		{"permission on Linux", "linux", &fs.PathError{Op: "open", Path: "/k.key", Err: fs.ErrPermission},
-			[]string{"can't read Azure Arc's key /k.key: permission denied", group, "anew"}, winACL, false},
-		{"EACCES on Linux", "linux", &fs.PathError{Op: "open", Path: "/k.key", Err: syscall.EACCES},
-			[]string{"/k.key", group}, winACL, false},
-		{"EPERM on Linux", "linux", &fs.PathError{Op: "open", Path: "/k.key", Err: syscall.EPERM},
-			[]string{"/k.key", group}, winACL, false},
-		{"permission on Windows", "windows",
-			&fs.PathError{Op: "CreateFile", Path: `C:\k.key`,
-				Err: fs.ErrPermission}, []string{`can't read Azure Arc's key C:\k.key: permission denied`, winACL, "administrator"}, "himds", false},
-		{"wrapped", "linux", fmt.Errorf("wrapped: %w",
-			&fs.PathError{Op: "lstat", Path: "/k.key",
-				Err: fs.ErrPermission}), []string{"/k.key", group}, winACL, false},
-		{"missing", "linux", &fs.PathError{Op: "open", Path: "/k.key", Err: fs.ErrNotExist},
-			[]string{"can't read Azure Arc's key /k.key: file does not exist"}, "group", true},
-		{"missing on Windows", "windows", &fs.PathError{Op: "open", Path: `C:\k.key`,
-			Err: fs.ErrNotExist}, []string{`C:\k.key`}, "group", true},
-		{"a broken disk", "linux", &fs.PathError{Op: "read", Path: "/k.key", Err: syscall.EIO},
-			[]string{"/k.key", "input/output error"}, "group", false},
-		{"no path", "linux", io.ErrUnexpectedEOF, []string{"unexpected EOF"}, "group", false},
+		{goos: "linux", err: at("/k.key", fs.ErrPermission), not: winACL,
+			want: []string{"can't read Azure Arc's key /k.key: permission denied", group, "anew"}},
+		{goos: "linux", err: at("/k.key", syscall.EACCES), want: []string{"/k.key", group}, not: winACL},
+		{goos: "linux", err: at("/k.key", syscall.EPERM), want: []string{"/k.key", group}, not: winACL},
+		{goos: "linux", err: fmt.Errorf("wrapped: %w", at("/k.key", fs.ErrPermission)), not: winACL,
+			want: []string{"/k.key", group}},
+		{goos: "windows", err: at(`C:\k.key`, fs.ErrPermission), not: "himds", want: []string{
+			`can't read Azure Arc's key C:\k.key: permission denied`, winACL, "administrator"}},
+		{goos: "linux", err: at("/k.key", fs.ErrNotExist), not: "group", worthAnother: true,
+			want: []string{"can't read Azure Arc's key /k.key: file does not exist"}},
+		{goos: "windows", err: at(`C:\k.key`, fs.ErrNotExist), want: []string{`C:\k.key`},
+			not: "group", worthAnother: true},
+		{goos: "linux", err: at("/k.key", errors.New("input/output error")), not: "group",
+			want: []string{"/k.key", "input/output error"}},
+		{goos: "linux", err: io.ErrUnexpectedEOF, want: []string{"unexpected EOF"}, not: "group"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if runtime.GOOS == "windows" && tt.name == "a broken disk" {
-				t.Skip("Windows has other words for it")
-			}
-			got := readError(tt.err, tt.goos)
-			wantWordsIn(t, got, tt.want...)
-			if strings.Contains(got.Error(), tt.wantNot) {
-				t.Errorf("got %v, want nothing of %q", got, tt.wantNot)
-			}
-			if _, again := errors.AsType[*failure.Passing](got); again != tt.worthAnother {
-				t.Errorf("worth another challenge: %v, want %v", again, tt.worthAnother)
-			}
-		})
+		got := readError(tt.err, tt.goos)
+		wantWordsIn(t, got, tt.want...)
+		if strings.Contains(got.Error(), tt.not) || isWorthAnother(got) != tt.worthAnother {
+			t.Errorf("%v on %s: got %v, want nothing of %q, and another challenge: %v", tt.err,
+				tt.goos, got, tt.not, tt.worthAnother)
+		}
 	}
 }

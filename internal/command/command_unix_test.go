@@ -52,37 +52,30 @@ func TestRun(t *testing.T) {
 // TestOutputs: of whatever a program prints, some is kept, and all is taken.
 func TestOutputs(t *testing.T) {
 	t.Parallel()
-	flood := strings.Repeat("x", 1<<16)
-	for _, tt := range []struct {
-		name   string
-		script script
-		stdout string // its beginning; the rest is x
-		code   int    // 0 for none
-		stderr string // its beginning
-		end    string
+	for name, tt := range map[string]struct {
+		script              script
+		stdout, stderr, end string // stderr is how it begins
 	}{
-		{name: "nothing"},
-		{name: "both", script: script{Stdout: "\x00\x1b\n", Stderr: "warning"}, stdout: "\x00\x1b\n"},
-		{name: "a flood", script: script{Stdout: flood, Repeat: 64},
+		"nothing": {},
+		"both":    {script: script{Stdout: "\x00\n", Stderr: "warning"}, stdout: "\x00\n"},
+		"a flood": {script: script{Stdout: strings.Repeat("x", 1<<16), Repeat: 64},
 			stdout: strings.Repeat("x", MaxStdout)},
-		{name: "fails", script: script{Stdout: "secret", Stderr: "boom", Exit: 1}, code: 1,
-			stderr: "boom"},
-		{name: "fails in silence", script: script{Exit: 3}, code: 3},
-		{name: "fails with a flood", script: script{Stderr: "begin" + strings.Repeat("y", 1<<20) +
-			"\nend", Exit: 1},
-			code: 1, stderr: "beginy", end: "y\n…\nend"},
+		"fails":            {script: script{Stdout: "secret", Stderr: "boom", Exit: 1}, stderr: "boom"},
+		"fails in silence": {script: script{Exit: 3}},
+		"fails with a flood": {stderr: "beginy", end: "y\n…\nend",
+			script: script{Stderr: "begin" + strings.Repeat("y", 1<<20) + "\nend", Exit: 1}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out, err := Run(t.Context(), Command{Path: standIn(t, tt.script)})
 			if string(out) != tt.stdout {
 				t.Errorf("got %d bytes, %.20q, want %d, %.20q", len(out), out, len(tt.stdout), tt.stdout)
 			}
 			exit, exited := errors.AsType[*ExitError](err)
-			if exited != (tt.code != 0) || !exited && err != nil {
-				t.Fatalf("error %v, want one: %v", err, tt.code != 0)
+			if exited != (tt.script.Exit != 0) || !exited && err != nil {
+				t.Fatalf("error %v, want exit status %d", err, tt.script.Exit)
 			}
-			if exited && (exit.Code != tt.code || !strings.HasPrefix(exit.Stderr, tt.stderr) ||
+			if exited && (exit.Code != tt.script.Exit || !strings.HasPrefix(exit.Stderr, tt.stderr) ||
 				!strings.HasSuffix(exit.Stderr, tt.end) || len(exit.Stderr) > MaxStderr) {
 				t.Errorf("got exit status %d and %d bytes, %.20q", exit.Code, len(exit.Stderr), exit.Stderr)
 			}
@@ -113,17 +106,14 @@ func TestOutputLeftOpen(t *testing.T) {
 // TestContextsEnd ends a program with all that it has started, as az's script starts Python.
 func TestContextsEnd(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name, term string
-	}{
-		{"asked", ""},
-		{"killed, since they ignore that", ignore},
+	for name, term := range map[string]string{
+		"asked": "", "killed, since they ignore that": ignore,
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gate := newGate(t)
 			path := standIn(t, script{Stdout: "out", Gate: gate.address(), Child: gate.address(),
-				Term: tt.term})
+				Term: term})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			done := make(chan error, 1)
@@ -172,19 +162,18 @@ func TestDeadline(t *testing.T) {
 // stopped. What they print after that counts if they end well.
 func TestProgramsAreAskedToEnd(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		name   string
+	for name, tt := range map[string]struct {
 		script script
 		behind bool // a script of the shell, which dies of the signal at once
 		want   string
 		err    error
 	}{
-		{"ends well", script{Stdout: "whole"}, false, "whole", nil},
-		{"ends badly", script{Stdout: "secret", Exit: 1}, false, "", context.Canceled},
-		{"stopped", script{Stdout: "whole", Stop: true}, false, "whole", nil},
-		{"behind a script", script{}, true, "", context.Canceled},
+		"ends well":       {script: script{Stdout: "whole"}, want: "whole"},
+		"ends badly":      {script: script{Stdout: "secret", Exit: 1}, err: context.Canceled},
+		"stopped":         {script: script{Stdout: "whole", Stop: true}, want: "whole"},
+		"behind a script": {behind: true, err: context.Canceled},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gate := newGate(t)
 			tt.script.Gate, tt.script.Term = gate.address(), finish
@@ -246,41 +235,29 @@ func TestPATH(t *testing.T) {
 		0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct {
-		name  string
-		path  string // DIR stands for the program's directory, BASE for its name
-		above bool   // the working directory is the one above that
-		found bool
-	}{
-		{"behind others", unreadable + ":/nonexistent:DIR", false, true},
-		{"nowhere", "/nonexistent", false, false},
-		{"no PATH", "", false, false},
-		{"not executable", unreadable, false, false},
-		{"in the current directory", ".", false, false},
-		{"in an empty element", ":/nonexistent", false, false},
-		{"below the current directory", "./BASE", true, false},
-		{"beside the current directory", "../BASE", false, false},
+	// DIR is the program's directory, in which it is called, and BASE that one's name. Only a path
+	// that is absolute finds it.
+	for _, path := range []string{
+		unreadable + ":/nonexistent:DIR", "/nonexistent", "", unreadable, ".", ":/nonexistent",
+		"./BASE", "../BASE",
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(path, func(t *testing.T) {
 			tool := standIn(t, script{})
-			dir := filepath.Dir(tool)
+			dir, want, wantErr := filepath.Dir(tool), "", ErrNotOnPath
+			if strings.Contains(path, "DIR") {
+				want, wantErr = tool, nil
+			}
 			t.Chdir(dir)
-			if tt.above {
+			if path == "./BASE" {
 				t.Chdir(filepath.Dir(dir))
 			}
-			path := strings.NewReplacer("DIR", dir, "BASE", filepath.Base(dir)).Replace(tt.path)
-			t.Setenv("PATH", path)
-			want := ""
-			if tt.found {
-				want = tool
-			}
+			t.Setenv("PATH", strings.NewReplacer("DIR", dir, "BASE", filepath.Base(dir)).Replace(path))
 			if got := Find("az"); got != want {
 				t.Errorf("Find: got %q, want %q", got, want)
 			}
 			_, err := Run(t.Context(), Command{Program: "az"})
-			ran := runOf(t, tool) != nil
-			if ran != tt.found || !tt.found && err != ErrNotOnPath || tt.found && err != nil {
-				t.Errorf("it ran: %v, error %v, want %v", ran, err, tt.found)
+			if ran := runOf(t, tool) != nil; ran != (want != "") || err != wantErr {
+				t.Errorf("it ran: %v, error %v, want %q", ran, err, want)
 			}
 		})
 	}

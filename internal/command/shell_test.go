@@ -104,25 +104,21 @@ func TestNoSuchProgram(t *testing.T) {
 	t.Parallel()
 	const unknown = "'python' is not recognized as an internal or external command,\r\n" +
 		"operable program or batch file."
-	for _, tt := range []struct {
-		name   string
-		code   int
-		stderr string
-		want   bool
-	}{
-		{"Unix", 127, "az: python3: not found", true},
-		{"without a word", 127, "", true},
-		{"a library is lacking", 127, "python3: error while loading shared libraries: libm.so.6", false},
-		{"in musl's words", 127, "Error loading shared library libm.so: No such file", false},
-		{"a symbol is lacking", 127, "Error relocating /usr/bin/python3: x: symbol not found", false},
-		{"Windows", 9009, unknown, true},
-		{"Windows, without its number", 1, unknown + "\r\n" + unknown, true},
-		{"it wanted another program", 1, unknown + "\r\nERROR: x", false},
-		{"something else isn't recognized", 1, "ERROR: 'vault' is not recognized as a resource", false},
-		{"another failure", 1, "not found", false},
+	for exit, want := range map[ExitError]bool{
+		{127, "az: python3: not found"}: true,
+		{127, ""}:                       true,
+		{127, "python3: error while loading shared libraries: libm.so.6"}: false,
+		{127, "Error loading shared library libm.so: No such file"}:       false, // musl's words
+		{127, "Error relocating /usr/bin/python3: x: symbol not found"}:   false,
+		// Windows
+		{9009, unknown}:                                       true,
+		{1, unknown + "\r\n" + unknown}:                       true,
+		{1, unknown + "\r\nERROR: x"}:                         false,
+		{1, "ERROR: 'vault' is not recognized as a resource"}: false,
+		{1, "not found"}:                                      false,
 	} {
-		if got := (&ExitError{tt.code, tt.stderr}).NoSuchProgram(); got != tt.want {
-			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		if got := exit.NoSuchProgram(); got != want {
+			t.Errorf("%+v: got %v, want %v", exit, got, want)
 		}
 	}
 }

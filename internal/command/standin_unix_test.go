@@ -215,5 +215,6 @@ func wantEnd(t *testing.T, who string, conn net.Conn) {
 	_, err := conn.Read(make([]byte, 1))
 	if os.IsTimeout(err) || err == nil {
 		t.Errorf("the %s lives on", who)
+		_ = conn.Close() // on which it ends
 	}
 }

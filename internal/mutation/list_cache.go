@@ -31,7 +31,7 @@ var cacheMutations = []mutation{
 		file:  "internal/tokencache/get.go",
 		old:   `time.NewTimer(budget + overtime)`,
 		new:   `time.NewTimer(100 * (budget + overtime))`,
-		tests: "TestAcquisitionThatHangs|TestTransportThatIgnoresItsContext",
+		tests: "TestAcquisitionThatHangs",
 	},
 	{
 		name:  "a flight that hangs is never replaced",

@@ -191,6 +191,6 @@ var identityMutations = []mutation{
 		file:  "identity.go",
 		old:   "\tif address != endpoint { // what must not",
 		new:   "\tif address == \"\" { // what must not",
-		tests: "TestCacheKeysTellEndpointsApart",
+		tests: "TestCacheKeys",
 	},
 }

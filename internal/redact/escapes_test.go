@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"encoding/json"
 	"fmt"
 	"html"
 	"net/url"
@@ -16,46 +15,30 @@ import (
 // escapes are the ways in which a secret comes back: as it is, or as JSON, HTML and URLs write it,
 // and how each is read.
 var escapes = []struct {
-	name   string
-	encode func(string) string
-	decode func(string) string
+	name           string
+	encode, decode func(string) string
 }{
-	{
-		name: "plain", encode: func(s string) string { return s },
-		decode: func(s string) string { return s },
-	}, {
-		name: "JSON",
-		encode: func(s string) string {
-			b, _ := json.Marshal(s)
-			return string(b[1 : len(b)-1])
-		},
-		decode: decodeJSON,
-	}, {
-		name: "JSON in ASCII",
-		encode: func(s string) string {
-			var b strings.Builder
-			for _, unit := range utf16.Encode([]rune(s)) {
-				fmt.Fprintf(&b, `\u%04X`, unit)
-			}
-			return b.String()
-		},
-		decode: decodeJSON,
-	}, {
-		name: "JSON with slashes",
-		encode: func(s string) string {
-			b, _ := json.Marshal(s)
-			return strings.ReplaceAll(string(b[1:len(b)-1]), "/", `\/`)
-		},
-		decode: decodeJSON,
-	},
+	{name: "plain", encode: strings.Clone, decode: strings.Clone},
+	{name: "JSON", encode: inJSON, decode: decodeJSON},
+	{name: "JSON in ASCII", decode: decodeJSON, encode: func(s string) string {
+		var b strings.Builder
+		for _, unit := range utf16.Encode([]rune(s)) {
+			fmt.Fprintf(&b, `\u%04X`, unit)
+		}
+		return b.String()
+	}},
+	{name: "JSON with slashes", decode: decodeJSON, encode: func(s string) string {
+		return strings.ReplaceAll(inJSON(s), "/", `\/`)
+	}},
 	{name: "HTML", encode: html.EscapeString, decode: html.UnescapeString},
 	{name: "path", encode: url.PathEscape, decode: decodeURL},
-	{
-		name: "query", encode: url.QueryEscape,
-		decode: func(s string) string {
-			return decodeURL(strings.ReplaceAll(s, "+", " "))
-		},
-	},
+	{name: "query", encode: url.QueryEscape, decode: decodeForm},
+}
+
+// inJSON is what is between the quotes of a JSON string.
+func inJSON(s string) string {
+	quoted := jsonOf(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 // decodeJSON reads what there is of a JSON string's escapes, wherever in a text they are.
@@ -104,11 +87,9 @@ func decodeURL(s string) string {
 // other, nor is a token.
 func FuzzRedact(f *testing.F) {
 	for i, secret := range []string{
-		"QJX7canaryVBK2", "c2VjcmV0+dmFsdWU=", "c2VjcmV0/dmFsdWU=", `s3<cr>&"et\`,
-		"0A1B2C3D-1111-4222-8333-944455556666", "a", "ED", "größe 世界 😀", "  blanks around ",
-		"100%25",
-		"&amp;", `\u0041`, "+ +",
-		aJWT,
+		"QJX7canaryVBK2", "c2VjcmV0+dmFsdWU=", "c2VjcmV0/dmFsdWU=", `s3<cr>&"et\`, "a", "ED",
+		"0A1B2C3D-1111-4222-8333-944455556666", "größe 世界 😀", "  blanks around ", "100%25", "&amp;",
+		`\u0041`, "+ +", aJWT,
 	} {
 		for j, around := range []string{
 			"", "you sent ", `{"statusCode":403,"message":"`, `\`, "%", "&", "<a href='",
@@ -117,7 +98,7 @@ func FuzzRedact(f *testing.F) {
 			f.Add(around, secret, "\"}", byte(i+j), byte(i))
 		}
 	}
-	for _, body := range recorded(f) {
+	for _, body := range innocent(f) {
 		f.Add(body, "QJX7canaryVBK2", body, byte(1), byte(1))
 	}
 	f.Fuzz(func(t *testing.T, before, secret, behind string, inner, outer byte) {

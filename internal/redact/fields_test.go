@@ -2,11 +2,10 @@ package redact
 
 import (
 	"encoding/json"
-	"fmt"
 	"html"
 	"math/rand/v2"
-	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -25,15 +24,31 @@ var fieldNames = []string{
 	"access_token2", "sig",
 }
 
-// fieldForm is a way in which a field and its value stand in a text.
+// fieldForm is a way in which a field and its value stand in a text, see write.
 type fieldForm struct {
-	name  string
-	words bool // only for values of the characters of tokens
-	write func(name, value string) string
+	name, text string
+	words      bool                // only for values of the characters of tokens
+	escape     func(string) string // of the whole, nil for none
 }
 
-func jsonOf(v any) string {
-	quoted, _ := json.Marshal(v) // strings always can be
+// write puts a field into the form's text: "NAME" as JSON writes it, 'NAME' as Python, %NAME as Go,
+// ?NAME as a query, &NAME as HTML, _NAME as a parameter, and any other as it is.
+func (e fieldForm) write(name, value string) string {
+	var pairs []string
+	for mark, s := range map[string]string{"NAME": name, "VALUE": value} {
+		pairs = append(pairs, `"`+mark+`"`, jsonOf(s), "'"+mark+"'", pythonOf(s), "%"+mark,
+			strconv.Quote(s), "?"+mark, url.QueryEscape(s), "&"+mark, html.EscapeString(s),
+			"_"+mark, strings.ReplaceAll(s, "-", "_"), mark, s)
+	}
+	text := strings.NewReplacer(pairs...).Replace(e.text)
+	if e.escape != nil {
+		text = e.escape(text)
+	}
+	return text
+}
+
+func jsonOf(s string) string {
+	quoted, _ := json.Marshal(s) // strings always can be
 	return string(quoted)
 }
 
@@ -46,242 +61,72 @@ func pythonOf(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `\'`) + "'"
 }
 
-func fieldJSON(name, value string) string { return jsonOf(map[string]string{name: value, "zone": "1"}) }
+func inMessage(s string) string { return `{"message":` + jsonOf(s) + `}` }
+func inQuery(s string) string   { return "?x=" + url.QueryEscape(s) }
+
+// twice applies an escape to what it has made.
+func twice(f func(string) string) func(string) string {
+	return func(s string) string { return f(f(s)) }
+}
+
+const object = `{"NAME":"VALUE","zone":"1"}`
 
 var fieldForms = []fieldForm{
-	{name: "JSON", write: fieldJSON},
-	{
-		name: "JSON with blanks",
-		write: func(name, value string) string {
-			return "{\n  " + jsonOf(name) + " : \n" + jsonOf(value) + "\n}"
-		},
-	}, {
-		name: "JSON with slashes escaped",
-		write: func(name, value string) string {
-			return strings.ReplaceAll(fieldJSON(name, value), "/", `\/`)
-		},
-	}, {
-		name: "JSON in JSON",
-		write: func(name, value string) string {
-			return jsonOf(map[string]string{"message": fieldJSON(name, value)})
-		},
-	}, {
-		name: "JSON in JSON in JSON",
-		write: func(name, value string) string {
-			return jsonOf(map[string]string{"message": jsonOf(map[string]string{"inner": fieldJSON(name,
-				value)})})
-		},
-	}, {
-		name: "a list in JSON",
-		write: func(name, value string) string {
-			return jsonOf(map[string][]string{name: {value, "x"}})
-		},
-	}, {
-		name: "an object in JSON",
-		write: func(name, value string) string {
-			return jsonOf(map[string]map[string]string{name: {"value": value}})
-		},
-	}, {
-		name: "JSON in HTML",
-		write: func(name, value string) string {
-			return html.EscapeString(fieldJSON(name, value))
-		},
-	}, {
-		name: "JSON in a query",
-		write: func(name, value string) string {
-			return "?x=" + url.QueryEscape(fieldJSON(name, value))
-		},
-	}, {
-		name: "JSON in a query twice",
-		write: func(name, value string) string {
-			return url.QueryEscape(url.QueryEscape(fieldJSON(name, value)))
-		},
-	}, {
-		name: "JSON in Go's quotes",
-		write: func(name, value string) string {
-			return fmt.Sprintf("%q", fieldJSON(name, value))
-		},
-	}, {
-		name: "a form",
-		write: func(name, value string) string {
-			return "grant_type=x&" + url.Values{name: {value}}.Encode() + "&zone=1"
-		},
-	}, {
-		name: "a form in a query",
-		write: func(name, value string) string {
-			return "body=" + url.QueryEscape(url.Values{name: {value}, "zone": {"1"}}.Encode())
-		},
-	}, {
-		name: "a form in JSON",
-		write: func(name, value string) string {
-			return jsonOf("POST x?" + url.Values{name: {value}}.Encode())
-		},
-	}, {
-		name: "a URL",
-		write: func(name, value string) string {
-			return `Get "https://x.example/a?` + url.Values{name: {value}}.Encode() + `": EOF`
-		},
-	}, {
-		name: "a URL in HTML",
-		write: func(name, value string) string {
-			return html.EscapeString("<a href='/a?b=c&" + name + "=" + url.QueryEscape(value) + "&d=e'>")
-		},
-	}, {
-		name: "Python",
-		write: func(name, value string) string {
-			return "{" + pythonOf(name) + ": " + pythonOf(value) + ", 'zone': 1}"
-		},
-	}, {
-		name: "Python's bytes",
-		write: func(name, value string) string {
-			return "{" + pythonOf(name) + ": b" + pythonOf(value) + "}"
-		},
-	}, {
-		name: "Python in JSON",
-		write: func(name, value string) string {
-			return jsonOf("{" + pythonOf(name) + ": " + pythonOf(value) + "}")
-		},
-	}, {
-		name: "a Python call",
-		write: func(name, value string) string {
-			return "f(" + strings.ReplaceAll(name, "-", "_") + "=" + pythonOf(value) + ", x=1)"
-		},
-	}, {
-		name: "Python's pairs",
-		write: func(name, value string) string {
-			return "[(" + pythonOf(name) + ", " + pythonOf(value) + "), ('x', 'y')]"
-		},
-	}, {
-		name: "a Python variable",
-		write: func(name, value string) string {
-			return "result['" + name + "'] = " + pythonOf(value)
-		},
-	}, {
-		name: "Go's %#v",
-		write: func(name, value string) string {
-			return fmt.Sprintf("%#v", map[string]string{name: value})
-		},
-	}, {
-		name: "Go's %#v of values",
-		write: func(name, value string) string {
-			return fmt.Sprintf("%#v", url.Values{name: {value, "x"}})
-		},
-	}, {
-		name: "Go's %v", words: true,
-		write: func(name, value string) string {
-			return fmt.Sprint(map[string]string{name: value, "zone": "1"})
-		},
-	}, {
-		name: "Go's %v of a header", words: true,
-		write: func(name, value string) string {
-			return fmt.Sprint(http.Header{name: {value}, "Zone": {"1"}})
-		},
-	}, {
-		name: "Go's %+v of a struct", words: true,
-		write: func(name, value string) string {
-			return "{Zone:1 " + name + ":" + value + " Other:2}"
-		},
-	}, {
-		name: "a header", words: true,
-		write: func(name, value string) string {
-			return "> Zone: 1\r\n> " + name + ": " + value + "\r\n> Other: 2"
-		},
-	}, {
-		name: "a variable", words: true,
-		write: func(name, value string) string { return name + "=" + value + "\nzone=1" },
-	}, {
-		name: "an assignment", words: true,
-		write: func(name, value string) string {
-			return "let " + name + " := " + value + "; zone"
-		},
-	}, {
-		name: "Ruby",
-		write: func(name, value string) string {
-			return "{" + jsonOf(name) + "=>" + jsonOf(value) + "}"
-		},
-	}, {
-		name: "YAML", words: true,
-		write: func(name, value string) string {
-			return "a: b\n" + name + ": " + value + "\nzone: 1"
-		},
-	}, {
-		name: "YAML on two lines", words: true,
-		write: func(name, value string) string {
-			return name + ":\n  " + value + "\nzone: 1"
-		},
-	}, {
-		name: "YAML in a block", words: true,
-		write: func(name, value string) string {
-			return name + ": |\n  " + value + "\nzone: 1"
-		},
-	}, {
-		name: "YAML in a folded block", words: true,
-		write: func(name, value string) string {
-			return name + ": >-\r\n  " + value + "\r\nzone: 1"
-		},
-	}, {
-		name: "a name and a value in JSON",
-		write: func(name, value string) string {
-			return `[{"name": ` + jsonOf(name) + `, "value": ` + jsonOf(value) + `, "zone": 1}]`
-		},
-	}, {
-		name: "a name and a value in JSON in JSON",
-		write: func(name, value string) string {
-			return jsonOf(map[string]string{"message": `[{"Name":` + jsonOf(name) + `,"Value":` +
-				jsonOf(value) + `}]`})
-		},
-	}, {
-		name: "JSON in JavaScript",
-		write: func(name, value string) string {
-			return strings.NewReplacer(`"`, `\x22`, `'`, `\x27`, `\`, `\x5c`, "=",
-				`\x3D`).Replace(fieldJSON(name, value))
-		},
-	}, {
-		name: "several in JSON",
-		write: func(name, value string) string {
-			return jsonOf(map[string][]string{name + "s": {value, value}})
-		},
-	}, {
-		name: "XML", words: true,
-		write: func(name, value string) string {
-			return "<a><" + name + ">" + value + "</" + name + "></a>"
-		},
-	}, {
-		name: "an input in HTML",
-		write: func(name, value string) string {
-			return `<input type="hidden" name="` + name + `" value="` + html.EscapeString(value) + `" />`
-		},
-	}, {
-		name: "an option", words: true,
-		write: func(name, value string) string {
-			return "az login --" + name + " " + value + " --tenant t"
-		},
-	}, {
-		name: "an option with an equals sign", words: true,
-		write: func(name, value string) string {
-			return "az login --" + name + "=" + value + " --tenant t"
-		},
-	}, {
-		name: "an option in quotes",
-		write: func(name, value string) string {
-			return "az login --" + name + " " + jsonOf(value) + " --tenant t"
-		},
-	}, {
-		name: "a connection string", words: true,
-		write: func(name, value string) string {
-			return "Endpoint=sb://x.example/;" + name + "=" + value + ";EntityPath=e"
-		},
-	},
+	{name: "JSON", text: object},
+	{name: "JSON with blanks", text: "{\n  \"NAME\" : \n\"VALUE\"\n}"},
+	{name: "JSON with slashes escaped", text: object, escape: strings.NewReplacer("/", `\/`).Replace},
+	{name: "JSON in JSON", text: object, escape: inMessage},
+	{name: "JSON in JSON in JSON", text: object, escape: twice(inMessage)},
+	{name: "a list in JSON", text: `{"NAME":["VALUE","x"]}`},
+	{name: "an object in JSON", text: `{"NAME":{"value":"VALUE"}}`},
+	{name: "several in JSON", text: `{"NAMEs":["VALUE","VALUE"]}`},
+	{name: "JSON in HTML", text: object, escape: html.EscapeString},
+	{name: "JSON in a query", text: object, escape: inQuery},
+	{name: "JSON in a query twice", text: object, escape: twice(url.QueryEscape)},
+	{name: "JSON in Go's quotes", text: object, escape: strconv.Quote},
+	{name: "JSON in JavaScript", text: object,
+		escape: strings.NewReplacer(`"`, `\x22`, `'`, `\x27`, `\`, `\x5c`, "=", `\x3D`).Replace},
+	{name: "a name and a value in JSON", text: `[{"name": "NAME", "value": "VALUE", "zone": 1}]`},
+	{name: "a name and a value in JSON in JSON", text: `[{"Name":"NAME","Value":"VALUE"}]`,
+		escape: inMessage},
+	{name: "a form", text: "grant_type=x&?NAME=?VALUE&zone=1"},
+	{name: "a form in a query", text: "?NAME=?VALUE&zone=1", escape: inQuery},
+	{name: "a form in JSON", text: "POST x??NAME=?VALUE", escape: jsonOf},
+	{name: "a URL", text: `Get "https://x.example/a??NAME=?VALUE": EOF`},
+	{name: "a URL in HTML", text: "<a href='/a?b=c&?NAME=?VALUE&d=e'>", escape: html.EscapeString},
+	{name: "Python", text: "{'NAME': 'VALUE', 'zone': 1}"},
+	{name: "Python's bytes", text: "{'NAME': b'VALUE'}"},
+	{name: "Python in JSON", text: "{'NAME': 'VALUE'}", escape: jsonOf},
+	{name: "a Python call", text: "f(_NAME='VALUE', x=1)"},
+	{name: "Python's pairs", text: "[('NAME', 'VALUE'), ('x', 'y')]"},
+	{name: "a Python variable", text: "result['NAME'] = 'VALUE'"},
+	{name: "Go's %#v", text: `map[string]string{%NAME:%VALUE}`},
+	{name: "Go's %#v of values", text: `url.Values{%NAME:[]string{%VALUE, "x"}}`},
+	{name: "Go's %v", words: true, text: "map[NAME:VALUE zone:1]"},
+	{name: "Go's %v of a header", words: true, text: "map[NAME:[VALUE] Zone:[1]]"},
+	{name: "Go's %+v of a struct", words: true, text: "{Zone:1 NAME:VALUE Other:2}"},
+	{name: "a header", words: true, text: "> Zone: 1\r\n> NAME: VALUE\r\n> Other: 2"},
+	{name: "a variable", words: true, text: "NAME=VALUE\nzone=1"},
+	{name: "an assignment", words: true, text: "let NAME := VALUE; zone"},
+	{name: "Ruby", text: `{"NAME"=>"VALUE"}`},
+	{name: "YAML", words: true, text: "a: b\nNAME: VALUE\nzone: 1"},
+	{name: "YAML on two lines", words: true, text: "NAME:\n  VALUE\nzone: 1"},
+	{name: "YAML in a block", words: true, text: "NAME: |\n  VALUE\nzone: 1"},
+	{name: "YAML in a folded block", words: true, text: "NAME: >-\r\n  VALUE\r\nzone: 1"},
+	{name: "XML", words: true, text: "<a><NAME>VALUE</NAME></a>"},
+	{name: "an input in HTML", text: `<input type="hidden" name="NAME" value="&VALUE" />`},
+	{name: "an option", words: true, text: "az login --NAME VALUE --tenant t"},
+	{name: "an option with an equals sign", words: true, text: "az login --NAME=VALUE --tenant t"},
+	{name: "an option in quotes", text: `az login --NAME "VALUE" --tenant t`},
+	{name: "a connection string", words: true,
+		text: "Endpoint=sb://x.example/;NAME=VALUE;EntityPath=e"},
 }
 
 // suits reports whether the name can stand so without another meaning.
 func (e fieldForm) suits(name string) bool {
-	switch lower := strings.ToLower(name); {
-	case lower == "sig": // a signature in a query; elsewhere it may be anything
-		return strings.Contains(e.name, "JSON") || strings.Contains(e.name, "form") ||
-			strings.Contains(e.name, "URL")
-	}
-	return true
+	// A signature in a query; elsewhere it may be anything.
+	return name != "sig" || strings.Contains(e.name, "JSON") || strings.Contains(e.name, "form") ||
+		strings.Contains(e.name, "URL")
 }
 
 func secretText(random *rand.Rand, alphabet string, n int) string {
