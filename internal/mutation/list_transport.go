@@ -103,7 +103,7 @@ var transportMutations = []mutation{
 		file:  "internal/acquire/refusal.go",
 		old:   `if !success { //`,
 		new:   `if body == "" || success { //`,
-		tests: "TestSuccessIsNotShown",
+		tests: "TestNoSecretIsSeen",
 	},
 	{
 		name:  "what looks like a token is not redacted",
