@@ -3,79 +3,13 @@ package identity
 import (
 	"errors"
 	"io"
-	"maps"
 	"net/http"
-	"net/url"
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/token"
 )
-
-// TestCloudShellResources: whatever the resource, it is one parameter and comes back as it was.
-func TestCloudShellResources(t *testing.T) {
-	t.Parallel()
-	for _, resource := range []string{
-		"https://management.azure.com", "https://management.azure.com/", "https://database.windows.net//",
-		guid, "api://" + guid + "?a=b&resource=c", "https://example.com/+%20;x#y",
-		"https://bücher.example",
-	} {
-		var sent []posted
-		cred := answering(t, environmentOf(inCloudShell), &sent, grants)
-		if _, err := cred.GetToken(t.Context(),
-			policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}}); err != nil {
-			t.Fatal(err)
-		}
-		form, err := url.ParseQuery(sent[0].body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(url.Values{"resource": {resource}}, form); diff != "" {
-			t.Errorf("%s: form (-want +got):\n%s", resource, diff)
-		}
-	}
-}
-
-// TestCloudShellBodyAtEveryTry: a body that was read to its end by the first try would leave the
-// second one empty. A secret that appears after the start, as in a shell that a person types into,
-// doesn't change what is sent either.
-func TestCloudShellBodyAtEveryTry(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		v := &variables{values: maps.Clone(inCloudShell)}
-		var sent []posted
-		cred := answering(t, v.environment(), &sent, func(n int) *http.Response {
-			v.set("MSI_SECRET", "the-secret")
-			if n < 4 {
-				return respond(503, codedProblem("x", "y"))
-			}
-			return grants(n)
-		})
-		mustToken(t, cred)
-		if len(sent) != 4 || cred.Host() != HostCloudShell {
-			t.Errorf("%d requests to %s, want 4", len(sent), cred.Host())
-		}
-		for _, p := range sent {
-			compareGolden(t, "cloudshell/user.golden", p.golden())
-		}
-	})
-}
-
-// TestCloudShellOverAConnection: what net/http makes of it.
-func TestCloudShellOverAConnection(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		ep := identitytest.NewCloudShell(nil)
-		mustToken(t, credentialAt(t, environmentAt(ep, "http://localhost:50342"), ep.Client()))
-		for _, r := range ep.Requests() {
-			if r.ContentLength != int64(len("resource=https%3A%2F%2Fvault.azure.net")) ||
-				len(r.TransferEncoding) != 0 || r.Header.Get("Content-Length") == "" {
-				t.Errorf("length %d, transfer encoding %q", r.ContentLength, r.TransferEncoding)
-			}
-		}
-	})
-}
 
 // TestBodyCanBeReadTwice: net/http asks for another copy of a body, when a redirect comes, while
 // the first may still be on its way.

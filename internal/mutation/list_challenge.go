@@ -87,7 +87,7 @@ var challengeMutations = []mutation{
 		file:  "internal/transport/pin.go",
 		old:   "\tconfig.ClientSessionCache = nil\n",
 		new:   "",
-		tests: "TestPinnedSessionsAreNotResumed|TestPinnedTransportHasNoOtherWay",
+		tests: "TestPinnedTransportHasNoOtherWay",
 	},
 	{
 		name:  "Service Fabric is asked over plain http when a policy says so",

@@ -194,32 +194,6 @@ func TestStolenCertificates(t *testing.T) {
 	}
 }
 
-func TestPinnedSessionsAreNotResumed(t *testing.T) {
-	t.Parallel()
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		s := serve(t, &tls.Config{MaxVersion: version}, false, nil)
-		own := over(&http.Transport{TLSClientConfig: &tls.Config{
-			InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(0),
-		}})
-		for range 3 {
-			if _, err := get(t, own, s.URL); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !s.arrivals()[2].Resumed {
-			t.Fatal("the user's own client doesn't resume: this test would see nothing")
-		}
-		for range 3 {
-			if _, err := ask(t, own, s.ownPin, s.URL); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := s.arrivals()[3:]; len(got) != 3 || got[0].Resumed || got[1].Resumed || got[2].Resumed {
-			t.Errorf("%s: a session was resumed: %+v", tls.VersionName(version), got)
-		}
-	}
-}
-
 func TestPinnedTLSVersions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
