@@ -188,64 +188,42 @@ func TestArcRequests(t *testing.T) {
 	}
 }
 
+// TestArcEndpoint: it is the variables', or else the fixed one; and the cache's key.
 func TestArcEndpoint(t *testing.T) {
 	t.Parallel()
-	const (
-		program    = "/opt/azcmagent/bin/himds"
-		inWindows  = `C:\Program Files\AzureConnectedMachineAgent\himds.exe`
-		whereMSAL  = `C:\ProgramData\AzureConnectedMachineAgent\himds.exe`
-		endpoint   = "http://localhost:1/x"
-		parameters = "?api-version=2020-06-01&resource=https%3A%2F%2Fvault.azure.net"
-	)
-	both := map[string]string{envEndpoint: endpoint, envIMDS: "y"}
-	folders := map[string]string{"ProgramFiles": `C:\Program Files`, "ProgramData": `C:\ProgramData`}
+	const endpoint, program = "http://localhost:1/x", "/opt/azcmagent/bin/himds"
 	for _, tt := range []struct {
-		name, goos string
-		variables  map[string]string
-		file       string
-		host       Host
-		want       string // "" for the fixed endpoint
+		name      string
+		variables map[string]string
+		file      string
+		host      Host
+		want      string // "" for the fixed endpoint
 	}{
-		{name: "variables", variables: both, want: endpoint},
-		{name: "variables and program", variables: both, file: program, want: endpoint},
-		{name: "another version in the variable", want: endpoint,
-			variables: and(both, envEndpoint, endpoint+"?client_id=a&mi_res_id=c&api-version=1")},
-		{name: "variables on Windows", goos: "windows", want: endpoint,
-			variables: and(both, "ProgramData", `C:\ProgramData`)},
+		{name: "variables and program", file: program, want: endpoint,
+			variables: map[string]string{envEndpoint: endpoint, envIMDS: "y"}},
 		{name: "program", file: program},
-		{name: "program, and one variable of two", file: program,
+		{name: "and one variable of two", file: program,
 			variables: map[string]string{envEndpoint: endpoint}},
-		{name: "program, and the other variable", file: program,
-			variables: map[string]string{envIMDS: endpoint}},
-		{name: "program on Windows", goos: "windows", variables: folders, file: inWindows},
-		{name: "program where MSAL for Go looks", goos: "windows", variables: folders, file: whereMSAL},
-		{name: "demanded", host: HostArc},
+		{name: "and the other variable", file: program, variables: map[string]string{envIMDS: endpoint}},
 		{name: "demanded, and empty variables", host: HostArc,
 			variables: map[string]string{envEndpoint: "", envIMDS: ""}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			env := environmentOf(tt.variables)
-			if tt.goos != "" {
-				env.goos = tt.goos
-			}
-			env.exists = func(path string) bool { return path == tt.file && tt.file != "" }
-			want := tt.want
-			if want == "" {
-				want = "http://127.0.0.1:40342/metadata/identity/oauth2/token"
-			}
-			host, _, err := newSource(env, settingsOf(&CredentialOptions{Host: tt.host}))
-			if err != nil {
-				t.Fatal(err)
-			}
-			r, err := host.Call(t.Context(), acquire.Request{Resource: "https://vault.azure.net"})
-			if err != nil || r.URL.String() != want+parameters {
-				t.Errorf("the request goes to %s (%v), want %s", r.URL, err, want+parameters)
-			}
-			if host.host() != HostArc || host.Endpoint() != want {
-				t.Errorf("%s at %s, want %s: it is the cache's key", host.host(), host.Endpoint(), want)
-			}
-		})
+		env := environmentOf(tt.variables)
+		env.exists = func(path string) bool { return path == tt.file && tt.file != "" }
+		want := tt.want
+		if want == "" {
+			want = "http://127.0.0.1:40342/metadata/identity/oauth2/token"
+		}
+		host, _, err := newSource(env, settingsOf(&CredentialOptions{Host: tt.host}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := host.Call(t.Context(), acquire.Request{Resource: "r"})
+		if err != nil || r.URL.String() != want+"?api-version=2020-06-01&resource=r" ||
+			host.host() != HostArc || host.Endpoint() != want {
+			t.Errorf("%s: %s at %s is asked by %s (%v), want %s", tt.name, host.host(), host.Endpoint(), r.URL,
+				err, want)
+		}
 	}
 }
 

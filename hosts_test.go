@@ -341,12 +341,10 @@ func (s *site) own(status int, body string, header ...string) identitytest.Respo
 
 // endpoint is the URL by which messages name the host.
 func (s *site) endpoint() string {
-	variable := map[Host]string{
-		HostIMDS: "AZURE_POD_IDENTITY_AUTHORITY_HOST", HostAppService: "IDENTITY_ENDPOINT",
-		HostServiceFabric: "IDENTITY_ENDPOINT", HostContainerInstances: "IDENTITY_ENDPOINT",
-		HostAzureML: "MSI_ENDPOINT", HostCloudShell: "MSI_ENDPOINT", HostArc: "IDENTITY_ENDPOINT",
-		HostWorkloadIdentity: "AZURE_AUTHORITY_HOST",
-	}[s.host]
+	variable := s.check
+	if s.host == HostArc {
+		variable = envEndpoint
+	}
 	value, _, _ := strings.Cut(s.env.getenv(variable), "?")
 	if s.host == HostIMDS || s.host == HostWorkloadIdentity {
 		return strings.TrimRight(value, "/") + s.path
@@ -359,58 +357,32 @@ type selection struct {
 	name string
 	id   ID                    // nil for the default
 	want identitytest.Identity // whose token comes back
-	pick func(identitytest.Identity) ID
 }
 
-// selections are all that a place takes.
-func (s *site) selections() []selection {
+// selection asks by the kind of ID with a name, "default" for none.
+func (s *site) selection(name string) selection {
 	all := s.ep.Identities()
-	list := []selection{{name: "default", want: all[0]}}
-	for _, kind := range []struct {
-		name, parameter string
-		pick            func(identitytest.Identity) ID
-	}{
-		{"client ID", s.client, func(id identitytest.Identity) ID { return ClientID(id.ClientID) }},
-		{"object ID", s.object, func(id identitytest.Identity) ID { return ObjectID(id.ObjectID) }},
-		{"resource ID", s.resource, func(id identitytest.Identity) ID {
-			return ResourceID(id.ResourceID)
-		}},
-	} {
-		if kind.parameter != "" {
-			list = append(list, selection{kind.name, kind.pick(all[1]), all[1], kind.pick})
-		}
+	switch id := all[1]; name {
+	case "client ID":
+		return selection{name, ClientID(id.ClientID), id}
+	case "object ID":
+		return selection{name, ObjectID(id.ObjectID), id}
+	case "resource ID":
+		return selection{name, ResourceID(id.ResourceID), id}
 	}
-	return list
+	return selection{name: name, want: all[0]}
 }
 
 // atSelections runs a test at each of the places with each of the ways to ask for an identity.
 func atSelections(t *testing.T, f func(t *testing.T, p place, name string)) {
 	for _, p := range places {
-		names := []string{"default"}
-		for name, parameter := range map[string]string{
-			"client ID": p.client, "object ID": p.object, "resource ID": p.resource,
-		} {
-			if parameter != "" {
-				names = append(names, name)
+		for name, taken := range map[string]bool{"default": true, "client ID": p.client != "",
+			"object ID": p.object != "", "resource ID": p.resource != ""} {
+			if taken {
+				bubbleIn(t, p.name+"/"+name, func(t *testing.T) { f(t, p, name) })
 			}
 		}
-		t.Run(p.name, func(t *testing.T) {
-			for _, name := range names {
-				bubbleIn(t, name, func(t *testing.T) { f(t, p, name) })
-			}
-		})
 	}
-}
-
-func (s *site) selection(tb testing.TB, name string) selection {
-	tb.Helper()
-	for _, sel := range s.selections() {
-		if sel.name == name {
-			return sel
-		}
-	}
-	tb.Fatalf("%s has no selection by %s", s.name, name)
-	return selection{}
 }
 
 func withID(id ID) func(*CredentialOptions) { return func(o *CredentialOptions) { o.ID = id } }
@@ -421,7 +393,7 @@ func once(o *CredentialOptions) { o.Retry.MaxRetries = -1 }
 func TestHostTokens(t *testing.T) {
 	atSelections(t, func(t *testing.T, p place, name string) {
 		s := p.open(t)
-		sel := s.selection(t, name)
+		sel := s.selection(name)
 		cred := s.credential(t, withID(sel.id))
 		tk, took := mustToken(t, cred)
 		if took != 0 {
@@ -468,7 +440,7 @@ func TestHostDefaultPath(t *testing.T) {
 			}
 			s := &site{place: p, ep: ep, env: environment{getenv: os.Getenv}}
 			s.base = requests[0].URL.Scheme + "://" + requests[0].URL.Host
-			s.checkRequests(t, requests, s.selections()[0])
+			s.checkRequests(t, requests, s.selection("default"))
 			for _, r := range requests {
 				packed := p.host != HostWorkloadIdentity && r.Header.Get("Accept-Encoding") != ""
 				if !r.Close || r.ProtoMajor != 1 || packed {
@@ -663,7 +635,7 @@ func TestHostRecovers(t *testing.T) {
 				t.Errorf("%d for %v: a token after %v", status, down, took)
 			}
 			if s.steps == 1 {
-				s.checkRequests(t, s.ep.Requests(), s.selections()[0])
+				s.checkRequests(t, s.ep.Requests(), s.selection("default"))
 			}
 		}
 	})
@@ -803,7 +775,7 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 			ResourceID: "/subscriptions/s/resourcegroups/g/providers/x/y/another",
 		}
 		s := p.open(t)
-		sel := s.selection(t, name)
+		sel := s.selection(name)
 		echo := func(id identitytest.Identity) []string {
 			return []string{"client_id", id.ClientID, "object_id", id.ObjectID, "msi_res_id", id.ResourceID}
 		}
@@ -875,7 +847,7 @@ func TestHostRenewsWithAnotherIdentity(t *testing.T) {
 		if name == "default" && !s.namesItsDefault() {
 			t.Skip("nobody asked for an identity")
 		}
-		sel := s.selection(t, name)
+		sel := s.selection(name)
 		cred := s.credential(t, withID(sel.id))
 		first, _ := mustToken(t, cred)
 		other := s.own(200, grantOf(identitytest.Identity{ClientID: "x", ObjectID: "y", ResourceID: "/z"},

@@ -281,7 +281,7 @@ var chainMutations = []mutation{
 		file:  "imds.go",
 		old:   `if name != "Connection" && name`,
 		new:   `if name == "" && name`,
-		tests: "TestAlmostWhatOnlyAzureSays",
+		tests: "TestIMDSRecognises",
 	},
 	{
 		name:  "an IMDS that should be there and is silent is unavailable",
