@@ -28,7 +28,9 @@ const arcBase = "http://127.0.0.1:40342"
 
 // onArc is the environment of the fake agent. On Windows the test's directory has Windows' kind of
 // path.
-func onArc(ep *identitytest.Endpoint) environment { return nativeArcPaths(environmentAt(ep, arcBase)) }
+func onArc(ep *identitytest.Endpoint) environment {
+	return nativeArcPaths(environmentAt(ep, arcBase))
+}
 
 func nativeArcPaths(env environment) environment {
 	if runtime.GOOS != "windows" {
@@ -221,8 +223,8 @@ func TestArcEndpoint(t *testing.T) {
 		r, err := host.Call(t.Context(), acquire.Request{Resource: "r"})
 		if err != nil || r.URL.String() != want+"?api-version=2020-06-01&resource=r" ||
 			host.host() != HostArc || host.Endpoint() != want {
-			t.Errorf("%s: %s at %s is asked by %s (%v), want %s", tt.name, host.host(), host.Endpoint(), r.URL,
-				err, want)
+			t.Errorf("%s: %s at %s is asked by %s (%v), want %s", tt.name, host.host(),
+				host.Endpoint(), r.URL, err, want)
 		}
 	}
 }
@@ -264,7 +266,8 @@ func TestArcFakeOnEverySystem(t *testing.T) {
 // TestArcFakeInAnyDirectory: t.TempDir has the test's name in it, on Windows the user's as well,
 // and neither is quoted in the challenge.
 func TestArcFakeInAnyDirectory(t *testing.T) {
-	for _, name := range []string{"plain", "a blank", "a, comma", "a,comma", "equals=sign", "Jane's", "dots..dots", "umläut", "x.key"} {
+	for _, name := range []string{"plain", "a blank", "a, comma", "a,comma", "equals=sign", "Jane's",
+		"dots..dots", "umläut", "x.key"} {
 		bubbleIn(t, name, func(t *testing.T) {
 			dir := filepath.Join(arcDirectory(t), name)
 			if err := os.Mkdir(dir, 0o700); err != nil {
@@ -306,7 +309,8 @@ func TestArcStaysAtItsEndpoint(t *testing.T) {
 // FuzzArcChallenge: whatever header arrives, only a challenge is followed, and only one that names
 // a key of the agent's. internal/arckey tests which those are.
 func FuzzArcChallenge(f *testing.F) {
-	for _, realm := range []string{"/x.key", "/var/opt/azcmagent/tokens/../x.key", "", "x\x01", `C:\x.key`} {
+	for _, realm := range []string{"/x.key", "/var/opt/azcmagent/tokens/../x.key", "", "x\x01",
+		`C:\x.key`} {
 		f.Add("Basic realm="+realm, "")
 		f.Add(`basic realm="`+realm+`", charset="UTF-8"`, "Bearer")
 		f.Add("Negotiate, Basic realm="+realm, realm)

@@ -26,7 +26,8 @@ func TestSelectorsThatAHostCannotServe(t *testing.T) {
 			parameter string
 		}{{ClientID(guid), p.client}, {ObjectID(guid), p.object}, {ResourceID(identityID), p.resource}} {
 			for _, host := range []Host{"", p.host} { // detected, and demanded
-				t.Run(fmt.Sprintf("%s, %s, Host %q", p.name, selected(tt.id).Kind.String(), host), func(t *testing.T) {
+				kind := selected(tt.id).Kind.String()
+				t.Run(fmt.Sprintf("%s, %s, Host %q", p.name, kind, host), func(t *testing.T) {
 					t.Parallel()
 					s := p.open(t)
 					cred, err := newCredential(&CredentialOptions{Host: host, ID: tt.id}, s.env)
@@ -37,7 +38,7 @@ func TestSelectorsThatAHostCannotServe(t *testing.T) {
 						return
 					}
 					wantErrorText(t, err, append(instead[p.host], "CredentialOptions.ID: ",
-						p.host.String(), "by "+selected(tt.id).Kind.String())...)
+						p.host.String(), "by "+kind)...)
 					if cred != nil {
 						t.Error("a credential came back beside the error")
 					}

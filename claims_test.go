@@ -38,7 +38,8 @@ func withoutClaims(t *testing.T, f func(t *testing.T, p place)) {
 }
 
 // rejectedClaims is what azcore decodes from the WWW-Authenticate header of a resource.
-const rejectedClaims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"},"CLAIMSMARK":null}}`
+const rejectedClaims = `{"access_token":{"nbf":{"essential":true,"value":"1604106651"},` +
+	`"CLAIMSMARK":null}}`
 
 // challengedFor asks for a scope's token as azcore does after a challenge.
 func challengedFor(
@@ -88,8 +89,8 @@ func TestClaimsAreNotSent(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("step %d: the challenge changes the request (-plain +challenged):\n%s", i+1, diff)
 			}
-			for _, word := range []string{"claims", "xms_cc", "token_sha256_to_refresh", "bypass_cache", "cp1",
-				"nbf", "CLAIMSMARK", "33333333"} {
+			for _, word := range []string{"claims", "xms_cc", "token_sha256_to_refresh", "bypass_cache",
+				"cp1", "nbf", "CLAIMSMARK", "33333333"} {
 				if strings.Contains(strings.ToLower(got), strings.ToLower(word)) {
 					t.Errorf("step %d: %s is in the request:\n%s", i+1, word, got)
 				}

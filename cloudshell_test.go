@@ -43,7 +43,7 @@ func TestBodyCanBeReadTwice(t *testing.T) {
 func TestCloudShellAsIMDS(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewCloudShell(nil)
-		env := environmentOf(map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://localhost:50342"})
+		env := environmentOf(map[string]string{envAuthority: "http://localhost:50342"})
 		cred := credentialAt(t, env, ep)
 		tk, _ := mustToken(t, cred)
 		if cred.Host() != HostIMDS ||

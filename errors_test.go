@@ -232,7 +232,8 @@ func TestWaitersHaveTheirOwnErrors(t *testing.T) {
 			t.Errorf("%d requests, want 1", n)
 		}
 	})
-	if own := (&AuthenticationError{Code: "c"}).forCaller(); own.RawResponse != nil || own.Code != "c" {
+	if own := (&AuthenticationError{Code: "c"}).forCaller(); own.RawResponse != nil ||
+		own.Code != "c" {
 		t.Errorf("without a response: %+v", own)
 	}
 }

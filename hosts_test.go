@@ -126,7 +126,7 @@ var places = []place{
 		object:     "principalId",
 		secret:     "IDENTITY_HEADER", check: "IDENTITY_ENDPOINT", problem: codedProblem,
 		absent: identitytest.Response{Status: 404,
-			Body: `{"error":{"code":"DefaultIdentityNotDefined","message":"DefaultIdentityNotDefined ","details":[]}}`},
+			Body: `{"error":{"code":"DefaultIdentityNotDefined","message":"x","details":[]}}`},
 	},
 	{name: "Azure ML", host: HostAzureML, fake: identitytest.NewAzureML,
 		base: "http://localhost:46808", identities: systemAndOne, steps: 1, silence: onNode,
@@ -790,8 +790,9 @@ func TestHostReturnsAnotherIdentity(t *testing.T) {
 		}
 		two := s.ep.Identities()
 		cases := map[string]string{
-			"token of another":                     grantOf(another, false, repeat...),
-			"token of the other one here":          grantOf(two[1-slices.Index(two, sel.want)], false, repeat...),
+			"token of another": grantOf(another, false, repeat...),
+			"token of the other one here": grantOf(two[1-slices.Index(two, sel.want)], false,
+				repeat...),
 			"opaque token, another named beside":   grantOf(another, true, echo(another)...),
 			"the right token, but another beside":  grantOf(sel.want, false, echo(another)...),
 			"another token, the right name beside": grantOf(another, false, echo(sel.want)...),

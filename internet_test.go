@@ -83,7 +83,8 @@ func (c *certifier) certify(tb testing.TB, name string) *tls.Certificate {
 	tb.Helper()
 	template := &x509.Certificate{
 		NotBefore: c.certificate.NotBefore, NotAfter: c.certificate.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {
 		template.IPAddresses = []net.IP{ip}
@@ -194,8 +195,8 @@ func TestWorkloadTrustsOnlyTheSystem(t *testing.T) {
 	}
 }
 
-// inProxyTest tells the test binary that it is the child: net/http reads the proxies' variables once
-// in a process.
+// inProxyTest tells the test binary that it is the child: net/http reads the proxies' variables
+// once in a process.
 const inProxyTest = "IDENTITY_TEST_BEHIND_PROXY"
 
 // connectProxy is a proxy on loopback. All that clients send through it, it has seen.
@@ -253,8 +254,8 @@ func (p *connectProxy) seen() (requests []string, through string) {
 	return slices.Clone(p.requests), p.through.String()
 }
 
-// TestWorkloadThroughProxy runs the unmodified default path in a process of its own, for a name that
-// no resolver knows, so that nothing but the proxy can lead to the server.
+// TestWorkloadThroughProxy runs the unmodified default path in a process of its own, for a name
+// that no resolver knows, so that nothing but the proxy can lead to the server.
 func TestWorkloadThroughProxy(t *testing.T) {
 	if os.Getenv(inProxyTest) != "" {
 		behindProxy()
@@ -311,7 +312,9 @@ func TestWorkloadThroughProxy(t *testing.T) {
 				t.Fatalf("the tunnel carried %d bytes, the assertion has %d: this test sees nothing",
 					len(through), len(assertion))
 			}
-			for _, secret := range []string{strings.Split(assertion, ".")[1], "client_assertion", "/oauth2/"} {
+			for _, secret := range []string{
+				strings.Split(assertion, ".")[1], "client_assertion", "/oauth2/",
+			} {
 				if strings.Contains(through, secret) {
 					t.Errorf("the proxy saw %q", secret)
 				}
@@ -320,7 +323,8 @@ func TestWorkloadThroughProxy(t *testing.T) {
 	}
 }
 
-// runBehindProxy runs the program under test, which trusts an authority, and returns what it prints.
+// runBehindProxy runs the program under test, which trusts an authority, and returns what it
+// prints.
 func runBehindProxy(t *testing.T, env []string, authority []byte) string {
 	t.Helper()
 	program, err := os.Executable()

@@ -148,11 +148,12 @@ func TestRetryOptions(t *testing.T) {
 			reply: always(418, imdsError), attempts: 3, until: 5 * second},
 		{name: "ShouldRetry yes", retry: options{MaxRetries: 2, ShouldRetry: says(true)},
 			reply: always(400, imdsError), attempts: 3, until: 5 * second},
-		{name: "ShouldRetry of an error", attempts: 1, reply: func(*http.Request) (*http.Response, error) {
-			return nil, io.EOF
-		}, retry: options{ShouldRetry: func(r *http.Response, err error) bool {
-			return r != nil || err == nil
-		}}},
+		{name: "ShouldRetry of an error", attempts: 1,
+			reply: func(*http.Request) (*http.Response, error) {
+				return nil, io.EOF
+			}, retry: options{ShouldRetry: func(r *http.Response, err error) bool {
+				return r != nil || err == nil
+			}}},
 	} {
 		bubbleIn(t, tt.name, func(t *testing.T) {
 			if tt.reply == nil {
@@ -187,8 +188,8 @@ func TestServerErrorsWaitASecond(t *testing.T) {
 	})
 }
 
-// TestBudgetEndsATry that is under way: a host that accepts requests and says nothing gets 40 s, and
-// then the rest of the 75 s.
+// TestBudgetEndsATry that is under way: a host that accepts requests and says nothing gets 40 s,
+// and then the rest of the 75 s.
 func TestBudgetEndsATry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		e, took := mustFail(t, onIMDS(t, hangs))

@@ -126,7 +126,8 @@ func TestBodies(t *testing.T) {
 	// The limit holds for what is read, not only for what is kept.
 	bubbleIn(t, "endless", func(t *testing.T) {
 		var body endlessBody
-		mustFail(t, onIMDS(t, returns(&http.Response{StatusCode: 200, Body: io.NopCloser(&body)}, nil), once))
+		mustFail(t, onIMDS(t, returns(&http.Response{StatusCode: 200, Body: io.NopCloser(&body)}, nil),
+			once))
 		if body > 2*transport.MaxBody {
 			t.Errorf("%d bytes were read, want little more than %d", body, transport.MaxBody)
 		}

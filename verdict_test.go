@@ -351,8 +351,14 @@ func proxySays(object string) *http.Response {
 //
 // https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html
 func TestWorkloadIdentityProxy(t *testing.T) {
-	const object = "{\n  \"error\": \"unauthorized_client\",\n  \"error_description\": \"AADSTS700038: x is not a valid application identifier. Trace ID: t Correlation ID: c0ffee Timestamp: z\",\n" +
-		"  \"error_codes\": [\n    700038\n  ],\n  \"correlation_id\": \"c0ffee\"\n}"
+	const object = `{
+  "error": "unauthorized_client",
+  "error_description": "AADSTS700038: x is not valid. Trace ID: t Correlation ID: c0ffee Timestamp: z",
+  "error_codes": [
+    700038
+  ],
+  "correlation_id": "c0ffee"
+}`
 	bubbleIn(t, "a refusal", func(t *testing.T) {
 		n := 0
 		e, took := mustFail(t, onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
@@ -362,7 +368,8 @@ func TestWorkloadIdentityProxy(t *testing.T) {
 		if n != 1 || took != 0 || !errors.Is(e, ErrIdentityNotFound) || errors.Is(e, ErrUnavailable) {
 			t.Errorf("%d requests in %v, want 1 at once, and ErrIdentityNotFound: %v", n, took, e)
 		}
-		wantErrorText(t, e, `500 unauthorized_client "AADSTS700038: x is not a valid application identifier."`, "correlation ID c0ffee", "is client ID "+guid+" an identity of this tenant?")
+		wantErrorText(t, e, `500 unauthorized_client "AADSTS700038: x is not valid."`,
+			"correlation ID c0ffee", "is client ID "+guid+" an identity of this tenant?")
 		if e.Code != "unauthorized_client" || e.CorrelationID != "c0ffee" {
 			t.Errorf("fields are off: %+v", e)
 		}

@@ -28,8 +28,10 @@ func (fakeHost) Mismatch(t token.Token) string { return t.Echo.ClientID }
 func (fakeHost) Call(context.Context, Request) (Call, error) {
 	return Call{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: "localhost"}}, nil
 }
-func (fakeHost) NotAssigned(status int, _ failure.Said) bool       { return status == 400 }
-func (fakeHost) Hint(_ Request, status int, _ failure.Said) string { return fmt.Sprint("see ", status) }
+func (fakeHost) NotAssigned(status int, _ failure.Said) bool { return status == 400 }
+func (fakeHost) Hint(_ Request, status int, _ failure.Said) string {
+	return fmt.Sprint("see ", status)
+}
 func (fakeHost) Rules() Rules {
 	return Rules{Rules: retry.Rules{Budget: time.Second, Retries: retry.Anywhere}, AtOnce: 1}
 }
@@ -49,7 +51,8 @@ func FuzzJudge(f *testing.F) {
 		if redact.Conceal(body+"\n"+header, secret) != body+"\n"+header || len(body) > redact.MaxText/2 {
 			t.Skip() // it has a piece of the secret already
 		}
-		body, header = strings.ReplaceAll(body, "SECRET", secret), strings.ReplaceAll(header, "SECRET", secret)
+		body, header = strings.ReplaceAll(body, "SECRET", secret),
+			strings.ReplaceAll(header, "SECRET", secret)
 		q := &inquiry{host: fakeHost{}, node: NewNode(1), retries: retry.Anywhere,
 			endpoint: "http://localhost/token", secrets: []string{secret}}
 		got := Answer{Status: int(status), Header: http.Header{"X-Correlation-Id": {header}},

@@ -10,7 +10,8 @@ import (
 )
 
 // TestInternet: a server of the authorities that are trusted and of the name that was asked for is
-// talked to, from TLS 1.2 on, over a connection that isn't kept, and where it leads is not followed.
+// talked to, from TLS 1.2 on, over a connection that isn't kept, and where it leads is not
+// followed.
 func TestInternet(t *testing.T) {
 	t.Parallel()
 	pair := newLeaf(t, func(c *x509.Certificate) {
