@@ -330,9 +330,9 @@ func (s *site) answer(responses ...identitytest.Response) {
 }
 
 // own is an answer that is recognised as the host's.
-func (s *site) own(status int, body string, header ...string) identitytest.Response {
+func (p place) own(status int, body string, header ...string) identitytest.Response {
 	h := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	maps.Copy(h, s.server)
+	maps.Copy(h, p.server)
 	for i := 0; i+1 < len(header); i += 2 {
 		h.Add(header[i], header[i+1])
 	}
@@ -619,20 +619,24 @@ func TestHostRetriesPerStatus(t *testing.T) {
 }
 
 // TestHostRecovers: the retries are for something, and each is the whole request again. IMDS is
-// waited for through an update.
+// waited for through an update. A right federation is refused now and then.
 func TestHostRecovers(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		statuses, down := []int{408, 429, 500, 502, 503, 504}, 10*time.Second
 		if p.host == HostIMDS {
 			statuses, down = append(statuses, 404, 410), 69*time.Second
 		}
+		answers := []identitytest.Response{p.numbered(401, 700213),
+			p.own(400, oauthProblem("temporarily_unavailable", "some text"))}
 		for _, status := range statuses {
+			answers = append(answers, p.own(status, p.problem("some_error", "some text")))
+		}
+		for _, answer := range answers {
 			s := p.open(t)
-			answer := s.own(status, s.problem("some_error", "some text"))
 			answer.For = down
 			s.answer(answer)
 			if _, took := mustToken(t, s.credential(t)); took < down || took > s.budget[1] {
-				t.Errorf("%d for %v: a token after %v", status, down, took)
+				t.Errorf("%d %s for %v: a token after %v", answer.Status, answer.Body, down, took)
 			}
 			if s.steps == 1 {
 				s.checkRequests(t, s.ep.Requests(), s.selection("default"))

@@ -38,11 +38,11 @@ var definiteNumbers = []int{
 }
 
 // numbered is an answer of the host's with a number of Entra's in it.
-func (s *site) numbered(status, number int) identitytest.Response {
-	if s.host == HostWorkloadIdentity { // whose shape has the number in a second place
-		return s.own(status, entraBody("invalid_client", number, "some text.", ""))
+func (p place) numbered(status, number int) identitytest.Response {
+	if p.host == HostWorkloadIdentity { // whose shape has the number in a second place
+		return p.own(status, entraBody("invalid_client", number, "some text.", ""))
 	}
-	return s.own(status, s.problem("invalid_client", fmt.Sprintf("AADSTS%d: some text.", number)))
+	return p.own(status, p.problem("invalid_client", fmt.Sprintf("AADSTS%d: some text.", number)))
 }
 
 // TestHostEntraNumbers: Entra's number decides, on each host that passes one on, whatever status it
@@ -89,36 +89,6 @@ func checkNumber(t *testing.T, p place, number, status int, passes bool) {
 		!passes && time.Since(start) != 0 {
 		t.Errorf("Ready returned %v after %v, want it to wait: %v", err, time.Since(start), passes)
 	}
-}
-
-// TestHostMissesOnce: a right federation is refused now and then, and the next exchange succeeds.
-// OAuth's word for what passes counts without a number, too.
-func TestHostMissesOnce(t *testing.T) {
-	for _, number := range []int{700213, 70021, 700211, 90061, 50166, 501661, 0} {
-		everywhereNamed(t, fmt.Sprint(number), func(t *testing.T, p place) {
-			s := p.open(t)
-			if number > 0 {
-				s.answer(s.numbered(401, number))
-			} else {
-				s.answer(s.own(400, oauthProblem("temporarily_unavailable", "some text")))
-			}
-			if _, took := mustToken(t, s.credential(t)); took > 5*time.Second || s.sent() != 2*s.steps {
-				t.Errorf("a token after %v and %d requests, want one soon, after %d", took, s.sent(),
-					2*s.steps)
-			}
-		})
-	}
-	everywhereNamed(t, "and Ready waits for a federation", func(t *testing.T, p place) {
-		s := p.open(t)
-		answer := s.numbered(401, 700213)
-		answer.For = 5 * time.Minute
-		s.answer(answer)
-		start := time.Now()
-		err := s.credential(t).Ready(t.Context(), vaultScope)
-		if took := time.Since(start); err != nil || took < 5*time.Minute || took > 6*time.Minute {
-			t.Errorf("Ready returned %v after %v, want nil soon after 5 minutes", err, took)
-		}
-	})
 }
 
 // TestHostLoopDetected: Entra calls it a loop of equal requests. More of them are no help, a pause

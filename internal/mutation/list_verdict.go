@@ -7,7 +7,7 @@ var verdictMutations = []mutation{
 		file:  "internal/failure/verdict.go",
 		old:   "case status >= 400 && status != http.StatusTooManyRequests && known:",
 		new:   "case status >= 600 && status != http.StatusTooManyRequests && known:",
-		tests: "TestHostEntraNumbers|TestHostMissesOnce",
+		tests: "TestHostEntraNumbers",
 	},
 	{
 		name:  "a federation that isn't found is final",
@@ -15,7 +15,7 @@ var verdictMutations = []mutation{
 		file:  "internal/failure/entra.go",
 		old:   `"AADSTS700213": {Again, AboutTrust}`,
 		new:   `"AADSTS700213": {Never, AboutTrust}`,
-		tests: "TestHostMissesOnce|TestHostEntraNumbers",
+		tests: "TestHostEntraNumbers",
 	},
 	{
 		name:  "a wrong audience is asked for again",
@@ -39,7 +39,7 @@ var verdictMutations = []mutation{
 		file:  "internal/failure/verdict.go",
 		old:   `s.Code == "temporarily_unavailable"`,
 		new:   `s.Code == "temporarily unavailable"`,
-		tests: "TestHostMissesOnce",
+		tests: "TestHostRecovers",
 	},
 	{
 		name:  "a certificate that isn't accepted is tried again",
