@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestDocsArchitecture: each file and folder that ARCHITECTURE.md names is there, and each package of
-// the engine is named.
+// TestDocsArchitecture: each file and folder that ARCHITECTURE.md names is there, and each package
+// of the engine is named.
 func TestDocsArchitecture(t *testing.T) {
 	t.Parallel()
 	page := readFile(t, "ARCHITECTURE.md")

@@ -39,9 +39,10 @@ func newAzureML(env environment, options settings) (anyHost, error) {
 	return s.checked(s)
 }
 
-// Call: an Azure ML endpoint is always told which identity. Without an ID it is the one that the platform named; where
-// it named none, as on legacy App Service, nothing is sent, since an empty client ID would not mean the system-assigned
-// identity there. Metadata: true is what the hybrid workers of Automation wanted beside the secret.
+// Call: an Azure ML endpoint is always told which identity. Without an ID it is the one that the
+// platform named; where it named none, as on legacy App Service, nothing is sent, since an empty
+// client ID would not mean the system-assigned identity there. Metadata: true is what the hybrid
+// workers of Automation wanted beside the secret.
 func (s *azureML) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	endpoint, secret, err := s.env.endpointAndSecret(envMSI, envMSISecret, "http://localhost:4141/msi/token")
 	if err != nil {

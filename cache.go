@@ -154,8 +154,8 @@ func newShared() *shared {
 		tools: map[string]*acquire.Places{}}
 }
 
-// processShared is the one global variable that changes: fifty clients that each made a credential of
-// one identity shall send one request, and the VM's limit of 5 at once holds for the process.
+// processShared is the one global variable that changes: fifty clients that each made a credential
+// of one identity shall send one request, and the VM's limit of 5 at once holds for the process.
 // Credentials with a Transport of their own stay out of it, so that tests never see each other's
 // tokens.
 var processShared = newShared()

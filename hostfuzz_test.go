@@ -22,7 +22,8 @@ func FuzzDetect(f *testing.F) {
 		thumb     = "0123456789ABCDEF0123456789abcdef01234567"
 		entra     = "https://login.microsoftonline.com/"
 	)
-	//    endpoint, header, thumbprint, imds, msi, secret, authority, file, client, tenant, entra, proxy, agent, host
+	// endpoint, header, thumbprint, imds, msi, secret, authority, file, client, tenant, entra, proxy,
+	// agent, host
 	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, "")
 	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, "imds")
 	// Container Apps

@@ -14,8 +14,8 @@ import (
 	"github.com/keyless-go/identity/internal/token"
 )
 
-// imds is the Instance Metadata Service of virtual machines, scale sets, AKS and Batch nodes, Container Instances and
-// Spring Apps.
+// imds is the Instance Metadata Service of virtual machines, scale sets, AKS and Batch nodes,
+// Container Instances and Spring Apps.
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 type imds struct {
@@ -25,8 +25,8 @@ type imds struct {
 	expected string      // why it should be there, "" if nothing says so
 }
 
-// imdsAtOnce is how many requests go to one IMDS at once. It answers 429 past 5 on a VM, and no host
-// is asked for more unless it says so:
+// imdsAtOnce is how many requests go to one IMDS at once. It answers 429 past 5 on a VM, and no
+// host is asked for more unless it says so:
 // https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
 const imdsAtOnce = 5
 
@@ -57,9 +57,10 @@ func (s *imds) Call(_ context.Context, r acquire.Request) (acquire.Call, error) 
 	return acquire.Call{Method: http.MethodGet, URL: u, Header: http.Header{"Metadata": {"true"}}}, nil
 }
 
-// recognises tells IMDS from whatever else may answer at its address: Docker Desktop's proxy with a 403, a gateway with
-// a 404 page, a captive portal with a 200. IMDS names itself in the Server header, or sends a JSON object with an error
-// or a token; its look-alikes (the workload identity proxy, test doubles) do the latter.
+// recognises tells IMDS from whatever else may answer at its address: Docker Desktop's proxy with a
+// 403, a gateway with a 404 page, a captive portal with a 200. IMDS names itself in the Server
+// header, or sends a JSON object with an error or a token; its look-alikes (the workload identity
+// proxy, test doubles) do the latter.
 func (s *imds) Recognises(a acquire.Answer) bool {
 	server := a.Header.Get("Server")
 	if strings.HasPrefix(server, "IMDS/") ||
@@ -141,7 +142,8 @@ func (s *imds) otherHost() string {
 // Mismatch implements acquire.Host.
 func (s *imds) Mismatch(t token.Token) string { return selected(s.id).Mismatch(t, false) }
 
-// NotAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is invalid_resource.
+// NotAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is
+// invalid_resource.
 func (s *imds) NotAssigned(status int, said failure.Said) bool {
 	return status == http.StatusBadRequest && said.Code == "invalid_request" && !said.FromEntra()
 }

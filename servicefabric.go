@@ -44,14 +44,14 @@ func newServiceFabric(env environment, options settings) (anyHost, error) {
 	return s.checked(s)
 }
 
-// Proof implements acquire.Proves: the header names the application, and the thumbprint the server that it
-// is sent to.
+// Proof implements acquire.Proves: the header names the application, and the thumbprint the server
+// that it is sent to.
 func (s *serviceFabric) Proof() string {
 	return s.env.getenv(envHeader) + "\n" + s.env.getenv(envThumbprint)
 }
 
-// Call: xms_cc tells that the caller understands claims challenges, and the hash of a rejected token gets past the
-// service's caches. Of the claims themselves the protocol has no room.
+// Call: xms_cc tells that the caller understands claims challenges, and the hash of a rejected
+// token gets past the service's caches. Of the claims themselves the protocol has no room.
 //
 // https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/blob/main/docs/msiv1_token_revocation.md
 func (s *serviceFabric) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
@@ -112,8 +112,8 @@ func parseThumbprint(value string) ([]byte, error) {
 	return sum, nil
 }
 
-// Connect implements acquire.Connects: the certificate has no authority behind it, so that its thumbprint is all there is to
-// tell the service from another program on the node.
+// Connect implements acquire.Connects: the certificate has no authority behind it, so that its
+// thumbprint is all there is to tell the service from another program on the node.
 func (s *serviceFabric) Connect(own policy.Transporter) (policy.Transporter, error) {
 	client, err := transport.Pin(own, envThumbprint, s.thumbprint)
 	if err != nil {
@@ -153,9 +153,10 @@ func (s *serviceFabric) Rules() acquire.Rules {
 	return r
 }
 
-// retryAfterText finds "retry after 4s" in "The request was throttled locally; the service allows 30 requests per 10s;
-// retry after 4s." (https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5178), where no header
-// says it.
+// retryAfterText finds "retry after 4s" in "The request was throttled locally; the service allows
+// 30 requests per 10s; retry after 4s."
+// (https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5178), where no
+// header says it.
 var retryAfterText = regexp.MustCompile(`(?i)\bretry[ -]after:?\s+([0-9]+(?:\.[0-9]+)?)[ \t]*([a-z]*)([:0-9]?)`)
 
 // Patience implements acquire.SaysWhen. A text that isn't understood wholly is not understood.

@@ -297,8 +297,8 @@ func TestWorkloadReadsAnExpiredAssertionAgain(t *testing.T) {
 	})
 }
 
-// TestWorkloadReadsAnExpiredAssertionOnce: once per try, and the 401 itself is no reason for another
-// try.
+// TestWorkloadReadsAnExpiredAssertionOnce: once per try, and the 401 itself is no reason for
+// another try.
 func TestWorkloadReadsAnExpiredAssertionOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		file := assertionFile(t, podAssertion)

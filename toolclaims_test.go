@@ -226,7 +226,8 @@ func TestAzureDeveloperCLIClaimsInTheLog(t *testing.T) {
 	})
 }
 
-// TestAzureDeveloperCLIFailedClaims: one run for all, and the held token stays for those without claims.
+// TestAzureDeveloperCLIFailedClaims: one run for all, and the held token stays for those without
+// claims.
 func TestAzureDeveloperCLIFailedClaims(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		tool := granting(azdSays)

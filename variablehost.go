@@ -38,7 +38,8 @@ func (n *variableHost) Endpoint() string { return n.first }
 func (n *variableHost) Address() string  { return n.whole }
 func (n *variableHost) identity() ID     { return n.id }
 
-// checked completes a new source by making a request of it, so that what is wrong with the variables is known at once.
+// checked completes a new source by making a request of it, so that what is wrong with the
+// variables is known at once.
 func (n *variableHost) checked(s anyHost) (anyHost, error) {
 	r, err := s.Call(context.Background(), acquire.Request{})
 	if err != nil {
@@ -82,8 +83,8 @@ func bareName(name string) string {
 	}, name)
 }
 
-// with is an endpoint with a query of pairs. What the variable's own query has stays, but only the options select an
-// identity, in whichever spelling. An empty value is left out.
+// with is an endpoint with a query of pairs. What the variable's own query has stays, but only the
+// options select an identity, in whichever spelling. An empty value is left out.
 func with(endpoint *url.URL, pairs ...string) *url.URL {
 	query := endpoint.Query()
 	var set []string
@@ -107,8 +108,8 @@ func with(endpoint *url.URL, pairs ...string) *url.URL {
 	return &u
 }
 
-// Recognises: the endpoint was named by the platform, so that any refusal is believed. Anything else must be a JSON
-// object, or it is a page of something in between.
+// Recognises: the endpoint was named by the platform, so that any refusal is believed. Anything
+// else must be a JSON object, or it is a page of something in between.
 func (*variableHost) Recognises(a acquire.Answer) bool {
 	return a.Status >= 400 && a.Status < 500 || bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte{'{'})
 }
@@ -116,13 +117,14 @@ func (*variableHost) Recognises(a acquire.Answer) bool {
 // NotAssigned: the host has one identity, or doesn't say.
 func (*variableHost) NotAssigned(int, failure.Said) bool { return false }
 
-// namedAtOnce is how many requests go to one endpoint at once. No limit of these hosts is documented;
-// IMDS's is 5.
+// namedAtOnce is how many requests go to one endpoint at once. No limit of these hosts is
+// documented; IMDS's is 5.
 const namedAtOnce = 5
 
-// Rules: at start-up the endpoint may come up after the program, so that silence is retried for the whole budget, and
-// then is an error that names the endpoint: the variables say that it should be there. No status is retried but those that
-// pass everywhere: Microsoft documents none for these hosts.
+// Rules: at start-up the endpoint may come up after the program, so that silence is retried for the
+// whole budget, and then is an error that names the endpoint: the variables say that it should be
+// there. No status is retried but those that pass everywhere: Microsoft documents none for these
+// hosts.
 func (*variableHost) Rules() acquire.Rules {
 	return acquire.Rules{Rules: retry.Rules{
 		Budget:     30 * time.Second,

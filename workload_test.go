@@ -440,7 +440,8 @@ func TestAllowedTenantsAreChecked(t *testing.T) {
 	}
 }
 
-// TestAllowedTenantsAreCopied: what becomes of the caller's slice afterwards allows no other tenant.
+// TestAllowedTenantsAreCopied: what becomes of the caller's slice afterwards allows no other
+// tenant.
 func TestAllowedTenantsAreCopied(t *testing.T) {
 	t.Parallel()
 	tenants := []string{"contoso.example"}

@@ -67,7 +67,8 @@ func (c *certificate) thumbprint() string {
 }
 
 // TLSConfig returns a new configuration for a server of your own, with the certificate of the
-// endpoint, or nil if the host doesn't have TLS. Service Fabric, workload identity and Entra have it:
+// endpoint, or nil if the host doesn't have TLS. Service Fabric, workload identity and Entra have
+// it:
 //
 //	server := &http.Server{Handler: endpoint, TLSConfig: endpoint.TLSConfig()}
 //	go server.ServeTLS(listener, "", "")

@@ -1,7 +1,7 @@
 // Package binding sends an exchange through AKS's proxy in front of Entra.
 //
-// With identity bindings many clusters share one identity, and a proxy of the cluster's stands where
-// Entra would. It speaks Entra's protocol under the same path, and has a certificate of the
+// With identity bindings many clusters share one identity, and a proxy of the cluster's stands
+// where Entra would. It speaks Entra's protocol under the same path, and has a certificate of the
 // cluster's own authority. Variables of the pod say where it is ([New]); [Proxy] is the Transport
 // that trusts that authority, and nothing else.
 //

@@ -34,8 +34,8 @@ func (l *log) tell(news ...func()) {
 	}()
 }
 
-// barred are the news, once, that sources are barred from now on. They are a warning if one of those
-// was in use.
+// barred are the news, once, that sources are barred from now on. They are a warning if one of
+// those was in use.
 func (l *log) barred(message, why string, wasInUse bool) (news func()) {
 	if !l.told.CompareAndSwap(false, true) {
 		return nil

@@ -24,8 +24,8 @@ func (c *Chain) GetToken(
 
 // Token returns a token of the source that last brought one for the scope and tenant, or else of
 // the first that is available. It takes as long as the sources do that it has to ask, one after the
-// other, and ends with ctx; the ctx of a walk along the sources ends after walkBudget. Errors are an
-// *[Error], or a plain one about a nil ctx. It changes nothing in options.
+// other, and ends with ctx; the ctx of a walk along the sources ends after walkBudget. Errors are
+// an *[Error], or a plain one about a nil ctx. It changes nothing in options.
 func (c *Chain) Token(
 	ctx context.Context, options *policy.TokenRequestOptions,
 ) (azcore.AccessToken, error) {

@@ -22,7 +22,8 @@ var toolRefusals = regexp.MustCompile(`^(azd? printed no JSON object with a toke
 	`token_type is ("[^\n]*"), want Bearer|azd? doesn't say when the token expires: [a-zA-Z_, ` +
 	`']+|the token expired at [0-9TZ:-]+, [0-9a-z.µ]+ ago)$`)
 
-// fuzzedOutputs and fuzzedComplaints are what az and azd may print, beside what the tests of that have.
+// fuzzedOutputs and fuzzedComplaints are what az and azd may print, beside what the tests of that
+// have.
 var fuzzedOutputs = []string{
 	`{"accessToken":"t","expiresOn":null}`, `{"accessToken":7}`, "1E1000", "[]",
 	`{"accessToken":"0123456789","tokenType":"x0123456789x","expires_on":1485907200}`,
@@ -111,7 +112,7 @@ func FuzzTool(f *testing.F) {
 			len(e.Message) > 300 || e.Message != redact.Printable(e.Message) {
 			t.Errorf("%s: not one printable line of some length: %d bytes, %q", tool.Program, len(text), text)
 		}
-		plain := regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(said, "")
+		plain := colours.ReplaceAllString(said, "")
 		if e.Code != "" && (!strings.Contains(regexp.MustCompile(`<[\w.]+ object at `+
 			`0x[0-9a-fA-F]+>(?:: |, )?`).ReplaceAllString(plain, ""), e.Code) &&
 			!strings.Contains(said, `\u`) || !regexp.MustCompile(`^AADSTS\d{1,10}$`).MatchString(e.Code)) {
@@ -121,35 +122,48 @@ func FuzzTool(f *testing.F) {
 			!regexp.MustCompile(`^(az logout, then )?(az|azd auth) login( [a-zA-Z0-9._:/+="-]+)*$`).MatchString(command) {
 			t.Errorf("%s: asks to run %q", tool.Program, command)
 		}
-		lacks := strings.Contains(said, "shared librar") || strings.Contains(said, "Error relocating")
-		// whoever tells of the cache is there
-		missing := (code == 127 && !lacks || code == 9009) &&
-			!c.raced(c.complaintIn(said))
-		// What Windows' shell says has to be all that is said. And a library is lacking only in these
-		// words.
-		words := strings.Join(strings.Fields(said), "")
-		perhaps := strings.HasPrefix(words, "'") &&
-			strings.HasSuffix(words,
-				"'isnotrecognizedasaninternalorexternalcommand,operableprogramorbatchfile.") ||
-			code == 127 && !containsAny(said, "error while loading shared libraries",
-				"Error loading shared library", "Error relocating ")
-		// Necessary, not enough: warnings may tell of another failure.
-		loggedOut := strings.Contains(plain, "Please run 'az login' to setup account")
-		if tool.Program == "azd" {
-			loggedOut = loggedOut || strings.Contains(said, "not logged in, run `azd ") ||
-				strings.Contains(said, "Azure CLI not found on path") || strings.Contains(said, `\u`)
-		}
-		certain := plain == "ERROR: Please run 'az login' to setup account.\r\n" || tool.Program == "azd" &&
-			plain == azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")
-		switch unavailable := e.Reason == failure.Unavailable; {
-		case missing && !unavailable:
-			t.Errorf("%s: %d %q is not unavailable: %v", tool.Program, code, said, e)
-		case !missing && !perhaps && unavailable && (!loggedOut || e.Code != "" || r.Claims != ""):
-			t.Errorf("%s: %d %q is unavailable: %v", tool.Program, code, said, e)
-		case !unavailable && certain && r.Claims == "":
-			t.Errorf("%s: %d %q is not unavailable: %v", tool.Program, code, said, e)
-		}
+		checkUnavailable(t, tool, c, e, r.Claims, said, int(code))
 	})
+}
+
+// colours are what a terminal makes of colours.
+var colours = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+
+// checkUnavailable compares what is said of a failed run's reason with a slow reading of what the
+// tool has said.
+func checkUnavailable(
+	t *testing.T, tool *Tool, c *Client, e *failure.Failure, claims, said string, code int,
+) {
+	t.Helper()
+	plain := colours.ReplaceAllString(said, "")
+	lacks := strings.Contains(said, "shared librar") || strings.Contains(said, "Error relocating")
+	// whoever tells of the cache is there
+	missing := (code == 127 && !lacks || code == 9009) &&
+		!c.raced(c.complaintIn(said))
+	// What Windows' shell says has to be all that is said. And a library is lacking only in these
+	// words.
+	words := strings.Join(strings.Fields(said), "")
+	perhaps := strings.HasPrefix(words, "'") &&
+		strings.HasSuffix(words,
+			"'isnotrecognizedasaninternalorexternalcommand,operableprogramorbatchfile.") ||
+		code == 127 && !containsAny(said, "error while loading shared libraries",
+			"Error loading shared library", "Error relocating ")
+	// Necessary, not enough: warnings may tell of another failure.
+	loggedOut := strings.Contains(plain, "Please run 'az login' to setup account")
+	if tool.Program == "azd" {
+		loggedOut = loggedOut || strings.Contains(said, "not logged in, run `azd ") ||
+			strings.Contains(said, "Azure CLI not found on path") || strings.Contains(said, `\u`)
+	}
+	certain := plain == "ERROR: Please run 'az login' to setup account.\r\n" || tool.Program == "azd" &&
+		plain == azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")
+	switch unavailable := e.Reason == failure.Unavailable; {
+	case missing && !unavailable:
+		t.Errorf("%s: %d %q is not unavailable: %v", tool.Program, code, said, e)
+	case !missing && !perhaps && unavailable && (!loggedOut || e.Code != "" || claims != ""):
+		t.Errorf("%s: %d %q is unavailable: %v", tool.Program, code, said, e)
+	case !unavailable && certain && claims == "":
+		t.Errorf("%s: %d %q is not unavailable: %v", tool.Program, code, said, e)
+	}
 }
 
 // printedFields are the fields that are read of what a tool prints.
@@ -229,8 +243,9 @@ func checkPrinted(t *testing.T, tool *Tool, stdout []byte) {
 	}
 }
 
-// FuzzWords: whatever a subscription, a scope, a tenant and a challenge's claims hold, a tool is given
-// words that no shell reads more into. Scopes, tenants and claims come out of servers' answers.
+// FuzzWords: whatever a subscription, a scope, a tenant and a challenge's claims hold, a tool is
+// given words that no shell reads more into. Scopes, tenants and claims come out of servers'
+// answers.
 func FuzzWords(f *testing.F) {
 	for _, word := range []string{"", guid, "a b", " a", "- a", "--debug", "a;b", "a&b", "$(id)", "größe",
 		"\xff", "%26", "a+b", "a=b", "e30=", "..", "eyJhbGciOiJub25l", "Contoso.OnMicrosoft.com",

@@ -2,8 +2,8 @@
 // what an exchange of an assertion sends, and what an assertion says of itself.
 //
 // What Entra's numbers mean is in package failure, because other hosts pass them on. This package
-// sends nothing, keeps nothing, and knows neither hosts nor credentials. All functions may be called
-// by several goroutines at once.
+// sends nothing, keeps nothing, and knows neither hosts nor credentials. All functions may be
+// called by several goroutines at once.
 package entra
 
 import (

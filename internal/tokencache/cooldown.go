@@ -24,7 +24,8 @@ const (
 
 // LongestCoolDown is how long a key is left alone after a failure at the longest. It doubles with
 // those that the failure follows, to limit while the token that is held is good for long. Near the
-// token's end the host is asked more often, so that one that recovers in the last minute is in time.
+// token's end the host is asked more often, so that one that recovers in the last minute is in
+// time.
 func LongestCoolDown(failures int, held, expiring bool, limit time.Duration) time.Duration {
 	wait := renewalCoolDown
 	switch {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestCleanKeepsTheCause: a secret that is in the URL alone goes with the URL, and whoever looks for
-// the certificate's error finds it. One in the cause takes the cause with it.
+// TestCleanKeepsTheCause: a secret that is in the URL alone goes with the URL, and whoever looks
+// for the certificate's error finds it. One in the cause takes the cause with it.
 func TestCleanKeepsTheCause(t *testing.T) {
 	t.Parallel()
 	const secret = "k3y-of-the-endpoint"
@@ -35,8 +35,8 @@ func TestCleanKeepsTheCause(t *testing.T) {
 	}
 }
 
-// TestBoundedFollowsNoRedirect: the secret would go along. A client that has a rule of its own keeps
-// it, and the user's is not changed.
+// TestBoundedFollowsNoRedirect: the secret would go along. A client that has a rule of its own
+// keeps it, and the user's is not changed.
 func TestBoundedFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	sent := 0
