@@ -11,8 +11,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// What credentials with different terms do to each other is tested in internal/tokencache. Here it is
-// which options make different terms, and that these reach the cache.
+// What credentials with different terms do to each other is tested in internal/tokencache. Here it
+// is which options make different terms, and that these reach the cache.
 
 // retries sets a credential's Retry.
 func retries(o policy.RetryOptions) func(*CredentialOptions) {

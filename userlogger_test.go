@@ -26,8 +26,8 @@ func (h badHandler) Handle(context.Context, slog.Record) error { h.bad(); return
 func (h badHandler) WithAttrs([]slog.Attr) slog.Handler        { h.bad(); return h }
 func (h badHandler) WithGroup(string) slog.Handler             { h.bad(); return h }
 
-// TestBadLogHandlers: no Logger of a user's is called but by internal/usercode, which loses the line
-// and nothing else. A panic that got through would end this test's process.
+// TestBadLogHandlers: no Logger of a user's is called but by internal/usercode, which loses the
+// line and nothing else. A panic that got through would end this test's process.
 func TestBadLogHandlers(t *testing.T) {
 	for how, bad := range badThings {
 		bubbleIn(t, how, func(t *testing.T) {
