@@ -1,9 +1,7 @@
 package identity
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,13 +29,12 @@ type fakeTool struct {
 
 	mu        sync.Mutex
 	runs      [][]string // arguments
-	at        []time.Time
-	now, most int // under way at once
+	now, most int        // under way at once
 }
 
 func (f *fakeTool) run(ctx context.Context, c command.Command) ([]byte, error) {
 	f.mu.Lock()
-	f.runs, f.at = append(f.runs, slices.Clone(c.Arguments)), append(f.at, time.Now())
+	f.runs = append(f.runs, slices.Clone(c.Arguments))
 	n := len(f.runs)
 	f.now++
 	f.most = max(f.most, f.now)
@@ -75,12 +72,12 @@ func (f *fakeTool) env(pairs ...string) environment {
 	return env
 }
 
+// azSays and azdSays are what the tools print of a token.
 func azSays(token string, life time.Duration) []byte {
 	return fmt.Appendf(nil, `{"accessToken":%q,"expires_on":%d,"tokenType":"Bearer"}`, token,
 		time.Now().Add(life).Unix())
 }
 
-// azdSays is what azd prints of one.
 func azdSays(token string, life time.Duration) []byte {
 	return fmt.Appendf(nil, `{"token":%q,"expiresOn":%q}`, token,
 		time.Now().Add(life).UTC().Format(time.RFC3339))
@@ -97,6 +94,7 @@ func granting(says func(string, time.Duration) []byte) *fakeTool {
 type developer struct {
 	name, program string
 	options       string // the name of the type
+	words         string // with which the tool is run for the vault
 	says          func(string, time.Duration) []byte
 	make          func(shared *shared, env environment, o toolOptions) (azcore.TokenCredential, error)
 }
@@ -111,20 +109,17 @@ type toolOptions struct {
 
 var developers = []developer{
 	{name: "az", program: "az", options: "AzureCLICredentialOptions", says: azSays,
+		words: "account get-access-token -o json --resource https://vault.azure.net",
 		make: func(shared *shared, env environment, o toolOptions) (azcore.TokenCredential, error) {
 			return newAzureCLI(shared, &AzureCLICredentialOptions{TenantID: o.tenant,
 				AdditionallyAllowedTenants: o.allowed, ProcessTimeout: o.timeout, Logger: o.log}, env)
 		}},
 	{name: "azd", program: "azd", options: "AzureDeveloperCLICredentialOptions", says: azdSays,
+		words: "auth token -o json --no-prompt --scope https://vault.azure.net/.default",
 		make: func(shared *shared, env environment, o toolOptions) (azcore.TokenCredential, error) {
 			return newAzureDeveloperCLI(shared, &AzureDeveloperCLICredentialOptions{TenantID: o.tenant,
 				AdditionallyAllowedTenants: o.allowed, ProcessTimeout: o.timeout, Logger: o.log}, env)
 		}},
-}
-
-func (d developer) credential(tb testing.TB, tool *fakeTool) azcore.TokenCredential {
-	tb.Helper()
-	return d.credentialIn(tb, newShared(), tool.env(), toolOptions{})
 }
 
 func (d developer) credentialIn(
@@ -220,27 +215,11 @@ func TestToolsArguments(t *testing.T) {
 	}
 }
 
-func TestTokensAreSharedByOneLogin(t *testing.T) {
-	withDevelopers(t, func(t *testing.T, d developer) {
-		tool, shared := granting(d.says), newShared()
-		for _, tt := range []struct {
-			login, tenant, want string
-		}{{"", "", "token-1"}, {"", "", "token-1"}, {"/home/b", "", "token-2"}, {"", homeTenant, "token-3"},
-			{"/home/b", "", "token-2"}} {
-			cred := d.credentialIn(t, shared, tool.env("AZURE_CONFIG_DIR", tt.login),
-				toolOptions{tenant: tt.tenant})
-			if tk, _ := mustToken(t, cred); tk.Token != tt.want {
-				t.Errorf("%+v: got %s", tt, tk.Token)
-			}
-		}
-	})
-}
-
+// TestToolRunsOnceForAll: a run counts as a request, and credentials of one login share it.
 func TestToolRunsOnceForAll(t *testing.T) {
 	withDevelopers(t, func(t *testing.T, d developer) {
-		tool := granting(d.says)
+		tool, shared := granting(d.says), newShared()
 		tool.takes = time.Second
-		shared := newShared()
 		creds := []azcore.TokenCredential{d.credentialIn(t, shared, tool.env(), toolOptions{}),
 			d.credentialIn(t, shared, tool.env(), toolOptions{})}
 		var wg sync.WaitGroup
@@ -252,51 +231,46 @@ func TestToolRunsOnceForAll(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		for i := range 100 {
-			if _, took := mustToken(t, creds[i%2]); took != 0 {
-				t.Errorf("a held token took %v", took)
+		for _, tt := range []struct {
+			name         string
+			login, own   string // of the credential
+			asked, scope string
+			want         string
+		}{
+			{name: "again", scope: vaultScope, want: "token-1"}, // and whether CAE is set or not
+			{name: "another resource", scope: armScope, want: "token-2"},
+			{name: "another tenant", asked: otherTenant, scope: vaultScope, want: "token-3"},
+			{name: "another login", login: "/home/b", scope: vaultScope, want: "token-4"},
+			{name: "a tenant's own", own: homeTenant, scope: vaultScope, want: "token-5"},
+			{name: "another login again", login: "/home/b", scope: vaultScope, want: "token-4"},
+		} {
+			cred := d.credentialIn(t, shared, tool.env("AZURE_CONFIG_DIR", tt.login),
+				toolOptions{tenant: tt.own})
+			if tk, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{tt.scope},
+				TenantID: tt.asked, EnableCAE: true}); err != nil || tk.Token != tt.want {
+				t.Errorf("%s: got %q, error %v, want %s", tt.name, tk.Token, err, tt.want)
 			}
-		}
-		// Whether a client understands challenges makes no difference to the tools.
-		if tk, err := creds[0].GetToken(t.Context(),
-			policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}); err != nil ||
-			tk.Token != "token-1" {
-			t.Errorf("with CAE: got %v, error %v", tk.Token, err)
-		}
-		if tool.count() != 1 {
-			t.Fatalf("%s ran %d times, want once", d.program, tool.count())
-		}
-		if tk, err := creds[0].GetToken(t.Context(),
-			policy.TokenRequestOptions{Scopes: []string{armScope}}); err != nil || tk.Token != "token-2" {
-			t.Errorf("another resource: got %q, error %v, want token-2", tk.Token, err)
-		}
-		if tk, err := ofTenant(creds[0], otherTenant); err != nil || tk.Token != "token-3" {
-			t.Errorf("another tenant: got %q, error %v, want token-3", tk.Token, err)
-		}
-		if tool.count() != 3 {
-			t.Errorf("%s ran %d times, want 3", d.program, tool.count())
 		}
 	})
 }
 
 func TestFailingToolIsLeftAlone(t *testing.T) {
-	withDevelopers(t, func(t *testing.T, d developer) {
+	bubble(t, func(t *testing.T) {
 		tool := &fakeTool{answer: func(int) ([]byte, error) { return nil, command.ErrNotOnPath }}
-		cred := d.credential(t, tool)
+		cred := azureCLIOf(t, tool, AzureCLICredentialOptions{})
 		for range 6000 { // ten minutes
 			if e, _ := mustFail(t, cred); !errors.Is(e, ErrUnavailable) {
 				t.Fatalf("got %v, want ErrUnavailable", e)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := tool.count(); n < 60 || n > 130 {
+		n := tool.count()
+		if n < 60 || n > 130 {
 			t.Errorf("it ran %d times in ten minutes, want once in 5 to 10 s", n)
 		}
-		for i := 1; i < len(tool.at); i++ {
-			if gap := tool.at[i].Sub(tool.at[i-1]); gap < 500*time.Millisecond || i > 5 &&
-				gap < 5*time.Second {
-				t.Errorf("run %d is only %v after the one before", i+1, gap)
-			}
+		if got := cred.tokens.Stats(&cred.view); len(got) != 1 ||
+			got[0].Requests != int64(n) || got[0].Failures != n {
+			t.Errorf("the cache counts %+v, want %d requests and failures", got, n)
 		}
 	})
 }
@@ -304,30 +278,25 @@ func TestFailingToolIsLeftAlone(t *testing.T) {
 // TestToolsInSeveralBubbles: tests of a user's, each in a bubble of its own, share what the process
 // knows of a tool, also after runs that failed.
 func TestToolsInSeveralBubbles(t *testing.T) {
-	for _, d := range developers {
-		t.Run(d.name, func(t *testing.T) {
-			shared := newShared()
-			tool := granting(d.says)
-			for i := range 2 {
-				fails := i == 0
-				synctest.Test(t, func(t *testing.T) {
-					tool.takes = time.Hour
-					if !fails {
-						time.Sleep(30 * time.Second) // bubbles begin at the same time: to the end of the cool-down
-						tool.takes = time.Second
+	shared, tool := newShared(), granting(azSays)
+	for i := range 2 {
+		fails := i == 0
+		synctest.Test(t, func(t *testing.T) {
+			tool.takes = time.Hour
+			if !fails {
+				time.Sleep(30 * time.Second) // bubbles begin at the same time: to the end of the cool-down
+				tool.takes = time.Second
+			}
+			cred := developers[0].credentialIn(t, shared, tool.env(), toolOptions{timeout: 5 * time.Second})
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					if _, err := getToken(t.Context(), cred); (err != nil) != fails {
+						t.Errorf("bubble %d: %v", i, err)
 					}
-					cred := d.credentialIn(t, shared, tool.env(), toolOptions{timeout: 5 * time.Second})
-					var wg sync.WaitGroup
-					for range 3 {
-						wg.Go(func() {
-							if _, err := getToken(t.Context(), cred); (err != nil) != fails {
-								t.Errorf("bubble %d: %v", i, err)
-							}
-						})
-					}
-					wg.Wait()
 				})
 			}
+			wg.Wait()
 		})
 	}
 }
@@ -356,7 +325,7 @@ func TestOneRunAtATime(t *testing.T) {
 }
 
 // TestSlowToolAndItsCallers: a run goes on for as long as its caller may wait, and for a minute at
-// the least, whoever leaves.
+// the least, whoever leaves. A chain asks with a context of its own, and the caller's deadline counts.
 func TestSlowToolAndItsCallers(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -365,98 +334,65 @@ func TestSlowToolAndItsCallers(t *testing.T) {
 		deadline time.Duration // of the context, 0 for none
 		after    time.Duration // the caller leaves
 		want     string        // "" is a token
-		next     bool          // the run's token is there for the next caller, once it has ended
+		left     bool          // the run goes on without its caller
 	}{
-		{name: "59 s, and the context has no end", takes: 59 * time.Second, after: 59 * time.Second,
-			next: true},
+		{name: "59 s, and the context has no end", takes: 59 * time.Second, after: 59 * time.Second},
 		{name: "61 s, and the context has no end", takes: 61 * time.Second, after: time.Minute,
 			want: "did not answer within 1m0s"},
 		{name: "12 s, and the context has 5", takes: 12 * time.Second, deadline: 5 * time.Second,
-			after: 5 * time.Second, want: "gave up waiting after 5s: context deadline exceeded", next: true},
+			after: 5 * time.Second, want: "context deadline exceeded", left: true},
 		{name: "90 s, and the context has two minutes", takes: 90 * time.Second,
-			deadline: 2 * time.Minute, after: 90 * time.Second, next: true},
-		{name: "an hour, and the context has two", takes: time.Hour, deadline: 2 * time.Hour,
-			after: 10 * time.Minute, want: "did not answer within 10m0s"},
+			deadline: 2 * time.Minute, after: 90 * time.Second},
 		{name: "12 s, and the option has 10", takes: 12 * time.Second, timeout: 10 * time.Second,
 			deadline: time.Minute, after: 10 * time.Second, want: "did not answer within 10s"},
+		{name: "90 s, and the option has two minutes", takes: 90 * time.Second,
+			timeout: 2 * time.Minute, after: 90 * time.Second},
 		{name: "90 s, the option has two minutes, the context 5 s", takes: 90 * time.Second,
 			timeout: 2 * time.Minute, deadline: 5 * time.Second, after: 5 * time.Second,
-			want: "gave up waiting", next: true},
+			want: "context deadline exceeded", left: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			withDevelopers(t, func(t *testing.T, d developer) {
-				tool := granting(d.says)
-				tool.takes = tt.takes
-				cred := d.credentialIn(t, newShared(), tool.env(), toolOptions{timeout: tt.timeout})
-				ctx := t.Context()
-				if tt.deadline > 0 {
-					short, cancel := context.WithTimeout(ctx, tt.deadline)
+		for name, open := range map[string]func(tool *fakeTool) (azcore.TokenCredential, error){
+			"alone": func(tool *fakeTool) (azcore.TokenCredential, error) {
+				return developers[0].make(newShared(), tool.env(), toolOptions{timeout: tt.timeout})
+			},
+			"in a chain": func(tool *fakeTool) (azcore.TokenCredential, error) {
+				return newDefaultCredential(newShared(), &DefaultCredentialOptions{ProcessTimeout: tt.timeout},
+					tool.env(envTokenCredentials, "dev"))
+			},
+		} {
+			t.Run(tt.name+", "+name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					tool := granting(azSays)
+					tool.takes = tt.takes
+					cred, err := open(tool)
+					if err != nil {
+						t.Fatal(err)
+					}
+					ctx, cancel := t.Context(), context.CancelFunc(func() {})
+					if tt.deadline > 0 {
+						ctx, cancel = context.WithTimeout(ctx, tt.deadline)
+					}
 					defer cancel()
-					ctx = short
-				}
-				start := time.Now()
-				_, err := getToken(ctx, cred)
-				if took := time.Since(start); took != tt.after || (err == nil) != (tt.want == "") {
-					t.Fatalf("error %v after %v, want %q after %v", err, took, tt.want, tt.after)
-				}
-				if err != nil {
-					wantErrorText(t, err, tt.want)
-				}
-				time.Sleep(tt.takes - tt.after)
-				synctest.Wait()
-				if tt.next {
-					if tk, took := mustToken(t, cred); tk.Token != "token-1" || took != 0 ||
-						tool.count() != 1 {
+					start := time.Now()
+					_, err = getToken(ctx, cred)
+					if took := time.Since(start); took != tt.after || (err == nil) != (tt.want == "") {
+						t.Fatalf("error %v after %v, want %q after %v", err, took, tt.want, tt.after)
+					}
+					if err != nil && !strings.Contains(err.Error(), tt.want) {
+						t.Errorf("got %v, want %q", err, tt.want)
+					}
+					time.Sleep(tt.takes - tt.after)
+					synctest.Wait()
+					if tt.want != "" && !tt.left {
+						return
+					}
+					if tk, took := mustToken(t, cred); tk.Token != "token-1" || took != 0 || tool.count() != 1 {
 						t.Errorf("the next caller got %s after %v, %d runs, want token-1 of the first run at once",
 							tk.Token, took, tool.count())
 					}
-				}
+				})
 			})
-		})
-	}
-}
-
-// TestSlowToolInAChain: a chain asks with a context of its own, and the caller's deadline counts.
-func TestSlowToolInAChain(t *testing.T) {
-	for _, tt := range []struct {
-		name            string
-		takes, deadline time.Duration // 0 is none
-		timeout         time.Duration
-		after           time.Duration
-		granted         bool
-	}{
-		{name: "12 s", takes: 12 * time.Second, after: 12 * time.Second, granted: true},
-		{name: "61 s, and the context has no end", takes: 61 * time.Second, after: time.Minute},
-		{name: "90 s, and the context has two minutes", takes: 90 * time.Second,
-			deadline: 2 * time.Minute, after: 90 * time.Second, granted: true},
-		{name: "90 s, and the option has two minutes", takes: 90 * time.Second, timeout: 2 * time.Minute,
-			after: 90 * time.Second, granted: true},
-		{name: "12 s, and the option has 5", takes: 12 * time.Second, timeout: 5 * time.Second,
-			after: 5 * time.Second},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				l := &laptop{took: tt.takes,
-					variables: map[string]string{envTokenCredentials: "dev"}}
-				cred, err := newDefaultCredential(newShared(),
-					&DefaultCredentialOptions{ProcessTimeout: tt.timeout}, l.environment())
-				if err != nil {
-					t.Fatal(err)
-				}
-				ctx := t.Context()
-				if tt.deadline > 0 {
-					short, cancel := context.WithTimeout(ctx, tt.deadline)
-					defer cancel()
-					ctx = short
-				}
-				start := time.Now()
-				_, err = getToken(ctx, cred)
-				if took := time.Since(start); took != tt.after || (err == nil) != tt.granted {
-					t.Errorf("error %v after %v, want a token: %t, after %v", err, took, tt.granted,
-						tt.after)
-				}
-			})
-		})
+		}
 	}
 }
 
@@ -481,94 +417,21 @@ func TestFailureOfAzIsNobodyElse(t *testing.T) {
 	})
 }
 
-// TestToolsTally: a run counts as a request.
-func TestToolsTally(t *testing.T) {
-	withDevelopers(t, func(t *testing.T, d developer) {
-		tool := granting(d.says)
-		cred := d.credential(t, tool)
-		mustToken(t, cred)
-		synctest.Wait()
-		got := statusOf(cred)
-		if len(got) != 1 || got[0].Resource != "https://vault.azure.net" || got[0].Requests != 1 ||
-			got[0].Failures != 0 {
-			t.Errorf("got %+v, want one request", got)
-		}
-		time.Sleep(2 * time.Hour)
-		tool.answer = func(int) ([]byte, error) { return nil, command.ErrNotOnPath }
-		mustFail(t, cred)
-		synctest.Wait()
-		if got = statusOf(cred); len(got) != 1 ||
-			got[0].Requests == 0 || got[0].Failures != 1 ||
-			!strings.Contains(got[0].LastError, "not installed") ||
-			!got[0].LastErrorOn.Equal(time.Now()) {
-			t.Errorf("got %+v, want a failure now", got)
-		}
-	})
-}
-
 func TestToolsLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var log bytes.Buffer
-		logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		for _, tt := range []struct {
-			options AzureCLICredentialOptions
-			want    map[string]any
-		}{
-			{AzureCLICredentialOptions{Logger: logger}, map[string]any{"source": "Azure CLI"}},
-			{AzureCLICredentialOptions{Logger: logger, TenantID: homeTenant},
-				map[string]any{"source": "Azure CLI", "tenant": homeTenant}},
-			{AzureCLICredentialOptions{Logger: logger, Subscription: "My Sub"},
-				map[string]any{"source": "Azure CLI", "subscription": "My Sub"}},
+		for want, options := range map[string]AzureCLICredentialOptions{
+			`source="Azure CLI" resource=`:                           {},
+			`source="Azure CLI" tenant=` + homeTenant + " resource=": {TenantID: homeTenant},
+			`source="Azure CLI" subscription="My Sub" resource=`:     {Subscription: "My Sub"},
 		} {
-			cred, err := newAzureCLI(newShared(), &tt.options, granting(azSays).env())
-			if err != nil {
-				t.Fatal(err)
-			}
-			mustToken(t, cred)
+			var log lines
+			options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			mustToken(t, azureCLIOf(t, granting(azSays), options))
 			synctest.Wait()
-			got := map[string]any{}
-			if err := json.Unmarshal(log.Bytes(), &got); err != nil {
-				t.Fatalf("%v in %s", err, log.String())
-			}
-			log.Reset()
-			if got["msg"] != "token acquired" || got["level"] != "INFO" ||
-				got["resource"] != "https://vault.azure.net" {
-				t.Errorf("logged %v", got)
-			}
-			for _, key := range []string{"source", "tenant", "subscription"} {
-				if got[key] != tt.want[key] {
-					t.Errorf("%s is %v, want %v", key, got[key], tt.want[key])
-				}
+			want = `level=INFO msg="token acquired" ` + want + "https://vault.azure.net "
+			if got := log.String(); !strings.Contains(got, want) || strings.Count(got, "\n") != 1 {
+				t.Errorf("logged %q, want one line with %q", got, want)
 			}
 		}
 	})
-}
-
-// not parallel: AllocsPerRun counts the whole process
-func TestToolHitAllocatesNothing(t *testing.T) {
-	for _, d := range developers {
-		cred := d.credential(t, granting(d.says))
-		options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: otherTenant,
-			EnableCAE: true}
-		askFor(t, cred, options)
-		ctx := context.Background()
-		if n := testing.AllocsPerRun(1000, func() { _, _ = cred.GetToken(ctx, options) }); n != 0 {
-			t.Errorf("%s: a hit allocates %v times", d.name, n)
-		}
-	}
-}
-
-// statusOf is what the cache knows of a developer's tokens.
-func statusOf(cred azcore.TokenCredential) (list []ResourceStatus) {
-	var c *cached
-	switch cred := cred.(type) {
-	case *AzureCLICredential:
-		c = &cred.cached
-	case *AzureDeveloperCLICredential:
-		c = &cred.cached
-	}
-	for _, s := range c.tokens.Stats(&c.view) {
-		list = append(list, c.resourceStatus(s))
-	}
-	return list
 }

@@ -62,6 +62,26 @@ func allAtOnce(t *testing.T, cred azcore.TokenCredential, scopes []string) map[s
 	return outcomes
 }
 
+// inBackground asks for the scopes' tokens at the same time, and goes on.
+func inBackground(cred azcore.TokenCredential, scopes []string) {
+	for _, scope := range scopes {
+		go func() {
+			_, _ = cred.GetToken(context.Background(),
+				policy.TokenRequestOptions{Scopes: []string{scope}})
+		}()
+	}
+}
+
+// onSharedIMDS is a credential at IMDS, with the process's places for it in shared.
+func onSharedIMDS(tb testing.TB, shared *shared, o azcore.ClientOptions) *Credential {
+	tb.Helper()
+	cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cred
+}
+
 // TestManyResourcesOfASlowIMDS: waiting for our own places is not its silence, whoever has them and
 // for how long.
 func TestManyResourcesOfASlowIMDS(t *testing.T) {
@@ -126,24 +146,12 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				shared := newShared()
 				ep := identitytest.NewIMDS(nil)
-				open := func(o azcore.ClientOptions) *Credential {
-					o.Transport = ep
-					cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o},
-						nowhere())
-					if err != nil {
-						t.Fatal(err)
-					}
-					return cred
-				}
-				blocked := open(options)
-				for _, scope := range scopesOf(4 * imdsAtOnce) {
-					go func() {
-						_, _ = blocked.GetToken(context.Background(),
-							policy.TokenRequestOptions{Scopes: []string{scope}})
-					}()
-				}
+				options.Transport = ep
+				blocked := onSharedIMDS(t, shared, options)
+				inBackground(blocked, scopesOf(4*imdsAtOnce))
 				time.Sleep(time.Second)
-				if _, took := mustToken(t, open(azcore.ClientOptions{})); took != 0 {
+				other := onSharedIMDS(t, shared, azcore.ClientOptions{Transport: ep})
+				if _, took := mustToken(t, other); took != 0 {
 					t.Errorf("another credential's token took %v, want none", took)
 				}
 			})
@@ -152,71 +160,37 @@ func TestPoliciesHoldNoPlace(t *testing.T) {
 }
 
 // TestImpatientTriesAreNotSilence: one credential gives each of many tries less time than IMDS
-// takes. That is not IMDS's silence for another one, which waits for its turn behind them.
+// takes. That is not IMDS's silence for another one, which waits for its turn behind them, and has
+// all of its own time then to find IMDS, also where that isn't there at that moment.
 func TestImpatientTriesAreNotSilence(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		shared := newShared()
-		open := func(retry policy.RetryOptions) *Credential {
-			o := azcore.ClientOptions{Transport: takes(700*time.Millisecond,
-				identitytest.NewIMDS(nil)), Retry: retry}
-			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return cred
-		}
-		impatient := open(policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1})
-		for _, scope := range scopesOf(100) {
-			go func() {
-				_, _ = impatient.GetToken(context.Background(),
-					policy.TokenRequestOptions{Scopes: []string{scope}})
-			}()
-		}
-		synctest.Wait()
-		if _, took := mustToken(t, open(policy.RetryOptions{})); took < 5*time.Second ||
-			took > 20*time.Second {
-			t.Errorf("took %v, want its turn after 100 tries of half a second, 5 at once", took)
-		}
-	})
-}
-
-// TestWaitForAPlaceIsNoSilence: a credential that has waited for its turn behind tries that say
-// nothing has all of its own time to find IMDS, which isn't there at that moment.
-func TestWaitForAPlaceIsNoSilence(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		shared := newShared()
-		ep := identitytest.NewIMDS(nil)
-		open := func(transport policy.Transporter, retry policy.RetryOptions) *Credential {
-			o := azcore.ClientOptions{Transport: transport, Retry: retry}
-			cred, err := newCredentialIn(shared, &CredentialOptions{ClientOptions: o}, nowhere())
-			if err != nil {
-				t.Fatal(err)
-			}
-			return cred
-		}
-		impatient := open(takes(time.Hour, ep),
-			policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1})
-		for _, scope := range scopesOf(100) {
-			go func() {
-				_, _ = impatient.GetToken(context.Background(),
-					policy.TokenRequestOptions{Scopes: []string{scope}})
-			}()
-		}
-		synctest.Wait()
-		var refused time.Time
-		_, took := mustToken(t, open(transportFunc(func(r *http.Request) (*http.Response, error) {
-			if refused.IsZero() {
-				refused = time.Now()
-			}
-			if time.Since(refused) < 2*time.Second {
-				return nil, errors.New("connection refused")
-			}
-			return ep.Do(r)
-		}), policy.RetryOptions{}))
-		if took < 10*time.Second {
-			t.Errorf("took %v, want its turn after 100 tries of half a second, 5 at once", took)
-		}
-	})
+	for name, tt := range map[string]struct{ takes, away time.Duration }{
+		"IMDS is slow": {takes: 700 * time.Millisecond},
+		"IMDS says nothing, and is away for a moment": {takes: time.Hour, away: 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				shared, ep := newShared(), identitytest.NewIMDS(nil)
+				inBackground(onSharedIMDS(t, shared, azcore.ClientOptions{Transport: takes(tt.takes, ep),
+					Retry: policy.RetryOptions{TryTimeout: 500 * time.Millisecond, MaxRetries: -1}}),
+					scopesOf(100))
+				synctest.Wait()
+				var asked time.Time
+				patient := transportFunc(func(r *http.Request) (*http.Response, error) {
+					if asked.IsZero() {
+						asked = time.Now()
+					}
+					if time.Since(asked) < tt.away {
+						return nil, errors.New("connection refused")
+					}
+					return takes(700*time.Millisecond, ep).Do(r)
+				})
+				if _, took := mustToken(t, onSharedIMDS(t, shared,
+					azcore.ClientOptions{Transport: patient})); took < 5*time.Second || took > 20*time.Second {
+					t.Errorf("took %v, want its turn after 100 tries of half a second, 5 at once", took)
+				}
+			})
+		})
+	}
 }
 
 // TestSomeSilenceAmongSlowAnswers: IMDS thinks about four tokens while one connection after the
@@ -255,12 +229,7 @@ func TestNoPlaceIsNoSilence(t *testing.T) {
 			<-stuck
 			return nil, errBroken
 		}))
-		for _, scope := range scopesOf(imdsAtOnce) {
-			go func() {
-				_, _ = cred.GetToken(context.Background(),
-					policy.TokenRequestOptions{Scopes: []string{scope}})
-			}()
-		}
+		inBackground(cred, scopesOf(imdsAtOnce))
 		synctest.Wait()
 		e, took := mustFail(t, cred)
 		if errors.Is(e, ErrUnavailable) || took != 75*time.Second || e.Attempts != 0 ||
@@ -359,12 +328,7 @@ func TestDefaultProbePastOthers(t *testing.T) {
 			return chain
 		}
 		others := open(azcore.ClientOptions{})
-		for _, scope := range scopesOf(2 * imdsAtOnce) {
-			go func() {
-				_, _ = others.GetToken(context.Background(),
-					policy.TokenRequestOptions{Scopes: []string{scope}})
-			}()
-		}
+		inBackground(others, scopesOf(2*imdsAtOnce))
 		heldUp := chainOf(open(azcore.ClientOptions{PerCallPolicies: []policy.Policy{policyFunc(func(req *policy.Request) (*http.Response, error) {
 			<-req.Raw().Context().Done()
 			return nil, req.Raw().Context().Err()
@@ -378,32 +342,36 @@ func TestDefaultProbePastOthers(t *testing.T) {
 	})
 }
 
+// TestFiveRequestsAtOnce: the documented number, whichever credentials of the process send them.
 func TestFiveRequestsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var now, most atomic.Int64
-		cred := onIMDS(t, transportFunc(func(r *http.Request) (*http.Response, error) {
+		transport := transportFunc(func(*http.Request) (*http.Response, error) {
 			n := now.Add(1)
 			defer now.Add(-1)
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
 			time.Sleep(time.Second)
 			return respond(200, grantBody("t", time.Hour)), nil
-		}))
-		start := time.Now()
+		})
+		shared, start := newShared(), time.Now()
 		var wg sync.WaitGroup
-		for _, scope := range scopesOf(40) {
+		for i, scope := range scopesOf(40) {
+			cred, err := newCredentialIn(shared, &CredentialOptions{ID: ClientID(fmt.Sprint("id-", i%4)),
+				ClientOptions: azcore.ClientOptions{Transport: transport}}, nowhere())
+			if err != nil {
+				t.Fatal(err)
+			}
 			wg.Go(func() {
-				if _, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
+				if _, err := cred.GetToken(t.Context(),
+					policy.TokenRequestOptions{Scopes: []string{scope}}); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
-		if most.Load() != 5 {
-			t.Errorf("%d requests at once, want 5", most.Load())
-		}
-		if took := time.Since(start); took != 8*time.Second {
-			t.Errorf("40 requests of 1 s took %v, want 8s", took)
+		if took := time.Since(start); most.Load() != 5 || took != 8*time.Second {
+			t.Errorf("%d requests at once, 40 of 1 s took %v, want 5 and 8s", most.Load(), took)
 		}
 	})
 }
@@ -417,11 +385,7 @@ func TestWaitingForARetryHoldsNoPlace(t *testing.T) {
 			}
 			return respond(503, `{"error":"service_unavailable"}`), nil
 		}))
-		for _, scope := range scopesOf(50) {
-			go func() {
-				_, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
-			}()
-		}
+		inBackground(cred, scopesOf(50))
 		synctest.Wait()
 		if _, took := mustToken(t, cred); took != 0 {
 			t.Errorf("a good resource waited %v for the bad ones", took)
@@ -444,40 +408,5 @@ func TestSlotsOfAbortedTries(t *testing.T) {
 		}
 		abort = false
 		mustToken(t, cred)
-	})
-}
-
-func TestLimitsAreTheDocumentedOnes(t *testing.T) {
-	t.Parallel()
-	if imdsAtOnce != 5 {
-		t.Error("a documented constant has changed: say so where it is documented")
-	}
-}
-
-func TestFiveAtOnceOverCredentials(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var now, most atomic.Int64
-		transport := transportFunc(func(*http.Request) (*http.Response, error) {
-			most.Store(max(most.Load(), now.Add(1)))
-			defer now.Add(-1)
-			time.Sleep(time.Second)
-			return respond(200, grantBody("t", time.Hour)), nil
-		})
-		shared := newShared()
-		for i := range 4 {
-			cred, err := newCredentialIn(shared, &CredentialOptions{ID: ClientID(fmt.Sprint("id-", i)), ClientOptions: azcore.ClientOptions{Transport: transport}}, nowhere())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, scope := range scopesOf(5) {
-				go func() {
-					_, _ = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
-				}()
-			}
-		}
-		time.Sleep(10 * time.Second)
-		if most.Load() != 5 {
-			t.Errorf("%d requests at once to one endpoint, want 5", most.Load())
-		}
 	})
 }

@@ -63,18 +63,3 @@ func TestBothEnds(t *testing.T) {
 		t.Errorf("got %d bytes, %q, want the two ends", len(long), long)
 	}
 }
-
-func BenchmarkComplaint(b *testing.B) {
-	for _, bench := range []struct{ name, text string }{
-		{"64 KiB of commands", strings.Repeat("az login --scope ", 4<<10)[:64<<10]},
-		{"64 KiB of IDs", strings.Repeat("Trace ID: ", 7<<10)[:64<<10]},
-		{"64 KiB of tracebacks", strings.Repeat(traceback+"\n", 2<<10)[:64<<10]},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			b.SetBytes(int64(len(bench.text)))
-			for b.Loop() {
-				plain.complaintIn(bench.text)
-			}
-		})
-	}
-}

@@ -25,25 +25,19 @@ var toolRefusals = regexp.MustCompile(`^(azd? printed no JSON object with a toke
 // fuzzedOutputs and fuzzedComplaints are what az and azd may print, beside what the tests of that
 // have.
 var fuzzedOutputs = []string{
-	`{"accessToken":"t","expiresOn":null}`, `{"accessToken":7}`, "1E1000", "[]",
 	`{"accessToken":"0123456789","tokenType":"x0123456789x","expires_on":1485907200}`,
-	`{"accessToken":"a","ACCESSTOKEN":null,"expires_on":1485907200}`,
-	`{"token":"t","expiresOn":"2017-02-01T02:00:00.5+02:00"}`, `{"token":null}`,
-	`{"token":"t","expiresOn":"2017-02-01T00:00:00Z"}` + "\nnotice {",
+	`{"accessToken":"a","ACCESSTOKEN":null,"expires_on":1485907200}`, `{"token":null}`, "1E1000",
+	`{"token":"t","expiresOn":"2017-02-01T02:00:00.5+02:00"}` + "\nnotice {",
 	`{"x":{"accessToken":"inner"},"accessToken":"t","expires_on":1485907200}`,
-	`{"accessToken":7,"token":7}{"accessToken":"t","expires_on":1485907200,"token":"t",` +
-		`"expiresOn":"2017-02-01T00:00:00Z"}`, strings.Repeat("{", 300), strings.Repeat(`{"a":`, 300),
+	strings.Repeat("{", 300), strings.Repeat(`{"a":`, 300),
 }
 
 var fuzzedComplaints = []string{
-	"ERROR: AADSTS50076: more\nPlease run:\naz logout\naz login --tenant \"t\" --scope " +
-		"\"https://vault.azure.net/.default\"; reboot\n",
-	"ERROR: Please run 'az login' to setup account.\r\n",
-	"\x1b[31mERROR: AADSTS70043: The refresh token has expired.\x1b[0m\r\nTrace ID: t\r\n" +
-		"Correlation ID: c\r\nTimestamp: 2026-01-02 03:04:05Z\r\nPlease run:\r\naz login --scope x\r\n",
+	"ERROR: AADSTS50076: more\naz logout\naz login --tenant \"t\" --scope \"https://x\"; reboot\n",
+	"ERROR: Please run 'az login' to setup account.\r\n", "Error: unknown flag: --claims",
 	"'az' is not recognized as an internal or external command,\r\noperable program or batch file.",
-	"/bin/sh: 1: az: not found", "DEBUG: urllib3: {\"token_type\":\"Bearer\",\"access_token\":\"t\"}",
-	azdMessage("updating") + "{\"error\":", "Error: unknown flag: --claims", "{}\n{}\n", "null\n",
+	"DEBUG: urllib3: {\"token_type\":\"Bearer\",\"access_token\":\"t\"}", "null\n",
+	azdMessage("updating") + "{\"error\":", notInCache, sampled("az-torn-cache"),
 }
 
 // FuzzTool: of what az and azd print, a token is taken only out of its field and ends when they
@@ -51,7 +45,7 @@ var fuzzedComplaints = []string{
 // logged in" only if they do.
 func FuzzTool(f *testing.F) {
 	firstPart := regexp.MustCompile(`eyJ[\w-]*\.` + redact.Mark) // of a token, which is no secret
-	stdouts, complaints := fuzzedOutputs, append(fuzzedComplaints, notInCache, sampled("az-torn-cache"))
+	stdouts, complaints := fuzzedOutputs, fuzzedComplaints
 	for _, tool := range tools {
 		for _, o := range allOutputs(tool) {
 			stdouts = append(stdouts, string(o.bytes()))

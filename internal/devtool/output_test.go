@@ -177,19 +177,26 @@ func TestClockPutBack(t *testing.T) {
 	}
 }
 
-// BenchmarkObjectWith: what a tool prints takes time in proportion to its length.
-func BenchmarkObjectWith(b *testing.B) {
-	for _, bench := range []struct{ name, text string }{
-		{"1 MiB of braces", strings.Repeat("{", command.MaxStdout)},
-		{"1 MiB of objects", strings.Repeat(`{"a":1}`, command.MaxStdout/7)},
-		{"1 MiB of an object in an object", strings.Repeat(`{"a":`, command.MaxStdout/5)},
+// BenchmarkReading: what a tool prints takes time in proportion to its length.
+func BenchmarkReading(b *testing.B) {
+	for _, bench := range []struct {
+		name, piece string
+		length      int
+		read        func(text string)
+	}{
+		{"braces", "{", command.MaxStdout, func(s string) { objectWith([]byte(s), "accessToken") }},
+		{"objects", `{"a":1}`, command.MaxStdout, func(s string) { objectWith([]byte(s), "accessToken") }},
+		{"an object in an object", `{"a":`, command.MaxStdout,
+			func(s string) { objectWith([]byte(s), "accessToken") }},
+		{"commands", "az login --scope ", command.MaxStderr, func(s string) { plain.complaintIn(s) }},
+		{"IDs", "Trace ID: ", command.MaxStderr, func(s string) { plain.complaintIn(s) }},
+		{"tracebacks", traceback + "\n", command.MaxStderr, func(s string) { plain.complaintIn(s) }},
 	} {
+		text := strings.Repeat(bench.piece, bench.length/len(bench.piece))
 		b.Run(bench.name, func(b *testing.B) {
-			b.SetBytes(int64(len(bench.text)))
+			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				if objectWith([]byte(bench.text), "accessToken") != nil {
-					b.Fatal("it has found a token")
-				}
+				bench.read(text)
 			}
 		})
 	}

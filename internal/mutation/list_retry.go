@@ -175,7 +175,7 @@ var retryMutations = []mutation{
 		file:  "cache.go",
 		old:   "\t\tr.nodes[key] = n\n",
 		new:   "",
-		tests: "TestFiveAtOnceOverCredentials",
+		tests: "TestFiveRequestsAtOnce",
 	},
 	{
 		name:  "a request keeps its place for ever",

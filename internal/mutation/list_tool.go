@@ -108,7 +108,7 @@ var toolMutations = []mutation{
 		file:  "internal/chain/deadline.go",
 		old:   `if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok {`,
 		new:   `if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok && !deadline.IsZero() {`,
-		tests: "TestSlowToolInAChain",
+		tests: "TestSlowToolAndItsCallers",
 	},
 	{
 		name:  "az is killed at once",
