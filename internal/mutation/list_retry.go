@@ -191,7 +191,7 @@ var retryMutations = []mutation{
 		file:  "internal/acquire/try.go",
 		old:   `y.of.waited.Add(int64(now.Sub(y.since)))`,
 		new:   `y.of.waited.Add(0)`,
-		tests: "TestWaitForAPlaceIsNoSilence",
+		tests: "TestImpatientTriesAreNotSilence",
 	},
 	{
 		name:  "a try's time runs on while it waits for a place",
