@@ -11,7 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
-	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
@@ -107,7 +107,7 @@ func (k *cached) check(
 			"such as https://vault.azure.net/.default", method, len(options.Scopes))
 	}
 	scope := options.Scopes[0]
-	if err := validateResource(method, resourceOf(scope)); err != nil {
+	if err := check.Resource(method, resourceOf(scope)); err != nil {
 		return nil, "", err
 	}
 	if k.views == nil {
@@ -115,26 +115,6 @@ func (k *cached) check(
 	}
 	v, err := k.views.view(options)
 	return v, scope, err
-}
-
-// maxResourceLength is far above any App ID URI; it bounds the cache's keys.
-const maxResourceLength = 2048
-
-func validateResource(method, resource string) error {
-	switch {
-	case resource == "":
-		return errors.New("identity: " + method +
-			": empty scope: want one such as https://vault.azure.net/.default")
-	case len(resource) > maxResourceLength:
-		return fmt.Errorf("identity: %s: scope of %d characters, at most %d are allowed",
-			method, len(resource), maxResourceLength)
-	case strings.ContainsFunc(resource, func(r rune) bool {
-		return r == ' ' || redact.Unprintable(r)
-	}):
-		return fmt.Errorf("identity: %s: scope %q contains a blank or a control character, "+
-			"or is not UTF-8", method, resource)
-	}
-	return nil
 }
 
 // shared is what credentials share: tokens, and what is known of endpoints.

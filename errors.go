@@ -3,9 +3,7 @@ package identity
 import (
 	"cmp"
 	"errors"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/failure"
@@ -115,34 +113,6 @@ func (e *AuthenticationError) Unwrap() []error {
 // its own retries.
 func (e *AuthenticationError) NonRetriable() {}
 
-// sentinel is the error that programs find with errors.Is, nil for none.
-func sentinel(r failure.Reason) error {
-	switch r {
-	case failure.Unavailable:
-		return ErrUnavailable
-	case failure.IdentityNotFound:
-		return ErrIdentityNotFound
-	case failure.IdentityMismatch:
-		return ErrIdentityMismatch
-	case failure.Throttled:
-		return ErrThrottled
-	}
-	return nil
-}
-
-// forCaller copies the error for one caller: many callers wait for one request, and each may read
-// the body.
-func (e *AuthenticationError) forCaller() *AuthenticationError {
-	own := *e
-	if e.RawResponse != nil {
-		raw := *e.RawResponse
-		raw.Header = raw.Header.Clone()
-		raw.Body = io.NopCloser(strings.NewReader(e.body))
-		own.RawResponse = &raw
-	}
-	return &own
-}
-
 // Summary returns the error in one line that stays the same while the cause does, for a status, a
 // condition or a group of log lines: what Error says, and the identity that was asked for, without
 // times, counts, ports, and the IDs of requests, in the host's own words, too. Another status,
@@ -158,16 +128,6 @@ func (e *AuthenticationError) Summary() string {
 		return e.soFar.Summary()
 	}
 	return e.line().Summary(inWords(e.ID))
-}
-
-// answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was
-// only waited for, which says no more than that.
-func answeredSoFar(last error) *AuthenticationError {
-	e, ok := last.(*AuthenticationError)
-	if !ok || e.StatusCode == 0 && e.cause == nil {
-		return nil
-	}
-	return e
 }
 
 // notReady is what Ready adds to the last failure that it waited over.

@@ -153,7 +153,7 @@ func checkRequest(
 	v, scope, err := cred.check("GetToken", t.Context(), asked)
 	if err != nil {
 		wantErrorText(t, err, "GetToken")
-		if len(err.Error()) > 6*maxResourceLength+500 {
+		if len(err.Error()) > 6*2048+500 {
 			t.Errorf("the error is of %d bytes", len(err.Error()))
 		}
 		return

@@ -1,15 +1,18 @@
 package identity
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
-	"strings"
+	"net/http"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/tokencache"
+	"github.com/keyless-go/identity/internal/usercode"
 	"github.com/keyless-go/identity/internal/wording"
 )
 
@@ -19,8 +22,7 @@ type tokenSource interface {
 	// budget is how long an acquisition takes at the longest, if it starts for a caller with ctx.
 	// It asks ctx for its deadline.
 	budget(ctx context.Context) time.Duration
-	// sign makes an error one of who was asked.
-	sign(*AuthenticationError)
+	signer
 }
 
 // acquisition runs an acquisition of s's for the cache, and calls end with the error that callers
@@ -33,10 +35,14 @@ func acquisition(
 	s tokenSource, resource string, end func(error),
 	acquire func() (tokencache.Grant, *failure.Failure),
 ) (g tokencache.Grant, err error) {
-	failed := failure.Aborted()
+	var failed *failure.Failure
+	returned := false
 	defer func() {
-		if p := recover(); p != nil {
+		switch p := recover(); {
+		case p != nil:
 			failed = failure.Panicked(p)
+		case !returned:
+			failed = failure.Aborted()
 		}
 		if failed == nil {
 			end(nil)
@@ -51,74 +57,13 @@ func acquisition(
 		}
 	}()
 	g, failed = acquire()
+	returned = true
 	return g, nil
 }
 
 // grantFrom makes a token one for the cache.
 func grantFrom(t token.Token) tokencache.Grant {
 	return tokencache.Grant{Token: t.Value, ExpiresOn: t.ExpiresOn, RefreshIn: t.RefreshIn}
-}
-
-// publicError makes the error of a failure, for one caller of s, who asked for a token for a
-// resource. It is the only function that makes one of an acquisition's.
-func publicError(f *failure.Failure, s tokenSource, resource string) *AuthenticationError {
-	e := &AuthenticationError{
-		Resource:      cmp.Or(f.Resource, resource),
-		StatusCode:    f.StatusCode,
-		Code:          f.Code,
-		Message:       f.Message,
-		CorrelationID: f.CorrelationID,
-		Attempts:      f.Attempts,
-		Elapsed:       f.Elapsed,
-		RawResponse:   f.Answer,
-		reason:        sentinel(f.Reason),
-		cause:         f.Cause,
-		what:          f.What,
-		hint:          f.Hint,
-		transient:     f.Verdict != failure.Never,
-		body:          f.Body,
-	}
-	s.sign(e)
-	e.Endpoint = cmp.Or(f.Endpoint, e.Endpoint) // App Service's can move
-	return e.forCaller()
-}
-
-// callersError makes the error that one caller gets of what the cache says, which all callers
-// share. It is called while that caller is there: ctx is asked for its cause.
-func callersError(ctx context.Context, err error, s tokenSource, resource string) error {
-	switch e := err.(type) {
-	case *failure.Failure:
-		return publicError(e, s, resource)
-	case *tokencache.Error:
-		if e.Why == tokencache.Aborted {
-			return publicError(failure.Aborted(), s, resource)
-		}
-		own := &AuthenticationError{Resource: resource, transient: true}
-		s.sign(own)
-		own.what, own.cause = wording.ForCaller(ctx, e)
-		if e.Last != nil {
-			own.answered(sharedError(e.Last, s, resource))
-		}
-		return own
-	}
-	return err
-}
-
-// sharedError is the error of an acquisition for all who want to know of it.
-func sharedError(err error, s tokenSource, resource string) error {
-	switch e := err.(type) {
-	case *failure.Failure:
-		return publicError(e, s, resource)
-	case *tokencache.Error: // the only one that all share
-		return publicError(failure.Aborted(), s, resource)
-	}
-	return err
-}
-
-// answered adds the last failure to the error of a caller who gave up.
-func (e *AuthenticationError) answered(last error) {
-	e.soFar = answeredSoFar(last)
-	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), "identity: ")
 }
 
 // logEvent says what became of an acquisition. heeds reports whether a challenge's claims reach
@@ -135,4 +80,119 @@ func logEvent(
 	f, ok := e.Err.(*failure.Failure)
 	wording.LogFailure(to, r, e, ok && f.Reason == failure.IdentityMismatch,
 		sharedError(e.Err, s, r.Resource).Error())
+}
+
+// anyHost is one of the hosts, with what only this package calls by name. A host is one small file
+// that implements it; sending, reading and retrying stand once, for all of them.
+type anyHost interface {
+	acquire.Host
+	host() Host
+	identity() ID // nil for the host's default
+}
+
+// hosted is a host as the cache's source of tokens. What it is made of is behind a pointer: a
+// Credential that somebody prints shows none of it.
+type hosted struct{ *hostParts }
+
+// hostParts are a host with who asks it.
+type hostParts struct {
+	host   anyHost
+	is     Host
+	node   *acquire.Node
+	client *acquire.Client
+	log    *slog.Logger
+}
+
+func newHosted(h anyHost, options settings, n *acquire.Node) (hosted, error) {
+	s := hosted{&hostParts{host: h, is: h.host(), node: n, log: usercode.Logger(options.Logger)}}
+	o := options.ClientOptions
+	if o.Retry.ShouldRetry != nil {
+		o.Retry.ShouldRetry = s.shouldRetry(o.Retry.ShouldRetry)
+	}
+	var err error
+	if s.client, err = acquire.New(h, o, n); err != nil {
+		return hosted{}, fmt.Errorf("identity: %s.%w", options.options, err)
+	}
+	return s, nil
+}
+
+// shouldRetry asks the user's function about the error as users know it.
+func (h hosted) shouldRetry(
+	own func(*http.Response, error) bool,
+) func(*http.Response, error) bool {
+	return func(resp *http.Response, err error) bool {
+		if f, ok := err.(*failure.Failure); ok {
+			err = publicError(f, &h, f.Resource)
+		}
+		return own(resp, err)
+	}
+}
+
+// termsOf are the terms of a credential with these options.
+func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
+	rules := h.client.Rules()
+	t := tokencache.Terms{Patience: rules.TryTimeout, Budget: rules.Budget}
+	if o.MaxRetries != 0 || o.TryTimeout != 0 || o.RetryDelay != 0 || o.MaxRetryDelay != 0 ||
+		o.StatusCodes != nil {
+		t.Rules = fmt.Sprint(o.MaxRetries, o.TryTimeout, o.RetryDelay, o.MaxRetryDelay,
+			o.StatusCodes, o.StatusCodes == nil)
+	}
+	if o.ShouldRetry != nil { // functions can't be compared
+		t.Owner = h.client
+	}
+	return t
+}
+
+// Begin implements tokencache.Source.
+func (h *hosted) Begin(ctx context.Context, r tokencache.Request) tokencache.Acquisition {
+	ctx, end := h.client.Begin(ctx)
+	return func(p *tokencache.Progress) (tokencache.Grant, error) {
+		return acquisition(h, r.Resource, end, func() (tokencache.Grant, *failure.Failure) {
+			t, f := h.client.Acquire(ctx, requestOf(r), told{p})
+			if f != nil {
+				return tokencache.Grant{}, f
+			}
+			g := grantFrom(t)
+			g.OfUser = h.is != HostCloudShell && t.OfUser
+			return g, nil
+		})
+	}
+}
+
+// requestOf is a Request of the cache's in the words of hosts.
+func requestOf(r tokencache.Request) acquire.Request {
+	return acquire.Request{Resource: r.Resource,
+		Variant: acquire.Variant{Tenant: r.Tenant, CAE: r.CAE},
+		Claims:  r.Claims, Rejected: r.Rejected, Once: r.Once}
+}
+
+// told tells those who wait what an acquisition has done so far.
+type told struct{ *tokencache.Progress }
+
+// Failed implements acquire.Progress. It keeps a copy: the last failure changes at the end.
+func (t told) Failed(f *failure.Failure) {
+	own := *f
+	t.Progress.Failed(&own)
+}
+
+// Report implements tokencache.Source.
+func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
+	_, heeds := h.host.(acquire.Varies)
+	logEvent(h.logger(), h, r, e, heeds)
+}
+
+func (h *hosted) logger() *slog.Logger {
+	log := h.log.With("host", string(h.is), "endpoint", h.host.Endpoint())
+	if id := h.host.identity(); id != nil {
+		log = log.With("identity", inWords(id))
+	}
+	return log
+}
+
+// budget implements tokenSource.
+func (h *hosted) budget(context.Context) time.Duration { return h.client.Rules().Budget }
+
+// sign implements tokenSource.
+func (h *hosted) sign(e *AuthenticationError) {
+	e.Host, e.Endpoint, e.ID = h.is, h.host.Endpoint(), h.host.identity()
 }

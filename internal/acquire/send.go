@@ -70,6 +70,7 @@ func (a *acquisition) send(
 			return resp, f
 		}
 		call = *next
+		a.keep(call)
 	}
 }
 
@@ -79,7 +80,11 @@ func (a *acquisition) nextCall(ctx context.Context) (Call, error) {
 		a.first = nil
 		return *first, nil
 	}
-	return a.host.Call(ctx, a.request)
+	call, err := a.host.Call(ctx, a.request)
+	if err == nil {
+		a.keep(call)
+	}
+	return call, err
 }
 
 // prepare makes the request of a call, out of the pipeline's.
@@ -87,7 +92,6 @@ func (a *acquisition) prepare(
 	req *policy.Request, ctx context.Context, call Call,
 ) (*policy.Request, error) {
 	a.endpoint = redact.URL(call.URL.String())
-	a.keep(call)
 	try := req.Clone(transport.WithSecrets(ctx, a.secrets))
 	if call.URL.String() != a.firstURL { // the platform has moved the endpoint since
 		try.Raw().URL = call.URL

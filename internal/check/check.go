@@ -58,9 +58,29 @@ func Word(name, value string) error {
 		return errors.New(field + "is empty")
 	case len(value) > MaxLength:
 		return fmt.Errorf("%sis of %d characters, at most %d are allowed", field, len(value), MaxLength)
-	case strings.ContainsFunc(value, func(r rune) bool { return r == ' ' || redact.Unprintable(r) }):
+	case !redact.IsWord(value):
 		return errors.New(field + redact.Quoted(value) +
 			" contains a blank or a control character, or is not UTF-8")
+	}
+	return nil
+}
+
+// maxResourceLength is far above any App ID URI; it bounds the cache's keys.
+const maxResourceLength = 2048
+
+// Resource refuses what can't be the resource that a token is for. name is the method that was
+// called with its scope.
+func Resource(name, resource string) error {
+	switch {
+	case resource == "":
+		return errors.New("identity: " + name +
+			": empty scope: want one such as https://vault.azure.net/.default")
+	case len(resource) > maxResourceLength:
+		return fmt.Errorf("identity: %s: scope of %d characters, at most %d are allowed",
+			name, len(resource), maxResourceLength)
+	case !redact.IsWord(resource):
+		return fmt.Errorf("identity: %s: scope %q contains a blank or a control character, "+
+			"or is not UTF-8", name, resource)
 	}
 	return nil
 }

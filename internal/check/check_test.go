@@ -122,3 +122,21 @@ func TestMalformedURLs(t *testing.T) {
 		}
 	}
 }
+
+func TestResource(t *testing.T) {
+	t.Parallel()
+	for resource, want := range map[string]string{
+		"https://vault.azure.net":   "",
+		"":                          "GetToken: empty scope",
+		strings.Repeat("a", 2048):   "",
+		strings.Repeat("a", 2049):   "GetToken: scope of 2049 characters, at most 2048",
+		"https://vault.azure.net b": "contains a blank",
+		"a\nb":                      "contains a blank",
+		"a\xff":                     "is not UTF-8",
+	} {
+		err := Resource("GetToken", resource)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%.30q: got %v, want %q in it", resource, err, want)
+		}
+	}
+}

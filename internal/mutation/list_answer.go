@@ -148,7 +148,7 @@ var answerMutations = []mutation{
 	{
 		name:  "waiters share one error",
 		harm:  "the body that one of them reads is gone for the others",
-		file:  "tokensource.go",
+		file:  "publicerror.go",
 		old:   "\treturn e.forCaller()\n",
 		new:   "\treturn e\n",
 		tests: "TestWaitersHaveTheirOwnErrors",

@@ -164,7 +164,7 @@ var cacheMutations = []mutation{
 	{
 		name:  "a flight ends with its first caller",
 		harm:  "one impatient caller's deadline fails all others",
-		file:  "hosted.go",
+		file:  "tokensource.go",
 		old:   `ctx, end := h.client.Begin(ctx)`,
 		new:   `_, end := h.client.Begin(ctx)`,
 		tests: "TestCallersLeave",

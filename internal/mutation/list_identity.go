@@ -148,9 +148,9 @@ var identityMutations = []mutation{
 	{
 		name:  "a person's token from Azure ML is logged as any other",
 		harm:  "a job runs as whoever started the instance, and nobody is told",
-		file:  "hosted.go",
-		old:   `g.OfUser = h.host.host() != HostCloudShell`,
-		new:   `g.OfUser = h.host.host() == HostCloudShell`,
+		file:  "tokensource.go",
+		old:   `g.OfUser = h.is != HostCloudShell`,
+		new:   `g.OfUser = h.is == HostCloudShell`,
 		tests: "TestUsersToken",
 	},
 	{

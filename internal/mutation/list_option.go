@@ -28,7 +28,7 @@ var optionMutations = []mutation{
 	{
 		name:  "an empty scope is sent",
 		harm:  "the host's refusal says nothing of the caller's mistake",
-		file:  "cache.go",
+		file:  "internal/check/check.go",
 		old:   `case resource == "":`,
 		new:   `case resource == "/":`,
 		tests: "TestGetTokenArguments",
@@ -36,7 +36,7 @@ var optionMutations = []mutation{
 	{
 		name:  "a scope may be of any length",
 		harm:  "callers that choose the scope choose how much memory the cache takes",
-		file:  "cache.go",
+		file:  "internal/check/check.go",
 		old:   `case len(resource) > maxResourceLength:`,
 		new:   `case len(resource) > 100*maxResourceLength:`,
 		tests: "TestGetTokenArguments",

@@ -52,7 +52,7 @@ var usercodeMutations = []mutation{
 	{
 		name:  "functions are taken for equal",
 		harm:  "one library's ShouldRetry decides about another's tries",
-		file:  "hosted.go",
+		file:  "tokensource.go",
 		old:   "\t\tt.Owner = h.client\n",
 		new:   "",
 		tests: "TestEqualOptionsShare",

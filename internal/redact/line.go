@@ -47,6 +47,11 @@ func Quoted(value string) string {
 // Unprintable are the characters that have no place in an ID, a scope or a one-line message.
 func Unprintable(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }
 
+// IsWord reports whether a text has neither a blank nor an unprintable character.
+func IsWord(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || Unprintable(r) })
+}
+
 // Round keeps three digits or so of a duration that is shown: nobody needs nanoseconds of a minute.
 func Round(d time.Duration) time.Duration {
 	switch {

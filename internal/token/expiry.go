@@ -10,11 +10,13 @@ import (
 	"github.com/keyless-go/identity/internal/redact"
 )
 
-// Until sets the end of a token, which must be later than now.
+// Until sets the end of a token, which must be later than now, and notes whose it says that it is.
 func (t *Token) Until(end, now time.Time) error {
+	claims := ClaimsOf(t.Value)
+	t.OfUser = claims.OfUser()
 	// The token itself knows best when it ends. Only a later end than now counts, because test
 	// doubles repeat old tokens.
-	exp, ok := Number(string(ClaimsOf(t.Value).Exp))
+	exp, ok := Number(string(claims.Exp))
 	if ok && exp >= plausible && Unix(exp).After(now) && Unix(exp).Before(end) {
 		end = Unix(exp)
 	}

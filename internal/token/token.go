@@ -29,6 +29,7 @@ type Token struct {
 	ExpiresOn time.Time     // by the wall clock, UTC
 	RefreshIn time.Duration // from the time of the answer; 0 if the host didn't say
 	Echo      Echo
+	OfUser    bool // it says that it is a person's
 }
 
 // Echo holds the fields by which an answer names the identity it is for, beside the token itself.

@@ -1,0 +1,115 @@
+package identity
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"strings"
+
+	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/tokencache"
+	"github.com/keyless-go/identity/internal/wording"
+)
+
+// signer makes an error one of who was asked.
+type signer interface{ sign(*AuthenticationError) }
+
+// publicError makes the error of a failure, for one caller of s, who asked for a token for a
+// resource. It is the only function that makes one of an acquisition's.
+func publicError(f *failure.Failure, s signer, resource string) *AuthenticationError {
+	e := &AuthenticationError{
+		Resource:      cmp.Or(f.Resource, resource),
+		StatusCode:    f.StatusCode,
+		Code:          f.Code,
+		Message:       f.Message,
+		CorrelationID: f.CorrelationID,
+		Attempts:      f.Attempts,
+		Elapsed:       f.Elapsed,
+		RawResponse:   f.Answer,
+		reason:        sentinel(f.Reason),
+		cause:         f.Cause,
+		what:          f.What,
+		hint:          f.Hint,
+		transient:     f.Verdict != failure.Never,
+		body:          f.Body,
+	}
+	s.sign(e)
+	e.Endpoint = cmp.Or(f.Endpoint, e.Endpoint) // App Service's can move
+	return e.forCaller()
+}
+
+// callersError makes the error that one caller gets of what the cache says, which all callers
+// share. It is called while that caller is there: ctx is asked for its cause.
+func callersError(ctx context.Context, err error, s signer, resource string) error {
+	switch e := err.(type) {
+	case *failure.Failure:
+		return publicError(e, s, resource)
+	case *tokencache.Error:
+		if e.Why == tokencache.Aborted {
+			return publicError(failure.Aborted(), s, resource)
+		}
+		own := &AuthenticationError{Resource: resource, transient: true}
+		s.sign(own)
+		own.what, own.cause = wording.ForCaller(ctx, e)
+		if e.Last != nil {
+			own.answered(sharedError(e.Last, s, resource))
+		}
+		return own
+	}
+	return err
+}
+
+// sharedError is the error of an acquisition for all who want to know of it.
+func sharedError(err error, s signer, resource string) error {
+	switch e := err.(type) {
+	case *failure.Failure:
+		return publicError(e, s, resource)
+	case *tokencache.Error: // the only one that all share
+		return publicError(failure.Aborted(), s, resource)
+	}
+	return err
+}
+
+// answered adds the last failure to the error of a caller who gave up.
+func (e *AuthenticationError) answered(last error) {
+	e.soFar = answeredSoFar(last)
+	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), "identity: ")
+}
+
+// answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was
+// only waited for, which says no more than that.
+func answeredSoFar(last error) *AuthenticationError {
+	e, ok := last.(*AuthenticationError)
+	if !ok || e.StatusCode == 0 && e.cause == nil {
+		return nil
+	}
+	return e
+}
+
+// forCaller copies the error for one caller: many callers wait for one request, and each may read
+// the body.
+func (e *AuthenticationError) forCaller() *AuthenticationError {
+	own := *e
+	if e.RawResponse != nil {
+		raw := *e.RawResponse
+		raw.Header = raw.Header.Clone()
+		raw.Body = io.NopCloser(strings.NewReader(e.body))
+		own.RawResponse = &raw
+	}
+	return &own
+}
+
+// sentinel is the error that programs find with errors.Is, nil for none.
+func sentinel(r failure.Reason) error {
+	switch r {
+	case failure.Unavailable:
+		return ErrUnavailable
+	case failure.IdentityNotFound:
+		return ErrIdentityNotFound
+	case failure.IdentityMismatch:
+		return ErrIdentityMismatch
+	case failure.Throttled:
+		return ErrThrottled
+	}
+	return nil
+}
