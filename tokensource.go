@@ -96,15 +96,17 @@ type hosted struct{ *hostParts }
 
 // hostParts are a host with who asks it.
 type hostParts struct {
-	host   anyHost
-	is     Host
-	node   *acquire.Node
-	client *acquire.Client
-	log    *slog.Logger
+	host     anyHost
+	is       Host
+	endpoint string // to be shown, as it was at construction
+	node     *acquire.Node
+	client   *acquire.Client
+	log      *slog.Logger
 }
 
 func newHosted(h anyHost, options settings, n *acquire.Node) (hosted, error) {
-	s := hosted{&hostParts{host: h, is: h.host(), node: n, log: usercode.Logger(options.Logger)}}
+	s := hosted{&hostParts{host: h, is: h.host(), endpoint: h.Endpoint(), node: n,
+		log: usercode.Logger(options.Logger)}}
 	o := options.ClientOptions
 	if o.Retry.ShouldRetry != nil {
 		o.Retry.ShouldRetry = s.shouldRetry(o.Retry.ShouldRetry)
@@ -182,7 +184,7 @@ func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
 }
 
 func (h *hosted) logger() *slog.Logger {
-	log := h.log.With("host", string(h.is), "endpoint", h.host.Endpoint())
+	log := h.log.With("host", string(h.is), "endpoint", h.endpoint)
 	if id := h.host.identity(); id != nil {
 		log = log.With("identity", inWords(id))
 	}
@@ -194,5 +196,5 @@ func (h *hosted) budget(context.Context) time.Duration { return h.client.Rules()
 
 // sign implements tokenSource.
 func (h *hosted) sign(e *AuthenticationError) {
-	e.Host, e.Endpoint, e.ID = h.is, h.host.Endpoint(), h.host.identity()
+	e.Host, e.Endpoint, e.ID = h.is, h.endpoint, h.host.identity()
 }

@@ -96,6 +96,7 @@ func (c *Client) Acquire(
 ) (t token.Token, f *failure.Failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.rules.Budget)
 	defer cancel()
+	pipeline, err := c.pipeline()
 	a := &acquisition{
 		inquiry: inquiry{host: c.host, node: c.node, retries: c.rules.Retries, request: r,
 			endpoint: c.host.Endpoint()},
@@ -107,7 +108,6 @@ func (c *Client) Acquire(
 			t, f = token.Token{}, a.panicked(p)
 		}
 	}()
-	pipeline, err := c.pipeline()
 	if err != nil {
 		f := a.failure(err)
 		f.Verdict = failure.Later // says nothing of the host
