@@ -98,6 +98,7 @@ type hosted struct{ *hostParts }
 type hostParts struct {
 	host     anyHost
 	is       Host
+	id       ID     // that is asked for, nil for the host's default
 	endpoint string // to be shown, as it was at construction
 	node     *acquire.Node
 	client   *acquire.Client
@@ -105,8 +106,8 @@ type hostParts struct {
 }
 
 func newHosted(h anyHost, options settings, n *acquire.Node) (hosted, error) {
-	s := hosted{&hostParts{host: h, is: h.host(), endpoint: h.Endpoint(), node: n,
-		log: usercode.Logger(options.Logger)}}
+	s := hosted{&hostParts{host: h, is: h.host(), id: h.identity(), endpoint: h.Endpoint(),
+		node: n, log: usercode.Logger(options.Logger)}}
 	o := options.ClientOptions
 	if o.Retry.ShouldRetry != nil {
 		o.Retry.ShouldRetry = s.shouldRetry(o.Retry.ShouldRetry)
@@ -185,8 +186,8 @@ func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
 
 func (h *hosted) logger() *slog.Logger {
 	log := h.log.With("host", string(h.is), "endpoint", h.endpoint)
-	if id := h.host.identity(); id != nil {
-		log = log.With("identity", inWords(id))
+	if h.id != nil {
+		log = log.With("identity", inWords(h.id))
 	}
 	return log
 }
@@ -196,5 +197,5 @@ func (h *hosted) budget(context.Context) time.Duration { return h.client.Rules()
 
 // sign implements tokenSource.
 func (h *hosted) sign(e *AuthenticationError) {
-	e.Host, e.Endpoint, e.ID = h.is, h.endpoint, h.host.identity()
+	e.Host, e.Endpoint, e.ID = h.is, h.endpoint, h.id
 }

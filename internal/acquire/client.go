@@ -20,10 +20,11 @@ import (
 // Client asks one host for tokens: it is the only way a request is sent, an answer read and a
 // failure judged.
 type Client struct {
-	host    Host
-	node    *Node
-	rules   Rules
-	options policy.ClientOptions
+	host     Host
+	endpoint string // the host's at construction
+	node     *Node
+	rules    Rules
+	options  policy.ClientOptions
 
 	// The pipeline is built by the first request: many services make a credential per request, and
 	// a warm cache needs none.
@@ -40,7 +41,7 @@ const (
 
 // New makes a client. An error begins with the name of the field of options that it is about.
 func New(h Host, options policy.ClientOptions, n *Node) (*Client, error) {
-	c := &Client{host: h, node: n, rules: h.Rules()}
+	c := &Client{host: h, endpoint: h.Endpoint(), node: n, rules: h.Rules()}
 	var err error
 	if c.rules.Rules, err = c.rules.With(options.Retry); err != nil {
 		return nil, fmt.Errorf("Retry.%w", err)
@@ -99,7 +100,7 @@ func (c *Client) Acquire(
 	pipeline, err := c.pipeline()
 	a := &acquisition{
 		inquiry: inquiry{host: c.host, node: c.node, retries: c.rules.Retries, request: r,
-			endpoint: c.host.Endpoint()},
+			endpoint: c.endpoint},
 		course: course{rules: c.rules, progress: p, start: time.Now()},
 	}
 	defer func() {
