@@ -325,7 +325,8 @@ func TestOneRunAtATime(t *testing.T) {
 }
 
 // TestSlowToolAndItsCallers: a run goes on for as long as its caller may wait, and for a minute at
-// the least, whoever leaves. A chain asks with a context of its own, and the caller's deadline counts.
+// the least, whoever leaves. A chain asks with a context of its own, and the caller's deadline
+// counts.
 func TestSlowToolAndItsCallers(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

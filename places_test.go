@@ -86,7 +86,8 @@ func onSharedIMDS(tb testing.TB, shared *shared, o azcore.ClientOptions) *Creden
 // for how long.
 func TestManyResourcesOfASlowIMDS(t *testing.T) {
 	imds := func() policy.Transporter { return takes(6*time.Second, identitytest.NewIMDS(nil)) }
-	somebodyElse := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	somebodyElse := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken,
+		error) {
 		return azcore.AccessToken{Token: developersToken, ExpiresOn: time.Now().Add(time.Hour)}, nil
 	})
 	for name, open := range map[string]func(t *testing.T) azcore.TokenCredential{
@@ -99,7 +100,9 @@ func TestManyResourcesOfASlowIMDS(t *testing.T) {
 			return chain
 		},
 		"whose time for a try is shorter than the wait for a place": func(t *testing.T) azcore.TokenCredential {
-			return onIMDS(t, imds(), func(o *CredentialOptions) { o.Retry = policy.RetryOptions{TryTimeout: 7 * time.Second, MaxRetries: -1} })
+			return onIMDS(t, imds(), func(o *CredentialOptions) {
+				o.Retry = policy.RetryOptions{TryTimeout: 7 * time.Second, MaxRetries: -1}
+			})
 		},
 		"that fails for one of them": func(t *testing.T) azcore.TokenCredential {
 			ep := identitytest.NewIMDS(nil)
@@ -252,16 +255,17 @@ func TestKeyIsUsedAtOnce(t *testing.T) {
 		var mu sync.Mutex
 		challenged := map[string]time.Time{}
 		var latest time.Duration
-		transport := takes(100*time.Millisecond, transportFunc(func(r *http.Request) (*http.Response, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if resource := r.URL.Query().Get("resource"); r.Header.Get("Authorization") == "" {
-				challenged[resource] = time.Now()
-			} else {
-				latest = max(latest, time.Since(challenged[resource]))
-			}
-			return ep.Do(r)
-		}))
+		transport := takes(100*time.Millisecond,
+			transportFunc(func(r *http.Request) (*http.Response, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if resource := r.URL.Query().Get("resource"); r.Header.Get("Authorization") == "" {
+					challenged[resource] = time.Now()
+				} else {
+					latest = max(latest, time.Since(challenged[resource]))
+				}
+				return ep.Do(r)
+			}))
 		cred := credentialAt(t, environmentAt(ep, "http://localhost:40342"), transport)
 		const n = 50
 		if diff := cmp.Diff(map[string]int{"token": n},

@@ -32,8 +32,10 @@ func TestAzureCLIClaims(t *testing.T) {
 		claims := `{"x":"` + strings.Repeat("~", 4000) + `"}` // of which nothing is cut
 		_, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{vaultScope},
 			TenantID: otherTenant, Claims: claims})
-		wantErrorText(t, err, "Azure CLI: "+secondFactor, "https://vault.azure.net", "run az login --tenant "+
-			otherTenant+" --claims-challenge "+base64.StdEncoding.EncodeToString([]byte(claims))+" and try again")
+		wantErrorText(t, err, "Azure CLI: "+secondFactor, "https://vault.azure.net",
+			"run az login --tenant "+
+				otherTenant+" --claims-challenge "+base64.StdEncoding.EncodeToString([]byte(claims))+
+				" and try again")
 		if e, ok := errors.AsType[*AuthenticationError](err); !ok || e.transient ||
 			errors.Is(err, ErrUnavailable) || e.Attempts != 0 {
 			t.Errorf("got %#v, want a definite *AuthenticationError", err)

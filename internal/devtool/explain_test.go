@@ -16,20 +16,20 @@ import (
 )
 
 // What az says of some failures.
-const azWarning = "/opt/az/lib/python3.12/site-packages/azure/multiapi/storagev2/fileshare/__init__.py:1: UserWarning: pkg_resources is deprecated as an API. See https://setuptools.pypa.io/en/latest/pkg_resources.html.\n  __import__('pkg_resources').declare_namespace(__name__)\n"
-const entraIDs = " Trace ID: 00000000-0000-0000-0000-00000000000a Correlation ID: " +
-	"00000000-0000-0000-0000-00000000000b Timestamp: 2026-01-02 03:04:05Z"
-const azExpired = `ERROR: AADSTS700082: The refresh token has expired due to inactivity. The token was issued on 2026-01-01 and was inactive for 90.00:00:00.
-Trace ID: 00000000-0000-0000-0000-00000000000a
-Correlation ID: 00000000-0000-0000-0000-00000000000b
-Timestamp: 2026-01-02 03:04:05Z
-Interactive authentication is needed. Please run:
-az logout
-az login --tenant "x" --scope "https://vault.azure.net/.default"`
-const azWantsMore = "ERROR: AADSTS50076: Due to a configuration change made by your " +
-	"administrator, or because you moved to a new location, you must use multi-factor authentication to access " +
-	"'797f4846-ba00-4fd7-ba43-dac1f8f63013'." + entraIDs +
-	"\nInteractive authentication is needed. Please run:\n"
+const (
+	azWarning = "/opt/az/lib/python3.12/site-packages/azure/multiapi/storagev2/fileshare/" +
+		"__init__.py:1: UserWarning: pkg_resources is deprecated as an API.\n" +
+		"  __import__('pkg_resources').declare_namespace(__name__)\n"
+	entraIDs = " Trace ID: 00000000-0000-0000-0000-00000000000a Correlation ID: " +
+		"00000000-0000-0000-0000-00000000000b Timestamp: 2026-01-02 03:04:05Z"
+	azExpired = "ERROR: AADSTS700082: The refresh token has expired due to inactivity. The token was " +
+		"issued on 2026-01-01 and was inactive for 90.00:00:00.\nTrace ID: 0a\nCorrelation ID: 0b\n" +
+		"Timestamp: 2026-01-02 03:04:05Z\nInteractive authentication is needed. Please run:\naz logout\n" +
+		`az login --tenant "x" --scope "https://vault.azure.net/.default"`
+	azWantsMore = "ERROR: AADSTS50076: Due to a configuration change made by your administrator, you " +
+		"must use multi-factor authentication to access '797f4846-ba00-4fd7-ba43-dac1f8f63013'." +
+		entraIDs + "\nInteractive authentication is needed. Please run:\n"
+)
 
 // failed is a run that fails, and what is said of it.
 type failed struct {
@@ -71,8 +71,8 @@ var azFailures = []failed{
 	{name: "no subscription", err: exits(1, sampled("az-no-subscription")),
 		want: []string{"No subscription found", "run az account set --subscription"}},
 	{name: "unknown subscription, behind a warning",
-		err:  exits(1, azWarning+"ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'.\n"),
-		want: []string{`Azure CLI: "ERROR: The subscription of 'x' doesn't exist in cloud 'AzureCloud'."`}},
+		err:  exits(1, azWarning+"ERROR: The subscription of 'x' doesn't exist in 'AzureCloud'.\n"),
+		want: []string{`Azure CLI: "ERROR: The subscription of 'x' doesn't exist in 'AzureCloud'."`}},
 	{name: "expired session", err: exits(1, azExpired), code: "AADSTS700082",
 		want: []string{"inactive for 90.00:00:00. Interactive authentication is needed. Please run:",
 			"error?code=700082",
@@ -247,8 +247,9 @@ func TestFailures(t *testing.T) {
 func TestLogins(t *testing.T) {
 	t.Parallel()
 	for tool, tt := range map[*Tool]struct{ stderr, login string }{
-		AzureCLI:          {"ERROR: Please run 'az login' to setup account.", "az login --tenant "},
-		AzureDeveloperCLI: {azdError("not logged in, run `azd auth login` to login"), "azd auth login --tenant-id "},
+		AzureCLI: {"ERROR: Please run 'az login' to setup account.", "az login --tenant "},
+		AzureDeveloperCLI: {azdError("not logged in, run `azd auth login` to login"),
+			"azd auth login --tenant-id "},
 	} {
 		f := &fake{answer: func(int) ([]byte, error) { return nil, exits(1, tt.stderr) }}
 		c := f.client(t, tool, Options{Tenants: check.Tenants{Own: homeTenant}})
@@ -264,7 +265,9 @@ func TestLogins(t *testing.T) {
 		if got, want := c.loginAsked("", said), said.logout+said.login; got != want {
 			t.Errorf("it asks for a login to a tenant, want %q: got %q", want, got)
 		}
-		for tenant, login := range map[string]string{"": tt.login + homeTenant, otherTenant: tt.login + otherTenant} {
+		for tenant, login := range map[string]string{
+			"": tt.login + homeTenant, otherTenant: tt.login + otherTenant,
+		} {
 			what, hint := c.Challenged(tenant, rejectedClaims)
 			if want := "run " + login + " --claims-challenge " + base64.StdEncoding.EncodeToString(
 				[]byte(rejectedClaims)) + " and try again"; what != moreOfTheLogin || hint != want {

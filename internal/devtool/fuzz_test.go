@@ -104,7 +104,8 @@ func FuzzTool(f *testing.F) {
 		}
 		if text := e.Error(); text != redact.Printable(text) || len(text) > 1200 ||
 			len(e.Message) > 300 || e.Message != redact.Printable(e.Message) {
-			t.Errorf("%s: not one printable line of some length: %d bytes, %q", tool.Program, len(text), text)
+			t.Errorf("%s: not one printable line of some length: %d bytes, %q", tool.Program, len(text),
+				text)
 		}
 		plain := colours.ReplaceAllString(said, "")
 		if e.Code != "" && (!strings.Contains(regexp.MustCompile(`<[\w.]+ object at `+
@@ -148,8 +149,9 @@ func checkUnavailable(
 		loggedOut = loggedOut || strings.Contains(said, "not logged in, run `azd ") ||
 			strings.Contains(said, "Azure CLI not found on path") || strings.Contains(said, `\u`)
 	}
-	certain := plain == "ERROR: Please run 'az login' to setup account.\r\n" || tool.Program == "azd" &&
-		plain == azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")
+	certain := plain == "ERROR: Please run 'az login' to setup account.\r\n" ||
+		tool.Program == "azd" &&
+			plain == azdMessage("\nERROR: not logged in, run `azd auth login` to login\n")
 	switch unavailable := e.Reason == failure.Unavailable; {
 	case missing && !unavailable:
 		t.Errorf("%s: %d %q is not unavailable: %v", tool.Program, code, said, e)

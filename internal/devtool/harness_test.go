@@ -47,7 +47,8 @@ func exits(code int, stderr string) error { return &command.ExitError{Code: code
 // grant is what both tools could print of a token that lasts an hour.
 func grant(tenant string) []byte {
 	end := time.Now().Add(time.Hour).UTC()
-	return fmt.Appendf(nil, `{"accessToken":"t","expires_on":%d,"tenant":%q,"token":"t","expiresOn":%q}`,
+	return fmt.Appendf(nil,
+		`{"accessToken":"t","expires_on":%d,"tenant":%q,"token":"t","expiresOn":%q}`,
 		end.Unix(), tenant, end.Format(time.RFC3339))
 }
 

@@ -101,7 +101,8 @@ var surroundings = []output{
 		err: "the token response has no "},
 	{name: "a line break", text: `{"accessToken":"t\r\nX-Evil: 1","token":"t\nX-Evil: 1"}`,
 		err: "characters that no token has"},
-	{name: "a blank", text: `{"accessToken":"t t","token":"t t"}`, err: "characters that no token has"},
+	{name: "a blank", text: `{"accessToken":"t t","token":"t t"}`,
+		err: "characters that no token has"},
 }
 
 // allOutputs are a tool's, with all surroundings.
@@ -185,7 +186,9 @@ func BenchmarkReading(b *testing.B) {
 		read        func(text string)
 	}{
 		{"braces", "{", command.MaxStdout, func(s string) { objectWith([]byte(s), "accessToken") }},
-		{"objects", `{"a":1}`, command.MaxStdout, func(s string) { objectWith([]byte(s), "accessToken") }},
+		{"objects", `{"a":1}`, command.MaxStdout, func(s string) {
+			objectWith([]byte(s), "accessToken")
+		}},
 		{"an object in an object", `{"a":`, command.MaxStdout,
 			func(s string) { objectWith([]byte(s), "accessToken") }},
 		{"commands", "az login --scope ", command.MaxStderr, func(s string) { plain.complaintIn(s) }},

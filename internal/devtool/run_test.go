@@ -34,7 +34,8 @@ func TestBudget(t *testing.T) {
 			if tt.deadline > 0 {
 				deadline = time.Now().Add(tt.deadline)
 			}
-			if got := c.Budget(deadline) - command.LongestEnd; got != tt.budget || c.Patience() != tt.patience {
+			if got := c.Budget(deadline) - command.LongestEnd; got != tt.budget ||
+				c.Patience() != tt.patience {
 				t.Errorf("%s: got %v and %v, want %v and %v", tt.name, got, c.Patience(), tt.budget,
 					tt.patience)
 			}
@@ -153,7 +154,8 @@ func TestPanickingRun(t *testing.T) {
 	})
 }
 
-const notInCache = "ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run `az login`.\n"
+const notInCache = "ERROR: User 'dev@contoso.example' does not exist in MSAL token cache. Run " +
+	"`az login`.\n"
 
 // TestRaceForTheToolsCache: what another process or the system's broker may have caused is asked
 // once more, after a moment, and is a failure if it stays. That is never one of nobody's being
