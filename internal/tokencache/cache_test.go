@@ -126,17 +126,25 @@ func TestExpiringTokenWhenTheContextEnds(t *testing.T) {
 	})
 }
 
-// TestAcquisitionThatHangs: callers are told after the budget, and another one starts.
+// TestAcquisitionThatHangs: callers are told after the budget, and another one starts. One that was
+// forced isn't waited for either, by those who come after.
 func TestAcquisitionThatHangs(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubbles(t, map[string]Request{"usual": {}, "anew": {Anew: true}}, func(t *testing.T, r Request) {
 		c := newClient()
+		if r.Anew {
+			c.must(t)
+		}
 		c.enqueue(late(3*time.Hour, refuses))
-		took, err := c.fails(t)
-		if e, ok := err.(*Error); !ok || e.Why != Overdue || took != usual.Budget+overtime {
-			t.Errorf("got %v after %v, want an error of the cache's after the budget", err, took)
+		start := time.Now()
+		_, err := c.ask(t.Context(), vault, r)
+		if e, ok := err.(*Error); !ok || e.Why != Overdue || time.Since(start) != usual.Budget+overtime {
+			t.Errorf("got %v after %v, want an error of the cache's after the budget", err,
+				time.Since(start))
 		}
 		time.Sleep(time.Second)
-		c.must(t)
+		if got, err := c.ask(t.Context(), vault, r); err != nil || !got.Changed {
+			t.Errorf("got %v, %v, want another token", got, err)
+		}
 		time.Sleep(3 * time.Hour)
 		if n := c.cache.flights(); n != 0 {
 			t.Errorf("%d flights are counted after all have ended", n)
@@ -161,95 +169,83 @@ func TestBudgetOfARequest(t *testing.T) {
 
 // TestAborted: whatever an acquisition does, its callers get an error, and so does the report.
 func TestAborted(t *testing.T) {
-	for name, ill := range map[string]answer{
+	bubbles(t, map[string]answer{
 		"panic": func(Request, *Progress) (Grant, error) { panic("no") },
 		"exit":  func(Request, *Progress) (Grant, error) { runtime.Goexit(); return Grant{}, nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				c.enqueue(ill)
-				took, err := c.fails(t)
-				if e, ok := err.(*Error); !ok || e.Why != Aborted || took != 0 {
-					t.Errorf("got %v after %v, want that it was aborted", err, took)
-				}
-				synctest.Wait()
-				if e := c.reported(); len(e) != 1 || e[0].Err != err || c.stat().LastErr != err {
-					t.Errorf("reported %+v, known %v", e, c.stat().LastErr)
-				}
-				if n := c.cache.flights(); n != 0 {
-					t.Errorf("%d flights are counted", n)
-				}
-				time.Sleep(time.Second)
-				c.must(t)
-			})
-		})
-	}
+	}, func(t *testing.T, ill answer) {
+		c := newClient()
+		c.enqueue(ill)
+		took, err := c.fails(t)
+		if e, ok := err.(*Error); !ok || e.Why != Aborted || took != 0 {
+			t.Errorf("got %v after %v, want that it was aborted", err, took)
+		}
+		synctest.Wait()
+		if e := c.reported(); len(e) != 1 || e[0].Err != err || c.stat().LastErr != err {
+			t.Errorf("reported %+v, known %v", e, c.stat().LastErr)
+		}
+		if n := c.cache.flights(); n != 0 {
+			t.Errorf("%d flights are counted", n)
+		}
+		time.Sleep(time.Second)
+		c.must(t)
+	})
 }
 
 // TestForced: claims and Anew go past the store, at most once in 30 s, and are counted apart.
 func TestForced(t *testing.T) {
-	for name, r := range map[string]Request{"claims": {Claims: "{}"}, "anew": {Anew: true}} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				first, _ := c.must(t)
-				second, err := c.ask(t.Context(), vault, r)
-				if err != nil || second.Token.Token == first.Token || !second.Changed {
-					t.Fatalf("got %v, %v, want another token", second, err)
-				}
-				sent := c.requests()[1]
-				if rejected := sent.Rejected; (rejected == first.Token) != (r.Claims != "") {
-					t.Errorf("the request says that %q was rejected", rejected)
-				}
-				if tk, _ := c.must(t); tk != second.Token {
-					t.Error("the new token is not the one that is held now")
-				}
-				for range 100 {
-					if got, err := c.ask(t.Context(), vault, r); err != nil || got != second {
-						t.Fatalf("within 30 s: got %v, %v, want the same", got, err)
-					}
-					time.Sleep(290 * time.Millisecond)
-				}
-				if n := len(c.requests()); n != 2 {
-					t.Errorf("%d requests, want 2", n)
-				}
-				time.Sleep(2 * time.Second)
-				if got, err := c.ask(t.Context(), vault, r); err != nil || got.Token == second.Token {
-					t.Errorf("after 30 s: got %v, %v, want another", got, err)
-				}
-			})
-		})
-	}
+	bubbles(t, forced, func(t *testing.T, r Request) {
+		c := newClient()
+		first, _ := c.must(t)
+		second, err := c.ask(t.Context(), vault, r)
+		if err != nil || second.Token.Token == first.Token || !second.Changed {
+			t.Fatalf("got %v, %v, want another token", second, err)
+		}
+		sent := c.requests()[1]
+		if rejected := sent.Rejected; (rejected == first.Token) != (r.Claims != "") {
+			t.Errorf("the request says that %q was rejected", rejected)
+		}
+		if tk, _ := c.must(t); tk != second.Token {
+			t.Error("the new token is not the one that is held now")
+		}
+		for range 100 {
+			if got, err := c.ask(t.Context(), vault, r); err != nil || got != second {
+				t.Fatalf("within 30 s: got %v, %v, want the same", got, err)
+			}
+			time.Sleep(290 * time.Millisecond)
+		}
+		if n := len(c.requests()); n != 2 {
+			t.Errorf("%d requests, want 2", n)
+		}
+		time.Sleep(2 * time.Second)
+		if got, err := c.ask(t.Context(), vault, r); err != nil || got.Token == second.Token {
+			t.Errorf("after 30 s: got %v, %v, want another", got, err)
+		}
+	})
 }
 
 // TestForcedJoinsNoEarlierFlight: that is no answer, and is followed by another.
 func TestForcedJoinsNoEarlierFlight(t *testing.T) {
-	for name, r := range map[string]Request{"claims": {Claims: "{}"}, "anew": {Anew: true}} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				c.enqueue(late(10*time.Second, nil), late(5*time.Second, nil))
-				var wg sync.WaitGroup
-				wg.Go(func() { c.must(t) })
-				time.Sleep(time.Second)
-				for range 5 {
-					wg.Go(func() {
-						start := time.Now()
-						got, err := c.ask(t.Context(), vault, r)
-						if took := time.Since(start); err != nil || got.Token.Token != "token-2" ||
-							took != 14*time.Second {
-							t.Errorf("got %v, %v after %v, want the second after 14 s", got, err, took)
-						}
-					})
-				}
-				wg.Wait()
-				if n := len(c.requests()); n != 2 {
-					t.Errorf("%d requests, want 2", n)
+	bubbles(t, forced, func(t *testing.T, r Request) {
+		c := newClient()
+		c.enqueue(late(10*time.Second, nil), late(5*time.Second, nil))
+		var wg sync.WaitGroup
+		wg.Go(func() { c.must(t) })
+		time.Sleep(time.Second)
+		for range 5 {
+			wg.Go(func() {
+				start := time.Now()
+				got, err := c.ask(t.Context(), vault, r)
+				if took := time.Since(start); err != nil || got.Token.Token != "token-2" ||
+					took != 14*time.Second {
+					t.Errorf("got %v, %v after %v, want the second after 14 s", got, err, took)
 				}
 			})
-		})
-	}
+		}
+		wg.Wait()
+		if n := len(c.requests()); n != 2 {
+			t.Errorf("%d requests, want 2", n)
+		}
+	})
 }
 
 // TestForcedAreCountedApart: neither kind is an answer to the other. Within 30 s of both, each gets
@@ -274,25 +270,6 @@ func TestForcedAreCountedApart(t *testing.T) {
 		if got, err := c.ask(t.Context(), vault, anew); err != nil || got.Token.Token != "token-4" {
 			t.Errorf("got %v, %v, want a token that lasts", got, err)
 		}
-	})
-}
-
-// TestForcedThatHangs isn't waited for by everybody who comes after.
-func TestForcedThatHangs(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newClient()
-		c.must(t)
-		c.enqueue(late(3*time.Hour, nil))
-		start := time.Now()
-		_, err := c.ask(t.Context(), vault, Request{Anew: true})
-		if e, ok := err.(*Error); !ok || e.Why != Overdue || time.Since(start) != usual.Budget+overtime {
-			t.Errorf("got %v after %v, want that it is overdue", err, time.Since(start))
-		}
-		time.Sleep(time.Second)
-		if got, err := c.ask(t.Context(), vault, Request{Anew: true}); err != nil || !got.Changed {
-			t.Errorf("got %v, %v, want another token", got, err)
-		}
-		time.Sleep(3 * time.Hour)
 	})
 }
 

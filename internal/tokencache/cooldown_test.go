@@ -24,34 +24,30 @@ func (c client) gaps(t *testing.T, n int) (gaps []time.Duration) {
 
 func TestCoolDowns(t *testing.T) {
 	const s = time.Second
-	for _, tt := range []struct {
-		name string
+	type row struct {
 		held bool // there is a token, which is to be renewed
 		ill  answer
 		want []time.Duration // at most, and half of that at least
-	}{
-		{name: "without a token", ill: refuses,
-			want: []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 10 * s, 10 * s}},
-		{name: "with a token", held: true, ill: refuses,
-			want: []time.Duration{5 * s, 10 * s, 20 * s, 30 * s, 30 * s}},
-		{name: "for good", ill: ailments["for good"], want: []time.Duration{1 * s, 2 * s, 4 * s}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				if tt.held {
-					tk, _ := c.must(t)
-					time.Sleep(time.Until(tk.RefreshOn))
-				}
-				c.suffer(tt.ill, time.Hour)
-				for i, got := range c.gaps(t, len(tt.want)) {
-					if want := tt.want[i]; got < want/2 || got > want+20*time.Millisecond {
-						t.Errorf("cool-down %d was %v, want from %v to %v", i+1, got, want/2, want)
-					}
-				}
-			})
-		})
 	}
+	bubbles(t, map[string]row{
+		"without a token": {ill: refuses,
+			want: []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 10 * s, 10 * s}},
+		"with a token": {held: true, ill: refuses,
+			want: []time.Duration{5 * s, 10 * s, 20 * s, 30 * s, 30 * s}},
+		"for good": {ill: ailments["for good"], want: []time.Duration{1 * s, 2 * s, 4 * s}},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		if tt.held {
+			tk, _ := c.must(t)
+			time.Sleep(time.Until(tk.RefreshOn))
+		}
+		c.suffer(tt.ill, time.Hour)
+		for i, got := range c.gaps(t, len(tt.want)) {
+			if want := tt.want[i]; got < want/2 || got > want+20*time.Millisecond {
+				t.Errorf("cool-down %d was %v, want from %v to %v", i+1, got, want/2, want)
+			}
+		}
+	})
 	t.Run("the host's wish", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c := newClient()
@@ -114,51 +110,47 @@ func TestCoolDownIsMonotonic(t *testing.T) {
 
 // TestSuccessResetsTheCoolDown: whichever that was.
 func TestSuccessResetsTheCoolDown(t *testing.T) {
-	for _, tt := range []struct {
-		name string
+	type row struct {
 		held bool
 		ill  answer
-	}{
-		{name: "without a token", ill: refuses},
-		{name: "a renewal", held: true, ill: refuses},
-		{name: "said by the host", ill: asksFor(9 * time.Second)},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				if tt.held {
-					tk, _ := c.must(t)
-					time.Sleep(time.Until(tk.RefreshOn))
-				}
-				remembered := func() int {
-					c.cache.mu.Lock()
-					defer c.cache.mu.Unlock()
-					e := c.cache.entry(c.view.key(vault))
-					n := e.said.failures + e.renewal.failures
-					for _, l := range e.lanes {
-						n += l.failures
-					}
-					return n
-				}
-				poll := func(n int) {
-					for range n {
-						_, _ = c.get(vault)
-						time.Sleep(20 * time.Millisecond)
-					}
-				}
-				c.suffer(tt.ill, 30*time.Second)
-				poll(1250)
-				if n := remembered(); n < 2 {
-					t.Fatalf("%d failures are remembered in an outage", n)
-				}
-				poll(2000) // it is well again in 5 s, and asked after another 30 at the latest
-				synctest.Wait()
-				if n := remembered(); n != 0 {
-					t.Errorf("%d failures are remembered after a success", n)
-				}
-			})
-		})
 	}
+	bubbles(t, map[string]row{
+		"without a token":  {ill: refuses},
+		"a renewal":        {held: true, ill: refuses},
+		"said by the host": {ill: asksFor(9 * time.Second)},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		if tt.held {
+			tk, _ := c.must(t)
+			time.Sleep(time.Until(tk.RefreshOn))
+		}
+		remembered := func() int {
+			c.cache.mu.Lock()
+			defer c.cache.mu.Unlock()
+			e := c.cache.entry(c.view.key(vault))
+			n := e.said.failures + e.renewal.failures
+			for _, l := range e.lanes {
+				n += l.failures
+			}
+			return n
+		}
+		poll := func(n int) {
+			for range n {
+				_, _ = c.get(vault)
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		c.suffer(tt.ill, 30*time.Second)
+		poll(1250)
+		if n := remembered(); n < 2 {
+			t.Fatalf("%d failures are remembered in an outage", n)
+		}
+		poll(2000) // it is well again in 5 s, and asked after another 30 at the latest
+		synctest.Wait()
+		if n := remembered(); n != 0 {
+			t.Errorf("%d failures are remembered after a success", n)
+		}
+	})
 }
 
 // TestRecoveryOfAHostThatHung: a renewal that waits in vain for an answer makes the next one no

@@ -25,6 +25,14 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
+// bubbles runs a test in a bubble for each of the rows.
+func bubbles[Row any](t *testing.T, rows map[string]Row, f func(t *testing.T, row Row)) {
+	t.Helper()
+	for name, row := range rows {
+		t.Run(name, func(t *testing.T) { bubble(t, func(t *testing.T) { f(t, row) }) })
+	}
+}
+
 // host is a Source whose answers a test decides: good tokens of a day, but for the next ones in
 // answers, or all for as long as ill is there.
 type host struct {
@@ -149,6 +157,9 @@ func late(d time.Duration, give answer) answer {
 		return give(r, p)
 	}
 }
+
+// forced are the requests that go past the store.
+var forced = map[string]Request{"claims": {Claims: "{}"}, "anew": {Anew: true}}
 
 // client is a credential: a view of a cache.
 type client struct {

@@ -41,42 +41,37 @@ func TestTermsOfOthers(t *testing.T) {
 			many[i] = owned()
 		}
 	}
-	for _, tt := range []struct {
-		name   string
+	type row struct {
 		others []Terms
 		first  answer        // for the others
 		wait   time.Duration // before the credential with the defaults asks
-		within time.Duration // that
-	}{
-		{name: "patient ones", others: []Terms{patient}, first: late(time.Hour, refuses),
-			wait: 2 * time.Second},
-		{name: "that have failed", others: []Terms{single}, first: refuses, wait: 100 * time.Millisecond},
-		{name: "functions", others: []Terms{owned(), owned()}, first: refuses,
-			wait: 100 * time.Millisecond},
-		{name: "more than there are lanes", others: many, first: late(time.Hour, refuses),
-			wait: time.Second},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				ctx, cancel := context.WithCancel(t.Context())
-				for _, terms := range tt.others {
-					c.enqueue(tt.first)
-					go c.with(terms).poll(ctx, 2*tt.wait)
-				}
-				time.Sleep(tt.wait)
-				c.recover()
-				if _, took := c.must(t); took > tt.within {
-					t.Errorf("a credential with the defaults has waited for %v, want %v at most", took, tt.within)
-				}
-				cancel()
-				time.Sleep(2 * time.Hour)
-				if n := c.cache.flights(); n != 0 {
-					t.Errorf("%d flights are counted after all have ended", n)
-				}
-			})
-		})
 	}
+	bubbles(t, map[string]row{
+		"patient ones": {others: []Terms{patient}, first: late(time.Hour, refuses),
+			wait: 2 * time.Second},
+		"that have failed": {others: []Terms{single}, first: refuses, wait: 100 * time.Millisecond},
+		"functions": {others: []Terms{owned(), owned()}, first: refuses,
+			wait: 100 * time.Millisecond},
+		"more than there are lanes": {others: many, first: late(time.Hour, refuses),
+			wait: time.Second},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, terms := range tt.others {
+			c.enqueue(tt.first)
+			go c.with(terms).poll(ctx, 2*tt.wait)
+		}
+		time.Sleep(tt.wait)
+		c.recover()
+		if _, took := c.must(t); took != 0 {
+			t.Errorf("a credential with the defaults has waited for %v", took)
+		}
+		cancel()
+		time.Sleep(2 * time.Hour)
+		if n := c.cache.flights(); n != 0 {
+			t.Errorf("%d flights are counted after all have ended", n)
+		}
+	})
 }
 
 // slow answers after 700 ms, if the credential waits for that long.
@@ -144,45 +139,41 @@ func TestLongRenewalsOfOthers(t *testing.T) {
 // TestRenewalsAreShared: while a token is good for long, credentials with different terms make one
 // renewal, and in an outage no more requests than one credential would.
 func TestRenewalsAreShared(t *testing.T) {
-	for _, tt := range []struct {
-		name        string
+	type row struct {
 		ill         answer
 		least, most int // requests in 10 minutes
-	}{
-		{name: "renewed", ill: late(500*time.Millisecond, nil), least: 1, most: 1},
-		{name: "refused", ill: refuses, least: 20, most: 45},
-		{name: "asked to wait", ill: asksFor(2 * time.Minute), least: 4, most: 6},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				all := []client{c}
-				for i := range 9 {
-					terms := owned()
-					if i%2 == 0 {
-						terms = Terms{Rules: fmt.Sprint(i), Budget: time.Minute,
-							Patience: time.Duration(i+1) * time.Second}
-					}
-					all = append(all, c.with(terms))
-				}
-				first, _ := c.must(t)
-				for _, each := range all {
-					each.must(t)
-				}
-				time.Sleep(time.Until(first.RefreshOn))
-				c.suffer(tt.ill, time.Hour)
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-				defer cancel()
-				for _, each := range all {
-					go each.poll(ctx, 100*time.Millisecond)
-				}
-				<-ctx.Done()
-				if n := len(c.requests()) - 1; n < tt.least || n > tt.most {
-					t.Errorf("%d requests in 10 minutes, want %d to %d", n, tt.least, tt.most)
-				}
-			})
-		})
 	}
+	bubbles(t, map[string]row{
+		"renewed":       {ill: late(500*time.Millisecond, nil), least: 1, most: 1},
+		"refused":       {ill: refuses, least: 20, most: 45},
+		"asked to wait": {ill: asksFor(2 * time.Minute), least: 4, most: 6},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		all := []client{c}
+		for i := range 9 {
+			terms := owned()
+			if i%2 == 0 {
+				terms = Terms{Rules: fmt.Sprint(i), Budget: time.Minute,
+					Patience: time.Duration(i+1) * time.Second}
+			}
+			all = append(all, c.with(terms))
+		}
+		first, _ := c.must(t)
+		for _, each := range all {
+			each.must(t)
+		}
+		time.Sleep(time.Until(first.RefreshOn))
+		c.suffer(tt.ill, time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		for _, each := range all {
+			go each.poll(ctx, 100*time.Millisecond)
+		}
+		<-ctx.Done()
+		if n := len(c.requests()) - 1; n < tt.least || n > tt.most {
+			t.Errorf("%d requests in 10 minutes, want %d to %d", n, tt.least, tt.most)
+		}
+	})
 }
 
 // TestRenewalBesideAFailedChallenge: while a renewal is under way, a challenge that fails is no
@@ -214,28 +205,24 @@ func TestRenewalBesideAFailedChallenge(t *testing.T) {
 // TestWhatTheHostSaysHoldsForAll: also for a credential with other terms than the one that was
 // told.
 func TestWhatTheHostSaysHoldsForAll(t *testing.T) {
-	for name, ill := range map[string]answer{
+	bubbles(t, map[string]answer{
 		"leave me alone": asksFor(100 * time.Second), "never": ailments["for good"],
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				c.enqueue(ill)
-				c.with(single).fails(t)
-				if took, err := c.fails(t); took != 0 || err != errRefused {
-					t.Errorf("got %v after %v, want what the other was told", err, took)
-				}
-				if _, err := c.ask(t.Context(), vault, Request{Claims: "{}"}); err != errRefused {
-					t.Errorf("challenge: got %v", err)
-				}
-				if n := len(c.requests()); n != 1 || c.stat().NextTry.IsZero() {
-					t.Errorf("%d requests, the next at %v", n, c.stat().NextTry)
-				}
-				time.Sleep(2 * time.Minute)
-				c.must(t)
-			})
-		})
-	}
+	}, func(t *testing.T, ill answer) {
+		c := newClient()
+		c.enqueue(ill)
+		c.with(single).fails(t)
+		if took, err := c.fails(t); took != 0 || err != errRefused {
+			t.Errorf("got %v after %v, want what the other was told", err, took)
+		}
+		if _, err := c.ask(t.Context(), vault, Request{Claims: "{}"}); err != errRefused {
+			t.Errorf("challenge: got %v", err)
+		}
+		if n := len(c.requests()); n != 1 || c.stat().NextTry.IsZero() {
+			t.Errorf("%d requests, the next at %v", n, c.stat().NextTry)
+		}
+		time.Sleep(2 * time.Minute)
+		c.must(t)
+	})
 }
 
 // TestLongestWishHolds: of two credentials that the host asks to wait, the one that is told less
@@ -268,33 +255,29 @@ func TestLongestWishHolds(t *testing.T) {
 // no others.
 func TestEqualTermsShare(t *testing.T) {
 	mine := owned()
-	for _, tt := range []struct {
-		name     string
+	type row struct {
 		terms    func(i int) Terms
 		requests int // of ten
-	}{
-		{name: "defaults", terms: func(int) Terms { return usual }, requests: 1},
-		{name: "equal", terms: func(int) Terms { return hasty }, requests: 1},
-		{name: "one owner", terms: func(int) Terms { return mine }, requests: 1},
-		{name: "two kinds", terms: func(i int) Terms { return []Terms{hasty, usual}[i%2] },
-			requests: 2},
-		{name: "owners", terms: func(int) Terms { return owned() }, requests: 10},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				c.suffer(late(100*time.Millisecond, refuses), time.Minute)
-				var wg sync.WaitGroup
-				for i := range 10 {
-					wg.Go(func() { c.with(tt.terms(i)).fails(t) })
-				}
-				wg.Wait()
-				if n := len(c.requests()); n != tt.requests {
-					t.Errorf("%d requests, want %d", n, tt.requests)
-				}
-			})
-		})
 	}
+	bubbles(t, map[string]row{
+		"defaults":  {terms: func(int) Terms { return usual }, requests: 1},
+		"equal":     {terms: func(int) Terms { return hasty }, requests: 1},
+		"one owner": {terms: func(int) Terms { return mine }, requests: 1},
+		"two kinds": {terms: func(i int) Terms { return []Terms{hasty, usual}[i%2] },
+			requests: 2},
+		"owners": {terms: func(int) Terms { return owned() }, requests: 10},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		c.suffer(late(100*time.Millisecond, refuses), time.Minute)
+		var wg sync.WaitGroup
+		for i := range 10 {
+			wg.Go(func() { c.with(tt.terms(i)).fails(t) })
+		}
+		wg.Wait()
+		if n := len(c.requests()); n != tt.requests {
+			t.Errorf("%d requests, want %d", n, tt.requests)
+		}
+	})
 }
 
 // TestTokenOfAnotherLane: a caller who waits for a flight of its own terms takes a token that

@@ -2,7 +2,6 @@ package tokencache
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,36 +181,32 @@ func TestStaleTokenAndAnAcquisitionThatHangs(t *testing.T) {
 
 // TestExpiringToken: in the last 5 minutes a caller waits for the renewal, for 2 s at most.
 func TestExpiringToken(t *testing.T) {
-	for _, tt := range []struct {
-		name           string
+	type row struct {
 		life           time.Duration
 		left, answered time.Duration // of its life; after so long
 		ill            answer
 		want           time.Duration
 		renewed        bool
-	}{
-		{name: "waits", left: 4 * time.Minute, answered: 1500 * time.Millisecond,
-			want: 1500 * time.Millisecond, renewed: true},
-		{name: "not for long", left: 4 * time.Minute, answered: time.Minute, want: expiringWait},
-		{name: "fails", left: 4 * time.Minute, answered: time.Second, ill: refuses, want: time.Second},
-		{name: "ends meanwhile", left: time.Second, answered: 3 * time.Second,
-			want: 3 * time.Second, renewed: true},
-		{name: "short-lived", life: 4 * time.Minute, left: 10 * time.Second, answered: time.Second},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				c.life = tt.life
-				first, _ := c.must(t)
-				time.Sleep(time.Until(first.ExpiresOn) - tt.left)
-				c.enqueue(late(tt.answered, tt.ill))
-				if tk, took := c.must(t); took != tt.want || (tk.Token != first.Token) != tt.renewed {
-					t.Errorf("got %s after %v, want after %v, renewed: %v", tk.Token, took, tt.want,
-						tt.renewed)
-				}
-			})
-		})
 	}
+	bubbles(t, map[string]row{
+		"waits": {left: 4 * time.Minute, answered: 1500 * time.Millisecond,
+			want: 1500 * time.Millisecond, renewed: true},
+		"not for long": {left: 4 * time.Minute, answered: time.Minute, want: expiringWait},
+		"fails":        {left: 4 * time.Minute, answered: time.Second, ill: refuses, want: time.Second},
+		"ends meanwhile": {left: time.Second, answered: 3 * time.Second,
+			want: 3 * time.Second, renewed: true},
+		"short-lived": {life: 4 * time.Minute, left: 10 * time.Second, answered: time.Second},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		c.life = tt.life
+		first, _ := c.must(t)
+		time.Sleep(time.Until(first.ExpiresOn) - tt.left)
+		c.enqueue(late(tt.answered, tt.ill))
+		if tk, took := c.must(t); took != tt.want || (tk.Token != first.Token) != tt.renewed {
+			t.Errorf("got %s after %v, want after %v, renewed: %v", tk.Token, took, tt.want,
+				tt.renewed)
+		}
+	})
 }
 
 func TestExpiredTokenIsNeverReturned(t *testing.T) {
@@ -231,38 +226,30 @@ func TestExpiredTokenIsNeverReturned(t *testing.T) {
 // TestClockJumps: a token that has expired by a wrong clock is held for an hour, and is good again
 // once the clock is right.
 func TestClockJumps(t *testing.T) {
-	for _, tt := range []struct {
-		jump    time.Duration
-		expired bool
-	}{{time.Hour, false}, {-time.Hour, false}, {25 * time.Hour, true}} {
-		t.Run(tt.jump.String(), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				first, _ := c.must(t)
-				c.suffer(refuses, 100*time.Hour)
-				c.cache.ShiftClock(tt.jump)
-				if tk, err := c.get(vault); (err != nil) != tt.expired {
-					t.Errorf("got %v, %v", tk.Token, err)
-				}
-				c.cache.ShiftClock(-tt.jump)
-				if tk, _ := c.must(t); tk.Token != first.Token {
-					t.Error("the token was lost")
-				}
-			})
-		})
+	type row struct {
+		after, jump time.Duration
+		expired     bool
 	}
-	t.Run("an hour fast for a day", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
-			c := newClient()
-			first, _ := c.must(t)
-			c.suffer(refuses, 48*time.Hour)
-			time.Sleep(time.Until(first.ExpiresOn) + 50*time.Minute)
-			c.fails(t)
-			c.cache.ShiftClock(-time.Hour)
-			if tk, _ := c.must(t); tk.Token != first.Token {
-				t.Error("the token was lost")
-			}
-		})
+	bubbles(t, map[string]row{
+		"ahead": {jump: time.Hour}, "back": {jump: -time.Hour},
+		"past the end":           {jump: 25 * time.Hour, expired: true},
+		"an hour fast for a day": {after: 24*time.Hour + 50*time.Minute, expired: true},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		first, _ := c.must(t)
+		c.suffer(refuses, 100*time.Hour)
+		time.Sleep(tt.after)
+		c.cache.ShiftClock(tt.jump)
+		if tk, err := c.get(vault); (err != nil) != tt.expired {
+			t.Errorf("got %v, %v", tk.Token, err)
+		}
+		if tt.after > 0 {
+			tt.jump = time.Hour
+		}
+		c.cache.ShiftClock(-tt.jump)
+		if tk, _ := c.must(t); tk.Token != first.Token {
+			t.Error("the token was lost")
+		}
 	})
 }
 
@@ -286,45 +273,41 @@ func TestTimesAreByTheWallClock(t *testing.T) {
 // clock says that its cool-down lasts for another hour. A token that is fresh again by the clock is
 // renewed when it is due by that.
 func TestClockSetBackInACoolDown(t *testing.T) {
-	for _, tt := range []struct {
-		name      string
+	type row struct {
 		takes     time.Duration // the renewal, which fails
 		then      []time.Duration
 		beyond    time.Duration
 		afterEach time.Duration
-	}{
-		{name: "failed", then: []time.Duration{-time.Hour}},
-		{name: "under way", takes: 10 * time.Second, then: []time.Duration{-time.Hour},
-			beyond: time.Hour},
-		{name: "ahead while it failed", takes: 10 * time.Second, afterEach: 10 * time.Second,
-			then: []time.Duration{14 * time.Hour, -14 * time.Hour}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				first, _ := c.must(t)
-				time.Sleep(time.Until(first.RefreshOn))
-				c.enqueue(late(tt.takes, refuses))
-				c.must(t)
-				synctest.Wait()
-				for _, jump := range tt.then {
-					c.cache.ShiftClock(jump)
-					if len(tt.then) > 1 && jump > 0 {
-						time.Sleep(tt.afterEach)
-					}
-				}
-				within := tt.beyond + renewalCoolDown + 2*time.Second
-				for began := time.Now(); time.Since(began) < within; time.Sleep(time.Second) {
-					if tk, took := c.must(t); took != 0 {
-						t.Errorf("waited %v", took)
-					} else if tk.Token != first.Token {
-						return
-					}
-				}
-				t.Errorf("not renewed within %v", within)
-			})
-		})
 	}
+	bubbles(t, map[string]row{
+		"failed": {then: []time.Duration{-time.Hour}},
+		"under way": {takes: 10 * time.Second, then: []time.Duration{-time.Hour},
+			beyond: time.Hour},
+		"ahead while it failed": {takes: 10 * time.Second, afterEach: 10 * time.Second,
+			then: []time.Duration{14 * time.Hour, -14 * time.Hour}},
+	}, func(t *testing.T, tt row) {
+		c := newClient()
+		first, _ := c.must(t)
+		time.Sleep(time.Until(first.RefreshOn))
+		c.enqueue(late(tt.takes, refuses))
+		c.must(t)
+		synctest.Wait()
+		for _, jump := range tt.then {
+			c.cache.ShiftClock(jump)
+			if len(tt.then) > 1 && jump > 0 {
+				time.Sleep(tt.afterEach)
+			}
+		}
+		within := tt.beyond + renewalCoolDown + 2*time.Second
+		for began := time.Now(); time.Since(began) < within; time.Sleep(time.Second) {
+			if tk, took := c.must(t); took != 0 {
+				t.Errorf("waited %v", took)
+			} else if tk.Token != first.Token {
+				return
+			}
+		}
+		t.Errorf("not renewed within %v", within)
+	})
 }
 
 // hangs is silent for as long as a try may take.
@@ -345,66 +328,58 @@ var ailments = map[string]answer{
 
 // TestFourMinutesLeftAndTheHostDown: few callers wait, and none for long.
 func TestFourMinutesLeftAndTheHostDown(t *testing.T) {
-	for name, ill := range ailments {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c := newClient()
-				first, _ := c.must(t)
-				time.Sleep(time.Until(first.ExpiresOn) - 4*time.Minute)
-				c.suffer(ill, 4*time.Minute)
-				waits := 0
-				for time.Until(first.ExpiresOn) > 2*time.Second {
-					tk, took := c.must(t)
-					if tk.Token != first.Token || took > expiringWait {
-						t.Fatalf("got %s after %v", tk.Token, took)
-					}
-					if took > 0 {
-						waits++
-					}
-					time.Sleep(time.Second)
-				}
-				if waits > 48 { // one caller for each renewal, of which there is one in 5 s
-					t.Errorf("%d calls waited, want few of 240", waits)
-				}
-			})
-		})
-	}
+	bubbles(t, ailments, func(t *testing.T, ill answer) {
+		c := newClient()
+		first, _ := c.must(t)
+		time.Sleep(time.Until(first.ExpiresOn) - 4*time.Minute)
+		c.suffer(ill, 4*time.Minute)
+		waits := 0
+		for time.Until(first.ExpiresOn) > 2*time.Second {
+			tk, took := c.must(t)
+			if tk.Token != first.Token || took > expiringWait {
+				t.Fatalf("got %s after %v", tk.Token, took)
+			}
+			if took > 0 {
+				waits++
+			}
+			time.Sleep(time.Second)
+		}
+		if waits > 48 { // one caller for each renewal, of which there is one in 5 s
+			t.Errorf("%d calls waited, want few of 240", waits)
+		}
+	})
 }
 
 // TestOutageCoveredByADaysToken: the host is asked seldom, nobody waits for long, and the token is
 // renewed within a minute of the host's recovery.
 func TestOutageCoveredByADaysToken(t *testing.T) {
-	for name, ill := range ailments {
+	bubbles(t, ailments, func(t *testing.T, ill answer) {
 		for _, from := range []time.Duration{time.Second, 12 * time.Hour} {
-			t.Run(fmt.Sprint(name, " from ", from), func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					const up = 23*time.Hour + 59*time.Minute
-					c := newClient()
-					start := time.Now()
-					first, _ := c.must(t)
-					time.Sleep(from)
-					c.suffer(ill, up-from)
-					before := len(c.requests())
-					for time.Since(start) < up {
-						if _, took := c.must(t); took > expiringWait {
-							t.Fatalf("a caller waited %v during the outage", took)
-						}
-						time.Sleep(17 * time.Second)
-					}
-					n, hours := len(c.requests())-before, (up - from).Hours()
-					if float64(n) > 240*hours+150 { // one in 15 s, more at the end
-						t.Errorf("%d requests in an outage of %.0f hours: not a trickle", n, hours)
-					}
-					for tk := first; tk.Token == first.Token; tk, _ = c.must(t) {
-						if time.Since(start)-up > time.Minute {
-							t.Fatal("not renewed within a minute of the recovery")
-						}
-						time.Sleep(time.Second)
-					}
-				})
-			})
+			const up = 23*time.Hour + 59*time.Minute
+			c := newClient()
+			start := time.Now()
+			first, _ := c.must(t)
+			time.Sleep(from)
+			c.suffer(ill, up-from)
+			before := len(c.requests())
+			for time.Since(start) < up {
+				if _, took := c.must(t); took > expiringWait {
+					t.Fatalf("a caller waited %v during the outage", took)
+				}
+				time.Sleep(17 * time.Second)
+			}
+			n, hours := len(c.requests())-before, (up - from).Hours()
+			if float64(n) > 240*hours+150 { // one in 15 s, more at the end
+				t.Errorf("%d requests in an outage of %.0f hours: not a trickle", n, hours)
+			}
+			for tk := first; tk.Token == first.Token; tk, _ = c.must(t) {
+				if time.Since(start)-up > time.Minute {
+					t.Fatal("not renewed within a minute of the recovery")
+				}
+				time.Sleep(time.Second)
+			}
 		}
-	}
+	})
 }
 
 // TestRenewalIsASingleTry: while the held token outlives an acquisition, the host is asked once
@@ -467,67 +442,61 @@ func failedRenewal(t *testing.T, ill answer) (client, azcore.AccessToken) {
 }
 
 // TestFailedRenewalIsNoReasonToRefuse: a caller who can't do with the held token gets a full
-// acquisition after a renewal's single try has failed, and not that failure.
+// acquisition after a renewal's single try has failed, and not that failure. It does get it while
+// the host wants silence, and after a full acquisition.
 func TestFailedRenewalIsNoReasonToRefuse(t *testing.T) {
-	forced := map[string]Request{"claims": {Claims: "{}"}, "anew": {Anew: true}}
-	for name, r := range forced {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				c, first := failedRenewal(t, refuses)
-				got, err := c.ask(t.Context(), vault, r)
-				if err != nil || !got.Changed || got.Token.Token == first.Token ||
-					c.requests()[2].Once {
-					t.Errorf("got %v, %v, want another token", got, err)
-				}
-			})
-		})
-	}
-	t.Run("the clock has jumped past the end", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+	const past = 14 * time.Hour // the clock jumps past the end
+	rows := map[string]func(t *testing.T){
+		"the clock has jumped": func(t *testing.T) {
 			c, _ := failedRenewal(t, refuses)
-			c.cache.ShiftClock(14 * time.Hour)
+			c.cache.ShiftClock(past)
 			if c.must(t); c.requests()[2].Once {
 				t.Error("a single try")
 			}
-		})
-	})
-	t.Run("it jumps before it has failed", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		},
+		"it jumps before the renewal has failed": func(t *testing.T) {
 			c := newClient()
 			first, _ := c.must(t)
 			time.Sleep(time.Until(first.RefreshOn))
 			c.enqueue(late(5*time.Second, refuses))
 			c.must(t)
 			time.Sleep(time.Second)
-			c.cache.ShiftClock(14 * time.Hour)
+			c.cache.ShiftClock(past)
 			if _, took := c.must(t); took != 4*time.Second {
 				t.Errorf("waited %v, want to the end of the renewal", took)
 			}
-		})
-	})
-	t.Run("but it is while the host wants silence", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		},
+		"the host wants silence": func(t *testing.T) {
 			c, _ := failedRenewal(t, asksFor(20*time.Second))
 			time.Sleep(10 * time.Second)
 			if _, err := c.ask(t.Context(), vault, Request{Anew: true}); !errors.Is(err, errRefused) {
 				t.Errorf("anew: %v, want the failure", err)
 			}
-			c.cache.ShiftClock(14 * time.Hour)
-			if took, err := c.fails(t); !errors.Is(err, errRefused) || took != 0 || len(c.requests()) != 2 {
+			c.cache.ShiftClock(past)
+			if took, err := c.fails(t); !errors.Is(err, errRefused) || took != 0 ||
+				len(c.requests()) != 2 {
 				t.Errorf("%v after %v, want the failure at once", err, took)
 			}
-		})
-	})
-	t.Run("and it is after a full acquisition", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		},
+		"after a full acquisition": func(t *testing.T) {
 			c, _ := failedRenewal(t, refuses)
 			c.suffer(refuses, 10*time.Hour)
-			c.cache.ShiftClock(14 * time.Hour)
+			c.cache.ShiftClock(past)
 			c.fails(t)
 			before := len(c.requests())
 			if took, _ := c.fails(t); took != 0 || len(c.requests()) != before {
 				t.Errorf("failed after %v, want the cool-down to hold", took)
 			}
-		})
-	})
+		},
+	}
+	for name, r := range forced {
+		rows[name] = func(t *testing.T) {
+			c, first := failedRenewal(t, refuses)
+			got, err := c.ask(t.Context(), vault, r)
+			if err != nil || !got.Changed || got.Token.Token == first.Token || c.requests()[2].Once {
+				t.Errorf("got %v, %v, want another token", got, err)
+			}
+		}
+	}
+	bubbles(t, rows, func(t *testing.T, row func(t *testing.T)) { row(t) })
 }
