@@ -180,8 +180,7 @@ func arcTokens(t *testing.T) {
 					want = ep.Identities()[1]
 				}
 				peer, ours := arc.credentials(t, ep, by, want)
-				options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
-				theirs, own := ask(t, ep, peer, options), ask(t, ep, ours, options)
+				theirs, own := both(t, ep, peer, ours)
 				compare(t, theirs.requests, own.requests, arc.differences(), arc.differences(ownKey))
 				if n := len(own.requests); n != 2 {
 					t.Errorf("got %d requests, want a challenge and its answer", n)
@@ -201,17 +200,11 @@ func arcTokens(t *testing.T) {
 // arcRefusals: the agent refuses an identity in place of its challenge. MSAL for Go then says no
 // more than that it expected another status.
 func arcRefusals(t *testing.T) {
-	stranger := identitytest.Identity{
-		ClientID:   "11111111-2222-4333-8444-555555555555",
-		ObjectID:   "66666666-7777-4888-8999-aaaaaaaaaaaa",
-		ResourceID: "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/nobody",
-	}
 	for _, by := range []selector{byClientID, byObjectID, byResourceID} {
 		t.Run(by.name+" of a stranger", func(t *testing.T) {
 			ep := arc.start(t, three...)
-			peer, ours := arc.credentials(t, ep, by, stranger)
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
-			theirs, own := ask(t, ep, peer, options), ask(t, ep, ours, options)
+			peer, ours := arc.credentials(t, ep, by, nobody)
+			theirs, own := both(t, ep, peer, ours)
 			compare(t, theirs.requests, own.requests, arc.differences())
 			if theirs.err == nil || !strings.Contains(theirs.err.Error(), "received 404") {
 				t.Errorf("the peer: got %v, want that it received 404", theirs.err)
@@ -230,172 +223,160 @@ func arcRefusals(t *testing.T) {
 // token it is.
 func arcEchoes(t *testing.T) {
 	for _, test := range []struct {
-		name  string
-		by    selector
-		echo  func(identitytest.Identity) string // in the answer
-		taken bool
+		by     selector
+		echoes map[string]bool // in the answer, and whether the token is taken
 	}{
-		{"none", byClientID, func(identitytest.Identity) string { return "" }, false},
-		{"none", byObjectID, func(identitytest.Identity) string { return "" }, false},
-		{"none", byResourceID, func(identitytest.Identity) string { return "" }, false},
-		{"empty", byClientID, func(identitytest.Identity) string { return `"client_id": "", ` }, false},
-		{"null", byClientID, func(identitytest.Identity) string { return `"client_id": null, ` }, false},
-		{"another", byClientID, func(identitytest.Identity) string {
-			return `"client_id": "another", `
-		}, false},
-		{"of another kind", byClientID, func(i identitytest.Identity) string {
-			return `"object_id": "` + i.ObjectID + `", `
-		}, false},
-		{"right", byClientID, func(i identitytest.Identity) string {
-			return `"client_id": "` + i.ClientID + `", `
-		}, true},
-		{"in other letters", byClientID, func(i identitytest.Identity) string {
-			return `"client_id": "` + strings.ToUpper(i.ClientID) + `", `
-		}, true},
-		{"right", byObjectID, func(i identitytest.Identity) string {
-			return `"object_id": "` + i.ObjectID + `", `
-		}, true},
-		{"right", byResourceID, func(i identitytest.Identity) string {
-			return `"msi_res_id": "` + i.ResourceID + `", `
-		}, true},
-		{"by its other name", byResourceID, func(i identitytest.Identity) string {
-			return `"mi_res_id": "` + i.ResourceID + `", `
-		}, true},
+		{byClientID, map[string]bool{
+			"": false, `"client_id": "", `: false, `"client_id": null, `: false,
+			`"client_id": "another", `: false, `"object_id": "OBJECT", `: false,
+			`"client_id": "CLIENT", `: true, `"client_id": "UPPER", `: true}},
+		{byObjectID, map[string]bool{"": false, `"object_id": "OBJECT", `: true}},
+		{byResourceID, map[string]bool{"": false, `"msi_res_id": "RESOURCE", `: true,
+			`"mi_res_id": "RESOURCE", `: true}},
 	} {
-		t.Run(test.by.name+"/"+test.name, func(t *testing.T) {
-			ep := arc.start(t, three...)
-			id := ep.Identities()[1]
-			peer, ours := arc.credentials(t, ep, test.by, id)
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
-			get := func(cred azcore.TokenCredential) exchange {
-				ep.Enqueue(identitytest.Response{},
-					identitytest.Response{Body: `{` + test.echo(id) +
+		for echo, taken := range test.echoes {
+			t.Run(test.by.name+"/"+echo, func(t *testing.T) {
+				ep := arc.start(t, three...)
+				id := ep.Identities()[1]
+				peer, ours := arc.credentials(t, ep, test.by, id)
+				options := anew()
+				echo := strings.NewReplacer("CLIENT", id.ClientID, "OBJECT", id.ObjectID, "RESOURCE",
+					id.ResourceID, "UPPER", strings.ToUpper(id.ClientID)).Replace(echo)
+				get := func(cred azcore.TokenCredential) exchange {
+					ep.Enqueue(identitytest.Response{}, identitytest.Response{Body: `{` + echo +
 						`"access_token": "opaque", "expires_in": "3600", "token_type": "Bearer"}`})
-				return ask(t, ep, cred, options)
-			}
-			theirs, own := get(peer), get(ours)
-			compare(t, theirs.requests, own.requests, arc.differences(), arc.differences(ownKey))
-			if got := theirs.err == nil; got != test.taken {
-				t.Errorf("the peer takes the token: %v, want %v: %v", got, test.taken, theirs.err)
-			}
-			if got := own.err == nil; got != test.taken || !got &&
-				!errors.Is(own.err, identity.ErrIdentityMismatch) {
-				t.Errorf("took the token: %v, want %v: %v", got, test.taken, own.err)
-			}
-			ep.RotateSecret() // the keys weren't used
-		})
+					return ask(t, ep, cred, options)
+				}
+				theirs, own := get(peer), get(ours)
+				compare(t, theirs.requests, own.requests, arc.differences(), arc.differences(ownKey))
+				if got := theirs.err == nil; got != taken {
+					t.Errorf("the peer takes the token: %v, want %v: %v", got, taken, theirs.err)
+				}
+				if got := own.err == nil; got != taken || !got &&
+					!errors.Is(own.err, identity.ErrIdentityMismatch) {
+					t.Errorf("took the token: %v, want %v: %v", got, taken, own.err)
+				}
+				ep.RotateSecret() // the keys weren't used
+			})
+		}
 	}
+}
+
+// arcChallenge is an answer to the first request, and a file: what is in it, and where.
+type arcChallenge struct {
+	path, key  string // none without a path
+	answer     identitytest.Response
+	peer, ours bool // sends it
+	why        string
+}
+
+// challenges is an answer with these.
+func challenges(values ...string) identitytest.Response {
+	return identitytest.Response{Status: http.StatusUnauthorized,
+		Header: http.Header{"Www-Authenticate": values}}
+}
+
+func realm(path string) identitytest.Response { return challenges("Basic realm=" + path) }
+
+const (
+	arcKey  = "bm90IHRoZSBmYWtlJ3Mga2V5"
+	arcTrap = arcKeys + "/trap.key"
+	above   = "/var/opt/azcmagent/trap.key"
+)
+
+var arcAnswers = map[string]arcChallenge{
+	"key":               {arcTrap, arcKey, realm(arcTrap), true, true, ""},
+	"key of 4096 bytes": {arcTrap, strings.Repeat("k", 4096), realm(arcTrap), true, true, ""},
+	"key of 4097 bytes": {path: arcTrap, key: strings.Repeat("k", 4097), answer: realm(arcTrap)},
+	"no file":           {answer: realm(arcTrap)},
+	"directory above":   {path: above, key: arcKey, answer: realm(above)},
+	"directory above, by dots": {path: above, key: arcKey,
+		answer: realm(arcKeys + "/../trap.key")},
+	"other extension": {path: arcKeys + "/trap.txt", key: arcKey,
+		answer: realm(arcKeys + "/trap.txt")},
+	"relative path": {answer: realm("trap.key")},
+	"no challenge":  {answer: challenges()},
+	"other scheme":  {answer: challenges("Bearer realm=" + arcTrap)},
+	"no realm":      {answer: challenges("Basic")},
+	"forbidden":     {answer: identitytest.Response{Status: http.StatusForbidden}},
+	"token without a challenge": {answer: identitytest.Response{
+		Body: `{"access_token": "t", "expires_in": "3600", "token_type": "Bearer"}`}},
+	"directory, and dots": {arcTrap, arcKey, realm(arcKeys + "/../tokens/trap.key"), true, false,
+		"the agent names its files plainly, and dots can lead through links"},
+	"nothing but the extension": {arcKeys + "/.key", arcKey, realm(arcKeys + "/.key"), true, false,
+		"that is a hidden file without an extension"},
+	"empty key": {arcTrap, "", realm(arcTrap), true, false, "the peer's second request has no key " +
+		"at all; there may be one in a moment, and we ask anew"},
+	"quoted realm": {arcTrap, arcKey, realm(`"` + arcTrap + `"`), false, true,
+		"that is how a realm is written: RFC 7617"},
+	"scheme in other letters": {arcTrap, arcKey, challenges("basic Realm=" + arcTrap), false, true,
+		"their case has no meaning: RFC 9110"},
+	"second of two challenges": {arcTrap, arcKey, challenges("Negotiate", "Basic realm="+arcTrap),
+		false, true, "a client takes the one that it can answer: RFC 9110"},
 }
 
 // arcChallenges: which answers to the first request make azidentity and us read a file and send
 // what is in it?
 func arcChallenges(t *testing.T) {
-	const key = "bm90IHRoZSBmYWtlJ3Mga2V5"
-	file, outside := filepath.Join(arcKeys, "trap.key"), filepath.Join(t.TempDir(), "trap.key")
-	holds := func(path, content string) func(*testing.T) {
-		return func(t *testing.T) {
-			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-				t.Fatal(err)
+	for name, test := range arcAnswers {
+		t.Run(name, func(t *testing.T) {
+			if test.path != "" {
+				holds(t, test.path, test.key)
 			}
-			t.Cleanup(func() { _ = os.Remove(path) })
-		}
-	}
-	challenges := func(values ...string) identitytest.Response {
-		return identitytest.Response{Status: http.StatusUnauthorized,
-			Header: http.Header{"Www-Authenticate": values}}
-	}
-	realm := func(path string) identitytest.Response { return challenges("Basic realm=" + path) }
-	nothing := func(*testing.T) {}
-	for _, test := range []struct {
-		name       string
-		prepare    func(*testing.T)
-		answer     identitytest.Response
-		peer, ours bool // sends it
-		why        string
-	}{
-		{"key", holds(file, key), realm(file), true, true, ""},
-		{"key of 4096 bytes", holds(file, strings.Repeat("k", 4096)), realm(file), true, true, ""},
-		{"key of 4097 bytes", holds(file, strings.Repeat("k", 4097)), realm(file), false, false, ""},
-		{"no file", nothing, realm(file), false, false, ""},
-		{"other directory", holds(outside, key), realm(outside), false, false, ""},
-		{"directory above", holds(filepath.Dir(arcKeys)+"/trap.key", key),
-			realm(filepath.Dir(arcKeys) + "/trap.key"), false, false, ""},
-		{"directory above, by dots", holds(filepath.Dir(arcKeys)+"/trap.key", key),
-			realm(arcKeys + "/../trap.key"), false, false, ""},
-		{"other extension", holds(arcKeys+"/trap.txt", key), realm(arcKeys + "/trap.txt"), false, false,
-			""},
-		{"relative path", nothing, realm("trap.key"), false, false, ""},
-		{"no challenge", nothing, challenges(), false, false, ""},
-		{"other scheme", nothing, challenges("Bearer realm=" + file), false, false, ""},
-		{"no realm", nothing, challenges("Basic"), false, false, ""},
-		{"forbidden", nothing, identitytest.Response{Status: http.StatusForbidden}, false, false, ""},
-		{
-			"token without a challenge", nothing,
-			identitytest.Response{Body: `{"access_token": "t", "expires_in": "3600", "token_type": "Bearer"}`},
-			false, false, "",
-		},
-		{
-			"directory, and dots", holds(file, key), realm(arcKeys + "/../tokens/trap.key"),
-			true, false, "the agent names its files plainly, and dots can lead through links",
-		},
-		{
-			"symbolic link out of the directory", func(t *testing.T) {
-				holds(outside, key)(t)
-				if err := os.Symlink(outside, file); err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = os.Remove(file) })
-			}, realm(file),
-			true, false, "what is sent would be a file from elsewhere",
-		},
-		{
-			"nothing but the extension", holds(arcKeys+"/.key", key), realm(arcKeys + "/.key"),
-			true, false, "that is a hidden file without an extension",
-		},
-		{
-			"empty key", holds(file, ""), realm(file),
-			true, false, "the peer's second request has no key at all; there may be one in a moment, and we ask anew",
-		},
-		{
-			"quoted realm", holds(file, key), realm(`"` + file + `"`),
-			false, true, "that is how a realm is written: RFC 7617",
-		},
-		{
-			"scheme in other letters", holds(file, key), challenges("basic Realm=" + file),
-			false, true, "their case has no meaning: RFC 9110",
-		},
-		{
-			"second of two challenges", holds(file, key), challenges("Negotiate", "Basic realm="+file),
-			false, true, "a client takes the one that it can answer: RFC 9110",
-		},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			h := arc
-			h.retry.MaxRetries = -1 // the file won't come
-			ep := h.start(t, three...)
-			test.prepare(t)
-			peer, ours := h.credentials(t, ep, noSelector, identitytest.Identity{})
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
-			ep.Enqueue(test.answer)
-			theirs := ask(t, ep, peer, options)
-			ep.Enqueue(test.answer)
-			own := ask(t, ep, ours, options)
-			if got := len(theirs.requests) == 2; got != test.peer || theirs.err == nil {
-				t.Errorf("the peer sent it: %v, want %v; its error is %v", got, test.peer, theirs.err)
-			}
-			if got := len(own.requests) == 2; got != test.ours || own.err == nil {
-				t.Errorf("sent it: %v, want %v %s; our error is %v", got, test.ours, test.why, own.err)
-			}
-			if own.err != nil && strings.Contains(own.err.Error(), key) {
-				t.Errorf("the key is in the error: %v", own.err)
-			}
-			if test.peer && test.ours { // the same key for both, this time
-				compare(t, theirs.requests, own.requests, arc.differences())
-				sameRefusal(t, theirs, own, http.StatusUnauthorized, nil)
-			}
-			ep.RotateSecret() // leaves no key of the fake's behind
+			sendsKey(t, test)
 		})
 	}
+	outside := filepath.Join(t.TempDir(), "trap.key")
+	t.Run("other directory", func(t *testing.T) {
+		holds(t, outside, arcKey)
+		sendsKey(t, arcChallenge{answer: realm(outside)})
+	})
+	t.Run("symbolic link out of the directory", func(t *testing.T) {
+		holds(t, outside, arcKey)
+		if err := os.Symlink(outside, arcTrap); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Remove(arcTrap) })
+		sendsKey(t, arcChallenge{answer: realm(arcTrap), peer: true,
+			why: "what is sent would be a file from elsewhere"})
+	})
+}
+
+// holds makes a file for the test.
+func holds(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(path) })
+}
+
+// sendsKey gives both the answer, and looks whether they send what is in the file.
+func sendsKey(t *testing.T, test arcChallenge) {
+	t.Helper()
+	h := arc
+	h.retry.MaxRetries = -1 // the file won't come
+	ep := h.start(t, three...)
+	peer, ours := h.credentials(t, ep, noSelector, identitytest.Identity{})
+	options := anew()
+	ep.Enqueue(test.answer)
+	theirs := ask(t, ep, peer, options)
+	ep.Enqueue(test.answer)
+	own := ask(t, ep, ours, options)
+	if got := len(theirs.requests) == 2; got != test.peer || theirs.err == nil {
+		t.Errorf("the peer sent it: %v, want %v; its error is %v", got, test.peer, theirs.err)
+	}
+	if got := len(own.requests) == 2; got != test.ours || own.err == nil {
+		t.Errorf("sent it: %v, want %v %s; our error is %v", got, test.ours, test.why, own.err)
+	}
+	if own.err != nil && strings.Contains(own.err.Error(), arcKey) {
+		t.Errorf("the key is in the error: %v", own.err)
+	}
+	if test.peer && test.ours { // the same key for both, this time
+		compare(t, theirs.requests, own.requests, arc.differences())
+		sameRefusal(t, theirs, own, http.StatusUnauthorized, nil)
+	}
+	ep.RotateSecret() // leaves no key of the fake's behind
 }
 
 func arcRetries(t *testing.T) {
@@ -418,7 +399,7 @@ func arcRetryOfTheSecond(t *testing.T) {
 	h.retry = policy.RetryOptions{MaxRetries: 3, RetryDelay: time.Millisecond}
 	ep := h.start(t)
 	peer, ours := h.credentials(t, ep, noSelector, identitytest.Identity{})
-	options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+	options := anew()
 	keys := func(e exchange) (sent []bool) {
 		for _, r := range e.requests {
 			sent = append(sent, r.Header.Get("Authorization") != "")

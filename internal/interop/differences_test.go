@@ -8,9 +8,11 @@ var userAgent = difference{"header User-Agent", `azsdk-go-azidentity/v1\.15\.0 \
 // ownTransport is what differs where neither is given a transport.
 var ownTransport = []difference{
 	{"header Connection", none, "close",
-		"there is one request in half a day, and a connection kept to an endpoint that has restarted meanwhile would fail it"},
+		"there is one request in half a day, and a connection kept to an endpoint that has restarted " +
+			"meanwhile would fail it"},
 	{"header Accept-Encoding", "gzip", none,
-		"3 KB from the same machine aren't worth it, and what isn't unpacked can't unpack to more than was sent"},
+		"3 KB from the same machine aren't worth it, and what isn't unpacked can't unpack to more than " +
+			"was sent"},
 }
 
 // What differs at one host or another.
@@ -31,9 +33,11 @@ var (
 		{"query principal_id", none, guid, "the documented name of what object_id is an alias of"},
 	}
 	noEmptyClientID = difference{"query clientid", "", none,
-		"the legacy App Service sets no DEFAULT_IDENTITY_CLIENT_ID, and none of its identities has an empty client ID"}
+		"the legacy App Service sets no DEFAULT_IDENTITY_CLIENT_ID, and none of its identities has an " +
+			"empty client ID"}
 	capability = difference{"query xms_cc", none, "cp1",
-		"Azure SDK clients can answer a claims challenge, which the service has a parameter for; MSAL for .NET sends it, too"}
+		"Azure SDK clients can answer a claims challenge, which the service has a parameter for; MSAL " +
+			"for .NET sends it, too"}
 )
 
 const guid = `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`

@@ -72,3 +72,17 @@ func ask(
 	token, err := cred.GetToken(ctx, options)
 	return exchange{ep.Requests()[before:], token, err}
 }
+
+// anew asks for a token of a new resource.
+func anew() policy.TokenRequestOptions {
+	return policy.TokenRequestOptions{Scopes: []string{newScope()}}
+}
+
+// both has the peer and us ask for a token of one new resource.
+func both(
+	t *testing.T, ep *identitytest.Endpoint, peer, ours azcore.TokenCredential,
+) (theirs, own exchange) {
+	t.Helper()
+	options := anew()
+	return ask(t, ep, peer, options), ask(t, ep, ours, options)
+}

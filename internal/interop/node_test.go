@@ -46,11 +46,6 @@ var inJavaScriptIMDS = []difference{
 // is, and we, over loopback.
 func TestJavaScript(t *testing.T) {
 	script := install(t)
-	stranger := identitytest.Identity{
-		ClientID:   "11111111-2222-4333-8444-555555555555",
-		ObjectID:   "66666666-7777-4888-8999-aaaaaaaaaaaa",
-		ResourceID: "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/nobody",
-	}
 	selectors := []struct {
 		selector
 		option func(identitytest.Identity) map[string]string
@@ -95,8 +90,8 @@ func TestJavaScript(t *testing.T) {
 				tests = append(tests, test{s.name, s.ours(ep.Identities()[1]), meant, false})
 				asks = append(asks, asked{newScope(), s.option(ep.Identities()[1])})
 				if s.name != noSelector.name {
-					tests = append(tests, test{s.name + " of a stranger", s.ours(stranger), meant, true})
-					asks = append(asks, asked{newScope(), s.option(stranger)})
+					tests = append(tests, test{s.name + " of a stranger", s.ours(nobody), meant, true})
+					asks = append(asks, asked{newScope(), s.option(nobody)})
 				}
 			}
 			answers := script(t, asks)

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/identitytest"
@@ -15,11 +14,6 @@ import (
 
 // TestRefusals: both ask once, get the same answer and take it for final.
 func TestRefusals(t *testing.T) {
-	stranger := identitytest.Identity{
-		ClientID:   "11111111-2222-4333-8444-555555555555",
-		ObjectID:   "66666666-7777-4888-8999-aaaaaaaaaaaa",
-		ResourceID: "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/nobody",
-	}
 	userAssigned := []identitytest.Identity{{}, {}}
 	for _, test := range []struct {
 		name       string
@@ -67,8 +61,8 @@ func TestRefusals(t *testing.T) {
 			if test.before == nil {
 				test.before = func(*testing.T, *identitytest.Endpoint) {}
 			}
-			peer, ours := test.host.credentials(t, ep, test.by, stranger)
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+			peer, ours := test.host.credentials(t, ep, test.by, nobody)
+			options := anew()
 			test.before(t, ep)
 			theirs := ask(t, ep, peer, options)
 			test.before(t, ep)
@@ -152,7 +146,7 @@ func TestRedirects(t *testing.T) {
 			test.host.retry.MaxRetries = -1
 			ep := test.host.start(t, three...)
 			peer, ours := test.host.credentials(t, ep, noSelector, identitytest.Identity{})
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+			options := anew()
 			away := identitytest.Response{Status: http.StatusTemporaryRedirect,
 				Header: http.Header{"Location": {"/elsewhere"}}}
 			once := func(cred azcore.TokenCredential) exchange {

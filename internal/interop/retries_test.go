@@ -9,7 +9,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/identitytest"
 )
@@ -59,7 +58,7 @@ func TestRetries(t *testing.T) {
 				func(options policy.TokenRequestOptions) (peer, ours azcore.TokenCredential,
 					meant [][]difference) {
 					peer, ours = pod.credentials(t,
-						azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
+						undiscovered, identity.CredentialOptions{})
 					return peer, ours, [][]difference{exchanges(options.Scopes[0])}
 				})
 		})
@@ -92,7 +91,7 @@ func retries(t *testing.T, ep *identitytest.Endpoint, usual int, wantBoth, wantO
 		if status == http.StatusUnauthorized && usual > 1 {
 			continue // a challenge
 		}
-		options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+		options := anew()
 		peer, ours, meant := credentials(options)
 		ep.Enqueue(identitytest.Response{Status: status})
 		theirs := ask(t, ep, peer, options)

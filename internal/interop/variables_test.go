@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/managedidentity"
 	"github.com/keyless-go/identity"
@@ -97,8 +96,7 @@ func TestVariables(t *testing.T) {
 			ep := test.host.start(t, three...)
 			test.set(t)
 			peer, ours := test.host.credentials(t, ep, test.by, ep.Identities()[1])
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
-			theirs, own := ask(t, ep, peer, options), ask(t, ep, ours, options)
+			theirs, own := both(t, ep, peer, ours)
 			compare(t, theirs.requests, own.requests, test.host.differences(test.meant...))
 			if !test.refused {
 				sameToken(t, theirs, own)
@@ -125,8 +123,7 @@ func TestLegacyAppService(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			ep := legacy.start(t, three...)
 			peer, ours := legacy.credentials(t, ep, test.by, ep.Identities()[1])
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
-			theirs, own := ask(t, ep, peer, options), ask(t, ep, ours, options)
+			theirs, own := both(t, ep, peer, ours)
 			compare(t, theirs.requests, own.requests, legacy.differences(test.meant...))
 			if theirs.err == nil || !strings.Contains(theirs.err.Error(), test.says) {
 				t.Errorf("got error %v of the peer, want one that says %q", theirs.err, test.says)
@@ -147,10 +144,11 @@ func TestWindowsContainers(t *testing.T) {
 	peer, err := azidentity.NewManagedIdentityCredential(nil)
 	if err == nil {
 		_, err = peer.GetToken(t.Context(),
-			policy.TokenRequestOptions{Scopes: []string{newScope()}})
+			anew())
 	}
 	if err == nil || !strings.Contains(err.Error(), "must use HTTPS") {
-		t.Errorf("azidentity: got %v, want a refusal of the endpoint: has it learnt this host? Then compare the requests",
+		t.Errorf("azidentity: got %v, want a refusal of the endpoint: has it learnt this host? Then "+
+			"compare the requests",
 			err)
 	}
 	ours, err := identity.NewCredential(nil)
@@ -158,7 +156,7 @@ func TestWindowsContainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ours.GetToken(t.Context(),
-		policy.TokenRequestOptions{Scopes: []string{newScope()}}); err != nil ||
+		anew()); err != nil ||
 		ours.Host() != identity.HostContainerInstances {
 		t.Errorf("%s: %v", ours.Host(), err)
 	}

@@ -288,7 +288,7 @@ func TestWorkloadIdentityUnlike(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			pod := newPod(t, mine, second, elsewhere)
 			peer, ours := pod.credentials(t,
-				azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
+				undiscovered, identity.CredentialOptions{})
 			if len(test.request.Scopes) == 0 {
 				test.request.Scopes = []string{newScope()}
 			}
@@ -316,6 +316,9 @@ func says(t *testing.T, whose string, err error, want string) {
 		t.Errorf("%s error is %v, want one that says %q", whose, err, want)
 	}
 }
+
+// undiscovered spares the peer a document.
+var undiscovered = azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}
 
 // TestAssertions: azidentity keeps what it has read for 10 minutes and sends it as it is. We read
 // the file for each request, without the blank space around, and a second time if Entra says that
@@ -347,8 +350,8 @@ func TestAssertions(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			pod := newPod(t, mine)
 			peer, ours := pod.credentials(t,
-				azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+				undiscovered, identity.CredentialOptions{})
+			options := anew()
 			sameIdentity(t, ask(t, pod.Endpoint, peer, options), ask(t, pod.Endpoint, ours, options))
 			if test.between != nil {
 				test.between(pod)
@@ -356,7 +359,7 @@ func TestAssertions(t *testing.T) {
 			if test.before == nil {
 				test.before = nothing
 			}
-			options = policy.TokenRequestOptions{Scopes: []string{newScope()}}
+			options = anew()
 			test.before(pod)
 			theirs := ask(t, pod.Endpoint, peer, options)
 			test.before(pod)
@@ -384,8 +387,8 @@ func TestAssertions(t *testing.T) {
 			t.Fatal(err)
 		}
 		peer, ours := pod.credentials(t,
-			azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: true}, identity.CredentialOptions{})
-		options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+			undiscovered, identity.CredentialOptions{})
+		options := anew()
 		theirs, own := ask(t, pod.Endpoint, peer, options), ask(t, pod.Endpoint, ours, options)
 		compare(t, theirs.requests, own.requests, exchanges(options.Scopes[0],
 			difference{"form client_assertion", jwt + `\\n`, jwt,
@@ -429,7 +432,7 @@ func TestDocuments(t *testing.T) {
 			t.Setenv("AZURE_AUTHORITY_HOST", base)
 			peer, ours := pod.credentials(t,
 				azidentity.WorkloadIdentityCredentialOptions{DisableInstanceDiscovery: disabled}, identity.CredentialOptions{})
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+			options := anew()
 
 			theirs := ask(t, pod.Endpoint, peer, options)
 			want := []string{authority + instanceDiscovery, base + "/" + mine.TenantID + openIDConfiguration}
@@ -487,7 +490,7 @@ func TestIdentityBinding(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			options := policy.TokenRequestOptions{Scopes: []string{newScope()}}
+			options := anew()
 			theirs := ask(t, pod.Endpoint, peer, options)
 			if n := reads.Swap(0); n != 1 {
 				t.Errorf("the peer read %d documents, want 1", n)
@@ -498,7 +501,8 @@ func TestIdentityBinding(t *testing.T) {
 			}
 			compare(t, theirs.requests, own.requests, exchanges(options.Scopes[0],
 				difference{"host", `localhost:\d+`, `127\.0\.0\.1:\d+`,
-					"the proxy is found by its address and its name in TLS; the peer leaves Entra's here, and Microsoft's example with curl has the name in TLS"},
+					"the proxy is found by its address and its name in TLS; the peer leaves Entra's here, and " +
+						"Microsoft's example with curl has the name in TLS"},
 				difference{"header Connection", none, "close", "there is one request in hours"},
 			))
 			sameIdentity(t, theirs, own)
