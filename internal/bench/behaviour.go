@@ -161,7 +161,9 @@ func measureBehaviour(ctx context.Context, short bool, say func(string)) (sectio
 	t := table{head: append([]string{"what"}, names...)}
 	s := section{
 		title: "Behaviour",
-		text:  []string{"Over loopback, each peer with an App Service of its own. AWS's, Google's and oauth2's caches have a bare request behind them, and follow their own rules; they know no time of renewal but the one that is built in."},
+		text: []string{"Over loopback, each peer with an App Service of its own. AWS's, Google's and " +
+			"oauth2's caches have a bare request behind them, and follow their own rules; they know no " +
+			"time of renewal but the one that is built in."},
 	}
 	subjects := make([][]subject, len(situations))
 	for i, sit := range situations {

@@ -46,8 +46,12 @@ func measureBinary(ctx context.Context, _ bool, say func(string)) (section, erro
 			figure(float64(strings.Count(text, "\tdep\t")))})
 	}
 	return section{
-		title:  "Binary",
-		text:   []string{"A program that asks for one token and prints when it ends, and for azcore one that sends one request, as every Azure SDK client does: `go build -trimpath -ldflags=-s`. Ours is larger than azidentity's: it brings all its hosts and the developers' tools (os/exec), log/slog, and with go-cache encoding/gob; of azidentity the linker leaves out all but the managed identity."},
+		title: "Binary",
+		text: []string{"A program that asks for one token and prints when it ends, and for azcore " +
+			"one that sends one request, as every Azure SDK client does: `go build -trimpath " +
+			"-ldflags=-s`. Ours is larger than azidentity's: it brings all its hosts and the developers' " +
+			"tools (os/exec), log/slog, and with go-cache encoding/gob; of azidentity the linker leaves " +
+			"out all but the managed identity."},
 		tables: []table{t},
 	}, nil
 }

@@ -86,9 +86,19 @@ func measureCold(ctx context.Context, short bool, say func(string)) (section, er
 	return section{
 		title: "Cold: a new token",
 		text: []string{
-			"GetToken for a resource that is new each time, of an App Service on loopback in the same process. The limit is a bare net/http GET and encoding/json on the connection policy of this library: no proxy, no redirect, no connection kept (there is one request in half a day, and a pooled connection to an endpoint that has restarted fails the next one). azidentity and MSAL keep connections, which saves them much of the bare request's cost here; they search all that they hold first, some hundreds of tokens. AWS's, Google's and oauth2's caches have the bare request behind them, so that they are the limit and a cache.",
-			"An acquisition passes through five goroutines and the kernel, and a busy machine adds to each wait. So what is judged is the quickest tenth of the rounds.",
-			"What ours does beyond the limit: azcore's pipeline (its policies, request and response headers in its log and trace where those are on), a goroutine for the flight that outlives its caller, a context with a deadline for the whole and for the try, secrets kept out of what is logged, the answer read to a bound, and every field of it checked.",
+			"GetToken for a resource that is new each time, of an App Service on loopback in the same " +
+				"process. The limit is a bare net/http GET and encoding/json on the connection policy of " +
+				"this library: no proxy, no redirect, no connection kept (there is one request in half a " +
+				"day, and a pooled connection to an endpoint that has restarted fails the next one). " +
+				"azidentity and MSAL keep connections, which saves them much of the bare request's cost " +
+				"here; they search all that they hold first, some hundreds of tokens. AWS's, Google's and " +
+				"oauth2's caches have the bare request behind them, so that they are the limit and a cache.",
+			"An acquisition passes through five goroutines and the kernel, and a busy machine adds to " +
+				"each wait. So what is judged is the quickest tenth of the rounds.",
+			"What ours does beyond the limit: azcore's pipeline (its policies, request and response " +
+				"headers in its log and trace where those are on), a goroutine for the flight that outlives " +
+				"its caller, a context with a deadline for the whole and for the try, secrets kept out of " +
+				"what is logged, the answer read to a bound, and every field of it checked.",
 		},
 		tables: []table{tab},
 		verdicts: []verdict{

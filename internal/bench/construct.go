@@ -61,8 +61,19 @@ func measureConstruction(ctx context.Context, short bool, say func(string)) (sec
 	s := section{
 		title: "Construction",
 		text: []string{
-			"A new credential, and a hit with it on the cache that the process shares. The limit reads the variables by which a host is recognised, and does the least hit. On IMDS without a variable a file of Azure Arc's agent is looked for, too; that row has no hit, because the token would have to come from IMDS itself. azidentity's workload identity credential shares no cache, so that each new one asks Entra: its row, too, has no hit. The aim is 5 µs; what is judged is the ratio to the limit, which takes 0.45 µs on a quiet machine like this one, because the same machine takes up to twice as long for both when it is busy.",
-			"What it costs: reading 15 to 30 variables (each takes a lock and a copy in os.Getenv), parsing and checking the endpoint's URL, checking the IDs letter by letter, and one look into the shared cache under its lock, which every new credential's first call takes. Workload identity is the dearest: it checks four variables and two URLs, and has a view for each tenant. Keeping the last credential's parts for the next would save most of it, and would be a second cache to be wrong.",
+			"A new credential, and a hit with it on the cache that the process shares. The limit reads " +
+				"the variables by which a host is recognised, and does the least hit. On IMDS without a " +
+				"variable a file of Azure Arc's agent is looked for, too; that row has no hit, because the " +
+				"token would have to come from IMDS itself. azidentity's workload identity credential shares " +
+				"no cache, so that each new one asks Entra: its row, too, has no hit. The aim is 5 µs; what " +
+				"is judged is the ratio to the limit, which takes 0.45 µs on a quiet machine like this one, " +
+				"because the same machine takes up to twice as long for both when it is busy.",
+			"What it costs: reading 15 to 30 variables (each takes a lock and a copy in os.Getenv), " +
+				"parsing and checking the endpoint's URL, checking the IDs letter by letter, and one look " +
+				"into the shared cache under its lock, which every new credential's first call takes. " +
+				"Workload identity is the dearest: it checks four variables and two URLs, and has a view for " +
+				"each tenant. Keeping the last credential's parts for the next would save most of it, and " +
+				"would be a second cache to be wrong.",
 		},
 		tables: []table{{head: []string{"host", ours, "its quickest tenth", azIdentity,
 			"ratio of azidentity to ours", "the limit", "ratio to the limit", "allocations of ours"}}},
@@ -123,7 +134,8 @@ func measureConstruction(ctx context.Context, short bool, say func(string)) (sec
 	defer stopEntra()
 	if _, err := onlyHit(ctx, options); err != nil {
 		s.text = append(s.text,
-			"Workload identity was not measured: this system doesn't let a process choose the authorities that it trusts.")
+			"Workload identity was not measured: this system doesn't let a process choose the authorities "+
+				"that it trusts.")
 		return s, nil
 	}
 	return s, row("workload identity", 0.8, contender{ours, mine},

@@ -22,7 +22,11 @@ func daySection(names []string, days map[string]day, hit map[string]float64) sec
 	s := section{
 		title: "A day with an outage",
 		text: []string{
-			fmt.Sprintf("A service has started %d hours before the day with a token of 24 hours, and calls GetToken once a minute, each time in a goroutine of its own. Its host, an App Service, takes %s to answer, and is down (503) %s: when this library renews, in the middle of the token's life, and when azidentity and MSAL do, 5 minutes before its end. The real code of each library, in virtual time (testing/synctest).", int(evening.Hours()), hostAnswers, down),
+			fmt.Sprintf("A service has started %d hours before the day with a token of 24 hours, and "+
+				"calls GetToken once a minute, each time in a goroutine of its own. Its host, an App "+
+				"Service, takes %s to answer, and is down (503) %s: when this library renews, in the middle "+
+				"of the token's life, and when azidentity and MSAL do, 5 minutes before its end. The real "+
+				"code of each library, in virtual time (testing/synctest).", int(evening.Hours()), hostAnswers, down),
 			"A hit takes no virtual time, and is drawn at what it costs in real time.",
 		},
 	}

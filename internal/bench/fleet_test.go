@@ -282,16 +282,22 @@ func TestFleet(t *testing.T) {
 			}
 		}
 	}
+	checkTables(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := fleet(ctx, true, func(string) {}); err == nil {
+		t.Error("no error after its context has ended")
+	}
+}
+
+// checkTables: each row has as many cells as the head.
+func checkTables(t *testing.T, s section) {
+	t.Helper()
 	for _, table := range s.tables {
 		for _, row := range table.rows {
 			if len(row) != len(table.head) {
 				t.Errorf("%s: row of %d in a table of %d: %v", table.caption, len(row), len(table.head), row)
 			}
 		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := fleet(ctx, true, func(string) {}); err == nil {
-		t.Error("no error after its context has ended")
 	}
 }

@@ -53,9 +53,15 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 	s := section{
 		title: "Fleet: a million hosts, four days, an outage of two hours",
 		text: []string{
-			fmt.Sprintf("A million hosts start within the same minute, each with one token of 24 hours that it uses once a second, and renews as the library does. The token service of their region is out for two hours. Simulated for four days; "+
-				"%s hosts are played, scaled to a million where fewer. In the outage one host in %d is played in full and counts for as many; the others enter %v before its end in a random phase of their cool-down. "+
-				"Peaks before and after are of one minute, so that chance doesn't make them; the peak right after the outage is of one second. The mean is that of the long run, a renewal per host and mean interval.", grouped(hosts), inFull, warmUp),
+			fmt.Sprintf("A million hosts start within the same minute, each with one token of 24 hours "+
+				"that it uses once a second, and renews as the library does. The token service of their "+
+				"region is out for two hours. Simulated for four days; "+
+				"%s hosts are played, scaled to a million where fewer. In the outage one host in %d is "+
+				"played in full and counts for as many; the others enter %v before its end in a random "+
+				"phase of their cool-down. "+
+				"Peaks before and after are of one minute, so that chance doesn't make them; the peak right "+
+				"after the outage is of one second. The mean is that of the long run, a renewal per host "+
+				"and mean interval.", grouped(hosts), inFull, warmUp),
 		},
 	}
 	play := func(rule renewalRule, outage [2]time.Duration, cached bool) *fleetOutcome {
@@ -66,14 +72,17 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 	hour := func(n float64) time.Duration { return time.Duration(n * float64(time.Hour)) }
 
 	waves := table{
-		caption: "Renewals a second at the token service, where every renewal brings a new token (no cache in between). Outage from hour 23 to 25, in the middle of a wave",
+		caption: "Renewals a second at the token service, where every renewal brings a new token (no " +
+			"cache in between). Outage from hour 23 to 25, in the middle of a wave",
 		head: []string{"renewed at", "covers an outage of", "mean", "peak ÷ mean: day 1",
 			"day 2 but the outage", "day 3", "day 4", "due in the outage", "peak second after it", "÷ mean", "after an outage at hour 29 to 31"},
 	}
 	picture := chart{
 		file: "fleet.svg", title: "A million hosts, the token service out in hours 23 to 25",
 		x: "hours since the start", y: "renewals a second, busiest minute", logY: true,
-		alt: "Renewals a second over four days: without jitter peaks of 16,000 every twelve hours, with the library's jitter waves of about a hundred that flatten out, and a peak right after the outage in both",
+		alt: "Renewals a second over four days: without jitter peaks of 16,000 every twelve hours, " +
+			"with the library's jitter waves of about a hundred that flatten out, and a peak right after " +
+			"the outage in both",
 	}
 	for _, rule := range renewalRules() {
 		if err := ctx.Err(); err != nil {
@@ -102,11 +111,13 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 					y: []float64{m * scale, m * scale}})
 			s.verdicts = append(s.verdicts,
 				verdict{what: "renewals after a common start: busiest minute ÷ mean, days 1 and 2",
-					got: max(day1, day2), bound: 6, unit: "x", why: "a wave of half the life, ± 10 %, is 2.4 of 12 hours wide: 5 × is its floor"},
+					got: max(day1, day2), bound: 6, unit: "x", why: "a wave of half the life, ± 10 %, is 2.4 of " +
+						"12 hours wide: 5 × is its floor"},
 				verdict{what: "the same on day 4", got: peak(o.renewals, 72, 96), bound: 4, unit: "x",
 					why: "waves run into each other, but an outage renews them"},
 				verdict{what: "hosts without a token through an outage of 2 h: seconds per host",
-					got: o.without.Seconds() / float64(hosts), bound: 0, why: "a token is renewed at least 10.8 h before its end"},
+					got: o.without.Seconds() / float64(hosts), bound: 0, why: "a token is renewed at least 10.8 " +
+						"h before its end"},
 				verdict{what: "a token renewed after the outage's end, the slowest of 99 in 100: seconds",
 					got: quantile99(o.renewed), bound: 60, why: "the cool-down is 30 s at most"})
 		case renewalRules()[0].name:
@@ -117,7 +128,8 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 	s.charts = append(s.charts, picture)
 
 	outages := table{
-		caption: "The outage itself, ours and what else could be done: all requests a second at the token service",
+		caption: "The outage itself, ours and what else could be done: all requests a second at the " +
+			"token service",
 		head: []string{"a failed renewal", "requests a second at the end of the outage", "÷ mean",
 			"busiest second after it", "half have their token after", "99 of 100 after"},
 	}
@@ -138,9 +150,11 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 	s.tables = append(s.tables, outages)
 
 	behind := table{
-		caption: "Behind a cache of the host that repeats a token until it has ended, as IMDS is documented: the service sees a host once in 24 hours, whatever the jitter",
+		caption: "Behind a cache of the host that repeats a token until it has ended, as IMDS is " +
+			"documented: the service sees a host once in 24 hours, whatever the jitter",
 		head: []string{"asked again at", "outage", "mean", "busiest minute ÷ mean",
-			"busiest second after the outage", "asked in vain, per host and day", "hours that a host had no token"},
+			"busiest second after the outage", "asked in vain, per host and day", "hours that a host had " +
+				"no token"},
 	}
 	for _, rule := range []renewalRule{renewalRules()[0], ourRule(), renewalRules()[3]} {
 		for _, c := range []struct {
@@ -183,12 +197,27 @@ func longRun(hosts int, rule renewalRule, cached bool) float64 {
 
 // fleetReasons are what follows from the figures.
 var fleetReasons = []string{
-	"**± 10 % stays.** Renewals that follow a common start come in a wave that is as wide as the jitter: a tenth of the life, 2.4 hours, of the 12 between two waves, so that its peak is 5 times the mean: 116 a second for a million hosts. " +
-		"Without jitter it is a second start, 16,700 a second, every twelve hours for ever. More jitter flattens it further, and pays with the time that a held token covers an outage: ± 20 % halves the peak, for 1.2 of 10.8 hours. " +
-		"The service took 16,700 a second when the fleet started; whether a wave is 0.7 % or 0.35 % of that is nothing it can notice, while 1.2 hours of an outage are. A wider jitter of the first token alone would flatten the waves to about 2 × at the same cover; it would be the thing to do if a service ever were sized by its renewals.",
-	"**What a service notices is an outage**, and there the jitter of renewals does little: all hosts that came due in it ask until it answers, once in 15 to 30 s, because a renewal is a single try as long as the held token outlives an acquisition. " +
-		"That has every token renewed within half a minute of the end. The second table shows what it costs: a fifth of what it would if renewals were retried as who has no token is. Cool-downs of minutes would cost a tenth of that again, while the held token is good for hours; but then a recovery would go unnoticed for minutes, which readiness and health pages show.",
-	"**Behind IMDS's cache the client's jitter never reaches the token service**: IMDS repeats a token to its end, so that a fleet's tokens, which began in one minute, end in one minute, every day. The client can only ask again right after that end; spreading that is for the host to do. Whether IMDS renews before the end isn't documented.",
+	"**± 10 % stays.** Renewals that follow a common start come in a wave that is as wide as the " +
+		"jitter: a tenth of the life, 2.4 hours, of the 12 between two waves, so that its peak is 5 " +
+		"times the mean: 116 a second for a million hosts. " +
+		"Without jitter it is a second start, 16,700 a second, every twelve hours for ever. More " +
+		"jitter flattens it further, and pays with the time that a held token covers an outage: ± 20 " +
+		"% halves the peak, for 1.2 of 10.8 hours. " +
+		"The service took 16,700 a second when the fleet started; whether a wave is 0.7 % or 0.35 % of " +
+		"that is nothing it can notice, while 1.2 hours of an outage are. A wider jitter of the first " +
+		"token alone would flatten the waves to about 2 × at the same cover; it would be the thing to " +
+		"do if a service ever were sized by its renewals.",
+	"**What a service notices is an outage**, and there the jitter of renewals does little: all " +
+		"hosts that came due in it ask until it answers, once in 15 to 30 s, because a renewal is a " +
+		"single try as long as the held token outlives an acquisition. " +
+		"That has every token renewed within half a minute of the end. The second table shows what it " +
+		"costs: a fifth of what it would if renewals were retried as who has no token is. Cool-downs " +
+		"of minutes would cost a tenth of that again, while the held token is good for hours; but " +
+		"then a recovery would go unnoticed for minutes, which readiness and health pages show.",
+	"**Behind IMDS's cache the client's jitter never reaches the token service**: IMDS repeats a " +
+		"token to its end, so that a fleet's tokens, which began in one minute, end in one minute, " +
+		"every day. The client can only ask again right after that end; spreading that is for the host " +
+		"to do. Whether IMDS renews before the end isn't documented.",
 }
 
 func ratioOf(r float64) string {

@@ -16,7 +16,8 @@ const hitBound = 1.25
 // awsBound is "not slower": one in twenty is what the placement of code in memory alone makes.
 const awsBound = 1.05
 
-const limitOfHit = "a function with GetToken's signature that does one lock-free look-up of the scope, one reading of the clock, and one copy of the token"
+const limitOfHit = "a function with GetToken's signature that does one lock-free look-up of the " +
+	"scope, one reading of the clock, and one copy of the token"
 
 // singleHits are all who hold one token, warm.
 func singleHits(ctx context.Context) ([]contender, error) {
@@ -100,7 +101,9 @@ func compareHits(
 		text: []string{
 			"GetToken for the one token that is held, fresh. The limit is " + limitOfHit +
 				". AWS's, Google's and oauth2's caches hold a single credential and have nothing to look up.",
-			"A hit takes no lock and writes nothing that is shared; it starts no goroutine, which would allocate. No lock is held over a request either: see *Behaviour* for one resource while the host is slow with another, and `TestStaleTokenAtOnceWhileTheHostIsSlow`.",
+			"A hit takes no lock and writes nothing that is shared; it starts no goroutine, which would " +
+				"allocate. No lock is held over a request either: see *Behaviour* for one resource while the " +
+				"host is slow with another, and `TestStaleTokenAtOnceWhileTheHostIsSlow`.",
 		},
 		tables: []table{hitTable(serial, parallel, allocs), parts},
 		verdicts: []verdict{

@@ -62,14 +62,18 @@ func hitParts(ctx context.Context, all []contender, short bool) (table, error) {
 	rows := [][]string{
 		{"the call by interface; 64 bytes of options in, 64 bytes of token out",
 			nanoseconds(t.ns("copies"))},
-		{"an atomic load of the index, and the look-up in it: the scope's hash, its place, and a comparison of the scopes", nanoseconds(t.ns("looksUp") - t.ns("copies"))},
+		{"an atomic load of the index, and the look-up in it: the scope's hash, its place, and a " +
+			"comparison of the scopes", nanoseconds(t.ns("looksUp") - t.ns("copies"))},
 		{"time.Now: it reads the wall clock and the monotonic one", nanoseconds(t.ns("clock"))},
 		{"comparing with the end", nanoseconds(t.ns(theLimit) - t.ns("looksUp") - t.ns("clock"))},
-		{"ours beyond the limit: are there claims, or variants; an atomic load of the token in its entry, which is replaced under running readers; one more call", nanoseconds(t.ns(ours) - t.ns(theLimit))},
+		{"ours beyond the limit: are there claims, or variants; an atomic load of the token in its " +
+			"entry, which is replaced under running readers; one more call", nanoseconds(t.ns(ours) - t.ns(theLimit))},
 		{"all of a hit", nanoseconds(t.ns(ours))},
 	}
 	return table{
-		caption: "What each nanosecond buys. Escape analysis (`-gcflags=-m`) leaves nothing of a hit on the heap, and the CPU profile shows nothing but these; what doesn't add up is what the processor does at once.",
-		head:    []string{"what", "time"}, rows: rows,
+		caption: "What each nanosecond buys. Escape analysis (`-gcflags=-m`) leaves nothing of a hit " +
+			"on the heap, and the CPU profile shows nothing but these; what doesn't add up is what the " +
+			"processor does at once.",
+		head: []string{"what", "time"}, rows: rows,
 	}, nil
 }

@@ -40,9 +40,11 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&c.short, "short", false,
-		"less of everything, in under a minute, and times judged by bounds that a busy machine keeps; writes nothing without -out")
+		"less of everything, in under a minute, and times judged by bounds that a busy machine keeps; "+
+			"writes nothing without -out")
 	flags.StringVar(&c.out, "out", "",
-		"the `directory` that performance.md and its pictures are written to (default: docs of the repository)")
+		"the `directory` that performance.md and its pictures are written to (default: docs of the "+
+			"repository)")
 	flags.StringVar(&only, "only", "", "the `names` of what to measure, separated by commas: "+
 		strings.Join(names(list), ", "))
 	flags.BoolVar(&c.sweep, "sweep", false,
@@ -50,7 +52,8 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 	flags.StringVar(&c.child, "child", "", "used by this command itself, for a process of its own")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr,
-			"Measures this library beside its peers and beside what is physically possible.\nThe exit status is 1 when a figure is past its bound.")
+			"Measures this library beside its peers and beside what is physically possible.\nThe exit "+
+				"status is 1 when a figure is past its bound.")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {

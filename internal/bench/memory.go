@@ -31,8 +31,9 @@ func measureMemory(ctx context.Context, short bool, say func(string)) (section, 
 		counts = []int{1, scale.tokens}
 	}
 	t := table{
-		caption: fmt.Sprintf("Bytes per held token, beyond the token's own %s. With one token it is a whole credential with its cache, and for MSAL a client; its cache is the process's.", figure(tokenLength)),
-		head:    []string{"tokens held", ours, msal, "ratio of MSAL to ours"},
+		caption: fmt.Sprintf("Bytes per held token, beyond the token's own %s. With one token it is a "+
+			"whole credential with its cache, and for MSAL a client; its cache is the process's.", figure(tokenLength)),
+		head: []string{"tokens held", ours, msal, "ratio of MSAL to ours"},
 	}
 	var last float64
 	filled := 0
@@ -75,10 +76,13 @@ func measureMemory(ctx context.Context, short bool, say func(string)) (section, 
 	}
 	return section{
 		title: "Memory",
-		text:  []string{"What is in use after a garbage collection. 100,000 tokens of ours are ten credentials with caches of their own."},
+		text: []string{"What is in use after a garbage collection. 100,000 tokens of ours are ten " +
+			"credentials with caches of their own."},
 		tables: []table{t, {
-			caption: "10,000 tokens of an hour, and 3 hours later, when another has been asked for a hundred times: an expired token stays for an hour, because a clock that was fast can be set right again, and leaves when the cache is next used.",
-			head:    []string{"what", "while they are held", "3 hours later", "share that stays"},
+			caption: "10,000 tokens of an hour, and 3 hours later, when another has been asked for a " +
+				"hundred times: an expired token stays for an hour, because a clock that was fast can be set " +
+				"right again, and leaves when the cache is next used.",
+			head: []string{"what", "while they are held", "3 hours later", "share that stays"},
 			rows: [][]string{
 				{ours, size(mine.held), size(mine.later), percent(mine.share())},
 				{msal, size(theirs.held), size(theirs.later), percent(theirs.share())},

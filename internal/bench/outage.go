@@ -169,13 +169,17 @@ func outageSection(bins []bin) section {
 	return section{
 		title: "An outage that no token outlives",
 		text: []string{
-			fmt.Sprintf("A service on a VM has got a token of 24 hours at 0 and calls GetToken once a second; IMDS answers in %s, and 503 from hour %d to hour %d. The real code, in virtual time (testing/synctest). [operations.md](operations.md) has what Status and the log say meanwhile.", hostAnswers, int(outageFrom.Hours()), int(outageTo.Hours())),
+			fmt.Sprintf("A service on a VM has got a token of 24 hours at 0 and calls GetToken once a "+
+				"second; IMDS answers in %s, and 503 from hour %d to hour %d. The real code, in virtual time "+
+				"(testing/synctest). [operations.md](operations.md) has what Status and the log say meanwhile.", hostAnswers, int(outageFrom.Hours()), int(outageTo.Hours())),
 		},
 		tables: []table{t},
 		stacks: []stack{{
 			file: "outage.svg", title: "An outage, hour by hour", x: "hours since the token was acquired",
 			step: 6,
-			alt:  fmt.Sprintf("A token of 24 hours, an outage from hour 6 to 26. Until hour 24 every call has a token, at once; from hour 24 to 26 calls fail; at hour 26 there is a new token. The renewal is due at hour %.1f, and from then on the host gets about %.0f requests an hour.", due.Hours(), rate),
+			alt: fmt.Sprintf("A token of 24 hours, an outage from hour 6 to 26. Until hour 24 every call "+
+				"has a token, at once; from hour 24 to 26 calls fail; at hour 26 there is a new token. The "+
+				"renewal is due at hour %.1f, and from then on the host gets about %.0f requests an hour.", due.Hours(), rate),
 			band: [2]float64{outageFrom.Hours(), outageTo.Hours()}, bandName: "IMDS is down (503)",
 			charts: []chart{
 				{y: "life left, h", series: []series{life,

@@ -66,11 +66,14 @@ func (t table) markdown() string {
 func report(results []result, m machine, short bool) string {
 	var b strings.Builder
 	b.WriteString("# Performance\n\n")
-	b.WriteString("What this library costs beside its peers, and beside what is physically possible. `go -C internal/bench run .` measures all of it anew " +
-		"and writes this file; the command fails when a figure is past its bound. `-short` takes less than a minute.\n\n")
+	b.WriteString("What this library costs beside its peers, and beside what is physically " +
+		"possible. `go -C internal/bench run .` measures all of it anew " +
+		"and writes this file; the command fails when a figure is past its bound. `-short` takes less " +
+		"than a minute.\n\n")
 	fmt.Fprintf(&b, "Measured on %s: %s. %s.\n", m.when.Format("2006-01-02"), m,
 		strings.Join(m.versions, ", "))
-	b.WriteString("Ratios are medians of ratios between neighbours: what is compared takes turns, a millisecond or two each, hundreds of times, the first " +
+	b.WriteString("Ratios are medians of ratios between neighbours: what is compared takes turns, a " +
+		"millisecond or two each, hundreds of times, the first " +
 		"turns discarded. So they hold on a busy machine too, where nanoseconds don't.\n\n")
 	if short {
 		b.WriteString("This was a short run: fewer turns, fewer tokens.\n\n")

@@ -75,8 +75,9 @@ func measureStall(ctx context.Context, _ bool, say func(string)) (section, error
 	}
 	t.rows = [][]string{row}
 	return section{
-		title:  "A valid token, and a host that fails",
-		text:   []string{"One call, once. While the outage lasts each further call of azidentity's and MSAL's in turn is stalled as long."},
+		title: "A valid token, and a host that fails",
+		text: []string{"One call, once. While the outage lasts each further call of azidentity's and " +
+			"MSAL's in turn is stalled as long."},
 		tables: []table{t},
 		verdicts: []verdict{{what: "a valid token with IMDS failing", got: mine, bound: 50,
 			inShort: millisInShort, unit: "ms", why: "the renewal is nobody's to wait for"}},

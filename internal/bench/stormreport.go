@@ -31,10 +31,15 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 	s := section{
 		title: "Node storm: many processes start at once on one VM",
 		text: []string{
-			"IMDS answers at most 20 token requests in any second and 5 at once per VM, and refuses the rest with 429. The processes of a VM, or of a Kubernetes node, don't know of each other: each sees its own refusals only. " +
-				"Here n of them start at once (half of the runs exactly at once, half within 100 ms), each with a cache of its own and one token to get; IMDS takes 10 to 50 ms for an answer. " +
-				"The ideal is n ÷ 20 seconds. The first table is the library itself against the fake host of `identitytest`, on virtual time; the others are a simulation that agrees with it.",
-			"Why the waits are what they are, and what a sweep over other policies found, is in [backoff.md](backoff.md).",
+			"IMDS answers at most 20 token requests in any second and 5 at once per VM, and refuses the " +
+				"rest with 429. The processes of a VM, or of a Kubernetes node, don't know of each other: " +
+				"each sees its own refusals only. " +
+				"Here n of them start at once (half of the runs exactly at once, half within 100 ms), each " +
+				"with a cache of its own and one token to get; IMDS takes 10 to 50 ms for an answer. " +
+				"The ideal is n ÷ 20 seconds. The first table is the library itself against the fake host of " +
+				"`identitytest`, on virtual time; the others are a simulation that agrees with it.",
+			"Why the waits are what they are, and what a sweep over other policies found, is in " +
+				"[backoff.md](backoff.md).",
 		},
 	}
 	real := table{caption: "The library itself, mean of the runs and worst run",
@@ -43,7 +48,8 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 	picture := chart{
 		file: "storm.svg", title: "Processes that start at once on one VM",
 		x: "time ÷ ideal, which is 20 tokens a second", y: "processes with a token, in %",
-		alt: "Progress of 50, 200 and 1,000 processes in time: the library's stay near the ideal line, azidentity's, which are simulated, fall far behind it",
+		alt: "Progress of 50, 200 and 1,000 processes in time: the library's stay near the ideal line, " +
+			"azidentity's, which are simulated, fall far behind it",
 	}
 	picture.series = append(picture.series,
 		series{name: "ideal", dash: true, x: []float64{0, 1}, y: []float64{0, 100}})
@@ -73,7 +79,8 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 				bound: size.steps, unit: "x", why: "more would be processes in step"})
 		if size.requests > 0 {
 			s.verdicts = append(s.verdicts, verdict{what: processes + ": requests per token",
-				got: f.requests, bound: size.requests, why: "without knowing of each other, processes must ask to find out"})
+				got: f.requests, bound: size.requests, why: "without knowing of each other, processes must " +
+					"ask to find out"})
 		}
 		picture.series = append(picture.series,
 			acquired("identity, "+grouped(size.n), size.n, all[0].tokens),

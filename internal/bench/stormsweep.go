@@ -199,7 +199,8 @@ func references() []backOff {
 // stormTable shows policies side by side.
 func stormTable(caption string, policies []judged) table {
 	t := table{caption: caption, head: []string{"policy", "50: × ideal", "200: × ideal", "requests",
-		"1,000: × ideal", "requests", "fullest 100 ms at 50, 200, 1,000", "failed of 1,000", "one 429 alone", "latecomer among 1,000"}}
+		"1,000: × ideal", "requests", "fullest 100 ms at 50, 200, 1,000", "failed of 1,000", "one 429 " +
+			"alone", "latecomer among 1,000"}}
 	for _, j := range policies {
 		ratio := func(i int) string {
 			return fmt.Sprintf("%.2f (%.2f)", mean(j.at[i].ratio), quantile(j.at[i].ratio, .95))
@@ -247,7 +248,8 @@ func insertTable(page string, t table, tried int) (string, error) {
 			backOffEnd)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s\n\n%d policies were tried; these are the best of each kind, and some to compare with.\n\n", head, backOffBegin, tried)
+	fmt.Fprintf(&b, "%s%s\n\n%d policies were tried; these are the best of each kind, and some to "+
+		"compare with.\n\n", head, backOffBegin, tried)
 	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(t.head, " | "),
 		strings.Repeat(" --- |", len(t.head)))
 	for _, row := range t.rows {

@@ -29,18 +29,24 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 			nanoseconds(ns(awsCache)), nanoseconds(ns(msal)), nanoseconds(ns(azIdentity)), ratio(ns(azIdentity) / ns(ours))})
 	}
 	last := holdings[len(holdings)-1]
-	c.alt = fmt.Sprintf("With %s tokens held a hit of this library costs %s, with one %s; of azidentity %s and %s.", figure(float64(last.n)),
+	c.alt = fmt.Sprintf("With %s tokens held a hit of this library costs %s, with one %s; of "+
+		"azidentity %s and %s.", figure(float64(last.n)),
 		nanoseconds(last.turns.ns(ours)), nanoseconds(holdings[0].turns.ns(ours)), nanoseconds(last.turns.ns(azIdentity)), nanoseconds(holdings[0].turns.ns(azIdentity)))
 
 	s := section{
 		title: "A hit with many tokens",
 		text: []string{
-			"A cache of this library holds 10,000 keys, past that the tokens that were used longest ago leave; 100,000 tokens are ten credentials with caches of their own. MSAL's cache, which is azidentity's, is one for the process and is searched from end to end. The limit is " +
+			"A cache of this library holds 10,000 keys, past that the tokens that were used longest ago " +
+				"leave; 100,000 tokens are ten credentials with caches of their own. MSAL's cache, which is " +
+				"azidentity's, is one for the process and is searched from end to end. The limit is " +
 				limitOfHit + "; a larger map costs it a little, too.",
 		},
 		tables: []table{t, {
-			caption: "Each of 10,000 tokens in turn, so that nothing is in the processor's nearest cache. The limit keeps a token 64 bytes away from its map; here the entry, which is replaced under running readers, and the token's times are two more places. Without a bound: nobody calls that way.",
-			head:    []string{"what", ours, "the limit", "ratio"},
+			caption: "Each of 10,000 tokens in turn, so that nothing is in the processor's nearest cache. " +
+				"The limit keeps a token 64 bytes away from its map; here the entry, which is replaced under " +
+				"running readers, and the token's times are two more places. Without a bound: nobody calls " +
+				"that way.",
+			head: []string{"what", ours, "the limit", "ratio"},
 			rows: [][]string{{"hit, each in turn", nanoseconds(turn.ns(ours)),
 				nanoseconds(turn.ns(theLimit)), ratio(turn.ratio(ours, theLimit))}},
 		}},

@@ -11,7 +11,8 @@ import (
 // Linux only.
 const inside = "-inside-network-namespace"
 
-var errNoNamespaces = errors.New("only Linux has network namespaces: -network tests with this machine's network, which must not be that of an Azure VM")
+var errNoNamespaces = errors.New("only Linux has network namespaces: -network tests with this " +
+	"machine's network, which must not be that of an Azure VM")
 
 func isolated(*exec.Cmd, string) error { return errNoNamespaces }
 

@@ -51,7 +51,8 @@ func parse(args []string, stderr io.Writer) (choice, error) {
 		"tests with this machine's network: not on an Azure VM, whose IMDS a mutant might ask")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr,
-			"Breaks the library on purpose, one place at a time, and finds out whether a test notices.\nThe exit status is 1 when one doesn't.")
+			"Breaks the library on purpose, one place at a time, and finds out whether a test "+
+				"notices.\nThe exit status is 1 when one doesn't.")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {

@@ -39,7 +39,8 @@ func (m mutation) apply(root string) (string, error) {
 		return "", fmt.Errorf("%q is stale: %w", m.name, err)
 	}
 	if n := strings.Count(string(text), m.old); n != 1 {
-		return "", fmt.Errorf("%q is stale: its old text is %d times in %s, want once: bring it up to the code, or drop it", m.name, n, m.file)
+		return "", fmt.Errorf("%q is stale: its old text is %d times in %s, want once: bring it up to "+
+			"the code, or drop it", m.name, n, m.file)
 	}
 	return strings.Replace(string(text), m.old, m.new, 1), nil
 }

@@ -113,7 +113,8 @@ func TestTwo(t *testing.T) {
 func TestExamineInAnotherPackage(t *testing.T) {
 	t.Parallel()
 	l := fixtureOf(t, map[string]string{
-		"sum.go": "package fixture\n\nimport \"fixture/internal/sum\"\n\nfunc Twice(a int) int { return sum.Of(a, a) }\n",
+		"sum.go": "package fixture\n\nimport \"fixture/internal/sum\"\n\nfunc Twice(a int) int { " +
+			"return sum.Of(a, a) }\n",
 		"sum_test.go": `package fixture
 
 import "testing"
@@ -191,7 +192,8 @@ func TestOf(t *testing.T) {
 func TestTestsThatFailAnyway(t *testing.T) {
 	t.Parallel()
 	l := fixture(t, "package fixture\n\nvar _ = 1\n",
-		"package fixture\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) { t.Fail() }\n\nfunc TestTwo(*testing.T) {}\n")
+		"package fixture\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) { t.Fail() }\n\nfunc "+
+			"TestTwo(*testing.T) {}\n")
 	m := mutation{file: "fixture.go", old: "= 1", new: "= 2", tests: "TestOne"}
 	const want = "the tests of . fail without any mutation: caught by TestOne"
 	if _, err := l.culture(t.Context(), ".", []mutation{m}); err == nil ||
@@ -372,7 +374,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want, err := report(resultsIn(string(have))); err != nil || want != string(have) {
-		t.Errorf("docs/mutation.md is not of this list (%v): go -C internal/mutation run . -write, with -only for what has changed", err)
+		t.Errorf("docs/mutation.md is not of this list (%v): go -C internal/mutation run . -write, "+
+			"with -only for what has changed", err)
 	}
 }
 

@@ -40,7 +40,8 @@ func report(by map[string]string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, reportHead, len(choose(regexp.MustCompile(""))))
 	for _, a := range areas {
-		fmt.Fprintf(&b, "## %s\n\n| what was broken | where | what users would suffer | what caught it |\n|---|---|---|---|\n", a.title)
+		fmt.Fprintf(&b, "## %s\n\n| what was broken | where | what users would suffer | what caught it "+
+			"|\n|---|---|---|---|\n", a.title)
 		for _, m := range a.mutations {
 			if by[m.name] == "" {
 				return "", fmt.Errorf("%q has not been run: run it, with -write", m.name)
