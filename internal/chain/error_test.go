@@ -30,23 +30,24 @@ func (unwrapPanics) Is(error) bool { panic("Is") }
 
 // TestChainOfBadErrors: what panics when an error is read ends neither the program nor the chain.
 func TestChainOfBadErrors(t *testing.T) {
-	for name, tt := range map[string]struct {
+	const panicked = "its error can't be judged: it panicked: "
+	for _, tt := range []struct {
+		name       string
 		err        error
 		continueOn func(error) bool
 		want       string
 	}{
-		"Error": {errorFunc(func() string {
-			panic("Error")
-		}), nil, "its error can't be judged: it panicked: Error"},
-		"nil": {(*nilError)(nil), nil,
-			"its error can't be judged: it panicked: runtime error: invalid memory address"},
-		"Is": {unwrapPanics{errBroken}, nil, "its error can't be judged: it panicked: Is"},
-		"ContinueOn": {errBroken, func(error) bool {
+		{name: "Error", err: errorFunc(func() string { panic("Error") }), want: panicked + "Error"},
+		{name: "nil", err: (*nilError)(nil),
+			want: panicked + "runtime error: invalid memory address"},
+		{name: "Is", err: unwrapPanics{errBroken}, want: panicked + "Is"},
+		{name: "ContinueOn", err: errBroken, continueOn: func(error) bool {
 			panic("ContinueOn, eyJhbGciOiJub25lIn0.canary")
-		}, "its error can't be judged: it panicked: ContinueOn, REDACTED"},
-		"no text": {errorFunc(func() string { return "" }), nil, "an error without a word"},
+		}, want: panicked + "ContinueOn, REDACTED"},
+		{name: "no text", err: errorFunc(func() string { return "" }),
+			want: "an error without a word"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b", err: tt.err}
 				chain := of(Options{ContinueOn: tt.continueOn}, a, b, &scripted{})
@@ -58,11 +59,15 @@ func TestChainOfBadErrors(t *testing.T) {
 						t.Errorf("error is %v, want %q", err, tt.want)
 					}
 				}
+				lastOf := func(i int) {
+					t.Helper()
+					if got := chain.Status().Sources[i].LastError; !strings.HasPrefix(got, tt.want) {
+						t.Errorf("status says %q, want %q", got, tt.want)
+					}
+				}
 				ask(chain)
 				ask(of(Options{}, chain)) // nested
-				if got := chain.Status().Sources[1].LastError; !strings.HasPrefix(got, tt.want) {
-					t.Errorf("status says %q, want %q", got, tt.want)
-				}
+				lastOf(1)
 				b.set(nil)
 				wantFrom(t, chain, "b")
 				b.set(tt.err) // the source in use
@@ -72,9 +77,7 @@ func TestChainOfBadErrors(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				wantFrom(t, chain, "b")
 				time.Sleep(time.Second)
-				if got := chain.Status().Sources[0].LastError; !strings.HasPrefix(got, tt.want) {
-					t.Errorf("status says %q, want %q", got, tt.want)
-				}
+				lastOf(0)
 			})
 		})
 	}
@@ -100,66 +103,76 @@ func TestChainReadsAnErrorOnce(t *testing.T) {
 			}
 		}
 		if reads.Load() != 10 || asked.Load() != 10 {
-			t.Errorf("the error was read %d times, and ContinueOn asked %d times, want once for each of "+
-				"10 calls",
-				reads.Load(), asked.Load())
-		}
-	})
-}
-
-// TestChainErrorThroughNestedChains: programs decide by the same errors however deep.
-func TestChainErrorThroughNestedChains(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		nested := func(err error) *Chain {
-			return of(Options{}, of(Options{}, of(Options{}, &scripted{err: err})),
-				of(Options{}, &scripted{name: "next"}))
-		}
-		wantFrom(t, nested(errAway), "next")
-		for _, want := range []error{errRefused, errBroken} {
-			_, err := getToken(t.Context(), nested(errors.Join(want, &azcore.ResponseError{StatusCode: 404,
-				RawResponse: &http.Response{StatusCode: 404}}, &ownError{text: "404"})))
-			if _, ok := errors.AsType[*azcore.ResponseError](err); !errors.Is(err, want) || ok {
-				t.Errorf("error is %v, want %v in it, and no response", err, want)
-			}
-			if ae, ok := errors.AsType[*ownError](err); !ok || ae.text != "404" {
-				t.Errorf("errors.As finds %v", ae)
-			}
-			if strings.Count(err.Error(), "\n") != 2 {
-				t.Errorf("error isn't one line, and one for each source: %v", err)
-			}
+			t.Errorf("the error was read %d times, and ContinueOn asked %d times, want once for each "+
+				"of 10 calls", reads.Load(), asked.Load())
 		}
 	})
 }
 
 // TestChainErrorHidesResponses: a 404 of a credential's must not look like the missing blob of the
-// call that needed the token.
+// call that needed the token. All else is found by programs, however deep.
 func TestChainErrorHidesResponses(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		foreign := errors.Join(errBroken, &azcore.ResponseError{StatusCode: 404,
-			RawResponse: &http.Response{StatusCode: 404}}, &ownError{text: "404"})
-		for _, continueOn := range []func(error) bool{nil, func(error) bool { return true }} {
-			_, err := getToken(t.Context(), of(Options{ContinueOn: continueOn},
-				&scripted{err: foreign}))
-			if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
-				t.Error("errors.As finds the credential's *azcore.ResponseError")
-			}
-			if _, ok := errors.AsType[*ownError](err); !ok || !errors.Is(err, errBroken) {
-				t.Error("the rest of the error is lost")
-			}
-		}
-	})
+	always := func(error) bool { return true }
+	for _, tt := range []struct {
+		name       string
+		continueOn func(error) bool
+		depth      int
+	}{
+		{name: "ends it"},
+		{name: "goes on", continueOn: always},
+		{name: "nested", depth: 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				chain := of(Options{ContinueOn: tt.continueOn}, &scripted{err: errors.Join(errBroken,
+					&azcore.ResponseError{StatusCode: 404, RawResponse: &http.Response{}},
+					&ownError{text: "404"})})
+				for range tt.depth {
+					chain = of(Options{}, chain)
+				}
+				_, err := getToken(t.Context(), chain)
+				if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
+					t.Error("errors.As finds the credential's *azcore.ResponseError")
+				}
+				if _, ok := errors.AsType[*ownError](err); !ok || !errors.Is(err, errBroken) {
+					t.Error("the rest of the error is lost")
+				}
+				if strings.Count(err.Error(), "\n") != 1 {
+					t.Errorf("error isn't one line, and one for the source: %v", err)
+				}
+			})
+		})
+	}
 }
 
+// TestChainErrorOfOthers is shown as a line of moderate length without a token, also if one of ours
+// is in it, which stays as it is.
 func TestChainErrorOfOthers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		const canary = "eyJhbGciOiJub25lIn0.canary"
-		for _, text := range []string{"two\nlines " + strings.Repeat("long ", 1000), "Bearer " + canary, `{"accessToken":"` + canary + `"}`} {
-			wrapped := fmt.Errorf("%s: %w", text, &ownError{})
-			_, err := getToken(t.Context(), of(Options{}, &scripted{err: wrapped}))
-			if lines := strings.Split(err.Error(), "\n"); len(lines) != 2 || len(lines[1]) > 1100 ||
-				strings.Contains(err.Error(), "canary") {
-				t.Errorf("error is %q, want a line of moderate length for the source, and no token", err)
-			}
-		}
-	})
+	const canary = "eyJhbGciOiJub25lIn0.canary"
+	own := &ownError{text: strings.Repeat("own ", 500) + canary}
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string // in it
+		most int    // bytes
+	}{
+		{name: "long", err: errors.New("two\nlines " + strings.Repeat("long ", 1000)),
+			want: ": two lines long", most: 1100},
+		{name: "a header", err: errors.New("Bearer " + canary), want: "REDACTED", most: 100},
+		{name: "JSON", err: errors.New(`{"accessToken":"` + canary + `"}`), want: "REDACTED", most: 100},
+		{name: "wraps one of ours", err: fmt.Errorf("%s: %w", canary, &ownError{"own"}),
+			want: "own", most: 100},
+		{name: "ours", err: own, want: own.text, most: 3000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				_, err := getToken(t.Context(), of(Options{}, &scripted{err: tt.err}))
+				lines := strings.Split(err.Error(), "\n")
+				if len(lines) != 2 || len(lines[1]) > tt.most || !strings.Contains(lines[1], tt.want) ||
+					strings.Contains(lines[1], "canary") != (tt.err == error(own)) {
+					t.Errorf("error is %q, want %q in it", err, tt.want)
+				}
+			})
+		})
+	}
 }

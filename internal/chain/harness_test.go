@@ -21,6 +21,15 @@ const (
 	graphScope = "https://graph.microsoft.com/.default"
 )
 
+var (
+	errUnavailable = errors.New("unavailable")
+	errAway        = fmt.Errorf("away: %w", errUnavailable)
+	errBroken      = errors.New("broken")
+	errRefused     = errors.New("refused")
+)
+
+type requested = policy.TokenRequestOptions
+
 // bubble runs a test in parallel and on virtual time. A goroutine left behind fails it, once a look
 // that is under way at the end has had its time.
 func bubble(t *testing.T, f func(t *testing.T)) {
@@ -33,7 +42,7 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 }
 
 // lasts waits for d or for the end of ctx, whose error it returns. It polls no timer that is due at
-// once, as that of the root's tests.
+// once: see lasts of the module's root.
 func lasts(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -48,18 +57,10 @@ func lasts(ctx context.Context, d time.Duration) error {
 	}
 }
 
-var (
-	errUnavailable = errors.New("unavailable")
-	errAway        = fmt.Errorf("away: %w", errUnavailable)
-	errBroken      = errors.New("broken")
-	errRefused     = errors.New("refused")
-)
-
 // ownError is an error of a source of ours.
-type ownError struct{ text, summary string }
+type ownError struct{ text string }
 
-func (e *ownError) Error() string   { return e.text }
-func (e *ownError) Summary() string { return e.summary }
+func (e *ownError) Error() string { return e.text }
 
 // read is Options.Read in these tests.
 func read(err error) Reading {
@@ -71,40 +72,42 @@ func read(err error) Reading {
 }
 
 // ours is a source of ours, whose absence is so for every scope.
-type ours struct{ azcore.TokenCredential }
+func ours(source azcore.TokenCredential) Link {
+	return Link{Name: "ours", Source: source, Whole: true}
+}
 
-// of makes a chain of chains, of sources of ours and of others.
-func of(o Options, sources ...azcore.TokenCredential) *Chain {
+// of makes a chain of links, of chains, and of sources of others.
+func of(o Options, sources ...any) *Chain {
 	for _, source := range sources {
-		l := Foreign(source)
 		switch s := source.(type) {
+		case Link:
+			o.Links = append(o.Links, s)
 		case *Chain:
-			l = s.Link()
-		case ours:
-			l = Link{Name: "ours", Source: s, Whole: true}
+			o.Links = append(o.Links, s.Link())
+		case azcore.TokenCredential:
+			o.Links = append(o.Links, Foreign(s))
 		}
-		o.Links = append(o.Links, l)
 	}
 	o.Name, o.Read = "chain", read
 	return New(o)
 }
 
-// sourceFunc is a function as a source of a chain.
-type sourceFunc func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error)
+// sourceFunc is a function as a source, which says whose token it is.
+type sourceFunc func(context.Context, requested) (string, error)
 
-func (f sourceFunc) GetToken(
-	ctx context.Context, o policy.TokenRequestOptions,
-) (azcore.AccessToken, error) {
-	return f(ctx, o)
+func (f sourceFunc) GetToken(ctx context.Context, o requested) (azcore.AccessToken, error) {
+	from, err := f(ctx, o)
+	return azcore.AccessToken{Token: from, ExpiresOn: time.Now().Add(time.Hour)}, err
 }
 
 // scripted is a source that says what it is told to, and counts how often it is asked.
 type scripted struct {
-	name string
-	mu   sync.Mutex
-	err  error
-	took time.Duration
-	asks atomic.Int64
+	name    string
+	refuses func(requested) bool // for what it returns err; nil for everything
+	mu      sync.Mutex
+	err     error
+	took    time.Duration
+	asks    atomic.Int64
 }
 
 func (s *scripted) set(err error) {
@@ -113,9 +116,7 @@ func (s *scripted) set(err error) {
 	s.err = err
 }
 
-func (s *scripted) GetToken(
-	ctx context.Context, _ policy.TokenRequestOptions,
-) (azcore.AccessToken, error) {
+func (s *scripted) GetToken(ctx context.Context, o requested) (azcore.AccessToken, error) {
 	s.asks.Add(1)
 	s.mu.Lock()
 	err, took := s.err, s.took
@@ -123,31 +124,36 @@ func (s *scripted) GetToken(
 	if err := lasts(ctx, took); err != nil {
 		return azcore.AccessToken{}, err
 	}
-	if err != nil {
+	if err != nil && (s.refuses == nil || s.refuses(o)) {
 		return azcore.AccessToken{}, err
 	}
-	return tokenOf(s.name), nil
-}
-
-// tokenOf is a token by which its source is known.
-func tokenOf(source string) azcore.AccessToken {
-	return azcore.AccessToken{Token: source, ExpiresOn: time.Now().Add(time.Hour)}
+	return azcore.AccessToken{Token: s.name, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
 // getToken asks for the vault's token.
 func getToken(ctx context.Context, c *Chain) (azcore.AccessToken, error) {
-	return getFor(ctx, c, vaultScope)
+	return c.GetToken(ctx, requested{Scopes: []string{vaultScope}})
 }
 
-func getFor(ctx context.Context, c *Chain, scope string) (azcore.AccessToken, error) {
-	return c.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+// wantFrom fails the test if the token isn't of that source. It is of the vault, if no scope is
+// named.
+func wantFrom(t *testing.T, c *Chain, source string, scopes ...string) azcore.AccessToken {
+	t.Helper()
+	if scopes == nil {
+		scopes = []string{vaultScope}
+	}
+	tk, err := c.GetToken(t.Context(), requested{Scopes: scopes})
+	if err != nil || tk.Token != source {
+		t.Errorf("got the token %q, error %v, want that of %s", tk.Token, err, source)
+	}
+	return tk
 }
 
-// wantFrom fails the test if the token isn't of that source.
-func wantFrom(tb testing.TB, c *Chain, source string) {
-	tb.Helper()
-	if tk, err := getToken(tb.Context(), c); err != nil || tk.Token != source {
-		tb.Errorf("got the token %q, error %v, want that of %s", tk.Token, err, source)
+// wantAsks fails the test if a source was asked more or less often since the last time.
+func wantAsks(t *testing.T, s *scripted, want int64) {
+	t.Helper()
+	if got := s.asks.Swap(0); got != want {
+		t.Errorf("%s was asked %d times, want %d", s.name, got, want)
 	}
 }
 
@@ -159,17 +165,6 @@ func scopesOf(n int) []string {
 	}
 	return scopes
 }
-
-// handlerFunc is a function as a log handler.
-type handlerFunc func(slog.Record)
-
-func (handlerFunc) Enabled(context.Context, slog.Level) bool { return true }
-func (f handlerFunc) Handle(_ context.Context, r slog.Record) error {
-	f(r)
-	return nil
-}
-func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return f }
-func (f handlerFunc) WithGroup(string) slog.Handler      { return f }
 
 // lines is a log.
 type lines struct {
@@ -188,3 +183,5 @@ func (l *lines) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

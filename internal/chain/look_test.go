@@ -2,8 +2,8 @@ package chain
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,63 +17,45 @@ import (
 )
 
 // TestChainLooksBack: a source that was unreachable is asked again in the background, and used from
-// its first success.
+// its first success. One that has become reachable and fails is not used, and the log says so.
 func TestChainLooksBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
+		var log lines
 		a, b := &scripted{name: "a", err: errAway, took: 5 * time.Second}, &scripted{name: "b"}
-		chain := of(Options{}, a, b)
+		chain := of(Options{Logger: log.logger()}, a, b)
 		wantFrom(t, chain, "b")
+		a.asks.Store(0)
+		b.asks.Store(0)
 		start := time.Now()
-		slow, calls, asked := 0, int64(0), b.asks.Load()
-		for time.Since(start) < 10*time.Minute {
-			began := time.Now()
+		for range 600 {
 			wantFrom(t, chain, "b")
-			if calls++; time.Since(began) > 0 {
-				slow++
-			}
 			time.Sleep(time.Second)
+		}
+		if took := time.Since(start); took != 10*time.Minute {
+			t.Errorf("600 callers, one a second, took %v: some have waited for a look", took)
 		}
 		if n := a.asks.Load(); n < 9 || n > 11 {
 			t.Errorf("the source before was asked %d times in 10 minutes, want once a minute", n)
 		}
-		if n := b.asks.Load() - asked; n != calls {
-			t.Errorf("the source in use was asked %d times in %d calls", n, calls)
-		}
-		if slow > 0 {
-			t.Errorf("%d callers waited for that", slow)
+		wantAsks(t, b, 600)
+		a.set(errBroken)
+		time.Sleep(time.Minute)
+		wantFrom(t, chain, "b") // this starts a look
+		time.Sleep(5*time.Second + 1)
+		wantFrom(t, chain, "b")
+		if text := log.String(); !strings.Contains(text, "level=WARN") ||
+			!strings.Contains(text, "error=broken") {
+			t.Errorf("the log doesn't say so: %s", text)
 		}
 		a.set(nil)
 		time.Sleep(time.Minute)
-		wantFrom(t, chain, "b") // this starts the look
+		wantFrom(t, chain, "b")
 		time.Sleep(5*time.Second + 1)
 		wantFrom(t, chain, "a")
-		n := b.asks.Load()
-		b.set(errBroken)
+		b.asks.Store(0)
 		time.Sleep(time.Hour)
 		wantFrom(t, chain, "a")
-		if b.asks.Load() != n {
-			t.Error("the later source is asked although an earlier one is in use")
-		}
-	})
-}
-
-// TestChainKeepsWhatWorks: a source before the one in use that has become reachable and fails is
-// not used.
-func TestChainKeepsWhatWorks(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		logged := &lines{}
-		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-		chain := of(Options{Logger: slog.New(slog.NewTextHandler(logged, nil))}, a, b)
-		wantFrom(t, chain, "b")
-		a.set(errBroken)
-		time.Sleep(2 * time.Minute)
-		wantFrom(t, chain, "b")
-		synctest.Wait()
-		wantFrom(t, chain, "b")
-		if !strings.Contains(logged.String(), "level=WARN") ||
-			!strings.Contains(logged.String(), "broken") {
-			t.Errorf("the log doesn't say so: %s", logged)
-		}
+		wantAsks(t, b, 0)
 	})
 }
 
@@ -83,8 +65,8 @@ func TestChainTokenIsAskedForAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
 		chain := of(Options{}, a, b)
-		for range 2 { // of a pass, and of the source in use
-			if tk, _ := getToken(t.Context(), chain); time.Until(tk.RefreshOn) != time.Minute {
+		for range 2 { // of a walk, and of the source in use
+			if tk := wantFrom(t, chain, "b"); time.Until(tk.RefreshOn) != time.Minute {
 				t.Errorf("RefreshOn is in %v, want in a minute", time.Until(tk.RefreshOn))
 			}
 		}
@@ -95,113 +77,61 @@ func TestChainTokenIsAskedForAgain(t *testing.T) {
 			authorization = r.Header.Get("Authorization")
 			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 		})})
-		call := func() {
+		start := time.Now()
+		for authorization != "Bearer a" && time.Since(start) < time.Hour {
 			req, err := azruntime.NewRequest(t.Context(), http.MethodGet, "https://example.com")
+			if err == nil {
+				_, err = client.Do(req)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.Do(req); err != nil {
-				t.Fatal(err)
-			}
-		}
-		call()
-		a.set(nil)
-		start := time.Now()
-		for authorization != "Bearer a" && time.Since(start) < time.Hour {
+			a.set(nil)
 			time.Sleep(time.Second)
-			call()
 		}
-		if took := time.Since(start); took > 3*time.Minute {
+		if took := time.Since(start); took < 2*time.Second || took > 3*time.Minute {
 			t.Errorf("the client uses the first source's token after %v", took)
 		}
-		if tk, _ := getToken(t.Context(), chain); time.Until(tk.RefreshOn) > 0 {
+		if tk := wantFrom(t, chain, "a"); !tk.RefreshOn.IsZero() {
 			t.Errorf("RefreshOn of the first source was set, to %v", tk.RefreshOn)
 		}
 	})
 }
 
+// doFunc is a function as a Transport.
+type doFunc func(*http.Request) (*http.Response, error)
+
+func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
+
 // TestChainAskedAgain: RefreshOn is a minute away at most, and a sooner one stays.
 func TestChainAskedAgain(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	for _, tt := range []struct{ before, want time.Duration }{{time.Hour, time.Minute}, {10 * time.Second, 10 * time.Second}, {-time.Second, -time.Second}} {
-		token := azcore.AccessToken{RefreshOn: now.Add(tt.before)}
-		if got := askedAgain(token, now).RefreshOn.Sub(now); got.Round(time.Millisecond) != tt.want {
-			t.Errorf("RefreshOn in %v became one in %v, want %v", tt.before, got, tt.want)
+	for _, tt := range []struct {
+		name       string
+		have, want time.Time
+	}{
+		{name: "none", want: now.Add(time.Minute)},
+		{name: "later", have: now.Add(time.Hour), want: now.Add(time.Minute)},
+		{name: "sooner", have: now.Add(10 * time.Second), want: now.Add(10 * time.Second)},
+		{name: "past", have: now.Add(-time.Second), want: now.Add(-time.Second)},
+	} {
+		got := askedAgain(azcore.AccessToken{RefreshOn: tt.have}, now).RefreshOn
+		if !got.Equal(tt.want) {
+			t.Errorf("%s: RefreshOn is %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	if got := askedAgain(azcore.AccessToken{},
-		now).RefreshOn.Sub(now); got.Round(time.Millisecond) != time.Minute {
-		t.Errorf("no RefreshOn became one in %v, want a minute", got)
-	}
-}
-
-// TestChainLooksOnce at a time.
-func TestChainLooksOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := newDeaf(t)
-		first := true
-		a := sourceFunc(func(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			if first {
-				first = false
-				return azcore.AccessToken{}, errAway
-			}
-			return d.GetToken(ctx, o)
-		})
-		chain := of(Options{}, a, &scripted{name: "b"})
-		for range 20 {
-			wantFrom(t, chain, "b")
-			time.Sleep(time.Minute)
-		}
-		if n := d.asks.Load(); n != 1 {
-			t.Errorf("%d looks are under way, want 1", n)
-		}
-		close(d.let)
-		synctest.Wait()
-		wantFrom(t, chain, "deaf")
-	})
-}
-
-// TestChainLooksForAMinute and no longer.
-func TestChainLooksForAMinute(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var took []time.Duration
-		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			if took == nil {
-				took = []time.Duration{}
-				return azcore.AccessToken{}, errAway
-			}
-			start := time.Now()
-			<-ctx.Done()
-			took = append(took, time.Since(start))
-			return azcore.AccessToken{}, ctx.Err()
-		})
-		chain := of(Options{}, a, &scripted{name: "b"})
-		for range 5 {
-			wantFrom(t, chain, "b")
-			time.Sleep(time.Minute)
-		}
-		synctest.Wait()
-		if len(took) != 2 || took[0] != time.Minute || took[1] != time.Minute {
-			t.Errorf("looks took %v, want two of a minute each", took)
-		}
-	})
 }
 
 // TestChainLooksWithAMinuteBetween: from the end of one to the beginning of the next, so that a
-// look never finds the absence that the one before has noted.
+// look never finds the absence that the one before has noted. It has neither a call's claims nor
+// its scopes, which the caller may change.
 func TestChainLooksWithAMinuteBetween(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var gaps []time.Duration
 		var end time.Time
-		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			if o.Claims != "" {
-				t.Errorf("a look has claims: %q", o.Claims)
-			}
+		a := sourceFunc(func(_ context.Context, o requested) (string, error) {
 			mu.Lock()
 			if !end.IsZero() {
 				gaps = append(gaps, time.Since(end))
@@ -211,95 +141,104 @@ func TestChainLooksWithAMinuteBetween(t *testing.T) {
 			time.Sleep(7 * time.Second)
 			mu.Lock()
 			defer mu.Unlock()
-			end = time.Now()
-			return azcore.AccessToken{}, errAway
+			if end = time.Now(); o.Claims != "" || o.Scopes[0] != vaultScope {
+				t.Errorf("a look is for %+v", o)
+			}
+			return "", errAway
 		})
-		b := ours{&scripted{name: "b"}}
-		chain := of(Options{}, a, b)
+		chain := of(Options{}, a, &scripted{name: "b"})
 		start := time.Now()
 		for time.Since(start) < 10*time.Minute {
-			wantFrom(t, chain, "b")
+			scopes := []string{vaultScope}
+			wantFrom(t, chain, "b", scopes...)
+			scopes[0] = "changed"
 			time.Sleep(time.Second)
-			if _, err := chain.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: []string{vaultScope}, Claims: "{}"}); err != nil {
-				t.Fatal(err)
-			}
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if len(gaps) < 8 {
-			t.Errorf("%d looks in 10 minutes", len(gaps))
-		}
-		for _, gap := range gaps {
-			if gap < time.Minute || gap > time.Minute+time.Second {
-				t.Errorf("a look %v after the one before, want a minute, and the second until the next call",
-					gap)
-			}
+		if len(gaps) < 8 || slices.Min(gaps) < time.Minute ||
+			slices.Max(gaps) > time.Minute+time.Second {
+			t.Errorf("looks in 10 minutes have %v between them, want a minute, and the second until "+
+				"the next call", gaps)
 		}
 	})
 }
 
-// TestChainLookHasItsOwnOptions, too: it begins in the caller's call and goes on after that.
-func TestChainLookHasItsOwnOptions(t *testing.T) {
+// TestChainLooksForAMinute and no longer, and without the claims of the call that begins it.
+func TestChainLooksForAMinute(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var got atomic.Value
-		a := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			time.Sleep(time.Second)
-			got.Store(o.Scopes[0] + o.Claims)
-			return azcore.AccessToken{}, errAway
+		took := []time.Duration{}
+		first := true
+		a := sourceFunc(func(ctx context.Context, o requested) (string, error) {
+			if first {
+				first = false
+				return "", errAway
+			}
+			start := time.Now()
+			<-ctx.Done()
+			if took = append(took, time.Since(start)); o.Claims != "" {
+				t.Errorf("a look has claims: %q", o.Claims)
+			}
+			return "", ctx.Err()
 		})
-		chain := of(Options{}, a, ours{&scripted{name: "b"}})
-		scopes := []string{"mine"}
-		for range 2 { // a pass; the source in use, and a look
+		chain := of(Options{}, a, &scripted{name: "b"})
+		for range 5 {
+			wantFrom(t, chain, "b")
 			if _, err := chain.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: scopes}); err != nil {
-				t.Fatal(err)
-			}
-			scopes[0] = "changed"
-			time.Sleep(2 * time.Minute)
-			scopes[0] = "mine"
-			if got.Swap("") != "mine" {
-				t.Errorf("the source saw %v", got.Load())
-			}
-		}
-	})
-}
-
-// TestChainLooksAreBounded: ten at once, whatever the number of scopes and however long they take.
-func TestChainLooksAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		d := newDeaf(t)
-		var away sync.Map
-		chain := of(Options{}, sourceFunc(func(ctx context.Context,
-			o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			if _, again := away.LoadOrStore(o.Scopes[0], true); again {
-				return d.GetToken(ctx, o)
-			}
-			return azcore.AccessToken{}, errAway
-		}), &scripted{name: "b"})
-		for range 10 {
-			for _, scope := range scopesOf(100) {
-				if tk, err := chain.GetToken(t.Context(),
-					policy.TokenRequestOptions{Scopes: []string{scope}}); tk.Token != "b" {
-					t.Fatalf("got %q, error %v", tk.Token, err)
-				}
+				requested{Scopes: []string{vaultScope}, Claims: "{}"}); err != nil {
+				t.Error(err)
 			}
 			time.Sleep(time.Minute)
 		}
-		if n := d.asks.Load(); n != maxLooks || chain.looks.Load() != maxLooks {
-			t.Errorf("%d looks are under way, by the count %d, want %d", n,
-				chain.looks.Load(), maxLooks)
-		}
-		close(d.let)
 		synctest.Wait()
-		if n := chain.looks.Load(); n != 0 {
-			t.Errorf("%d looks are left", n)
+		if !slices.Equal(took, []time.Duration{time.Minute, time.Minute}) {
+			t.Errorf("looks took %v, want two of a minute each", took)
 		}
 	})
 }
 
-// doFunc is a function as a Transport.
-type doFunc func(*http.Request) (*http.Response, error)
-
-func (f doFunc) Do(r *http.Request) (*http.Response, error) { return f(r) }
+// TestChainLooksAreBounded: one at once for a scope, and ten for all of them, however long they
+// take.
+func TestChainLooksAreBounded(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		scopes, want int
+	}{
+		{name: "one scope", scopes: 1, want: 1},
+		{name: "a hundred scopes", scopes: 100, want: maxLooks},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var seen sync.Map
+				var asks atomic.Int64
+				answer := make(chan struct{})
+				first := sourceFunc(func(_ context.Context, o requested) (string, error) {
+					if _, again := seen.LoadOrStore(o.Scopes[0], true); !again {
+						return "", errAway
+					}
+					asks.Add(1)
+					<-answer
+					return "a", nil
+				})
+				chain := of(Options{}, Link{Name: "first", Source: first}, &scripted{name: "b"})
+				for range 10 {
+					for _, scope := range scopesOf(tt.scopes) {
+						wantFrom(t, chain, "b", scope)
+					}
+					time.Sleep(time.Minute)
+				}
+				if n, looks := int(asks.Load()), int(chain.looks.Load()); n != tt.want || looks != n {
+					t.Errorf("%d looks are under way, by the count %d, want %d", n, looks, tt.want)
+				}
+				close(answer)
+				synctest.Wait()
+				if n := chain.looks.Load(); n != 0 {
+					t.Errorf("%d looks are left", n)
+				}
+				if in := chain.Status().InUse; !strings.HasPrefix(in, "first") {
+					t.Errorf("in use is %s, want also what the looks have found", in)
+				}
+			})
+		})
+	}
+}

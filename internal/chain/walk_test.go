@@ -1,226 +1,97 @@
 package chain
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http/httptrace"
-	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// deaf is a source that ignores its context: it answers when it is let go.
-type deaf struct {
-	let  chan struct{}
-	asks atomic.Int64
-}
-
-func newDeaf(t *testing.T) *deaf {
-	d := &deaf{let: make(chan struct{})}
-	t.Cleanup(func() { // also if the test fails
-		select {
-		case <-d.let:
-		default:
-			close(d.let)
-		}
-	})
-	return d
-}
-
-func (d *deaf) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	d.asks.Add(1)
-	<-d.let
-	return azcore.AccessToken{Token: "deaf", ExpiresOn: time.Now().Add(time.Hour)}, nil
-}
-
-// TestChainRemembersForOthers: that the source in use has nothing for one scope doesn't change what
-// the others get, nor that those before it are asked in the background.
-func TestChainRemembersForOthers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a := &scripted{err: errAway, took: time.Second}
-		b := sourceFunc(func(_ context.Context, o policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			if o.Scopes[0] != vaultScope {
-				return azcore.AccessToken{}, errAway
-			}
-			return azcore.AccessToken{Token: "b", ExpiresOn: time.Now().Add(time.Hour)}, nil
-		})
-		chain := of(Options{}, a, b)
-		wantFrom(t, chain, "b")
-		for range 20 {
-			if _, err := chain.GetToken(t.Context(),
-				policy.TokenRequestOptions{Scopes: []string{"https://other.example/.default"}}); !errors.Is(err, errUnavailable) {
-				t.Fatalf("error is %v", err)
-			}
-			start := time.Now()
-			if wantFrom(t, chain, "b"); time.Since(start) > 0 {
-				t.Fatalf("the vault's token took %v", time.Since(start))
-			}
-			if in := chain.Status().InUse; in != "chain.sourceFunc" {
-				t.Fatalf("in use is %q", in)
-			}
-		}
-	})
-}
-
-// TestChainMixedCallers is for the race detector.
-func TestChainMixedCallers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a, b, c := &scripted{name: "a", err: errAway, took: time.Millisecond},
-			&scripted{name: "b", took: time.Second}, &scripted{name: "c"}
-		var log lines
-		chain := of(Options{Logger: slog.New(slog.NewTextHandler(&log, nil)),
-			ContinueOn: func(err error) bool {
-				return errors.Is(err, errBroken)
-			}}, a, of(Options{}, b), c)
-		var all sync.WaitGroup
-		for i := range 1000 {
-			all.Go(func() {
-				for j := range 5 {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%7+1)*300*time.Millisecond)
-					_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{fmt.Sprint(i % 5)},
-						EnableCAE: i%2 == 0})
-					if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-						t.Errorf("error is %v", err)
-					}
-					cancel()
-					switch (i + j) % 10 {
-					case 0:
-						b.set([]error{nil, errAway, errBroken}[i%3])
-					case 1:
-						a.set([]error{nil, errAway}[i%2])
-					case 2:
-						_ = chain.Status()
-					case 3:
-						_ = fmt.Sprintf("%v %+v", chain, chain) // doesn't read what changes
-					}
-					time.Sleep(time.Duration(i%13) * 5 * time.Second)
-				}
-			})
-		}
-		all.Wait()
-	})
-}
-
-// userKey is the key of the context value that says whose call it is.
-type userKey struct{}
-
-// TestChainServesEachCallerItsOwn: a source may read its caller from the context, as an
-// on-behalf-of credential does. No caller gets what another's values made, cold, in use, or through
-// a chain in a chain.
-func TestChainServesEachCallerItsOwn(t *testing.T) {
-	for _, name := range []string{"foreign", "after ours", "nested"} {
-		t.Run(name, func(t *testing.T) {
+func TestChainOrder(t *testing.T) {
+	isBroken := func(err error) bool { return errors.Is(err, errBroken) }
+	for _, tt := range []struct {
+		name       string
+		errs       []error
+		continueOn func(error) bool
+		want       string // the source, "" for an error
+		asked      []int64
+		is, isNot  error
+	}{
+		{name: "the first", errs: []error{nil, nil}, want: "0", asked: []int64{1, 0}},
+		{name: "the second", errs: []error{errAway, nil, nil}, want: "1", asked: []int64{1, 1, 0}},
+		{name: "stops", errs: []error{errAway, errBroken, nil}, asked: []int64{1, 1, 0},
+			is: errBroken, isNot: errUnavailable},
+		{name: "stops at once", errs: []error{errRefused, nil}, asked: []int64{1, 0},
+			is: errRefused, isNot: errUnavailable},
+		{name: "all away", errs: []error{errAway, errAway}, asked: []int64{1, 1},
+			is: errUnavailable, isNot: errBroken},
+		{name: "the user's word", errs: []error{errBroken, nil}, continueOn: isBroken, want: "1",
+			asked: []int64{1, 1}},
+		{name: "not the user's word", errs: []error{errRefused, nil}, continueOn: isBroken,
+			asked: []int64{1, 0}, is: errRefused, isNot: errUnavailable},
+		{name: "ours beside the user's", errs: []error{errAway, nil}, continueOn: isBroken,
+			want: "1", asked: []int64{1, 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				var asks atomic.Int64
-				onBehalfOf := sourceFunc(func(ctx context.Context,
-					_ policy.TokenRequestOptions) (azcore.AccessToken, error) {
-					asks.Add(1)
-					time.Sleep(time.Second)
-					user := ctx.Value(userKey{})
-					switch user {
-					case "mallory":
-						return azcore.AccessToken{}, fmt.Errorf("nothing for %v", user)
-					case "victor":
-						panic(user)
-					}
-					return azcore.AccessToken{Token: fmt.Sprint(user),
-						ExpiresOn: time.Now().Add(time.Hour)}, nil
-				})
-				var chain *Chain
-				switch name {
-				case "foreign":
-					chain = of(Options{}, onBehalfOf)
-				case "after ours":
-					chain = of(Options{}, ours{&scripted{err: errAway}}, onBehalfOf)
-				case "nested":
-					chain = of(Options{}, of(Options{}, onBehalfOf))
+				var sources []any
+				for i, err := range tt.errs {
+					sources = append(sources, &scripted{name: fmt.Sprint(i), err: err})
 				}
-				for range 3 { // a walk for each, the source in use, and after an hour
-					var all sync.WaitGroup
-					for _, user := range []string{"alice", "bob", "mallory", "victor", "alice"} {
-						all.Go(func() {
-							tk, err := getToken(context.WithValue(t.Context(), userKey{}, user), chain)
-							switch {
-							case user != "mallory" && user != "victor":
-								if err != nil || tk.Token != user {
-									t.Errorf("%s got the token of %q, error %v", user, tk.Token,
-										err)
-								}
-							case err == nil || !strings.Contains(err.Error(), user):
-								t.Errorf("%s got the token of %q, error %v", user, tk.Token, err)
-							}
-						})
-					}
-					all.Wait()
-					time.Sleep(time.Hour)
+				tk, err := getToken(t.Context(), of(Options{ContinueOn: tt.continueOn}, sources...))
+				if tk.Token != tt.want || (err == nil) != (tt.want != "") {
+					t.Errorf("got the token %q, error %v, want %q", tk.Token, err, tt.want)
 				}
-				if asks.Load() != 15 {
-					t.Errorf("the source was asked %d times by 15 calls", asks.Load())
+				for i, want := range tt.asked {
+					wantAsks(t, sources[i].(*scripted), want)
+				}
+				if err == nil {
+					return
+				}
+				if !errors.Is(err, tt.is) || errors.Is(err, tt.isNot) {
+					t.Errorf("error is %v, want %v in it and not %v", err, tt.is, tt.isNot)
+				}
+				if n := strings.Count(err.Error(), "\n\t"); n != len(sources) {
+					t.Errorf("error has a line for each of %d sources, of %d:\n%v", n, len(sources), err)
+				}
+				var nonRetriable interface{ NonRetriable() }
+				if !errors.As(err, &nonRetriable) {
+					t.Error("azcore would ask again")
 				}
 			})
 		})
 	}
 }
 
-// TestChainGivesTheCallersContext to a source in the caller's goroutine, and no value of it to a
-// look, which goes on when the caller has left.
-func TestChainGivesTheCallersContext(t *testing.T) {
+func TestChainRemembers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		type seen struct {
-			value    any
-			bounded  bool
-			trace    bool
-			deadline time.Duration
+		a, b, c := &scripted{name: "a", err: errAway}, &scripted{name: "b"}, &scripted{name: "c"}
+		chain := of(Options{}, a, of(Options{}, b), c)
+		for range 100 {
+			wantFrom(t, chain, "b")
 		}
-		var mu sync.Mutex
-		var got []seen
-		a := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			end, bounded := ctx.Deadline()
-			mu.Lock()
-			defer mu.Unlock()
-			got = append(got, seen{ctx.Value(userKey{}), bounded,
-				httptrace.ContextClientTrace(ctx) != nil, time.Until(end)})
-			return azcore.AccessToken{}, errAway
-		})
-		ctx := httptrace.WithClientTrace(context.WithValue(t.Context(), userKey{}, "mine"),
-			&httptrace.ClientTrace{})
-		var inUse context.Context
-		b := sourceFunc(func(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken,
-			error) {
-			inUse = ctx
-			return azcore.AccessToken{Token: "b", ExpiresOn: time.Now().Add(time.Hour)}, nil
-		})
-		chain := of(Options{}, a, b)
-		for range 2 {
-			if _, err := getToken(ctx, chain); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Minute)
+		wantAsks(t, a, 1)
+		wantAsks(t, b, 100)
+		b.set(errBroken)
+		_, err := getToken(t.Context(), chain)
+		if last := chain.Status().Sources[1]; !errors.Is(err, errBroken) ||
+			!strings.Contains(last.LastError, "broken") || time.Since(last.LastErrorOn) > 0 {
+			t.Errorf("the source in use fails: %v, status %+v", err, chain.Status())
 		}
-		if inUse != ctx {
-			t.Error("the source in use didn't get the caller's own context")
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		want := []seen{{value: "mine", bounded: true, trace: true, deadline: walkBudget},
-			{value: nil, bounded: true, deadline: lookEvery}}
-		if !slices.Equal(got, want) {
-			t.Errorf("the source before it saw %+v, want %+v", got, want)
-		}
+		wantAsks(t, a, 0)
+		b.set(nil)
+		wantFrom(t, chain, "b") // still in use
+		b.set(errAway)
+		b.asks.Store(0)
+		wantFrom(t, chain, "c")
+		wantAsks(t, a, 1)
+		wantAsks(t, b, 1) // what the caller has seen of it is not asked for again
 	})
 }
 
@@ -240,10 +111,63 @@ func TestChainKeepsTheEarlierSource(t *testing.T) {
 		// And from there on to the next one when it is unavailable again.
 		a.set(errAway)
 		wantFrom(t, chain, "b")
-		if tk, _ := getToken(t.Context(), chain); tk.Token != "b" ||
-			chain.Status().InUse != "chain.scripted" || a.asks.Load() != 4 {
-			t.Errorf("got %q, and the first source was asked %d times, want that of b after 4",
-				tk.Token, a.asks.Load())
+		wantFrom(t, chain, "b")
+		wantAsks(t, a, 4)
+	})
+}
+
+// TestChainCallerLeaves while a source is asked: the error is the caller's, says what is known so
+// far, and is no failure of the source.
+func TestChainCallerLeaves(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := &scripted{name: "a", err: errAway, took: 5 * time.Second}
+		b := &scripted{name: "b", took: 5 * time.Second}
+		chain := of(Options{}, a, b, &scripted{})
+		ask := func(patience time.Duration, want ...string) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			start := time.Now()
+			_, err := getToken(ctx, chain)
+			text := "identity: chain: no token for https://vault.azure.net: gave up waiting: " +
+				"context deadline exceeded\n\tchain.scripted: " +
+				strings.Join(want, "\n\tchain.scripted: ")
+			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errUnavailable) ||
+				time.Since(start) != patience || err.Error() != text {
+				t.Errorf("error is %v after %v, want %q", err, time.Since(start), text)
+			}
+		}
+		const away, late = "away: unavailable", "context deadline exceeded"
+		ask(time.Second, late, "not asked", "not asked")
+		ask(6*time.Second, away, late, "not asked")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := getToken(ctx, chain); !errors.Is(err, context.Canceled) {
+			t.Errorf("with a context that has ended: %v", err)
+		}
+		wantAsks(t, b, 1)
+		wantFrom(t, chain, "b")
+		ask(time.Second, away, late, "not asked") // the source in use
+		if last := chain.Status().Sources[1].LastError; last != "" {
+			t.Errorf("a caller that left is taken for a failure: %q", last)
+		}
+	})
+}
+
+// TestChainWalkIsBounded: a source of somebody else's may never answer.
+func TestChainWalkIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		start := time.Now()
+		chain := of(Options{}, &scripted{took: time.Hour})
+		_, err := getToken(t.Context(), chain)
+		if last := chain.Status().Sources[0].LastError; last != "" {
+			t.Errorf("our own limit is taken for a failure of the source: %q", last)
+		}
+		if took := time.Since(start); took != 3*time.Minute ||
+			errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "no answer within 3m0s") {
+			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's "+
+				"deadline", err, took)
 		}
 	})
 }
@@ -252,59 +176,24 @@ func TestChainKeepsTheEarlierSource(t *testing.T) {
 // goroutine is left of it.
 func TestChainOfTheDeaf(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		d := newDeaf(t)
-		chain := of(Options{}, sourceFunc(func(ctx context.Context,
-			o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+		chain := of(Options{}, sourceFunc(func(_ context.Context, o requested) (string, error) {
 			if o.Scopes[0] == "deaf" {
-				return d.GetToken(ctx, o)
+				time.Sleep(time.Minute)
 			}
-			return azcore.AccessToken{Token: "others", ExpiresOn: time.Now().Add(time.Hour)}, nil
+			return o.Scopes[0], nil
 		}))
 		start := time.Now()
 		var all sync.WaitGroup
 		for range 3 {
-			all.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				tk, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"deaf"}})
-				if err != nil || tk.Token != "deaf" || time.Since(start) != time.Minute {
-					t.Errorf("got %q, error %v, after %v, want its token when it brings one",
-						tk.Token, err, time.Since(start))
-				}
-			})
+			all.Go(func() { wantFrom(t, chain, "deaf", "deaf") })
 		}
 		synctest.Wait()
-		wantFrom(t, chain, "others")
-		_ = chain.Status()
-		time.Sleep(time.Minute)
-		close(d.let)
-		all.Wait()
-	})
-}
-
-// TestChainStartsNoGoroutines that a source can hold, for callers who come and go: a walk is in its
-// caller's goroutine.
-func TestChainStartsNoGoroutines(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		chain := of(Options{}, sourceFunc(func(ctx context.Context,
-			_ policy.TokenRequestOptions) (azcore.AccessToken, error) {
-			<-ctx.Done() // a host that hangs, and a source that heeds its ctx
-			return azcore.AccessToken{}, ctx.Err()
-		}))
-		before := goroutinesOfBubble(t)
-		for i := range 1000 {
-			ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), userKey{}, i),
-				time.Millisecond)
-			_, err := chain.GetToken(ctx,
-				policy.TokenRequestOptions{Scopes: []string{fmt.Sprintf("https://r%d/.default",
-					i)}})
-			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Fatalf("error is %v", err)
-			}
+		wantFrom(t, chain, "another", "another")
+		if _ = chain.Status(); time.Since(start) > 0 {
+			t.Errorf("another caller was held up for %v", time.Since(start))
 		}
-		if grown := goroutinesOfBubble(t) - before; grown > 0 {
-			t.Errorf("%d goroutines are left of callers of a chain that hangs", grown)
+		if all.Wait(); time.Since(start) != time.Minute {
+			t.Errorf("its callers were let go after %v", time.Since(start))
 		}
 	})
 }
@@ -314,9 +203,9 @@ func TestChainStartsNoGoroutines(t *testing.T) {
 func TestChainOfItself(t *testing.T) {
 	t.Parallel()
 	var chain *Chain
-	chain = of(Options{}, sourceFunc(func(_ context.Context,
-		o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-		return chain.GetToken(context.Background(), o)
+	chain = of(Options{}, sourceFunc(func(_ context.Context, o requested) (string, error) {
+		tk, err := chain.GetToken(context.Background(), o)
+		return tk.Token, err
 	}))
 	chain.limit = 1000 // 10,000 take two seconds, under the race detector twenty
 	_, err := getToken(t.Context(), chain)
@@ -329,101 +218,52 @@ func TestChainOfItself(t *testing.T) {
 	}
 }
 
-// TestChainAsksTheSourceInUseOnce: what the caller has seen of it is not asked for again.
-func TestChainAsksTheSourceInUseOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a := &scripted{name: "a"}
-		for name, chain := range map[string]*Chain{"foreign": of(Options{}, a,
-			&scripted{name: "b"}),
-			"ours": of(Options{}, of(Options{}, a), &scripted{name: "b"})} {
-			a.set(nil)
-			wantFrom(t, chain, "a")
-			a.set(errAway)
-			a.asks.Store(0)
-			if wantFrom(t, chain, "b"); a.asks.Load() != 1 {
-				t.Errorf("%s: the source in use was asked %d times, want once", name, a.asks.Load())
-			}
-		}
-	})
-}
-
-// goroutinesOfBubble counts those of the caller's bubble: runtime.NumGoroutine has those of the
-// tests beside it, as well.
-func goroutinesOfBubble(t *testing.T) int {
-	t.Helper()
-	own := make([]byte, 100)
-	mine := regexp.MustCompile(`synctest bubble [0-9]+\]`).Find(own[:runtime.Stack(own, false)])
-	if mine == nil {
-		t.Fatalf("no bubble in %q", own)
-	}
-	all := make([]byte, 16<<20)
-	return bytes.Count(all[:runtime.Stack(all, true)], mine)
-}
-
-// TestChainWalkIsBounded: a source of somebody else's may never answer.
-func TestChainWalkIsBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		start := time.Now()
-		chain := of(Options{}, &scripted{took: time.Hour})
-		_, err := getToken(t.Context(), chain)
-		if last := chain.Status().Sources[0].LastError; last != "" {
-			t.Errorf("our own limit is taken for a failure of the source: %q", last)
-		}
-		if took := time.Since(start); took != 3*time.Minute || errors.Is(err, context.DeadlineExceeded) ||
-			!strings.Contains(err.Error(), "no answer within 3m0s") {
-			t.Errorf("got %v after %v, want an error after 3 minutes that isn't the caller's deadline", err,
-				took)
-		}
-	})
-}
-
 // TestChainSurvivesItsSources that panic, or end the goroutine that asks them, in their caller's
 // and in a look.
 func TestChainSurvivesItsSources(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		for name, f := range map[string]func(){"panic": func() {
-			panic("canary: " +
-				"eyJhbGciOiJub25lIn0.canary")
-		}, "Goexit": runtime.Goexit} {
-			bad := &atomic.Bool{}
-			a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-			chain := of(Options{}, sourceFunc(func(ctx context.Context,
-				o policy.TokenRequestOptions) (azcore.AccessToken, error) {
-				if bad.Load() {
-					f()
+	for name, f := range map[string]func(){
+		"panic":  func() { panic("canary: eyJhbGciOiJub25lIn0.canary") },
+		"Goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var bad atomic.Bool
+				bad.Store(true)
+				a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+				chain := of(Options{}, sourceFunc(func(ctx context.Context, o requested) (string, error) {
+					if bad.Load() {
+						f()
+					}
+					tk, err := a.GetToken(ctx, o)
+					return tk.Token, err
+				}), b)
+				var err error
+				var all sync.WaitGroup
+				all.Go(func() { _, err = getToken(t.Context(), chain) })
+				all.Wait()
+				if name == "panic" {
+					e, ok := errors.AsType[*Error](err)
+					if !ok || len(e.lines) != 2 ||
+						e.lines[0] != "chain.sourceFunc: it panicked: canary: REDACTED" ||
+						!strings.HasPrefix(e.lines[1], "chain.scripted: not asked") || e.Passes() {
+						t.Errorf("error is %+v", e)
+					}
 				}
-				return a.GetToken(ctx, o)
-			}), b)
-			bad.Store(true)
-			var err error
-			var all sync.WaitGroup
-			all.Go(func() { _, err = getToken(t.Context(), chain) })
-			all.Wait()
-			if name == "panic" {
-				want := "chain.sourceFunc: it panicked: canary: REDACTED"
-				if lines := strings.Split(fmt.Sprint(err), "\n\t"); len(lines) != 3 ||
-					lines[1] != want ||
-					!strings.HasPrefix(lines[2], "chain.scripted: not asked") {
-					t.Errorf("error is %v, want %q", err, want)
+				bad.Store(false)
+				wantFrom(t, chain, "b")
+				bad.Store(true)
+				time.Sleep(2 * time.Minute)
+				wantFrom(t, chain, "b") // and a look
+				time.Sleep(2 * time.Minute)
+				bad.Store(false)
+				a.set(nil)
+				wantFrom(t, chain, "b") // and another look
+				synctest.Wait()
+				wantFrom(t, chain, "a")
+				if n := chain.walks.Load() + chain.looks.Load(); n != 0 {
+					t.Errorf("%d walks and looks are left", n)
 				}
-				if e, ok := errors.AsType[*Error](err); !ok || e.Passes() {
-					t.Error("Ready would wait")
-				}
-			}
-			bad.Store(false)
-			wantFrom(t, chain, "b")
-			bad.Store(true)
-			time.Sleep(2 * time.Minute)
-			wantFrom(t, chain, "b") // and a look
-			time.Sleep(2 * time.Minute)
-			bad.Store(false)
-			a.set(nil)
-			wantFrom(t, chain, "b") // and another look
-			synctest.Wait()
-			wantFrom(t, chain, "a")
-			if n := chain.walks.Load() + chain.looks.Load(); n != 0 {
-				t.Errorf("%s: %d walks and looks are left", name, n)
-			}
-		}
-	})
+			})
+		})
+	}
 }
