@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/identitytest"
 )
 
 // sourceFunc is a function as a source of a chain.
@@ -80,6 +83,24 @@ func wantFrom(tb testing.TB, cred azcore.TokenCredential, source string) {
 	}
 }
 
+// lines is a log.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func TestNewChainRefuses(t *testing.T) {
 	t.Parallel()
 	var none *AzureCLICredential
@@ -88,26 +109,44 @@ func TestNewChainRefuses(t *testing.T) {
 		sources []azcore.TokenCredential
 		want    string
 	}{
-		{"no sources", nil, "identity: NewChain: no sources"},
-		{"nil", []azcore.TokenCredential{&scripted{}, nil}, "identity: NewChain: sources[1] is nil"},
-		{"nil pointer", []azcore.TokenCredential{none}, "identity: NewChain: sources[0] is nil"},
+		{name: "no sources", want: "identity: NewChain: no sources"},
+		{name: "nil", sources: []azcore.TokenCredential{&scripted{}, nil},
+			want: "identity: NewChain: sources[1] is nil"},
+		{name: "nil pointer", sources: []azcore.TokenCredential{none},
+			want: "identity: NewChain: sources[0] is nil"},
 	} {
 		if _, err := NewChain(tt.sources, nil); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s: error is %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	if s := (&Chain{}).Status(); s.InUse != "" || len(s.Sources) > 0 {
+	if s := (&Chain{}).Status(); s.InUse != "" || s.Sources == nil || len(s.Sources) > 0 {
 		t.Errorf("zero Chain: status is %+v", s)
 	}
-	if _, err := (&Chain{}).GetToken(t.Context(), policy.TokenRequestOptions{}); err == nil ||
-		!strings.Contains(err.Error(), "NewChain") {
-		t.Errorf("zero Chain: error is %v", err)
+	for name, zero := range map[string]*Chain{"zero": {}, "of a zero": mustChain(t, nil, &Chain{})} {
+		if _, err := getToken(t.Context(), zero); err == nil ||
+			!strings.Contains(err.Error(), "not made by NewChain") {
+			t.Errorf("%s Chain: error is %v", name, err)
+		}
 	}
 	var noContext context.Context
-	if _, err := mustChain(t, nil, &scripted{}).GetToken(noContext,
-		policy.TokenRequestOptions{}); err == nil || !strings.Contains(err.Error(), "nil Context") {
+	if _, err := getToken(noContext, mustChain(t, nil, &scripted{})); err == nil ||
+		!strings.Contains(err.Error(), "nil Context") {
 		t.Errorf("nil Context: error is %v", err)
 	}
+}
+
+// TestChainOptionsAreTheCallers: to change after NewChain.
+func TestChainOptionsAreTheCallers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sources := []azcore.TokenCredential{&scripted{err: errBroken}, &scripted{name: "b"}}
+		options := &ChainOptions{}
+		chain := mustChain(t, options, sources...)
+		clear(sources)
+		options.ContinueOn = func(error) bool { return true }
+		if _, err := getToken(t.Context(), chain); !errors.Is(err, errBroken) {
+			t.Errorf("error is %v, want that of the first source, at which the chain ends", err)
+		}
+	})
 }
 
 func TestChainReady(t *testing.T) {
@@ -198,20 +237,83 @@ func TestChainHitDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// lines is a log.
-type lines struct {
-	mu sync.Mutex
-	b  strings.Builder
+// TestChainSharesOurs: a thousand callers run az once, before it is in use and after, and leave
+// with their own ctx.
+func TestChainSharesOurs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &laptop{took: 2 * time.Second}
+		az, err := newAzureCLI(newShared(), nil, l.environment())
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain := mustChain(t, nil, &scripted{err: errAway}, az)
+		for range 2 { // again when the token has ended
+			l.runs.Store(0)
+			start := time.Now()
+			var all sync.WaitGroup
+			for range 500 {
+				all.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					if _, err := getToken(ctx, chain); !errors.Is(err, context.DeadlineExceeded) ||
+						time.Since(start) != time.Second {
+						t.Errorf("got %v after %v, want the caller's deadline after 1 s", err,
+							time.Since(start))
+					}
+				})
+				all.Go(func() {
+					if wantFrom(t, chain, developersToken); time.Since(start) != 2*time.Second {
+						t.Errorf("got it after %v", time.Since(start))
+					}
+				})
+			}
+			all.Wait()
+			if l.runs.Load() != 1 {
+				t.Errorf("az was run %d times for 1000 callers, want once", l.runs.Load())
+			}
+			time.Sleep(time.Hour)
+		}
+	})
 }
 
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+// TestChainError is what is read at night. Each caller has its own, though they share a request.
+func TestChainError(t *testing.T) {
+	want := []string{
+		"identity: chain: no token for https://vault.azure.net: managed identity failed",
+		`managed identity: IMDS: 404 "<html>gateway</html>": not an answer of IMDS (token for ` +
+			`https://vault.azure.net, `,
+		`managed identity: IMDS: 400 invalid_request "Identity not found" (token for ` +
+			`https://vault.azure.net, 1 attempt, `,
+		"identity.scripted: not asked: the next source is for when one is unavailable, not for when " +
+			"one fails",
+	}
+	bubble(t, func(t *testing.T) {
+		silent := onIMDS(t, transportFunc(func(*http.Request) (*http.Response, error) {
+			return respond(404, "<html>gateway</html>"), nil
+		}))
+		unassigned := onIMDS(t, identitytest.NewIMDS(nil), withID(ClientID(guid)))
+		chain := mustChain(t, nil, silent, unassigned, &scripted{})
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() {
+				_, err := getToken(t.Context(), chain)
+				lines := strings.Split(fmt.Sprint(err), "\n\t")
+				if !slices.EqualFunc(lines, want, strings.HasPrefix) {
+					t.Errorf("got %q, want %q", lines, want)
+				}
+				_, err = getToken(t.Context(), mustChain(t, nil, mustChain(t, nil, chain)))
+				ae, ok := errors.AsType[*AuthenticationError](err)
+				if !ok || ae.StatusCode != 400 || !errors.Is(err, ErrIdentityNotFound) ||
+					errors.Is(err, ErrUnavailable) {
+					t.Errorf("errors.As finds %v, want the 400 that ended it", ae)
+					return
+				}
+				body, _ := io.ReadAll(ae.RawResponse.Body) // azcore would rewind it for the others
+				if !strings.Contains(string(body), "Identity not found") {
+					t.Errorf("a caller read %q", body)
+				}
+			})
+		}
+		all.Wait()
+	})
 }

@@ -111,7 +111,7 @@ var usercodeMutations = []mutation{
 		file:  "internal/usercode/sharederror.go",
 		old:   `changed = changed || other`,
 		new:   `_ = other`,
-		tests: "TestErrorsOfOthersAreNotShared",
+		tests: "TestShareOfOthers",
 	},
 	{
 		name:  "an address of a Transport's own is shared",
@@ -119,7 +119,7 @@ var usercodeMutations = []mutation{
 		file:  "internal/usercode/sharederror.go",
 		old:   `isStandard(op.Source) && isStandard(op.Addr)`,
 		new:   `isStandard(op)`,
-		tests: "TestErrorsOfOthersAreNotShared",
+		tests: "TestShareOfOthers",
 	},
 	{
 		name:  "Go's own errors are told, too",

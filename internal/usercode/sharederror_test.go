@@ -43,3 +43,54 @@ func TestShare(t *testing.T) {
 		t.Errorf("got %#v", got)
 	}
 }
+
+// countingError writes to itself in each of its methods, which the race detector notices when two
+// goroutines call them.
+type countingError struct{ calls int }
+
+func (e *countingError) Error() string { e.calls++; return fmt.Sprint("call ", e.calls) }
+func (e *countingError) Unwrap() error { e.calls++; return syscall.ECONNREFUSED }
+func (e *countingError) Is(error) bool { e.calls++; return false }
+func (e *countingError) As(any) bool   { e.calls++; return false }
+
+// countingAddr does so as an address.
+type countingAddr struct{ calls *int }
+
+func (countingAddr) Network() string  { return "tcp" }
+func (a countingAddr) String() string { *a.calls++; return fmt.Sprint("call ", *a.calls) }
+
+// listError can't be compared.
+type listError []error
+
+func (listError) Error() string     { return "several" }
+func (l listError) Unwrap() []error { return l }
+
+// TestShareOfOthers: wherever the object of another is, none of its methods is called any more.
+func TestShareOfOthers(t *testing.T) {
+	t.Parallel()
+	foreign := &countingError{}
+	for name, err := range map[string]error{
+		"itself":             foreign,
+		"wrapped":            fmt.Errorf("outer: %w", foreign),
+		"joined":             errors.Join(syscall.EPIPE, foreign),
+		"in a standard type": &net.OpError{Op: "dial", Err: foreign},
+		"as an address": &net.OpError{Op: "dial", Addr: countingAddr{&foreign.calls},
+			Err: syscall.ECONNREFUSED},
+		"not comparable": listError{foreign},
+	} {
+		shared := Share(err)
+		calls := foreign.calls
+		_ = fmt.Sprintf("%v %+v", shared, shared)
+		if _, ok := errors.AsType[*countingError](shared); ok ||
+			!errors.Is(shared, syscall.ECONNREFUSED) || name == "itself" && !errors.Is(shared, err) {
+			t.Errorf("%s: errors.As finds the object, or errors.Is not what it wraps: %v", name, shared)
+		}
+		for _, inner := range shared.(interface{ Unwrap() []error }).Unwrap() {
+			_ = inner.Error()
+		}
+		if foreign.calls != calls {
+			t.Errorf("%s: the use of the shared error has called its methods %d times", name,
+				foreign.calls-calls)
+		}
+	}
+}
