@@ -202,27 +202,30 @@ func TestChainStatus(t *testing.T) {
 }
 
 // TestChainHitDoesNotAllocate: a chain in front of a credential that has a token costs a hit
-// nothing, whosever it is.
+// nothing, whosever it is, on Azure and on a laptop.
 func TestChainHitDoesNotAllocate(t *testing.T) {
 	cred, err := NewCredential(&CredentialOptions{Host: HostIMDS,
 		ClientOptions: azcore.ClientOptions{Transport: &answerDirectly{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	held := azcore.AccessToken{Token: "held", ExpiresOn: time.Now().Add(time.Hour)}
-	foreign := sourceFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken,
-		error) {
-		return held, nil
-	})
+	foreign := &scripted{name: "held"}
+	onLaptop := (&laptop{}).credential(t, notIMDS["gateway's 404"])
+	beSilent(firstSource(onLaptop).(*probedHost)) // without its second: this is no bubble
 	for name, chain := range map[string]*Chain{
 		"ours":             mustChain(t, nil, cred),
 		"foreign":          mustChain(t, nil, foreign),
 		"ours and foreign": mustChain(t, nil, cred, foreign),
 		"foreign, second":  mustChain(t, nil, &scripted{err: errAway}, foreign),
 		"nested":           mustChain(t, nil, mustChain(t, nil, foreign)),
+		"default on Azure": (&laptop{}).credential(t, &answerDirectly{}),
+		"on a laptop":      onLaptop,
 	} {
-		for _, tenant := range []string{"", "tenant"} {
-			options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, TenantID: tenant}
+		for _, options := range []policy.TokenRequestOptions{
+			{Scopes: []string{vaultScope}},
+			{Scopes: []string{vaultScope}, EnableCAE: true},
+			{Scopes: []string{vaultScope}, TenantID: "tenant"},
+		} {
 			for range 3 {
 				if _, err := chain.GetToken(context.Background(), options); err != nil {
 					t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -148,54 +147,38 @@ func breaksOff(answer *http.Response) transportFunc {
 	}
 }
 
-// TestDefaultHitDoesNotAllocate, on Azure and on a laptop.
-func TestDefaultHitDoesNotAllocate(t *testing.T) {
-	options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}
-	for name, transport := range map[string]policy.Transporter{"Azure": &answerDirectly{}, "laptop": notIMDS["gateway's 404"]} {
-		l := &laptop{}
-		chain := l.credential(t, transport)
-		if name == "laptop" { // without the second: this is no bubble
-			beSilent(firstSource(chain).(*probedHost))
-		}
-		if _, err := chain.GetToken(context.Background(), options); err != nil {
-			t.Fatal(err)
-		}
-		if n := testing.AllocsPerRun(100, func() {
-			_, _ = chain.GetToken(context.Background(), options)
-		}); n > 0 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
-	}
-}
-
+// TestDefaultSelection: by AZURE_TOKEN_CREDENTIALS, which is named as the reason where it is one.
 func TestDefaultSelection(t *testing.T) {
 	t.Parallel()
-	workload := map[string]string{envTokenFile: "/file", envClientID: "c", envTenantID: "t"}
+	const managed, workload, az, azd = "managed identity", "workload identity", "Azure CLI",
+		"Azure Developer CLI"
+	pod := map[string]string{envTokenFile: "/file", envClientID: "c", envTenantID: "t"}
+	const detected, byFile = "no other host's variables are set", "AZURE_FEDERATED_TOKEN_FILE, "
 	for _, tt := range []struct {
 		name      string
 		value     string
 		variables map[string]string
 		want      []string // the sources
+		reason    string   // why this host
 		fails     string
 	}{
-		{name: "unset", want: []string{"managed identity", "Azure CLI", "Azure Developer CLI"}},
-		{name: "blank", value: " ", want: []string{"managed identity", "Azure CLI",
-			"Azure Developer CLI"}},
-		{name: "in a pod", variables: workload,
-			want: []string{"workload identity", "Azure CLI", "Azure Developer CLI"}},
-		{name: "prod", value: "prod", want: []string{"managed identity"}},
-		{name: "prod in a pod", value: "prod", variables: workload, want: []string{"workload identity"}},
-		{name: "dev", value: "dev", variables: workload,
-			want: []string{"Azure CLI", "Azure Developer CLI"}},
-		{name: "in capitals", value: "DEV", want: []string{"Azure CLI", "Azure Developer CLI"}},
-		{name: "az", value: "AzureCLICredential", want: []string{"Azure CLI"}},
-		{name: "az, in JavaScript's spelling", value: "azureclicredential", want: []string{"Azure CLI"}},
-		{name: "azd", value: "AzureDeveloperCLICredential", want: []string{"Azure Developer CLI"}},
-		{name: "managed", value: "ManagedIdentityCredential", want: []string{"managed identity"}},
-		{name: "managed in a pod", value: "ManagedIdentityCredential", variables: workload,
-			want: []string{"managed identity"}},
-		{name: "workload", value: "WorkloadIdentityCredential", variables: workload,
-			want: []string{"workload identity"}},
+		{name: "unset", want: []string{managed, az, azd}, reason: detected},
+		{name: "blank", value: " ", want: []string{managed, az, azd}, reason: detected},
+		{name: "in a pod", variables: pod, want: []string{workload, az, azd}, reason: byFile},
+		{name: "prod", value: "prod", want: []string{managed}, reason: detected},
+		{name: "prod in a pod", value: "prod", variables: pod, want: []string{workload}, reason: byFile},
+		{name: "dev", value: "dev", variables: pod, want: []string{az, azd}},
+		{name: "in capitals", value: "DEV", want: []string{az, azd}},
+		{name: "az", value: "AzureCLICredential", want: []string{az}},
+		{name: "az, in JavaScript's spelling", value: "azureclicredential", want: []string{az}},
+		{name: "azd", value: "AzureDeveloperCLICredential", want: []string{azd}},
+		{name: "managed", value: "ManagedIdentityCredential", want: []string{managed},
+			reason: detected},
+		{name: "managed in a pod", value: "ManagedIdentityCredential", variables: pod,
+			want: []string{managed}, reason: detected},
+		{name: "workload", value: "WorkloadIdentityCredential", variables: pod,
+			want:   []string{workload},
+			reason: "AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential"},
 		{name: "workload without", value: "WorkloadIdentityCredential",
 			fails: "identity: AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential: AZURE_"},
 		{name: "unknown", value: "EnvironmentCredential",
@@ -207,11 +190,8 @@ func TestDefaultSelection(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			variables := map[string]string{envTokenCredentials: tt.value}
-			for name, value := range tt.variables {
-				variables[name] = value
-			}
-			chain, err := newDefaultCredential(newShared(), nil, environmentOf(variables))
+			chain, err := newDefaultCredential(newShared(), nil, environmentOf(
+				merged(tt.variables, map[string]string{envTokenCredentials: tt.value})))
 			if tt.fails != "" {
 				if err == nil || !strings.HasPrefix(err.Error(), tt.fails) {
 					t.Errorf("error is %v, want %q", err, tt.fails)
@@ -225,8 +205,12 @@ func TestDefaultSelection(t *testing.T) {
 			for _, s := range chain.Status().Sources {
 				got = append(got, s.Name)
 			}
-			if strings.Join(got, ", ") != strings.Join(tt.want, ", ") {
+			if !slices.Equal(got, tt.want) {
 				t.Errorf("sources are %v, want %v", got, tt.want)
+			}
+			if cred := chain.Status().Sources[0].Credential; tt.reason != "" &&
+				!strings.HasPrefix(cred.Reason, tt.reason) {
+				t.Errorf("the reason is %q, want %q", cred.Reason, tt.reason)
 			}
 		})
 	}
@@ -252,48 +236,27 @@ func TestDefaultSelectedAlone(t *testing.T) {
 
 func TestDefaultIdentity(t *testing.T) {
 	t.Parallel()
-	fabric := map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token",
-		envHeader: "s", envThumbprint: strings.Repeat("a", 40)}
 	for _, tt := range []struct {
 		name      string
 		variables map[string]string
 		id        ID
-		want      string // in Status, or the beginning of an error
+		want      string // in Status
 	}{
 		{name: "unset"},
 		{name: "empty", variables: map[string]string{envClientID: ""}},
-		{name: "the variable's",
-			variables: map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
-			want:      "client ID b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
-		{name: "the option's",
-			variables: map[string]string{envClientID: "b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"},
-			id:        ObjectID("o"), want: "object ID o"},
-		{name: "blank", variables: map[string]string{envClientID: " "},
-			want: "identity: AZURE_CLIENT_ID: empty ClientID"},
-		{name: "impossible", variables: map[string]string{envClientID: "/subscriptions/s"},
-			want: "identity: AZURE_CLIENT_ID: ClientID"},
-		{name: "where none can be selected",
-			variables: merged(fabric, map[string]string{envClientID: "c"}),
-			want:      "identity: AZURE_CLIENT_ID: Service Fabric can't select"},
-		{name: "an option where none can be selected", variables: fabric, id: ClientID("c"),
-			want: "identity: DefaultCredentialOptions.ID: Service Fabric can't select"},
-		{name: "an impossible option", id: ClientID(""),
-			want: "identity: DefaultCredentialOptions.ID: empty ClientID"},
+		{name: "the variable's", variables: map[string]string{envClientID: guid},
+			want: "client ID " + guid},
+		{name: "the option's", variables: map[string]string{envClientID: guid}, id: ObjectID("o"),
+			want: "object ID o"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ID: tt.id},
-				environmentOf(tt.variables))
-			if err != nil {
-				if tt.want == "" || !strings.HasPrefix(err.Error(), tt.want) {
-					t.Errorf("error is %v, want %q", err, tt.want)
-				}
-				return
-			}
-			if got := chain.Status().Sources[0].Credential.Identity; got != tt.want {
-				t.Errorf("identity is %q, want %q", got, tt.want)
-			}
-		})
+		chain, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{ID: tt.id},
+			environmentOf(tt.variables))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := chain.Status().Sources[0].Credential.Identity; got != tt.want {
+			t.Errorf("%s: identity is %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -311,89 +274,61 @@ func merged(maps ...map[string]string) map[string]string {
 // repeats the value as it is.
 func TestDefaultOptionsAreNamed(t *testing.T) {
 	t.Parallel()
+	const field = "identity: DefaultCredentialOptions."
 	workload := map[string]string{envTokenFile: "/file", envClientID: "c", envTenantID: "t"}
+	fabric := map[string]string{envEndpoint: "https://localhost:2377/metadata/identity/oauth2/token",
+		envHeader: "s", envThumbprint: strings.Repeat("a", 40)}
+	client := func(id string) map[string]string { return map[string]string{envClientID: id} }
 	for _, tt := range []struct {
 		name      string
 		options   DefaultCredentialOptions
+		client    azcore.ClientOptions // of options
 		variables map[string]string
 		want      string
 	}{
-		{
-			name:    "tenant",
-			options: DefaultCredentialOptions{TenantID: "a/b"},
-			want:    "identity: DefaultCredentialOptions.TenantID: is no tenant",
-		}, {
-			name:    "allowed tenants",
+		{name: "tenant", options: DefaultCredentialOptions{TenantID: "a/b"},
+			want: field + "TenantID: is no tenant"},
+		{name: "allowed tenants",
 			options: DefaultCredentialOptions{AdditionallyAllowedTenants: []string{"a b"}},
-			want:    "identity: DefaultCredentialOptions.AdditionallyAllowedTenants: is no tenant",
-		}, {
-			name: "retries",
-			options: DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
-				Retry: policy.RetryOptions{TryTimeout: -1},
-			}},
-			want: "identity: DefaultCredentialOptions.Retry.TryTimeout: ",
-		}, {
-			name: "Transport",
-			options: DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
-				Transport: (*http.Client)(nil),
-			}},
-			want: "identity: DefaultCredentialOptions.Transport: nil *http.Client",
-		}, {
-			name: "cloud",
-			options: DefaultCredentialOptions{ClientOptions: azcore.ClientOptions{
-				Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: "http://a"},
-			}},
-			variables: workload,
-			want: "identity: DefaultCredentialOptions.Cloud.ActiveDirectoryAuthorityHost: " +
-				"is not https",
-		}, {
-			name:      "cloud, by variables",
+			want:    field + "AdditionallyAllowedTenants: is no tenant"},
+		{name: "retries", client: azcore.ClientOptions{Retry: policy.RetryOptions{TryTimeout: -1}},
+			want: field + "Retry.TryTimeout: "},
+		{name: "Transport", client: azcore.ClientOptions{Transport: (*http.Client)(nil)},
+			want: field + "Transport: nil *http.Client"},
+		{name: "cloud", variables: workload, client: azcore.ClientOptions{
+			Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: "http://a"}},
+			want: field + "Cloud.ActiveDirectoryAuthorityHost: is not https"},
+		{name: "cloud, by variables",
 			variables: merged(workload, map[string]string{envAuthorityHost: "http://a"}),
-			want:      "identity: " + envAuthorityHost + ": is not https",
-		}, {
-			name:    "a value with the options' name in it",
+			want:      "identity: " + envAuthorityHost + ": is not https"},
+		{name: "an empty ID", options: DefaultCredentialOptions{ID: ClientID("")},
+			want: field + "ID: empty ClientID"},
+		{name: "a blank variable", variables: client(" "),
+			want: "identity: AZURE_CLIENT_ID: empty ClientID"},
+		{name: "an impossible variable", variables: client("/subscriptions/s"),
+			want: "identity: AZURE_CLIENT_ID: ClientID"},
+		{name: "a variable where none can be selected", variables: merged(fabric, client("c")),
+			want: "identity: AZURE_CLIENT_ID: Service Fabric can't select"},
+		{name: "an option where none can be selected", variables: fabric,
+			options: DefaultCredentialOptions{ID: ClientID("c")},
+			want:    field + "ID: Service Fabric can't select"},
+		{name: "a value with the options' name in it",
 			options: DefaultCredentialOptions{ID: ClientID("my/CredentialOptions")},
-			want: `identity: DefaultCredentialOptions.ID: ClientID "my/CredentialOptions" looks ` +
-				`like a resource ID`,
-		}, {
-			name:      "a variable's value with the field's name in it",
-			variables: map[string]string{envClientID: "my/CredentialOptions.ID"},
+			want:    field + `ID: ClientID "my/CredentialOptions" looks like a resource ID`},
+		{name: "a variable's value with the field's name in it",
+			variables: client("my/CredentialOptions.ID"),
 			want: `identity: AZURE_CLIENT_ID: ClientID "my/CredentialOptions.ID" looks like a ` +
-				`resource ID`,
-		}, {
-			name: "a host that the variable names",
-			variables: map[string]string{
-				envTokenCredentials: "WorkloadIdentityCredential",
-				envClientID:         "c", envTenantID: `CredentialOptions.Host is "workload-identity"`,
-			},
-			want: "identity: AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential: " +
-				envTenantID + ": is no tenant",
-		},
+				`resource ID`},
+		{name: "a host that the variable names", variables: map[string]string{
+			envTokenCredentials: "WorkloadIdentityCredential",
+			envClientID:         "c", envTenantID: `CredentialOptions.Host is "workload-identity"`},
+			want: "identity: AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential: " + envTenantID +
+				": is no tenant"},
 	} {
+		tt.options.ClientOptions = tt.client
 		_, err := newDefaultCredential(newShared(), &tt.options, environmentOf(tt.variables))
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s: error is %v, want %q", tt.name, err, tt.want)
-		}
-	}
-}
-
-// TestDefaultReason: what names the host is what the user has set.
-func TestDefaultReason(t *testing.T) {
-	t.Parallel()
-	workload := map[string]string{envTokenFile: "/file", envClientID: "c", envTenantID: "t"}
-	for value, want := range map[string]string{
-		"":                           "AZURE_FEDERATED_TOKEN_FILE, ",
-		"prod":                       "AZURE_FEDERATED_TOKEN_FILE, ",
-		"WorkloadIdentityCredential": "AZURE_TOKEN_CREDENTIALS is WorkloadIdentityCredential",
-		"ManagedIdentityCredential":  "no other host's variables are set",
-	} {
-		chain, err := newDefaultCredential(newShared(), nil,
-			environmentOf(merged(workload, map[string]string{envTokenCredentials: value})))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := chain.Status().Sources[0].Credential.Reason; !strings.HasPrefix(got, want) {
-			t.Errorf("%q: the reason is %q, want %q", value, got, want)
 		}
 	}
 }
@@ -439,47 +374,4 @@ func TestDefaultTenants(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestDefaultCanary: the developer's token, the host's secret and its token are in nothing that is
-// printed.
-func TestDefaultCanary(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		const secret = "canary-header"
-		for name, variables := range map[string]map[string]string{
-			"laptop": nil, "IMDS": nil,
-			"App Service": {envEndpoint: "http://localhost:4141/msi/token?code=" + secret,
-				envHeader: secret},
-		} {
-			const token = "eyJhbGciOiJub25lIn0.canarycanary.canary"
-			l := &laptop{variables: variables, az: exits(1, "ERROR: broken "+`{"accessToken": "`+
-				developersToken+`"}`)}
-			var transport policy.Transporter = transportFunc(func(r *http.Request) (*http.Response, error) {
-				if name == "laptop" {
-					return respond(404, "<html>"+token), nil
-				}
-				return respond(503, `{"error":"x","message":"`+secret+` `+token+`","error_description":"`+token+
-					`"}`), nil
-			})
-			chain := l.credential(t, transport)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			_, err := chain.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{vaultScope}})
-			cancel()
-			if err == nil {
-				t.Fatalf("%s: no error", name)
-			}
-			synctest.Wait()
-			for what, text := range map[string]string{
-				"error": fmt.Sprintf("%v %+v", err, err), "log": l.log.String(),
-				"status": fmt.Sprintf("%+v", chain.Status()),
-				"chain":  fmt.Sprintf("%+v", chain.Status().Sources),
-			} {
-				for _, canary := range []string{secret, "canarycanary", developersToken} {
-					if strings.Contains(text, canary) {
-						t.Errorf("%s: %s shows %s: %s", name, what, canary, text)
-					}
-				}
-			}
-		}
-	})
 }

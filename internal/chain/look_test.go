@@ -124,77 +124,62 @@ func TestChainAskedAgain(t *testing.T) {
 }
 
 // TestChainLooksWithAMinuteBetween: from the end of one to the beginning of the next, so that a
-// look never finds the absence that the one before has noted. It has neither a call's claims nor
-// its scopes, which the caller may change.
+// look never finds the absence that the one before has noted. It takes a minute at most, and has
+// neither a call's claims nor its scopes, which the caller may change.
 func TestChainLooksWithAMinuteBetween(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var gaps []time.Duration
-		var end time.Time
-		a := sourceFunc(func(_ context.Context, o requested) (string, error) {
-			mu.Lock()
-			if !end.IsZero() {
-				gaps = append(gaps, time.Since(end))
-			}
-			mu.Unlock()
-			// not under the lock: a bubble's time stands still while another look waits for one
-			time.Sleep(7 * time.Second)
-			mu.Lock()
-			defer mu.Unlock()
-			if end = time.Now(); o.Claims != "" || o.Scopes[0] != vaultScope {
-				t.Errorf("a look is for %+v", o)
-			}
-			return "", errAway
+	for _, tt := range []struct {
+		name       string
+		takes, lot time.Duration
+		looks      int // in ten minutes
+	}{
+		{name: "quick", takes: 7 * time.Second, lot: 7 * time.Second, looks: 9},
+		{name: "hangs", takes: time.Hour, lot: time.Minute, looks: 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var looks, gaps []time.Duration
+				var end time.Time
+				a := sourceFunc(func(ctx context.Context, o requested) (string, error) {
+					mu.Lock()
+					start, gap := time.Now(), time.Since(end)
+					first := end.IsZero()
+					mu.Unlock()
+					if !first {
+						// not under the lock: a bubble's time stands still while another waits for one
+						_ = lasts(ctx, tt.takes)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					if end = time.Now(); !first {
+						looks, gaps = append(looks, end.Sub(start)), append(gaps, gap)
+					}
+					if o.Claims != "" || o.Scopes[0] != vaultScope {
+						t.Errorf("a look is for %+v", o)
+					}
+					return "", errAway
+				})
+				chain := of(Options{}, a, &scripted{name: "b"})
+				for n := range 600 {
+					scopes := []string{vaultScope}
+					claims := []string{"", "{}", "{}"}[n%3]
+					if tk, err := chain.GetToken(t.Context(),
+						requested{Scopes: scopes, Claims: claims}); tk.Token != "b" {
+						t.Errorf("got %q, error %v", tk.Token, err)
+					}
+					scopes[0] = "changed"
+					time.Sleep(time.Second)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if len(looks) < tt.looks-1 || slices.Min(looks) != tt.lot || slices.Max(looks) != tt.lot ||
+					slices.Min(gaps) < time.Minute || slices.Max(gaps) > time.Minute+time.Second {
+					t.Errorf("looks in 10 minutes took %v, want %d of %v; and had %v between them, want a "+
+						"minute, and the second until the next call", looks, tt.looks, tt.lot, gaps)
+				}
+			})
 		})
-		chain := of(Options{}, a, &scripted{name: "b"})
-		start := time.Now()
-		for time.Since(start) < 10*time.Minute {
-			scopes := []string{vaultScope}
-			wantFrom(t, chain, "b", scopes...)
-			scopes[0] = "changed"
-			time.Sleep(time.Second)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if len(gaps) < 8 || slices.Min(gaps) < time.Minute ||
-			slices.Max(gaps) > time.Minute+time.Second {
-			t.Errorf("looks in 10 minutes have %v between them, want a minute, and the second until "+
-				"the next call", gaps)
-		}
-	})
-}
-
-// TestChainLooksForAMinute and no longer, and without the claims of the call that begins it.
-func TestChainLooksForAMinute(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		took := []time.Duration{}
-		first := true
-		a := sourceFunc(func(ctx context.Context, o requested) (string, error) {
-			if first {
-				first = false
-				return "", errAway
-			}
-			start := time.Now()
-			<-ctx.Done()
-			if took = append(took, time.Since(start)); o.Claims != "" {
-				t.Errorf("a look has claims: %q", o.Claims)
-			}
-			return "", ctx.Err()
-		})
-		chain := of(Options{}, a, &scripted{name: "b"})
-		for range 5 {
-			wantFrom(t, chain, "b")
-			if _, err := chain.GetToken(t.Context(),
-				requested{Scopes: []string{vaultScope}, Claims: "{}"}); err != nil {
-				t.Error(err)
-			}
-			time.Sleep(time.Minute)
-		}
-		synctest.Wait()
-		if !slices.Equal(took, []time.Duration{time.Minute, time.Minute}) {
-			t.Errorf("looks took %v, want two of a minute each", took)
-		}
-	})
+	}
 }
 
 // TestChainLooksAreBounded: one at once for a scope, and ten for all of them, however long they

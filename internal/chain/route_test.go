@@ -73,23 +73,6 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 	}
 }
 
-// TestChainScopesAreRemembered: once it is known which source serves a scope, that one is asked
-// once in a call, and those before it once a minute.
-func TestChainScopesAreRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-		chain := of(Options{}, a, b)
-		for range 59 {
-			for _, scope := range scopesOf(20) {
-				wantFrom(t, chain, "b", scope)
-			}
-			time.Sleep(time.Second)
-		}
-		wantAsks(t, a, 20)
-		wantAsks(t, b, 59*20)
-	})
-}
-
 // TestChainRoutesAreBounded: scopes are text from elsewhere. What is in constant use stays known
 // meanwhile.
 func TestChainRoutesAreBounded(t *testing.T) {
