@@ -92,7 +92,9 @@ func (c *Chain) GetToken(
 		return azcore.AccessToken{},
 			errors.New("identity: GetToken: this Chain was not made by NewChain or NewDefaultCredential")
 	}
-	return c.engine.Token(ctx, &options)
+	var token azcore.AccessToken
+	err := c.engine.Token(ctx, &options, &token)
+	return token, err
 }
 
 // Ready is as [Credential.Ready]: nil once a token is held for each of the scopes, by whichever

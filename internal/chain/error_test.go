@@ -160,7 +160,7 @@ func TestChainErrorOfOthers(t *testing.T) {
 			want: ": two lines long", most: 1100},
 		{name: "a header", err: errors.New("Bearer " + canary), want: "REDACTED", most: 100},
 		{name: "JSON", err: errors.New(`{"accessToken":"` + canary + `"}`), want: "REDACTED", most: 100},
-		{name: "wraps one of ours", err: fmt.Errorf("%s: %w", canary, &ownError{"own"}),
+		{name: "wraps one of ours", err: fmt.Errorf("%s: %w", canary, &ownError{text: "own"}),
 			want: "own", most: 100},
 		{name: "ours", err: own, want: own.text, most: 3000},
 	} {
@@ -171,6 +171,35 @@ func TestChainErrorOfOthers(t *testing.T) {
 				if len(lines) != 2 || len(lines[1]) > tt.most || !strings.Contains(lines[1], tt.want) ||
 					strings.Contains(lines[1], "canary") != (tt.err == error(own)) {
 					t.Errorf("error is %q, want %q in it", err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestChainErrorPasses if the failure that has ended it does, or all sources are unavailable.
+func TestChainErrorPasses(t *testing.T) {
+	passing := &ownError{text: "503", passes: true}
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{name: "unavailable", err: errAway, want: true},
+		{name: "fails", err: errBroken},
+		{name: "ours fails", err: &ownError{text: "400"}},
+		{name: "ours passes", err: passing, want: true},
+		{name: "in another error", err: fmt.Errorf("wrapped: %w", passing), want: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				chain := of(Options{}, &scripted{err: tt.err})
+				for depth := range 3 {
+					_, err := getToken(t.Context(), chain)
+					if e, ok := err.(*Error); !ok || e.Passes() != tt.want {
+						t.Errorf("in %d chains: %v passes is %v, want %v", depth, err, !tt.want, tt.want)
+					}
+					chain = of(Options{}, chain)
 				}
 			})
 		})

@@ -58,7 +58,10 @@ func lasts(ctx context.Context, d time.Duration) error {
 }
 
 // ownError is an error of a source of ours.
-type ownError struct{ text string }
+type ownError struct {
+	text   string
+	passes bool
+}
 
 func (e *ownError) Error() string { return e.text }
 
@@ -66,7 +69,7 @@ func (e *ownError) Error() string { return e.text }
 func read(err error) Reading {
 	r := Reading{Unavailable: errors.Is(err, errUnavailable)}
 	if own, ok := errors.AsType[*ownError](err); ok {
-		r.Own = own
+		r.Own, r.Passes = own, own.passes
 	}
 	return r
 }

@@ -16,27 +16,28 @@ const maxLooks = 10
 // lookBack has the sources before the one in use looked at, if it is time. It dates the token so
 // that SDK clients, which keep it, ask again soon.
 func (c *Chain) lookBack(
-	r *route, i int, options policy.TokenRequestOptions, token azcore.AccessToken,
-) azcore.AccessToken {
+	r *route, i int, options *policy.TokenRequestOptions, token *azcore.AccessToken,
+) {
 	now := time.Now()
+	askedAgain(token, now)
 	due := func() bool { return int64(now.Sub(c.made)) >= r.next.Load() }
-	if due() && r.looking.CompareAndSwap(false, true) {
-		if !due() || !c.mayLook() { // another look has just ended, or too many are under way
-			r.looking.Store(false)
-			return askedAgain(token, now)
-		}
-		options.Claims, options.Scopes = "", slices.Clone(options.Scopes)
-		go c.look(r, i, options)
+	if !due() || !r.looking.CompareAndSwap(false, true) {
+		return
 	}
-	return askedAgain(token, now)
+	if !due() || !c.mayLook() { // another look has just ended, or too many are under way
+		r.looking.Store(false)
+		return
+	}
+	own := *options
+	own.Claims, own.Scopes = "", slices.Clone(own.Scopes)
+	go c.look(r, i, own)
 }
 
-// askedAgain is a token that Azure SDK clients keep for lookEvery and no longer.
-func askedAgain(token azcore.AccessToken, now time.Time) azcore.AccessToken {
+// askedAgain has Azure SDK clients keep a token for lookEvery and no longer.
+func askedAgain(token *azcore.AccessToken, now time.Time) {
 	if soon := now.Add(lookEvery).UTC(); token.RefreshOn.IsZero() || token.RefreshOn.After(soon) {
 		token.RefreshOn = soon
 	}
-	return token
 }
 
 // mayLook takes one of the looks at once, if any is left. look gives it back.

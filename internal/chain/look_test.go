@@ -116,9 +116,9 @@ func TestChainAskedAgain(t *testing.T) {
 		{name: "sooner", have: now.Add(10 * time.Second), want: now.Add(10 * time.Second)},
 		{name: "past", have: now.Add(-time.Second), want: now.Add(-time.Second)},
 	} {
-		got := askedAgain(azcore.AccessToken{RefreshOn: tt.have}, now).RefreshOn
-		if !got.Equal(tt.want) {
-			t.Errorf("%s: RefreshOn is %v, want %v", tt.name, got, tt.want)
+		token := azcore.AccessToken{RefreshOn: tt.have}
+		if askedAgain(&token, now); !token.RefreshOn.Equal(tt.want) {
+			t.Errorf("%s: RefreshOn is %v, want %v", tt.name, token.RefreshOn, tt.want)
 		}
 	}
 }

@@ -18,46 +18,55 @@ var errWalkBudget = errors.New("no answer within " + walkBudget.String())
 // GetToken implements azcore.TokenCredential; see Token.
 func (c *Chain) GetToken(
 	ctx context.Context, options policy.TokenRequestOptions,
-) (azcore.AccessToken, error) {
-	return c.Token(ctx, &options)
+) (token azcore.AccessToken, err error) {
+	err = c.Token(ctx, &options, &token)
+	return token, err
 }
 
-// Token returns a token of the source that last brought one for the scope and tenant, or else of
-// the first that is available. It takes as long as the sources do that it has to ask, one after the
-// other, and ends with ctx; the ctx of a walk along the sources ends after walkBudget. Errors are
-// an *[Error], or a plain one about a nil ctx. It changes nothing in options.
+// Token gets a token of the source that last brought one for the scope and tenant, or else of the
+// first that is available. It takes as long as the sources do that it has to ask, one after the
+// other, and ends with ctx; the ctx of a walk along the sources ends after walkBudget. An error is
+// an *[Error], or a plain one about a nil ctx. It changes nothing in options. That it takes and
+// gives by pointers saves a hit the copies.
 func (c *Chain) Token(
-	ctx context.Context, options *policy.TokenRequestOptions,
-) (azcore.AccessToken, error) {
+	ctx context.Context, options *policy.TokenRequestOptions, token *azcore.AccessToken,
+) (err error) {
 	if ctx == nil {
-		return azcore.AccessToken{}, errors.New("identity: GetToken: nil Context")
+		return errors.New("identity: GetToken: nil Context")
 	}
-	r := c.known(options)
-	if r == nil {
-		return c.walk(ctx, *options, unasked)
+	if r := c.known(options); r != nil {
+		if i := int(r.inUse.Load()) - 1; i >= 0 && c.bar(i) == "" {
+			*token, err = c.links[i].Source.GetToken(ctx, *options)
+			switch {
+			case c.bar(i) != "": // it has been barred meanwhile
+			case err != nil:
+				*token, err = c.afterFailure(ctx, i, err, *options)
+				return err
+			case i > 0:
+				c.lookBack(r, i, options, token)
+				return nil
+			default:
+				return nil
+			}
+		}
 	}
-	i := int(r.inUse.Load()) - 1
-	if i < 0 || c.bar(i) != "" {
-		return c.walk(ctx, *options, unasked)
-	}
-	token, err := c.links[i].Source.GetToken(ctx, *options)
-	switch {
-	case c.bar(i) != "": // it has been barred meanwhile
-		return c.walk(ctx, *options, unasked)
-	case err == nil && i > 0:
-		return c.lookBack(r, i, *options, token), nil
-	case err == nil:
-		return token, nil
-	}
+	*token, err = c.walk(ctx, *options, unasked)
+	return err
+}
+
+// afterFailure goes on after the source in use has failed.
+func (c *Chain) afterFailure(
+	ctx context.Context, i int, err error, options policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
 	a := c.judge(ctx, i, err)
 	if ctx.Err() != nil {
-		return azcore.AccessToken{}, c.failure(*options, []attempt{a}, ctx.Err())
+		return azcore.AccessToken{}, c.failure(options, []attempt{a}, ctx.Err())
 	}
 	c.memory.failed(i, a.why, a.away)
 	if !a.goesOn {
-		return azcore.AccessToken{}, c.failure(*options, []attempt{a}, nil)
+		return azcore.AccessToken{}, c.failure(options, []attempt{a}, nil)
 	}
-	return c.walk(ctx, *options, a)
+	return c.walk(ctx, options, a)
 }
 
 // walk asks the sources in order, in the caller's goroutine and with the caller's values: what a
@@ -110,14 +119,14 @@ func (c *Chain) walk(
 		// A challenge of one token says nothing of the scope's other tokens.
 		case a.err == nil && options.Claims != "":
 			if i > 0 {
-				token = askedAgain(token, time.Now())
+				askedAgain(&token, time.Now())
 			}
 			return token, nil
 		case a.err == nil:
 			r := c.routeFor(&options)
 			news = c.use(r, i, before, failed, options)
 			if i > 0 {
-				token = c.lookBack(r, i, options, token)
+				c.lookBack(r, i, &options, &token)
 			}
 			return token, nil
 		}
