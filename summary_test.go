@@ -24,86 +24,83 @@ func variedText(i int) string {
 		i, i, i, i+1)
 }
 
+// summaryCauses are reasons to have no token at a host, by name, each with the ways to notice it.
+func summaryCauses(t *testing.T, s *site) map[string][]func(i int) error {
+	cred := s.credential(t)
+	const quiet, long = 4 * time.Minute, 10 * time.Minute
+	ask := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		tk, err := getToken(ctx, cred)
+		if err == nil {
+			t.Fatalf("got the token %s until %v, now is %v", tk.Token, tk.ExpiresOn, time.Now())
+		}
+		return err
+	}
+	type answer = func(i int) identitytest.Response
+	answers := func(patience time.Duration, answer answer) func(int) error {
+		return func(i int) error {
+			r := answer(i)
+			r.For = quiet
+			s.answer(r)
+			return ask(patience)
+		}
+	}
+	refuses := func(status int, code, before string, header ...string) answer {
+		return func(i int) identitytest.Response {
+			return s.own(status, s.problem(code, before+variedText(i)), header...)
+		}
+	}
+	causes := map[string][]func(int) error{
+		"a refusal":       {answers(long, refuses(403, "some_code", ""))},
+		"another code":    {answers(long, refuses(403, "another_code", ""))},
+		"another message": {answers(long, refuses(403, "some_code", "not "))},
+		"another status": {answers(long, refuses(503, "some_code", "")),
+			answers(10*time.Second, refuses(503, "some_code", ""))},
+		"throttled": {answers(long, func(i int) identitytest.Response {
+			return refuses(429, "some_code", "", "Retry-After", fmt.Sprint(i))(i)
+		})},
+		"a gateway": {answers(long, func(i int) identitytest.Response {
+			return identitytest.Response{Status: 502, Body: fmt.Sprintf("<html>Bad Gateway <!-- Ref A: "+
+				"5D%dC0FFEE Ref B: MSP%d Ref C: 2026-11-28T10:0%d:00Z --></html>", i, i, i)}
+		})},
+		"refused connections": {func(int) error {
+			s.down.Store(true)
+			defer s.down.Store(false)
+			return ask(long)
+		}},
+		"connections that break": {answers(long, func(i int) identitytest.Response {
+			end := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
+			return identitytest.Response{Err: &net.OpError{
+				Op: "read", Net: "tcp", Source: end(53124 + i), Addr: end(4141),
+				Err: os.NewSyscallError("read", syscall.ECONNRESET),
+			}}
+		})},
+		"no token in it": {answers(long, func(int) identitytest.Response {
+			return s.own(200, `{"expires_in":"3600"}`)
+		})},
+		"a clock that is wrong": {answers(long, func(i int) identitytest.Response {
+			return s.own(200, fmt.Sprintf(`{"access_token":"t","expires_on":"%d","token_type":"Bearer"}`,
+				time.Now().Add(-time.Duration(i+1)*time.Hour).Unix()))
+		})},
+		"a caller without patience": {answers(time.Second, func(int) identitytest.Response {
+			return identitytest.Response{Delay: time.Hour}
+		})},
+	}
+	if s.problem("a", "m") == s.problem("b", "m") { // its failures have no code
+		delete(causes, "another code")
+	}
+	return causes
+}
+
 // TestSummaryStays the same while the cause does, however the host words it each time, and differs
 // for each cause: a controller that writes an error into a condition would otherwise be woken by
 // its own writing (cert-manager/cert-manager#5652).
 func TestSummaryStays(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		time.Sleep(24 * time.Hour) // a bubble's time begins where a date that is past is none
-		s := p.open(t)
-		cred := s.credential(t)
-		ask := func(patience time.Duration) error {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			tk, err := getToken(ctx, cred)
-			if err == nil {
-				t.Fatalf("got the token %s until %v, now is %v", tk.Token, tk.ExpiresOn, time.Now())
-			}
-			return err
-		}
-		const long = 10 * time.Minute
-		answer := func(r identitytest.Response) error {
-			r.For = 4 * time.Minute
-			s.answer(r)
-			return ask(long)
-		}
-		causes := map[string][]func(i int) error{ // several ways to notice one cause
-			"a refusal": {func(i int) error {
-				return answer(s.own(403, s.problem("some_code", variedText(i))))
-			}},
-			"another code": {func(i int) error {
-				return answer(s.own(403, s.problem("another_code", variedText(i))))
-			}},
-			"another message": {func(i int) error {
-				return answer(s.own(403, s.problem("some_code", "not "+variedText(i))))
-			}},
-			"another status": {
-				func(i int) error { return answer(s.own(503, s.problem("some_code", variedText(i)))) },
-				func(i int) error {
-					r := s.own(503, s.problem("some_code", variedText(i)))
-					r.For = 4 * time.Minute
-					s.answer(r)
-					return ask(10 * time.Second)
-				},
-			},
-			"throttled": {func(i int) error {
-				return answer(s.own(429, s.problem("some_code", variedText(i)), "Retry-After",
-					fmt.Sprint(i)))
-			}},
-			"a gateway": {func(i int) error {
-				return answer(identitytest.Response{Status: 502,
-					Body: fmt.Sprintf("<html>Bad Gateway <!-- Ref A: 5D%dC0FFEE Ref B: MSP%d "+
-						"Ref C: 2026-11-28T10:0%d:00Z --></html>",
-						i, i, i)})
-			}},
-			"refused connections": {func(int) error {
-				s.down.Store(true)
-				defer s.down.Store(false)
-				return ask(long)
-			}},
-			"connections that break": {func(i int) error {
-				end := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
-				return answer(identitytest.Response{Err: &net.OpError{
-					Op: "read", Net: "tcp", Source: end(53124 + i), Addr: end(4141),
-					Err: os.NewSyscallError("read", syscall.ECONNRESET),
-				}})
-			}},
-			"no token in it": {func(int) error { return answer(s.own(200, `{"expires_in":"3600"}`)) }},
-			"a clock that is wrong": {func(i int) error {
-				return answer(s.own(200,
-					fmt.Sprintf(`{"access_token":"t","expires_on":"%d","token_type":"Bearer"}`,
-						time.Now().Add(-time.Duration(i+1)*time.Hour).Unix())))
-			}},
-			"a caller without patience": {func(int) error {
-				s.answer(identitytest.Response{Delay: time.Hour, For: 4 * time.Minute})
-				return ask(time.Second)
-			}},
-		}
-		if s.problem("a", "m") == s.problem("b", "m") { // its failures have no code
-			delete(causes, "another code")
-		}
 		seen := map[string]string{}
-		for name, ways := range causes {
+		for name, ways := range summaryCauses(t, p.open(t)) {
 			summary, errorTexts := "", map[string]bool{}
 			for i := range 5 {
 				for _, way := range ways {
