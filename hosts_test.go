@@ -22,7 +22,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
-	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
 )
 
@@ -1074,33 +1073,6 @@ func TestHostNamesItself(t *testing.T) {
 		// The same host when it is demanded instead of detected.
 		if got := s.credential(t, func(o *CredentialOptions) { o.Host = s.host }).Host(); got != s.host {
 			t.Errorf("demanded %q, got %q", s.host, got)
-		}
-	})
-}
-
-// TestDetectNamesTheProxyOfAnIdentityBinding: where the variables lead requests, Detect and the
-// error say so alike.
-func TestDetectNamesTheProxyOfAnIdentityBinding(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := places[len(places)-1].open(t)
-		env := s.env
-		env.getenv = func(name string) string {
-			if name == "AZURE_KUBERNETES_TOKEN_PROXY" {
-				return "https://10.0.0.1"
-			}
-			return s.env.getenv(name)
-		}
-		asked := ""
-		e, _ := mustFail(t, credentialAt(t, env,
-			transportFunc(func(r *http.Request) (*http.Response, error) {
-				asked = redact.URL(r.URL.String())
-				return respond(400, s.problem("some_error", "some text")), nil
-			})))
-		if !strings.HasPrefix(asked, "https://10.0.0.1/") || e.Endpoint != asked {
-			t.Errorf("asked %s, the error says %s", asked, e.Endpoint)
-		}
-		if got := detectIn(env).Endpoint; got != asked {
-			t.Errorf("Detect says %s, asked is %s", got, asked)
 		}
 	})
 }

@@ -3,16 +3,13 @@ package identity
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,65 +27,6 @@ func served(tb testing.TB, ep *identitytest.Endpoint) environment {
 	server := httptest.NewServer(ep)
 	tb.Cleanup(server.Close)
 	return environmentAt(ep, server.URL)
-}
-
-// TestNoProxy sets the environment's proxies: whatever they say, the endpoint is asked directly.
-// ProxyFromEnvironment exempts loopback, so that the request is for a name that only this test's
-// resolver of addresses knows.
-func TestNoProxy(t *testing.T) {
-	var proxied atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		proxied.Add(1)
-	}))
-	defer proxy.Close()
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
-		t.Setenv(name, proxy.URL)
-		t.Setenv(strings.ToLower(name), proxy.URL)
-	}
-	t.Setenv("NO_PROXY", "")
-	t.Setenv("no_proxy", "")
-	ep := identitytest.NewIMDS(nil)
-	server := httptest.NewServer(ep)
-	defer server.Close()
-	direct := transport.Node.Transport.(*http.Transport).Clone()
-	direct.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if !strings.HasPrefix(addr, "169.254.169.254:") {
-			return nil, fmt.Errorf("dialled %s, want the endpoint itself", addr)
-		}
-		return (&net.Dialer{}).DialContext(ctx, network, server.Listener.Addr().String())
-	}
-	mustToken(t, onIMDS(t, &http.Client{Transport: direct}))
-	if got := len(ep.Requests()); proxied.Load() != 0 || got != 1 {
-		t.Errorf("the proxy saw %d requests, the endpoint %d, want 0 and 1", proxied.Load(), got)
-	}
-}
-
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	t.Parallel()
-	var followed atomic.Int64
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		followed.Add(1)
-		_, _ = io.WriteString(w, grantBody("stolen", time.Hour))
-	}))
-	t.Cleanup(elsewhere.Close)
-	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL,
-		http.StatusTemporaryRedirect))
-	t.Cleanup(redirecting.Close)
-	env := appServiceAt().with(envEndpoint, redirecting.URL+"/msi/token")
-	for name, own := range map[string]policy.Transporter{
-		"default": nil, "a client of the user's": &http.Client{}, "DefaultClient": http.DefaultClient,
-	} {
-		e, _ := mustFail(t, credentialAt(t, env, own, once))
-		if followed.Load() != 0 {
-			t.Fatalf("%s: the redirect was followed, and the secret header with it", name)
-		}
-		if e.StatusCode != 307 || !strings.Contains(e.Error(), "redirect") {
-			t.Errorf("%s: got %v, want an error that names the redirect", name, e)
-		}
-	}
-	if http.DefaultClient.CheckRedirect != nil {
-		t.Error("the user's client was changed")
-	}
 }
 
 // TestBodies: TestHostSendsSomethingElse has what isn't a token.

@@ -3,7 +3,9 @@ package transport
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,5 +48,34 @@ func TestNodeEndpointsHaveNoProxy(t *testing.T) {
 	t.Parallel()
 	if Node.Transport.(*http.Transport).Proxy != nil {
 		t.Error("a proxy would get the request for a node endpoint")
+	}
+}
+
+// TestRedirectsAreNotFollowed: the secret header would go with them.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) == 1 {
+			http.Redirect(w, r, "/stolen", http.StatusTemporaryRedirect)
+		}
+	}))
+	t.Cleanup(server.Close)
+	for name, own := range map[string]policy.Transporter{
+		"default": nil, "a client of the user's": &http.Client{}, "DefaultClient": http.DefaultClient,
+	} {
+		requests.Store(0)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := Options(policy.ClientOptions{}, own).Transport.Do(req)
+		if err != nil || resp.StatusCode != 307 || requests.Load() != 1 {
+			t.Errorf("%s: got %v, %v after %d requests, want the redirect itself", name, resp, err,
+				requests.Load())
+		}
+	}
+	if http.DefaultClient.CheckRedirect != nil {
+		t.Error("the user's client was changed")
 	}
 }
