@@ -52,58 +52,51 @@ func inJSON(s string) string {
 	return string(quoted[1 : len(quoted)-1])
 }
 
-// echoedForms are those in which a host may repeat what it was sent, whole or in part.
+func slashes(s string) string   { return strings.ReplaceAll(inJSON(s), "/", `\/`) }
+func asQuery2(s string) string  { return url.QueryEscape(url.QueryEscape(s)) }
+func head(s string) string      { return s[:24] } // a server that cuts long values
+func tail(s string) string      { return s[len(s)-24:] }
+func middle(s string) string    { return url.QueryEscape(s[8 : len(s)-8]) }
+func quotedGo(s string) string  { return fmt.Sprintf("%q", s) }
+func lowQuery(s string) string  { return strings.ToLower(everyByte("%%%02x")(s)) }
+func asHex(s string) string     { return hex.EncodeToString([]byte(s)) }
+func asHEX(s string) string     { return strings.ToUpper(asHex(s)) }
+func asBase64(s string) string  { return base64.RawStdEncoding.EncodeToString([]byte(s)) }
+func asURL64(s string) string   { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+func shifted1(s string) string  { return asBase64(s[1:]) }
+func shifted2(s string) string  { return asBase64(s[2:]) }
+func asBytes(s string) string   { return fmt.Sprint([]byte(s)) }
+func asGoBytes(s string) string { return fmt.Sprintf("%#v", []byte(s)) }
+func backwards(s string) string {
+	b := []byte(s)
+	slices.Reverse(b)
+	return string(b)
+}
+
+// echoedForms are those in which a host may repeat what it was sent, whole or in part. The second is
+// how it goes over the wire.
 var echoedForms = []form{
-	{"plain", func(s string) string { return s }, false},
-	{"without blanks around", strings.TrimSpace, false}, // as it goes over the wire
-	{"in Go's quotes", func(s string) string { return fmt.Sprintf("%q", s) }, false},
-	{"as JSON", inJSON, true},
-	{"as JSON, slashes escaped", func(s string) string {
-		return strings.ReplaceAll(inJSON(s), "/", `\/`)
-	}, true},
-	{"as JSON, every byte", everyByte(`\u%04x`), true},
-	{"as JSON, every byte in capitals", everyByte(`\u%04X`), true},
-	{"as a query", url.QueryEscape, false},
-	{"as a path", url.PathEscape, false},
-	{"as a query, every byte", everyByte("%%%02X"), false},
-	{"as a query, twice", func(s string) string { return url.QueryEscape(url.QueryEscape(s)) }, false},
-	{"as HTML", html.EscapeString, false},
-	{"its head", func(s string) string { return s[:24] }, false}, // a server that cuts long values
-	{"its tail", func(s string) string { return s[len(s)-24:] }, false},
-	{"its middle, as a query", func(s string) string {
-		return url.QueryEscape(s[8 : len(s)-8])
-	}, false},
+	{name: "plain", write: strings.Clone}, {name: "without blanks around", write: strings.TrimSpace},
+	{name: "in Go's quotes", write: quotedGo}, {name: "as JSON", write: inJSON, json: true},
+	{name: "as JSON, slashes escaped", write: slashes, json: true},
+	{name: "as JSON, every byte", write: everyByte(`\u%04x`), json: true},
+	{name: "as JSON, every byte in capitals", write: everyByte(`\u%04X`), json: true},
+	{name: "as a query", write: url.QueryEscape}, {name: "as a path", write: url.PathEscape},
+	{name: "as a query, every byte", write: everyByte("%%%02X")},
+	{name: "as a query, twice", write: asQuery2}, {name: "as HTML", write: html.EscapeString},
+	{name: "its head", write: head}, {name: "its tail", write: tail},
+	{name: "its middle, as a query", write: middle},
 }
 
 // soughtForms are those that nothing of ours may write a secret in.
 var soughtForms = append(slices.Clip(echoedForms),
-	form{"as HTML, all of it", everyByte("&#%d;"), false},
-	form{"as a query in lower case", func(s string) string {
-		return strings.ToLower(everyByte("%%%02x")(s))
-	}, false},
-	form{"in hexadecimal", func(s string) string { return hex.EncodeToString([]byte(s)) }, false},
-	form{"in HEXADECIMAL", func(s string) string {
-		return strings.ToUpper(hex.EncodeToString([]byte(s)))
-	}, false},
-	form{"in base64", func(s string) string {
-		return base64.RawStdEncoding.EncodeToString([]byte(s))
-	}, false},
-	form{"in base64, shifted by 1", func(s string) string {
-		return base64.RawStdEncoding.EncodeToString([]byte(s[1:]))
-	}, false},
-	form{"in base64, shifted by 2", func(s string) string {
-		return base64.RawStdEncoding.EncodeToString([]byte(s[2:]))
-	}, false},
-	form{"in base64 of URLs", func(s string) string {
-		return base64.RawURLEncoding.EncodeToString([]byte(s))
-	}, false},
-	form{"as bytes", func(s string) string { return fmt.Sprint([]byte(s)) }, false},
-	form{"as bytes in Go", func(s string) string { return fmt.Sprintf("%#v", []byte(s)) }, false},
-	form{"backwards", func(s string) string {
-		b := []byte(s)
-		slices.Reverse(b)
-		return string(b)
-	}, false},
+	form{name: "as HTML, all of it", write: everyByte("&#%d;")},
+	form{name: "as a query in lower case", write: lowQuery}, form{name: "in hexadecimal", write: asHex},
+	form{name: "in HEXADECIMAL", write: asHEX}, form{name: "in base64", write: asBase64},
+	form{name: "in base64, shifted by 1", write: shifted1},
+	form{name: "in base64, shifted by 2", write: shifted2},
+	form{name: "in base64 of URLs", write: asURL64}, form{name: "as bytes", write: asBytes},
+	form{name: "as bytes in Go", write: asGoBytes}, form{name: "backwards", write: backwards},
 )
 
 // sought is the length from which on what a text and a secret have in common is no accident.
@@ -162,7 +155,7 @@ func TestSecretSearch(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", "short", secret[:sought-1], "another " + randomText("other", 200),
-		`identity: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net, 1 attempt, 12ms)`,
+		`identity: IMDS: 400 invalid_request "Identity not found" (token for https://x, 1 attempt, 12ms)`,
 		"00000000-0000-0000-0000-000000000000", strings.Repeat("REDACTED", 10),
 	} {
 		if got := s.find(text); got != "" {

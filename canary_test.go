@@ -111,9 +111,11 @@ func (w *witness) loud(o *azcore.ClientOptions) {
 	o.TracingProvider = w.tracer()
 	o.Logging = policy.LogOptions{
 		IncludeBody: true,
-		AllowedHeaders: []string{"X-IDENTITY-HEADER", " x-identity-header", "Secret", " secret ",
-			"Authorization", "authorization ", "Metadata",
-			"Location", "WWW-Authenticate", "X-Echo", "Set-Cookie", "X-Correlation-Id", "X-Ms-Request-Id", "*"},
+		AllowedHeaders: []string{
+			"X-IDENTITY-HEADER", " x-identity-header", "Secret", " secret ", "Authorization",
+			"authorization ", "Metadata", "Location", "WWW-Authenticate", "X-Echo", "Set-Cookie",
+			"X-Correlation-Id", "X-Ms-Request-Id", "*",
+		},
 		AllowedQueryParams: []string{"client_assertion", "*"},
 	}
 }
@@ -463,7 +465,9 @@ func hostOutcomes(p place) (list []hostOutcome) {
 			list = append(list, formOutcomes(p, f)...)
 		}
 	}
-	for _, status := range []int{100, 201, 202, 203, 204, 206, 299, 302, 400, 401, 403, 404, 410, 429, 500, 503} {
+	for _, status := range []int{
+		100, 201, 202, 203, 204, 206, 299, 302, 400, 401, 403, 404, 410, 429, 500, 503,
+	} {
 		if status == 100 && p.pinned { // is none of an answer over a connection
 			continue
 		}
@@ -643,16 +647,14 @@ func TestNoSecretIsSeen(t *testing.T) { // not parallel, see watch
 			})
 		}
 	}
-	for _, d := range developers {
-		for _, o := range toolOutcomes(d) {
-			synctestRun(t, d.name+"/"+o.name, func(t *testing.T) {
-				w, stop := watch(driven)
-				defer stop()
-				driveTool(t, w, d, o)
-				w.check(t, false)
-			})
-		}
-	}
+	eachToolOutcome(func(name string, d developer, o toolOutcome, token string) {
+		synctestRun(t, name, func(t *testing.T) {
+			w, stop := watch(driven)
+			defer stop()
+			driveTool(t, w, d, o, token)
+			w.check(t, false)
+		})
+	})
 	if !t.Failed() {
 		checkDriven(t, driven)
 	}

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -13,76 +12,82 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// toolOutcome is what becomes of a run of a developer's tool.
+// toolOutcome is what becomes of a run of a developer's tool. TOKEN in its texts is a token.
 type toolOutcome struct {
-	name    string
-	run     func() ([]byte, error)
-	granted bool
+	life           time.Duration // of the token that it prints, 0 if it prints none
+	inToken        string        // behind the token, in the same field
+	stdout, stderr string        // with something in stderr it fails
+	err            error         // of the run
+	granted        bool
 }
 
-func toolOutcomes(d developer) []toolOutcome {
-	fails := func(stdout []byte, err error) func() ([]byte, error) {
-		return func() ([]byte, error) { return stdout, err }
+// toolOutcomes are all that may become of a run, with an opaque token and with a JWT.
+var toolOutcomes = map[string]toolOutcome{
+	"a token":             {life: time.Hour, granted: true},
+	"an expired one":      {life: -time.Second},
+	"a line behind it":    {life: time.Hour, inToken: "\r\nX-Evil: 1"},
+	"a brace too many":    {life: time.Hour, stdout: "}", granted: true},
+	"no date":             {stdout: `{"accessToken":"TOKEN","token":"TOKEN"}`},
+	"a list":              {stdout: `["TOKEN"]`},
+	"it is bare":          {stdout: `TOKEN`},
+	"half of it":          {stdout: `{"accessToken":"TOKEN`},
+	"a failure after it":  {life: time.Hour, err: exits(1, "boom")},
+	"silence after it":    {life: time.Hour, err: exits(1, "")},
+	"a signal after it":   {life: time.Hour, err: exits(-1, "")},
+	"too long after it":   {life: time.Hour, err: context.DeadlineExceeded},
+	"no process after it": {life: time.Hour, err: errors.New("can't fork")},
+	"a complaint in JSON": {stderr: `DEBUG: response {"accessToken": "TOKEN"} ERROR`},
+	"azd's complaint":     {stderr: `{"error":"fetching: {\"access_token\":\"TOKEN\"}"}`},
+	"its refresh token":   {stderr: `ERROR: AADSTS70043: {'refresh_token': 'TOKEN'}`},
+	"it in a form":        {stderr: `ERROR: sent grant_type=refresh_token&refresh_token=TOKEN&x=y`},
+	"dates that are a token": {stdout: `{"accessToken":"TOKEN","token":"TOKEN","expires_on":"TOKEN",` +
+		`"expiresOn":"TOKEN","tokenType":"TOKEN"}`},
+	"azd's message": {stderr: `{"type":"consoleMessage","data":{"message":` +
+		`"\nERROR: {\"refresh_token\": \"TOKEN\"}\n"}}`},
+}
+
+// jwtOutcomes are those in which only a JWT is known for what it is.
+var jwtOutcomes = map[string]toolOutcome{
+	"a complaint":      {stderr: "ERROR: az login: bad token TOKEN"},
+	"a long complaint": {stderr: strings.Repeat("x", 280) + " TOKEN"},
+	"a system's error": {err: errors.New("fork " + jwtToken)},
+	"a panic":          {err: errPanics},
+}
+
+var errPanics = errors.New("it panics instead")
+
+func (o toolOutcome) run(d developer, token string) ([]byte, error) {
+	written := strings.NewReplacer("TOKEN", token)
+	stdout := []byte(written.Replace(o.stdout))
+	if o.life != 0 {
+		stdout = append(d.says(token+o.inToken, o.life), stdout...)
 	}
-	list := []toolOutcome{
-		{"a token", func() ([]byte, error) { return d.says(toolToken, time.Hour), nil }, true},
-		{"a JWT", func() ([]byte, error) { return d.says(jwtToken, time.Hour), nil }, true},
+	switch {
+	case o.err == errPanics:
+		panic("fork " + token)
+	case o.stderr != "":
+		return nil, exits(1, written.Replace(o.stderr))
 	}
-	for name, token := range map[string]string{"token": toolToken, "JWT": jwtToken} {
-		list = append(list,
-			toolOutcome{"an expired " + name, func() ([]byte, error) {
-				return d.says(token, -time.Second), nil
-			}, false},
-			toolOutcome{"a line behind a " + name, func() ([]byte, error) {
-				return d.says(token+"\r\nX-Evil: 1", time.Hour), nil
-			}, false},
-			toolOutcome{"a brace too many behind a " + name, func() ([]byte, error) {
-				return append(d.says(token, time.Hour), '}'), nil
-			}, true},
-			toolOutcome{"no date of a " + name,
-				fails(fmt.Appendf(nil, `{"accessToken":%q,"token":%[1]q}`, token), nil), false},
-			toolOutcome{"dates that are a " + name,
-				fails(fmt.Appendf(nil,
-					`{"accessToken":%q,"token":%[1]q,"expires_on":%[1]q,"expiresOn":%[1]q,"tokenType":%[1]q}`, token), nil), false},
-			toolOutcome{"a list of a " + name, fails(fmt.Appendf(nil, `[%q]`, token), nil), false},
-			toolOutcome{"a bare " + name, fails([]byte(token), nil), false},
-			toolOutcome{"half of a " + name, fails([]byte(`{"accessToken":"`+token), nil), false},
-			toolOutcome{"a failure after a " + name, fails(d.says(token, time.Hour), exits(1, "boom")),
-				false},
-			toolOutcome{"a silent failure after a " + name, fails(d.says(token, time.Hour), exits(1, "")),
-				false},
-			toolOutcome{"a signal after a " + name, fails(d.says(token, time.Hour), exits(-1, "")), false},
-			toolOutcome{"too long after a " + name,
-				fails(d.says(token, time.Hour), context.DeadlineExceeded), false},
-			toolOutcome{"no process after a " + name,
-				fails(d.says(token, time.Hour), errors.New("can't fork")), false},
-			toolOutcome{"a complaint in JSON with a " + name,
-				fails(nil, exits(1, `DEBUG: response {"accessToken": "`+token+`"} ERROR`)), false},
-			toolOutcome{"azd's complaint with a " + name,
-				fails(nil, exits(1, `{"error":"fetching: {\"access_token\":\"`+token+`\"}"}`)), false},
-			toolOutcome{"azd's message with a " + name,
-				fails(nil, exits(1, `{"type":"consoleMessage","data":{"message":"\nERROR: {\"refresh_token\": \"`+token+`\"}\n"}}`)), false},
-			toolOutcome{"a complaint with a refresh " + name,
-				fails(nil, exits(1, `ERROR: AADSTS70043: {'refresh_token': '`+token+`'}`)), false},
-			toolOutcome{"a form with a refresh " + name,
-				fails(nil, exits(1, `ERROR: sent grant_type=refresh_token&refresh_token=`+token+
-					`&x=y`)), false},
-		)
+	return stdout, o.err
+}
+
+// eachToolOutcome calls f with each outcome for each tool.
+func eachToolOutcome(f func(name string, d developer, o toolOutcome, token string)) {
+	for _, d := range developers {
+		for name, o := range toolOutcomes {
+			f(d.name+"/"+name, d, o, toolToken)
+			f(d.name+"/JWT: "+name, d, o, jwtToken)
+		}
+		for name, o := range jwtOutcomes {
+			f(d.name+"/JWT: "+name, d, o, jwtToken)
+		}
 	}
-	return append(list,
-		toolOutcome{"a complaint about a JWT",
-			fails(nil, exits(1, "ERROR: az login: bad token "+jwtToken)), false},
-		toolOutcome{"a long complaint about a JWT",
-			fails(nil, exits(1, strings.Repeat("x", 280)+" "+jwtToken)), false},
-		toolOutcome{"a system's error with a JWT", fails(nil, errors.New("fork "+jwtToken)), false},
-		toolOutcome{"a panic with a JWT", func() ([]byte, error) { panic("fork " + jwtToken) }, false},
-	)
 }
 
 // driveTool is driveHost for a developer's tool.
-func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
+func driveTool(t *testing.T, w *witness, d developer, o toolOutcome, token string) {
 	time.Sleep(time.Hour) // no time before the bubble's beginning is a date
-	tool := &fakeTool{answer: func(int) ([]byte, error) { return o.run() }}
+	tool := &fakeTool{answer: func(int) ([]byte, error) { return o.run(d, token) }}
 	cred, err := d.make(newShared(), tool.env(), toolOptions{log: w.logger})
 	if err != nil {
 		t.Fatal(err)
@@ -127,10 +132,7 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome) {
 // which comes there comes into the test as well.
 func checkDriven(t *testing.T, driven map[string]bool) {
 	t.Helper()
-	content, err := os.ReadFile("testdata/api.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := must(os.ReadFile("testdata/api.txt"))(t)
 	// without identitytest, whose secrets are made up
 	own, _, _ := strings.Cut(string(content), "\npackage ")
 	n := 0
@@ -146,7 +148,8 @@ func checkDriven(t *testing.T, driven map[string]bool) {
 			continue // what the caller has given
 		}
 		if !driven[name] {
-			t.Errorf("%s is neither called nor printed by this test: let it be, with secrets wherever there are some", name)
+			t.Errorf("%s is neither called nor printed by this test: let it be, with secrets wherever "+
+				"there are some", name)
 		}
 	}
 	if n < 30 {

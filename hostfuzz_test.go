@@ -2,6 +2,7 @@ package identity
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"reflect"
 	"strings"
@@ -22,56 +23,45 @@ func FuzzDetect(f *testing.F) {
 		thumb     = "0123456789ABCDEF0123456789abcdef01234567"
 		entra     = "https://login.microsoftonline.com/"
 	)
-	// endpoint, header, thumbprint, imds, msi, secret, authority, file, client, tenant, entra, proxy,
-	// agent, host
-	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, "")
-	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, "imds")
-	// Container Apps
-	f.Add("http://127.0.0.1:41564/msi/token", "1", "", "", "http://127.0.0.1:41564/msi/token", "1", "",
-		"", "", "", "", "", false, "")
-	f.Add("http://172.16.1.2:8081/msi/token?tenant=x", "1", "", "", "", "", "", "", "", "", "", "",
-		false, "")
-	f.Add(local, "1", "", "", "", "", "", "", "", "", "", "", false, "imds")
-	// Azure ML, legacy App Service
-	f.Add("", "", "", "", local, "1", "", "", "", "", "", "", false, "")
-	// Cloud Shell
-	f.Add("", "", "", "", "http://localhost:50342/oauth2/token", "", "", "", "", "", "", "", false,
-		"moon")
-	f.Add(fabric, "1", thumb, "", "", "", "", "", "", "", "", "", false, "")
-	// Container Instances
-	f.Add("", "1", thumb, "", "", "", "", "", "", "", "", "", false, "")
-	// the same on Windows
-	f.Add("http://10.0.0.2:2377/metadata/identity/oauth2/token?api-version=1.0", "1", thumb, "", "",
-		"", "", "", "", "", "", "", false, "")
-	f.Add("HTTP://20.1.2.3:2377/", "1", thumb, "", "", "", "", "", "", "", "", "", false,
-		"servicefabric")
-	f.Add("http://localhost:2377/", "1", thumb+"x", "", "", "", "", "", "", "", "", "", false, "")
-	f.Add(arcToken, "", "", "http://localhost:40342", "", "", "", "", "", "", "", "", false, "")
-	f.Add(arcToken, "1", "", "http://localhost:40342", "", "", "", "", "", "", "", "", true, "arc")
-	f.Add("", "", "", "", "", "", "", "", "", "", "", "", true, "")
-	f.Add("", "", "", "", "", "", "http://127.0.0.1:8080", "", "", "", "", "", true, "")
-	f.Add("", "", "", "", "", "", "", tokenFile, guid, otherTenant, entra, "", false, "")
-	f.Add("", "", "", "", "", "", "", tokenFile, guid, "", "https://login.chinacloudapi.cn/", "",
-		false, "workloadidentity")
-	f.Add(local, "1", "", "", "", "", "", tokenFile, guid, "contoso.example",
-		"https://login.microsoftonline.us", "https://10.0.0.1/a/", true, "")
-	f.Add("http://user:password@h:99/%2e?q#f", "\r\n", "", "", "", "", "",
-		"eyJhbGciOiJSUzI1NiIs.e30.s", guid, "../x", "http://h", "https://u@h", false, "")
-	f.Add("http://a/b@c", "\x7f", "", "", "http://h/eyJhbGciOiJSUzI1NiIs", " ", "", "", "", "", "", "",
-		false, "")
-	// was repeated wholly
-	f.Add("#0", "0", "", "", "", "", "", "", "", "", "", "", false, strings.Repeat("\x97", 2000))
-	f.Add("", "", "", "", "", "", "", "", "", "", "", "", false, jwtOf("{}"))
-	f.Add("", "", "", "", "", "", "http://u@[::1%25lo]:1/a//", "", "", "", "", "", false, "")
-	f.Add("", "", "", "", "", "", "//[::%25\xae]", "", "", "", "", "", false, "")
+	for _, s := range []struct {
+		endpoint, header, thumb, imds, msi, secret, authority, file, client, tenant, entra, proxy string
+		agent                                                                                     bool
+		host                                                                                      string
+	}{
+		{}, {host: "imds"}, {agent: true},
+		{endpoint: local, header: "1", msi: local, secret: "1"}, // Container Apps
+		{endpoint: "http://172.16.1.2:8081/msi/token?tenant=x", header: "1"},
+		{endpoint: local, header: "1", host: "imds"},
+		{msi: local, secret: "1"},                                  // Azure ML, legacy App Service
+		{msi: "http://localhost:50342/oauth2/token", host: "moon"}, // Cloud Shell
+		{endpoint: fabric, header: "1", thumb: thumb}, {header: "1", thumb: thumb},
+		{endpoint: "http://10.0.0.2:2377/x?api-version=1.0", header: "1", thumb: thumb},
+		{endpoint: "HTTP://20.1.2.3:2377/", header: "1", thumb: thumb, host: "servicefabric"},
+		{endpoint: "http://localhost:2377/", header: "1", thumb: thumb + "x"},
+		{endpoint: arcToken, imds: "http://localhost:40342"},
+		{endpoint: arcToken, header: "1", imds: "http://localhost:40342", agent: true, host: "arc"},
+		{authority: "http://127.0.0.1:8080", agent: true},
+		{authority: "http://u@[::1%25lo]:1/a//"}, {authority: "//[::%25\xae]"},
+		{file: tokenFile, client: guid, tenant: otherTenant, entra: entra},
+		{file: tokenFile, client: guid, entra: "https://login.chinacloudapi.cn/",
+			host: "workloadidentity"},
+		{endpoint: local, header: "1", file: tokenFile, client: guid, tenant: "contoso.example",
+			entra: "https://login.microsoftonline.us", proxy: "https://10.0.0.1/a/", agent: true},
+		{endpoint: "http://user:password@h:99/%2e?q#f", header: "\r\n", client: guid, tenant: "../x",
+			file: "eyJhbGciOiJSUzI1NiIs.e30.s", entra: "http://h", proxy: "https://u@h"},
+		{endpoint: "http://a/b@c", header: "\x7f", msi: "http://h/eyJhbGciOiJSUzI1NiIs", secret: " "},
+		{endpoint: "#0", header: "0", host: strings.Repeat("\x97", 2000)}, {host: jwtOf("{}")},
+	} {
+		f.Add(s.endpoint, s.header, s.thumb, s.imds, s.msi, s.secret, s.authority, s.file, s.client,
+			s.tenant, s.entra, s.proxy, s.agent, s.host)
+	}
 	f.Fuzz(func(t *testing.T, endpoint, header, thumbprint, imds, msi, secret, authority, file, client,
 		tenant, entra, proxy string, agent bool, host string) {
 		const mark = "QJX7canaryVBK2"
 		variables := map[string]string{
 			envEndpoint: endpoint, envThumbprint: thumbprint, envIMDS: imds, envMSI: msi,
-			envAuthority: authority,
-			envTokenFile: file, envClientID: client, envTenantID: tenant, envAuthorityHost: entra,
-			binding.EnvProxy: proxy,
+			envAuthority: authority, envTokenFile: file, envClientID: client, envTenantID: tenant,
+			envAuthorityHost: entra, binding.EnvProxy: proxy,
 		}
 		if strings.Contains(fmt.Sprint(variables, host), "QJX7") {
 			t.Skip()
@@ -85,10 +75,7 @@ func FuzzDetect(f *testing.F) {
 		checkDetection(t, variables, agent, host, mark)
 		// The same with a password or a signature in each URL.
 		for _, where := range []string{"://user:" + mark + "@", "?sig=" + mark, "#" + mark} {
-			with := map[string]string{}
-			for name, value := range variables {
-				with[name] = value
-			}
+			with := maps.Clone(variables)
 			for _, name := range urls {
 				if scheme, rest, ok := strings.Cut(with[name], "://"); !ok {
 					continue
