@@ -167,125 +167,61 @@ func newWorld(t *testing.T, random *rand.Rand, dir string) *world {
 	return w
 }
 
+// days are those that pass for a world.
+type days struct {
+	*world
+	t          *testing.T
+	seed       uint64
+	began, end time.Time
+	over       chan struct{} // closed at the end
+	group      sync.WaitGroup
+	resources  []string
+}
+
+func (d *days) fail(format string, args ...any) {
+	d.t.Errorf("seed %d, %v into it: %s", d.seed, time.Since(d.began).Round(time.Millisecond),
+		fmt.Sprintf(format, args...))
+}
+
+// stream is chance of its own for each thing that goes on.
+func (d *days) stream(n uint64) *rand.Rand { return rand.New(rand.NewPCG(d.seed, n)) }
+
+// pause waits. It is false at the end.
+func (d *days) pause(long time.Duration) bool {
+	timer := time.NewTimer(long)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return !d.t.Failed() && time.Now().Before(d.end)
+	case <-d.over:
+		return false
+	}
+}
+
 // play lets the days pass.
 func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 	const callers = 50
-	began := time.Now()
-	end := began.Add(long)
-	over := make(chan struct{})
-	var group sync.WaitGroup
-	resources := []string{"https://vault.azure.net", "https://management.azure.com",
-		"api://one"}[:1+w.random.IntN(8)/3]
-	fail := func(format string, args ...any) {
-		t.Errorf("seed %d, %v into it: %s", seed, time.Since(began).Round(time.Millisecond),
-			fmt.Sprintf(format, args...))
-	}
-	stream := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
-	pause := func(d time.Duration) bool { // false at the end
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return !t.Failed() && time.Now().Before(end)
-		case <-over:
-			return false
-		}
-	}
-
-	watch := func() { // a busy caller of each resource, after the host's recovery
-		for _, resource := range resources {
-			group.Go(func() {
-				c := caller{w, fail, stream(rand.Uint64())}
-				c.watchRecovery(resource, pause)
-			})
-		}
-	}
-	press := func(random *rand.Rand) { // callers who won't take no for an answer
-		for _, resource := range resources {
-			until, c := time.Now().Add(between(random, time.Minute, 5*time.Minute)), caller{w, fail, random}
-			group.Go(func() {
-				c.random = rand.New(rand.NewPCG(seed, uint64(until.UnixNano())))
-				for time.Now().Before(until) && pause(between(c.random, time.Millisecond, time.Second)) {
-					c.call(resource)
-				}
-			})
-		}
-	}
-	group.Go(func() { // the host's health
-		random := stream(1)
-		for {
-			ailment := "well"
-			longest := 5 * time.Hour
-			if random.IntN(2) == 0 {
-				ailment = ailments[random.IntN(len(ailments))]
-				longest = w.longest
-			}
-			w.suffer(ailment)
-			switch {
-			case ailment == "well":
-				watch()
-			case random.IntN(3) == 0:
-				random, longest := stream(random.Uint64()), longest // of its own
-				group.Go(func() {
-					if pause(between(random, time.Millisecond, longest)) {
-						press(random)
-					}
-				})
-			}
-			if ailment == "too large" { // a megabyte for each request
-				longest = time.Minute
-			}
-			if !pause(between(random, time.Second, longest)) {
-				return
-			}
-		}
-	})
-	group.Go(func() { // the machine's clock
-		random := stream(2)
-		for pause(between(random, time.Minute, 24*time.Hour)) {
-			switch random.IntN(3) {
-			case 0:
-				// ends are told in whole seconds
-				w.jump(between(random, time.Minute, 6*time.Hour).Truncate(time.Second), true)
-				watch()
-			case 1:
-				step := time.Duration(random.IntN(7201)-3600) * time.Second
-				w.jump(step, false)
-				if !pause(between(random, time.Second, 3*time.Hour)) {
-					return
-				}
-				w.jump(-step, false)
-				watch()
-			}
-		}
-	})
+	d := &days{world: w, t: t, seed: seed, began: time.Now(), end: time.Now().Add(long),
+		over: make(chan struct{}), resources: []string{"https://vault.azure.net",
+			"https://management.azure.com", "api://one"}[:1+w.random.IntN(8)/3]}
+	d.group.Go(d.health)
+	d.group.Go(d.clock)
 	if w.rotates() {
-		group.Go(func() {
-			random := stream(3)
-			for pause(between(random, time.Hour, 24*time.Hour)) {
-				follow := w.rotate()
-				ok := pause(between(random, time.Millisecond, 10*time.Minute))
-				follow()
-				if !ok {
-					return
-				}
-				watch()
-			}
-		})
+		d.group.Go(d.secret)
 	}
 	for i := range callers {
-		group.Go(func() {
-			c := caller{w, fail, stream(100 + uint64(i))}
-			for pause(between(c.random, time.Millisecond, 3*time.Hour)) {
-				c.call(resources[c.random.IntN(len(resources))])
+		d.group.Go(func() {
+			c := caller{w, d.fail, d.stream(100 + uint64(i))}
+			for d.pause(between(c.random, time.Millisecond, 3*time.Hour)) {
+				c.call(d.resources[c.random.IntN(len(d.resources))])
 			}
 		})
 	}
-	for time.Now().Before(end) && !t.Failed() {
+	for time.Now().Before(d.end) && !t.Failed() {
 		time.Sleep(time.Hour)
 	}
-	close(over)
-	group.Wait()
+	close(d.over)
+	d.group.Wait()
 	longest := time.Duration(0)
 	for _, by := range w.askers {
 		longest = max(longest, by.budget)
@@ -295,7 +231,94 @@ func (w *world) play(t *testing.T, seed uint64, long time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, problem := range w.problems {
-		fail("%s", problem)
+		d.fail("%s", problem)
+	}
+}
+
+// watch is a busy caller of each resource, after the host's recovery.
+func (d *days) watch() {
+	for _, resource := range d.resources {
+		d.group.Go(func() {
+			c := caller{d.world, d.fail, d.stream(rand.Uint64())}
+			c.watchRecovery(resource, d.pause)
+		})
+	}
+}
+
+// press is callers who won't take no for an answer.
+func (d *days) press(random *rand.Rand) {
+	for _, resource := range d.resources {
+		until := time.Now().Add(between(random, time.Minute, 5*time.Minute))
+		d.group.Go(func() {
+			c := caller{d.world, d.fail, d.stream(uint64(until.UnixNano()))}
+			for time.Now().Before(until) && d.pause(between(c.random, time.Millisecond, time.Second)) {
+				c.call(resource)
+			}
+		})
+	}
+}
+
+// health is the host's.
+func (d *days) health() {
+	random := d.stream(1)
+	for {
+		ailment, longest := "well", 5*time.Hour
+		if random.IntN(2) == 0 {
+			ailment, longest = ailments[random.IntN(len(ailments))], d.longest
+		}
+		d.suffer(ailment)
+		switch {
+		case ailment == "well":
+			d.watch()
+		case random.IntN(3) == 0:
+			random, longest := d.stream(random.Uint64()), longest // of its own
+			d.group.Go(func() {
+				if d.pause(between(random, time.Millisecond, longest)) {
+					d.press(random)
+				}
+			})
+		}
+		if ailment == "too large" { // a megabyte for each request
+			longest = time.Minute
+		}
+		if !d.pause(between(random, time.Second, longest)) {
+			return
+		}
+	}
+}
+
+// clock is the machine's.
+func (d *days) clock() {
+	random := d.stream(2)
+	for d.pause(between(random, time.Minute, 24*time.Hour)) {
+		switch random.IntN(3) {
+		case 0:
+			// ends are told in whole seconds
+			d.jump(between(random, time.Minute, 6*time.Hour).Truncate(time.Second), true)
+			d.watch()
+		case 1:
+			step := time.Duration(random.IntN(7201)-3600) * time.Second
+			d.jump(step, false)
+			if !d.pause(between(random, time.Second, 3*time.Hour)) {
+				return
+			}
+			d.jump(-step, false)
+			d.watch()
+		}
+	}
+}
+
+// secret is the host's, which is replaced.
+func (d *days) secret() {
+	random := d.stream(3)
+	for d.pause(between(random, time.Hour, 24*time.Hour)) {
+		follow := d.rotate()
+		ok := d.pause(between(random, time.Millisecond, 10*time.Minute))
+		follow()
+		if !ok {
+			return
+		}
+		d.watch()
 	}
 }
 

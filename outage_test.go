@@ -2,10 +2,10 @@ package identity_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -151,13 +151,10 @@ func alertsOf(all []moment) string {
 // TestOutageHourByHour is what docs/operations.md says of an outage from hour 6 to hour 26.
 func TestOutageHourByHour(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(operationsPage)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// The column of requests: their rates.
 	var rates [][2]float64
-	for _, row := range regexp.MustCompile(`(?m)^\|[^|]*\|[^|]*\| ([0-9,]+)–([0-9,]+) \|`).FindAllStringSubmatch(string(page), -1) {
+	column := regexp.MustCompile(`(?m)^\|[^|]*\|[^|]*\| ([0-9,]+)–([0-9,]+) \|`)
+	for _, row := range column.FindAllStringSubmatch(readFile(t, operationsPage), -1) {
 		var rate [2]float64
 		for i := range rate {
 			rate[i], _ = strconv.ParseFloat(strings.ReplaceAll(row[i+1], ",", ""), 64)
@@ -166,6 +163,7 @@ func TestOutageHourByHour(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		const h, end, late = time.Hour, 24 * time.Hour, 6*time.Minute + 16*time.Second
+		const failed = "token renewal failed, the held token stays in use"
 		all := watch(t, 24*h, 30*h, 6*h, identitytest.Response{Status: 503, For: 20 * h})
 		due := end - all[0].status.ExpiresOn.Sub(all[0].status.RefreshOn)
 		for i, p := range []struct {
@@ -175,14 +173,15 @@ func TestOutageHourByHour(t *testing.T) {
 			slowestFailure time.Duration // 0: none fails
 			alerts, logged string
 		}{
-			{"all is well", 0, 6 * h, 0, 0, "", ""},
-			{"the token is fresh", 6 * h, due, 0, 0, "", ""},
-			{"the renewal is due", due, end - late, 0, 0,
-				"warn: the renewal is overdue since N; page: the token ends in N", "token renewal failed, the held token stays in use"},
-			{"the last minutes", end - late, end - time.Second, 2 * time.Second, 0,
-				"page: the token ends in N", "token renewal failed, the held token stays in use"},
-			{"no token", end + look, 26 * h, 0, 75 * time.Second, "page: no token", "token request failed"},
-			{"the host is back", 26*h + 20*time.Second, 30 * h, 0, 0, "", ""},
+			{name: "all is well", to: 6 * h},
+			{name: "the token is fresh", from: 6 * h, to: due},
+			{name: "the renewal is due", from: due, to: end - late, logged: failed,
+				alerts: "warn: the renewal is overdue since N; page: the token ends in N"},
+			{name: "the last minutes", from: end - late, to: end - time.Second, slowest: 2 * time.Second,
+				alerts: "page: the token ends in N", logged: failed},
+			{name: "no token", from: end + look, to: 26 * h, slowestFailure: 75 * time.Second,
+				alerts: "page: no token", logged: "token request failed"},
+			{name: "the host is back", from: 26*h + 20*time.Second, to: 30 * h},
 		} {
 			part := between(all, p.from, p.to)
 			if len(part) == 0 || i >= len(rates) {
@@ -246,38 +245,35 @@ func TestOutageHourByHour(t *testing.T) {
 func TestAlertsInOtherOutages(t *testing.T) {
 	t.Parallel()
 	const h, m = time.Hour, time.Minute
-	throttled := identitytest.Response{Status: 429,
-		Header: http.Header{"Server": {"IMDS/150.870.65.1854"},
-			"Retry-After": {"300"}}, Body: "{}", For: 40 * m}
-	for _, tt := range []struct {
-		name           string
-		lifetime, long time.Duration
+	down := func(d time.Duration) identitytest.Response {
+		return identitytest.Response{Status: 503, For: d}
+	}
+	for name, tt := range map[string]struct {
+		lifetime, long time.Duration // a day and 15 hours by default
 		from           time.Duration // 0: when the renewal is due
 		script         identitytest.Response
 		want           string
 		since          time.Duration // the first
 	}{
-		{"IMDS is updated", 24 * h, 15 * h, 0, identitytest.Response{Status: 410, For: 70 * time.Second},
-			"", 0},
-		{"down for 50 minutes", 24 * h, 15 * h, 0, identitytest.Response{Status: 503, For: 50 * m}, "",
-			0},
-		{"down for 70 minutes", 24 * h, 15 * h, 0, identitytest.Response{Status: 503, For: 70 * m},
-			"warn: the renewal is overdue since N", 11*h + 48*m},
-		{"a host that wants to be left alone", 24 * h, 15 * h, 0, throttled,
-			"warn: the host asked for N of silence", 10*h + 48*m},
-		{"an hour's token, down for 9 minutes", h, 2 * h, 0,
-			identitytest.Response{Status: 503, For: 9 * m}, "", 0},
-		{"an hour's token, down for an hour", h, 2 * h, 0, identitytest.Response{Status: 503, For: h},
-			"page: the token ends in N; page: no token", 37 * m},
-		{"tokens of two minutes", 2 * m, 2 * h, h, identitytest.Response{}, "warn: N requests in an hour",
-			10 * m},
-		{"a token of a second, and then none", time.Second, 10 * m, time.Second,
-			identitytest.Response{Status: 503, For: h}, "page: no token", 0},
+		"IMDS is updated":     {script: identitytest.Response{Status: 410, For: 70 * time.Second}},
+		"down for 50 minutes": {script: down(50 * m)},
+		"down for 70 minutes": {script: down(70 * m), want: "warn: the renewal is overdue since N",
+			since: 11*h + 48*m},
+		"a host that wants to be left alone": {want: "warn: the host asked for N of silence",
+			since: 10*h + 48*m, script: identitytest.Response{Status: 429, Body: "{}", For: 40 * m,
+				Header: http.Header{"Server": {"IMDS/150.870.65.1854"}, "Retry-After": {"300"}}}},
+		"an hour's token, down for 9 minutes": {lifetime: h, long: 2 * h, script: down(9 * m)},
+		"an hour's token, down for an hour": {lifetime: h, long: 2 * h, script: down(h),
+			want: "page: the token ends in N; page: no token", since: 37 * m},
+		"tokens of two minutes": {lifetime: 2 * m, long: 2 * h, from: h, since: 10 * m,
+			want: "warn: N requests in an hour"},
+		"a token of a second, and then none": {lifetime: time.Second, long: 10 * m, from: time.Second,
+			script: down(h), want: "page: no token"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				all := watch(t, tt.lifetime, tt.long, tt.from, tt.script)
+				all := watch(t, cmp.Or(tt.lifetime, 24*h), cmp.Or(tt.long, 15*h), tt.from, tt.script)
 				first := slices.IndexFunc(all, func(m moment) bool { return len(m.alerts) > 0 })
 				if got := alertsOf(all); got != tt.want || first >= 0 && all[first].at < tt.since {
 					t.Errorf("alerts are %q, want %q, not before %v", got, tt.want, tt.since)
