@@ -102,8 +102,9 @@ func ExampleNewCredential_serviceFabric() {
 
 	_, err = identity.NewCredential(&identity.CredentialOptions{ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12")})
 	fmt.Println(err)
-	// Output: Service Fabric <nil> identity: CredentialOptions.ID: Service Fabric can't select an
-	// identity by client ID: the application's manifest assigns the identity, so leave ID nil
+	// Output:
+	// Service Fabric <nil>
+	// identity: CredentialOptions.ID: Service Fabric can't select an identity by client ID: the application's manifest assigns the identity, so leave ID nil
 }
 
 // In a Windows container of Container Instances a user-assigned identity is selected by its object
@@ -120,9 +121,9 @@ func ExampleNewCredential_containerInstances() {
 
 	_, err = identity.NewCredential(&identity.CredentialOptions{ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12")})
 	fmt.Println(err)
-	// Output: Container Instances on Windows <nil> identity: CredentialOptions.ID: Container Instances
-	// on Windows can't select an identity by client ID: give the identity's principal ID, as an
-	// ObjectID
+	// Output:
+	// Container Instances on Windows <nil>
+	// identity: CredentialOptions.ID: Container Instances on Windows can't select an identity by client ID: give the identity's principal ID, as an ObjectID
 }
 
 // On the compute of Azure ML an identity is selected by its client ID, and by no other. Without one
@@ -313,10 +314,9 @@ func ExampleAuthenticationError_Summary() {
 		before, _, _ := strings.Cut(message, ": is ")
 		fmt.Println(before)
 	}
-	// Output: identity: IMDS: 400 invalid_request "Identity not found" (token for
-	// https://vault.azure.net of client ID 11111111-2222-3333-4444-555555555555) identity: chain: no
-	// token for https://vault.azure.net: managed identity failed: IMDS: 400 invalid_request "Identity
-	// not found" (token for https://vault.azure.net of client ID 11111111-2222-3333-4444-555555555555)
+	// Output:
+	// identity: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID 11111111-2222-3333-4444-555555555555)
+	// identity: chain: no token for https://vault.azure.net: managed identity failed: IMDS: 400 invalid_request "Identity not found" (token for https://vault.azure.net of client ID 11111111-2222-3333-4444-555555555555)
 }
 
 // Log what happens to tokens. Nothing that is logged is secret.
@@ -345,8 +345,7 @@ func ExampleCredentialOptions() {
 	// nobody waits for the log, so that it may come a little later
 	line, _ := bufio.NewReader(lines).ReadString('\n')
 	fmt.Print(line)
-	// Output: level=INFO msg="token acquired" host=imds
-	// endpoint=http://169.254.169.254/metadata/identity/oauth2/token resource=https://vault.azure.net
+	// Output: level=INFO msg="token acquired" host=imds endpoint=http://169.254.169.254/metadata/identity/oauth2/token resource=https://vault.azure.net
 }
 
 // A vault may be of another tenant than the pod's identity. Its clients then ask for a token of
@@ -368,7 +367,5 @@ func ExampleCredentialOptions_additionallyAllowedTenants() {
 		TenantID: "contoso.onmicrosoft.com",
 	})
 	fmt.Println(err)
-	// Output: identity: GetToken: a token of tenant contoso.onmicrosoft.com was asked for, the
-	// identity is of tenant 8f0e6d5a-3c1b-4e90-a1f2-6f1c2a520d8e: is the resource in the wrong tenant?
-	// If not, name it in CredentialOptions.AdditionallyAllowedTenants
+	// Output: identity: GetToken: a token of tenant contoso.onmicrosoft.com was asked for, the identity is of tenant 8f0e6d5a-3c1b-4e90-a1f2-6f1c2a520d8e: is the resource in the wrong tenant? If not, name it in CredentialOptions.AdditionallyAllowedTenants
 }
