@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/command"
 )
@@ -39,51 +38,45 @@ func TestChainLogsWhenNobodyWaits(t *testing.T) {
 		{name: "after the developer", imds: 3 * time.Second, want: "WARN " + azure + inUse},
 		{name: "laptop", imds: 24 * time.Hour, az: errNotLoggedIn},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				var held sync.Mutex
-				var chain *Chain
-				var messages []string
-				log := slog.New(handlerFunc(func(r slog.Record) {
-					held.Lock()
-					defer held.Unlock()
-					// a flight's line may come between the chain's
-					if chain == nil || r.Message == "token acquired" {
-						return
-					}
-					messages = append(messages, r.Level.String()+" "+r.Message)
-					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-					defer cancel()
-					if _, err := getToken(ctx, chain); err != nil && tt.az == nil {
-						t.Errorf("%s: %v", r.Message, err)
-					}
-				}))
-				imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(tt.imds)}
-				made, err := newDefaultCredential(newShared(), &DefaultCredentialOptions{
-					ClientOptions: azcore.ClientOptions{Transport: imds}, Logger: log,
-				}, (&laptop{az: tt.az, azd: command.ErrNotOnPath}).environment())
-				if err != nil {
-					t.Fatal(err)
-				}
-				chain = made
-				for range 2 {
-					held.Lock()
-					start := time.Now()
-					_, err := getToken(t.Context(), chain)
-					if took := time.Since(start); took > time.Second || (err != nil) != (tt.az != nil) {
-						t.Errorf("the caller got %v after %v", err, took)
-					}
-					_ = chain.Status()
-					held.Unlock()
-					time.Sleep(10 * time.Second)
-				}
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			var held sync.Mutex
+			var chain *Chain
+			var messages []string
+			log := slog.New(handlerFunc(func(r slog.Record) {
 				held.Lock()
 				defer held.Unlock()
-				got := strings.Join(messages, "\n")
-				if !strings.Contains(got, tt.want) || tt.want != "" && strings.Count(got, azure) != 1 {
-					t.Errorf("the log is\n%s\nwant\n%s", got, tt.want)
+				// a flight's line may come between the chain's
+				if chain == nil || r.Message == "token acquired" {
+					return
 				}
-			})
+				messages = append(messages, r.Level.String()+" "+r.Message)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				if _, err := getToken(ctx, chain); err != nil && tt.az == nil {
+					t.Errorf("%s: %v", r.Message, err)
+				}
+			}))
+			imds := &slowAtFirst{ep: identitytest.NewIMDS(nil), until: time.Now().Add(tt.imds)}
+			l := &laptop{az: tt.az, azd: command.ErrNotOnPath}
+			chain = must(newDefaultCredential(newShared(), &DefaultCredentialOptions{
+				ClientOptions: optionsWith(imds), Logger: log}, l.environment()))(t)
+			for range 2 {
+				held.Lock()
+				start := time.Now()
+				_, err := getToken(t.Context(), chain)
+				if took := time.Since(start); took > time.Second || (err != nil) != (tt.az != nil) {
+					t.Errorf("the caller got %v after %v", err, took)
+				}
+				_ = chain.Status()
+				held.Unlock()
+				time.Sleep(10 * time.Second)
+			}
+			held.Lock()
+			defer held.Unlock()
+			got := strings.Join(messages, "\n")
+			if !strings.Contains(got, tt.want) || tt.want != "" && strings.Count(got, azure) != 1 {
+				t.Errorf("the log is\n%s\nwant\n%s", got, tt.want)
+			}
 		})
 	}
 }

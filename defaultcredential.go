@@ -200,7 +200,8 @@ func developerLinks(
 		Own: options.TenantID, Allowed: options.AdditionallyAllowedTenants,
 	}}
 	if o.Tenants.Own == "" {
-		if err := check.AllowedTenants(name+".AdditionallyAllowedTenants", o.Tenants.Allowed); err != nil {
+		err := check.AllowedTenants(name+".AdditionallyAllowedTenants", o.Tenants.Allowed)
+		if err != nil {
 			return nil, err
 		}
 		// They are workload identity's: the tenant that the tool has selected isn't known here, and
@@ -209,7 +210,8 @@ func developerLinks(
 	}
 	if selected.azureCLI {
 		c := &AzureCLICredential{}
-		if err := newToolCredential(&c.cached, shared, env, devtool.AzureCLI, o, options.Logger); err != nil {
+		err := newToolCredential(&c.cached, shared, env, devtool.AzureCLI, o, options.Logger)
+		if err != nil {
 			return nil, err
 		}
 		links = append(links, c.chainLink())

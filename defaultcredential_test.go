@@ -92,7 +92,8 @@ var notIMDS = map[string]transportFunc{
 	},
 	"Docker's 403": func(*http.Request) (*http.Response, error) {
 		return respond(403, "connecting to 169.254.169.254:80: connecting to 169.254.169.254:80: dial "+
-			"tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable network."), nil
+			"tcp 169.254.169.254:80: connectex: A socket operation was attempted to an unreachable "+
+			"network."), nil
 	},
 	"captive portal": func(*http.Request) (*http.Response, error) {
 		return respond(200, "<html>Welcome</html>"), nil

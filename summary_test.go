@@ -232,22 +232,20 @@ func TestSummaryOfChains(t *testing.T) {
 			return []azcore.TokenCredential{onIMDS(t, ep)}
 		},
 	} {
-		t.Run(want, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				chain := mustChain(t, nil, sources(t)...)
-				got := steadySummary(t, want, func(i int) error {
-					time.Sleep(time.Duration(i) * 77 * time.Second)
-					ctx, cancel := context.WithTimeout(t.Context(),
-						40*time.Second+time.Duration(i)*time.Millisecond)
-					defer cancel()
-					_, err := getToken(ctx, chain)
-					return err
-				})
-				if want := "identity: chain: no token for https://vault.azure.net: " +
-					want; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
-					t.Errorf("the summary is\n%s\nwant\n%s", got, want)
-				}
+		bubbleIn(t, want, func(t *testing.T) {
+			chain := mustChain(t, nil, sources(t)...)
+			got := steadySummary(t, want, func(i int) error {
+				time.Sleep(time.Duration(i) * 77 * time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(),
+					40*time.Second+time.Duration(i)*time.Millisecond)
+				defer cancel()
+				_, err := getToken(ctx, chain)
+				return err
 			})
+			if want := "identity: chain: no token for https://vault.azure.net: " +
+				want; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
+				t.Errorf("the summary is\n%s\nwant\n%s", got, want)
+			}
 		})
 	}
 }

@@ -55,32 +55,30 @@ func TestErrorsOfOthersAreNotShared(t *testing.T) {
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				object := &countingError{inner: syscall.ECONNREFUSED}
-				cred := onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) {
-					o.Retry.MaxRetries = -1
-					fail(o, object)
-				})
-				use := func() {
-					e, _ := mustFail(t, cred)
-					_ = fmt.Sprintf("%v %+v %#v", e, e, e)
-					if _, ok := errors.AsType[*countingError](e); ok || !errors.Is(e, object) ||
-						!errors.Is(e, syscall.ECONNREFUSED) {
-						t.Errorf("errors.As finds the object, or errors.Is not what it wraps: %v", e)
-					}
-				}
-				var all sync.WaitGroup
-				for range 8 {
-					all.Go(use)
-				}
-				all.Wait()
-				calls := object.calls
-				use() // in the cool-down: the same error
-				if now := object.calls; now != calls {
-					t.Errorf("a caller's use of the error has called its methods %d times", now-calls)
-				}
+		bubbleIn(t, name, func(t *testing.T) {
+			object := &countingError{inner: syscall.ECONNREFUSED}
+			cred := onIMDS(t, identitytest.NewIMDS(nil), func(o *CredentialOptions) {
+				o.Retry.MaxRetries = -1
+				fail(o, object)
 			})
+			use := func() {
+				e, _ := mustFail(t, cred)
+				_ = fmt.Sprintf("%v %+v %#v", e, e, e)
+				if _, ok := errors.AsType[*countingError](e); ok || !errors.Is(e, object) ||
+					!errors.Is(e, syscall.ECONNREFUSED) {
+					t.Errorf("errors.As finds the object, or errors.Is not what it wraps: %v", e)
+				}
+			}
+			var all sync.WaitGroup
+			for range 8 {
+				all.Go(use)
+			}
+			all.Wait()
+			calls := object.calls
+			use() // in the cool-down: the same error
+			if now := object.calls; now != calls {
+				t.Errorf("a caller's use of the error has called its methods %d times", now-calls)
+			}
 		})
 	}
 }

@@ -21,47 +21,45 @@ type userKey struct{}
 // a chain in a chain.
 func TestChainServesEachCallerItsOwn(t *testing.T) {
 	for _, name := range []string{"foreign", "after ours", "nested"} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				var asks atomic.Int64
-				onBehalfOf := sourceFunc(func(ctx context.Context, _ requested) (string, error) {
-					asks.Add(1)
-					time.Sleep(time.Second)
-					user := ctx.Value(userKey{})
-					switch user {
-					case "mallory":
-						return "", fmt.Errorf("nothing for %v", user)
-					case "victor":
-						panic(user)
-					}
-					return fmt.Sprint(user), nil
-				})
-				chain := of(Options{}, onBehalfOf)
-				switch name {
-				case "after ours":
-					chain = of(Options{}, ours(&scripted{err: errAway}), onBehalfOf)
-				case "nested":
-					chain = of(Options{}, chain)
+		bubbleIn(t, name, func(t *testing.T) {
+			var asks atomic.Int64
+			onBehalfOf := sourceFunc(func(ctx context.Context, _ requested) (string, error) {
+				asks.Add(1)
+				time.Sleep(time.Second)
+				user := ctx.Value(userKey{})
+				switch user {
+				case "mallory":
+					return "", fmt.Errorf("nothing for %v", user)
+				case "victor":
+					panic(user)
 				}
-				for range 3 { // a walk for each, the source in use, and after an hour
-					var all sync.WaitGroup
-					for _, user := range []string{"alice", "bob", "mallory", "victor", "alice"} {
-						all.Go(func() {
-							tk, err := getToken(context.WithValue(t.Context(), userKey{}, user), chain)
-							refused := user == "mallory" || user == "victor"
-							if (err != nil) != refused || !refused && tk.Token != user ||
-								refused && !strings.Contains(err.Error(), user) {
-								t.Errorf("%s got the token of %q, error %v", user, tk.Token, err)
-							}
-						})
-					}
-					all.Wait()
-					time.Sleep(time.Hour)
-				}
-				if asks.Load() != 15 {
-					t.Errorf("the source was asked %d times by 15 calls", asks.Load())
-				}
+				return fmt.Sprint(user), nil
 			})
+			chain := of(Options{}, onBehalfOf)
+			switch name {
+			case "after ours":
+				chain = of(Options{}, ours(&scripted{err: errAway}), onBehalfOf)
+			case "nested":
+				chain = of(Options{}, chain)
+			}
+			for range 3 { // a walk for each, the source in use, and after an hour
+				var all sync.WaitGroup
+				for _, user := range []string{"alice", "bob", "mallory", "victor", "alice"} {
+					all.Go(func() {
+						tk, err := getToken(context.WithValue(t.Context(), userKey{}, user), chain)
+						refused := user == "mallory" || user == "victor"
+						if (err != nil) != refused || !refused && tk.Token != user ||
+							refused && !strings.Contains(err.Error(), user) {
+							t.Errorf("%s got the token of %q, error %v", user, tk.Token, err)
+						}
+					})
+				}
+				all.Wait()
+				time.Sleep(time.Hour)
+			}
+			if asks.Load() != 15 {
+				t.Errorf("the source was asked %d times by 15 calls", asks.Load())
+			}
 		})
 	}
 }

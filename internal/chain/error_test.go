@@ -47,38 +47,36 @@ func TestChainOfBadErrors(t *testing.T) {
 		{name: "no text", err: errorFunc(func() string { return "" }),
 			want: "an error without a word"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b", err: tt.err}
-				chain := of(Options{ContinueOn: tt.continueOn}, a, b, &scripted{})
-				ask := func(chain *Chain) {
-					t.Helper()
-					_, err := getToken(t.Context(), chain)
-					if err == nil || !strings.Contains(err.Error(), ": "+tt.want) ||
-						errors.Is(err, errUnavailable) {
-						t.Errorf("error is %v, want %q", err, tt.want)
-					}
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b", err: tt.err}
+			chain := of(Options{ContinueOn: tt.continueOn}, a, b, &scripted{})
+			ask := func(chain *Chain) {
+				t.Helper()
+				_, err := getToken(t.Context(), chain)
+				if err == nil || !strings.Contains(err.Error(), ": "+tt.want) ||
+					errors.Is(err, errUnavailable) {
+					t.Errorf("error is %v, want %q", err, tt.want)
 				}
-				lastOf := func(i int) {
-					t.Helper()
-					if got := chain.Status().Sources[i].LastError; !strings.HasPrefix(got, tt.want) {
-						t.Errorf("status says %q, want %q", got, tt.want)
-					}
+			}
+			lastOf := func(i int) {
+				t.Helper()
+				if got := chain.Status().Sources[i].LastError; !strings.HasPrefix(got, tt.want) {
+					t.Errorf("status says %q, want %q", got, tt.want)
 				}
-				ask(chain)
-				ask(of(Options{}, chain)) // nested
-				lastOf(1)
-				b.set(nil)
-				wantFrom(t, chain, "b")
-				b.set(tt.err) // the source in use
-				ask(chain)
-				b.set(nil)
-				a.set(tt.err) // and in a look
-				time.Sleep(2 * time.Minute)
-				wantFrom(t, chain, "b")
-				time.Sleep(time.Second)
-				lastOf(0)
-			})
+			}
+			ask(chain)
+			ask(of(Options{}, chain)) // nested
+			lastOf(1)
+			b.set(nil)
+			wantFrom(t, chain, "b")
+			b.set(tt.err) // the source in use
+			ask(chain)
+			b.set(nil)
+			a.set(tt.err) // and in a look
+			time.Sleep(2 * time.Minute)
+			wantFrom(t, chain, "b")
+			time.Sleep(time.Second)
+			lastOf(0)
 		})
 	}
 }
@@ -122,25 +120,23 @@ func TestChainErrorHidesResponses(t *testing.T) {
 		{name: "goes on", continueOn: always},
 		{name: "nested", depth: 3},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				chain := of(Options{ContinueOn: tt.continueOn}, &scripted{err: errors.Join(errBroken,
-					&azcore.ResponseError{StatusCode: 404, RawResponse: &http.Response{}},
-					&ownError{text: "404"})})
-				for range tt.depth {
-					chain = of(Options{}, chain)
-				}
-				_, err := getToken(t.Context(), chain)
-				if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
-					t.Error("errors.As finds the credential's *azcore.ResponseError")
-				}
-				if _, ok := errors.AsType[*ownError](err); !ok || !errors.Is(err, errBroken) {
-					t.Error("the rest of the error is lost")
-				}
-				if strings.Count(err.Error(), "\n") != 1 {
-					t.Errorf("error isn't one line, and one for the source: %v", err)
-				}
-			})
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			chain := of(Options{ContinueOn: tt.continueOn}, &scripted{err: errors.Join(errBroken,
+				&azcore.ResponseError{StatusCode: 404, RawResponse: &http.Response{}},
+				&ownError{text: "404"})})
+			for range tt.depth {
+				chain = of(Options{}, chain)
+			}
+			_, err := getToken(t.Context(), chain)
+			if _, ok := errors.AsType[*azcore.ResponseError](err); ok {
+				t.Error("errors.As finds the credential's *azcore.ResponseError")
+			}
+			if _, ok := errors.AsType[*ownError](err); !ok || !errors.Is(err, errBroken) {
+				t.Error("the rest of the error is lost")
+			}
+			if strings.Count(err.Error(), "\n") != 1 {
+				t.Errorf("error isn't one line, and one for the source: %v", err)
+			}
 		})
 	}
 }
@@ -164,15 +160,13 @@ func TestChainErrorOfOthers(t *testing.T) {
 			want: "own", most: 100},
 		{name: "ours", err: own, want: own.text, most: 3000},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				_, err := getToken(t.Context(), of(Options{}, &scripted{err: tt.err}))
-				lines := strings.Split(err.Error(), "\n")
-				if len(lines) != 2 || len(lines[1]) > tt.most || !strings.Contains(lines[1], tt.want) ||
-					strings.Contains(lines[1], "canary") != (tt.err == error(own)) {
-					t.Errorf("error is %q, want %q in it", err, tt.want)
-				}
-			})
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			_, err := getToken(t.Context(), of(Options{}, &scripted{err: tt.err}))
+			lines := strings.Split(err.Error(), "\n")
+			if len(lines) != 2 || len(lines[1]) > tt.most || !strings.Contains(lines[1], tt.want) ||
+				strings.Contains(lines[1], "canary") != (tt.err == error(own)) {
+				t.Errorf("error is %q, want %q in it", err, tt.want)
+			}
 		})
 	}
 }
@@ -191,17 +185,15 @@ func TestChainErrorPasses(t *testing.T) {
 		{name: "ours passes", err: passing, want: true},
 		{name: "in another error", err: fmt.Errorf("wrapped: %w", passing), want: true},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				chain := of(Options{}, &scripted{err: tt.err})
-				for depth := range 3 {
-					_, err := getToken(t.Context(), chain)
-					if e, ok := err.(*Error); !ok || e.Passes() != tt.want {
-						t.Errorf("in %d chains: %v passes is %v, want %v", depth, err, !tt.want, tt.want)
-					}
-					chain = of(Options{}, chain)
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			chain := of(Options{}, &scripted{err: tt.err})
+			for depth := range 3 {
+				_, err := getToken(t.Context(), chain)
+				if e, ok := err.(*Error); !ok || e.Passes() != tt.want {
+					t.Errorf("in %d chains: %v passes is %v, want %v", depth, err, !tt.want, tt.want)
 				}
-			})
+				chain = of(Options{}, chain)
+			}
 		})
 	}
 }

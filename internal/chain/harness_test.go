@@ -41,6 +41,12 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 	})
 }
 
+// bubbleIn does so in a subtest.
+func bubbleIn(t *testing.T, name string, f func(t *testing.T)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { bubble(t, f) })
+}
+
 // lasts waits for d or for the end of ctx, whose error it returns. It polls no timer that is due at
 // once: see lasts of the module's root.
 func lasts(ctx context.Context, d time.Duration) error {

@@ -94,54 +94,52 @@ func TestChainBarred(t *testing.T) {
 		{name: "in use, and fails", inUse: true, err: errBroken, log: "WARN"},
 		{name: "in a look", inUse: true, look: true, log: "WARN"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				var log lines
-				var closed atomic.Bool
-				bar := &Bar{News: "news", Line: func(why string) string { return "barred: " + why },
-					Why: func() string { return map[bool]string{true: "proof"}[closed.Load()] }}
-				host, other := &scripted{name: "host", err: errAway}, &scripted{err: errAway}
-				tool := &scripted{name: "tool"}
-				chain := of(Options{Logger: log.logger()}, Link{Name: "host", Source: host},
-					Link{Name: "other", Source: other, Bar: bar},
-					Link{Name: "tool", Source: tool, Bar: bar})
-				if tt.inUse {
-					wantFrom(t, chain, "tool")
-				}
-				asked := tool
-				if tt.look {
-					time.Sleep(2 * time.Minute)
-					asked = other
-				}
-				asked.took, asked.err = 5*time.Second, tt.err
-				time.AfterFunc(time.Second, func() {
-					host.set(nil)
-					closed.Store(true)
-				})
-				if tt.look {
-					wantFrom(t, chain, "tool") // begins it
-					time.Sleep(6 * time.Second)
-				}
-				wantFrom(t, chain, "host")
-				synctest.Wait()
-				if s := chain.Status(); s.InUse != "host" || s.Barred != "proof" ||
-					!strings.Contains(log.String(), "level="+tt.log+" msg=news because=proof\n") ||
-					strings.Count(log.String(), "news") != 1 ||
-					strings.Contains(log.String(), "source=other") {
-					t.Errorf("status is %+v, the log\n%s", s, log.String())
-				}
-				host.set(errAway)
-				other.asks.Store(0)
-				tool.asks.Store(0)
-				_, err := getToken(t.Context(), chain)
-				want := "no source is available\n\thost: away: unavailable\n\tother: barred: proof" +
-					"\n\ttool: barred: proof"
-				if err == nil || !strings.HasSuffix(err.Error(), want) {
-					t.Errorf("error is %v, want %q", err, want)
-				}
-				wantAsks(t, other, 0)
-				wantAsks(t, tool, 0)
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			var log lines
+			var closed atomic.Bool
+			bar := &Bar{News: "news", Line: func(why string) string { return "barred: " + why },
+				Why: func() string { return map[bool]string{true: "proof"}[closed.Load()] }}
+			host, other := &scripted{name: "host", err: errAway}, &scripted{err: errAway}
+			tool := &scripted{name: "tool"}
+			chain := of(Options{Logger: log.logger()}, Link{Name: "host", Source: host},
+				Link{Name: "other", Source: other, Bar: bar},
+				Link{Name: "tool", Source: tool, Bar: bar})
+			if tt.inUse {
+				wantFrom(t, chain, "tool")
+			}
+			asked := tool
+			if tt.look {
+				time.Sleep(2 * time.Minute)
+				asked = other
+			}
+			asked.took, asked.err = 5*time.Second, tt.err
+			time.AfterFunc(time.Second, func() {
+				host.set(nil)
+				closed.Store(true)
 			})
+			if tt.look {
+				wantFrom(t, chain, "tool") // begins it
+				time.Sleep(6 * time.Second)
+			}
+			wantFrom(t, chain, "host")
+			synctest.Wait()
+			if s := chain.Status(); s.InUse != "host" || s.Barred != "proof" ||
+				!strings.Contains(log.String(), "level="+tt.log+" msg=news because=proof\n") ||
+				strings.Count(log.String(), "news") != 1 ||
+				strings.Contains(log.String(), "source=other") {
+				t.Errorf("status is %+v, the log\n%s", s, log.String())
+			}
+			host.set(errAway)
+			other.asks.Store(0)
+			tool.asks.Store(0)
+			_, err := getToken(t.Context(), chain)
+			want := "no source is available\n\thost: away: unavailable\n\tother: barred: proof" +
+				"\n\ttool: barred: proof"
+			if err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("error is %v, want %q", err, want)
+			}
+			wantAsks(t, other, 0)
+			wantAsks(t, tool, 0)
 		})
 	}
 }

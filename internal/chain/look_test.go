@@ -135,49 +135,47 @@ func TestChainLooksWithAMinuteBetween(t *testing.T) {
 		{name: "quick", takes: 7 * time.Second, lot: 7 * time.Second, looks: 9},
 		{name: "hangs", takes: time.Hour, lot: time.Minute, looks: 5},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				var mu sync.Mutex
-				var looks, gaps []time.Duration
-				var end time.Time
-				a := sourceFunc(func(ctx context.Context, o requested) (string, error) {
-					mu.Lock()
-					start, gap := time.Now(), time.Since(end)
-					first := end.IsZero()
-					mu.Unlock()
-					if !first {
-						// not under the lock: a bubble's time stands still while another waits for one
-						_ = lasts(ctx, tt.takes)
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					if end = time.Now(); !first {
-						looks, gaps = append(looks, end.Sub(start)), append(gaps, gap)
-					}
-					if o.Claims != "" || o.Scopes[0] != vaultScope {
-						t.Errorf("a look is for %+v", o)
-					}
-					return "", errAway
-				})
-				chain := of(Options{}, a, &scripted{name: "b"})
-				for n := range 600 {
-					scopes := []string{vaultScope}
-					claims := []string{"", "{}", "{}"}[n%3]
-					if tk, err := chain.GetToken(t.Context(),
-						requested{Scopes: scopes, Claims: claims}); tk.Token != "b" {
-						t.Errorf("got %q, error %v", tk.Token, err)
-					}
-					scopes[0] = "changed"
-					time.Sleep(time.Second)
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var looks, gaps []time.Duration
+			var end time.Time
+			a := sourceFunc(func(ctx context.Context, o requested) (string, error) {
+				mu.Lock()
+				start, gap := time.Now(), time.Since(end)
+				first := end.IsZero()
+				mu.Unlock()
+				if !first {
+					// not under the lock: a bubble's time stands still while another waits for one
+					_ = lasts(ctx, tt.takes)
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				if len(looks) < tt.looks-1 || slices.Min(looks) != tt.lot || slices.Max(looks) != tt.lot ||
-					slices.Min(gaps) < time.Minute || slices.Max(gaps) > time.Minute+time.Second {
-					t.Errorf("looks in 10 minutes took %v, want %d of %v; and had %v between them, want a "+
-						"minute, and the second until the next call", looks, tt.looks, tt.lot, gaps)
+				if end = time.Now(); !first {
+					looks, gaps = append(looks, end.Sub(start)), append(gaps, gap)
 				}
+				if o.Claims != "" || o.Scopes[0] != vaultScope {
+					t.Errorf("a look is for %+v", o)
+				}
+				return "", errAway
 			})
+			chain := of(Options{}, a, &scripted{name: "b"})
+			for n := range 600 {
+				scopes := []string{vaultScope}
+				claims := []string{"", "{}", "{}"}[n%3]
+				if tk, err := chain.GetToken(t.Context(),
+					requested{Scopes: scopes, Claims: claims}); tk.Token != "b" {
+					t.Errorf("got %q, error %v", tk.Token, err)
+				}
+				scopes[0] = "changed"
+				time.Sleep(time.Second)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if len(looks) < tt.looks-1 || slices.Min(looks) != tt.lot || slices.Max(looks) != tt.lot ||
+				slices.Min(gaps) < time.Minute || slices.Max(gaps) > time.Minute+time.Second {
+				t.Errorf("looks in 10 minutes took %v, want %d of %v; and had %v between them, want a "+
+					"minute, and the second until the next call", looks, tt.looks, tt.lot, gaps)
+			}
 		})
 	}
 }
@@ -192,38 +190,36 @@ func TestChainLooksAreBounded(t *testing.T) {
 		{name: "one scope", scopes: 1, want: 1},
 		{name: "a hundred scopes", scopes: 100, want: maxLooks},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				var seen sync.Map
-				var asks atomic.Int64
-				answer := make(chan struct{})
-				first := sourceFunc(func(_ context.Context, o requested) (string, error) {
-					if _, again := seen.LoadOrStore(o.Scopes[0], true); !again {
-						return "", errAway
-					}
-					asks.Add(1)
-					<-answer
-					return "a", nil
-				})
-				chain := of(Options{}, Link{Name: "first", Source: first}, &scripted{name: "b"})
-				for range 10 {
-					for _, scope := range scopesOf(tt.scopes) {
-						wantFrom(t, chain, "b", scope)
-					}
-					time.Sleep(time.Minute)
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			var seen sync.Map
+			var asks atomic.Int64
+			answer := make(chan struct{})
+			first := sourceFunc(func(_ context.Context, o requested) (string, error) {
+				if _, again := seen.LoadOrStore(o.Scopes[0], true); !again {
+					return "", errAway
 				}
-				if n, looks := int(asks.Load()), int(chain.looks.Load()); n != tt.want || looks != n {
-					t.Errorf("%d looks are under way, by the count %d, want %d", n, looks, tt.want)
-				}
-				close(answer)
-				synctest.Wait()
-				if n := chain.looks.Load(); n != 0 {
-					t.Errorf("%d looks are left", n)
-				}
-				if in := chain.Status().InUse; !strings.HasPrefix(in, "first") {
-					t.Errorf("in use is %s, want also what the looks have found", in)
-				}
+				asks.Add(1)
+				<-answer
+				return "a", nil
 			})
+			chain := of(Options{}, Link{Name: "first", Source: first}, &scripted{name: "b"})
+			for range 10 {
+				for _, scope := range scopesOf(tt.scopes) {
+					wantFrom(t, chain, "b", scope)
+				}
+				time.Sleep(time.Minute)
+			}
+			if n, looks := int(asks.Load()), int(chain.looks.Load()); n != tt.want || looks != n {
+				t.Errorf("%d looks are under way, by the count %d, want %d", n, looks, tt.want)
+			}
+			close(answer)
+			synctest.Wait()
+			if n := chain.looks.Load(); n != 0 {
+				t.Errorf("%d looks are left", n)
+			}
+			if in := chain.Status().InUse; !strings.HasPrefix(in, "first") {
+				t.Errorf("in use is %s, want also what the looks have found", in)
+			}
 		})
 	}
 }

@@ -31,42 +31,40 @@ func TestChainScopesHaveTheirOwnSource(t *testing.T) {
 	} {
 		for _, kind := range []string{"unavailable", "ContinueOn", "nested"} {
 			for _, otherFirst := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/%s/other first %v", tt.name, kind, otherFirst), func(t *testing.T) {
-					bubble(t, func(t *testing.T) {
-						a, b := &scripted{name: "a", refuses: tt.refuses, err: errAway}, &scripted{name: "b"}
-						chain := of(Options{}, a, Link{Name: "B", Source: b})
-						want := "chain.scripted, B"
-						switch kind {
-						case "ContinueOn":
-							a.err = errBroken
-							chain = of(Options{ContinueOn: func(err error) bool {
-								return errors.Is(err, errBroken)
-							}}, a, Link{Name: "B", Source: b})
-						case "nested":
-							chain, want = of(Options{}, of(Options{}, a), of(Options{}, b)), "chain"
+				bubbleIn(t, fmt.Sprintf("%s/%s/other first %v", tt.name, kind, otherFirst), func(t *testing.T) {
+					a, b := &scripted{name: "a", refuses: tt.refuses, err: errAway}, &scripted{name: "b"}
+					chain := of(Options{}, a, Link{Name: "B", Source: b})
+					want := "chain.scripted, B"
+					switch kind {
+					case "ContinueOn":
+						a.err = errBroken
+						chain = of(Options{ContinueOn: func(err error) bool {
+							return errors.Is(err, errBroken)
+						}}, a, Link{Name: "B", Source: b})
+					case "nested":
+						chain, want = of(Options{}, of(Options{}, a), of(Options{}, b)), "chain"
+					}
+					if want != "chain" && tt.name == "a challenge" {
+						want = "chain.scripted"
+					}
+					ask := func(o requested, want string) {
+						t.Helper()
+						if tk, err := chain.GetToken(t.Context(), o); tk.Token != want {
+							t.Fatalf("%+v: got the token of %q, error %v, want that of %s", o,
+								tk.Token, err, want)
 						}
-						if want != "chain" && tt.name == "a challenge" {
-							want = "chain.scripted"
-						}
-						ask := func(o requested, want string) {
-							t.Helper()
-							if tk, err := chain.GetToken(t.Context(), o); tk.Token != want {
-								t.Fatalf("%+v: got the token of %q, error %v, want that of %s", o,
-									tk.Token, err, want)
-							}
-						}
-						if otherFirst {
-							ask(tt.other, "b")
-						}
-						for range 150 {
-							ask(vault, "a")
-							ask(tt.other, "b")
-							time.Sleep(time.Second)
-						}
-						if got := chain.Status().InUse; got != want {
-							t.Errorf("status says that %q is in use, want %q", got, want)
-						}
-					})
+					}
+					if otherFirst {
+						ask(tt.other, "b")
+					}
+					for range 150 {
+						ask(vault, "a")
+						ask(tt.other, "b")
+						time.Sleep(time.Second)
+					}
+					if got := chain.Status().InUse; got != want {
+						t.Errorf("status says that %q is in use, want %q", got, want)
+					}
 				})
 			}
 		}

@@ -38,33 +38,31 @@ func TestChainOrder(t *testing.T) {
 		{name: "ours beside the user's", errs: []error{errAway, nil}, continueOn: isBroken,
 			want: "1", asked: []int64{1, 1}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				var sources []any
-				for i, err := range tt.errs {
-					sources = append(sources, &scripted{name: fmt.Sprint(i), err: err})
-				}
-				tk, err := getToken(t.Context(), of(Options{ContinueOn: tt.continueOn}, sources...))
-				if tk.Token != tt.want || (err == nil) != (tt.want != "") {
-					t.Errorf("got the token %q, error %v, want %q", tk.Token, err, tt.want)
-				}
-				for i, want := range tt.asked {
-					wantAsks(t, sources[i].(*scripted), want)
-				}
-				if err == nil {
-					return
-				}
-				if !errors.Is(err, tt.is) || errors.Is(err, tt.isNot) {
-					t.Errorf("error is %v, want %v in it and not %v", err, tt.is, tt.isNot)
-				}
-				if n := strings.Count(err.Error(), "\n\t"); n != len(sources) {
-					t.Errorf("error has a line for each of %d sources, of %d:\n%v", n, len(sources), err)
-				}
-				var nonRetriable interface{ NonRetriable() }
-				if !errors.As(err, &nonRetriable) {
-					t.Error("azcore would ask again")
-				}
-			})
+		bubbleIn(t, tt.name, func(t *testing.T) {
+			var sources []any
+			for i, err := range tt.errs {
+				sources = append(sources, &scripted{name: fmt.Sprint(i), err: err})
+			}
+			tk, err := getToken(t.Context(), of(Options{ContinueOn: tt.continueOn}, sources...))
+			if tk.Token != tt.want || (err == nil) != (tt.want != "") {
+				t.Errorf("got the token %q, error %v, want %q", tk.Token, err, tt.want)
+			}
+			for i, want := range tt.asked {
+				wantAsks(t, sources[i].(*scripted), want)
+			}
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, tt.is) || errors.Is(err, tt.isNot) {
+				t.Errorf("error is %v, want %v in it and not %v", err, tt.is, tt.isNot)
+			}
+			if n := strings.Count(err.Error(), "\n\t"); n != len(sources) {
+				t.Errorf("error has a line for each of %d sources, of %d:\n%v", n, len(sources), err)
+			}
+			var nonRetriable interface{ NonRetriable() }
+			if !errors.As(err, &nonRetriable) {
+				t.Error("azcore would ask again")
+			}
 		})
 	}
 }
@@ -225,45 +223,43 @@ func TestChainSurvivesItsSources(t *testing.T) {
 		"panic":  func() { panic("canary: eyJhbGciOiJub25lIn0.canary") },
 		"Goexit": runtime.Goexit,
 	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				var bad atomic.Bool
-				bad.Store(true)
-				a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
-				chain := of(Options{}, sourceFunc(func(ctx context.Context, o requested) (string, error) {
-					if bad.Load() {
-						f()
-					}
-					tk, err := a.GetToken(ctx, o)
-					return tk.Token, err
-				}), b)
-				var err error
-				var all sync.WaitGroup
-				all.Go(func() { _, err = getToken(t.Context(), chain) })
-				all.Wait()
-				if name == "panic" {
-					e, ok := errors.AsType[*Error](err)
-					if !ok || len(e.lines) != 2 ||
-						e.lines[0] != "chain.sourceFunc: it panicked: canary: REDACTED" ||
-						!strings.HasPrefix(e.lines[1], "chain.scripted: not asked") || e.Passes() {
-						t.Errorf("error is %+v", e)
-					}
+		bubbleIn(t, name, func(t *testing.T) {
+			var bad atomic.Bool
+			bad.Store(true)
+			a, b := &scripted{name: "a", err: errAway}, &scripted{name: "b"}
+			chain := of(Options{}, sourceFunc(func(ctx context.Context, o requested) (string, error) {
+				if bad.Load() {
+					f()
 				}
-				bad.Store(false)
-				wantFrom(t, chain, "b")
-				bad.Store(true)
-				time.Sleep(2 * time.Minute)
-				wantFrom(t, chain, "b") // and a look
-				time.Sleep(2 * time.Minute)
-				bad.Store(false)
-				a.set(nil)
-				wantFrom(t, chain, "b") // and another look
-				synctest.Wait()
-				wantFrom(t, chain, "a")
-				if n := chain.walks.Load() + chain.looks.Load(); n != 0 {
-					t.Errorf("%d walks and looks are left", n)
+				tk, err := a.GetToken(ctx, o)
+				return tk.Token, err
+			}), b)
+			var err error
+			var all sync.WaitGroup
+			all.Go(func() { _, err = getToken(t.Context(), chain) })
+			all.Wait()
+			if name == "panic" {
+				e, ok := errors.AsType[*Error](err)
+				if !ok || len(e.lines) != 2 ||
+					e.lines[0] != "chain.sourceFunc: it panicked: canary: REDACTED" ||
+					!strings.HasPrefix(e.lines[1], "chain.scripted: not asked") || e.Passes() {
+					t.Errorf("error is %+v", e)
 				}
-			})
+			}
+			bad.Store(false)
+			wantFrom(t, chain, "b")
+			bad.Store(true)
+			time.Sleep(2 * time.Minute)
+			wantFrom(t, chain, "b") // and a look
+			time.Sleep(2 * time.Minute)
+			bad.Store(false)
+			a.set(nil)
+			wantFrom(t, chain, "b") // and another look
+			synctest.Wait()
+			wantFrom(t, chain, "a")
+			if n := chain.walks.Load() + chain.looks.Load(); n != 0 {
+				t.Errorf("%d walks and looks are left", n)
+			}
 		})
 	}
 }
