@@ -96,14 +96,21 @@ func (k *cached) get(
 func (k *cached) check(
 	method string, ctx context.Context, options policy.TokenRequestOptions,
 ) (*tokencache.View, string, error) {
+	v, scope, err := k.chosen(method, ctx, options)
+	return v, scope, ours(err)
+}
+
+func (k *cached) chosen(
+	method string, ctx context.Context, options policy.TokenRequestOptions,
+) (*tokencache.View, string, error) {
 	switch {
 	case k.source == nil:
-		return nil, "", errors.New("identity: " + method +
+		return nil, "", errors.New(method +
 			": this credential was not made by NewCredential or another constructor")
 	case ctx == nil:
-		return nil, "", errors.New("identity: " + method + ": nil Context")
+		return nil, "", errors.New(method + ": nil Context")
 	case len(options.Scopes) != 1:
-		return nil, "", fmt.Errorf("identity: %s: %d scopes: a token is for exactly one, "+
+		return nil, "", fmt.Errorf("%s: %d scopes: a token is for exactly one, "+
 			"such as https://vault.azure.net/.default", method, len(options.Scopes))
 	}
 	scope := options.Scopes[0]

@@ -36,11 +36,11 @@ func (s *containerInstances) Call(_ context.Context, r acquire.Request) (acquire
 	// The api-version is the one part of a query that errors show, so nothing else may stand there.
 	version := endpoint.Query().Get("api-version")
 	if strings.ContainsFunc(version, notInVersion) {
-		return acquire.Call{}, errors.New("identity: " + envEndpoint +
+		return acquire.Call{}, errors.New(envEndpoint +
 			": its api-version has characters that no version has: want a URL such as " + example)
 	}
 	if endpoint.Scheme != "https" && !check.IsNearby(endpoint.Hostname()) {
-		return acquire.Call{}, errors.New("identity: " + envEndpoint +
+		return acquire.Call{}, errors.New(envEndpoint +
 			": is plain http, and neither a private address nor this machine: the secret of " +
 			envHeader + " is not sent there: want a URL such as " + example)
 	}

@@ -123,7 +123,7 @@ func newDefaultCredential(
 	}
 	if err := devtool.CheckTimeout("DefaultCredentialOptions",
 		options.ProcessTimeout); err != nil {
-		return nil, err // also where no tool is asked here
+		return nil, ours(err) // also where no tool is asked here
 	}
 	selected, err := choiceOf(env)
 	if err != nil {

@@ -100,15 +100,14 @@ func newSource(env environment, options settings) (src anyHost, reason string, e
 		for _, host := range detect.Hosts() {
 			names = append(names, strconv.Quote(host))
 		}
-		return nil, "", fmt.Errorf("identity: %s.Host: unknown host %.100q: "+
+		return nil, "", fmt.Errorf("%s.Host: unknown host %.100q: "+
 			"want one of %s, or \"\" to detect it", options.options, redact.Text(string(want)),
 			strings.Join(names, ", "))
 	}
 	src, err = newHost(env, options)
 	switch {
 	case err != nil && options.Host != "":
-		return nil, "", fmt.Errorf("identity: %s: %s", options.hostNamed(),
-			strings.TrimPrefix(err.Error(), "identity: "))
+		return nil, "", fmt.Errorf("%s: %w", options.hostNamed(), err)
 	case err != nil && want == HostWorkloadIdentity && isHalfAPod(env, options.CredentialOptions):
 		return nil, "", fmt.Errorf("%w; %s. %s", err, reason, options.asNode)
 	}

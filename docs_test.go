@@ -43,7 +43,7 @@ func TestOperationsIsComplete(t *testing.T) {
 			continue
 		}
 		for _, quote := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(cells[column], -1) {
-			text := strings.Trim(quote[1], ends)
+			text := strings.Trim(strings.TrimPrefix(quote[1], "identity: "), ends) // which ours adds
 			isSaid := slices.ContainsFunc(said, func(m message) bool {
 				return strings.Contains(m.text, text)
 			})

@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -95,6 +96,15 @@ func (e *AuthenticationError) line() failure.Line {
 		Elapsed:       e.Elapsed,
 		CorrelationID: e.CorrelationID,
 	}
+}
+
+// ours says that an error is this package's. Those of the engine and of the hosts begin with the
+// name of a method, a field or a variable. It is nil for nil.
+func ours(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(failure.Prefix+"%w", err)
 }
 
 // Unwrap returns the sentinel and the cause, as far as there are any.

@@ -91,7 +91,7 @@ func (x *exchange) Variant(options policy.TokenRequestOptions) (acquire.Variant,
 	var allowed bool
 	var err error
 	if v.Tenant, allowed, err = x.tenants.Other(options.TenantID); err == nil && !allowed {
-		err = fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, the identity is of "+
+		err = fmt.Errorf("GetToken: a token of tenant %s was asked for, the identity is of "+
 			"tenant %s: is the resource in the wrong tenant? If not, name it in "+
 			"%s.AdditionallyAllowedTenants",
 			options.TenantID, x.tenants.Own, x.options)

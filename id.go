@@ -58,7 +58,7 @@ func validateID(field string, id ID) error {
 	own := selected(id)
 	if id != nil && own.Kind == principal.Default {
 		// a pointer to one of the three also has their methods
-		return fmt.Errorf("identity: %s: %T: give a ClientID, ObjectID or ResourceID by value", field,
+		return fmt.Errorf("%s: %T: give a ClientID, ObjectID or ResourceID by value", field,
 			id)
 	}
 	return own.Check(field)

@@ -76,6 +76,12 @@ func newCredentialIn(
 }
 
 func newCredentialOf(shared *shared, options settings, env environment) (*Credential, error) {
+	c, err := assemble(shared, options, env)
+	return c, ours(err)
+}
+
+// assemble makes a credential of its parts. Its errors name a field or a variable.
+func assemble(shared *shared, options settings, env environment) (*Credential, error) {
 	if err := validateID(options.id, options.ID); err != nil {
 		return nil, err
 	}

@@ -103,5 +103,5 @@ func (s settings) onlySelects(host Host, by string, allowed ...ID) error {
 		slices.ContainsFunc(allowed, func(a ID) bool { return selected(a).Kind == kind }) {
 		return nil
 	}
-	return fmt.Errorf("identity: %s: %s can't select an identity by %s: %s", s.id, host, kind, by)
+	return fmt.Errorf("%s: %s can't select an identity by %s: %s", s.id, host, kind, by)
 }

@@ -73,7 +73,7 @@ func sharedError(err error, s signer, resource string) error {
 // answered adds the last failure to the error of a caller who gave up.
 func (e *AuthenticationError) answered(last error) {
 	e.soFar = answeredSoFar(last)
-	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), "identity: ")
+	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), failure.Prefix)
 }
 
 // answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was

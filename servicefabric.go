@@ -61,7 +61,7 @@ func (s *serviceFabric) Call(_ context.Context, r acquire.Request) (acquire.Call
 		return acquire.Call{}, err
 	}
 	if endpoint.Scheme != "https" {
-		return acquire.Call{}, errors.New("identity: " + envEndpoint + ": is not https, which Service Fabric's is: want a URL such as " + example)
+		return acquire.Call{}, errors.New(envEndpoint + ": is not https, which Service Fabric's is: want a URL such as " + example)
 	}
 	version := s.env.getenv(envAPIVersion)
 	if version == "" {
@@ -97,7 +97,7 @@ func (s *serviceFabric) thumbprint() ([]byte, error) {
 
 func parseThumbprint(value string) ([]byte, error) {
 	if value == "" {
-		return nil, errors.New("identity: " + envThumbprint + ": is empty: want 40 hexadecimal digits")
+		return nil, errors.New(envThumbprint + ": is empty: want 40 hexadecimal digits")
 	}
 	digits := strings.Map(func(r rune) rune {
 		if r == ':' || unicode.IsSpace(r) {
@@ -107,7 +107,7 @@ func parseThumbprint(value string) ([]byte, error) {
 	}, value)
 	sum, err := hex.DecodeString(digits)
 	if err != nil || len(sum) != transport.ThumbprintSize {
-		return nil, errors.New("identity: " + envThumbprint + ": is no SHA-1 thumbprint of a certificate: want 40 hexadecimal digits")
+		return nil, errors.New(envThumbprint + ": is no SHA-1 thumbprint of a certificate: want 40 hexadecimal digits")
 	}
 	return sum, nil
 }

@@ -114,7 +114,7 @@ func newHosted(h anyHost, options settings, n *acquire.Node) (hosted, error) {
 	}
 	var err error
 	if s.client, err = acquire.New(h, o, n); err != nil {
-		return hosted{}, fmt.Errorf("identity: %s.%w", options.options, err)
+		return hosted{}, fmt.Errorf("%s.%w", options.options, err)
 	}
 	return s, nil
 }

@@ -28,7 +28,7 @@ func newToolCredential(
 	client, err := devtool.New(t, options, devtool.Machine{Getenv: env.getenv, Run: env.run,
 		Place: shared.tool(t.Program)})
 	if err != nil {
-		return err
+		return ours(err)
 	}
 	s := &toolSource{client, usercode.Logger(log)}
 	identity, terms := client.Key(), s.terms(options.ProcessTimeout)

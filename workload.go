@@ -42,7 +42,7 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 	} else {
 		s.clientID = ClientID(env.getenv(envClientID))
 		if s.clientID == "" {
-			return nil, errors.New("identity: " + envClientID +
+			return nil, errors.New(envClientID +
 				": is empty: want the client ID of the identity, from the annotation " +
 				"azure.workload.identity/client-id of the service account or as " + options.id)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
@@ -54,8 +53,7 @@ func (q *inquiry) failure(err error) *failure.Failure {
 		Line: failure.Line{
 			Who:      q.host.Name(),
 			Resource: q.request.Resource,
-			What: redact.Token(redact.Conceal(strings.TrimPrefix(err.Error(), "identity: "),
-				q.secrets...)),
+			What:     redact.Token(redact.Conceal(err.Error(), q.secrets...)),
 		},
 		Endpoint: q.endpoint,
 		Settled:  true,

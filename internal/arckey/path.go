@@ -20,14 +20,14 @@ func Directory(goos string, getenv func(string) string) (string, error) {
 	case "windows":
 		root := getenv("ProgramData")
 		if root == "" {
-			return "", errors.New("identity: ProgramData: is empty, and Azure Arc's keys are below it")
+			return "", errors.New("ProgramData: is empty, and Azure Arc's keys are below it")
 		}
 		if err := check.Path("ProgramData", root); err != nil {
 			return "", err
 		}
 		return strings.TrimRight(root, `\/`) + `\AzureConnectedMachineAgent\Tokens`, nil
 	}
-	return "", errors.New("identity: Azure Arc's agent runs on Linux and Windows, not on " + goos)
+	return "", errors.New("Azure Arc's agent runs on Linux and Windows, not on " + goos)
 }
 
 // checkDirectory refuses a directory that leads elsewhere. On Windows, where there is no agent, any

@@ -34,7 +34,7 @@ func TestDirectory(t *testing.T) {
 			t.Errorf("%+v: got %q, %v", tt, got, err)
 		}
 		if tt.wantError != "" {
-			wantWordsIn(t, err, "identity: ", tt.wantError)
+			wantWordsIn(t, err, tt.wantError)
 		}
 	}
 }

@@ -28,8 +28,8 @@ type AzurePipelines struct {
 }
 
 // NewAzurePipelines returns the endpoint that the variables name, for a service connection, asked
-// by client, nil for the default one. field is what the connection's ID came by. The error begins
-// with "identity: ".
+// by client, nil for the default one. field is what the connection's ID came by. An error names
+// the field or the variable that is wrong.
 func NewAzurePipelines(
 	field, connection string, getenv func(string) string, client policy.Transporter,
 ) (*AzurePipelines, error) {
@@ -52,12 +52,12 @@ const mapToken = "add \"env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)\" to the 
 func (s *AzurePipelines) here() (*url.URL, string, error) {
 	switch secret := s.getenv(EnvPipelinesToken); {
 	case s.getenv(EnvPipelinesURL) == "":
-		return nil, "", errors.New("identity: " + EnvPipelinesURL +
+		return nil, "", errors.New(EnvPipelinesURL +
 			": is empty: is this a job of Azure Pipelines?")
 	case secret == "":
-		return nil, "", errors.New("identity: " + EnvPipelinesToken + ": is empty: " + mapToken)
+		return nil, "", errors.New(EnvPipelinesToken + ": is empty: " + mapToken)
 	case strings.HasPrefix(secret, "$("):
-		return nil, "", errors.New("identity: " + EnvPipelinesToken + ": has the name of a variable " +
+		return nil, "", errors.New(EnvPipelinesToken + ": has the name of a variable " +
 			"that Azure Pipelines doesn't know: " + mapToken)
 	}
 	return s.place()
@@ -89,7 +89,7 @@ func (s *AzurePipelines) Proof() string { return s.proof(s.connection) }
 func (s *AzurePipelines) Get(ctx context.Context, _ Request) (string, error) {
 	u, secret, err := s.here()
 	if err != nil {
-		return "", bare(err)
+		return "", err
 	}
 	parameters := url.Values{"api-version": {"7.1"}, "serviceConnectionId": {s.connection}}
 	return s.ask(ctx, http.MethodPost, u, parameters, http.Header{

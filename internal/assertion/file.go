@@ -21,11 +21,11 @@ type File struct {
 	denied string // what to check if it may not be read
 }
 
-// NewFile returns the file that FileAssertion names. Its error begins with "identity: ".
+// NewFile returns the file that FileAssertion names.
 func NewFile(path string) (*File, error) {
 	const named = "FileAssertion"
 	if path == "" {
-		return nil, errors.New("identity: " + named + ": is empty: want the path of a file that has a " +
+		return nil, errors.New(named + ": is empty: want the path of a file that has a " +
 			"token")
 	}
 	return newFile(&File{
@@ -35,12 +35,11 @@ func NewFile(path string) (*File, error) {
 	})
 }
 
-// NewProjectedFile returns a pod's file, which the variable AZURE_FEDERATED_TOKEN_FILE names. Its
-// error begins with "identity: ".
+// NewProjectedFile returns a pod's file, which the variable AZURE_FEDERATED_TOKEN_FILE names.
 func NewProjectedFile(path string) (*File, error) {
 	const named = "AZURE_FEDERATED_TOKEN_FILE"
 	if path == "" {
-		return nil, errors.New("identity: " + named + ": is empty: does the pod have the label " +
+		return nil, errors.New(named + ": is empty: does the pod have the label " +
 			"azure.workload.identity/use: \"true\", and does its service account exist?")
 	}
 	return newFile(&File{
@@ -54,7 +53,7 @@ func NewProjectedFile(path string) (*File, error) {
 
 func newFile(f *File) (*File, error) {
 	if redact.Token(f.path) != f.path { // which is a secret, and not repeated
-		return nil, errors.New("identity: " + f.named + ": is a token, not the path of a file that has " +
+		return nil, errors.New(f.named + ": is a token, not the path of a file that has " +
 			"one")
 	}
 	return f, check.Path(f.named, f.path)

@@ -103,7 +103,7 @@ func TestPaths(t *testing.T) {
 				if err != nil || f.Proof() != "/token" || f.Name() != `the token in "/token"` {
 					t.Errorf("%q: got %+v, %v", tt.path, f, err)
 				}
-			case err == nil || !strings.HasPrefix(err.Error(), "identity: "+named+": "+tt.want) ||
+			case err == nil || !strings.HasPrefix(err.Error(), named+": "+tt.want) ||
 				strings.Contains(err.Error(), "eyJ"):
 				t.Errorf("%q: got %v, want %q", tt.path, err, tt.want)
 			}

@@ -22,7 +22,7 @@ const (
 type GitHubActions struct{ job }
 
 // NewGitHubActions returns the endpoint that the variables name, asked by client, nil for the
-// default one. Its error begins with "identity: ".
+// default one. An error names the variable that is wrong.
 func NewGitHubActions(
 	getenv func(string) string, client policy.Transporter,
 ) (*GitHubActions, error) {
@@ -40,7 +40,7 @@ func NewGitHubActions(
 func (s *GitHubActions) here() (*url.URL, string, error) {
 	for _, name := range []string{EnvGitHubURL, EnvGitHubToken} {
 		if s.getenv(name) == "" {
-			return nil, "", errors.New("identity: " + name + ": is empty: GitHub sets it in jobs with " +
+			return nil, "", errors.New(name + ": is empty: GitHub sets it in jobs with " +
 				"\"permissions: id-token: write\", which the workflow that calls this one must have, too, " +
 				"and not for pull requests from forks")
 		}
@@ -69,7 +69,7 @@ func (s *GitHubActions) Proof() string { return s.proof("") }
 func (s *GitHubActions) Get(ctx context.Context, r Request) (string, error) {
 	u, secret, err := s.here()
 	if err != nil {
-		return "", bare(err)
+		return "", err
 	}
 	return s.ask(ctx, http.MethodGet, u, url.Values{"audience": {r.Audience}}, http.Header{
 		"Accept":        {"application/json; api-version=2.0"},

@@ -47,7 +47,7 @@ func (j *job) place() (*url.URL, string, error) {
 	case err != nil:
 		return nil, "", err
 	case u.Scheme != "https" && !check.IsLoopback(u.Hostname()):
-		return nil, "", errors.New("identity: " + j.endpoint + ": is not https: want a URL such as " +
+		return nil, "", errors.New(j.endpoint + ": is not https: want a URL such as " +
 			j.example)
 	}
 	secret := j.getenv(j.secret)

@@ -10,8 +10,6 @@ package assertion
 
 import (
 	"context"
-	"errors"
-	"strings"
 )
 
 // Request is what an assertion is for.
@@ -23,7 +21,7 @@ type Request struct {
 // Source is where assertions come from. Its methods may be called by several goroutines at once.
 type Source interface {
 	// Get returns an assertion that is good for an exchange now. It blocks until ctx ends at the
-	// longest. An error says what to do, has no prefix "identity: " and never a byte of a secret.
+	// longest. An error says what to do, and never a byte of a secret.
 	// Where waiting helps it is one of failure.InAWhile; how long the other side asks to be left
 	// alone is kept.
 	Get(ctx context.Context, r Request) (string, error)
@@ -34,9 +32,4 @@ type Source interface {
 	// Name is the source's in errors and hints: `the token in "/path"`, "GitHub Actions' OIDC
 	// endpoint".
 	Name() string
-}
-
-// bare is an error of a constructor's without the prefix that those have.
-func bare(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "identity: "))
 }

@@ -70,7 +70,7 @@ func TestVariables(t *testing.T) {
 				return
 			}
 			checkError(t, err, tt.variable+": "+tt.want, failure.Never, secret)
-			if refused == nil || refused.Error() != "identity: "+err.Error() {
+			if refused == nil || refused.Error() != err.Error() {
 				t.Errorf("the constructor: got %v, want it to say %v", refused, err)
 			}
 			if s.Proof() == before {
@@ -80,7 +80,7 @@ func TestVariables(t *testing.T) {
 	}
 	for _, id := range []string{"", "a b", "a\nb"} {
 		_, err := NewAzurePipelines("FIELD", id, func(name string) string { return good[name] }, nil)
-		if err == nil || !strings.HasPrefix(err.Error(), "identity: FIELD: ") {
+		if err == nil || !strings.HasPrefix(err.Error(), "FIELD: ") {
 			t.Errorf("%q: got %v", id, err)
 		}
 	}

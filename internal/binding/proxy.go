@@ -54,7 +54,7 @@ func New(getenv func(string) string) (*Proxy, error) {
 	if !has(EnvProxy) {
 		for _, name := range []string{EnvCAFile, EnvCAData, EnvSNIName} {
 			if has(name) {
-				return nil, errors.New("identity: " + EnvProxy + ": is empty, but " + name +
+				return nil, errors.New(EnvProxy + ": is empty, but " + name +
 					" is set, which belongs to it")
 			}
 		}
@@ -65,7 +65,7 @@ func New(getenv func(string) string) (*Proxy, error) {
 		return nil, err
 	}
 	if has(EnvCAFile) && has(EnvCAData) {
-		return nil, errors.New("identity: " + EnvCAFile + ": is set, and so is " + EnvCAData +
+		return nil, errors.New(EnvCAFile + ": is set, and so is " + EnvCAData +
 			": want one of the two")
 	}
 	b := &Proxy{url: proxy, serverName: getenv(EnvSNIName),
@@ -82,7 +82,7 @@ func New(getenv func(string) string) (*Proxy, error) {
 	case has(EnvCAData):
 		b.given = []byte(getenv(EnvCAData))
 		if err := b.trust(b.given); err != nil {
-			return nil, fmt.Errorf("identity: %s: %w", EnvCAData, err)
+			return nil, fmt.Errorf("%s: %w", EnvCAData, err)
 		}
 	case b.caFile == "":
 		b.client = transport.NewInternet(nil, b.serverName)

@@ -2,8 +2,8 @@
 // that become a part of a request.
 //
 // It refuses and never mends: whoever made a mistake is told what is wrong and where. Each function
-// takes the name of the variable or the field, and its error begins with "identity: " and that
-// name. No error repeats what may be a secret.
+// takes the name of the variable, the field or the method, and its error begins with that name. No
+// error repeats what may be a secret.
 //
 // The package doesn't know which variables there are, nor what a value is used for. It has no
 // state, and all of it may be used by several goroutines at once.
@@ -27,11 +27,11 @@ const MaxLength = 1024
 func Secret(name, value string) error {
 	switch {
 	case value == "":
-		return errors.New("identity: " + name + ": is empty")
+		return errors.New(name + ": is empty")
 	case strings.TrimSpace(value) == "": // net/http would send it as an empty one
-		return errors.New("identity: " + name + ": is blank")
+		return errors.New(name + ": is blank")
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return errors.New("identity: " + name + ": contains a control character")
+		return errors.New(name + ": contains a control character")
 	}
 	return nil
 }
@@ -41,10 +41,10 @@ func Secret(name, value string) error {
 func Path(name, value string) error {
 	switch {
 	case strings.TrimSpace(value) != value:
-		return errors.New("identity: " + name + ": " + redact.Quoted(value) +
+		return errors.New(name + ": " + redact.Quoted(value) +
 			" begins or ends with white space")
 	case strings.ContainsFunc(value, unicode.IsControl):
-		return errors.New("identity: " + name + ": " + redact.Quoted(value) +
+		return errors.New(name + ": " + redact.Quoted(value) +
 			" contains a control character")
 	}
 	return nil
@@ -52,7 +52,7 @@ func Path(name, value string) error {
 
 // Word refuses what can't be an ID, a version or a name.
 func Word(name, value string) error {
-	field := "identity: " + name + ": "
+	field := name + ": "
 	switch {
 	case value == "":
 		return errors.New(field + "is empty")
@@ -73,13 +73,13 @@ const maxResourceLength = 2048
 func Resource(name, resource string) error {
 	switch {
 	case resource == "":
-		return errors.New("identity: " + name +
+		return errors.New(name +
 			": empty scope: want one such as https://vault.azure.net/.default")
 	case len(resource) > maxResourceLength:
-		return fmt.Errorf("identity: %s: scope of %d characters, at most %d are allowed",
+		return fmt.Errorf("%s: scope of %d characters, at most %d are allowed",
 			name, len(resource), maxResourceLength)
 	case !redact.IsWord(resource):
-		return fmt.Errorf("identity: %s: scope %q contains a blank or a control character, "+
+		return fmt.Errorf("%s: scope %q contains a blank or a control character, "+
 			"or is not UTF-8", name, resource)
 	}
 	return nil
@@ -91,9 +91,9 @@ func Tenant(name, tenant string) error {
 	trimmed := strings.TrimSpace(tenant)
 	switch {
 	case tenant == "":
-		return errors.New("identity: " + name + ": is empty: want a tenant's ID")
+		return errors.New(name + ": is empty: want a tenant's ID")
 	case trimmed != tenant && Tenant(name, trimmed) == nil:
-		return errors.New("identity: " + name + ": " + redact.Quoted(tenant) +
+		return errors.New(name + ": " + redact.Quoted(tenant) +
 			" begins or ends with white space")
 	case len(tenant) > MaxLength, strings.Trim(tenant, ".") == "",
 		strings.HasPrefix(tenant, "-"),
@@ -102,7 +102,7 @@ func Tenant(name, tenant string) error {
 			return r != '.' && r != '-' &&
 				(r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 		}):
-		return errors.New("identity: " + name + ": is no tenant: want a GUID or a domain name")
+		return errors.New(name + ": is no tenant: want a GUID or a domain name")
 	}
 	return nil
 }

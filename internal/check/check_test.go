@@ -82,7 +82,7 @@ func TestErrors(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.HasPrefix(err.Error(), "identity: NAME: ") ||
+		if err == nil || !strings.HasPrefix(err.Error(), "NAME: ") ||
 			!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: got %v, want one with %q", tt.name, err, tt.want)
 		}
@@ -116,7 +116,7 @@ func TestMalformedURLs(t *testing.T) {
 		"bad escape, host":      "http://%zz/",
 	} {
 		u, err := URL("NAME", value, "https://example.com")
-		if err == nil || u != nil || !strings.HasPrefix(err.Error(), "identity: NAME: ") ||
+		if err == nil || u != nil || !strings.HasPrefix(err.Error(), "NAME: ") ||
 			strings.Contains(err.Error(), "pa55word") {
 			t.Errorf("%s: got %v, %v", name, u, err)
 		}

@@ -15,7 +15,7 @@ import (
 // example, and don't repeat the value, which may contain a password.
 func URL(variable, value, example string) (*url.URL, error) {
 	fail := func(why string) (*url.URL, error) {
-		return nil, errors.New("identity: " + variable + ": " + why + ": want a URL such as " + example)
+		return nil, errors.New(variable + ": " + why + ": want a URL such as " + example)
 	}
 	if around := strayWhiteSpace(value); around != "" {
 		return fail(around + ", a blank or a control character")
@@ -56,10 +56,10 @@ func HTTPS(variable, value, example string) (*url.URL, error) {
 	case err != nil:
 		return nil, err
 	case u.Scheme != "https":
-		return nil, errors.New("identity: " + variable + ": is not https: want a URL such as " +
+		return nil, errors.New(variable + ": is not https: want a URL such as " +
 			example)
 	case u.RawQuery != "" || u.ForceQuery:
-		return nil, errors.New("identity: " + variable + ": contains a query: want a URL such as " +
+		return nil, errors.New(variable + ": contains a query: want a URL such as " +
 			example)
 	}
 	return u, nil

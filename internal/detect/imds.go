@@ -47,7 +47,7 @@ func IMDSEndpoint(m Machine) (string, error) {
 		return "", err
 	}
 	if u.RawQuery != "" {
-		return "", errors.New("identity: " + EnvAuthority + ": contains a query: want a URL such as " +
+		return "", errors.New(EnvAuthority + ": contains a query: want a URL such as " +
 			example)
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")

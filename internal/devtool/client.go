@@ -42,7 +42,7 @@ type Machine struct {
 	Place  *acquire.Places // one for all runs of the tool
 }
 
-// New makes a Client. It runs nothing. Its errors begin with "identity: " and the name of a field.
+// New makes a Client. It runs nothing. Its errors begin with the name of a field.
 //
 // Another program, another login, or other options may be another developer's tokens. What decides
 // it now decides it in each run, so that a token never comes under the key of another login.
@@ -76,7 +76,7 @@ const longestTimeout = time.Hour
 // CheckTimeout refuses a ProcessTimeout that can't be meant. options is the type that has it.
 func CheckTimeout(options string, timeout time.Duration) error {
 	if timeout < 0 || timeout > longestTimeout {
-		return fmt.Errorf("identity: %s.ProcessTimeout: %v: want a time up to %v, or 0 for the default",
+		return fmt.Errorf("%s.ProcessTimeout: %v: want a time up to %v, or 0 for the default",
 			options, timeout, longestTimeout)
 	}
 	return nil
@@ -86,12 +86,12 @@ func checkSubscription(t *Tool, o Options) error {
 	switch first := strings.TrimLeft(o.Subscription, " -"); {
 	case o.Subscription == "":
 	case o.Tenants.Own != "":
-		return fmt.Errorf("identity: %s: Subscription and TenantID: %s takes one of the two, and a "+
+		return fmt.Errorf("%s: Subscription and TenantID: %s takes one of the two, and a "+
 			"subscription has one tenant", o.Type, t.Program)
 	case len(o.Subscription) > check.MaxLength, first != o.Subscription,
 		strings.TrimRight(first, " ") != first,
 		strings.ContainsFunc(first, func(r rune) bool { return !isWord(r) && r != ' ' }):
-		return fmt.Errorf("identity: %s.Subscription: %q has characters that a subscription's ID "+
+		return fmt.Errorf("%s.Subscription: %q has characters that a subscription's ID "+
 			"hasn't: give its ID, not its name", o.Type, redact.Line(o.Subscription))
 	}
 	return nil
@@ -141,12 +141,12 @@ func quotedLines(list []string, more ...string) string {
 func (c *Client) Tenant(scope, asked string) (string, error) {
 	if strings.HasPrefix(scope, "-") ||
 		strings.ContainsFunc(scope, func(r rune) bool { return !isWord(r) }) {
-		return "", fmt.Errorf("identity: GetToken: scope %q has characters that are not passed "+
+		return "", fmt.Errorf("GetToken: scope %q has characters that are not passed "+
 			"to %s: want letters, digits, and . _ : / -", redact.Line(scope), c.Program)
 	}
 	tenant, allowed, err := c.Tenants.Other(asked)
 	if err == nil && !allowed && (c.Tenants.Own != "" || len(c.Tenants.Allowed) > 0) {
-		err = fmt.Errorf("identity: GetToken: a token of tenant %s was asked for, %s.TenantID is %q: is "+
+		err = fmt.Errorf("GetToken: a token of tenant %s was asked for, %s.TenantID is %q: is "+
 			"the resource in the wrong tenant? If not, name it in %s.AdditionallyAllowedTenants",
 			asked, c.options, c.Tenants.Own, c.options)
 	}

@@ -47,7 +47,7 @@ func TestOptions(t *testing.T) {
 				o.Type = "Options"
 				_, err := New(tool, o, Machine{Getenv: func(string) string { return "" }})
 				if i >= len(tt.good) {
-					wantText(t, err, "identity: "+tt.name+": ")
+					wantText(t, err, tt.name+": ")
 				} else if err != nil {
 					t.Errorf("%s: %q: %v", tt.name, word, err)
 				}
@@ -56,7 +56,7 @@ func TestOptions(t *testing.T) {
 	}
 	_, err := New(AzureCLI, Options{Type: "Options", Subscription: "s",
 		Tenants: check.Tenants{Own: homeTenant}}, Machine{})
-	wantText(t, err, "identity: Options: Subscription and TenantID: az takes one of the two")
+	wantText(t, err, "Options: Subscription and TenantID: az takes one of the two")
 	for timeout, good := range map[time.Duration]bool{0: true, time.Hour: true, -1: false,
 		time.Hour + 1: false, math.MaxInt64: false, math.MinInt64: false} {
 		_, err := New(AzureCLI, Options{Type: "Options", ProcessTimeout: timeout},
@@ -65,7 +65,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("a ProcessTimeout of %v: %v", timeout, err)
 		}
 		if !good {
-			wantText(t, err, "identity: Options.ProcessTimeout: ")
+			wantText(t, err, "Options.ProcessTimeout: ")
 		}
 	}
 }
@@ -75,7 +75,7 @@ func TestScopes(t *testing.T) {
 	c := (&fake{}).client(t, AzureCLI, Options{})
 	for _, scope := range append([]string{" ", "a b", " a"}, nastyWords...) {
 		_, err := c.Tenant(scope, "")
-		wantText(t, err, "identity: GetToken: scope ", "not passed to az")
+		wantText(t, err, "GetToken: scope ", "not passed to az")
 	}
 	for _, scope := range []string{"api://0-1_2.x/.default", "https://a.b:443//.default", guid} {
 		if _, err := c.Tenant(scope, ""); err != nil {
@@ -125,7 +125,7 @@ func TestTenant(t *testing.T) {
 		}
 		got, err := c.Tenant(vaultScope, tt.asked)
 		if tt.err != "" {
-			wantText(t, err, "identity: GetToken: ", tt.err)
+			wantText(t, err, "GetToken: ", tt.err)
 		} else if err != nil || got != tt.want {
 			t.Errorf("%s: got %q, error %v, want %q", tt.name, got, err, tt.want)
 		}

@@ -14,12 +14,12 @@ func WithCapability(claims string) (string, error) {
 	access := map[string]json.RawMessage{}
 	if claims != "" {
 		if err := json.Unmarshal([]byte(claims), &all); err != nil || all == nil {
-			return "", errors.New("identity: GetToken: Claims: is no JSON object")
+			return "", errors.New("GetToken: Claims: is no JSON object")
 		}
 	}
 	if inner, ok := all["access_token"]; ok {
 		if err := json.Unmarshal(inner, &access); err != nil {
-			return "", errors.New("identity: GetToken: Claims: its access_token is no JSON object")
+			return "", errors.New("GetToken: Claims: its access_token is no JSON object")
 		}
 	}
 	if access == nil { // it is null
@@ -28,12 +28,12 @@ func WithCapability(claims string) (string, error) {
 	access["xms_cc"] = json.RawMessage(`{"values":["CP1"]}`)
 	inner, err := json.Marshal(access)
 	if err != nil {
-		return "", errors.New("identity: GetToken: Claims: can't be repeated as JSON")
+		return "", errors.New("GetToken: Claims: can't be repeated as JSON")
 	}
 	all["access_token"] = inner
 	outer, err := json.Marshal(all)
 	if err != nil {
-		return "", errors.New("identity: GetToken: Claims: can't be repeated as JSON")
+		return "", errors.New("GetToken: Claims: can't be repeated as JSON")
 	}
 	return string(outer), nil
 }

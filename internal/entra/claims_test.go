@@ -66,7 +66,7 @@ func FuzzWithCapability(f *testing.F) {
 			t.Fatalf("%q: error is %v, want one: %v", claims, err, !acceptable)
 		}
 		if err != nil {
-			if !strings.HasPrefix(err.Error(), "identity: GetToken: Claims: ") ||
+			if !strings.HasPrefix(err.Error(), "GetToken: Claims: ") ||
 				len(err.Error()) > 100 || len(claims) > 20 && strings.Contains(err.Error(), claims) {
 				t.Errorf("the error doesn't name the field, or repeats the claims: %q", err)
 			}

@@ -21,10 +21,14 @@ type Line struct {
 	CorrelationID string
 }
 
+// Prefix begins each error that a user of the library sees. Nothing in the engine writes it but
+// Line, and chains, whose errors are users' own.
+const Prefix = "identity: "
+
 // String is the line: who was asked, what came back, how long that took, and what to check.
 func (l Line) String() string {
 	var b strings.Builder
-	b.WriteString("identity: ")
+	b.WriteString(Prefix)
 	b.WriteString(l.Who)
 	b.WriteString(": ")
 	var words []string

@@ -93,8 +93,8 @@ var identityMutations = []mutation{
 		name:  "an empty ID means the system-assigned identity",
 		harm:  "a variable that isn't set makes the program somebody else",
 		file:  "internal/principal/id.go",
-		old:   "case strings.TrimSpace(id.Value) == \"\":\n\t\treturn errors.New(\"",
-		new:   "case strings.TrimSpace(id.Value) == \"\":\n\t\treturn nil\n\tcase id.Value == \"no such\":\n\t\treturn errors.New(\"",
+		old:   "case strings.TrimSpace(id.Value) == \"\":\n\t\treturn errors.New(",
+		new:   "case strings.TrimSpace(id.Value) == \"\":\n\t\treturn nil\n\tcase id.Value == \"no such\":\n\t\treturn errors.New(",
 		tests: "TestRefusedIDs",
 	},
 	{

@@ -142,9 +142,9 @@ var verdictMutations = []mutation{
 		harm: "the file isn't found, and the path in the error looks right",
 		file: "internal/check/check.go",
 		old: `case strings.TrimSpace(value) != value:
-		return errors.New("identity: " + name`,
+		return errors.New(name`,
 		new: `case strings.TrimSpace(value) == " ":
-		return errors.New("identity: " + name`,
+		return errors.New(name`,
 		tests: "TestWorkloadConstructorRefuses",
 	},
 	{

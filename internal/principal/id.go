@@ -80,10 +80,10 @@ func (id ID) Check(field string) error {
 	kind, why := id.Kind.typeName(), ""
 	switch {
 	case strings.TrimSpace(id.Value) == "":
-		return errors.New("identity: " + field + ": empty " + kind +
+		return errors.New(field + ": empty " + kind +
 			": leave ID nil to ask for the system-assigned identity")
 	case len(id.Value) > check.MaxLength:
-		return fmt.Errorf("identity: %s: %s of %d characters, at most %d are allowed", field, kind,
+		return fmt.Errorf("%s: %s of %d characters, at most %d are allowed", field, kind,
 			len(id.Value), check.MaxLength)
 	case strings.ContainsFunc(id.Value, redact.Unprintable):
 		why = " contains a control character or is not UTF-8"
@@ -96,7 +96,7 @@ func (id ID) Check(field string) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("identity: %s: %s %q%s", field, kind, id.Value, why)
+	return fmt.Errorf("%s: %s %q%s", field, kind, id.Value, why)
 }
 
 // normal drops what may differ between two spellings of one ID, case aside.

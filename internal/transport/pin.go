@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
@@ -61,7 +60,7 @@ func Pin(
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		want, err := thumbprint()
 		if err != nil {
-			return &pinError{strings.TrimPrefix(err.Error(), "identity: ")}
+			return &pinError{err.Error()}
 		}
 		return checkPin(state, want, variable)
 	}
