@@ -49,8 +49,9 @@ var everySecret = sync.OnceValue(func() *secretSearch {
 	s := &secretSearch{}
 	for name, secret := range map[string]string{
 		"the host's secret": hostSecret, "the assertion": ownAssertion, "the token": opaqueToken,
-		"the JWT":          jwtToken,
-		"the tool's token": toolToken, "the endpoint's key": endpointKey,
+		"the assertion's signature": assertionSignature,
+		"the JWT":                   jwtToken,
+		"the tool's token":          toolToken, "the endpoint's key": endpointKey,
 	} {
 		s.add(name, secret)
 	}
@@ -655,6 +656,16 @@ func TestNoSecretIsSeen(t *testing.T) { // not parallel, see watch
 			w.check(t, false)
 		})
 	})
+	for source, assertion := range federatedSources {
+		for answer, reply := range federatedReplies {
+			synctestRun(t, "federated/"+source+"/"+answer, func(t *testing.T) {
+				w, stop := watch(driven)
+				defer stop()
+				driveFederated(t, w, assertion(t), reply)
+				w.check(t, false)
+			})
+		}
+	}
 	if !t.Failed() {
 		checkDriven(t, driven)
 	}

@@ -89,6 +89,13 @@
 // which one serves is remembered for each scope. [NewAzureCLICredential] and
 // [NewAzureDeveloperCLICredential] are the developer's alone.
 //
+// # Without a host
+//
+// [NewFederatedCredential] is an application, or a user-assigned identity, that trusts the tokens of
+// another issuer, and so needs neither a secret nor a host of Azure's: tenant, client ID and where
+// those tokens come from are arguments. [CredentialAssertion] makes a managed identity an
+// application, also in other tenants.
+//
 // # Errors
 //
 // A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/failure"
@@ -47,7 +48,7 @@ var (
 // AuthenticationError never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like
 // the missing blob of the call that needed the token.
 type AuthenticationError struct {
-	Host     Host   // the host that was asked, "" for a developer's tool
+	Host     Host   // that was asked, "" for a developer's tool and for a federated credential
 	Endpoint string // its token endpoint, without query
 	ID       ID     // the identity that was asked for; nil means the host's default
 	Resource string // the resource that the token is for: the scope without "/.default"
@@ -137,7 +138,12 @@ func (e *AuthenticationError) Summary() string {
 	if e.soFar != nil {
 		return e.soFar.Summary()
 	}
-	return e.line().Summary(inWords(e.ID))
+	line := e.line()
+	if inner, ok := errors.AsType[*AuthenticationError](e.cause); ok {
+		line.What = strings.Replace(line.What, strings.TrimPrefix(inner.Error(), "identity: "),
+			strings.TrimPrefix(inner.Summary(), "identity: "), 1)
+	}
+	return line.Summary(inWords(e.ID))
 }
 
 // notReady is what Ready adds to the last failure that it waited over.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
@@ -36,6 +37,9 @@ type exchange struct {
 	binding   *binding.Proxy // nil for none
 	source    assertion.Source
 	own       string // the token endpoint of the identity's own tenant
+	// how long the source may take, and what of it isn't sent; nil sends all
+	patience time.Duration
+	check    func(s assertion.Source, text string, now time.Time) error
 }
 
 // newExchange completes an exchange with what options and variables say of Entra.
@@ -102,9 +106,22 @@ func (x *exchange) Variant(options policy.TokenRequestOptions) (acquire.Variant,
 // Call gets the assertion anew: it is replaced where it comes from, and whoever holds an old one
 // fails when it is needed.
 func (x *exchange) Call(ctx context.Context, r acquire.Request) (acquire.Call, error) {
+	return x.with(ctx, r, "")
+}
+
+// audience is the one that an assertion must have in this cloud.
+func (x *exchange) audience() string { return entra.Audience(x.authority.Hostname()) }
+
+// with is Call, after Entra has refused an assertion as stale, if any.
+func (x *exchange) with(
+	ctx context.Context, r acquire.Request, stale string,
+) (acquire.Call, error) {
 	tenant := cmp.Or(r.Tenant, x.tenants.Own)
-	proof, err := x.source.Get(ctx, assertion.Request{TenantID: tenant,
-		Audience: entra.Audience(x.authority.Hostname())})
+	proof, err := x.source.Get(ctx, assertion.Request{TenantID: tenant, Audience: x.audience(),
+		For: fmt.Sprint(tenant, r.CAE, r.Resource), Stale: stale})
+	if err == nil && x.check != nil {
+		err = x.check(x.source, proof, time.Now())
+	}
 	if err != nil {
 		return acquire.Call{}, err
 	}
@@ -155,6 +172,6 @@ func (x *exchange) NotAssigned(_ int, said failure.Said) bool { return said.NoSu
 // resources.
 func (x *exchange) Rules() acquire.Rules {
 	r := (*variableHost)(nil).Rules()
-	r.AtOnce = 50
+	r.AtOnce, r.Preparation = 50, x.patience
 	return r
 }

@@ -92,22 +92,32 @@ func assemble(shared *shared, options settings, env environment) (*Credential, e
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHosted(src, options, shared.node(src))
-	if err != nil {
+	c := &Credential{}
+	if err := c.ask(src, reason, shared, options); err != nil {
 		return nil, err
 	}
-	c := &Credential{hosted: h, reason: reason}
+	return c, nil
+}
+
+// ask completes a new credential: it asks src, and shares its tokens as far as they may be shared.
+func (c *Credential) ask(src anyHost, reason string, shared *shared, options settings) error {
+	h, err := newHosted(src, options, shared.node(src))
+	if err != nil {
+		return err
+	}
+	c.hosted, c.reason = h, reason
 	identity, terms := cacheKey(src), c.hosted.termsOf(options.Retry)
 	c.view, c.source = tokencache.NewView(identity, tokencache.Variant{}, terms), &c.hosted
 	c.tokens = shared.tokens
-	if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {
+	proves, ok := src.(*federated) // nobody can tell what a function goes by
+	if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 || ok && proves.Proof() == "" {
 		// what one credential's policies do to requests must not reach others
 		c.tokens = tokencache.New()
 	}
 	if ch, ok := src.(acquire.Varies); ok {
 		c.views = &views{tokencache.NewViews(identity, terms), ch}
 	}
-	return c, nil
+	return nil
 }
 
 // cacheKey is by what tokens of one identity are kept together.

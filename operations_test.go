@@ -72,6 +72,14 @@ var failures = map[string]func(t *testing.T) error{
 			`","aud":["api://AzureADTokenExchange"]}`
 		return fails(t, credentialAt(t, inPod(t, envTokenFile, assertionFile(t, jwtOf(claims))), stub))
 	},
+	"an application without trust": func(t *testing.T) error {
+		const tenant, oid = "0c1f6d4a-97d1-4f7f-8c0e-3d1b7e0a5f11", "6f7c0b7e-2f4b-4f39-9a53-1c5f0d9e7b42"
+		stub := always(http.StatusUnauthorized, entraRefusal("invalid_client", 700213,
+			"No matching federated identity record found for presented assertion subject '"+oid+"'."))
+		token := jwtOf(`{"iss":"https://login.microsoftonline.com/` + tenant + `/v2.0","sub":"` + oid +
+			`","aud":"api://AzureADTokenExchange"}`)
+		return fails(t, federatedAt(t, stub, CredentialAssertion(tokenFunc(token))))
+	},
 	"the caller leaves": func(t *testing.T) error {
 		ep := identitytest.NewIMDS(nil)
 		ep.Enqueue(identitytest.Response{Status: 503, For: time.Hour})

@@ -33,6 +33,9 @@ func publicError(f *failure.Failure, s signer, resource string) *AuthenticationE
 		transient:     f.Verdict != failure.Never,
 		body:          f.Body,
 	}
+	if inner, ok := f.Cause.(*AuthenticationError); ok { // of the credential that brings assertions
+		e.cause = inner.forCaller()
+	}
 	s.sign(e)
 	e.Endpoint = cmp.Or(f.Endpoint, e.Endpoint) // App Service's can move
 	return e.forCaller()

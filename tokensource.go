@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/assertion"
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/tokencache"
@@ -134,7 +135,7 @@ func (h hosted) shouldRetry(
 // termsOf are the terms of a credential with these options.
 func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
 	rules := h.client.Rules()
-	t := tokencache.Terms{Patience: rules.TryTimeout, Budget: rules.Budget}
+	t := tokencache.Terms{Patience: rules.TryTimeout, Budget: rules.Preparation + rules.Budget}
 	if o.MaxRetries != 0 || o.TryTimeout != 0 || o.RetryDelay != 0 || o.MaxRetryDelay != 0 ||
 		o.StatusCodes != nil {
 		t.Rules = fmt.Sprint(o.MaxRetries, o.TryTimeout, o.RetryDelay, o.MaxRetryDelay,
@@ -148,7 +149,9 @@ func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
 
 // Begin implements tokencache.Source.
 func (h *hosted) Begin(ctx context.Context, r tokencache.Request) tokencache.Acquisition {
-	ctx, end := h.client.Begin(ctx)
+	caller := ctx
+	ctx, end := h.client.Begin(caller)
+	ctx = assertion.Carry(ctx, caller)
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
 		return acquisition(h, r.Resource, end, func() (tokencache.Grant, *failure.Failure) {
 			t, f := h.client.Acquire(ctx, requestOf(r), told{p})
@@ -185,7 +188,11 @@ func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
 }
 
 func (h *hosted) logger() *slog.Logger {
-	log := h.log.With("host", string(h.is), "endpoint", h.endpoint)
+	who := slog.String("host", string(h.is))
+	if h.is == "" {
+		who = slog.String("source", h.host.Name())
+	}
+	log := h.log.With(who, "endpoint", h.endpoint)
 	if h.id != nil {
 		log = log.With("identity", inWords(h.id))
 	}
@@ -193,9 +200,15 @@ func (h *hosted) logger() *slog.Logger {
 }
 
 // budget implements tokenSource.
-func (h *hosted) budget(context.Context) time.Duration { return h.client.Rules().Budget }
+func (h *hosted) budget(context.Context) time.Duration {
+	rules := h.client.Rules()
+	return rules.Preparation + rules.Budget
+}
 
 // sign implements tokenSource.
 func (h *hosted) sign(e *AuthenticationError) {
 	e.Host, e.Endpoint, e.ID = h.is, h.endpoint, h.id
+	if h.is == "" {
+		e.tool = h.host.Name()
+	}
 }

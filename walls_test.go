@@ -133,7 +133,7 @@ var rootWalls = []struct {
 	// A host says how it is asked. What becomes of its tokens is none of its business.
 	{[]string{
 		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
-		"exchange.go", "imds.go", "servicefabric.go", "workload.go", "variablehost.go",
+		"exchange.go", "federatedhost.go", "imds.go", "servicefabric.go", "workload.go", "variablehost.go",
 	}, wall{
 		ours: []string{"acquire", "arckey", "assertion", "binding", "check", "detect", "entra",
 			"failure", "redact", "retry", "seam", "token", "transport"},
@@ -235,7 +235,7 @@ type shape struct {
 // limits of the packages that have their own. They are to shrink: the root's to 35 files and 4,500
 // lines.
 var limits = map[string]shape{
-	".":                 {files: 29, lines: 3850, mutual: 0, circle: 0},
+	".":                 {files: 32, lines: 4400, mutual: 0, circle: 0},
 	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
 	"internal/mutation": {files: 26, lines: 4200, mutual: 1, circle: 2}, // most of it is the list
 }

@@ -104,10 +104,13 @@ func (s *workload) Hint(r acquire.Request, status int, said failure.Said) string
 		tenant, named = r.Tenant, "TenantID, which the resource asked for as "+r.Tenant+","
 	}
 	if status == acquire.NoAnswer && s.binding != nil {
-		return "may this pod reach the proxy that " + binding.EnvProxy + " names, and is its certificate of the authority in " + binding.EnvCAFile + " or " + binding.EnvCAData + "?"
+		return "may this pod reach the proxy that " + binding.EnvProxy +
+			" names, and is its certificate of the authority in " + binding.EnvCAFile + " or " +
+			binding.EnvCAData + "?"
 	}
 	if status == acquire.NoAnswer {
-		return "may this pod reach " + s.url(tenant).String() + ", is HTTPS_PROXY right, and is that the cloud that " + envAuthorityHost + " should name?"
+		return "may this pod reach " + s.url(tenant).String() +
+			", is HTTPS_PROXY right, and is that the cloud that " + envAuthorityHost + " should name?"
 	}
 	switch said.Topic() {
 	case failure.AboutClient:
@@ -117,7 +120,7 @@ func (s *workload) Hint(r acquire.Request, status int, said failure.Said) string
 	case failure.AboutTrust:
 		hint := "has " + inWords(s.clientID) +
 			" a federated credential with exactly this cluster's issuer, this service account and the audience " +
-			entra.Audience(s.authority.Hostname()) + "? "
+			s.audience() + "? "
 		if said := s.presented(); said != "" {
 			hint += "The token in " + redact.Quoted(s.tokenFile) + " has " + said + ". "
 		}

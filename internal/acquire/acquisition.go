@@ -35,10 +35,11 @@ type acquisition struct {
 
 // acquire sends the request through the pipeline, in which run makes the tries of it.
 func (a *acquisition) acquire(ctx context.Context, client *azcore.Client) *failure.Failure {
-	first, err := a.host.Call(ctx, a.request)
-	if err != nil {
-		return a.failure(err)
+	first, f := a.prepared(ctx)
+	if f != nil {
+		return f
 	}
+	a.start = time.Now()
 	a.first, a.firstURL = &first, first.URL.String()
 	a.keep(first)
 	req, err := runtime.NewRequest(ctx, first.Method, a.firstURL)
@@ -65,6 +66,33 @@ func (a *acquisition) acquire(ctx context.Context, client *azcore.Client) *failu
 		return f
 	}
 	return a.final()
+}
+
+// prepared is the first call. What it waits for isn't the host, and has a time of its own.
+func (a *acquisition) prepared(ctx context.Context) (call Call, f *failure.Failure) {
+	schedule := a.schedule(a.rules.Preparation)
+	_, _ = retry.Run(ctx, schedule, func() (_ Call, past *retry.Past, err error) {
+		if call, err = a.host.Call(ctx, a.request); err == nil {
+			f = nil
+			return call, nil, nil
+		}
+		f = a.failure(err)
+		a.progress.Failed(f)
+		if f.Verdict == failure.Again {
+			past = &retry.Past{Elapsed: time.Since(a.start), Status: -1, Wait: f.Wait, OfHost: true}
+		}
+		return call, past, f
+	})
+	return call, f
+}
+
+// schedule is the one of an acquisition, or of a part of it.
+func (a *acquisition) schedule(budget time.Duration) *retry.Schedule {
+	rules := a.rules.Rules
+	if rules.Budget = budget; a.request.Once {
+		rules.MaxTries = 1
+	}
+	return retry.NewSchedule(rules)
 }
 
 // errNoResponse is of a policy that breaks its contract.
@@ -110,11 +138,7 @@ func (tries) Do(req *policy.Request) (*http.Response, error) {
 
 // run tries until there is a token, a final failure, or no time left.
 func (a *acquisition) run(req *policy.Request) (*http.Response, error) {
-	rules := a.rules.Rules
-	if a.request.Once {
-		rules.MaxTries = 1
-	}
-	return retry.Run(req.Raw().Context(), retry.NewSchedule(rules),
+	return retry.Run(req.Raw().Context(), a.schedule(a.rules.Budget),
 		func() (*http.Response, *retry.Past, error) {
 			resp, f := a.send(req, a.tryTimeout())
 			if f == nil {

@@ -75,7 +75,8 @@ type Rules struct {
 	// Unavailable: silence means that nothing is there. Otherwise the endpoint was named and should
 	// be there.
 	Unavailable bool
-	AtOnce      int // requests at once per process
+	AtOnce      int           // requests at once per process
+	Preparation time.Duration // how long the first Call may take, on top of the Budget
 }
 
 // NoAnswer is the status for hints when nothing answered as the host would.
@@ -85,10 +86,9 @@ const NoAnswer = -1
 type Request struct {
 	Resource string
 	Variant
-	Claims   string // of a challenge, "" for none
-	Rejected string // the token that was held when the challenge came, "" for none
-	Once     bool   // a single try: a failure costs nobody anything
-
+	Claims    string // of a challenge, "" for none
+	Rejected  string // the token that was held when the challenge came, "" for none
+	Once      bool   // a single try: a failure costs nobody anything
 	Presented string // the Secret of the last Call for it, "" before the first
 }
 

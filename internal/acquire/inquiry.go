@@ -59,10 +59,7 @@ func (q *inquiry) failure(err error) *failure.Failure {
 		Settled:  true,
 		Status:   -1,
 	}
-	if p, ok := errors.AsType[*failure.Passing](err); ok {
-		f.Verdict, f.Settled = p.Verdict, p.Verdict != failure.Again
-		f.Wait, f.RetryAfter = p.Wait, p.Wait
-	}
+	f.Heed(err)
 	return f
 }
 

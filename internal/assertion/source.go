@@ -16,6 +16,11 @@ import (
 type Request struct {
 	TenantID string // of the token that the assertion is exchanged for
 	Audience string // what the assertion has to be made out to
+	// For is what the token is for that the assertion is exchanged for, in any form that tells two
+	// apart.
+	For string
+	// Stale is an assertion that Entra has just refused as not in its time, "" for none.
+	Stale string
 }
 
 // Source is where assertions come from. Its methods may be called by several goroutines at once.

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
@@ -29,6 +30,7 @@ func TrustOf(assertion string) Trust {
 	var claims struct {
 		Issuer   token.Text      `json:"iss"`
 		Subject  token.Text      `json:"sub"`
+		ObjectID token.Text      `json:"oid"` // the subject of Entra's own tokens
 		Audience json.RawMessage `json:"aud"`
 	}
 	if json.Unmarshal(payload, &claims) != nil {
@@ -45,7 +47,8 @@ func TrustOf(assertion string) Trust {
 		}
 		return redact.Quoted(redact.Conceal(claim, assertion))
 	}
-	return Trust{Issuer: shown(string(claims.Issuer)), Subject: shown(string(claims.Subject)),
+	return Trust{Issuer: shown(string(claims.Issuer)),
+		Subject:  shown(string(cmp.Or(claims.Subject, claims.ObjectID))),
 		Audience: shown(strings.Join(audiences, " "))}
 }
 

@@ -28,7 +28,8 @@ func TestTrust(t *testing.T) {
 		jwt(`{"iss":"access_token=x"}`):                      `iss "access_token=REDACTED"`,
 		jwt(`{"iss":"` + long + `aaaaaaaaaaaaaaaaaaaaaaa"}`): `iss "` + long + `…"`,
 		jwt(`{"iss":{},"sub":7,"aud":{"a":1}}`):              `sub "7"`,
-		jwt(`[]`):                                            "", jwt(`{}`): "", "opaque": "", "a.b.c.d.e": "", "a.!.c": "", "": "",
+		jwt(`[]`):                                            "", jwt(`{}`): "", "opaque": "",
+		"a.b.c.d.e": "", "a.!.c": "", "": "",
 	} {
 		if got := TrustOf(content).String(); got != want {
 			t.Errorf("%s: got %s, want %s", content, got, want)

@@ -14,6 +14,7 @@
 package failure
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -54,3 +55,14 @@ type Failure struct {
 
 // Error returns the line.
 func (f *Failure) Error() string { return f.String() }
+
+// Heed makes a failure say what an error was marked with.
+func (f *Failure) Heed(err error) {
+	if p, ok := errors.AsType[*Passing](err); ok {
+		f.Verdict, f.Settled = p.Verdict, p.Verdict != Again
+		f.Wait, f.RetryAfter = p.Wait, p.Wait
+	}
+	if c, ok := errors.AsType[*Caused](err); ok {
+		f.Cause = c.Cause
+	}
+}

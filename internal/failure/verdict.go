@@ -44,6 +44,19 @@ func After(err error, wait time.Duration) error {
 // InAWhile marks an error that may be gone after a while.
 func InAWhile(err error) error { return &Passing{error: err, Verdict: Later} }
 
+// Caused is an error of a host's with what programs may find in it.
+type Caused struct {
+	error
+	Cause error
+}
+
+// Unwrap returns the error that has a cause. The cause is not in the chain of it: who makes a
+// Failure of the error puts it there.
+func (c *Caused) Unwrap() error { return c.error }
+
+// CausedBy gives an error a cause, nil for none. Many goroutines may use the cause.
+func CausedBy(cause, err error) error { return &Caused{error: err, Cause: cause} }
+
 // OfAnswer is the verdict on a host's refusal. Entra's number decides where there is one that is
 // known. The status decides otherwise, by retries. A 429 is a 429 whatever its text says. ours is
 // whether the answer was the host's: if not, the status is something else's and says nothing.

@@ -8,6 +8,7 @@ var areas = []area{
 	{"Secrets, and the way to the endpoint", transportMutations},
 	{"Azure Arc and Service Fabric", challengeMutations},
 	{"Workload identity", workloadMutations},
+	{"Federated credentials", federatedMutations},
 	{"Jobs of GitHub Actions and Azure Pipelines", jobMutations},
 	{"The cache, and its flights", cacheMutations},
 	{"Renewal", renewalMutations},

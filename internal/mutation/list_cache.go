@@ -165,8 +165,8 @@ var cacheMutations = []mutation{
 		name:  "a flight ends with its first caller",
 		harm:  "one impatient caller's deadline fails all others",
 		file:  "tokensource.go",
-		old:   `ctx, end := h.client.Begin(ctx)`,
-		new:   `_, end := h.client.Begin(ctx)`,
+		old:   `ctx, end := h.client.Begin(caller)`,
+		new:   `_, end := h.client.Begin(caller)`,
 		tests: "TestCallersLeave",
 	},
 	{

@@ -237,8 +237,8 @@ var transportMutations = []mutation{
 		name:  "a credential with policies shares its tokens",
 		harm:  "what one credential's policy does to a request decides another's token",
 		file:  "identity.go",
-		old:   `if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 {`,
-		new:   `if len(options.PerCallPolicies)+len(options.PerRetryPolicies) < 0 {`,
+		old:   `if len(options.PerCallPolicies)+len(options.PerRetryPolicies) > 0 ||`,
+		new:   `if len(options.PerCallPolicies)+len(options.PerRetryPolicies) < 0 ||`,
 		tests: "TestPoliciesKeepTheirTokensToThemselves",
 	},
 	{

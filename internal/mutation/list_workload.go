@@ -98,8 +98,8 @@ var workloadMutations = []mutation{
 		name:  "Entra gets five requests at once",
 		harm:  "the first requests of a service with many tenants queue behind each other",
 		file:  "exchange.go",
-		old:   `r.AtOnce = 50`,
-		new:   `r.AtOnce = 5`,
+		old:   `r.AtOnce, r.Preparation = 50,`,
+		new:   `r.AtOnce, r.Preparation = 5,`,
 		tests: "TestWorkloadRequestsAtOnce",
 	},
 }

@@ -1,0 +1,127 @@
+package identity
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keyless-go/identity/internal/acquire"
+	"github.com/keyless-go/identity/internal/assertion"
+	"github.com/keyless-go/identity/internal/check"
+	"github.com/keyless-go/identity/internal/entra"
+	"github.com/keyless-go/identity/internal/failure"
+)
+
+// federated is an application at Entra that trusts the assertions of a source.
+//
+// https://learn.microsoft.com/entra/workload-id/workload-identity-federation
+type federated struct {
+	exchange
+}
+
+// newFederated checks who the application is. what is who names it, in errors.
+func newFederated(
+	what, tenantID string, clientID ClientID, source assertion.Source, patience time.Duration,
+	env environment, options settings,
+) (*federated, error) {
+	if err := check.Tenant(what+": tenantID", tenantID); err != nil {
+		return nil, err
+	}
+	if err := check.Word(what+": clientID", string(clientID)); err != nil {
+		return nil, err
+	}
+	if err := validateID(what+": clientID", clientID); err != nil {
+		return nil, err
+	}
+	h := &federated{exchange{clientID: clientID, options: options.options, source: source,
+		patience: patience, check: assertion.Check, tenants: check.Tenants{Own: tenantID}}}
+	var err error
+	if h.exchange, err = newExchange(h.exchange, env, options); err != nil {
+		return nil, err
+	}
+	h.own = h.url(tenantID).String()
+	return h, nil
+}
+
+func (h *federated) host() Host   { return "" }
+func (h *federated) Name() string { return "federated credential" }
+
+// Follow implements acquire.Follows: the assertion may have ended on its way. A second one is worth
+// a request after that refusal only, since most sources sign another one each time.
+func (h *federated) Follow(
+	ctx context.Context, r acquire.Request, got acquire.Answer,
+) (acquire.Call, bool, error) {
+	if got.Status < 400 || failure.Read(got.Header, string(got.Body)).Entra != "AADSTS700024" {
+		return acquire.Call{}, false, nil
+	}
+	next, err := h.with(ctx, r, r.Presented)
+	return next, err == nil && next.Secret != r.Presented, err
+}
+
+// differs are what a federated credential lacks, by Entra's number for it.
+var differs = map[string]string{
+	"AADSTS70021":   " matches",
+	"AADSTS700211":  " has this issuer",
+	"AADSTS700212":  " has this audience",
+	"AADSTS700213":  " has this subject",
+	"AADSTS7002138": " has this subject letter for letter, capitals and small ones",
+}
+
+const none = `""`
+
+// trustHint says what the application's federated credential must have, ready to be copied.
+func (h *federated) trustHint(assertion, number string) string {
+	who := inWords(h.clientID)
+	t := entra.TrustOf(assertion)
+	hint := "no federated credential of " + who + differs[number]
+	if differs[number] == "" {
+		hint = who + " has no federated credential"
+	}
+	audience := t.Audience
+	// the number of the one that federated credentials name
+	if check.IsGUID(strings.Trim(audience, `"`)) {
+		audience = strconv.Quote(h.audience())
+	}
+	hint += ": " + h.source.Name() + " brought issuer " + cmp.Or(t.Issuer, none) + ", subject " +
+		cmp.Or(t.Subject, none) + ", audience " + cmp.Or(audience, none) +
+		", and one must have exactly these"
+	if number == "AADSTS700212" {
+		hint += "; the audience of this cloud is " + h.audience()
+	}
+	return hint + ". A new one works after some minutes"
+}
+
+func (h *federated) Hint(r acquire.Request, status int, said failure.Said) string {
+	tenant := h.tenants.Own
+	if r.Tenant != "" {
+		tenant = r.Tenant
+	}
+	if status == acquire.NoAnswer {
+		return "may this process reach " + h.url(tenant).String() + ", is HTTPS_PROXY right, and is " +
+			"that the cloud that " + h.options + ".Cloud or " + envAuthorityHost + " should name?"
+	}
+	switch said.Topic() {
+	case failure.AboutClient:
+		return "is " + inWords(h.clientID) + " an application of tenant " + tenant + ", or a " +
+			"user-assigned identity there? One of another tenant needs a service principal in this one"
+	case failure.AboutIssuer:
+		return "can Entra read the discovery document and the keys of the issuer " +
+			entra.TrustOf(r.Presented).Issuer + ", and were the keys rotated a moment ago?"
+	case failure.AboutTrust:
+		return h.trustHint(r.Presented, said.Entra)
+	case failure.AboutExpiry:
+		return "the assertion from " + h.source.Name() + " is not in its time, even when asked for " +
+			"again: is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)
+	case failure.AboutToken:
+		return "is what " + h.source.Name() + " brought a JWT as its issuer has signed it?"
+	case failure.AboutTenant:
+		return "is " + tenant + " a tenant of the cloud of " + h.authority.Host + "?"
+	case failure.AboutScope:
+		return "is the scope a resource of this tenant and cloud?"
+	case failure.AboutBlocked:
+		return inWords(h.clientID) + failure.BlockedHint
+	}
+	return ""
+}
