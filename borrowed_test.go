@@ -97,7 +97,8 @@ func TestContextsOfCallersWhoHaveLeft(t *testing.T) {
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				if asked < 2 || ctx.late != 0 || dials != 0 {
-					t.Errorf("%d requests; the context was asked %d times after its caller had left, its hooks were called %d times, want neither",
+					t.Errorf("%d requests; the context was asked %d times after its caller had left, its "+
+						"hooks were called %d times, want neither",
 						asked, ctx.late, dials)
 				}
 			})

@@ -524,7 +524,9 @@ func (w *world) grant(content []byte, resource, ill string) ([]byte, error) {
 	end := g.end.Add(-w.shifted)
 	left := int64(end.Sub(hosts) / time.Second)
 	fields["access_token"] = g.token
-	for name, value := range map[string]int64{"expires_on": end.Unix(), "expires_in": left, "ext_expires_in": left} {
+	for name, value := range map[string]int64{
+		"expires_on": end.Unix(), "expires_in": left, "ext_expires_in": left,
+	} {
 		switch fields[name].(type) {
 		case string:
 			fields[name] = strconv.FormatInt(value, 10)

@@ -73,8 +73,8 @@ func backwards(s string) string {
 	return string(b)
 }
 
-// echoedForms are those in which a host may repeat what it was sent, whole or in part. The second is
-// how it goes over the wire.
+// echoedForms are those in which a host may repeat what it was sent, whole or in part. The second
+// is how it goes over the wire.
 var echoedForms = []form{
 	{name: "plain", write: strings.Clone}, {name: "without blanks around", write: strings.TrimSpace},
 	{name: "in Go's quotes", write: quotedGo}, {name: "as JSON", write: inJSON, json: true},
@@ -91,8 +91,8 @@ var echoedForms = []form{
 // soughtForms are those that nothing of ours may write a secret in.
 var soughtForms = append(slices.Clip(echoedForms),
 	form{name: "as HTML, all of it", write: everyByte("&#%d;")},
-	form{name: "as a query in lower case", write: lowQuery}, form{name: "in hexadecimal", write: asHex},
-	form{name: "in HEXADECIMAL", write: asHEX}, form{name: "in base64", write: asBase64},
+	form{name: "as a query in lower case", write: lowQuery},
+	form{name: "in hexadecimal", write: asHex}, form{name: "in HEXADECIMAL", write: asHEX}, form{name: "in base64", write: asBase64},
 	form{name: "in base64, shifted by 1", write: shifted1},
 	form{name: "in base64, shifted by 2", write: shifted2},
 	form{name: "in base64 of URLs", write: asURL64}, form{name: "as bytes", write: asBytes},

@@ -75,7 +75,8 @@ func driveProgram(t *testing.T) {
 	if err != nil || host.Host() != HostAppService {
 		t.Fatal(host, err)
 	}
-	standard, err1 := NewDefaultCredential(&DefaultCredentialOptions{ClientOptions: options.ClientOptions, Logger: w.logger})
+	standard, err1 := NewDefaultCredential(&DefaultCredentialOptions{
+		ClientOptions: options.ClientOptions, Logger: w.logger})
 	az, err2 := NewAzureCLICredential(&AzureCLICredentialOptions{Logger: w.logger})
 	azd, err3 := NewAzureDeveloperCLICredential(&AzureDeveloperCLICredentialOptions{Logger: w.logger})
 	chain, err4 := NewChain([]azcore.TokenCredential{az, azd, host}, &ChainOptions{Logger: w.logger})

@@ -233,7 +233,8 @@ func TestCacheKeys(t *testing.T) {
 			envHeader: "s"}))
 	}
 	for _, base := range []string{"http://127.0.0.1:1/a%2Fb", "http://127.0.0.1:1/a/b"} {
-		r, err := sourceAt(t, nil, map[string]string{envAuthority: base}).Call(t.Context(), acquire.Request{})
+		src := sourceAt(t, nil, map[string]string{envAuthority: base})
+		r, err := src.Call(t.Context(), acquire.Request{})
 		want := base + "/metadata/identity/oauth2/token"
 		if err != nil || strings.Split(r.URL.String(), "?")[0] != want {
 			t.Errorf("request goes to %v, %v, want %s", r.URL, err, want)
