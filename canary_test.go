@@ -666,6 +666,16 @@ func TestNoSecretIsSeen(t *testing.T) { // not parallel, see watch
 			})
 		}
 	}
+	for source, assertion := range federatedSources {
+		for answer, reply := range federatedReplies {
+			synctestRun(t, "federated/"+source+"/"+answer, func(t *testing.T) {
+				w, stop := watch(driven)
+				defer stop()
+				driveFederated(t, w, assertion(t), reply)
+				w.check(t, false)
+			})
+		}
+	}
 	if !t.Failed() {
 		checkDriven(t, driven)
 	}
