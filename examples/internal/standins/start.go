@@ -20,7 +20,34 @@ type StandIn struct {
 
 // Start also sets the environment variables by which credentials find the endpoint, as the host
 // would.
-func Start(h Host) (_ *StandIn, err error) {
+func Start(h Host) (*StandIn, error) {
+	dir := ""
+	if h.files {
+		var err error
+		if dir, err = os.MkdirTemp("", "standin-"); err != nil {
+			return nil, err
+		}
+	}
+	remove := func() {
+		if dir != "" {
+			_ = os.RemoveAll(dir)
+		}
+	}
+	s, err := StartEndpoint(h.Endpoint(dir))
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	stop := s.Stop
+	s.Stop = func() {
+		stop()
+		remove()
+	}
+	return s, nil
+}
+
+// StartEndpoint serves an endpoint that has no files, Entra's for one, and sets its variables.
+func StartEndpoint(endpoint *identitytest.Endpoint) (_ *StandIn, err error) {
 	var undo []func()
 	stop := func() {
 		for i := len(undo) - 1; i >= 0; i-- {
@@ -32,15 +59,6 @@ func Start(h Host) (_ *StandIn, err error) {
 			stop()
 		}
 	}()
-
-	dir := ""
-	if h.files {
-		if dir, err = os.MkdirTemp("", "standin-"); err != nil {
-			return nil, err
-		}
-		undo = append(undo, func() { _ = os.RemoveAll(dir) })
-	}
-	endpoint := h.Endpoint(dir)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
