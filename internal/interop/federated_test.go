@@ -87,7 +87,9 @@ func fromPeer[C azcore.TokenCredential](t *testing.T) func(C, error) azcore.Toke
 }
 
 // byFunction has one assertion for both.
-func byFunction(t *testing.T, i issuer, client azcore.ClientOptions) (peer, ours azcore.TokenCredential) {
+func byFunction(
+	t *testing.T, i issuer, client azcore.ClientOptions,
+) (peer, ours azcore.TokenCredential) {
 	token := i.token(t)
 	peer = fromPeer[*azidentity.ClientAssertionCredential](t)(azidentity.NewClientAssertionCredential(
 		mine.TenantID, mine.ClientID, func(context.Context) (string, error) { return token, nil },
@@ -98,13 +100,15 @@ func byFunction(t *testing.T, i issuer, client azcore.ClientOptions) (peer, ours
 }
 
 // byFile has it in a file, which both are told of in code.
-func byFile(t *testing.T, i issuer, client azcore.ClientOptions) (peer, ours azcore.TokenCredential) {
+func byFile(
+	t *testing.T, i issuer, client azcore.ClientOptions,
+) (peer, ours azcore.TokenCredential) {
 	path := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(path, []byte(i.token(t)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	peer = fromPeer[*azidentity.WorkloadIdentityCredential](t)(azidentity.NewWorkloadIdentityCredential(
-		&azidentity.WorkloadIdentityCredentialOptions{ClientOptions: client, TenantID: mine.TenantID,
+	peer = fromPeer[*azidentity.WorkloadIdentityCredential](t)(
+		azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientOptions: client, TenantID: mine.TenantID,
 			ClientID: mine.ClientID, TokenFilePath: path, AdditionallyAllowedTenants: []string{"*"},
 			DisableInstanceDiscovery: true}))
 	return peer, federated(t, identity.FileAssertion(path), client)
