@@ -117,7 +117,7 @@ func CredentialAssertion(cred azcore.TokenCredential) Assertion {
 	return Assertion{patience: assertion.CredentialBound,
 		make: func(environment, policy.Transporter) (assertion.Source, error) {
 			if _, ok := linkOf(cred); !ok {
-				return nil, errors.New("identity: CredentialAssertion: is nil: want a credential, such as " +
+				return nil, errors.New("CredentialAssertion: is nil: want a credential, such as " +
 					"one of NewCredential")
 			}
 			return assertion.NewCredential("CredentialAssertion", cred, judgeAssertion), nil
@@ -141,7 +141,7 @@ func AssertionFunc(f func(context.Context, AssertionRequest) (string, error)) As
 	return Assertion{patience: functionBound,
 		make: func(environment, policy.Transporter) (assertion.Source, error) {
 			if f == nil {
-				return nil, errors.New("identity: AssertionFunc: is nil: want a function")
+				return nil, errors.New("AssertionFunc: is nil: want a function")
 			}
 			return assertion.NewFunction("AssertionFunc", functionBound,
 				func(ctx context.Context, r assertion.Request) (string, error) {
@@ -210,29 +210,37 @@ func federatedIn(
 	in *shared, env environment, o settings, what, tenantID string, clientID ClientID,
 	from Assertion,
 ) (*FederatedCredential, error) {
+	c := &FederatedCredential{}
+	if err := c.assemble(in, env, o, what, tenantID, clientID, from); err != nil {
+		return nil, ours(err)
+	}
+	return c, nil
+}
+
+// assemble makes c of its parts. Its errors name an argument, a field or a variable.
+func (c *FederatedCredential) assemble(
+	in *shared, env environment, o settings, what, tenantID string, clientID ClientID,
+	from Assertion,
+) error {
 	if err := check.AllowedTenants(o.allowed, o.AdditionallyAllowedTenants); err != nil {
-		return nil, err
+		return err
 	}
 	if from.make == nil {
-		return nil, errors.New("identity: " + what + ": zero Assertion: make one by FileAssertion, " +
+		return errors.New(what + ": zero Assertion: make one by FileAssertion, " +
 			"GitHubActionsAssertion, AzurePipelinesAssertion, CredentialAssertion or AssertionFunc")
 	}
 	source, err := from.make(env, o.Transport)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h, err := newFederated(what, tenantID, clientID, source, from.patience, env, o)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if o.Transport != nil {
 		in = newShared()
 	}
-	c := &FederatedCredential{}
-	if err := c.cred.ask(h, what+", with "+source.Name(), in, o); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c.cred.ask(h, what+", with "+source.Name(), in, o)
 }
 
 // within refuses what the source of the assertions asks of its own credential, which waits for it.
@@ -244,8 +252,8 @@ func (c *FederatedCredential) within(ctx context.Context) error {
 	if !assertion.Within(ctx, source) {
 		return nil
 	}
-	return errors.New("identity: " + source.Name() +
-		" asks the credential that it is for, which waits for it")
+	return ours(errors.New(source.Name() +
+		" asks the credential that it is for, which waits for it"))
 }
 
 // chainLink implements ownSource. What is unavailable is where assertions come from, for all
