@@ -128,102 +128,51 @@ func TestHostVariables(t *testing.T) {
 
 func TestEnv(t *testing.T) {
 	t.Parallel()
-	vm, app, old, ml, shell := NewIMDS(nil), NewAppService(nil), NewAppService2017(nil),
-		NewAzureML(nil), NewCloudShell(nil)
-	dir := t.TempDir()
-	fabric, machine, pod := NewServiceFabric(nil), NewArc(&Options{Dir: dir}),
-		NewWorkloadIdentity(&Options{Dir: dir})
-	github, pipelines, application := NewGitHubActions(nil), NewAzurePipelines(nil),
-		NewEntra(nil).Identities()[0]
-	mlOfUsers := NewAzureML(&Options{Identities: []Identity{{ClientID: "first"}, {}}})
-	for _, test := range []struct {
-		name   string
-		e      *Endpoint
-		scheme string
-		set    map[string]string
-	}{
-		{"IMDS", vm, "http", map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "http://127.0.0.1:1/" + vm.nonce}},
-		{"IMDS behind TLS", vm, "https",
-			map[string]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST": "https://127.0.0.1:1/" + vm.nonce}},
-		{"AppService", app, "http", map[string]string{
-			"IDENTITY_ENDPOINT": "http://127.0.0.1:1/" + app.nonce + "/msi/token",
-			"IDENTITY_HEADER":   app.host.(*appService).secret,
-		}},
-		{"AppService2017", old, "http", map[string]string{
-			"MSI_ENDPOINT": "http://127.0.0.1:1/" + old.nonce + "/msi/token",
-			"MSI_SECRET":   old.host.(*appService).secret,
-		}},
-		{"AzureML", ml, "http", map[string]string{
-			"MSI_ENDPOINT":               "http://127.0.0.1:1/" + ml.nonce + "/msi/token",
-			"MSI_SECRET":                 ml.host.(azureML).secret,
-			"DEFAULT_IDENTITY_CLIENT_ID": ml.Identities()[0].ClientID,
-		}},
-		{"AzureML with user-assigned identities", mlOfUsers, "http", map[string]string{
-			"MSI_ENDPOINT":               "http://127.0.0.1:1/" + mlOfUsers.nonce + "/msi/token",
-			"MSI_SECRET":                 mlOfUsers.host.(azureML).secret,
-			"DEFAULT_IDENTITY_CLIENT_ID": "first",
-		}},
-		{"CloudShell", shell, "http", map[string]string{"MSI_ENDPOINT": "http://127.0.0.1:1/" +
-			shell.nonce + "/oauth2/token"}},
-		{"ServiceFabric", fabric, "https", map[string]string{
-			"IDENTITY_ENDPOINT": "https://127.0.0.1:1/" + fabric.nonce +
-				"/metadata/identity/oauth2/token",
-			"IDENTITY_HEADER":            fabric.host.(serviceFabric).secret,
-			"IDENTITY_SERVER_THUMBPRINT": fabric.certificate.thumbprint(),
-			"IDENTITY_API_VERSION":       "2019-07-01-preview",
-		}},
-		{"Arc", machine, "http", map[string]string{
-			"IDENTITY_ENDPOINT": "http://127.0.0.1:1/" + machine.nonce + "/metadata/identity/oauth2/token",
-			"IMDS_ENDPOINT":     "http://127.0.0.1:1/" + machine.nonce,
-		}},
-		{"WorkloadIdentity", pod, "https", map[string]string{
-			"AZURE_CLIENT_ID":            pod.Identities()[0].ClientID,
-			"AZURE_TENANT_ID":            pod.Identities()[0].TenantID,
-			"AZURE_FEDERATED_TOKEN_FILE": filepath.Join(dir, "azure-identity-token"),
-			"AZURE_AUTHORITY_HOST":       "https://127.0.0.1:1/" + pod.nonce + "/",
-		}},
-		{"GitHubActions", github, "http", map[string]string{
-			"ACTIONS_ID_TOKEN_REQUEST_URL": "http://127.0.0.1:1/" + github.nonce + gitHubPath +
-				"?api-version=2.0",
-			"ACTIONS_ID_TOKEN_REQUEST_TOKEN": github.host.(gitHubActions).secret,
-			"AZURE_CLIENT_ID":                application.ClientID,
-			"AZURE_TENANT_ID":                application.TenantID,
-		}},
-		{"AzurePipelines", pipelines, "http", map[string]string{
-			"SYSTEM_OIDCREQUESTURI":       "http://127.0.0.1:1/" + pipelines.nonce + pipelinesPath,
-			"SYSTEM_ACCESSTOKEN":          pipelines.host.(azurePipelines).secret,
-			"AZURESUBSCRIPTION_CLIENT_ID": application.ClientID,
-			"AZURESUBSCRIPTION_TENANT_ID": application.TenantID,
-
-			"AZURESUBSCRIPTION_SERVICE_CONNECTION_ID": serviceConnection,
-		}},
-	} {
-		want := map[string]string{}
-		for _, name := range hostVariables {
-			want[name] = ""
+	seen := map[string]bool{}
+	for name, test := range environments {
+		dir := t.TempDir()
+		e := test.new(&Options{Dir: dir})
+		id := e.Identities()
+		if len(id) == 0 {
+			id = NewEntra(nil).Identities()
 		}
-		if test.e == pod {
-			for _, name := range []string{"TOKEN_PROXY", "CA_FILE", "CA_DATA", "SNI_NAME"} {
-				want["AZURE_KUBERNETES_"+name] = ""
-			}
+		if seen[e.nonce] || len(e.nonce) != 8 {
+			t.Errorf("%s: nonce %q, want one of its own, of 8 digits", name, e.nonce)
 		}
-		for name, value := range test.set {
-			if value == "" {
-				t.Errorf("%s: %s: empty", test.name, name)
-			}
-			want[name] = value
+		seen[e.nonce] = true
+		scheme, thumbprint := "http", ""
+		if e.certificate != nil {
+			scheme, thumbprint = "https", e.certificate.thumbprint()
 		}
-		for _, base := range []string{test.scheme + "://127.0.0.1:1", test.scheme + "://127.0.0.1:1/"} {
-			if diff := cmp.Diff(want, environment(test.e, base)); diff != "" {
-				t.Errorf("%s: Env(%q) (-want +got):\n%s", test.name, base, diff)
+		for _, base := range []string{scheme + "://127.0.0.1:1", scheme + "://127.0.0.1:1/"} {
+			want, got := map[string]string{}, environment(e, base)
+			for _, variable := range hostVariables {
+				want[variable] = ""
 			}
-			if got := len(test.e.Env(base)); got != len(want) {
-				t.Errorf("%s: got %d lines, want %d", test.name, got, len(want))
+			for _, line := range test.lines {
+				variable, value, _ := strings.Cut(strings.NewReplacer("BASE",
+					scheme+"://127.0.0.1:1/"+e.nonce, "CLIENT_ID=CLIENT", "CLIENT_ID="+id[0].ClientID,
+					"TENANT_ID=TENANT", "TENANT_ID="+id[0].TenantID, "=THUMBPRINT", "="+thumbprint,
+					"DIR/", dir+string(filepath.Separator)).Replace(line), "=")
+				if want[variable] = value; value == "SECRET" && got[variable] != "" {
+					got[variable] = value
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: Env(%q) (-want +got):\n%s", name, base, diff)
+			}
+			if got := len(e.Env(base)); got != len(want) {
+				t.Errorf("%s: got %d lines, want %d", name, got, len(want))
 			}
 		}
 	}
-	if vm.nonce == app.nonce || len(vm.nonce) != 8 {
-		t.Errorf("nonces: got %q and %q, want two of 8 digits", vm.nonce, app.nonce)
+	of := NewAzureML(&Options{Identities: []Identity{{ClientID: "first"}, {}}})
+	if got := inMemory(of)("DEFAULT_IDENTITY_CLIENT_ID"); got != "first" {
+		t.Errorf("Azure ML's default of two user-assigned identities is %q", got)
+	}
+	behindTLS := environment(NewIMDS(nil), "https://127.0.0.1:1")
+	if got := behindTLS["AZURE_POD_IDENTITY_AUTHORITY_HOST"]; !strings.HasPrefix(got, "https://") {
+		t.Errorf("IMDS behind TLS is at %s", got)
 	}
 }
 
@@ -369,4 +318,36 @@ func (tb *fatalTB) Helper() {}
 func (tb *fatalTB) Fatal(args ...any) {
 	tb.message, _ = args[0].(string)
 	panic(tb)
+}
+
+// environments are what each host sets. BASE is its address, SECRET stands for anything: that a
+// secret is right is seen when it is used. CLIENT and TENANT are of the first identity.
+var environments = map[string]struct {
+	new   func(*Options) *Endpoint
+	lines []string
+}{
+	"IMDS": {NewIMDS, []string{"AZURE_POD_IDENTITY_AUTHORITY_HOST=BASE"}},
+	"AppService": {NewAppService, []string{"IDENTITY_ENDPOINT=BASE/msi/token",
+		"IDENTITY_HEADER=SECRET"}},
+	"AppService2017": {NewAppService2017, []string{"MSI_ENDPOINT=BASE/msi/token",
+		"MSI_SECRET=SECRET"}},
+	"AzureML": {NewAzureML, []string{"MSI_ENDPOINT=BASE/msi/token", "MSI_SECRET=SECRET",
+		"DEFAULT_IDENTITY_CLIENT_ID=CLIENT"}},
+	"CloudShell": {NewCloudShell, []string{"MSI_ENDPOINT=BASE/oauth2/token"}},
+	"ServiceFabric": {NewServiceFabric, []string{"IDENTITY_HEADER=SECRET",
+		"IDENTITY_ENDPOINT=BASE/metadata/identity/oauth2/token",
+		"IDENTITY_SERVER_THUMBPRINT=THUMBPRINT", "IDENTITY_API_VERSION=2019-07-01-preview"}},
+	"Arc": {NewArc, []string{"IDENTITY_ENDPOINT=BASE/metadata/identity/oauth2/token",
+		"IMDS_ENDPOINT=BASE"}},
+	"WorkloadIdentity": {NewWorkloadIdentity, []string{"AZURE_CLIENT_ID=CLIENT",
+		"AZURE_TENANT_ID=TENANT", "AZURE_FEDERATED_TOKEN_FILE=DIR/azure-identity-token",
+		"AZURE_AUTHORITY_HOST=BASE/", "AZURE_KUBERNETES_TOKEN_PROXY=", "AZURE_KUBERNETES_CA_FILE=",
+		"AZURE_KUBERNETES_CA_DATA=", "AZURE_KUBERNETES_SNI_NAME="}},
+	"GitHubActions": {NewGitHubActions, []string{
+		"ACTIONS_ID_TOKEN_REQUEST_URL=BASE" + gitHubPath + "?api-version=2.0",
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN=SECRET", "AZURE_CLIENT_ID=CLIENT", "AZURE_TENANT_ID=TENANT"}},
+	"AzurePipelines": {NewAzurePipelines, []string{"SYSTEM_OIDCREQUESTURI=BASE" + pipelinesPath,
+		"SYSTEM_ACCESSTOKEN=SECRET", "AZURESUBSCRIPTION_CLIENT_ID=CLIENT",
+		"AZURESUBSCRIPTION_TENANT_ID=TENANT",
+		"AZURESUBSCRIPTION_SERVICE_CONNECTION_ID=" + serviceConnection}},
 }

@@ -43,127 +43,103 @@ func wantFiveLines(t *testing.T, stderr string) (got [5]string) {
 
 // failures are one case of each kind at least. Retries make some take a second or two: that is how
 // the library waits.
-var failures = []struct {
-	name    string
+var failures = map[string]struct {
 	prepare func(t *testing.T)
 	args    []string
 	kind    string
 	answers string    // what stands behind that label
 	want    [5]string // pieces of the five lines
 }{
-	{
-		name:    "nothing there",
-		prepare: func(t *testing.T) { t.Setenv(movesIMDS, "http://"+commandlinetest.Closed(t)) },
-		kind:    noAnswer, answers: "no, in ",
-		want: [5]string{"the host's default identity", "IMDS at http://127.0.0.1:",
-			"connection refused", "nothing comes from ", "Unset " + movesIMDS},
-	}, {
-		name: "something else there",
-		prepare: func(t *testing.T) {
+	"nothing there": {
+		func(t *testing.T) { t.Setenv(movesIMDS, "http://"+commandlinetest.Closed(t)) }, nil,
+		noAnswer, "no, in ", [5]string{"the host's default identity", "IMDS at http://127.0.0.1:",
+			"connection refused", "nothing comes from ", "Unset " + movesIMDS}},
+	"something else there": {
+		func(t *testing.T) {
 			stranger := httptest.NewServer(http.NotFoundHandler())
 			t.Cleanup(stranger.Close)
 			t.Setenv(movesIMDS, stranger.URL)
-		},
-		kind: noAnswer, answers: "no: something else does, with 404, in ",
-		want: [5]string{"", "IMDS at ", "not an answer of IMDS", "something else answers at ",
-			"Unset " + movesIMDS},
-	}, {
-		name:    "unknown client ID",
-		prepare: func(t *testing.T) { onHost(t, standins.IMDS) },
-		args:    []string{"-client-id", "00000000-0000-4000-8000-000000000000"},
-		kind:    identityNotFound, answers: "yes, but with 400 and no token, in ",
-		want: [5]string{"client ID 00000000-", "IMDS at ", "Identity not found", "client ID 00000000-",
-			"az vm identity assign"},
-	}, {
-		name: "no default identity",
-		prepare: func(t *testing.T) {
-			identitytest.NewAppService(&identitytest.Options{Identities: []identitytest.Identity{{},
-				{}}}).Start(t)
-		},
-		kind: identityNotFound, answers: "yes, but with 400 and no token, in ",
-		want: [5]string{"the host's default identity", "App Service at ", "400",
-			"this host doesn't have it", "or select one that is assigned, with -client-id"},
-	}, {
-		name:    "unknown to Entra",
-		prepare: func(t *testing.T) { onHost(t, standins.WorkloadIdentity) },
-		args:    []string{"-client-id", "00000000-0000-4000-8000-000000000000"},
-		kind:    identityNotFound, answers: "yes, but with 400 and no token, in ",
-		want: [5]string{"client ID 00000000-", "workload identity at https://127.0.0.1:", "AADSTS700016",
-			"Entra doesn't know it", "federated-credential"},
-	}, {
-		name: "another identity",
-		prepare: func(t *testing.T) {
+		}, nil,
+		noAnswer, "no: something else does, with 404, in ", [5]string{"", "IMDS at ",
+			"not an answer of IMDS", "something else answers at ", "Unset " + movesIMDS}},
+	"unknown client ID": {
+		func(t *testing.T) { onHost(t, standins.IMDS) }, byNobody,
+		identityNotFound, "yes, but with 400 and no token, in ", [5]string{"client ID 00000000-",
+			"IMDS at ", "Identity not found", "client ID 00000000-", "az vm identity assign"}},
+	"no default identity": {
+		func(t *testing.T) {
+			identitytest.NewAppService(&identitytest.Options{
+				Identities: []identitytest.Identity{{}, {}}}).Start(t)
+		}, nil,
+		identityNotFound, "yes, but with 400 and no token, in ", [5]string{
+			"the host's default identity", "App Service at ", "400", "this host doesn't have it",
+			"or select one that is assigned, with -client-id"}},
+	"unknown to Entra": {
+		func(t *testing.T) { onHost(t, standins.WorkloadIdentity) }, byNobody,
+		identityNotFound, "yes, but with 400 and no token, in ", [5]string{"client ID 00000000-",
+			"workload identity at https://127.0.0.1:", "AADSTS700016", "Entra doesn't know it",
+			"federated-credential"}},
+	"another identity": {
+		func(t *testing.T) {
 			onHost(t, standins.IMDS, identitytest.Response{Status: 200,
 				Body: `{"access_token":"` + canary + `","expires_in":3600}`, For: time.Hour})
-		},
-		args: []string{"-client-id", "00000000-0000-4000-8000-000000000000"},
-		kind: identityMismatch, answers: "yes, but with 200 and no token, in ",
-		want: [5]string{"client ID 00000000-", "IMDS at ", "got the token of 11111111-",
-			"a token of another came", "assign the identity"},
-	}, {
-		name: "throttled",
-		prepare: func(t *testing.T) {
+		}, byNobody,
+		identityMismatch, "yes, but with 200 and no token, in ", [5]string{"client ID 00000000-",
+			"IMDS at ", "got the token of 11111111-", "a token of another came",
+			"assign the identity"}},
+	"throttled": {
+		func(t *testing.T) {
 			onHost(t, standins.AppService, identitytest.Response{Status: 429, For: time.Hour})
-		},
-		kind: throttled, answers: "yes, but with 429 and no token, in ",
-		want: [5]string{"", "App Service at ", "429", "the host answers 429", "wait a minute"},
-	}, {
-		name:    "slow",
-		prepare: func(t *testing.T) { onHost(t, standins.IMDS, identitytest.Response{Delay: time.Hour}) },
-		args:    []string{"-timeout", "100ms"},
-		kind:    timedOut, answers: "not in time, in ",
-		want: [5]string{"", "IMDS at ", "gave up waiting after ", "a token within 100ms",
-			"-timeout 1m0s"},
-	}, {
-		name: "App Service's endpoint is silent",
-		prepare: func(t *testing.T) {
+		}, nil,
+		throttled, "yes, but with 429 and no token, in ", [5]string{"", "App Service at ", "429",
+			"the host answers 429", "wait a minute"}},
+	"slow": {
+		func(t *testing.T) { onHost(t, standins.IMDS, identitytest.Response{Delay: time.Hour}) },
+		[]string{"-timeout", "100ms"},
+		timedOut, "not in time, in ", [5]string{"", "IMDS at ", "gave up waiting after ",
+			"a token within 100ms", "-timeout 1m0s"}},
+	"App Service's endpoint is silent": {
+		func(t *testing.T) {
 			t.Setenv("IDENTITY_ENDPOINT", "http://"+commandlinetest.Closed(t)+"/msi/token")
 			t.Setenv("IDENTITY_HEADER", canary)
-		},
-		kind: noAnswer, answers: "no, in ",
-		want: [5]string{"", "App Service at http://127.0.0.1:", "connection refused",
-			"nothing comes from http://127.0.0.1:", "if IDENTITY_ENDPOINT was inherited"},
-	}, {
-		name: "Cloud Shell's endpoint is silent",
-		prepare: func(t *testing.T) {
+		}, nil,
+		noAnswer, "no, in ", [5]string{"", "App Service at http://127.0.0.1:", "connection refused",
+			"nothing comes from http://127.0.0.1:", "if IDENTITY_ENDPOINT was inherited"}},
+	"Cloud Shell's endpoint is silent": {
+		func(t *testing.T) {
 			t.Setenv("MSI_ENDPOINT", "http://"+commandlinetest.Closed(t)+"/oauth2/token")
-		},
-		kind: noAnswer, answers: "no, in ",
-		want: [5]string{"", "Cloud Shell at ", "connection refused", "nothing comes from ",
-			"if MSI_ENDPOINT was inherited"},
-	}, {
-		name: "Entra is silent",
-		prepare: func(t *testing.T) {
+		}, nil,
+		noAnswer, "no, in ", [5]string{"", "Cloud Shell at ", "connection refused",
+			"nothing comes from ", "if MSI_ENDPOINT was inherited"}},
+	"Entra is silent": {
+		func(t *testing.T) {
 			onHost(t, standins.WorkloadIdentity)
-			t.Setenv("AZURE_AUTHORITY_HOST", strings.Replace("http://"+commandlinetest.Closed(t), "http:",
-				"https:", 1))
-		},
-		kind: noAnswer, answers: "no, in ",
-		want: [5]string{"", "workload identity at ", "connection refused", "nothing comes from ",
-			"let this pod reach Entra"},
-	}, {
-		name: "no token file",
-		prepare: func(t *testing.T) {
+			t.Setenv("AZURE_AUTHORITY_HOST", "https://"+commandlinetest.Closed(t))
+		}, nil,
+		noAnswer, "no, in ", [5]string{"", "workload identity at ", "connection refused",
+			"nothing comes from ", "let this pod reach Entra"}},
+	"no token file": {
+		func(t *testing.T) {
 			onHost(t, standins.WorkloadIdentity)
 			t.Setenv("AZURE_FEDERATED_TOKEN_FILE", filepath.Join(t.TempDir(), "nothing"))
-		},
-		kind: notSent, answers: "not asked",
-		want: [5]string{"", "workload identity at ", "AZURE_FEDERATED_TOKEN_FILE", "none was sent",
-			"put right"},
-	}, {
-		name: "wrong secret",
-		prepare: func(t *testing.T) {
+		}, nil,
+		notSent, "not asked", [5]string{"", "workload identity at ", "AZURE_FEDERATED_TOKEN_FILE",
+			"none was sent", "put right"}},
+	"wrong secret": {
+		func(t *testing.T) {
 			onHost(t, standins.AppService)
 			t.Setenv("IDENTITY_HEADER", canary)
-		},
-		kind: refused, answers: "yes, but with 403 and no token, in ",
-		want: [5]string{"", "App Service at ", "403", "the answer is 403", "check what the error asks"},
-	},
+		}, nil,
+		refused, "yes, but with 403 and no token, in ", [5]string{"", "App Service at ", "403",
+			"the answer is 403", "check what the error asks"}},
 }
 
+// byNobody selects an identity that no host has.
+var byNobody = []string{"-client-id", "00000000-0000-4000-8000-000000000000"}
+
 func TestFailures(t *testing.T) {
-	for _, test := range failures {
-		t.Run(test.name, func(t *testing.T) {
+	for name, test := range failures {
+		t.Run(name, func(t *testing.T) {
 			test.prepare(t)
 			stdout, stderr := execute(t, 1, test.args...)
 			for i, got := range wantFiveLines(t, stderr) {
@@ -171,11 +147,8 @@ func TestFailures(t *testing.T) {
 					t.Errorf("line %d is %q, want %q in it", i+1, got, test.want[i])
 				}
 			}
-			for _, want := range []string{"\nHost  ", "\nVariables  ", "\nAnswers                  " + test.answers} {
-				if !strings.Contains("\n"+stdout, want) {
-					t.Errorf("stdout has no %q:\n%s", want, stdout)
-				}
-			}
+			commandlinetest.WantAll(t, "stdout", "\n"+stdout, "\nHost  ", "\nVariables  ",
+				"\nAnswers                  "+test.answers)
 			if strings.Contains(stdout, "Type") || strings.Contains(stdout, "Expires") {
 				t.Errorf("stdout tells of a token:\n%s", stdout)
 			}
