@@ -91,9 +91,9 @@
 //
 // # Without a host
 //
-// [NewFederatedCredential] is an application, or a user-assigned identity, that trusts the tokens of
-// another issuer, and so needs neither a secret nor a host of Azure's: tenant, client ID and where
-// those tokens come from are arguments. [CredentialAssertion] makes a managed identity an
+// [NewFederatedCredential] is an application, or a user-assigned identity, that trusts the tokens
+// of another issuer, and so needs neither a secret nor a host of Azure's: tenant, client ID and
+// where those tokens come from are arguments. [CredentialAssertion] makes a managed identity an
 // application, also in other tenants.
 //
 // # Errors

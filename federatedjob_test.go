@@ -40,8 +40,8 @@ func (k ciJob) inJob(t *testing.T) (
 	return variablesAt(job, someBase), job, entra
 }
 
-// TestFederatedJob: a job's endpoint is asked at each exchange, with the variables as they are then,
-// and what passes there is asked again before Entra is asked.
+// TestFederatedJob: a job's endpoint is asked at each exchange, with the variables as they are
+// then, and what passes there is asked again before Entra is asked.
 func TestFederatedJob(t *testing.T) {
 	for name, k := range ciJobs {
 		bubbleIn(t, name, func(t *testing.T) {

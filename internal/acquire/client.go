@@ -91,8 +91,8 @@ func (c *Client) Begin(ctx context.Context) (context.Context, func(error)) {
 
 // Acquire asks the host for a token until it has one, a failure is final, or the budget is spent,
 // which is the longest that it blocks, with the host's Preparation: IMDS 75 s, other hosts 30 s,
-// unless the options for retries say otherwise. ctx is Begin's. A failure has no more to do with the
-// Client.
+// unless the options for retries say otherwise. ctx is Begin's. A failure has no more to do with
+// the Client.
 func (c *Client) Acquire(
 	ctx context.Context, r Request, p Progress,
 ) (t token.Token, f *failure.Failure) {
