@@ -21,6 +21,7 @@ type config struct {
 	envFile      string
 	accepted     []string
 	credential   string
+	federation   commandline.Federation
 	tenant       string
 	subscription string
 }
@@ -35,6 +36,7 @@ func parse(args []string) (c config, err error) {
 	flags.StringVar(&c.envFile, "env", "", "")
 	flags.StringVar(&c.credential, "credential", credentialCLI, "")
 	flags.StringVar(&c.tenant, "tenant", "", "")
+	c.federation.AddTo(flags)
 	flags.StringVar(&c.subscription, "subscription", "", "")
 	flags.Func("accept-id", "", func(id string) error {
 		if strings.TrimSpace(id) == "" {
@@ -64,6 +66,9 @@ func parse(args []string) (c config, err error) {
 	}
 	if c.hostName != "" && !hostNames.MatchString(c.hostName) {
 		return c, fmt.Errorf("-host-name %q: want a name or an address, without a port", c.hostName)
+	}
+	if err := c.federation.Read(flags); err != nil {
+		return c, err
 	}
 	return c, c.checkCredential()
 }
@@ -96,8 +101,12 @@ Usage:
 
 Whose tokens:
   -credential NAME    azurecli (default), azd, or default: the library's chain of this machine's own identity,
-                      if it has one, the Azure CLI and azd
-  -tenant ID          the developer's tokens of this tenant
+                      if it has one, the Azure CLI and azd; or federated: an application that has no secret
+  -tenant ID          the developer's tokens, or the application's, of this tenant
+  -application ID     for federated: the application with this client ID, which trusts an assertion
+  -assertion SOURCE   what proves to Entra who asks: identity (default), the token of this machine's identity;
+                      file:PATH, the token in a file; github, this job's of GitHub Actions; pipelines:ID,
+                      this job's of Azure Pipelines for the service connection with that ID
   -subscription NAME  of this subscription's tenant and user, for azurecli
   -accept-id ID       also for programs that ask for the identity with this client ID, object ID or
                       resource ID; can be given more than once. Others are refused

@@ -110,9 +110,15 @@ func TestBadFlags(t *testing.T) {
 		`-protocols "imds,"`:    {{"-protocols", "imds,"}},
 		`-host-name "http://a"`: {{"-host-name", "http://a"}},
 		"want a client ID":      {{"-accept-id", ""}},
-		`-credential "gcloud": want azurecli, azd or default`: {{"-credential", "gcloud"}},
+		`-credential "gcloud": want azurecli, azd, default or federated`: {{"-credential", "gcloud"}},
 		"-subscription is for": {{"-credential", "azd", "-subscription", "s"},
 			{"-credential", "default", "-subscription", "s"}},
+		"are for each other": {{"-credential", "federated", "-tenant", "t"},
+			{"-application", "a", "-tenant", "t"}},
+		"-application is empty":     {{"-credential", "federated", "-application="}},
+		"the application's -tenant": {{"-credential", "federated", "-application", "a"}},
+		`-assertion "gitlab"`: {{"-credential", "federated", "-application", "a", "-tenant", "t",
+			"-assertion", "gitlab"}},
 		"exclude each other": {{"-subscription", "s", "-tenant", "t"}},
 	}
 	for want, rows := range mistakes {
@@ -130,6 +136,9 @@ func TestCredentials(t *testing.T) {
 		nil, {"-tenant", "a.example"}, {"-subscription", "s"}, {"-credential", "azd"},
 		{"-credential", "azd", "-tenant", "a.example"}, {"-credential", "default"},
 		{"-credential", "default", "-tenant", "a.example"},
+		{"-credential", "federated", "-application", "a", "-tenant", "a.example"},
+		{"-credential", "federated", "-application", "a", "-tenant", "a.example", "-assertion",
+			"file:/t"},
 	} {
 		c, err := parse(args)
 		if err != nil {
@@ -153,9 +162,14 @@ func TestItself(t *testing.T) {
 		"http://127.0.0.1:4141/msi/token":             false,
 	} {
 		t.Setenv("IDENTITY_ENDPOINT", endpoint)
-		_, err := parse([]string{"-credential", "default", "-host-name", "laptop.test"})
-		if (err != nil) != itself || err != nil && !strings.Contains(err.Error(), "ask itself") {
-			t.Errorf("%s: got %v, want an error: %t", endpoint, err, itself)
+		for _, args := range [][]string{
+			{"-credential", "default", "-host-name", "laptop.test"},
+			{"-credential", "federated", "-application", "a", "-tenant", "t", "-host-name", "laptop.test"},
+		} {
+			_, err := parse(args)
+			if (err != nil) != itself || err != nil && !strings.Contains(err.Error(), "ask itself") {
+				t.Errorf("%s: got %v, want an error: %t", endpoint, err, itself)
+			}
 		}
 		if _, err := parse([]string{"-host-name", "laptop.test"}); err != nil {
 			t.Errorf("%s: got %v for the Azure CLI, which doesn't look", endpoint, err)
@@ -172,5 +186,5 @@ func TestHelp(t *testing.T) {
 	}
 	commandlinetest.WantAll(t, "-h", stdout.String(), "-credential", "-tenant", "-subscription",
 		"-accept-id", "-listen", "-protocols", "-host-name", "-env", "-allow-remote", "-h ",
-		defaultListen, dockerHost)
+		"-application", "-assertion", defaultListen, dockerHost)
 }

@@ -18,9 +18,7 @@ var retries = policy.RetryOptions{MaxRetries: 2}
 
 // ask gets a token and enters what became of that.
 func (c config) ask(ctx context.Context, r *report) {
-	options := &identity.CredentialOptions{ID: c.ID}
-	options.Retry = retries
-	credential, err := identity.NewCredential(options)
+	credential, err := c.credential()
 	if err != nil {
 		r.Error = refusal(err)
 		return
@@ -42,6 +40,24 @@ func (c config) ask(ctx context.Context, r *report) {
 	}
 	r.Answers = true
 	r.read(got)
+}
+
+// asker is the library's credential of a host or of an application.
+type asker interface {
+	azcore.TokenCredential
+	Status() identity.Status
+}
+
+// credential sends nothing.
+func (c config) credential() (asker, error) {
+	own := &identity.CredentialOptions{ID: c.ID}
+	own.Retry = retries
+	if !c.federation.Asked() {
+		return identity.NewCredential(own)
+	}
+	options := &identity.FederatedCredentialOptions{}
+	options.Retry = retries
+	return c.federation.Credential(c.tenant, own, options)
 }
 
 func (r *report) fail(c config, err error) {

@@ -17,7 +17,20 @@ func (c config) explain(e *identity.AuthenticationError, r *report) *problem {
 		asked:   "a token of " + r.Asked.Identity + " for " + e.Resource,
 		whom:    r.Host.String() + " at " + r.Endpoint + ", because " + r.Reason,
 	}
+	host, endpoint := r.Host, r.Endpoint
+	if c.federation.Asked() {
+		// A pod's host is Entra, too.
+		host, endpoint = identity.HostWorkloadIdentity, e.Endpoint
+		p.whom = "Entra at " + endpoint + ", by " + c.federation.String()
+	}
 	switch {
+	case c.federation.Asked() && e.Attempts == 0 && !errors.Is(e, context.DeadlineExceeded):
+		p.Kind = notSent
+		p.Missing = "the assertion, " + c.federation.String() + ": without it Entra is not asked"
+		p.Advice = "put right what the error names, and ask again"
+		if c.federation.OfIdentity() {
+			p.Advice += "; without -application whoami says more of this machine's identity"
+		}
 	case errors.Is(e, identity.ErrUnavailable):
 		p.Kind = unavailable
 		p.Missing = "a managed identity endpoint: this is not Azure, or something keeps this process " +
@@ -41,19 +54,19 @@ func (c config) explain(e *identity.AuthenticationError, r *report) *problem {
 		p.Kind = timedOut
 		p.Missing = fmt.Sprintf("a token within %v", c.Timeout)
 		p.Advice = fmt.Sprintf("wait longer with -timeout %v; if that is no help, is a firewall or a "+
-			"proxy in the way of %s?", max(time.Minute, 2*c.Timeout), r.Endpoint)
+			"proxy in the way of %s?", max(time.Minute, 2*c.Timeout), endpoint)
 	case e.Attempts == 0:
 		p.Kind = notSent
 		p.Missing = "what a request needs: none was sent"
 		p.Advice = "put right what the error names, and ask again"
 	case e.StatusCode == 0 || stranger(e):
 		p.Kind = noAnswer
-		p.Missing = "an answer: nothing comes from " + r.Endpoint
+		p.Missing = "an answer: nothing comes from " + endpoint
 		if e.StatusCode != 0 {
-			p.Missing = "an answer of the host: something else answers at " + r.Endpoint
+			p.Missing = "an answer of the host: something else answers at " + endpoint
 		}
-		p.Advice = silence(r.Host)
-		if r.Host == identity.HostIMDS && r.set(movesIMDS) {
+		p.Advice = silence(host)
+		if host == identity.HostIMDS && r.set(movesIMDS) {
 			p.Advice += " Unset " + movesIMDS + " if IMDS isn't meant to be elsewhere"
 		}
 	default:
@@ -69,6 +82,12 @@ const movesIMDS = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
 
 // assignment is what to do where the host doesn't have the identity.
 func (c config) assignment(r *report) (missing, advice string) {
+	if c.federation.Asked() {
+		return "application " + c.federation.Application.String() + ": Entra doesn't know it in tenant " +
+				c.tenant + ", or it doesn't trust the assertion",
+			"check -application and -tenant; let it trust what the error shows of the assertion: " +
+				"az ad app federated-credential create"
+	}
 	missing = r.Asked.Identity + ": this host doesn't have it"
 	switch r.Host {
 	case identity.HostIMDS:
@@ -105,7 +124,7 @@ func silence(host identity.Host) string {
 	case identity.HostArc:
 		return "is the agent running? azcmagent show tells"
 	case identity.HostWorkloadIdentity:
-		return "let this pod reach Entra: DNS, network policies and HTTPS_PROXY decide that, and " +
+		return "let this process reach Entra: DNS, network policies and HTTPS_PROXY decide that, and " +
 			"AZURE_AUTHORITY_HOST where Entra is"
 	case identity.HostAzureML, identity.HostCloudShell:
 		return "if MSI_ENDPOINT" + inherited

@@ -41,6 +41,13 @@ func wantFiveLines(t *testing.T, stderr string) (got [5]string) {
 	return got
 }
 
+const (
+	someApplication = "11111111-2222-4333-8444-555555555555"
+	someTenant      = "99999999-2222-4333-8444-555555555555"
+)
+
+var asApplication = []string{"-application", someApplication, "-tenant", someTenant}
+
 // failures are one case of each kind at least. Retries make some take a second or two: that is how
 // the library waits.
 var failures = map[string]struct {
@@ -117,7 +124,7 @@ var failures = map[string]struct {
 			t.Setenv("AZURE_AUTHORITY_HOST", "https://"+commandlinetest.Closed(t))
 		}, nil,
 		noAnswer, "no, in ", [5]string{"", "workload identity at ", "connection refused",
-			"nothing comes from ", "let this pod reach Entra"}},
+			"nothing comes from ", "let this process reach Entra"}},
 	"no token file": {
 		func(t *testing.T) {
 			onHost(t, standins.WorkloadIdentity)
@@ -125,6 +132,21 @@ var failures = map[string]struct {
 		}, nil,
 		notSent, "not asked", [5]string{"", "workload identity at ", "AZURE_FEDERATED_TOKEN_FILE",
 			"none was sent", "put right"}},
+	"an application that doesn't trust the identity": {
+		func(t *testing.T) {
+			onHost(t, standins.IMDS)
+			identitytest.NewEntra(&identitytest.Options{
+				Identities: []identitytest.Identity{{ClientID: someApplication, TenantID: someTenant}},
+			}).Start(t)
+		}, asApplication,
+		identityNotFound, "yes, but with 401 and no token, in ", [5]string{
+			"application " + someApplication + " in tenant " + someTenant, "Entra at https://127.0.0.1:",
+			"AADSTS70025", "it doesn't trust the assertion", "federated-credential create"}},
+	"an application without an identity": {
+		func(t *testing.T) { t.Setenv(movesIMDS, "http://"+commandlinetest.Closed(t)) }, asApplication,
+		notSent, "not asked", [5]string{"application " + someApplication,
+			"by the token of this machine's identity", "connection refused", "the assertion",
+			"without -application"}},
 	"wrong secret": {
 		func(t *testing.T) {
 			onHost(t, standins.AppService)

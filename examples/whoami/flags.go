@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -21,9 +22,11 @@ const (
 // config is what the command line asks for.
 type config struct {
 	commandline.Selection
-	fake  standins.Host // the zero Host: the environment as it is
-	scope string
-	json  bool
+	federation commandline.Federation // the zero one: the host's identity itself
+	tenant     string                 // of the application
+	fake       standins.Host          // the zero Host: the environment as it is
+	scope      string
+	json       bool
 }
 
 // parse returns flag.ErrHelp for -h.
@@ -31,6 +34,8 @@ func parse(args []string) (config, error) {
 	c := config{}
 	flags := commandline.New("whoami")
 	c.AddTo(flags, defaultTimeout)
+	c.federation.AddTo(flags)
+	flags.StringVar(&c.tenant, "tenant", "", "")
 	fake := flags.String("fake", "", "")
 	flags.StringVar(&c.scope, "scope", defaultScope, "")
 	flags.BoolVar(&c.json, "json", false, "")
@@ -40,21 +45,44 @@ func parse(args []string) (config, error) {
 	if err := c.Read(flags); err != nil {
 		return c, err
 	}
-	if commandline.Given(flags)["fake"] {
+	if err := c.federation.Read(flags); err != nil {
+		return c, err
+	}
+	given := commandline.Given(flags)
+	switch asked := c.federation.Asked(); {
+	case given["tenant"] != asked:
+		return c, errors.New("-application and -tenant are for each other: give both")
+	case asked && c.ID != nil && !c.federation.OfIdentity():
+		return c, errors.New("-client-id, -object-id and -resource-id select the identity of " +
+			"-assertion identity")
+	}
+	if given["fake"] {
 		var known bool
 		if c.fake, known = standins.Find(*fake); !known {
 			return c, fmt.Errorf("-fake %q: want %s", *fake, standins.Names())
+		}
+		if c.federation.Asked() && (!c.federation.OfIdentity() || !c.fake.Federates()) {
+			return c, fmt.Errorf("-fake %s has no token that an application trusts: give -application "+
+				"with -assertion identity, and with the -fake of another host", *fake)
 		}
 	}
 	return c, nil
 }
 
-// asked is the identity, in words.
+// asked is whose token is asked for, in words.
 func (c config) asked() string {
-	if c.ID == nil {
-		return "the host's default identity"
+	own := "the host's default identity"
+	if c.ID != nil {
+		own = "the identity with " + c.Kind + " " + c.ID.String()
 	}
-	return "the identity with " + c.Kind + " " + c.ID.String()
+	if !c.federation.Asked() {
+		return own
+	}
+	by := c.federation.String()
+	if c.federation.OfIdentity() {
+		by = "the token of " + own
+	}
+	return "application " + c.federation.Application.String() + " in tenant " + c.tenant + ", by " + by
 }
 
 const usageText = `Tells which identity this process has on Azure: the host and what it was detected by, whether it answers,
@@ -64,11 +92,17 @@ resource that it is for verifies it.
 Usage:
   whoami [-json] [-scope SCOPE] [-timeout 15s] [identity]             here, in the environment as it is
   whoami -fake HOST [-json] [-scope SCOPE] [-timeout 15s] [identity]  no Azure needed: a stand-in on loopback
+  whoami -application ID -tenant ID [-assertion SOURCE] …             as an application that has no secret
 
   -fake HOST         what to stand in for, and how one of its identities is selected:
 %s  -client-id ID      ask for the user-assigned identity with this client ID
   -object-id ID      or this object ID
   -resource-id ID    or this resource ID; without any, the host's default identity
+  -application ID    ask for a token of the application with this client ID, which trusts an assertion
+  -tenant ID         the tenant in which it is one
+  -assertion SOURCE  what proves to Entra who asks: identity (default), the token of this machine's identity;
+                     file:PATH, the token in a file; github, this job's of GitHub Actions; pipelines:ID,
+                     this job's of Azure Pipelines for the service connection with that ID
   -scope SCOPE       what the token is to be for; default %s
   -json              print one JSON object
   -timeout DURATION  give up after this time in all; default %v

@@ -51,6 +51,13 @@ func (c config) run(ctx context.Context, stdout io.Writer) (*problem, error) {
 			return nil, err
 		}
 		defer standIn.Stop()
+		if c.federation.Asked() {
+			entra, err := standIn.StartEntra(c.federation.Application.String(), c.tenant)
+			if err != nil {
+				return nil, err
+			}
+			defer entra.Stop()
+		}
 	}
 	r := c.look()
 	if !c.json {

@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/examples/internal/commandlinetest"
 	"github.com/keyless-go/identity/examples/internal/standins"
+	"github.com/keyless-go/identity/identitytest"
 )
 
 // None of these tests is parallel: the program is found out about by this process's environment
@@ -110,7 +112,73 @@ func TestFakes(t *testing.T) {
 	}
 }
 
-func TestMistakes(t *testing.T) { command.Refuses(t, nil) }
+func TestMistakes(t *testing.T) {
+	application := []string{"-application", "a", "-tenant", "b"}
+	with := func(more ...string) []string { return append(slices.Clip(application), more...) }
+	command.Refuses(t, commandlinetest.Mistakes{
+		"-application and -tenant are for each other": {{"-application", "a"}, {"-tenant", "a"}},
+		"-application is empty":                       {{"-application", "", "-tenant", "a"}},
+		`-assertion "gitlab"`:                         {with("-assertion", "gitlab")},
+		"select the identity of -assertion identity":  {with("-assertion", "file:/t", "-client-id", "c")},
+		"-fake imds has no token that an application trusts": {
+			with("-assertion", "file:/t", "-fake", "imds"),
+		},
+		"-fake cloudshell has no token": {with("-fake", "cloudshell")},
+	})
+}
+
+// TestApplications: an application is asked for with the token of any host's identity.
+func TestApplications(t *testing.T) {
+	assigned := commandlinetest.Identities(t)[1]
+	for _, h := range standins.Hosts() {
+		if !h.Federates() {
+			continue
+		}
+		t.Run(h.Name, func(t *testing.T) {
+			commandlinetest.SkipWithout(t, h.Name)
+			args := []string{"-fake", h.Name, "-application", someApplication, "-tenant", someTenant}
+			if h.Name == standins.IMDS {
+				args = append(args, "-client-id", assigned.ClientID)
+			}
+			r, _, _ := executeJSON(t, 0, args...)
+			if p := r.Identity; p.Type != application || p.ApplicationID != someApplication ||
+				p.TenantID != someTenant || r.Requests != 1 || !r.Answers {
+				t.Errorf("got %+v after %d requests, want the application", p, r.Requests)
+			}
+			if !strings.HasPrefix(r.Asked.Identity, "application "+someApplication) {
+				t.Errorf("asked for %s", r.Asked.Identity)
+			}
+		})
+	}
+}
+
+// TestJobs: by a job's own variables, over connections.
+func TestJobs(t *testing.T) {
+	github, pipelines := identitytest.NewGitHubActions(nil), identitytest.NewAzurePipelines(nil)
+	for _, test := range []struct {
+		assertion string
+		endpoint  *identitytest.Endpoint
+	}{
+		{"github", github},
+		{"pipelines:", pipelines},
+	} {
+		t.Run(test.assertion, func(t *testing.T) {
+			test.endpoint.Start(t)
+			identitytest.NewEntra(&identitytest.Options{
+				FederatedCredentials: test.endpoint.FederatedCredentials(),
+			}).Start(t)
+			app := test.endpoint.Identities()[0]
+			if strings.HasSuffix(test.assertion, ":") {
+				test.assertion += os.Getenv("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID")
+			}
+			r, _, _ := executeJSON(t, 0, "-application", app.ClientID, "-tenant", app.TenantID,
+				"-assertion", test.assertion)
+			if p := r.Identity; p.ApplicationID != app.ClientID || len(test.endpoint.Requests()) != 1 {
+				t.Errorf("got %+v, want the application %s", p, app.ClientID)
+			}
+		})
+	}
+}
 
 // TestRefusedByLibrary: it refuses what selects no identity, or what the host can't select by. What
 // Detect saw is told.
@@ -151,7 +219,8 @@ func TestRefusedByLibrary(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	command.Helps(t, "-json", "-scope", "not verified", defaultScope, "default 15s")
+	command.Helps(t, "-json", "-scope", "-application ID", "-tenant ID", "-assertion SOURCE",
+		"not verified", defaultScope, "default 15s")
 }
 
 func TestInterrupted(t *testing.T) { command.EndsWhenInterrupted(t) }

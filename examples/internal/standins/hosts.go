@@ -130,3 +130,7 @@ workloadidentity only the user-assigned one:
 		}
 	}
 }
+
+// Federates reports whether an application can trust the tokens of the host's identities, beside a
+// stand-in for Entra. Cloud Shell's are a person's, and a pod's host is Entra itself.
+func (h Host) Federates() bool { return h.Name != CloudShell && h.Name != WorkloadIdentity }

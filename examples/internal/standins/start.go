@@ -82,6 +82,15 @@ func StartEndpoint(endpoint *identitytest.Endpoint) (_ *StandIn, err error) {
 	return &StandIn{Endpoint: endpoint, Client: &http.Client{Transport: transport}, Stop: stop}, nil
 }
 
+// StartEntra starts the token endpoint of Entra besides, for an application in a tenant that trusts
+// the identities of the host.
+func (s *StandIn) StartEntra(application, tenant string) (*StandIn, error) {
+	return StartEndpoint(identitytest.NewEntra(&identitytest.Options{
+		Identities:           []identitytest.Identity{{ClientID: application, TenantID: tenant}},
+		FederatedCredentials: s.Endpoint.FederatedCredentials(),
+	}))
+}
+
 // setenv sets a variable of this process and returns how to put it back.
 func setenv(name, value string) (restore func(), err error) {
 	old, was := os.LookupEnv(name)
