@@ -15,8 +15,8 @@ import (
 	"github.com/keyless-go/identity/internal/token"
 )
 
-// arc is the Connected Machine agent's token endpoint. It hands out a token only to who can read a
-// file that it has just written into a directory of its own.
+// arc is the Connected Machine agent's token endpoint. It hands out a token only to a process that
+// can read the file that the agent has just written into a directory of its own.
 //
 // https://learn.microsoft.com/azure/azure-arc/servers/managed-identity-authentication
 type arc struct {

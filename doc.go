@@ -66,13 +66,14 @@
 // longer than 76 s on IMDS, 31 s elsewhere. Credentials whose Retry differs share the token, but
 // neither their tries nor their cool-downs, so that the options of one library can't delay another.
 // What the host itself says holds for all of them: a Retry-After, or a refusal that doesn't pass. A
-// process has at most 5 requests under way at one endpoint, 50 at Entra. After a failure the key
-// cools down, for up to 1 s, doubling to 10 s (5 s doubling to 30 s while a token is held, to 10 s
-// in its last 5 minutes), or for the host's Retry-After, so that a flood of callers is a trickle at
-// the host. A renewal is a single try as long as the held token outlives an acquisition; later ones
-// are tried again as one without a token. At most 10,000 tokens are held; beyond that a new one
-// pushes out the one that was used longest ago. A token that comes with less than a second to live
-// is followed by a request a second at most.
+// process has at most 5 requests under way at one endpoint, 50 at Entra. After a failure the
+// library waits before it asks for that resource again: up to 1 s at first, doubling to 10 s (5 s
+// doubling to 30 s while a token is held, to 10 s in its last 5 minutes), or for the host's
+// Retry-After, so that a flood of callers is a trickle at the host. A renewal is a single try as
+// long as the held token outlives an acquisition; later ones are tried again as one without a
+// token. At most 10,000 tokens are held; beyond that a new one pushes out the one that was used
+// longest ago. A token that comes with less than a second to live is followed by a request a second
+// at most.
 //
 // Credentials with the default transport share one cache per process; one with a Transport or
 // policies of its own has its own. There is nothing to close: a renewal is one bounded acquisition

@@ -45,9 +45,9 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // Where a refusal has a number of Entra's that is known, the number decides on another try instead
 // of the status. A certificate that isn't accepted is final at once.
 //
-// All this is for who waits. A renewal while the held token outlives an acquisition is a single
-// try, whatever CredentialOptions.Retry says; if it fails, the next one follows after a cool-down
-// of up to 5 s, doubling to 30 s.
+// All this is for callers that wait. A renewal while the held token outlives an acquisition is a
+// single try, whatever CredentialOptions.Retry says; if it fails, the next one follows after a
+// cool-down of up to 5 s, doubling to 30 s.
 //
 // TryTimeout, RetryDelay (the first wait's upper end, and the later ones' where it is the longer),
 // MaxRetryDelay (the upper end of them all), StatusCodes and ShouldRetry replace those values;
@@ -152,9 +152,10 @@ func (c *Credential) chainLink() chain.Link {
 // the renewal is due. Claims make it ask the host anew, at most once in 30 s for a resource, after
 // a request that is under way already. Service Fabric is told which token was rejected, and
 // workload identity repeats the claims to Entra; other hosts take none, and may repeat themselves
-// from a cache of their own. On those two hosts EnableCAE, which Azure SDK clients set, gets tokens
-// that can be challenged, and that are not those without it: set it to share theirs; Ready does.
-// TenantID matters to workload identity only: see CredentialOptions.AdditionallyAllowedTenants.
+// from a cache of their own. On those two hosts EnableCAE asks for tokens that can be challenged.
+// They are kept apart from tokens without it: set it, as Azure SDK clients and Ready do, to share
+// theirs. TenantID matters to workload identity only: see
+// CredentialOptions.AdditionallyAllowedTenants.
 //
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one
 // identity and resource share one request, as far as their credentials have the same Retry; a

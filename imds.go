@@ -57,7 +57,7 @@ func (s *imds) Call(_ context.Context, r acquire.Request) (acquire.Call, error) 
 	return acquire.Call{Method: http.MethodGet, URL: u, Header: http.Header{"Metadata": {"true"}}}, nil
 }
 
-// recognises tells IMDS from whatever else may answer at its address: Docker Desktop's proxy with a
+// Recognises tells IMDS from whatever else may answer at its address: Docker Desktop's proxy with a
 // 403, a gateway with a 404 page, a captive portal with a 200. IMDS names itself in the Server
 // header, or sends a JSON object with an error or a token; its look-alikes (the workload identity
 // proxy, test doubles) do the latter.
@@ -71,8 +71,7 @@ func (s *imds) Recognises(a acquire.Answer) bool {
 }
 
 // saysAzure recognises what only Azure is known to say at IMDS's address, although it is no JSON
-// and doesn't have IMDS's name. Of an answer that broke off, the
-// status and the headers say it.
+// and doesn't have IMDS's name. Of an answer that broke off, the status and the headers say it.
 //
 //   - 410, and no page with it: IMDS is being updated.
 //   - "Required metadata header not specified" as text: Container Instances, with "or not correct"

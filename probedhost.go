@@ -166,7 +166,7 @@ func (s *probedHost) advice(err error) string {
 	return "where the login of az or azd is meant, set " + envTokenCredentials + "=dev"
 }
 
-// unavailable is the error of a second without an answer, for a caller who didn't wait for it.
+// unavailable is the error of a second without an answer, for a caller that didn't wait for it.
 func (s *probedHost) unavailable(
 	ctx context.Context, e *AuthenticationError, options policy.TokenRequestOptions,
 ) error {
