@@ -10,6 +10,7 @@ import (
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/principal"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
 )
@@ -21,8 +22,9 @@ import (
 type imds struct {
 	url      string
 	id       ID
-	env      environment // for otherHost
-	expected string      // why it should be there, "" if nothing says so
+	who      principal.ID // the same, as the engine knows it
+	env      environment  // for otherHost
+	expected string       // why it should be there, "" if nothing says so
 }
 
 // imdsAtOnce is how many requests go to one IMDS at once. It answers 429 past 5 on a VM, and no
@@ -35,7 +37,8 @@ func newIMDS(env environment, options settings) (anyHost, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &imds{url: endpoint, id: options.ID, env: env, expected: detect.ExpectsIMDS(env.machine())}, nil
+	return &imds{url: endpoint, id: options.ID, who: selected(options.ID), env: env,
+		expected: detect.ExpectsIMDS(env.machine())}, nil
 }
 
 func (s *imds) host() Host       { return HostIMDS }
@@ -52,7 +55,7 @@ func (s *imds) Call(_ context.Context, r acquire.Request) (acquire.Call, error) 
 	if err != nil {
 		return acquire.Call{}, err
 	}
-	selector, value := selected(s.id).Parameter("client_id", "object_id", "msi_res_id")
+	selector, value := s.who.Parameter("client_id", "object_id", "msi_res_id")
 	u := with(endpoint, selector, value, "api-version", "2018-02-01", "resource", r.Resource)
 	return acquire.Call{Method: http.MethodGet, URL: u, Header: http.Header{"Metadata": {"true"}}}, nil
 }
@@ -139,7 +142,7 @@ func (s *imds) otherHost() string {
 }
 
 // Mismatch implements acquire.Host.
-func (s *imds) Mismatch(t token.Token) string { return selected(s.id).Mismatch(t, false) }
+func (s *imds) Mismatch(t token.Token) string { return s.who.Mismatch(t, false) }
 
 // NotAssigned: IMDS refuses an identity with 400 invalid_request. A resource that doesn't exist is
 // invalid_resource.

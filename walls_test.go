@@ -136,7 +136,7 @@ var rootWalls = []struct {
 		"exchange.go", "federatedhost.go", "imds.go", "servicefabric.go", "workload.go", "variablehost.go",
 	}, wall{
 		ours: []string{"acquire", "arckey", "assertion", "binding", "check", "detect", "entra",
-			"failure", "redact", "retry", "seam", "token", "transport"},
+			"failure", "principal", "redact", "retry", "seam", "token", "transport"},
 		others: []string{azcoreModule + "/..."},
 		not:    slices.Concat([]string{"os/exec"}, logging),
 	}},
