@@ -48,12 +48,15 @@ func arcUnseen(m Machine) string {
 	return ""
 }
 
+// arcOnLinux is made once, and not by each credential.
+var arcOnLinux = []string{"/opt/azcmagent/bin/himds"}
+
 // arcPrograms are the paths where the agent's program may be. The agent installs it under Program
 // Files; MSAL for Go looks under ProgramData instead. Looking at both costs nothing.
 func arcPrograms(m Machine) []string {
 	switch m.GOOS {
 	case "linux":
-		return []string{"/opt/azcmagent/bin/himds"}
+		return arcOnLinux
 	case "windows":
 		var paths []string
 		for _, root := range []string{"ProgramFiles", "ProgramData"} {

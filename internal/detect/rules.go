@@ -69,6 +69,9 @@ func Hosts() []string {
 // workload takes every pod that has a token file: what is missing beside it is an error for the
 // user, because the host that would be detected next has another identity.
 func workload(m Machine) (endpoint, reason string, ok bool) {
+	if !m.has(EnvTokenFile) {
+		return "", "", false
+	}
 	reason = EnvTokenFile + ", " + EnvClientID + " and " + EnvTenantID + " are set"
 	var missing []string
 	for _, name := range []string{EnvClientID, EnvTenantID} {
@@ -84,7 +87,7 @@ func workload(m Machine) (endpoint, reason string, ok bool) {
 		reason = EnvTokenFile + " is set, but " + strings.Join(missing, " and ") + verb +
 			" not, which workload identity needs"
 	}
-	return "", reason, m.has(EnvTokenFile)
+	return "", reason, true
 }
 
 // containerInstances are Windows containers. Their variables are those of Service Fabric, whose

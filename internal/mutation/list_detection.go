@@ -81,8 +81,8 @@ var detectionMutations = []mutation{
 		name:  "a token file without AZURE_CLIENT_ID leaves the pod to the next host",
 		harm:  "a half-configured pod on AKS gets the node's identity, without a word",
 		file:  "internal/detect/rules.go",
-		old:   `return "", reason, m.has(EnvTokenFile)`,
-		new:   `return "", reason, m.has(EnvTokenFile, EnvClientID)`,
+		old:   `if !m.has(EnvTokenFile) {`,
+		new:   `if !m.has(EnvTokenFile, EnvClientID) {`,
 		tests: "TestDetectTruthTable",
 	},
 	{
