@@ -113,7 +113,7 @@ func driveFederated(t *testing.T, w *witness, a Assertion, r reply) {
 		"AzurePipelinesAssertion", "CredentialAssertion", "AssertionFunc",
 		"FederatedCredential.GetToken", "FederatedCredential.Refresh", "FederatedCredential.Ready",
 		"FederatedCredential.Status")
-	cred, err := newFederatedCredential(newShared(), env, "NewFederatedCredential", appTenant,
+	cred, err := newFederatedCredential(newShared(), env, appTenant,
 		appClient, a, options)
 	if err != nil {
 		t.Fatal(err)

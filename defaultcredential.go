@@ -52,16 +52,20 @@ type choice struct {
 	value                    string // azidentity's name for it, in any case; "" is unset
 	workload, managed        bool
 	azureCLI, azureDeveloper bool
+	anyJob                   bool   // the application of a job, where this is one
+	job                      string // that of this kind of job, wherever this is
 }
 
 var choices = []choice{
-	{"", true, true, true, true},
-	{"prod", true, true, false, false},
-	{"dev", false, false, true, true},
-	{"WorkloadIdentityCredential", true, false, false, false},
-	{"ManagedIdentityCredential", false, true, false, false},
-	{"AzureCLICredential", false, false, true, false},
-	{"AzureDeveloperCLICredential", false, false, false, true},
+	{value: "", workload: true, managed: true, azureCLI: true, azureDeveloper: true, anyJob: true},
+	{value: "prod", workload: true, managed: true, anyJob: true},
+	{value: "dev", azureCLI: true, azureDeveloper: true},
+	{value: "WorkloadIdentityCredential", workload: true},
+	{value: "ManagedIdentityCredential", managed: true},
+	{value: "AzureCLICredential", azureCLI: true},
+	{value: "AzureDeveloperCLICredential", azureDeveloper: true},
+	{value: "GitHubActionsCredential", job: "GitHubActionsCredential"},
+	{value: "AzurePipelinesCredential", job: "AzurePipelinesCredential"},
 }
 
 func (s choice) host() bool      { return s.workload || s.managed }
@@ -104,10 +108,20 @@ func choiceOf(env environment) (choice, error) {
 // identity is no error. The machine's identity still comes first: it has 1 s as above, and all its
 // time once none of the tools has a token.
 //
+// A job of GitHub Actions or Azure Pipelines that says which application it is, is that one, as a
+// [FederatedCredential], and nobody else: in place of a machine's identity (of IMDS or Azure Arc),
+// and of the tools. It says so by the variables of [GitHubActionsAssertion], AZURE_CLIENT_ID and
+// AZURE_TENANT_ID; or by those of [AzurePipelinesAssertion],
+// AZURESUBSCRIPTION_SERVICE_CONNECTION_ID, and AZURE_CLIENT_ID and AZURE_TENANT_ID or the
+// AZURESUBSCRIPTION_CLIENT_ID and AZURESUBSCRIPTION_TENANT_ID that the tasks for Azure set. Where
+// AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH is set there, azidentity would be another
+// service principal: that is an error, which says how to be the one or the other.
+//
 // AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as
-// in the Azure SDKs: "prod" is the host's identity alone, "dev" the developer's credentials alone,
-// on Azure, too; WorkloadIdentityCredential, ManagedIdentityCredential, AzureCLICredential and
-// AzureDeveloperCLICredential are each of them. Any other value is an error. Both variables count
+// in the Azure SDKs: "prod" is the host's or the job's identity alone, "dev" the developer's
+// credentials alone, on Azure, too; WorkloadIdentityCredential, ManagedIdentityCredential,
+// AzureCLICredential, AzureDeveloperCLICredential, GitHubActionsCredential and
+// AzurePipelinesCredential are each of them. Any other value is an error. All these variables count
 // as unset when they are empty.
 func NewDefaultCredential(options *DefaultCredentialOptions) (*Chain, error) {
 	return newDefaultCredential(processShared, options, processEnvironment())
@@ -128,6 +142,17 @@ func newDefaultCredential(
 	selected, err := choiceOf(env)
 	if err != nil {
 		return nil, err
+	}
+	job, err := jobFor(env, options.ID, selected.job, selected.anyJob)
+	if err != nil {
+		return nil, ours(err)
+	}
+	if job != nil {
+		cred, err := newJobCredential(shared, job, hostSettings(options), env, selected.job != "")
+		if err != nil {
+			return nil, ours(err)
+		}
+		return newChain("default credential", []chain.Link{cred.chainLink()}, nil, options.Logger), nil
 	}
 	var links []chain.Link
 	var probed *probedHost // nil where there is no choice between the host and a developer
@@ -227,12 +252,10 @@ func developerLinks(
 	return links, nil
 }
 
-// newHostCredential makes the credential of the host's identity.
-func newHostCredential(
-	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
-) (*Credential, error) {
+// hostSettings are the options as those of a credential.
+func hostSettings(options *DefaultCredentialOptions) settings {
 	const name = "DefaultCredentialOptions"
-	o := settings{
+	return settings{
 		CredentialOptions: &CredentialOptions{
 			ClientOptions: options.ClientOptions, ID: options.ID,
 			AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger,
@@ -240,6 +263,13 @@ func newHostCredential(
 		options: name, allowed: name + ".AdditionallyAllowedTenants", id: name + ".ID",
 		asNode: onPurposeByDefault,
 	}
+}
+
+// newHostCredential makes the credential of the host's identity.
+func newHostCredential(
+	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
+) (*Credential, error) {
+	o := hostSettings(options)
 	if id := env.getenv(envClientID); o.ID == nil && id != "" {
 		o.ID, o.id = ClientID(id), envClientID
 	}

@@ -140,8 +140,8 @@ func (e *AuthenticationError) Summary() string {
 	}
 	line := e.line()
 	if inner, ok := errors.AsType[*AuthenticationError](e.cause); ok {
-		line.What = strings.Replace(line.What, strings.TrimPrefix(inner.Error(), "identity: "),
-			strings.TrimPrefix(inner.Summary(), "identity: "), 1)
+		line.What = strings.Replace(line.What, strings.TrimPrefix(inner.Error(), failure.Prefix),
+			strings.TrimPrefix(inner.Summary(), failure.Prefix), 1)
 	}
 	return line.Summary(inWords(e.ID))
 }

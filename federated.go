@@ -93,10 +93,14 @@ func GitHubActionsAssertion() Assertion {
 //
 // https://learn.microsoft.com/azure/devops/pipelines/library/connect-to-azure
 func AzurePipelinesAssertion(serviceConnectionID string) Assertion {
+	return pipelinesAssertion("AzurePipelinesAssertion: serviceConnectionID", serviceConnectionID)
+}
+
+// pipelinesAssertion is the same for an ID that came by a field or a variable.
+func pipelinesAssertion(field, serviceConnectionID string) Assertion {
 	return Assertion{patience: jobPatience,
 		make: func(env environment, client policy.Transporter) (assertion.Source, error) {
-			return assertion.NewAzurePipelines("AzurePipelinesAssertion: serviceConnectionID",
-				serviceConnectionID, env.getenv, client)
+			return assertion.NewAzurePipelines(field, serviceConnectionID, env.getenv, client)
 		}}
 }
 
@@ -184,63 +188,56 @@ func judgeAssertion(err error) (ours, mayPass bool) {
 func NewFederatedCredential(
 	tenantID string, clientID ClientID, assertion Assertion, options *FederatedCredentialOptions,
 ) (*FederatedCredential, error) {
-	return newFederatedCredential(processShared, processEnvironment(), "NewFederatedCredential",
-		tenantID, clientID, assertion, options)
+	return newFederatedCredential(processShared, processEnvironment(), tenantID, clientID, assertion,
+		options)
 }
 
-// newFederatedCredential makes one that what names.
 func newFederatedCredential(
-	in *shared, env environment, what, tenantID string, clientID ClientID, from Assertion,
+	in *shared, env environment, tenantID string, clientID ClientID, from Assertion,
 	options *FederatedCredentialOptions,
 ) (*FederatedCredential, error) {
 	if options == nil {
 		options = &FederatedCredentialOptions{}
 	}
-	const name = "FederatedCredentialOptions"
+	const name, what = "FederatedCredentialOptions", "NewFederatedCredential"
 	o := settings{
 		CredentialOptions: &CredentialOptions{ClientOptions: options.ClientOptions,
 			AdditionallyAllowedTenants: options.AdditionallyAllowedTenants, Logger: options.Logger},
 		options: name, allowed: name + ".AdditionallyAllowedTenants",
 	}
-	return federatedIn(in, env, o, what, tenantID, clientID, from)
+	c, err := federatedIn(in, env, o, application{named: what, tenant: tenantID, client: clientID,
+		tenantField: what + ": tenantID", clientField: what + ": clientID"}, from)
+	return c, ours(err)
 }
 
-// federatedIn is the same for settings of which the options are only a part.
+// federatedIn is the same for settings of which the options are only a part. Its errors name an
+// argument, a field or a variable.
 func federatedIn(
-	in *shared, env environment, o settings, what, tenantID string, clientID ClientID,
-	from Assertion,
+	in *shared, env environment, o settings, of application, from Assertion,
 ) (*FederatedCredential, error) {
-	c := &FederatedCredential{}
-	if err := c.assemble(in, env, o, what, tenantID, clientID, from); err != nil {
-		return nil, ours(err)
-	}
-	return c, nil
-}
-
-// assemble makes c of its parts. Its errors name an argument, a field or a variable.
-func (c *FederatedCredential) assemble(
-	in *shared, env environment, o settings, what, tenantID string, clientID ClientID,
-	from Assertion,
-) error {
 	if err := check.AllowedTenants(o.allowed, o.AdditionallyAllowedTenants); err != nil {
-		return err
+		return nil, err
 	}
 	if from.make == nil {
-		return errors.New(what + ": zero Assertion: make one by FileAssertion, " +
+		return nil, errors.New(of.named + ": zero Assertion: make one by FileAssertion, " +
 			"GitHubActionsAssertion, AzurePipelinesAssertion, CredentialAssertion or AssertionFunc")
 	}
 	source, err := from.make(env, o.Transport)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	h, err := newFederated(what, tenantID, clientID, source, from.patience, env, o)
+	h, err := newFederated(of, source, from.patience, env, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if o.Transport != nil {
 		in = newShared()
 	}
-	return c.cred.ask(h, what+", with "+source.Name(), in, o)
+	c := &FederatedCredential{}
+	if err := c.cred.ask(h, of.named+", with "+source.Name(), in, o); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // within refuses what the source of the assertions asks of its own credential, which waits for it.

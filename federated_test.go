@@ -43,7 +43,7 @@ func applicationAt(
 	for _, f := range adjust {
 		f(options)
 	}
-	cred, err := newFederatedCredential(newShared(), env, "NewFederatedCredential", tenant, client, a,
+	cred, err := newFederatedCredential(newShared(), env, tenant, client, a,
 		options)
 	if err != nil {
 		tb.Fatal(err)
@@ -190,7 +190,7 @@ func TestFederatedConstructorRefuses(t *testing.T) {
 			options: FederatedCredentialOptions{AdditionallyAllowedTenants: []string{"a b"}},
 			want:    "FederatedCredentialOptions.AdditionallyAllowedTenants: "},
 	} {
-		_, err := newFederatedCredential(newShared(), environmentOf(tt.env), "NewFederatedCredential",
+		_, err := newFederatedCredential(newShared(), environmentOf(tt.env),
 			tt.tenant, tt.client, tt.a, &tt.options)
 		wantErrorText(t, err, tt.want)
 		if err != nil && (strings.Contains(err.Error(), "eyJ") || strings.Contains(err.Error(), "pa55")) {
@@ -217,7 +217,7 @@ func TestFederatedShares(t *testing.T) {
 		for _, f := range adjust {
 			f(o)
 		}
-		c, err := newFederatedCredential(in, nowhere(), "NewFederatedCredential", tenant, client, a, o)
+		c, err := newFederatedCredential(in, nowhere(), tenant, client, a, o)
 		if err != nil {
 			t.Fatal(err)
 		}

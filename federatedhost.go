@@ -21,27 +21,35 @@ type federated struct {
 	exchange
 }
 
-// newFederated checks who the application is. what is who names it, in errors.
+// application is who the application is, with what messages call that.
+type application struct {
+	named                    string // what names it
+	tenantField, clientField string
+	tenant                   string
+	client                   ClientID
+}
+
+// newFederated checks who the application is.
 func newFederated(
-	what, tenantID string, clientID ClientID, source assertion.Source, patience time.Duration,
-	env environment, options settings,
+	of application, source assertion.Source, patience time.Duration, env environment,
+	options settings,
 ) (*federated, error) {
-	if err := check.Tenant(what+": tenantID", tenantID); err != nil {
+	if err := check.Tenant(of.tenantField, of.tenant); err != nil {
 		return nil, err
 	}
-	if err := check.Word(what+": clientID", string(clientID)); err != nil {
+	if err := check.Word(of.clientField, string(of.client)); err != nil {
 		return nil, err
 	}
-	if err := validateID(what+": clientID", clientID); err != nil {
+	if err := validateID(of.clientField, of.client); err != nil {
 		return nil, err
 	}
-	h := &federated{exchange{clientID: clientID, options: options.options, source: source,
-		patience: patience, check: assertion.Check, tenants: check.Tenants{Own: tenantID}}}
+	h := &federated{exchange{clientID: of.client, options: options.options, source: source,
+		patience: patience, check: assertion.Check, tenants: check.Tenants{Own: of.tenant}}}
 	var err error
 	if h.exchange, err = newExchange(h.exchange, env, options); err != nil {
 		return nil, err
 	}
-	h.own = h.url(tenantID).String()
+	h.own = h.url(of.tenant).String()
 	return h, nil
 }
 

@@ -201,7 +201,7 @@ const maxText = 1000
 
 // trimmed is an error's text as a part of another one.
 func trimmed(text string) string {
-	text = strings.TrimPrefix(text, "identity: ")
+	text = strings.TrimPrefix(text, failure.Prefix)
 	return cmp.Or(strings.ToValidUTF8(text, ""), "an error without a word")
 }
 

@@ -129,4 +129,28 @@ var federatedMutations = []mutation{
 		new:   "if f.Verdict == failure.Never {\n\t\t\tpast",
 		tests: "TestFederatedJob",
 	},
+	{
+		name:  "a job's secret is left aside without a word",
+		harm:  "a program that was a service principal becomes another application",
+		file:  "defaultjob.go",
+		old:   `if env.has(name) {`,
+		new:   `if env.has(name, "") {`,
+		tests: "TestDefaultInAJobRefuses",
+	},
+	{
+		name:  "a job's application comes before an app's identity",
+		harm:  "an app that builds something becomes the application of the build",
+		file:  "defaultjob.go",
+		old:   `host != HostIMDS && host != HostArc`,
+		new:   `host != HostIMDS && host == HostArc`,
+		tests: "TestDefaultInAJob",
+	},
+	{
+		name:  "a job without a tenant is an application's",
+		harm:  "a runner's own identity is lost to an error",
+		file:  "defaultjob.go",
+		old:   `client == "" && id == nil || tenant == "" {`,
+		new:   `client == "" && id == nil || tenant == " " {`,
+		tests: "TestDefaultInAJob",
+	},
 }
