@@ -110,10 +110,10 @@ func pipelinesAssertion(field, serviceConnectionID string) Assertion {
 // identity's tenant in the issuer and its object ID as the subject; the error of an exchange that
 // Entra refuses has both, ready to be copied.
 //
-// If the other credential fails, its error is repeated, errors.Is finds what is in it, and
-// errors.Unwrap-style walks find an [*AuthenticationError] of this package. One that is
-// [ErrUnavailable] makes the FederatedCredential unavailable, too: without the identity it can't be
-// used here, so that a [Chain] goes on. A call may take 90 s. Tokens are kept per
+// If the other credential fails, its error is repeated, and errors.Is finds what is in it. Where it
+// is an [*AuthenticationError], Unwrap of the outer one has it. One that is [ErrUnavailable] makes
+// the FederatedCredential unavailable, too, so that a [Chain] goes on: without the identity it
+// can't be used here. No other failure does that. A call may take 90 s. Tokens are kept per
 // FederatedCredential.
 //
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity

@@ -288,6 +288,18 @@ func TestFederatedOneExchange(t *testing.T) {
 	})
 }
 
+// TestFederatedHitAllocatesNothing: a hit is as cheap as a Credential's. It is not parallel:
+// AllocsPerRun counts the whole process.
+func TestFederatedHitAllocatesNothing(t *testing.T) {
+	cred := federatedAt(t, &entraStub{}, (&counted{}).assertion())
+	options := policy.TokenRequestOptions{Scopes: []string{vaultScope}, EnableCAE: true}
+	askFor(t, cred, options)
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(1000, func() { _, _ = cred.GetToken(ctx, options) }); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
 // TestFederatedRotation: a file is read at each exchange.
 func TestFederatedRotation(t *testing.T) {
 	bubble(t, func(t *testing.T) {
