@@ -347,7 +347,8 @@ func TestHostCacheOfEachHost(t *testing.T) {
 		for _, cache := range []bool{false, true} {
 			e := host.new(&Options{Dir: dir, HostCache: cache})
 			get := func() string { return tokenOf(t, host.ask(t, inMemory(e), throughDo(e))) }
-			if same := get() == get(); same != (cache && host.name != "WorkloadIdentity") {
+			first, second := get(), get()
+			if same := first == second; same != (cache && host.name != "WorkloadIdentity") {
 				t.Errorf("HostCache %t: got the same token twice: %t", cache, same)
 			}
 		}
