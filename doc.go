@@ -97,6 +97,12 @@
 // where those tokens come from are arguments. [CredentialAssertion] makes a managed identity an
 // application, also in other tenants.
 //
+// # Without an Azure SDK client
+//
+// [TokenFunc] is a token as text, for a database's password or any callback, and [PrincipalOf] the
+// user name that belongs to it. They ask as [Credential.Ready] and Azure SDK clients do, and so
+// share their tokens. [Passing] tells an error that is worth waiting over.
+//
 // # Errors
 //
 // A failed GetToken returns an [*AuthenticationError]: one line that says who was asked, what came

@@ -73,7 +73,7 @@ func ExampleNewAzureCLICredential() {
 		log.Fatal(err)
 	}
 	_, err = cred.GetToken(context.Background(),
-		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}, EnableCAE: true})
 	if errors.Is(err, identity.ErrUnavailable) {
 		fmt.Println("az is not installed, or nobody is logged in")
 	}
@@ -89,7 +89,7 @@ func ExampleNewAzureDeveloperCLICredential() {
 		log.Fatal(err)
 	}
 	_, err = cred.GetToken(context.Background(),
-		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}, EnableCAE: true})
 	if errors.Is(err, identity.ErrUnavailable) {
 		fmt.Println("azd is not installed, or nobody is logged in")
 	}

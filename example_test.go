@@ -182,7 +182,7 @@ func ExampleClientID() {
 		log.Fatal(err)
 	}
 	_, err = cred.GetToken(context.Background(),
-		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}, EnableCAE: true})
 	fmt.Println(err)
 	// Output: <nil>
 }
@@ -209,8 +209,8 @@ func ExampleResourceID() {
 	// Output: <nil>
 }
 
-// Azure SDK clients call GetToken; code that speaks HTTP itself can, too. Asking each time is
-// cheap.
+// Azure SDK clients call GetToken; other code can, too. Asking each time is cheap. EnableCAE shares
+// the token that Ready has warmed and that Azure SDK clients use.
 func ExampleCredential_GetToken() {
 	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
 		ClientOptions: fake()})
@@ -218,7 +218,7 @@ func ExampleCredential_GetToken() {
 		log.Fatal(err)
 	}
 	token, err := cred.GetToken(context.Background(),
-		policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}})
+		policy.TokenRequestOptions{Scopes: []string{"https://management.azure.com/.default"}, EnableCAE: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func ExampleAuthenticationError() {
 		log.Fatal(err)
 	}
 	_, err = cred.GetToken(context.Background(),
-		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+		policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}, EnableCAE: true})
 	switch {
 	case errors.Is(err, identity.ErrUnavailable):
 		fmt.Println("not on Azure: use another credential")
@@ -305,7 +305,7 @@ func ExampleAuthenticationError_Summary() {
 	}
 	for _, source := range []azcore.TokenCredential{cred, chain} {
 		_, err := source.GetToken(context.Background(),
-			policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}})
+			policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}, EnableCAE: true})
 		message := fmt.Sprint(err)
 		var summarized interface{ Summary() string } // of a credential's error, and of a chain's
 		if errors.As(err, &summarized) {
@@ -363,8 +363,9 @@ func ExampleCredentialOptions_additionallyAllowedTenants() {
 		log.Fatal(err)
 	}
 	_, err = cred.GetToken(context.Background(), policy.TokenRequestOptions{
-		Scopes:   []string{"https://vault.azure.net/.default"},
-		TenantID: "contoso.onmicrosoft.com",
+		Scopes:    []string{"https://vault.azure.net/.default"},
+		EnableCAE: true,
+		TenantID:  "contoso.onmicrosoft.com",
 	})
 	fmt.Println(err)
 	// Output: identity: GetToken: a token of tenant contoso.onmicrosoft.com was asked for, the identity is of tenant 8f0e6d5a-3c1b-4e90-a1f2-6f1c2a520d8e: is the resource in the wrong tenant? If not, name it in CredentialOptions.AdditionallyAllowedTenants

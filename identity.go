@@ -153,9 +153,9 @@ func (c *Credential) chainLink() chain.Link {
 // a request that is under way already. Service Fabric is told which token was rejected, and
 // workload identity repeats the claims to Entra; other hosts take none, and may repeat themselves
 // from a cache of their own. On those two hosts EnableCAE asks for tokens that can be challenged.
-// They are kept apart from tokens without it: set it, as Azure SDK clients and Ready do, to share
-// theirs. TenantID matters to workload identity only: see
-// CredentialOptions.AdditionallyAllowedTenants.
+// They are kept apart from tokens without it: set it, as Azure SDK clients, Ready and [TokenFunc]
+// do, so that in an outage you get the token that those hold. TenantID matters to workload identity
+// only: see CredentialOptions.AdditionallyAllowedTenants.
 //
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one
 // identity and resource share one request, as far as their credentials have the same Retry; a

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/chain"
 )
 
@@ -41,11 +40,10 @@ func ready(ctx context.Context, cred azcore.TokenCredential, scopes []string) er
 }
 
 func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) error {
+	ask := askFunc("Ready", cred, scope)
 	var last error // that it may be worth asking again after
 	for {
-		// as Azure SDK clients ask
-		_, err := cred.GetToken(ctx,
-			policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
+		_, err := ask(ctx, "")
 		switch {
 		case !passes(err): // nil, too
 			return err
@@ -64,8 +62,20 @@ func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) er
 	}
 }
 
-// passes reports whether it may be worth asking again after an error of a credential of this
-// package.
+// Passing reports whether it may be worth asking again after err: whether [Credential.Ready] would
+// wait. err is of a credential of this package, or has one in it, as what an Azure SDK client or a
+// driver returns has; any other, and nil, is false. An outage passes, also where nothing answers
+// yet, and so does the end of a caller's context; an identity that isn't assigned, a mistake in a
+// scope, and a refusal of Entra's that stays do not.
+func Passing(err error) bool {
+	if e, ok := errors.AsType[*chain.Error](err); ok {
+		return e.Passes() // it judges those of its sources
+	}
+	e, ok := errors.AsType[*AuthenticationError](err)
+	return ok && e.transient
+}
+
+// passes is Passing for an error of a credential of this package itself.
 func passes(err error) bool {
 	switch e := err.(type) {
 	case *AuthenticationError:

@@ -18,7 +18,10 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-var vault = policy.TokenRequestOptions{Scopes: []string{"https://vault.azure.net/.default"}}
+// vault is asked for as Azure SDK clients ask.
+var vault = policy.TokenRequestOptions{
+	Scopes: []string{"https://vault.azure.net/.default"}, EnableCAE: true,
+}
 
 // service stands for the code under test: it takes a credential, as every client of an Azure SDK
 // does.

@@ -16,6 +16,7 @@ var areas = []area{
 	{"Tries, waits and limits", retryMutations},
 	{"What passes, and what doesn't", verdictMutations},
 	{"Options and scopes", optionMutations},
+	{"Callers that are no Azure SDK client", callerMutations},
 	{"Chains and the default credential", chainMutations},
 	{"Developers' tools", toolMutations},
 	{"The fakes of identitytest", fakeMutations},

@@ -2,7 +2,8 @@
 //
 // An [ID] is made of what the user has selected. [ID.Check] refuses what can't be one (id.go).
 // [ID.Parameter] is how a host is told, and [ID.Key] by what its tokens are kept. When a token has
-// come, [ID.Mismatch] compares it with the ID (mismatch.go).
+// come, [ID.Mismatch] compares it with the ID (mismatch.go). [Named] reads whom any token names
+// (named.go).
 //
 // The package doesn't know which hosts there are, which kinds of ID each of them takes, or what
 // becomes of a token that is another one's. It has no state, and all of it may be used by several

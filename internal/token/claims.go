@@ -20,6 +20,10 @@ type Claims struct {
 	IDType Text `json:"idtyp"`     // "app", "user"
 	UPN    Text `json:"upn"`       // of a person
 	Scopes Text `json:"scp"`       // what a person has allowed; applications have roles
+	TID    Text `json:"tid"`       // tenant ID
+	// of a person, in a v2 and in a v1 token
+	Preferred Text `json:"preferred_username"`
+	Unique    Text `json:"unique_name"`
 
 	Readable bool `json:"-"` // the token is a JWT that isn't encrypted
 }

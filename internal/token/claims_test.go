@@ -80,7 +80,7 @@ func FuzzClaims(f *testing.F) {
 		if parts := strings.Split(token, "."); len(parts) == 3 {
 			if payload, ok := slowBase64(parts[1]); ok {
 				want, readable = lastFields(payload, "exp", "appid", "azp", "oid", "xms_mirid",
-					"sub", "idtyp", "upn", "scp")
+					"sub", "idtyp", "upn", "scp", "tid", "preferred_username", "unique_name")
 				readable = readable && strings.TrimSpace(string(payload)) != "null"
 			}
 		}
@@ -89,7 +89,8 @@ func FuzzClaims(f *testing.F) {
 		}
 		for name, got := range map[string]Text{"exp": claims.Exp, "appid": claims.AppID,
 			"azp": claims.Azp, "oid": claims.OID, "xms_mirid": claims.MIRID, "sub": claims.Sub,
-			"idtyp": claims.IDType, "upn": claims.UPN, "scp": claims.Scopes} {
+			"idtyp": claims.IDType, "upn": claims.UPN, "scp": claims.Scopes, "tid": claims.TID,
+			"preferred_username": claims.Preferred, "unique_name": claims.Unique} {
 			var v any
 			d := json.NewDecoder(bytes.NewReader(want[name]))
 			d.UseNumber()
