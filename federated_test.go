@@ -189,6 +189,13 @@ func TestFederatedConstructorRefuses(t *testing.T) {
 		"a wrong tenant allowed": {tenant: appTenant, client: appClient, a: good,
 			options: FederatedCredentialOptions{AdditionallyAllowedTenants: []string{"a b"}},
 			want:    "FederatedCredentialOptions.AdditionallyAllowedTenants: "},
+		"a nil client": {tenant: appTenant, client: appClient, a: GitHubActionsAssertion(),
+			env: map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": "https://jobs.example/",
+				"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "pa55word"},
+			options: FederatedCredentialOptions{
+				ClientOptions: azcore.ClientOptions{Transport: (*http.Client)(nil)},
+			},
+			want: "FederatedCredentialOptions.Transport: nil *http.Client"},
 	} {
 		_, err := newFederatedCredential(newShared(), environmentOf(tt.env),
 			tt.tenant, tt.client, tt.a, &tt.options)

@@ -32,7 +32,7 @@ func Options(o policy.ClientOptions, own policy.Transporter) policy.ClientOption
 // follows none, answers are read wholly and none larger than MaxBody, and the secrets of the
 // request ([WithSecrets]) are taken out of what comes back. The user's transport is not changed.
 func Bounded(own policy.Transporter) policy.Transporter {
-	if client, ok := own.(*http.Client); ok && client.CheckRedirect == nil {
+	if client, ok := own.(*http.Client); ok && client != nil && client.CheckRedirect == nil {
 		other := *client
 		other.CheckRedirect = refuseRedirect
 		own = &other
