@@ -472,6 +472,25 @@ func TestFederatedCallbackHangs(t *testing.T) {
 	})
 }
 
+// TestFederatedCallbackIsSlow: where the time is up before a function has another assertion, the
+// error is what Entra has said, and not that the function is to blame.
+func TestFederatedCallbackIsSlow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := &counted{f: func(_ context.Context, n int) (string, error) {
+			time.Sleep(functionBound - time.Second)
+			return assertionFor(time.Hour, fmt.Sprint(n)), nil
+		}}
+		entra := &entraStub{reply: func(int, tokenPost) *http.Response { return respond(503, "") }}
+		e, took := mustFail(t, federatedAt(t, entra, c.assertion()))
+		wantErrorText(t, e, "federated credential: 503: without a word, from ",
+			"token (token for https://vault.azure.net, 2 attempts, ")
+		if e.StatusCode != 503 || c.calls() < 3 || took > 2*functionBound+time.Second {
+			t.Errorf("after %v and %d calls: %v", took, c.calls(), e)
+		}
+		time.Sleep(functionBound)
+	})
+}
+
 func getOther(t *testing.T, cred *FederatedCredential) error {
 	_, err := cred.GetToken(t.Context(),
 		policy.TokenRequestOptions{Scopes: []string{"https://another.example/.default"}})

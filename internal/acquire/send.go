@@ -20,7 +20,11 @@ func (a *acquisition) send(
 ) (*http.Response, *failure.Failure) {
 	a.tried, a.queued = time.Since(a.start), time.Duration(a.waited.Load())
 	call, err := a.nextCall(req.Raw().Context())
-	if err != nil {
+	switch {
+	case err != nil && a.last != nil && req.Raw().Context().Err() != nil:
+		f := *a.last // the time is up: what came before says more
+		return nil, &f
+	case err != nil:
 		return nil, a.failure(err)
 	}
 	began := a.asking()
