@@ -139,4 +139,5 @@ func driveFederated(t *testing.T, w *witness, a Assertion, r reply) {
 	w.showError(err)
 	w.show(chain)
 	time.Sleep(5 * time.Minute)
+	synctest.Wait() // what has been shown is printed once more, which nobody may write to any more
 }
