@@ -20,21 +20,21 @@ import (
 // ready to use.
 type DefaultCredentialOptions struct {
 	// ClientOptions configures the requests of the managed or workload identity, see
-	// [CredentialOptions].
+	// [CredentialOptions], or of a job's application, see [FederatedCredentialOptions].
 	azcore.ClientOptions
 
 	// ID selects a user-assigned identity, see [CredentialOptions]; on a laptop it has no meaning. nil
 	// means that of the variable AZURE_CLIENT_ID, if it is set to something, or else the host's
-	// default.
+	// default. In a job that is an application it is that one, and has to be a [ClientID].
 	ID ID
 
 	// TenantID is the tenant of the developer's tokens; "" means the one that the tool has
 	// selected, see [AzureDeveloperCLICredentialOptions] for azd's. A managed identity has one
-	// tenant, and workload identity that of AZURE_TENANT_ID.
+	// tenant, and workload identity that of AZURE_TENANT_ID, as a job's application has.
 	TenantID string
 
-	// AdditionallyAllowedTenants are further tenants that a resource may ask for, of workload identity
-	// and of a developer whose TenantID is set. "*" allows any.
+	// AdditionallyAllowedTenants are further tenants that a resource may ask for, of workload
+	// identity, of a job's application and of a developer whose TenantID is set. "*" allows any.
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of az or azd may take, see [AzureCLICredentialOptions]. On
