@@ -15,7 +15,7 @@ var transportMutations = []mutation{
 		name:  "a client of the user's follows redirects",
 		harm:  "the secret header goes to whatever the redirect names",
 		file:  "internal/transport/options.go",
-		old:   `ok && client.CheckRedirect == nil {`,
+		old:   `ok && client != nil && client.CheckRedirect == nil {`,
 		new:   `ok && client.CheckRedirect != nil {`,
 		tests: "TestRedirectsAreNotFollowed|TestOwnCheckRedirectIsRespected",
 	},
