@@ -19,6 +19,7 @@ func TestMeasurements(t *testing.T) {
 	t.Cleanup(func() { scale = before })
 	scale.short, scale.tokens, scale.calls, scale.every = 5, 500, 20, 20*time.Minute
 	scale.peers, scale.ripens = 1, 0 // ours: the others take half a minute, waiting
+	scale.exchange = 300 * time.Millisecond
 	for _, m := range measurements {
 		if m.long || m.name == "storm" { // which TestNodeStorm runs, with fewer processes
 			continue

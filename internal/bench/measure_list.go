@@ -7,6 +7,8 @@ var measurements = []measurement{
 	{name: "construct", measure: measureConstruction},
 	{name: "cold", measure: measureCold},
 	{name: "behaviour", measure: measureBehaviour, aside: true},
+	{name: "federated", measure: measureFederated},
+	{name: "exchanges", measure: measureSlowExchanges, aside: true},
 	{name: "stall", measure: measureStall, aside: true, long: true},
 	{name: "day", measure: measureDay},
 	{name: "outage", measure: measureOutage},

@@ -26,8 +26,9 @@ var scale = struct {
 	calls       int           // in a situation
 	peers       int           // in situations: the first so many
 	ripens      time.Duration // until a token with refreshIn is due
+	exchange    time.Duration // of a slow Entra
 	every       time.Duration // between the calls of a day
-}{400, 80, ourMost, 1000, len(peers), refreshIn + time.Second, time.Minute}
+}{400, 80, ourMost, 1000, len(peers), refreshIn + time.Second, 3 * time.Second, time.Minute}
 
 // below a scheduler's time slice, above a clock's grain by four orders
 const batch = time.Millisecond
