@@ -26,6 +26,8 @@ func TestDefaultOnAnAzureVM(t *testing.T) {
 		return
 	}
 	t.Parallel()
+	// All at once: they wait most of the time.
+	children := map[string]func(*testing.T){}
 	for _, processors := range []int{1, 2, 4} {
 		for _, tool := range []bool{true, false} {
 			path := t.TempDir()
@@ -36,12 +38,13 @@ func TestDefaultOnAnAzureVM(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			t.Run(fmt.Sprintf("processors %d, az %v", processors, tool), func(t *testing.T) {
-				t.Parallel()
-				inNamespaceOfItsOwn(t, "TestDefaultOnAnAzureVM", "PATH="+path,
-					"GOMAXPROCS="+strconv.Itoa(processors), manyRuns+"="+os.Getenv(manyRuns))
-			})
+			children[fmt.Sprintf("processors %d, az %v", processors, tool)] = startInNamespace(t,
+				"TestDefaultOnAnAzureVM", "PATH="+path, "GOMAXPROCS="+strconv.Itoa(processors),
+				manyRuns+"="+os.Getenv(manyRuns))
 		}
+	}
+	for name, wait := range children {
+		t.Run(name, wait)
 	}
 }
 

@@ -26,8 +26,13 @@ const inNamespace = "IDENTITY_TEST_IN_NETWORK_NAMESPACE"
 // test is skipped.
 func inNamespaceOfItsOwn(t *testing.T, name string, variables ...string) {
 	t.Helper()
+	startInNamespace(t, name, variables...)(t)
+}
+
+// startInNamespace only starts it. What it returns waits for the child, and judges it.
+func startInNamespace(t *testing.T, name string, variables ...string) (wait func(*testing.T)) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
-	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+name+"$", "-test.v")
 	child.Env = append(variables, inNamespace+"=1", "HOME="+t.TempDir())
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
@@ -36,14 +41,26 @@ func inNamespaceOfItsOwn(t *testing.T, name string, variables ...string) {
 		child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		child.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
-	out, err := child.CombinedOutput()
-	switch {
-	case err != nil && len(out) == 0:
-		t.Skipf("this machine makes no network namespaces: %v", err)
-	case strings.Contains(string(out), "--- SKIP"):
-		t.Skipf("%s", out)
-	case err != nil || !strings.Contains(string(out), "--- PASS: "+name):
-		t.Errorf("in the namespace: %v\n%s", err, out)
+	var out []byte
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer cancel()
+		out, err = child.CombinedOutput()
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return func(t *testing.T) {
+		t.Helper()
+		<-ended
+		switch {
+		case err != nil && len(out) == 0:
+			t.Skipf("this machine makes no network namespaces: %v", err)
+		case strings.Contains(string(out), "--- SKIP"):
+			t.Skipf("%s", out)
+		case err != nil || !strings.Contains(string(out), "--- PASS: "+name):
+			t.Errorf("in the namespace: %v\n%s", err, out)
+		}
 	}
 }
 

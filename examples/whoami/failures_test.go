@@ -48,8 +48,7 @@ const (
 
 var asApplication = []string{"-application", someApplication, "-tenant", someTenant}
 
-// failures are one case of each kind at least. Retries make some take a second or two: that is how
-// the library waits.
+// failures are one case of each kind at least.
 var failures = map[string]struct {
 	prepare func(t *testing.T)
 	args    []string

@@ -26,6 +26,7 @@ func TestList(t *testing.T) {
 	}
 	names := map[string]bool{}
 	packages := map[string]*checker{}
+	exports := exported(t, root)
 	for _, a := range areas {
 		for _, m := range a.mutations {
 			for other := range names {
@@ -41,7 +42,7 @@ func TestList(t *testing.T) {
 			}
 			for _, dir := range testedIn(m.dir()) {
 				if packages[dir] == nil {
-					packages[dir] = newChecker(t, root, dir)
+					packages[dir] = newChecker(t, root, dir, exports)
 				}
 			}
 			c := packages[m.dir()]
@@ -73,13 +74,15 @@ type checker struct {
 	tests    map[string]bool
 }
 
-func newChecker(t *testing.T, root, dir string) *checker {
+// exported are the files with what each package exports, and each one that these need. One go list
+// for all is as quick as one for any of them.
+func exported(t *testing.T, root string) map[string]string {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("the go command isn't on PATH")
 	}
 	list := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-f",
-		"{{.ImportPath}} {{.Export}}", "./"+dir)
+		"{{.ImportPath}} {{.Export}}", "./...")
 	list.Dir = root
 	var stderr strings.Builder
 	list.Stderr = &stderr
@@ -93,10 +96,15 @@ func newChecker(t *testing.T, root, dir string) *checker {
 			exports[path] = file
 		}
 	}
+	return exports
+}
+
+func newChecker(t *testing.T, root, dir string, exports map[string]string) *checker {
+	t.Helper()
 	c := &checker{fset: token.NewFileSet(), others: map[string]*ast.File{}, tests: map[string]bool{}}
 	c.importer = importer.ForCompiler(c.fset, "gc", func(path string) (io.ReadCloser, error) {
 		if exports[path] == "" {
-			return nil, errors.New("not imported by the package as it is")
+			return nil, errors.New("not imported by any package as it is")
 		}
 		return os.Open(exports[path])
 	})
