@@ -228,6 +228,9 @@ func writeBackOff(ctx context.Context, path string, short bool, say func(string)
 	if err != nil {
 		return err
 	}
+	if _, err := insertTable(string(page), table{}, 0); err != nil {
+		return err // before minutes are spent
+	}
 	best, tried, err := sweep(ctx, short, say)
 	if err != nil {
 		return err
