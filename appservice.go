@@ -10,7 +10,7 @@ import (
 	"github.com/keyless-go/identity/internal/failure"
 )
 
-// appService is the token endpoint of App Service and its kin.
+// appService is the token endpoint of App Service, and of the platforms that share its protocol.
 //
 // https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
 type appService struct{ variableHost }

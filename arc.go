@@ -62,8 +62,8 @@ func (s *arc) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	}, nil
 }
 
-// Follow implements acquire.Follows: the first request is answered with a challenge, which names
-// the file that the second one has to bring the content of.
+// Follow implements acquire.Follows: the agent answers the first request with a challenge, which
+// names a file. The second request has to bring what is in that file.
 func (s *arc) Follow(
 	ctx context.Context, r acquire.Request, got acquire.Answer,
 ) (acquire.Call, bool, error) {
@@ -96,8 +96,8 @@ func (s *arc) Follow(
 	return next, true, nil
 }
 
-// NotAssigned: an agent that knows selectors says identity_not_found. One that doesn't ignores
-// them, and is found out by the missing echo.
+// NotAssigned: an agent that knows selectors says identity_not_found. One that doesn't know them
+// sends a token all the same, and Mismatch finds that it names no identity.
 func (s *arc) NotAssigned(status int, said failure.Said) bool {
 	return said.Code == "identity_not_found"
 }

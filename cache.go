@@ -25,8 +25,8 @@ type cached struct {
 	source tokenSource
 }
 
-// views are those of a credential whose host varies: one for each tenant, with and without
-// claims challenges.
+// views are the Views of a credential whose host varies: two for each tenant, with claims
+// challenges and without.
 type views struct {
 	*tokencache.Views
 	source acquire.Varies
@@ -49,12 +49,11 @@ func spelled(options *policy.TokenRequestOptions) tokencache.Variant {
 
 const defaultSuffix = "/.default"
 
-// resourceOf is what a scope is for: one "/.default" is taken off, a slash before it belongs to the
-// resource.
+// resourceOf is the resource that a scope is for: the scope without one "/.default". A slash before
+// that belongs to the resource.
 func resourceOf(scope string) string { return strings.TrimSuffix(scope, defaultSuffix) }
 
-// hit finds a token that is handed out without any more ado. It is nil if there is more to do than
-// that.
+// hit returns the token that can be handed out at once, nil if there is none.
 func (k *cached) hit(options *policy.TokenRequestOptions) *azcore.AccessToken {
 	if len(options.Scopes) != 1 || options.Claims != "" {
 		return nil
@@ -141,13 +140,13 @@ func newShared() *shared {
 		tools: map[string]*acquire.Places{}}
 }
 
-// processShared is the one global variable that changes: fifty clients that each made a credential
-// of one identity shall send one request, and the VM's limit of 5 at once holds for the process.
-// Credentials with a Transport of their own stay out of it, so that tests never see each other's
-// tokens.
+// processShared is what all credentials of the process share, and the one global variable that
+// changes. Fifty clients, each with a credential of the same identity, shall send one request, and
+// the VM's limit of 5 at once holds for the process. Credentials with a Transport of their own stay
+// out of it, so that tests never see each other's tokens.
 var processShared = newShared()
 
-// nodeKey is by what the nodes of endpoints are told apart.
+// nodeKey is the key of an endpoint's node.
 func nodeKey(h anyHost) string { return string(h.host()) + " " + h.Address() }
 
 func (r *shared) node(h anyHost) *acquire.Node {

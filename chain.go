@@ -27,8 +27,8 @@ type ChainOptions struct {
 
 // Chain tries credentials in order, and remembers for each scope the one that last brought a token.
 // Make one with [NewChain] or [NewDefaultCredential] and pass it to any Azure SDK client. It is
-// safe for concurrent use, needs no Close, and leaves no goroutine behind but looks at sources that
-// were unavailable, each for a minute.
+// safe for concurrent use, needs no Close, and leaves no goroutine behind but those that look
+// whether a source has become available, each for a minute at most.
 type Chain struct {
 	engine *chain.Chain // nil in a Chain that no constructor has made
 }
@@ -76,11 +76,11 @@ func newChain(
 //
 // It takes as long as the sources do that it has to ask, one after the other, and ends with ctx.
 // Credentials of this package share requests among their callers, and their callers leave with ctx;
-// see [NewChain] for those of others. The ctx of a walk along the sources ends after 3 minutes; the
-// source in use gets the caller's. When a source other than the first is in use, those before it
-// are asked again in the background, at most once a minute, and the first that brings a token is
-// used from then on; RefreshOn is a minute away at most, so that Azure SDK clients, which keep a
-// token until then, come to know of it.
+// see [NewChain] for those of others. A walk along the sources has a ctx that ends after 3 minutes;
+// the source in use gets the caller's ctx. When a source other than the first is in use, those
+// before it are asked again in the background, at most once a minute, and the first that brings a
+// token is used from then on; RefreshOn is a minute away at most, so that Azure SDK clients, which
+// keep a token until then, come to know of it.
 //
 // The error has a line for each source, with its own reason, and a method Summary as
 // [AuthenticationError.Summary]. errors.Is and errors.As find those that ended the walk: the last
@@ -119,8 +119,8 @@ func (c *Chain) chainLink() chain.Link {
 
 // linkOf makes a source of a user's choice a link, unless it is nil.
 //
-// A user's type that embeds a credential of ours has its methods, and is the user's all the same:
-// its GetToken is another one.
+// A user's type that embeds a credential of ours has the methods of ours, but its own GetToken: it
+// counts as the user's.
 func linkOf(source azcore.TokenCredential) (l chain.Link, ok bool) {
 	v := reflect.ValueOf(source)
 	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -133,7 +133,8 @@ func linkOf(source azcore.TokenCredential) (l chain.Link, ok bool) {
 	return chain.Foreign(source), true
 }
 
-// readForChain says what an error of a source means. A chain's own it reads itself.
+// readForChain says what an error of a source means, other than the error of a chain, which the
+// engine reads itself.
 func readForChain(err error) chain.Reading {
 	r := chain.Reading{Unavailable: errors.Is(err, ErrUnavailable)}
 	if own, ok := errors.AsType[*AuthenticationError](err); ok {

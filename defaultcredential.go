@@ -97,29 +97,30 @@ func choiceOf(env environment) (choice, error) {
 // Azure's (Codespaces, Dev Box) needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the
 // developer's credentials are barred, for the life of the process (of the Chain, if ClientOptions
 // has a Transport), and the log says why. Where nothing does, GetToken gives IMDS 1 s to answer,
-// and not again within a minute. It is asked for the token, and beside that by a request without
-// the header Metadata, which it refuses at once while a token may take it seconds. Its first
-// answer, also one that comes later, ends the developer's part. Where no request came as far as the
-// Transport, because a policy in ClientOptions fails or waits, nobody has been asked: that is an
-// error, and takes the time that it takes on Azure.
+// and not again within a minute. It gets two requests: one for the token, which may take it
+// seconds, and one without the header Metadata, which it refuses at once. Its first answer, also
+// one that comes later, ends the developer's part. If a policy in ClientOptions fails or waits, so
+// that no request reaches the Transport, nobody has been asked: that is an error, after as much
+// time as on Azure.
 //
 // In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the
-// pipeline's and no developer's. There no evidence of Azure bars them, and that the machine has no
-// identity is no error. The machine's identity still comes first: it has 1 s as above, and all its
-// time once none of the tools has a token.
+// pipeline's and no developer's. There no evidence of Azure bars them, and a machine without an
+// identity is no error. The machine's identity still comes first and has 1 s, as above. It has all
+// its time once none of the tools has brought a token.
 //
-// A job of GitHub Actions or Azure Pipelines that says which application it is, is that one, as a
-// [FederatedCredential], and nobody else: in place of a machine's identity (of IMDS or Azure Arc),
-// and of the tools. It says so by the variables of [GitHubActionsAssertion], AZURE_CLIENT_ID and
-// AZURE_TENANT_ID; or by those of [AzurePipelinesAssertion],
-// AZURESUBSCRIPTION_SERVICE_CONNECTION_ID, and AZURE_CLIENT_ID and AZURE_TENANT_ID or the
-// AZURESUBSCRIPTION_CLIENT_ID and AZURESUBSCRIPTION_TENANT_ID that the tasks for Azure set. Where
-// AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH is set there, azidentity would be another
-// service principal: that is an error, which says how to be the one or the other.
+// A job of GitHub Actions or Azure Pipelines may say which application it is. Then it is that one,
+// as a [FederatedCredential], and nobody else: the application comes in place of a machine's
+// identity (of IMDS or Azure Arc), and of the tools. It says so by the variables of
+// [GitHubActionsAssertion], AZURE_CLIENT_ID and AZURE_TENANT_ID; or by those of
+// [AzurePipelinesAssertion], AZURESUBSCRIPTION_SERVICE_CONNECTION_ID, and AZURE_CLIENT_ID and
+// AZURE_TENANT_ID or the AZURESUBSCRIPTION_CLIENT_ID and AZURESUBSCRIPTION_TENANT_ID that the tasks
+// for Azure set. Where AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH is set there,
+// azidentity would be another service principal: that is an error, which says how to be the one or
+// the other.
 //
 // AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as
 // in the Azure SDKs: "prod" is the host's or the job's identity alone, "dev" the developer's
-// credentials alone, on Azure, too; WorkloadIdentityCredential, ManagedIdentityCredential,
+// credentials alone, also on Azure. WorkloadIdentityCredential, ManagedIdentityCredential,
 // AzureCLICredential, AzureDeveloperCLICredential, GitHubActionsCredential and
 // AzurePipelinesCredential are each of them. Any other value is an error. All these variables count
 // as unset when they are empty.
@@ -127,8 +128,8 @@ func NewDefaultCredential(options *DefaultCredentialOptions) (*Chain, error) {
 	return newDefaultCredential(processShared, options, processEnvironment())
 }
 
-// newDefaultCredential takes the developer's tokens from shared, and those of the host, too, but
-// for a Transport of its own.
+// newDefaultCredential keeps the developer's tokens in shared, and the host's, too, unless the
+// options have a Transport.
 func newDefaultCredential(
 	shared *shared, options *DefaultCredentialOptions, env environment,
 ) (*Chain, error) {

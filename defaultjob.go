@@ -44,7 +44,8 @@ var jobs = []job{
 		}},
 }
 
-// first is the first of some variables that is set, and its value. It is the first one if none is.
+// first returns the first of some variables that is set, and its value. If none is set, it returns
+// the first name and "".
 func (env environment) first(names []string) (name, value string) {
 	for _, name := range names {
 		if value := env.getenv(name); value != "" {
@@ -54,10 +55,11 @@ func (env environment) first(names []string) (name, value string) {
 	return names[0], ""
 }
 
-// jobFor is the job that this is, if the default credential is to be its application: nil if it is
-// none, or if another identity was put here on purpose. A machine's own identity, of IMDS or Azure
-// Arc, is that of whoever runs the jobs; the variables of other hosts are a pod's or an app's.
-// named is the kind of job that AZURE_TOKEN_CREDENTIALS names, whatever else is set.
+// jobFor returns the job that this is, if the default credential is to be its application. It
+// returns nil if this is no job, or if another identity was put here on purpose. A machine's own
+// identity, of IMDS or Azure Arc, is that of whoever runs the jobs; the variables of other hosts
+// are a pod's or an app's. named is the kind of job that AZURE_TOKEN_CREDENTIALS names, whatever
+// else is set.
 func jobFor(env environment, id ID, named string, anyJob bool) (*job, error) {
 	for i, j := range jobs {
 		if named == j.choice {

@@ -51,7 +51,7 @@ func detectIn(env environment) Detection {
 
 // Evidence is a variable or a file that says which host this is, or how to ask it. Among the files
 // is the chassis asset tag of the machine, which says whether it is one of Azure's; on Windows it
-// is in the registry, on other systems than that and Linux it is not looked for.
+// is in the registry, on systems other than Linux and Windows it is not looked for.
 type Evidence struct {
 	Name string `json:"name"`           // of the variable, or the file's path
 	File bool   `json:"file,omitempty"` // it is a file
@@ -86,8 +86,8 @@ var makers = map[Host]func(environment, settings) (anyHost, error){
 	HostIMDS:               newIMDS,
 }
 
-// newSource is where the host that was detected, or that the user named, becomes one that can be
-// asked. It says why that one.
+// newSource makes the source of the host that was detected, or that the user has named. It also
+// returns why it is that host.
 func newSource(env environment, options settings) (src anyHost, reason string, err error) {
 	want, reason := options.Host, cmp.Or(options.named, "CredentialOptions.Host names it")
 	if want == "" {

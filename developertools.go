@@ -27,10 +27,10 @@ type AzureCLICredentialOptions struct {
 	// allows any. Without both, TenantID and these, any is allowed.
 	AdditionallyAllowedTenants []string
 
-	// ProcessTimeout is how long a run of az may take before it is ended, up to an hour. 0 means as
-	// long as the caller's context lets it, but for a minute if that has no deadline or ends
-	// sooner, and for 10 minutes at most. A caller whose context ends leaves with the context's
-	// error; the run goes on, and whoever comes next has its token.
+	// ProcessTimeout is how long a run of az may take before it is ended, up to an hour. 0 means until
+	// the caller's deadline, but a minute at least, also without a deadline, and 10 minutes at most. A
+	// caller whose context ends leaves with the context's error; the run goes on, and whoever comes
+	// next has its token.
 	ProcessTimeout time.Duration
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
@@ -39,7 +39,7 @@ type AzureCLICredentialOptions struct {
 }
 
 // AzureCLICredential authenticates as the developer who is logged in with the Azure CLI, az. It is
-// for laptops: on Azure use [NewCredential], for both [NewDefaultCredential]. It is safe for
+// for laptops: on Azure use [NewCredential]. [NewDefaultCredential] serves both. It is safe for
 // concurrent use.
 type AzureCLICredential struct{ cached }
 
@@ -80,13 +80,13 @@ func (c *AzureCLICredential) chainLink() chain.Link {
 // clients call it.
 //
 // Without a held token it runs `az account get-access-token`, once for all callers, and only one at
-// a time in this process. It blocks for a second or two, and until ctx ends. If az hangs, or other
-// runs of it before, that is for a minute, or until ctx's deadline where that is later, for 10
-// minutes at most; ProcessTimeout in the options is another time for a run. A caller whose ctx ends
-// leaves, and the run goes on: its token is held for the next call. A run whose time is over is
-// asked to end (SIGTERM), and killed if it is still there after 3 s; on Windows az is left alone,
-// and its output is not waited for. A run that fails because az's cache is being written, or
-// because the system's broker is busy, is followed by another after a second.
+// a time in this process. It blocks for a second or two, and never after ctx has ended. If az
+// hangs, or a run of it that comes before, it blocks for a minute, or until ctx's deadline where
+// that is later, but 10 minutes at most. ProcessTimeout in the options sets another time for a run.
+// A caller whose ctx ends leaves, and the run goes on: its token is held for the next call. A run
+// whose time is over is asked to end (SIGTERM), and killed if it is still there after 3 s; on
+// Windows az is left alone, and its output is not waited for. A run that fails because az's cache
+// is being written, or because the system's broker is busy, is followed by another after a second.
 //
 // Tokens are held and renewed as those of [Credential.GetToken], so that `az login` as somebody
 // else, or `az account set`, shows in a running process once the held token is renewed, in half an
@@ -119,10 +119,10 @@ func (c *AzureCLICredential) GetToken(
 // The zero value is ready to use.
 type AzureDeveloperCLICredentialOptions struct {
 	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that a
-	// resource asks for, as Key Vault's clients do; for want of one, that of the subscription in
-	// the variable AZURE_SUBSCRIPTION_ID; and then the account's own. The environment of an azd
-	// project has no part in it: azd looks for that in its working directory, and is run in the
-	// system's own, where nobody else can put a file.
+	// resource asks for, as Key Vault's clients do. If it asks for none, that is the tenant of the
+	// subscription in the variable AZURE_SUBSCRIPTION_ID, or else the account's own. The environment
+	// of an azd project has no part in it: azd looks for one in its working directory, and is run in a
+	// directory of the system's, where nobody else can put a file.
 	// https://github.com/Azure/azure-dev/issues/4293
 	TenantID string
 
@@ -131,9 +131,9 @@ type AzureDeveloperCLICredentialOptions struct {
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of azd may take before it is ended, up to an hour. 0 means
-	// as long as the caller's context lets it, but for a minute if that has no deadline or ends
-	// sooner, and for 10 minutes at most. A caller whose context ends leaves with the context's
-	// error; the run goes on, and whoever comes next has its token.
+	// until the caller's deadline, but a minute at least, also without a deadline, and 10 minutes at
+	// most. A caller whose context ends leaves with the context's error; the run goes on, and whoever
+	// comes next has its token.
 	ProcessTimeout time.Duration
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
@@ -142,8 +142,8 @@ type AzureDeveloperCLICredentialOptions struct {
 }
 
 // AzureDeveloperCLICredential authenticates as the developer who is logged in with the Azure
-// Developer CLI, azd. It is for laptops: on Azure use [NewCredential], for both
-// [NewDefaultCredential]. It is safe for concurrent use.
+// Developer CLI, azd. It is for laptops: on Azure use [NewCredential]. [NewDefaultCredential]
+// serves both. It is safe for concurrent use.
 type AzureDeveloperCLICredential struct{ cached }
 
 var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
@@ -184,12 +184,12 @@ func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
 // clients call it.
 //
 // Without a held token it runs `azd auth token`, once for all callers, and only one at a time in
-// this process. It blocks for a second or two, 12 s have been seen, and until ctx ends. If azd
-// hangs, or other runs of it before, that is for a minute, or until ctx's deadline where that is
-// later, for 10 minutes at most; ProcessTimeout in the options is another time for a run. A caller
-// whose ctx ends leaves, and the run goes on: its token is held for the next call. A run whose time
-// is over is asked to end (SIGTERM), and killed if it is still there after 3 s; on Windows azd is
-// left alone, and its output is not waited for.
+// this process. It blocks for a second or two (12 s have been seen), and never after ctx has ended.
+// If azd hangs, or a run of it that comes before, it blocks for a minute, or until ctx's deadline
+// where that is later, but 10 minutes at most. ProcessTimeout in the options sets another time for
+// a run. A caller whose ctx ends leaves, and the run goes on: its token is held for the next call.
+// A run whose time is over is asked to end (SIGTERM), and killed if it is still there after 3 s; on
+// Windows azd is left alone, and its output is not waited for.
 //
 // Tokens are held and renewed as those of [Credential.GetToken], so that `azd auth login` as
 // somebody else shows in a running process once the held token is renewed, in half an hour or so.

@@ -18,14 +18,14 @@
 //
 // # Hosts
 //
-// The host is detected by its environment variables, see [Detect]; an empty one counts as unset.
-// The first of these is it:
+// The host is detected by its environment variables, see [Detect]; an empty one counts as unset. It
+// is the first in this list whose variables are set:
 //
 //   - Workload identity, in pods of AKS and other clusters: AZURE_FEDERATED_TOKEN_FILE is set. It
 //     needs AZURE_TENANT_ID and AZURE_CLIENT_ID, or CredentialOptions.ID in place of the latter;
 //     without them NewCredential returns an error, because the node's identity is another one.
-//     CredentialOptions.Host asks for that on purpose. The service account's token in the file is
-//     exchanged at Entra, and read anew each time. With AKS's identity bindings,
+//     CredentialOptions.Host selects the node's on purpose. The service account's token in the file
+//     is exchanged at Entra, and read anew each time. With AKS's identity bindings,
 //     AZURE_KUBERNETES_TOKEN_PROXY and its companions, the cluster's proxy is asked in Entra's
 //     place; azidentity does that only with an option.
 //   - Container Instances, Windows containers: IDENTITY_ENDPOINT, IDENTITY_HEADER and
@@ -47,10 +47,10 @@
 //     Spring Apps. AZURE_POD_IDENTITY_AUTHORITY_HOST moves it from http://169.254.169.254.
 //
 // Variables that hold a secret or name an endpoint are read at every request, because platforms
-// change them; those of IMDS and of workload identity once, and the latter's token file at every
-// request. Requests to all of these but Entra, or AKS's proxy in front of it, use no proxy; none
-// follows a redirect or keeps a connection. A selector that a host can't serve is an error of
-// [NewCredential].
+// change them. Those of IMDS and of workload identity are read once; workload identity's token file
+// is read at every request. Requests use no proxy, but for those to Entra or to AKS's proxy in
+// front of it. No request follows a redirect or keeps a connection. A selector that a host can't
+// serve is an error of [NewCredential].
 //
 // # Caching and renewal
 //
@@ -67,13 +67,13 @@
 // neither their tries nor their cool-downs, so that the options of one library can't delay another.
 // What the host itself says holds for all of them: a Retry-After, or a refusal that doesn't pass. A
 // process has at most 5 requests under way at one endpoint, 50 at Entra. After a failure the
-// library waits before it asks for that resource again: up to 1 s at first, doubling to 10 s (5 s
-// doubling to 30 s while a token is held, to 10 s in its last 5 minutes), or for the host's
-// Retry-After, so that a flood of callers is a trickle at the host. A renewal is a single try as
-// long as the held token outlives an acquisition; later ones are tried again as one without a
-// token. At most 10,000 tokens are held; beyond that a new one pushes out the one that was used
-// longest ago. A token that comes with less than a second to live is followed by a request a second
-// at most.
+// library waits before it asks for that resource again, so that a flood of callers is a trickle at
+// the host. It waits for the host's Retry-After, or else up to 1 s at first, doubling to 10 s.
+// While a token is held that is up to 5 s, doubling to 30 s, and to 10 s in the token's last 5
+// minutes. A renewal is a single try as long as the held token outlives an acquisition; a later one
+// is tried again, as where no token is held. At most 10,000 tokens are held; beyond that a new one
+// pushes out the one that was used longest ago. If tokens come with less than a second to live,
+// there is at most one request a second.
 //
 // Credentials with the default transport share one cache per process; one with a Transport or
 // policies of its own has its own. There is nothing to close: a renewal is one bounded acquisition
@@ -109,10 +109,10 @@
 // back, and what to check. errors.Is tells the cases apart that programs act on: [ErrUnavailable],
 // [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled], and the error of the caller's
 // context. Passing failures are retried before anyone sees them, for up to 75 s on IMDS and 30 s
-// elsewhere. Where nothing says which host this is, and nothing can be reached at IMDS's address or
-// something else answers there, it is 5 s, and [ErrUnavailable]; an endpoint that a variable names
-// should be there, and its error says what to check. No error, log line or trace holds a token or a
-// secret. CredentialOptions.Logger receives what happens; by default nothing does.
+// elsewhere. Where nothing says which host this is, and IMDS's address can't be reached or
+// something else answers there, it is 5 s, and the error is [ErrUnavailable]. An endpoint that a
+// variable names should be there: its error says what to check. No error, log line or trace holds a
+// token or a secret. CredentialOptions.Logger receives what happens; by default nothing does.
 // [AuthenticationError.Summary], which the errors of chains have, too, is for statuses and groups:
 // it stays the same while the cause does. docs/operations.md in the repository has each message
 // with what to do, and alerts to have.

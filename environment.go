@@ -38,7 +38,7 @@ func processEnvironment() environment {
 	}
 }
 
-// machine is what of it says which host this is.
+// machine is the part of it that says which host this is.
 func (env environment) machine() detect.Machine {
 	return detect.Machine{Getenv: env.getenv, Exists: env.exists, Forbidden: env.forbidden,
 		Chassis: env.chassis, GOOS: env.goos}

@@ -14,11 +14,11 @@ import (
 // The reasons that programs act on. All of them are found with errors.Is in whatever GetToken, an
 // Azure SDK client or a chain returns.
 var (
-	// ErrUnavailable means that nothing that is a managed identity endpoint answers here: a laptop,
-	// another cloud, or a proxy or gateway in its place; or, of a developer's tool, that it isn't
-	// installed or nobody is logged in. Trying another kind of credential makes sense, which is
-	// what a [Chain] does. Silence of an endpoint that a variable names, or of IMDS on a machine
-	// with the chassis asset tag of an Azure VM, is another error: it should be there.
+	// ErrUnavailable means that no managed identity endpoint answers here: this is a laptop or another
+	// cloud, or a proxy or a gateway answers in its place. Of a developer's tool it means that the
+	// tool isn't installed or that nobody is logged in. Trying another kind of credential makes sense,
+	// which is what a [Chain] does. Silence is another error where the endpoint should be there: a
+	// variable names it, or it is IMDS and the machine has the chassis asset tag of an Azure VM.
 	ErrUnavailable = errors.New("no managed identity endpoint answers here")
 
 	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to
@@ -29,24 +29,24 @@ var (
 	// requested. The token is thrown away.
 	ErrIdentityMismatch = errors.New("the host returned a token of another identity")
 
-	// ErrThrottled means that the host still answered 429 when the time budget, or
-	// CredentialOptions.Retry.MaxRetries, was spent, or asked for a longer silence than that
-	// leaves.
+	// ErrThrottled means that the host answered 429 until the time or the tries of
+	// CredentialOptions.Retry were spent, or that it asked for a longer silence than the time that was
+	// left.
 	ErrThrottled = errors.New("the host is throttling token requests")
 )
 
-// AuthenticationError is what GetToken, and the other methods that want a token, return when none
-// could be had. Its text is one line: who was asked, what came back in the host's own words, how
-// long that took, and what to check. Neither the text nor a field holds a token, the host's secret
-// header, Azure Arc's key, or a service account's token.
+// AuthenticationError is the error of GetToken, and of the other methods that need a token, when
+// none could be had. Its text is one line: who was asked, what came back in the host's own words,
+// how long that took, and what to check. Neither the text nor a field holds a token, the host's
+// secret header, Azure Arc's key, or a service account's token.
 //
 // errors.Is finds [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled],
 // and the error of the caller's context. errors.As finds the errors of Go's own packages, such as
-// *net.OpError and x509.UnknownAuthorityError. Of an error of another type, which a Transport or a
-// policy of yours has returned, the text stays, and errors.Is finds it: all who wait for one
-// request have its error, and the type's methods may be fit for one goroutine only. An
-// AuthenticationError never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like
-// the missing blob of the call that needed the token.
+// *net.OpError and x509.UnknownAuthorityError. Of another type's error, which a Transport or a
+// policy of yours has returned, the text stays, and errors.Is finds it; errors.As doesn't, because
+// all callers of one request get its error, and the type's methods may be fit for one goroutine
+// only. An AuthenticationError never unwraps to an *azcore.ResponseError: a 404 from IMDS must not
+// look like the missing blob of the call that needed the token.
 type AuthenticationError struct {
 	Host     Host   // that was asked, "" for a developer's tool and for a federated credential
 	Endpoint string // its token endpoint, without query
@@ -76,7 +76,7 @@ type AuthenticationError struct {
 	transient bool   // worth asking again: Ready waits
 	body      string // RawResponse's body
 
-	// What the host answered before, of a caller who gave up; nil for nothing. It doesn't change.
+	// The host's last answer before the caller gave up, nil if there was none. It doesn't change.
 	soFar *AuthenticationError
 }
 
@@ -99,8 +99,8 @@ func (e *AuthenticationError) line() failure.Line {
 	}
 }
 
-// ours says that an error is this package's. Those of the engine and of the hosts begin with the
-// name of a method, a field or a variable. It is nil for nil.
+// ours adds the prefix to an error of the engine or of a host, which begins with the name of a
+// method, a field or a variable. It is nil for nil.
 func ours(err error) error {
 	if err == nil {
 		return nil
@@ -125,10 +125,10 @@ func (e *AuthenticationError) Unwrap() []error {
 func (e *AuthenticationError) NonRetriable() {}
 
 // Summary returns the error in one line that stays the same while the cause does, for a status, a
-// condition or a group of log lines: what Error says, and the identity that was asked for, without
-// times, counts, ports, and the IDs of requests, in the host's own words, too. Another status,
-// code, message, identity or resource makes another line. Where a caller has given up, it is what
-// the host answered before. Like Error, it holds no secret.
+// condition or a group of log lines. It is what Error says, and the identity that was asked for,
+// without times, counts, ports, and the IDs of requests, which are also taken out of the host's own
+// words. Another status, code, message, identity or resource makes another line. If the caller has
+// given up, the line says what the host had answered before. Like Error, it holds no secret.
 //
 // The errors of a [Chain] have this method, too. Both are found by
 //

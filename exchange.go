@@ -25,8 +25,9 @@ import (
 
 const envAuthorityHost = detect.EnvAuthorityHost
 
-// exchange is the one at Entra, of another issuer's token for one of Entra's. It is what workload
-// identity and a federated credential have in common; each adds its name and its hints.
+// exchange gets a token of Entra's for another issuer's token, which is called an assertion. It is
+// what workload identity and a federated credential have in common; each adds its name and its
+// hints.
 //
 // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow#third-case-access-token-request-with-a-federated-credential
 type exchange struct {
@@ -36,10 +37,10 @@ type exchange struct {
 	authority *url.URL
 	binding   *binding.Proxy // nil for none
 	source    assertion.Source
-	own       string // the token endpoint of the identity's own tenant
-	// how long the source may take, and what of it isn't sent; nil sends all
-	patience time.Duration
-	check    func(s assertion.Source, text string, now time.Time) error
+	own       string        // the token endpoint of the identity's own tenant
+	patience  time.Duration // how long the source may take
+	// refuses an assertion that isn't worth sending; nil refuses none
+	check func(s assertion.Source, text string, now time.Time) error
 }
 
 // newExchange completes an exchange with what options and variables say of Entra.
@@ -103,8 +104,8 @@ func (x *exchange) Variant(options policy.TokenRequestOptions) (acquire.Variant,
 	return v, err
 }
 
-// Call gets the assertion anew: it is replaced where it comes from, and whoever holds an old one
-// fails when it is needed.
+// Call gets the assertion anew. It is replaced where it comes from, and one that was kept may have
+// ended when it is needed.
 func (x *exchange) Call(ctx context.Context, r acquire.Request) (acquire.Call, error) {
 	return x.with(ctx, r, "")
 }
@@ -112,7 +113,7 @@ func (x *exchange) Call(ctx context.Context, r acquire.Request) (acquire.Call, e
 // audience is the one that an assertion must have in this cloud.
 func (x *exchange) audience() string { return entra.Audience(x.authority.Hostname()) }
 
-// with is Call, after Entra has refused an assertion as stale, if any.
+// with is Call after Entra has refused the assertion stale; "" means that it has refused none.
 func (x *exchange) with(
 	ctx context.Context, r acquire.Request, stale string,
 ) (acquire.Call, error) {
@@ -153,9 +154,9 @@ func (x *exchange) Connect(own policy.Transporter) (policy.Transporter, error) {
 	return transport.Internet, nil
 }
 
-// Recognises: Entra answers with a JSON object that has a token or an error, but what stands before
-// it may throttle or fail without a word, or with a page that has a request ID. Any other page is
-// of something in between.
+// Recognises: Entra answers with a JSON object that has a token or an error. Its own front end may
+// throttle or fail without a word, or with a page that has a request ID. Any other page is from
+// something in between.
 func (x *exchange) Recognises(a acquire.Answer) bool {
 	failing := a.Status == http.StatusTooManyRequests || a.Status >= 500
 	return token.IsOAuth(a.Body) || failing &&

@@ -130,17 +130,17 @@ func CredentialAssertion(cred azcore.TokenCredential) Assertion {
 
 // AssertionFunc is a function that gets the assertion from anywhere else. It is called for each
 // exchange, in a goroutine of its own and under no lock: for several resources at once, but once at
-// a time for one. Its ctx ends after 30 s, in which an issuer that is asked over the internet has
-// answered or is down, and has none of the values of a caller's.
+// a time for one. Its ctx has none of the values of a caller's, and ends after 30 s: an issuer that
+// is asked over the internet has answered by then, or is down.
 //
 // Whatever the function does, only the exchange that it is called for fails: by its error, which
-// [Credential.Ready] waits over unless it has azcore's method NonRetriable; by an error that names
-// AssertionFunc if it panics, ends its goroutine, or hasn't returned 30 s later. Then it is left to
-// itself, and called again for that resource only after the same time once more, doubling with each
-// call that hangs. It must not ask the credential that it is for, directly or not: with the ctx
-// that it was given, that is an error at once. errors.Is finds its error, and [ErrUnavailable] in
-// it means to a [Chain] that the FederatedCredential can't be used here. Tokens are kept per
-// FederatedCredential.
+// [Credential.Ready] waits over unless it has azcore's method NonRetriable; or by an error that
+// names AssertionFunc if it panics, ends its goroutine, or hasn't returned after 30 s. A call that
+// hangs is left to itself, and the function is called again for that resource only after another 30
+// s, doubling with each call that hangs. It must not ask the credential that it is for, directly or
+// not: with the ctx that it was given, that is an error at once. errors.Is finds its error, and
+// [ErrUnavailable] in it means to a [Chain] that the FederatedCredential can't be used here. Tokens
+// are kept per FederatedCredential.
 func AssertionFunc(f func(context.Context, AssertionRequest) (string, error)) Assertion {
 	return Assertion{patience: functionBound,
 		make: func(environment, policy.Transporter) (assertion.Source, error) {
@@ -183,8 +183,8 @@ func judgeAssertion(err error) (ours, mayPass bool) {
 //
 // An exchange may take 30 s, all tries together, as [NewCredential] describes for workload
 // identity; before its first try the assertion may take as long again, or 90 s with
-// [CredentialAssertion]. Where Entra finds the assertion not in its time, another one is sent at
-// once.
+// [CredentialAssertion]. If Entra says that the assertion has expired, or isn't valid yet, another
+// one is sent at once.
 func NewFederatedCredential(
 	tenantID string, clientID ClientID, assertion Assertion, options *FederatedCredentialOptions,
 ) (*FederatedCredential, error) {
@@ -210,7 +210,7 @@ func newFederatedCredential(
 	return c, ours(err)
 }
 
-// federatedIn is the same for settings of which the options are only a part. Its errors name an
+// federatedIn makes one of settings, which may come from variables, too. Its errors name an
 // argument, a field or a variable.
 func federatedIn(
 	in *shared, env environment, o settings, of application, from Assertion,
@@ -240,7 +240,8 @@ func federatedIn(
 	return c, nil
 }
 
-// within refuses what the source of the assertions asks of its own credential, which waits for it.
+// within refuses a call that comes from the credential's own source of assertions: the credential
+// is waiting for that source.
 func (c *FederatedCredential) within(ctx context.Context) error {
 	if c.cred.hosted.hostParts == nil || ctx == nil {
 		return nil // what comes next refuses that
@@ -253,8 +254,8 @@ func (c *FederatedCredential) within(ctx context.Context) error {
 		" asks the credential that it is for, which waits for it"))
 }
 
-// chainLink implements ownSource. What is unavailable is where assertions come from, for all
-// scopes.
+// chainLink implements ownSource. A federated credential is unavailable if its source of assertions
+// is, and so for all scopes.
 func (c *FederatedCredential) chainLink() chain.Link {
 	return chain.Link{Name: "federated credential", Source: c, Whole: true}
 }

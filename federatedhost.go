@@ -21,9 +21,9 @@ type federated struct {
 	exchange
 }
 
-// application is who the application is, with what messages call that.
+// application says who an application is, with what messages call its parts.
 type application struct {
-	named                    string // what names it
+	named                    string // the function or the job that names it
 	tenantField, clientField string
 	tenant                   string
 	client                   ClientID
@@ -57,7 +57,8 @@ func (h *federated) host() Host   { return "" }
 func (h *federated) Name() string { return "federated credential" }
 
 // Follow implements acquire.Follows: the assertion may have ended on its way. A second one is worth
-// a request after that refusal only, since most sources sign another one each time.
+// a request after that refusal only: that it differs from the first says nothing, because most
+// sources sign another one each time.
 func (h *federated) Follow(
 	ctx context.Context, r acquire.Request, got acquire.Answer,
 ) (acquire.Call, bool, error) {
@@ -68,7 +69,7 @@ func (h *federated) Follow(
 	return next, err == nil && next.Secret != r.Presented, err
 }
 
-// differs are what a federated credential lacks, by Entra's number for it.
+// differs has what no federated credential has, by Entra's number for that.
 var differs = map[string]string{
 	"AADSTS70021":   " matches",
 	"AADSTS700211":  " has this issuer",
@@ -88,7 +89,7 @@ func (h *federated) trustHint(assertion, number string) string {
 		hint = who + " has no federated credential"
 	}
 	audience := t.Audience
-	// the number of the one that federated credentials name
+	// tokens of Entra's have the audience's client ID, federated credentials its URI
 	if check.IsGUID(strings.Trim(audience, `"`)) {
 		audience = strconv.Quote(h.audience())
 	}

@@ -31,30 +31,37 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 //
 // # Defaults of CredentialOptions.Retry
 //
-// An acquisition may take 75 s on IMDS and 30 s elsewhere, all tries together; each try 40 s and 20
-// s. The first wait between tries is random up to 1.75 s (elsewhere 500 ms, Service Fabric 1 s),
-// later ones are random from half to the whole of what grows with the time taken so far, to 5 s
-// (Service Fabric 16 s). After a 5xx of IMDS it is at least 1 s; a Retry-After is a minimum, with a
-// random wait on top; only a 410 is followed by a try after 70 s, when IMDS promises to be back,
-// whatever it asked for before. Where connections fail or something answers that isn't IMDS, and
-// IMDS never has, it ends after 5 s with [ErrUnavailable]; after 30 s with another error where a
-// variable, or the machine's chassis asset tag, says that IMDS should be there. Waiting for one of
-// the process's 5 requests at once counts in neither. An address that accepts connections and then
-// says nothing is given the full time: a slow IMDS looks like that.
+// On IMDS an acquisition may take 75 s, all tries together, and each try 40 s. Elsewhere these are
+// 30 s and 20 s.
+//
+// The first wait between tries is random, up to 1.75 s on IMDS, 1 s on Service Fabric and 500 ms
+// elsewhere. Each later wait is random, too, from half of an upper end to the whole of it; the
+// upper end grows with the time taken so far, to 16 s on Service Fabric and 5 s elsewhere. After a
+// 5xx of IMDS a wait is at least 1 s. A Retry-After is a minimum, with a random wait on top. A 410
+// means that IMDS is being updated: it promises to be back within 70 s, and another try follows
+// then, whatever it asked for before.
+//
+// An acquisition ends after 5 s, with [ErrUnavailable], where connections fail or something answers
+// that isn't IMDS, and IMDS never has answered. Where a variable or the machine's chassis asset tag
+// says that IMDS should be there, it ends after 30 s, with another error. The time in which a
+// request waits for its turn, since a process sends at most 5 at once, doesn't count. An address
+// that accepts connections and then says nothing is given the full time: a slow IMDS looks like
+// that.
 //
 // Where a refusal has a number of Entra's that is known, the number decides on another try instead
 // of the status. A certificate that isn't accepted is final at once.
 //
-// All this is for callers that wait. A renewal while the held token outlives an acquisition is a
-// single try, whatever CredentialOptions.Retry says; if it fails, the next one follows after a
+// All this is for callers that wait. As long as the held token outlives an acquisition, a renewal
+// is a single try, whatever CredentialOptions.Retry says. If it fails, the next one follows after a
 // cool-down of up to 5 s, doubling to 30 s.
 //
-// TryTimeout, RetryDelay (the first wait's upper end, and the later ones' where it is the longer),
-// MaxRetryDelay (the upper end of them all), StatusCodes and ShouldRetry replace those values;
-// StatusCodes and ShouldRetry are asked about failures only, never about a token; a Retry-After
-// beyond MaxRetryDelay ends the tries. A positive MaxRetries limits the tries and extends the time
-// to what that many can take, as does a TryTimeout beyond it, up to an hour; a negative one means a
-// single try. RetryDelay less than zero means no waits, and then three retries by default.
+// The fields of CredentialOptions.Retry replace those values. TryTimeout is the time of a try.
+// RetryDelay is the upper end of the first wait, and of the later ones where it is the longer.
+// MaxRetryDelay is the upper end of all waits, and a Retry-After beyond it ends the tries.
+// StatusCodes and ShouldRetry are asked about failures only, never about a token. A positive
+// MaxRetries limits the tries, and extends the time to what that many tries can take, up to an
+// hour; so does a TryTimeout that is longer than the time. A negative MaxRetries means a single
+// try. A negative RetryDelay means no waits, and then three retries by default.
 func NewCredential(options *CredentialOptions) (*Credential, error) {
 	return newCredential(options, processEnvironment())
 }
@@ -120,13 +127,13 @@ func (c *Credential) ask(src anyHost, reason string, shared *shared, options set
 	return nil
 }
 
-// cacheKey is by what tokens of one identity are kept together.
+// cacheKey is the key under which the tokens of one identity are kept.
 func cacheKey(src anyHost) string {
 	endpoint, address := src.Endpoint(), src.Address()
 	if p, ok := src.(acquire.Proves); ok {
 		address += "\n" + p.Proof()
 	}
-	if address != endpoint { // what must not be shown, also by printing a Credential
+	if address != endpoint { // the rest is secret, and a Credential may be printed
 		sum := sha256.Sum256([]byte(address))
 		endpoint += " " + hex.EncodeToString(sum[:])
 	}
@@ -149,17 +156,18 @@ func (c *Credential) chainLink() chain.Link {
 // ends; from half of its life on it is renewed in the background. Only without a valid token does
 // GetToken block, until ctx ends and at most for the time that [NewCredential] documents; in the
 // last 5 minutes of a long-lived token it may wait up to 2 s for the renewal. RefreshOn says when
-// the renewal is due. Claims make it ask the host anew, at most once in 30 s for a resource, after
-// a request that is under way already. Service Fabric is told which token was rejected, and
-// workload identity repeats the claims to Entra; other hosts take none, and may repeat themselves
-// from a cache of their own. On those two hosts EnableCAE asks for tokens that can be challenged.
-// They are kept apart from tokens without it: set it, as Azure SDK clients, Ready and [TokenFunc]
-// do, so that in an outage you get the token that those hold. TenantID matters to workload identity
-// only: see CredentialOptions.AdditionallyAllowedTenants.
+// the renewal is due. With Claims it asks the host anew, at most once in 30 s for a resource. If a
+// request is under way already, it first waits for that one. Service Fabric is told which token was
+// rejected, and workload identity repeats the claims to Entra; other hosts take none, and may
+// repeat themselves from a cache of their own. On Service Fabric and with workload identity
+// EnableCAE asks for tokens that can be challenged. Tokens with it and tokens without it are kept
+// apart: set it, as Azure SDK clients, Ready and [TokenFunc] do, so that in an outage you get the
+// token that those hold. TenantID matters to workload identity only: see
+// CredentialOptions.AdditionallyAllowedTenants.
 //
 // Errors are [*AuthenticationError], or plain ones about a bad argument. All callers of one
 // identity and resource share one request, as far as their credentials have the same Retry; a
-// caller whose ctx ends leaves at once, with an error that errors.Is finds ctx.Err() in.
+// caller whose ctx ends leaves at once, with an error in which errors.Is finds ctx.Err().
 //
 // A request outlives its callers. Therefore it sees none of the values in ctx, and no method of ctx
 // is called after GetToken has returned: a Transport or a policy that looks for a value of the
@@ -184,10 +192,9 @@ func (c *Credential) GetToken(
 // identity has none, so that each Refresh brings another token.
 //
 // It sends at most one request in 30 s for a resource; calls in that time get what it brought. It
-// blocks until ctx ends, and at most for the time that [NewCredential] documents, in which a
-// request that is under way already is waited for first. A failure is returned and costs nothing:
-// the held token stays in use. Errors are those of [Credential.GetToken]. It is safe for concurrent
-// use.
+// blocks until ctx ends, and at most for the time that [NewCredential] documents. If a request is
+// under way already, it first waits for that one. A failure is returned and costs nothing: the held
+// token stays in use. Errors are those of [Credential.GetToken]. It is safe for concurrent use.
 func (c *Credential) Refresh(
 	ctx context.Context, scope string,
 ) (token azcore.AccessToken, changed bool, err error) {

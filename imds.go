@@ -27,8 +27,7 @@ type imds struct {
 	expected string       // why it should be there, "" if nothing says so
 }
 
-// imdsAtOnce is how many requests go to one IMDS at once. It answers 429 past 5 on a VM, and no
-// host is asked for more unless it says so:
+// imdsAtOnce is how many requests go to one IMDS at once. A VM's answers 429 if there are more:
 // https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service#rate-limiting
 const imdsAtOnce = 5
 
@@ -104,9 +103,10 @@ func (s *imds) saysAzure(a acquire.Answer) bool {
 }
 
 // fromGuestAgent recognises the guest proxy agent, which stands before IMDS on VMs with the
-// Metadata Security Protocol. It closes the connection after a refusal, with neither a body nor a
-// header that is not due: 403 for programs that the VM's allow list doesn't have, 421 and 500 where
-// it doesn't know who asks, 502 and 503 where it can't reach IMDS. It marks what it passes on.
+// Metadata Security Protocol. It closes the connection after a refusal, which has no body, and only
+// the headers that each answer has: 403 for programs that the VM's allow list doesn't have, 421 and
+// 500 where it doesn't know who asks, 502 and 503 where it can't reach IMDS. It marks what it
+// passes on.
 //
 // https://github.com/Azure/GuestProxyAgent/blob/main/proxy_agent/src/proxy/proxy_server.rs
 func fromGuestAgent(a acquire.Answer) bool {
@@ -122,7 +122,7 @@ func fromGuestAgent(a acquire.Answer) bool {
 	if a.Raw == nil { // it broke off: there was a body
 		return false
 	}
-	// net/http says it in one, other Transports in the other
+	// net/http says so in the field, other Transports in the header
 	closes := a.Raw.Close || strings.EqualFold(a.Header.Get("Connection"), "close")
 	for name := range a.Header {
 		if name != "Connection" && name != "Content-Length" && name != "Date" {
@@ -175,10 +175,10 @@ func (s *imds) Hint(_ acquire.Request, status int, said failure.Said) string {
 
 // Rules: the budget covers the 70 seconds within which IMDS promises to be back from an update
 // (410), and leaves 5 for the last try. IMDS asks for at least a second between a 5xx and the next
-// try. Nothing that answers within 5 s before anything ever did means that there is no IMDS. 40 s
-// per try: IMDS answers a cold request from Entra within seconds, but a node under load has been
-// seen to take half a minute. Where something says that IMDS should be there it gets the patience
-// of a host that a variable names. 421 is the guest proxy agent's, which doesn't know this
+// try. If nothing answers within 5 s, and nothing ever has, there is no IMDS. 40 s per try: IMDS
+// answers a cold request from Entra within seconds, but a node under load has been seen to take
+// half a minute. Where something says that IMDS should be there, it gets as much time as a host
+// that a variable names. A 421 comes from the guest proxy agent while it doesn't know the
 // connection yet.
 //
 // https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token#retry-guidance

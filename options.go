@@ -18,23 +18,23 @@ type CredentialOptions struct {
 	//   - Transport: nil means a client that uses no proxy, follows no redirect and keeps no
 	//     connection open; for workload identity, which asks across the internet, one that uses the
 	//     system's proxy. A Transport of one's own is used as given, with two exceptions. An
-	//     *http.Client without a CheckRedirect function is copied and follows no redirect, because
-	//     a redirect would carry the host's secret header elsewhere. On Service Fabric it must be
-	//     an *http.Client whose Transport is nil or a plain *http.Transport: a copy is used that
-	//     accepts only the certificate with the thumbprint in IDENTITY_SERVER_THUMBPRINT, and
-	//     follows no redirect. A credential with a Transport has a token cache, and a limit of
-	//     requests at once (5, and 50 to Entra), of its own; all others share one per process, but
-	//     for the cache of those with policies.
+	//     *http.Client without a CheckRedirect function is copied and follows no redirect, because a
+	//     redirect would carry the host's secret header elsewhere. On Service Fabric it must be an
+	//     *http.Client whose Transport is nil or a plain *http.Transport: a copy is used that accepts
+	//     only the certificate with the thumbprint in IDENTITY_SERVER_THUMBPRINT, and follows no
+	//     redirect. A credential with a Transport has its own token cache, and its own limit of
+	//     requests at once: 5, and 50 to Entra. All others share one of each per process; those with
+	//     policies share the limit only.
 	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the
 	//     defaults. Only one layer retries. MaxRetries counts on top of the time budget: 0 means as
-	//     many as the budget allows, less than zero means none. Credentials that share a cache
-	//     share requests and cool-downs with those that have the same Retry; a ShouldRetry function
-	//     is the same as no other. At most 16 different ones at a time are told apart for one
-	//     token, beside the default; those beyond share one request among them.
+	//     many as the budget allows, less than zero means none. Credentials that share a cache share
+	//     requests and cool-downs with those that have the same Retry; two ShouldRetry functions never
+	//     count as the same. At most 16 different ones at a time are told apart for one token, beside
+	//     the default; those beyond share one request among them.
 	//   - PerCallPolicies run once per acquisition, PerRetryPolicies at each try.
-	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP
-	//     requests below it. Its parent is looked for in the context of the caller whose request it
-	//     is; a renewal has none. A tracer that panics loses a span and nothing else.
+	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests
+	//     below it. Its parent is the span in the context of the caller who started the acquisition; a
+	//     renewal has none. A tracer that panics loses a span and nothing else.
 	//   - Logging: IncludeBody is ignored, and neither the host's secret header nor Authorization
 	//     can be allowed, because a log is no place for a token.
 	//   - Cloud: its ActiveDirectoryAuthorityHost is where workload identity asks, before
@@ -42,24 +42,23 @@ type CredentialOptions struct {
 	//     InsecureAllowCredentialWithHTTP.
 	azcore.ClientOptions
 
-	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it
-	// nil for the host's default: the system-assigned identity, or for want of one, on IMDS, the
-	// only user-assigned one; on Azure ML the one of DEFAULT_IDENTITY_CLIENT_ID, with workload
-	// identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the default. Azure
-	// ML, legacy App Service and workload identity take a ClientID only, Container Instances on
-	// Windows an ObjectID only; Service Fabric, whose applications' manifests decide, and Cloud
-	// Shell, whose token is the signed-in user's, take none: NewCredential refuses what the host
-	// can't serve.
+	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it nil
+	// for the host's default. That is the system-assigned identity, and on IMDS, where there is none,
+	// the only user-assigned one. On Azure ML it is the one of DEFAULT_IDENTITY_CLIENT_ID, with
+	// workload identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the default.
+	// Azure ML, legacy App Service and workload identity take a ClientID only, Container Instances on
+	// Windows an ObjectID only; Service Fabric, whose applications' manifests decide, and Cloud Shell,
+	// whose token is the signed-in user's, take none: NewCredential refuses what the host can't serve.
 	ID ID
 
 	// Host overrides the detection. "" means the host that [Detect] reports. A pod that has a token
 	// file but is to use the node's identity names [HostIMDS].
 	Host Host
 
-	// AdditionallyAllowedTenants are the tenants, beside that of AZURE_TENANT_ID, for which
-	// workload identity may ask for a token when the TenantID of a request names one, as Key
-	// Vault's clients do for a vault of another tenant. "*" allows any. By default there is none,
-	// and such a request fails. Managed identities have one tenant: elsewhere TenantID has no
+	// AdditionallyAllowedTenants are for workload identity. A request may name a tenant in its
+	// TenantID, as Key Vault's clients do for a vault of another tenant; it gets a token if that is
+	// the tenant of AZURE_TENANT_ID or one of these. "*" allows any. By default there are none, and a
+	// request for another tenant fails. Managed identities have one tenant: elsewhere TenantID has no
 	// meaning.
 	AdditionallyAllowedTenants []string
 
@@ -69,8 +68,8 @@ type CredentialOptions struct {
 	Logger *slog.Logger
 }
 
-// settings are the options of a credential, with what messages call them: a chain makes them of its
-// own options and of the environment.
+// settings are the options of a credential, with what messages call them: the default credential
+// makes them of its own options and of the environment.
 type settings struct {
 	*CredentialOptions
 	options string // the name of the type that the user has filled in

@@ -13,13 +13,13 @@ import (
 	"github.com/keyless-go/identity/internal/detect"
 )
 
-// probedHost is the host's identity before the developer's in a chain. As long as nothing says that
-// this is Azure it is given a second, once a minute; and the Credential itself as soon as something
-// does.
+// probedHost is the host's identity in a chain, where it comes before the developer's. As long as
+// nothing says that this is Azure, it is given a second, once a minute. As soon as something does,
+// it is the Credential itself.
 //
-// In a pipeline that is so whatever says that this is Azure: the login of the tools is the
-// pipeline's there, and machines that pipelines run on are Azure's without having an identity. The
-// Credential's own time comes after the tools, where none of them has a token: an IMDS that is
+// In a pipeline it is given a second whatever says that this is Azure: there the login of the tools
+// is the pipeline's, and many of the machines are Azure's but have no identity. It gets the
+// Credential's own time after the tools, if none of them has a token (lastHost): an IMDS that is
 // asked for the first time may take longer than a second.
 type probedHost struct {
 	cred     *Credential
@@ -39,7 +39,7 @@ const (
 	probeAgain = time.Minute
 )
 
-// recentSilence is that nothing answered at an endpoint.
+// recentSilence says that nothing has answered at an endpoint, and until when that counts.
 type recentSilence struct {
 	until time.Time
 	err   *AuthenticationError
@@ -123,9 +123,9 @@ func (s *probedHost) GetToken(
 	return azcore.AccessToken{}, e
 }
 
-// begin returns when the second began that is under way or has passed, and begins it, with a probe,
-// if none has in the last minute. It is the same one for all callers: callers that each have less
-// time than a second come to the next source, too.
+// begin returns when the host's second began. If none began in the last minute, it begins one, with
+// a probe. All callers share that second: even if each of them has less time than that, the next
+// source gets its turn.
 func (s *probedHost) begin() time.Time {
 	now := time.Now()
 	last := s.asked.Load()
@@ -166,7 +166,8 @@ func (s *probedHost) advice(err error) string {
 	return "where the login of az or azd is meant, set " + envTokenCredentials + "=dev"
 }
 
-// unavailable is the error of a second without an answer, for a caller that didn't wait for it.
+// unavailable is the error of a second that has passed without an answer, for a caller that comes
+// after it.
 func (s *probedHost) unavailable(
 	ctx context.Context, e *AuthenticationError, options policy.TokenRequestOptions,
 ) error {

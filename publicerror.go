@@ -11,11 +11,11 @@ import (
 	"github.com/keyless-go/identity/internal/wording"
 )
 
-// signer makes an error one of who was asked.
+// signer writes into an error who was asked.
 type signer interface{ sign(*AuthenticationError) }
 
-// publicError makes the error of a failure, for one caller of s, who asked for a token for a
-// resource. It is the only function that makes one of an acquisition's.
+// publicError makes the error that one caller of s gets of an acquisition's failure. The caller
+// asked for a token for the resource. No other function makes such an error.
 func publicError(f *failure.Failure, s signer, resource string) *AuthenticationError {
 	e := &AuthenticationError{
 		Resource:      cmp.Or(f.Resource, resource),
@@ -33,7 +33,7 @@ func publicError(f *failure.Failure, s signer, resource string) *AuthenticationE
 		transient:     f.Verdict != failure.Never,
 		body:          f.Body,
 	}
-	if inner, ok := f.Cause.(*AuthenticationError); ok { // of the credential that brings assertions
+	if inner, ok := f.Cause.(*AuthenticationError); ok { // of the credential whose tokens are assertions
 		e.cause = inner.forCaller()
 	}
 	s.sign(e)
@@ -41,8 +41,8 @@ func publicError(f *failure.Failure, s signer, resource string) *AuthenticationE
 	return e.forCaller()
 }
 
-// callersError makes the error that one caller gets of what the cache says, which all callers
-// share. It is called while that caller is there: ctx is asked for its cause.
+// callersError makes the error that one caller gets of the cache's, which all callers share. It is
+// called while that caller is there, because it asks ctx for its cause.
 func callersError(ctx context.Context, err error, s signer, resource string) error {
 	switch e := err.(type) {
 	case *failure.Failure:
@@ -79,8 +79,8 @@ func (e *AuthenticationError) answered(last error) {
 	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), failure.Prefix)
 }
 
-// answeredSoFar is the last failed try, for the error of a caller who gave up; nil for one that was
-// only waited for, which says no more than that.
+// answeredSoFar is the last failed try, for the error of a caller who gave up. It is nil if that
+// try says nothing of the host, because it was still waited for.
 func answeredSoFar(last error) *AuthenticationError {
 	e, ok := last.(*AuthenticationError)
 	if !ok || e.StatusCode == 0 && e.cause == nil {

@@ -14,13 +14,13 @@ import (
 // is at least as long.
 const readyPoll = 500 * time.Millisecond
 
-// Ready returns nil once a valid token is held for each of the scopes, without a request when that
-// is so already. It waits through start-up and unavailability, and has no limit of its own: it
-// blocks until ctx ends, and then returns the last failure, in which errors.Is finds ctx.Err(). It
-// also waits for workload identity's token file, and for a federated credential that Entra doesn't
-// find yet. What waiting can't mend, such as an identity that isn't assigned, a certificate that
-// isn't accepted, or an empty scope, it returns at once. It is safe for concurrent use, and meant
-// for start-up and for readiness probes.
+// Ready returns nil once a valid token is held for each of the scopes. It sends no request for a
+// scope that has one already. It waits through start-up and unavailability, and has no limit of its
+// own: it blocks until ctx ends, and then returns the last failure, in which errors.Is finds
+// ctx.Err(). It also waits for workload identity's token file, and for a federated credential that
+// Entra doesn't find yet. What waiting can't mend, such as an identity that isn't assigned, a
+// certificate that isn't accepted, or an empty scope, it returns at once. It is safe for concurrent
+// use, and meant for start-up and for readiness probes.
 func (c *Credential) Ready(ctx context.Context, scopes ...string) error {
 	return ready(ctx, c, scopes)
 }
@@ -41,7 +41,7 @@ func ready(ctx context.Context, cred azcore.TokenCredential, scopes []string) er
 
 func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) error {
 	ask := askFunc("Ready", cred, scope)
-	var last error // that it may be worth asking again after
+	var last error // the last one that may pass
 	for {
 		_, err := ask(ctx, "")
 		switch {
@@ -86,7 +86,7 @@ func passes(err error) bool {
 	return false
 }
 
-// unready is such an error for who waited for it to pass until cause ended that.
+// unready is such an error for a caller who waited for it to pass, until cause ended the wait.
 func unready(err, cause error) error {
 	note := notReady + cause.Error()
 	switch e := err.(type) {

@@ -24,7 +24,7 @@ import (
 // serviceFabricVersion is what every SDK sends, and all clusters take.
 const serviceFabricVersion = "2019-07-01-preview"
 
-// envAPIVersion is what the runtime says that it speaks.
+// envAPIVersion names the version that the runtime says it speaks.
 const envAPIVersion = detect.EnvAPIVersion
 
 // serviceFabric is the managed identity token service of a node of the cluster.
@@ -51,7 +51,7 @@ func (s *serviceFabric) Proof() string {
 }
 
 // Call: xms_cc tells that the caller understands claims challenges, and the hash of a rejected
-// token gets past the service's caches. Of the claims themselves the protocol has no room.
+// token gets past the service's caches. The protocol has no room for the claims themselves.
 //
 // https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/blob/main/docs/msiv1_token_revocation.md
 func (s *serviceFabric) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
@@ -159,7 +159,7 @@ func (s *serviceFabric) Rules() acquire.Rules {
 // header says it.
 var retryAfterText = regexp.MustCompile(`(?i)\bretry[ -]after:?\s+([0-9]+(?:\.[0-9]+)?)[ \t]*([a-z]*)([:0-9]?)`)
 
-// Patience implements acquire.SaysWhen. A text that isn't understood wholly is not understood.
+// Patience implements acquire.SaysWhen. A text that is understood only in part counts for nothing.
 func (s *serviceFabric) Patience(status int, body string) time.Duration {
 	found := retryAfterText.FindStringSubmatch(body)
 	if status != http.StatusTooManyRequests || found == nil || found[3] != "" {

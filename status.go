@@ -16,8 +16,8 @@ type Status struct {
 	// why that one: what [Detect] says, or the option that names it
 	Reason   string `json:"reason"`
 	Endpoint string `json:"endpoint"` // its token endpoint, without query
-	// the one that is asked for, such as "client ID 1234…"; "" means the host's default, "a
-	// signed-in user" that it gave such tokens
+	// the one that is asked for, such as "client ID 1234…"; "" means the host's default, and "a
+	// signed-in user" that the default's tokens are a user's
 	Identity  string           `json:"identity,omitempty"`
 	Resources []ResourceStatus `json:"resources"` // what tokens were asked for, by name
 }
@@ -37,7 +37,7 @@ type ResourceStatus struct {
 	ExpiresOn time.Time `json:"expiresOn,omitzero"`
 	RefreshOn time.Time `json:"refreshOn,omitzero"` // from then on the next use renews it
 
-	// the last failure, also of a try that is repeated, and if it was overcome since
+	// the last failure: also that of a try that is repeated, and one that was overcome since
 	LastError   string    `json:"lastError,omitempty"`
 	LastErrorOn time.Time `json:"lastErrorOn,omitzero"` // when that was
 	// after a failure: no renewal is tried before; zero when one may be

@@ -26,12 +26,13 @@ type tokenSource interface {
 	signer
 }
 
-// acquisition runs an acquisition of s's for the cache, and calls end with the error that callers
-// get. end ends the span.
+// acquisition runs one acquisition of s for the cache. It calls end, which ends the span, with the
+// error that callers get.
 //
-// A panic is recovered here, where its text can be told: net/http, too, would not let one in the
-// user's Transport or policy end the program. After a runtime.Goexit (testing.T.FailNow in a fake)
-// the cache itself says that the acquisition was aborted.
+// A panic in the user's Transport or policy is recovered here, where its text can be told. It
+// doesn't end the program, just as net/http's server lets no panic of a handler end it. After a
+// runtime.Goexit (testing.T.FailNow in a fake) the cache itself says that the acquisition was
+// aborted.
 func acquisition(
 	s tokenSource, resource string, end func(error),
 	acquire func() (tokencache.Grant, *failure.Failure),
@@ -95,7 +96,7 @@ type anyHost interface {
 // Credential that somebody prints shows none of it.
 type hosted struct{ *hostParts }
 
-// hostParts are a host with who asks it.
+// hostParts are a host and what asks it.
 type hostParts struct {
 	host     anyHost
 	is       Host
@@ -172,7 +173,7 @@ func requestOf(r tokencache.Request) acquire.Request {
 		Claims:  r.Claims, Rejected: r.Rejected, Once: r.Once}
 }
 
-// told tells those who wait what an acquisition has done so far.
+// told tells the callers that wait what an acquisition has done so far.
 type told struct{ *tokencache.Progress }
 
 // Failed implements acquire.Progress. It keeps a copy: the last failure changes at the end.

@@ -20,7 +20,7 @@ type toolSource struct {
 	log    *slog.Logger
 }
 
-// newToolCredential makes k one of a tool's tokens.
+// newToolCredential completes k, which brings a tool's tokens from then on.
 func newToolCredential(
 	k *cached, shared *shared, env environment, t *devtool.Tool, options devtool.Options,
 	log *slog.Logger,
@@ -91,8 +91,8 @@ func (s *toolSource) budget(ctx context.Context) time.Duration {
 // sign implements tokenSource.
 func (s *toolSource) sign(e *AuthenticationError) { e.tool = s.client.Name }
 
-// challenged answers a claims challenge of a tool that takes no claims: by what the developer has
-// to do. The token that was refused is asked for anew at the next use.
+// challenged is the error of a claims challenge where the tool takes no claims: it says what the
+// developer has to do. The token that was refused is asked for anew at the next use.
 func (k *cached) challenged(ctx context.Context, options policy.TokenRequestOptions) error {
 	v, scope, err := k.check("GetToken", ctx, options)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-// variableHost is what the hosts have in common whose endpoint an environment variable names. Its
+// variableHost is what hosts have in common if an environment variable names their endpoint. Its
 // methods are the defaults, which a host's own replace. The variables are read for each request,
 // because platforms move endpoints and rotate secrets.
 type variableHost struct {
@@ -72,8 +72,8 @@ var reserved = func() map[string]bool {
 	return names
 }()
 
-// bareName is a parameter's name without what a lenient server may pass over: case, which ASP.NET
-// ignores as most of these endpoints are built on it, and whatever is neither a letter nor a digit.
+// bareName is a parameter's name without what a lenient server may ignore: its case, as ASP.NET
+// does, on which most of these endpoints are built, and all that is neither a letter nor a digit.
 func bareName(name string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
@@ -83,13 +83,14 @@ func bareName(name string) string {
 	}, name)
 }
 
-// with is an endpoint with a query of pairs. What the variable's own query has stays, but only the
-// options select an identity, in whichever spelling. An empty value is left out.
+// with is an endpoint with a query of pairs. What the variable's own query has stays, but for
+// selectors of an identity in any spelling: only the options select one. An empty value is left
+// out.
 func with(endpoint *url.URL, pairs ...string) *url.URL {
 	query := endpoint.Query()
 	var set []string
 	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i] != "" { // no selector
+		if pairs[i] != "" { // it is "" where no identity is selected
 			set = append(set, bareName(pairs[i]))
 		}
 	}
@@ -108,8 +109,8 @@ func with(endpoint *url.URL, pairs ...string) *url.URL {
 	return &u
 }
 
-// Recognises: the endpoint was named by the platform, so that any refusal is believed. Anything
-// else must be a JSON object, or it is a page of something in between.
+// Recognises: the platform has named the endpoint, so that any refusal is believed. Any other
+// answer must be a JSON object; what isn't one is a page of something in between.
 func (*variableHost) Recognises(a acquire.Answer) bool {
 	return a.Status >= 400 && a.Status < 500 || bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte{'{'})
 }
@@ -123,8 +124,8 @@ const namedAtOnce = 5
 
 // Rules: at start-up the endpoint may come up after the program, so that silence is retried for the
 // whole budget, and then is an error that names the endpoint: the variables say that it should be
-// there. No status is retried but those that pass everywhere: Microsoft documents none for these
-// hosts.
+// there. Only the statuses that pass on every host are retried: Microsoft documents no others for
+// these.
 func (*variableHost) Rules() acquire.Rules {
 	return acquire.Rules{Rules: retry.Rules{
 		Budget:     30 * time.Second,

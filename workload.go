@@ -15,8 +15,8 @@ import (
 	"github.com/keyless-go/identity/internal/redact"
 )
 
-// isHalfAPod reports whether the options don't complete what the variables say of workload
-// identity.
+// isHalfAPod reports whether the variables say too little of workload identity, and the options
+// don't add what is missing.
 func isHalfAPod(env environment, options *CredentialOptions) bool {
 	_, complete := options.ID.(ClientID)
 	return !env.has(envTenantID) || !complete && (options.ID != nil || !env.has(envClientID))
@@ -71,8 +71,9 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 func (s *workload) host() Host   { return HostWorkloadIdentity }
 func (s *workload) Name() string { return HostWorkloadIdentity.String() }
 
-// Follow implements acquire.Follows: an assertion that has expired was replaced, most likely, since
-// it was read. Whatever else Entra says of the one that was sent, another one is worth a request.
+// Follow implements acquire.Follows: if the assertion has expired, its file most likely has a new
+// one by now. After any other 401 or 403 the file is read, too, and if it has another one, that is
+// worth a request.
 func (s *workload) Follow(
 	ctx context.Context, r acquire.Request, got acquire.Answer,
 ) (acquire.Call, bool, error) {
@@ -86,7 +87,7 @@ func (s *workload) Follow(
 	switch {
 	case ended:
 		return next, err == nil, err
-	case err != nil: // what Entra has said says more
+	case err != nil: // Entra's refusal says more than this error
 		return acquire.Call{}, false, nil
 	}
 	return next, next.Secret != r.Presented, nil

@@ -189,8 +189,8 @@ var identityMutations = []mutation{
 		name:  "the query of the endpoint doesn't tell tokens apart",
 		harm:  "of two endpoints that only a key in the query tells apart, each gets the other's tokens",
 		file:  "identity.go",
-		old:   "\tif address != endpoint { // what must not",
-		new:   "\tif address == \"\" { // what must not",
+		old:   "\tif address != endpoint { // the rest",
+		new:   "\tif address == \"\" { // the rest",
 		tests: "TestCacheKeys",
 	},
 }
