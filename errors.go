@@ -72,6 +72,8 @@ type AuthenticationError struct {
 	reason    error  // one of the sentinels above, or nil
 	cause     error  // what the transport or the caller's context said, or nil
 	what      string // what happened, where the host's words don't say it
+	cutShort  string // how the last try ended, where the time was up
+	notReady  string // how Ready's wait for a better answer ended
 	hint      string // what to check
 	transient bool   // worth asking again: Ready waits
 	body      string // RawResponse's body
@@ -91,6 +93,8 @@ func (e *AuthenticationError) line() failure.Line {
 		Code:          e.Code,
 		Message:       e.Message,
 		What:          e.what,
+		CutShort:      e.cutShort,
+		NotReady:      e.notReady,
 		Hint:          e.hint,
 		Resource:      e.Resource,
 		Attempts:      e.Attempts,
@@ -140,11 +144,8 @@ func (e *AuthenticationError) Summary() string {
 	}
 	line := e.line()
 	if inner, ok := errors.AsType[*AuthenticationError](e.cause); ok {
-		line.What = strings.Replace(line.What, strings.TrimPrefix(inner.Error(), failure.Prefix),
+		line.What = strings.Replace(line.What, inner.line().Text(),
 			strings.TrimPrefix(inner.Summary(), failure.Prefix), 1)
 	}
 	return line.Summary(inWords(e.ID))
 }
-
-// notReady is what Ready adds to the last failure that it waited over.
-const notReady = failure.NotReady

@@ -112,6 +112,7 @@ func (s *probedHost) GetToken(
 		return s.cred.GetToken(ctx, options)
 	default: // a second has passed, and the request goes on
 		e.soFar, e.cause, e.reason = nil, nil, ErrUnavailable
+		e.cutShort = ""
 		e.what = "no answer within " + probeWait.String() +
 			", and nothing else says that this is Azure"
 		if s.pipeline != "" {

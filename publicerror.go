@@ -29,6 +29,7 @@ func publicError(f *failure.Failure, s signer, resource string) *AuthenticationE
 		reason:        sentinel(f.Reason),
 		cause:         f.Cause,
 		what:          f.What,
+		cutShort:      f.CutShort,
 		hint:          f.Hint,
 		transient:     f.Verdict != failure.Never,
 		body:          f.Body,
@@ -54,8 +55,8 @@ func callersError(ctx context.Context, err error, s signer, resource string) err
 		own := &AuthenticationError{Resource: resource, transient: true}
 		s.sign(own)
 		own.what, own.cause = wording.ForCaller(ctx, e)
-		if e.Last != nil {
-			own.answered(sharedError(e.Last, s, resource))
+		if last, ok := sharedError(e.Last, s, resource).(*AuthenticationError); ok {
+			own.answered(last)
 		}
 		return own
 	}
@@ -74,19 +75,18 @@ func sharedError(err error, s signer, resource string) error {
 }
 
 // answered adds the last failure to the error of a caller who gave up.
-func (e *AuthenticationError) answered(last error) {
+func (e *AuthenticationError) answered(last *AuthenticationError) {
 	e.soFar = answeredSoFar(last)
-	e.hint = failure.SoFar + strings.TrimPrefix(last.Error(), failure.Prefix)
+	e.hint = failure.SoFar + last.line().Text()
 }
 
 // answeredSoFar is the last failed try, for the error of a caller who gave up. It is nil if that
 // try says nothing of the host, because it was still waited for.
-func answeredSoFar(last error) *AuthenticationError {
-	e, ok := last.(*AuthenticationError)
-	if !ok || e.StatusCode == 0 && e.cause == nil {
+func answeredSoFar(last *AuthenticationError) *AuthenticationError {
+	if last.StatusCode == 0 && last.cause == nil {
 		return nil
 	}
-	return e
+	return last
 }
 
 // forCaller copies the error for one caller: many callers wait for one request, and each may read

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -88,11 +87,11 @@ func passes(err error) bool {
 
 // unready is such an error for a caller who waited for it to pass, until cause ended the wait.
 func unready(err, cause error) error {
-	note := notReady + cause.Error()
+	note := "not ready when the context ended: " + cause.Error()
 	switch e := err.(type) {
 	case *AuthenticationError:
 		e.cause = errors.Join(cause, e.cause)
-		e.what = strings.TrimLeft(e.what+"; "+note, "; ")
+		e.notReady = note
 	case *chain.Error:
 		e.Waited(note, cause)
 	}

@@ -2,7 +2,6 @@ package acquire
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/failure"
@@ -53,7 +52,6 @@ func (q *inquiry) silence(
 // of the host.
 func outOfTime(last *failure.Failure, had time.Duration) *failure.Failure {
 	f := *last
-	f.What = strings.TrimLeft(f.What+", "+failure.TimeWasUp+redact.Round(had).String()+
-		" that were left", ", ")
+	f.CutShort = "and no answer in the " + redact.Round(had).String() + " that were left"
 	return &f
 }

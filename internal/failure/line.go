@@ -14,6 +14,9 @@ type Line struct {
 	StatusCode    int    // of the last answer, 0 if there was none
 	Code, Message string // in the host's own words
 	What          string // happened, where those don't say it
+	// Chance decides these two, so that a Summary leaves them out.
+	CutShort      string // how the last try ended, where the time was up
+	NotReady      string // how the wait for a better answer ended
 	Hint          string // what to check
 	Resource      string // that the token is for
 	Attempts      int    // requests, or runs of a tool
@@ -26,9 +29,11 @@ type Line struct {
 const Prefix = "identity: "
 
 // String is the line: who was asked, what came back, how long that took, and what to check.
-func (l Line) String() string {
+func (l Line) String() string { return Prefix + l.Text() }
+
+// Text is the line as a part of another one: without the prefix.
+func (l Line) Text() string {
 	var b strings.Builder
-	b.WriteString(Prefix)
 	b.WriteString(l.Who)
 	b.WriteString(": ")
 	var words []string
@@ -41,11 +46,11 @@ func (l Line) String() string {
 	if l.Message != "" {
 		words = append(words, fmt.Sprintf("%q", l.Message))
 	}
-	if l.What != "" {
+	if what := l.what(); what != "" {
 		if len(words) > 0 {
 			words[len(words)-1] += ":"
 		}
-		words = append(words, l.What)
+		words = append(words, what)
 	}
 	b.WriteString(strings.Join(words, " "))
 	b.WriteString(" (token for ")
@@ -63,6 +68,20 @@ func (l Line) String() string {
 		b.WriteString(l.Hint)
 	}
 	return redact.Printable(b.String())
+}
+
+// what is what happened, with how the last try and the wait for a better answer ended.
+func (l Line) what() string {
+	what := l.What
+	for _, more := range [...]struct{ separator, text string }{
+		{", ", l.CutShort}, {"; ", l.NotReady},
+	} {
+		if what != "" && more.text != "" {
+			what += more.separator
+		}
+		what += more.text
+	}
+	return what
 }
 
 func count(n int, noun string) string {

@@ -37,6 +37,33 @@ func TestLine(t *testing.T) {
 	}
 }
 
+// TestEndsAreNoCause: how the last try and the wait ended is in the line, and not in its summary.
+func TestEndsAreNoCause(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		line          Line
+		want, summary string
+	}{
+		{line: Line{What: "no answer", CutShort: "and none in 1s"},
+			want: "no answer, and none in 1s", summary: "no answer"},
+		{line: Line{What: "no answer", NotReady: "not ready"},
+			want: "no answer; not ready", summary: "no answer"},
+		{line: Line{What: "no answer", CutShort: "and none in 1s", NotReady: "not ready"},
+			want: "no answer, and none in 1s; not ready", summary: "no answer"},
+		{line: Line{StatusCode: 503, CutShort: "and none in 1s", NotReady: "not ready"},
+			want: "503: and none in 1s; not ready", summary: "503"},
+	} {
+		tt.line.Who, tt.line.Resource = "IMDS", "vault"
+		const around = "identity: IMDS: ? (token for vault)"
+		if got, want := tt.line.String(), strings.Replace(around, "?", tt.want, 1); got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
+		if got, want := tt.line.Summary(""), strings.Replace(around, "?", tt.summary, 1); got != want {
+			t.Errorf("\n got %s\nwant %s", got, want)
+		}
+	}
+}
+
 // TestBlanksInQuotesStay: of a path with several in a row a person would look for another file.
 func TestBlanksInQuotesStay(t *testing.T) {
 	t.Parallel()

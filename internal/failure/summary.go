@@ -14,7 +14,7 @@ func (l Line) Summary(who string) string {
 	own := l
 	own.Attempts, own.CorrelationID = 0, ""
 	own.Message = cutMessage(without(Unvarying(l.Message), l.CorrelationID), l.Message)
-	own.What = without(Unvarying(withoutReady(l.What)), l.CorrelationID)
+	own.What, own.CutShort, own.NotReady = without(Unvarying(l.What), l.CorrelationID), "", ""
 	own.Hint = without(Unvarying(l.Hint), l.CorrelationID)
 	if strings.HasPrefix(l.Hint, SoFar) {
 		own.Hint = ""
@@ -25,23 +25,8 @@ func (l Line) Summary(who string) string {
 	return own.String()
 }
 
-// What is said of a failure beside its reason. A summary leaves it out.
-const (
-	// SoFar begins what an error of a caller who gave up says of the host.
-	SoFar = "so far the host answered: "
-	// NotReady is what Ready adds to the last failure that it waited over.
-	NotReady = "not ready when the context ended: "
-	// TimeWasUp begins what is said of a try that was cut short.
-	TimeWasUp = "and no answer in the "
-)
-
-// withoutReady takes off what Ready has added, and that a last try was cut short, which chance
-// decides.
-func withoutReady(what string) string {
-	what, _, _ = strings.Cut(what, NotReady)
-	what, _, _ = strings.Cut(strings.TrimSuffix(what, "; "), TimeWasUp)
-	return strings.TrimSuffix(what, ", ")
-}
+// SoFar begins what an error of a caller who gave up says of the host. A summary leaves it out.
+const SoFar = "so far the host answered: "
 
 // without takes an ID out of a text, where it is a word.
 func without(text, id string) string {

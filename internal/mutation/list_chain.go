@@ -404,6 +404,22 @@ var chainMutations = []mutation{
 		tests: "TestSummaryTellsCausesApart|TestSummaryStays",
 	},
 	{
+		name:  "Summary says how the last try was cut short",
+		harm:  "a controller that writes it into a condition is woken by its own writing, without an end",
+		file:  "internal/failure/summary.go",
+		old:   `own.What, own.CutShort, own.NotReady = without(Unvarying(l.What), l.CorrelationID), "", ""`,
+		new:   `own.What, own.NotReady = without(Unvarying(l.What), l.CorrelationID), ""`,
+		tests: "TestEndsAreNoCause",
+	},
+	{
+		name:  "the line doesn't say that the last try was cut short",
+		harm:  "who reads it takes the answer before for the last one",
+		file:  "internal/failure/line.go",
+		old:   `{", ", l.CutShort}, {"; ", l.NotReady},`,
+		new:   `{"; ", l.NotReady},`,
+		tests: "TestEndsAreNoCause",
+	},
+	{
 		name:  "Summary doesn't name the identity",
 		harm:  "two identities' failures are taken for one",
 		file:  "internal/failure/summary.go",
