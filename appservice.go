@@ -8,6 +8,7 @@ import (
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // appService is the token endpoint of App Service, and of the platforms that share its protocol.
@@ -38,8 +39,8 @@ func (s *appService) Call(_ context.Context, r acquire.Request) (acquire.Call, e
 	selector, value := selected(s.id).Parameter("client_id", "principal_id", "mi_res_id")
 	return acquire.Call{
 		Method: http.MethodGet,
-		URL:    with(endpoint, selector, value, "api-version", "2019-08-01", "resource", r.Resource),
-		Header: header("X-IDENTITY-HEADER", secret, "Metadata", "true"),
+		URL:    transport.WithQuery(endpoint, selector, value, "api-version", "2019-08-01", "resource", r.Resource),
+		Header: transport.Header("X-IDENTITY-HEADER", secret, "Metadata", "true"),
 		Secret: secret,
 	}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // arc is the Connected Machine agent's token endpoint. It hands out a token only to a process that
@@ -57,8 +58,8 @@ func (s *arc) Call(_ context.Context, r acquire.Request) (acquire.Call, error) {
 	selector, value := selected(s.id).Parameter("client_id", "object_id", "msi_res_id")
 	return acquire.Call{
 		Method: http.MethodGet,
-		URL:    with(endpoint, selector, value, "api-version", "2020-06-01", "resource", r.Resource),
-		Header: header("Metadata", "true"),
+		URL:    transport.WithQuery(endpoint, selector, value, "api-version", "2020-06-01", "resource", r.Resource),
+		Header: transport.Header("Metadata", "true"),
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // envDefaultClientID names the identity that Azure ML uses by default, by its client ID. On
@@ -54,8 +55,8 @@ func (s *azureML) Call(_ context.Context, r acquire.Request) (acquire.Call, erro
 	}
 	return acquire.Call{
 		Method: http.MethodGet,
-		URL:    with(endpoint, "clientid", clientID, "api-version", "2017-09-01", "resource", r.Resource),
-		Header: header("Secret", secret, "Metadata", "true"),
+		URL:    transport.WithQuery(endpoint, "clientid", clientID, "api-version", "2017-09-01", "resource", r.Resource),
+		Header: transport.Header("Secret", secret, "Metadata", "true"),
 		Secret: secret,
 	}, nil
 }

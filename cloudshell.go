@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // cloudShell is the token endpoint of Cloud Shell.
@@ -29,8 +30,8 @@ func (s *cloudShell) Call(_ context.Context, r acquire.Request) (acquire.Call, e
 	}
 	return acquire.Call{
 		Method: http.MethodPost,
-		URL:    with(endpoint),
-		Header: header("Metadata", "true"),
+		URL:    transport.WithQuery(endpoint),
+		Header: transport.Header("Metadata", "true"),
 		Form:   url.Values{"resource": {r.Resource}},
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // containerInstances is the token service of a Windows container group. It seems to be made from
@@ -47,8 +48,8 @@ func (s *containerInstances) Call(_ context.Context, r acquire.Request) (acquire
 	selector, value := selected(s.id).Parameter("", "principalId", "")
 	return acquire.Call{
 		Method: http.MethodGet,
-		URL:    with(endpoint, selector, value, "resource", r.Resource),
-		Header: header("Secret", secret),
+		URL:    transport.WithQuery(endpoint, selector, value, "resource", r.Resource),
+		Header: transport.Header("Secret", secret),
 		Secret: secret,
 	}, nil
 }

@@ -135,7 +135,7 @@ func (x *exchange) with(
 	return acquire.Call{
 		Method: http.MethodPost,
 		URL:    x.url(tenant),
-		Header: header("Accept", "application/json"),
+		Header: transport.Header("Accept", "application/json"),
 		Form:   entra.Form(string(x.clientID), r.Resource+defaultSuffix, proof, claims),
 		Secret: proof,
 	}, nil

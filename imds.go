@@ -13,6 +13,7 @@ import (
 	"github.com/keyless-go/identity/internal/principal"
 	"github.com/keyless-go/identity/internal/retry"
 	"github.com/keyless-go/identity/internal/token"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // imds is the Instance Metadata Service of virtual machines, scale sets, AKS and Batch nodes,
@@ -55,7 +56,7 @@ func (s *imds) Call(_ context.Context, r acquire.Request) (acquire.Call, error) 
 		return acquire.Call{}, err
 	}
 	selector, value := s.who.Parameter("client_id", "object_id", "msi_res_id")
-	u := with(endpoint, selector, value, "api-version", "2018-02-01", "resource", r.Resource)
+	u := transport.WithQuery(endpoint, selector, value, "api-version", "2018-02-01", "resource", r.Resource)
 	return acquire.Call{Method: http.MethodGet, URL: u, Header: http.Header{"Metadata": {"true"}}}, nil
 }
 

@@ -6,11 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/acquire"
@@ -79,8 +75,8 @@ func (s *serviceFabric) Call(_ context.Context, r acquire.Request) (acquire.Call
 	}
 	return acquire.Call{
 		Method: http.MethodGet,
-		URL:    with(endpoint, "api-version", version, "resource", r.Resource, "xms_cc", capabilities, "token_sha256_to_refresh", hash),
-		Header: header("Secret", secret),
+		URL:    transport.WithQuery(endpoint, "api-version", version, "resource", r.Resource, "xms_cc", capabilities, "token_sha256_to_refresh", hash),
+		Header: transport.Header("Secret", secret),
 		Secret: secret,
 	}, nil
 }
@@ -90,26 +86,9 @@ func (s *serviceFabric) Variant(options policy.TokenRequestOptions) (acquire.Var
 	return acquire.Variant{CAE: options.EnableCAE}, nil
 }
 
-// thumbprint is the SHA-1 of the service's certificate, in the spellings in which tools show one.
+// thumbprint is that of the service's certificate.
 func (s *serviceFabric) thumbprint() ([]byte, error) {
-	return parseThumbprint(s.env.getenv(envThumbprint))
-}
-
-func parseThumbprint(value string) ([]byte, error) {
-	if value == "" {
-		return nil, errors.New(envThumbprint + ": is empty: want 40 hexadecimal digits")
-	}
-	digits := strings.Map(func(r rune) rune {
-		if r == ':' || unicode.IsSpace(r) {
-			return -1
-		}
-		return r
-	}, value)
-	sum, err := hex.DecodeString(digits)
-	if err != nil || len(sum) != transport.ThumbprintSize {
-		return nil, errors.New(envThumbprint + ": is no SHA-1 thumbprint of a certificate: want 40 hexadecimal digits")
-	}
-	return sum, nil
+	return transport.ParseThumbprint(envThumbprint, s.env.getenv(envThumbprint))
 }
 
 // Connect implements acquire.Connects: the certificate has no authority behind it, so that its
@@ -153,31 +132,10 @@ func (s *serviceFabric) Rules() acquire.Rules {
 	return r
 }
 
-// retryAfterText finds "retry after 4s" in "The request was throttled locally; the service allows
-// 30 requests per 10s; retry after 4s."
-// (https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5178), where no
-// header says it.
-var retryAfterText = regexp.MustCompile(`(?i)\bretry[ -]after:?\s+([0-9]+(?:\.[0-9]+)?)[ \t]*([a-z]*)([:0-9]?)`)
-
-// Patience implements acquire.SaysWhen. A text that is understood only in part counts for nothing.
+// Patience implements acquire.SaysWhen: a 429 says it in its text, where no header does.
 func (s *serviceFabric) Patience(status int, body string) time.Duration {
-	found := retryAfterText.FindStringSubmatch(body)
-	if status != http.StatusTooManyRequests || found == nil || found[3] != "" {
+	if status != http.StatusTooManyRequests {
 		return 0
 	}
-	var unit time.Duration
-	switch strings.ToLower(found[2]) {
-	case "ms", "msec", "millisecond", "milliseconds":
-		unit = time.Millisecond
-	case "", "s", "sec", "secs", "second", "seconds":
-		unit = time.Second
-	case "m", "min", "mins", "minute", "minutes":
-		unit = time.Minute
-	case "h", "hour", "hours":
-		unit = time.Hour
-	default:
-		return 0
-	}
-	n, _ := strconv.ParseFloat(found[1], 64) // digits; too many are infinite, which the bound takes care of
-	return time.Duration(min(n*float64(unit), float64(retry.MaxAfter)))
+	return failure.RetryAfter(body, retry.MaxAfter)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/retry"
+	"github.com/keyless-go/identity/internal/transport"
 )
 
 // onServiceFabric is a credential whose host is a fake that is asked over TLS, in memory.
@@ -448,7 +449,7 @@ func FuzzThumbprint(f *testing.F) {
 			high = !high
 		}
 		isOne = isOne && high && len(want) == 20
-		got, err := parseThumbprint(value)
+		got, err := transport.ParseThumbprint(envThumbprint, value)
 		if isOne != (err == nil) || isOne && !bytes.Equal(got, want) {
 			t.Fatalf("%q is %x, %v, want %x, %v", value, got, err, want, isOne)
 		}
@@ -466,7 +467,7 @@ func FuzzThumbprint(f *testing.F) {
 		for _, spelling := range []string{
 			digits, strings.ToUpper(digits), digits + " ", digits[:2] + ":" + digits[2:],
 		} {
-			sum, err := parseThumbprint(spelling)
+			sum, err := transport.ParseThumbprint(envThumbprint, spelling)
 			if err != nil || fmt.Sprintf("%x", sum) != digits {
 				t.Errorf("%q is read as %x, %v", spelling, sum, err)
 			}

@@ -1,9 +1,9 @@
 // Package failure says what went wrong when no token could be had.
 //
-// It reads the words of a host (said.go), what Entra's numbers mean (entra.go) and what a
-// certificate's refusal means (certificate.go), and makes one line of all (line.go) and one that
-// stays the same while the cause does (summary.go, unvarying.go). What asking again is good for is
-// a Verdict (verdict.go).
+// It reads the words of a host (said.go, retryafter.go), what Entra's numbers mean (entra.go) and
+// what a certificate's refusal means (certificate.go), and makes one line of all (line.go) and one
+// that stays the same while the cause does (summary.go, unvarying.go). What asking again is good
+// for is a Verdict (verdict.go).
 //
 // It doesn't know any host, how often one was asked, or which callers wait for the token. Package
 // acquire makes a [Failure] of each try without a token; the root makes an error of the last one,

@@ -117,8 +117,8 @@ var challengeMutations = []mutation{
 		name:  "Service Fabric's wish in the text of a 429 is ignored",
 		harm:  "it is asked again within the time it wants to be left alone, and throttles on",
 		file:  "servicefabric.go",
-		old:   `status != http.StatusTooManyRequests || found == nil`,
-		new:   `status == http.StatusTooManyRequests || found == nil`,
+		old:   `if status != http.StatusTooManyRequests {`,
+		new:   `if status == http.StatusTooManyRequests {`,
 		tests: "TestServiceFabricPatience",
 	},
 	{

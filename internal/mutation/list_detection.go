@@ -45,8 +45,8 @@ var detectionMutations = []mutation{
 		name:  "a Windows container's endpoint loses its api-version",
 		harm:  "Container Instances on Windows refuse every request",
 		file:  "containerinstances.go",
-		old:   `with(endpoint, selector, value, "resource"`,
-		new:   `with(endpoint, selector, value, "api-version", "", "resource"`,
+		old:   `transport.WithQuery(endpoint, selector, value, "resource"`,
+		new:   `transport.WithQuery(endpoint, selector, value, "api-version", "", "resource"`,
 		tests: "TestGoldenRequests",
 	},
 	{

@@ -45,8 +45,8 @@ var identityMutations = []mutation{
 		name:  "the 2017 API is told a client ID as client_id",
 		harm:  "it is clientid there: the token is the system-assigned identity's",
 		file:  "azureml.go",
-		old:   `with(endpoint, "clientid", clientID,`,
-		new:   `with(endpoint, "client_id", clientID,`,
+		old:   `transport.WithQuery(endpoint, "clientid", clientID,`,
+		new:   `transport.WithQuery(endpoint, "client_id", clientID,`,
 		tests: "TestGoldenRequests",
 	},
 	{
@@ -68,7 +68,7 @@ var identityMutations = []mutation{
 	{
 		name:  "a selector in the endpoint variable's own query stays",
 		harm:  "whoever sets the variable chooses the identity, against the options",
-		file:  "variablehost.go",
+		file:  "internal/transport/query.go",
 		old:   `reserved[bare] || slices.Contains`,
 		new:   `slices.Contains`,
 		tests: "TestEndpointQuerySelectsNothing",
@@ -76,7 +76,7 @@ var identityMutations = []mutation{
 	{
 		name:  "case protects a selector in the query of an endpoint's variable",
 		harm:  "most of these endpoints pass over case: whoever sets the variable chooses the identity, against the options",
-		file:  "variablehost.go",
+		file:  "internal/transport/query.go",
 		old:   `return unicode.ToLower(unicode.ToUpper(r))`,
 		new:   `return r`,
 		tests: "TestEndpointQuerySelectsNothing",

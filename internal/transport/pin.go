@@ -5,16 +5,35 @@ import (
 	"crypto/sha1"
 	"crypto/subtle"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// ThumbprintSize is the number of bytes of a certificate's thumbprint.
-const ThumbprintSize = sha1.Size
+// ParseThumbprint reads the SHA-1 of a certificate, which a variable has, in the spellings in which
+// tools show one. An error names the variable.
+func ParseThumbprint(variable, value string) ([]byte, error) {
+	if value == "" {
+		return nil, errors.New(variable + ": is empty: want 40 hexadecimal digits")
+	}
+	digits := strings.Map(func(r rune) rune {
+		if r == ':' || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, value)
+	sum, err := hex.DecodeString(digits)
+	if err != nil || len(sum) != sha1.Size {
+		return nil, errors.New(variable + ": is no SHA-1 thumbprint of a certificate: want 40 hexadecimal digits")
+	}
+	return sum, nil
+}
 
 // Pin makes a client that talks only to the owner of a certificate with the thumbprint, which is
 // read anew for each connection. own is the user's Transport, nil for the default. variable is
