@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,36 @@ func TestFederatedJob(t *testing.T) {
 		})
 	}
 }
+
+// TestFederatedJobIsOut: a job's endpoint that doesn't answer, or is out, is asked some times in
+// half a minute, and then no more. Entra isn't asked, and a chain stays with the job.
+func TestFederatedJobIsOut(t *testing.T) {
+	for name, answer := range map[string]func() (*http.Response, error){
+		"nobody": func() (*http.Response, error) { return nil, errors.New("connection refused") },
+		"503":    func() (*http.Response, error) { return respond(503, ""), nil },
+	} {
+		bubbleIn(t, name, func(t *testing.T) {
+			k, requests := ciJobs["GitHub Actions"], 0
+			variables, _, _ := k.inJob(t)
+			cred := applicationAt(t, environmentOf(variables),
+				transportFunc(func(r *http.Request) (*http.Response, error) {
+					if requests++; r.URL.Host != "jobs.example" || requests > 100 {
+						return respond(403, ""), nil // so that it ends
+					}
+					return answer()
+				}), variables[k.tenant], ClientID(variables[k.client]), k.assertion(variables))
+			e, took := mustFail(t, cred)
+			wantErrorText(t, e, "federated credential: GitHub Actions' OIDC endpoint: ")
+			if took < jobPatience/2 || took > jobPatience+patienceOfJob || requests > 20 ||
+				errors.Is(e, ErrUnavailable) {
+				t.Errorf("%d requests in %v: %v", requests, took, e)
+			}
+		})
+	}
+}
+
+// patienceOfJob is how long one request to a job's endpoint may take.
+const patienceOfJob = 10 * time.Second
 
 // TestDefaultInAJob: where the variables of a job say which application it is, the default
 // credential is that one, and neither the machine's identity nor the tools' login.

@@ -72,6 +72,7 @@ func (a *acquisition) acquire(ctx context.Context, client *azcore.Client) *failu
 func (a *acquisition) prepared(ctx context.Context) (call Call, f *failure.Failure) {
 	schedule := a.schedule(a.rules.Preparation)
 	_, _ = retry.Run(ctx, schedule, func() (_ Call, past *retry.Past, err error) {
+		began := time.Since(a.start)
 		if call, err = a.host.Call(ctx, a.request); err == nil {
 			f = nil
 			return call, nil, nil
@@ -79,7 +80,8 @@ func (a *acquisition) prepared(ctx context.Context) (call Call, f *failure.Failu
 		f = a.failure(err)
 		a.progress.Failed(f)
 		if f.Verdict == failure.Again {
-			past = &retry.Past{Elapsed: time.Since(a.start), Status: -1, Wait: f.Wait, OfHost: true}
+			past = &retry.Past{Elapsed: time.Since(a.start), Tried: began, Status: -1, Wait: f.Wait,
+				OfHost: true}
 		}
 		return call, past, f
 	})

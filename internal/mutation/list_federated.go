@@ -122,6 +122,14 @@ var federatedMutations = []mutation{
 		tests: "TestCheck",
 	},
 	{
+		name:  "a job's endpoint that is out is asked without a pause",
+		harm:  "after half a minute requests follow each other at once, for as long again",
+		file:  "internal/acquire/acquisition.go",
+		old:   `Tried: began, Status: -1`,
+		new:   `Tried: 0 * began, Status: -1`,
+		tests: "TestFederatedJobIsOut",
+	},
+	{
 		name:  "a job's endpoint is asked once",
 		harm:  "a 503 of GitHub's fails the whole job",
 		file:  "internal/acquire/acquisition.go",
