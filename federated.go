@@ -184,7 +184,8 @@ func judgeAssertion(err error) (ours, mayPass bool) {
 // An exchange may take 30 s, all tries together, as [NewCredential] describes for workload
 // identity; before its first try the assertion may take as long again, or 90 s with
 // [CredentialAssertion]. If Entra says that the assertion has expired, or isn't valid yet, another
-// one is sent at once.
+// one is sent at once, if there is one: credentials of this package are told to get it, but a
+// [Chain] is not.
 func NewFederatedCredential(
 	tenantID string, clientID ClientID, assertion Assertion, options *FederatedCredentialOptions,
 ) (*FederatedCredential, error) {
