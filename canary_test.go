@@ -774,16 +774,31 @@ func driveHost(
 
 // driveCallers gets tokens as programs do that are no Azure SDK clients.
 func driveCallers(t *testing.T, w *witness, cred azcore.TokenCredential) {
-	w.drove("TokenFunc", "PrincipalOf", "Passing", "Principal")
+	w.drove("TokenFunc", "PrincipalOf", "Passing", "Tokens", "Transport.RoundTrip")
 	token, err := TokenFunc(cred, vaultScope)(t.Context())
 	w.showError(err)
 	w.shown = append(w.shown, fmt.Sprint(Passing(err)))
 	for _, text := range []string{token, jwtToken, hostSecret} {
 		is, err := PrincipalOf(text)
 		w.showError(err)
-		if err != nil {
+		if err != nil { // otherwise it is what the token says, to be used
 			w.show(is)
 		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for _, err := range Tokens(short, cred, vaultScope) {
+		w.showError(err)
+		break
+	}
+	api := &Transport{Credential: cred, Scope: vaultScope, Base: roundTripper(
+		func(r *http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("can't send %v", r.Header)
+		})}
+	w.show(api)
+	for _, url := range []string{"https://api.example/", "http://api.example/"} {
+		_, err := (&http.Client{Transport: api}).Get(url)
+		w.showError(err)
 	}
 }
 

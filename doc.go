@@ -100,7 +100,8 @@
 // # Without an Azure SDK client
 //
 // [TokenFunc] is a token as text, for a database's password or any callback, and [PrincipalOf] the
-// user name that belongs to it. They ask as [Credential.Ready] and Azure SDK clients do, and so
+// user name that belongs to it. [Tokens] is a loop over the token and each that replaces it,
+// [Transport] an http.RoundTripper. They ask as [Credential.Ready] and Azure SDK clients do, and so
 // share their tokens. [Passing] tells an error that is worth waiting over.
 //
 // # Errors

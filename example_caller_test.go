@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
+	"net/http/httptest"
+	"time"
 
 	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/identitytest"
@@ -82,4 +85,53 @@ func ExamplePassing() {
 		fmt.Println("not assigned:", errors.Is(err, identity.ErrIdentityNotFound))
 	}
 	// Output: not assigned: true
+}
+
+// A connection that stays open, as Redis's, has to be told of each new token. The loop is a
+// goroutine of yours, and ends with its context.
+func ExampleTokens() {
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for token, err := range identity.Tokens(ctx, cred, "https://redis.azure.com/.default") {
+		if err != nil {
+			fmt.Println("no new token:", err) // the last one is good until its end
+			continue
+		}
+		fmt.Println("AUTH, valid for", time.Until(token.ExpiresOn).Round(time.Hour))
+		cancel() // leave out
+	}
+	// Output: AUTH, valid for 24h0m0s
+}
+
+// An API without an Azure SDK client. Have an http.Client for each service.
+func ExampleTransport() {
+	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("authorized:", r.Header.Get("Authorization") != "")
+	}))
+	defer api.Close() // stands for the service
+
+	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
+		ClientOptions: fake()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := &http.Client{Transport: &identity.Transport{
+		Credential: cred,
+		Scope:      "https://monitor.azure.com/.default",
+		Base:       api.Client().Transport, // leave out: nil is http.DefaultTransport
+	}}
+	resp, err := client.Get(api.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output:
+	// authorized: true
+	// 200 OK
 }

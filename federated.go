@@ -296,3 +296,8 @@ func (c *FederatedCredential) Ready(ctx context.Context, scopes ...string) error
 
 // Status is as [Credential.Status]. Host is "", and the Reason says where the assertions come from.
 func (c *FederatedCredential) Status() Status { return c.cred.Status() }
+
+// lastFailure is the Credential's: see Tokens.
+func (c *FederatedCredential) lastFailure(scope string) (time.Time, error) {
+	return c.cred.lastFailure(scope)
+}

@@ -198,9 +198,7 @@ func (c *Credential) GetToken(
 func (c *Credential) Refresh(
 	ctx context.Context, scope string,
 ) (token azcore.AccessToken, changed bool, err error) {
-	// as Azure SDK clients ask
-	v, scope, err := c.check("Refresh", ctx,
-		policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
+	v, scope, err := c.check("Refresh", ctx, clientOptions(scope, ""))
 	if err != nil {
 		return azcore.AccessToken{}, false, err
 	}

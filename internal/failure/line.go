@@ -25,7 +25,7 @@ type Line struct {
 }
 
 // Prefix begins each error that a user of the library sees. Nothing in the engine writes it but
-// Line, and chains, whose errors are users' own.
+// Line, and chains and what serves other callers, whose errors are users' own.
 const Prefix = "identity: "
 
 // String is the line: who was asked, what came back, how long that took, and what to check.

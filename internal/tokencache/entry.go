@@ -137,7 +137,7 @@ func (e *entry) fail(
 func (e *entry) succeed(asked, now time.Time) {
 	e.granted++
 	e.asked, e.lastUsed = asked, now
-	e.said, e.renewal, e.patience = coolDown{}, coolDown{}, 0
+	e.said, e.renewal, e.patience, e.lastErr = coolDown{}, coolDown{}, 0, bare(e.lastErr)
 	for _, l := range e.lanes {
 		l.coolDown = coolDown{}
 	}
@@ -201,10 +201,10 @@ func (e *entry) cooledUntil() time.Time {
 	return end
 }
 
-// bare is what an entry keeps of an error: the text, without what the error holds, such as the body
-// of an answer. An Error is small, and the Source may have better words for it.
+// bare is what an entry keeps of an error that is overcome: the text, without what the error holds,
+// such as the body of an answer. An Error is small, and the Source may have better words for it.
 func bare(err error) error {
-	if _, ok := err.(*Error); ok {
+	if _, ok := err.(*Error); ok || err == nil {
 		return err
 	}
 	return errors.New(err.Error())

@@ -91,7 +91,7 @@ func (c *Cache) settle(
 		cool, all := e.fail(f, failure, valid, c.patience, now)
 		event.Next = cool.until
 		e.failed++
-		e.lastErr, e.lastErrAt = bare(failure.Err), now
+		e.lastErr, e.lastErrAt = failure.Err, now
 		if before != nil { // also if it has expired: perhaps by a clock that is set right again
 			next := now // the next caller may have other terms
 			if all || !c.mixed {
