@@ -2,9 +2,7 @@ package identity
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -12,7 +10,6 @@ import (
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/detect"
 	"github.com/keyless-go/identity/internal/devtool"
-	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
@@ -45,45 +42,6 @@ type DefaultCredentialOptions struct {
 	// Logger receives which source is in use and why (Info), and what the sources log, without any
 	// secret. nil is silent.
 	Logger *slog.Logger
-}
-
-// choice is which sources a value of AZURE_TOKEN_CREDENTIALS leaves.
-type choice struct {
-	value                    string // azidentity's name for it, in any case; "" is unset
-	workload, managed        bool
-	azureCLI, azureDeveloper bool
-	anyJob                   bool   // the application of a job, where this is one
-	job                      string // that of this kind of job, wherever this is
-}
-
-var choices = []choice{
-	{value: "", workload: true, managed: true, azureCLI: true, azureDeveloper: true, anyJob: true},
-	{value: "prod", workload: true, managed: true, anyJob: true},
-	{value: "dev", azureCLI: true, azureDeveloper: true},
-	{value: "WorkloadIdentityCredential", workload: true},
-	{value: "ManagedIdentityCredential", managed: true},
-	{value: "AzureCLICredential", azureCLI: true},
-	{value: "AzureDeveloperCLICredential", azureDeveloper: true},
-	{value: "GitHubActionsCredential", job: "GitHubActionsCredential"},
-	{value: "AzurePipelinesCredential", job: "AzurePipelinesCredential"},
-}
-
-func (s choice) host() bool      { return s.workload || s.managed }
-func (s choice) developer() bool { return s.azureCLI || s.azureDeveloper }
-
-func choiceOf(env environment) (choice, error) {
-	value := strings.TrimSpace(env.getenv(envTokenCredentials))
-	var valid []string
-	for _, s := range choices {
-		if strings.EqualFold(s.value, value) {
-			return s, nil
-		}
-		if s.value != "" {
-			valid = append(valid, s.value)
-		}
-	}
-	return choice{}, fmt.Errorf("identity: %s: %q is none of %s", envTokenCredentials,
-		redact.Line(redact.Text(value)), strings.Join(valid, ", "))
 }
 
 // NewDefaultCredential makes the credential for a program that runs on Azure with its managed or
@@ -140,16 +98,16 @@ func newDefaultCredential(
 		options.ProcessTimeout); err != nil {
 		return nil, ours(err) // also where no tool is asked here
 	}
-	selected, err := choiceOf(env)
+	selected, err := detect.SelectedSources(env.machine())
 	if err != nil {
-		return nil, err
+		return nil, ours(err)
 	}
-	job, err := jobFor(env, options.ID, selected.job, selected.anyJob)
+	job, err := jobFor(env, options.ID, selected.Job, selected.AnyJob)
 	if err != nil {
 		return nil, ours(err)
 	}
 	if job != nil {
-		cred, err := newJobCredential(shared, job, hostSettings(options), env, selected.job != "")
+		cred, err := newJobCredential(shared, job, hostSettings(options), env, selected.Job != "")
 		if err != nil {
 			return nil, ours(err)
 		}
@@ -157,7 +115,7 @@ func newDefaultCredential(
 	}
 	var links []chain.Link
 	var probed *probedHost // nil where there is no choice between the host and a developer
-	if selected.host() {
+	if selected.Host() {
 		hosts := shared
 		if options.Transport != nil {
 			hosts = newShared()
@@ -167,7 +125,7 @@ func newDefaultCredential(
 			return nil, err
 		}
 		links = append(links, cred.chainLink())
-		if selected.developer() {
+		if selected.Developer() {
 			probed = newProbedHost(cred, hosts, detect.Pipeline(env.machine()))
 			if why := detect.Azure(env.machine()); why != "" {
 				hosts.seen(why)
@@ -182,7 +140,7 @@ func newDefaultCredential(
 // something says that this is Azure, probed bars them.
 func completed(
 	links []chain.Link, probed *probedHost,
-	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
+	shared *shared, options *DefaultCredentialOptions, env environment, selected detect.Sources,
 ) (*Chain, error) {
 	tools, err := developerLinks(shared, options, env, selected)
 	if err != nil {
@@ -219,7 +177,7 @@ func notAsked(why string) string {
 
 // developerLinks are the sources of a developer's tokens.
 func developerLinks(
-	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
+	shared *shared, options *DefaultCredentialOptions, env environment, selected detect.Sources,
 ) (links []chain.Link, err error) {
 	const name = "DefaultCredentialOptions"
 	o := devtool.Options{Type: name, ProcessTimeout: options.ProcessTimeout, Tenants: check.Tenants{
@@ -234,7 +192,7 @@ func developerLinks(
 		// would be shut out.
 		o.Tenants.Allowed = nil
 	}
-	if selected.azureCLI {
+	if selected.AzureCLI {
 		c := &AzureCLICredential{}
 		err := newToolCredential(&c.cached, shared, env, devtool.AzureCLI, o, options.Logger)
 		if err != nil {
@@ -242,7 +200,7 @@ func developerLinks(
 		}
 		links = append(links, c.chainLink())
 	}
-	if selected.azureDeveloper {
+	if selected.AzureDeveloper {
 		c := &AzureDeveloperCLICredential{}
 		err := newToolCredential(&c.cached, shared, env, devtool.AzureDeveloperCLI, o, options.Logger)
 		if err != nil {
@@ -268,16 +226,16 @@ func hostSettings(options *DefaultCredentialOptions) settings {
 
 // newHostCredential makes the credential of the host's identity.
 func newHostCredential(
-	shared *shared, options *DefaultCredentialOptions, env environment, selected choice,
+	shared *shared, options *DefaultCredentialOptions, env environment, selected detect.Sources,
 ) (*Credential, error) {
 	o := hostSettings(options)
 	if id := env.getenv(envClientID); o.ID == nil && id != "" {
 		o.ID, o.id = ClientID(id), envClientID
 	}
 	switch {
-	case !selected.managed:
+	case !selected.Managed:
 		o.Host, o.named = HostWorkloadIdentity, envTokenCredentials+" is WorkloadIdentityCredential"
-	case !selected.workload:
+	case !selected.Workload:
 		env = env.without(envTokenFile)
 	}
 	return newCredentialOf(shared, o, env)

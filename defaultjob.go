@@ -29,11 +29,11 @@ const (
 //
 // https://learn.microsoft.com/azure/devops/pipelines/tasks/reference/azure-cli-v2
 var jobs = []job{
-	{name: "GitHub Actions", choice: "GitHubActionsCredential",
+	{name: "GitHub Actions", choice: detect.GitHubActions,
 		needs:  []string{assertion.EnvGitHubURL, assertion.EnvGitHubToken},
 		client: []string{envClientID}, tenant: []string{envTenantID},
 		assertion: func(environment) Assertion { return GitHubActionsAssertion() }},
-	{name: "Azure Pipelines", choice: "AzurePipelinesCredential",
+	{name: "Azure Pipelines", choice: detect.AzurePipelines,
 		needs: []string{
 			assertion.EnvPipelinesURL, assertion.EnvPipelinesToken, envConnection,
 		},

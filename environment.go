@@ -57,7 +57,7 @@ const (
 	envClientID   = detect.EnvClientID
 	envTenantID   = detect.EnvTenantID
 
-	envTokenCredentials = "AZURE_TOKEN_CREDENTIALS"
+	envTokenCredentials = detect.EnvTokenCredentials
 )
 
 // has reports whether all of the variables are set to something.

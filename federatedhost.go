@@ -1,10 +1,7 @@
 package identity
 
 import (
-	"cmp"
 	"context"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/keyless-go/identity/internal/acquire"
@@ -69,39 +66,6 @@ func (h *federated) Follow(
 	return next, err == nil && next.Secret != r.Presented, err
 }
 
-// differs has what no federated credential has, by Entra's number for that.
-var differs = map[string]string{
-	"AADSTS70021":   " matches",
-	"AADSTS700211":  " has this issuer",
-	"AADSTS700212":  " has this audience",
-	"AADSTS700213":  " has this subject",
-	"AADSTS7002138": " has this subject letter for letter, capitals and small ones",
-}
-
-const none = `""`
-
-// trustHint says what the application's federated credential must have, ready to be copied.
-func (h *federated) trustHint(assertion, number string) string {
-	who := inWords(h.clientID)
-	t := entra.TrustOf(assertion)
-	hint := "no federated credential of " + who + differs[number]
-	if differs[number] == "" {
-		hint = who + " has no federated credential"
-	}
-	audience := t.Audience
-	// tokens of Entra's have the audience's client ID, federated credentials its URI
-	if check.IsGUID(strings.Trim(audience, `"`)) {
-		audience = strconv.Quote(h.audience())
-	}
-	hint += ": " + h.source.Name() + " brought issuer " + cmp.Or(t.Issuer, none) + ", subject " +
-		cmp.Or(t.Subject, none) + ", audience " + cmp.Or(audience, none) +
-		", and one must have exactly these"
-	if number == "AADSTS700212" {
-		hint += "; the audience of this cloud is " + h.audience()
-	}
-	return hint + ". A new one works after some minutes"
-}
-
 func (h *federated) Hint(r acquire.Request, status int, said failure.Said) string {
 	tenant := h.tenants.Own
 	if r.Tenant != "" {
@@ -119,7 +83,8 @@ func (h *federated) Hint(r acquire.Request, status int, said failure.Said) strin
 		return "can Entra read the discovery document and the keys of the issuer " +
 			entra.TrustOf(r.Presented).Issuer + ", and were the keys rotated a moment ago?"
 	case failure.AboutTrust:
-		return h.trustHint(r.Presented, said.Entra)
+		return entra.TrustHint(said.Entra, inWords(h.clientID), h.source.Name(), r.Presented,
+			h.audience())
 	case failure.AboutExpiry:
 		return "the assertion from " + h.source.Name() + " is not in its time, even when asked for " +
 			"again: is this machine's clock right? It says " + time.Now().UTC().Format(time.RFC3339)

@@ -19,6 +19,7 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/command"
+	"github.com/keyless-go/identity/internal/detect"
 )
 
 // takes is a Transport that takes its time for each request, as long as the request's context
@@ -325,7 +326,8 @@ func TestDefaultProbePastOthers(t *testing.T) {
 		chainOf := func(cred *Credential) *Chain {
 			probed := newProbedHost(cred, shared, "")
 			chain, err := completed([]chain.Link{probed.chainLink()}, probed, shared,
-				&DefaultCredentialOptions{}, l.environment(), choice{azureCLI: true, azureDeveloper: true})
+				&DefaultCredentialOptions{}, l.environment(),
+				detect.Sources{AzureCLI: true, AzureDeveloper: true})
 			if err != nil {
 				t.Fatal(err)
 			}

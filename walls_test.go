@@ -110,7 +110,7 @@ var walls = map[string]wall{
 	},
 	"internal/smallfile": {not: slices.Concat(network, logging, []string{"os/exec"})},
 	"internal/entra": {
-		ours: []string{"redact", "token"},
+		ours: []string{"check", "redact", "token"},
 		not:  slices.Concat(machine, logging, []string{"net", "net/http", "crypto/tls", "context"}),
 	},
 	"internal/binding": {
@@ -241,7 +241,7 @@ type shape struct {
 // limits of the packages that have their own. They are to shrink: the root's to 35 files and 4,500
 // lines.
 var limits = map[string]shape{
-	".":                 {files: 35, lines: 4580, mutual: 0, circle: 0},
+	".":                 {files: 35, lines: 4500, mutual: 0, circle: 0},
 	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
 	"internal/mutation": {files: 27, lines: 4300, mutual: 1, circle: 2}, // most of it is the list
 }

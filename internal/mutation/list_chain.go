@@ -334,9 +334,9 @@ var chainMutations = []mutation{
 	{
 		name:  "AZURE_TOKEN_CREDENTIALS=prod lets az in",
 		harm:  "a production service runs as the developer",
-		file:  "defaultcredential.go",
+		file:  "internal/detect/sources.go",
 		old:   `if strings.EqualFold(s.value, value) {`,
-		new:   `if s.azureCLI = s.azureCLI || s.value == "prod"; strings.EqualFold(s.value, value) {`,
+		new:   `if s.AzureCLI = s.AzureCLI || s.value == "prod"; strings.EqualFold(s.value, value) {`,
 		tests: "TestDefaultSelection",
 	},
 	{

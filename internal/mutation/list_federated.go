@@ -36,7 +36,7 @@ var federatedMutations = []mutation{
 	{
 		name:  "the error names another of the three that differ",
 		harm:  "who mends the issuer is refused for the subject",
-		file:  "federatedhost.go",
+		file:  "internal/entra/trusthint.go",
 		old:   `"AADSTS700213":  " has this subject",`,
 		new:   `"AADSTS700213":  " has this issuer",`,
 		tests: "TestCrossTenant",

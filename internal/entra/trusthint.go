@@ -1,0 +1,43 @@
+package entra
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+
+	"github.com/keyless-go/identity/internal/check"
+)
+
+// differs has what no federated credential has, by Entra's number for that.
+var differs = map[string]string{
+	"AADSTS70021":   " matches",
+	"AADSTS700211":  " has this issuer",
+	"AADSTS700212":  " has this audience",
+	"AADSTS700213":  " has this subject",
+	"AADSTS7002138": " has this subject letter for letter, capitals and small ones",
+}
+
+const none = `""`
+
+// TrustHint says what the federated credential of an application must have, ready to be copied,
+// after Entra has refused an assertion with one of its numbers. who is the application, source
+// what brought the assertion, both in words. audience is the one of the cloud.
+func TrustHint(number, who, source, assertion, audience string) string {
+	t := TrustOf(assertion)
+	hint := "no federated credential of " + who + differs[number]
+	if differs[number] == "" {
+		hint = who + " has no federated credential"
+	}
+	brought := t.Audience
+	// tokens of Entra's have the audience's client ID, federated credentials its URI
+	if check.IsGUID(strings.Trim(brought, `"`)) {
+		brought = strconv.Quote(audience)
+	}
+	hint += ": " + source + " brought issuer " + cmp.Or(t.Issuer, none) + ", subject " +
+		cmp.Or(t.Subject, none) + ", audience " + cmp.Or(brought, none) +
+		", and one must have exactly these"
+	if number == "AADSTS700212" {
+		hint += "; the audience of this cloud is " + audience
+	}
+	return hint + ". A new one works after some minutes"
+}
