@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -32,7 +33,7 @@ type server struct {
 	mu     sync.Mutex
 	seen   []sentRequest
 	answer func(n int, r *http.Request) *http.Response
-	closed int // bodies of answers that were closed
+	closed atomic.Int32 // bodies of answers that were closed
 }
 
 func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -58,10 +59,10 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 // closeCounter is a body that counts how often it is closed.
 type closeCounter struct {
 	io.Reader
-	closed *int
+	closed *atomic.Int32
 }
 
-func (c *closeCounter) Close() error { *c.closed++; return nil }
+func (c *closeCounter) Close() error { c.closed.Add(1); return nil }
 
 // byClaims is a credential whose tokens are named by the claims that they were asked for with.
 func byClaims(asked *[]policy.TokenRequestOptions) sourceFunc {
@@ -136,8 +137,8 @@ func TestTransportAnswersOneChallenge(t *testing.T) {
 		if body, err := io.ReadAll(resp.Body); err != nil || len(body) == 0 {
 			t.Errorf("%s: the answer's body is %q, %v", name, body, err)
 		}
-		if s.closed != len(tt.want)-1 {
-			t.Errorf("%s: %d bodies closed, want all but the last", name, s.closed)
+		if closed := int(s.closed.Load()); closed != len(tt.want)-1 {
+			t.Errorf("%s: %d bodies closed, want all but the last", name, closed)
 		}
 		if resp.Request != tt.request || fmt.Sprint(tt.request.Header) != before {
 			t.Errorf("%s: the caller's request has become %v, the answer's is %v", name,
@@ -176,7 +177,7 @@ func TestTransportClosesTheBody(t *testing.T) {
 		"no credential": {"https://api.example/", nil,
 			"identity: Transport: nil credential: want one, such as one of NewCredential"},
 	} {
-		closed := 0
+		var closed atomic.Int32
 		r, err := http.NewRequest(http.MethodPost, tt.url, strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
@@ -191,11 +192,11 @@ func TestTransportClosesTheBody(t *testing.T) {
 		}
 		s := &server{answer: func(int, *http.Request) *http.Response { return challenge() }}
 		_, err = (&Transport{Credential: tt.cred, Scope: vaultScope, Base: s}).RoundTrip(r)
-		if err == nil || err.Error() != tt.want || closed != 1+made {
-			t.Errorf("%s: got %v, %d of %d bodies are closed, want %s", name, err, closed, 1+made, tt.want)
+		if err == nil || err.Error() != tt.want || int(closed.Load()) != 1+made {
+			t.Errorf("%s: got %v, %d of %d bodies are closed, want %s", name, err, closed.Load(), 1+made, tt.want)
 		}
-		if s.closed != len(s.seen) {
-			t.Errorf("%s: %d of %d answers are closed", name, s.closed, len(s.seen))
+		if closed := int(s.closed.Load()); closed != len(s.seen) {
+			t.Errorf("%s: %d of %d answers are closed", name, closed, len(s.seen))
 		}
 	}
 	r, err := http.NewRequest(http.MethodGet, "https://api.example/", nil)
@@ -277,9 +278,10 @@ func TestTransportTogether(t *testing.T) {
 // TestTransportOfItsOwn: without a Base, http.DefaultTransport sends, which trusts no test server.
 func TestTransportOfItsOwn(t *testing.T) {
 	t.Parallel()
-	api := httptest.NewTLSServer(http.NotFoundHandler())
-	t.Cleanup(api.Close)
+	api := httptest.NewUnstartedServer(http.NotFoundHandler())
 	api.Config.ErrorLog = log.New(io.Discard, "", 0)
+	api.StartTLS()
+	t.Cleanup(api.Close)
 	client := &http.Client{Transport: &Transport{Credential: tokenFunc("token"), Scope: vaultScope}}
 	resp, err := client.Get(api.URL)
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); !ok {
