@@ -70,6 +70,7 @@ var unsaid = []string{
 	`^(?:\s*'[^\r\n]*' is not recognized as an internal or external command,\s*operable program ` +
 		`or batch file\.\s*)+$`,
 	"Extra data: line", "Expecting value: line",
+	"azd auth login" + `(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`,
 }
 
 // others are what the page's tables quote of somebody else's.

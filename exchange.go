@@ -151,7 +151,7 @@ func (x *exchange) Connect(own policy.Transporter) (policy.Transporter, error) {
 	case fake:
 		return transport.NewInternet(place.RootCAs, ""), nil
 	}
-	return transport.Internet, nil
+	return transport.Internet(), nil
 }
 
 // Recognises: Entra answers with a JSON object that has a token or an error. Its own front end may

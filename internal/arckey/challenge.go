@@ -2,8 +2,9 @@ package arckey
 
 import (
 	"net/http"
-	"regexp"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
 // Realm finds the realm of a Basic challenge, which is the path of a key. The agent sends it
@@ -22,7 +23,7 @@ func Realm(h http.Header) (string, bool) {
 				return inside, inside != ""
 			}
 		}
-		if at := furtherParameter.FindStringIndex(realm); at != nil {
+		if at := furtherParameter.Get().FindStringIndex(realm); at != nil {
 			realm = strings.TrimSpace(realm[:at[0]])
 		}
 		return realm, strings.Trim(realm, ", ") != ""
@@ -31,4 +32,4 @@ func Realm(h http.Header) (string, bool) {
 }
 
 // furtherParameter is where another parameter begins, as distinct from a comma in a path.
-var furtherParameter = regexp.MustCompile(`,\s*[A-Za-z0-9_-]+\s*=`)
+var furtherParameter = lazy.Regexp{Expr: `,\s*[A-Za-z0-9_-]+\s*=`}

@@ -34,7 +34,7 @@ type job struct {
 // connected is a job whose endpoint is asked by client; nil is for the default one.
 func (j job) connected(client policy.Transporter) job {
 	if client == nil {
-		client = transport.Internet
+		client = transport.Internet()
 	}
 	j.client = transport.Bounded(client)
 	return j

@@ -13,7 +13,11 @@ import (
 // slowest of the peers was seen to take.
 const walkBudget = 3 * time.Minute
 
-var errWalkBudget = errors.New("no answer within " + walkBudget.String())
+var errWalkBudget error = walkBudgetError{}
+
+type walkBudgetError struct{}
+
+func (walkBudgetError) Error() string { return "no answer within " + walkBudget.String() }
 
 // GetToken implements azcore.TokenCredential; see Token.
 func (c *Chain) GetToken(

@@ -20,24 +20,26 @@ const Azure = "7783-7084-3265-9085-8269-3286-77"
 
 // Tag returns this machine's tag, "" if there is none that may be read. It never changes, and many
 // services make a credential per request, so that it is kept. Tag is safe for concurrent use.
-func Tag() string { return tag() }
+func Tag() string { return tag.get() }
 
-var tag = onceKnown(readTag)
+var tag = onceKnown{read: readTag}
 
 // onceKnown calls read until it knows. A process that has no file descriptor left for a moment must
 // not take a machine of Azure's for a laptop from then on.
-func onceKnown(read func() (tag string, known bool)) func() string {
-	var kept atomic.Pointer[string]
-	return func() string {
-		if tag := kept.Load(); tag != nil {
-			return *tag
-		}
-		tag, known := read()
-		if known {
-			kept.Store(&tag)
-		}
-		return tag
+type onceKnown struct {
+	read func() (tag string, known bool)
+	kept atomic.Pointer[string]
+}
+
+func (o *onceKnown) get() string {
+	if tag := o.kept.Load(); tag != nil {
+		return *tag
 	}
+	tag, known := o.read()
+	if known {
+		o.kept.Store(&tag)
+	}
+	return tag
 }
 
 // tagOf finds the tag in SMBIOS tables, as Windows hands them out: structures of a type, a length

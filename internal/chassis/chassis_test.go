@@ -58,14 +58,14 @@ func TestTagOf(t *testing.T) {
 func TestChassisIsReadUntilKnown(t *testing.T) {
 	t.Parallel()
 	reads := 0
-	tag := onceKnown(func() (string, bool) {
+	tag := onceKnown{read: func() (string, bool) {
 		if reads++; reads < 3 {
 			return "", false
 		}
 		return Azure, true
-	})
+	}}
 	for i, want := range []string{"", "", Azure, Azure} {
-		if got := tag(); got != want {
+		if got := tag.get(); got != want {
 			t.Errorf("read %d: got %q, want %q", i+1, got, want)
 		}
 	}

@@ -2,9 +2,10 @@ package command
 
 import (
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
 // IsWord reports whether a character means only itself to the shells of all systems. Those of the
@@ -40,8 +41,8 @@ func windowsCommandLine(program string, arguments []string) (string, error) {
 }
 
 // unknownToShell is all that Windows' shell says when it found no program of a name.
-var unknownToShell = regexp.MustCompile(`^(?:\s*'[^\r\n]*' is not recognized as an internal or ` +
-	`external command,\s*operable program or batch file\.\s*)+$`)
+var unknownToShell = lazy.Regexp{Expr: `^(?:\s*'[^\r\n]*' is not recognized as an internal or ` +
+	`external command,\s*operable program or batch file\.\s*)+$`}
 
 // lacksLibrary are the words of glibc and musl for a program that is there and can't start.
 var lacksLibrary = []string{"error while loading shared libraries",
@@ -62,5 +63,5 @@ func (e *ExitError) NoSuchProgram() bool {
 	case 9009:
 		return true
 	}
-	return unknownToShell.MatchString(e.Stderr)
+	return unknownToShell.Get().MatchString(e.Stderr)
 }

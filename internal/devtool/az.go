@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyless-go/identity/internal/lazy"
 	"github.com/keyless-go/identity/internal/token"
 )
 
@@ -34,7 +35,7 @@ var AzureCLI = &Tool{
 		reason, _, _ = strings.Cut(stderr, "\naz log") // the commands that it asks for, each a line
 		return reason, stderr
 	},
-	asks: asking("az login"),
+	asks: lazy.Regexp{Expr: `az login` + options},
 	// az names az login after many failures. Only this says that no account is there; and not
 	// behind a warning that the file of the accounts can't be read, which az then overwrites.
 	loggedOut: func(reason string) string {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyless-go/identity/internal/lazy"
 	"github.com/keyless-go/identity/internal/token"
 )
 
@@ -31,7 +32,7 @@ var AzureDeveloperCLI = &Tool{
 	},
 	parse: parseAzd,
 	split: splitAzd,
-	asks:  asking("azd auth login"),
+	asks:  lazy.Regexp{Expr: `azd auth login` + options},
 	loggedOut: func(reason string) string {
 		switch {
 		case strings.Contains(reason, azLoggedOut),

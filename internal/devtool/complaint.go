@@ -2,10 +2,10 @@ package devtool
 
 import (
 	"encoding/json"
-	"regexp"
 	"strings"
 
 	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/lazy"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -20,12 +20,12 @@ type complaint struct {
 
 var (
 	// terminalEscape is what colors a text. Both tools are told to leave that out.
-	terminalEscape = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+	terminalEscape = lazy.Regexp{Expr: `\x1b\[[0-9;?]*[A-Za-z]`}
 	// supportIDs are what Entra writes behind its text for its own support. They differ each time.
-	supportIDs = regexp.MustCompile(`\s*\b(?:(?:Trace|Correlation) ID: \S+|Timestamp: \S+(?: ` +
-		`\d\d:\d\d:\d\d\S*)?)`)
+	supportIDs = lazy.Regexp{Expr: `\s*\b(?:(?:Trace|Correlation) ID: \S+|Timestamp: \S+(?: ` +
+		`\d\d:\d\d:\d\d\S*)?)`}
 	// pythonObject is Python's text for an object that has none. Its address differs each time.
-	pythonObject = regexp.MustCompile(`<[\w.]+ object at 0x[0-9a-fA-F]+>(?:: |, )?`)
+	pythonObject = lazy.Regexp{Expr: `<[\w.]+ object at 0x[0-9a-fA-F]+>(?:: |, )?`}
 )
 
 const (
@@ -40,11 +40,11 @@ const (
 // complaintIn reads what the tool has complained of. The reason has its secrets concealed. It takes
 // time in proportion to the length of the text.
 func (t *Tool) complaintIn(stderr string) complaint {
-	c := complaint{whole: terminalEscape.ReplaceAllString(stderr, "")}
+	c := complaint{whole: terminalEscape.Get().ReplaceAllString(stderr, "")}
 	// Before anything is taken out of the text: that could be the name by which a value is known
 	// to be secret. And once more when it is shown, because the reason may have been JSON in JSON.
 	reason, advice := t.split(redact.Text(c.whole))
-	if c.login = commandIn(reason+"\n"+advice, t.asks); c.login != "" &&
+	if c.login = commandIn(reason+"\n"+advice, &t.asks); c.login != "" &&
 		strings.Contains(advice, "\naz logout") {
 		c.logout = "az logout, then "
 	}
@@ -70,8 +70,8 @@ func reasonIn(text string) string {
 		text = text[begin:]
 	}
 	text = responseIn(text)
-	text = supportIDs.ReplaceAllString(text, "")
-	return strings.TrimSpace(pythonObject.ReplaceAllString(text, ""))
+	text = supportIDs.Get().ReplaceAllString(text, "")
+	return strings.TrimSpace(pythonObject.Get().ReplaceAllString(text, ""))
 }
 
 // lineWith is where the first line is that begins with a mark, -1 if there is none.
@@ -145,12 +145,9 @@ func bothEnds(text string) string {
 		strings.ToValidUTF8(text[len(text)-half:], ""))
 }
 
-// asking is a pattern of the command that logs in, with its options. Nothing is taken for an
-// option's value that a shell would read more into: the command is shown for people to copy.
-func asking(login string) *regexp.Regexp {
-	return regexp.MustCompile(regexp.QuoteMeta(login) +
-		`(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`)
-}
+// options are those of the command that logs in. Nothing is taken for an option's value that a
+// shell would read more into: the command is shown for people to copy.
+const options = `(?: --?[a-z][a-z-]*(?:[ =](?:"[A-Za-z0-9._:/+=-]+"|[A-Za-z0-9._:/+=-]+))?)*`
 
 // commandIn is the command by which a tool asks to be logged in, such as
 //
@@ -158,9 +155,9 @@ func asking(login string) *regexp.Regexp {
 //
 // A plain az login would not do for a resource that wants a second factor. Of several it is the
 // most exact, which is the longest.
-func commandIn(text string, asks *regexp.Regexp) string {
+func commandIn(text string, asks *lazy.Regexp) string {
 	longest := ""
-	for _, command := range asks.FindAllString(text, -1) {
+	for _, command := range asks.Get().FindAllString(text, -1) {
 		if command = strings.TrimRight(command, "."); len(command) > len(longest) &&
 			len(command) <= redact.MaxLine {
 			longest = command

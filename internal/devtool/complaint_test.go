@@ -3,11 +3,13 @@ package devtool
 import (
 	"strings"
 	"testing"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
 // plain is a tool whose complaint is a text.
 var plain = &Tool{split: func(stderr string) (reason, advice string) { return stderr, stderr },
-	asks: asking("az login")}
+	asks: lazy.Regexp{Expr: `az login` + options}}
 
 func TestComplaint(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,9 @@
 package devtool
 
 import (
-	"regexp"
 	"time"
 
+	"github.com/keyless-go/identity/internal/lazy"
 	"github.com/keyless-go/identity/internal/token"
 )
 
@@ -22,8 +22,8 @@ type Tool struct {
 	parse     func(stdout []byte, now time.Time) (printed, error) // errors never repeat a byte of it
 	// split finds the reason in what it says of a failure, and where a command to log in may be
 	split func(stderr string) (reason, advice string)
-	// the login that it asks for, see asking
-	asks *regexp.Regexp
+	// the login that it asks for, see options
+	asks lazy.Regexp
 	// the login that nobody has done, "" if somebody is logged in
 	loggedOut func(reason string) (login string)
 	// texts of failures that asking once more may mend

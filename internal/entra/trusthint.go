@@ -8,13 +8,21 @@ import (
 	"github.com/keyless-go/identity/internal/check"
 )
 
-// differs has what no federated credential has, by Entra's number for that.
-var differs = map[string]string{
-	"AADSTS70021":   " matches",
-	"AADSTS700211":  " has this issuer",
-	"AADSTS700212":  " has this audience",
-	"AADSTS700213":  " has this subject",
-	"AADSTS7002138": " has this subject letter for letter, capitals and small ones",
+// differs is what no federated credential has, by Entra's number for that, "" for others.
+func differs(number string) string {
+	switch number {
+	case "AADSTS70021":
+		return " matches"
+	case "AADSTS700211":
+		return " has this issuer"
+	case "AADSTS700212":
+		return " has this audience"
+	case "AADSTS700213":
+		return " has this subject"
+	case "AADSTS7002138":
+		return " has this subject letter for letter, capitals and small ones"
+	}
+	return ""
 }
 
 const none = `""`
@@ -24,8 +32,8 @@ const none = `""`
 // what brought the assertion, both in words. audience is the one of the cloud.
 func TrustHint(number, who, source, assertion, audience string) string {
 	t := TrustOf(assertion)
-	hint := "no federated credential of " + who + differs[number]
-	if differs[number] == "" {
+	hint := "no federated credential of " + who + differs(number)
+	if differs(number) == "" {
 		hint = who + " has no federated credential"
 	}
 	brought := t.Audience

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"strings"
 
+	"github.com/keyless-go/identity/internal/lazy"
 	"github.com/keyless-go/identity/internal/redact"
 	"github.com/keyless-go/identity/internal/token"
 )
@@ -44,7 +44,7 @@ func (s Said) MissingHeader() string {
 	return ""
 }
 
-var digits = regexp.MustCompile(`\d{1,10}`) // [500011], or "[500011]"
+var digits = lazy.Regexp{Expr: `\d{1,10}`} // [500011], or "[500011]"
 
 // Read reads an error body:
 //
@@ -97,8 +97,8 @@ func saidIn(body []byte) (s Said) {
 		CorrelationID: string(cmp.Or(outer.CorrelationID, outer.Correlation,
 			inner.CorrelationID)),
 	}
-	s.Entra = entraNumber.FindString(s.Message)
-	if n := digits.FindString(string(outer.EntraNumbers)); s.Entra == "" && n != "" {
+	s.Entra = entraNumber.Get().FindString(s.Message)
+	if n := digits.Get().FindString(string(outer.EntraNumbers)); s.Entra == "" && n != "" {
 		s.Entra = "AADSTS" + n
 		s.Message = strings.TrimSpace(s.Entra + ": " + s.Message)
 	}
@@ -111,7 +111,7 @@ func saidIn(body []byte) (s Said) {
 
 // saidAround reads a text.
 func saidAround(body string) Said {
-	at := entraNumber.FindStringIndex(body)
+	at := entraNumber.Get().FindStringIndex(body)
 	if at == nil {
 		return Said{Message: body}
 	}

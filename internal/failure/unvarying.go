@@ -2,11 +2,12 @@ package failure
 
 import (
 	"regexp"
-	"sync"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
 // varying finds what is another at each failure of one cause, and says what stands in its place.
-var varying = sync.OnceValue(func() []substitution {
+var varying = lazy.Value[[]substitution]{Make: func() []substitution {
 	const (
 		labels   = `(?:trace|correlation|(?:client[ _-]?)?request|activity|operation|session|transaction|tracking|incident|span|ray)`
 		duration = `\d+(?:\.\d+)?(?:ns|µs|μs|ms|h|m|s)`
@@ -66,7 +67,7 @@ var varying = sync.OnceValue(func() []substitution {
 		list = append(list, substitution{regexp.MustCompile(s.found), s.shown})
 	}
 	return list
-})
+}}
 
 type substitution struct {
 	found *regexp.Regexp
@@ -78,7 +79,7 @@ func Unvarying(text string) string {
 	if text == "" {
 		return ""
 	}
-	for _, s := range varying() {
+	for _, s := range varying.Get() {
 		text = s.found.ReplaceAllString(text, s.shown)
 	}
 	return text

@@ -269,10 +269,10 @@ var chainMutations = []mutation{
 		name: "the chassis asset tag is read once, whatever came of it",
 		harm: "no file descriptor is left for a moment, and a VM of Azure's is a laptop for the life of the process",
 		file: "internal/chassis/chassis.go",
-		old: `		if known {
-			kept`,
-		new: `		if known || true {
-			kept`,
+		old: `	if known {
+		o.kept`,
+		new: `	if known || true {
+		o.kept`,
 		tests: "TestChassisIsReadUntilKnown",
 	},
 	{

@@ -34,11 +34,13 @@ var federatedMutations = []mutation{
 		tests: "TestFederatedStaleAssertion",
 	},
 	{
-		name:  "the error names another of the three that differ",
-		harm:  "who mends the issuer is refused for the subject",
-		file:  "internal/entra/trusthint.go",
-		old:   `"AADSTS700213":  " has this subject",`,
-		new:   `"AADSTS700213":  " has this issuer",`,
+		name: "the error names another of the three that differ",
+		harm: "who mends the issuer is refused for the subject",
+		file: "internal/entra/trusthint.go",
+		old: `return " has this subject"
+`,
+		new: `return " has this issuer"
+`,
 		tests: "TestCrossTenant",
 	},
 	{

@@ -69,7 +69,7 @@ var identityMutations = []mutation{
 		name:  "a selector in the endpoint variable's own query stays",
 		harm:  "whoever sets the variable chooses the identity, against the options",
 		file:  "internal/transport/query.go",
-		old:   `reserved[bare] || slices.Contains`,
+		old:   `reserved.Get()[bare] || slices.Contains`,
 		new:   `slices.Contains`,
 		tests: "TestEndpointQuerySelectsNothing",
 	},

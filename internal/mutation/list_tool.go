@@ -186,7 +186,7 @@ var toolMutations = []mutation{
 		name:  "what az doesn't find is az",
 		harm:  "Windows without wmic, and a program is somebody else",
 		file:  "internal/command/shell.go",
-		old:   `return unknownToShell.MatchString(e.Stderr)`,
+		old:   `return unknownToShell.Get().MatchString(e.Stderr)`,
 		new:   `return strings.Contains(e.Stderr, "is not recognized as an internal or external command")`,
 		tests: "TestNoSuchProgram",
 	},

@@ -118,7 +118,7 @@ func FuzzRedact(f *testing.F) {
 			}
 		}
 		shown := Text(said, secret)
-		if jwtLike.MatchString(shown) {
+		if jwtLike.Get().MatchString(shown) {
 			t.Errorf("a token is shown: %q", shown)
 		}
 		if strings.Contains(Mark, sent) { // a secret that is a piece of that word

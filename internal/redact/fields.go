@@ -3,17 +3,18 @@ package redact
 import (
 	"bytes"
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
 // userInfo finds the name and the password in a URL.
-var userInfo = regexp.MustCompile(`://([^\s/?#"'<>@]+)@`)
+var userInfo = lazy.Regexp{Expr: `://([^\s/?#"'<>@]+)@`}
 
 // privateKey finds one in PEM, with its first line, also one cut in the middle.
-var privateKey = regexp.MustCompile(
-	`-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]+(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?`)
+var privateKey = lazy.Regexp{Expr: `-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]+` +
+	`(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?`}
 
 // hideFields replaces what a field for a token or another secret holds, and whatever looks like a
 // token, under any layers of escapes. Where it can't be told that something is no value it is
@@ -55,12 +56,12 @@ func hideFieldsOnce(text string) string {
 		}
 	}
 	if bytes.IndexByte(r.text, '@') >= 0 {
-		for _, m := range userInfo.FindAllSubmatchIndex(r.text, -1) {
+		for _, m := range userInfo.Get().FindAllSubmatchIndex(r.text, -1) {
 			hidden = append(hidden, span{m[2], m[3]})
 		}
 	}
-	for _, looks := range []*regexp.Regexp{jwtLike, privateKey} {
-		for _, m := range looks.FindAllIndex(r.text, -1) {
+	for _, looks := range []*lazy.Regexp{&jwtLike, &privateKey} {
+		for _, m := range looks.Get().FindAllIndex(r.text, -1) {
 			hidden = append(hidden, span{m[0], m[1]})
 		}
 	}

@@ -1,13 +1,14 @@
 package redact
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
 // whatFailed is a name that programs give to what may fail, or to how it did.
-var whatFailed = regexp.MustCompile(
-	`^(?:[a-z]{1,20}\.){0,4}[A-Z][A-Za-z]{0,40}(?:Credential|Error|Exception)[.,:;]?$`)
+var whatFailed = lazy.Regexp{Expr: `^(?:[a-z]{1,20}\.){0,4}` +
+	`[A-Z][A-Za-z]{0,40}(?:Credential|Error|Exception)[.,:;]?$`}
 
 // isPlainWord reports whether a word is one of a sentence, or a number such as a status or Entra's.
 func isPlainWord(word []byte) bool {

@@ -110,7 +110,7 @@ func (r *reading) valueInWords(f field, at int) (value span, ok bool) {
 	case "", "null", "none", "nil", "undefined", "true", "false", "[", "{", "(":
 		return span{}, false
 	}
-	if f.prose && (isPlainWord(word) || whatFailed.Match(word)) && endsIn(f.name, proseNames) &&
+	if f.prose && (isPlainWord(word) || whatFailed.Get().Match(word)) && endsIn(f.name, proseNames) &&
 		(!endsIn(f.name, certainNames) || strings.HasSuffix(f.name, "validtoken")) {
 		// "can't parse the token: it has expired", "fetching token: AzureCLICredential: no"
 		return span{}, false

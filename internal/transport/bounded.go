@@ -21,7 +21,13 @@ const MaxBody = 1 << 20
 type bounded struct{ next policy.Transporter }
 
 // ErrTooLarge is what a BodyError wraps if the answer is larger than MaxBody.
-var ErrTooLarge = fmt.Errorf("the answer is larger than %d bytes", MaxBody)
+var ErrTooLarge error = tooLargeError{}
+
+type tooLargeError struct{}
+
+func (tooLargeError) Error() string {
+	return fmt.Sprintf("the answer is larger than %d bytes", MaxBody)
+}
 
 // BodyError means that the host began to answer and the body could not be had.
 type BodyError struct {

@@ -6,10 +6,16 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
-// Internet is for Entra: see [NewInternet].
-var Internet = NewInternet(nil, "")
+// Internet is the client for Entra of all credentials that need no other: see [NewInternet].
+func Internet() *http.Client { return internet.Get() }
+
+var internet = lazy.Value[*http.Client]{
+	Make: func() *http.Client { return NewInternet(nil, "") },
+}
 
 // NewInternet makes a client for Entra, or for what stands before it. It has the proxy and the
 // certificates of the system and TLS 1.2 or later, as azcore's own default client has them, which

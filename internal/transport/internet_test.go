@@ -32,7 +32,7 @@ func TestInternet(t *testing.T) {
 		{name: "trusted", client: NewInternet(roots, "a.example")},
 		{name: "another name", client: NewInternet(roots, "b.example"), want: "a.example"},
 		{name: "nobody's", client: NewInternet(x509.NewCertPool(), "a.example"), want: "authority"},
-		{name: "the system's", client: Internet, want: "certificate"},
+		{name: "the system's", client: Internet(), want: "certificate"},
 		{name: "TLS 1.1", client: NewInternet(roots, "a.example"), newest: tls.VersionTLS11,
 			want: "protocol version"},
 	} {

@@ -18,7 +18,7 @@ func Options(o policy.ClientOptions, own policy.Transporter) policy.ClientOption
 	o.Retry = policy.RetryOptions{MaxRetries: -1}
 	o.Logging.IncludeBody = false
 	o.Logging.AllowedHeaders = slices.DeleteFunc(slices.Clone(o.Logging.AllowedHeaders), isSecret)
-	o.Logging.AllowedQueryParams = append(shown, o.Logging.AllowedQueryParams...)
+	o.Logging.AllowedQueryParams = slices.Concat(shown, Selectors, o.Logging.AllowedQueryParams)
 	o.PerCallPolicies = slices.Clone(o.PerCallPolicies)
 	o.PerRetryPolicies = slices.Clone(o.PerRetryPolicies)
 	if own == nil {

@@ -6,19 +6,21 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/keyless-go/identity/internal/lazy"
 )
 
 // reserved are the parameters that only a request of ours sets, by their bare names: the selectors,
 // and all else that decides which token comes back. An api-version is not among them: an endpoint
 // may name its own where we send none.
-var reserved = func() map[string]bool {
+var reserved = lazy.Value[map[string]bool]{Make: func() map[string]bool {
 	names := map[string]bool{}
 	for _, name := range append([]string{"resource", "authority", "bypass_cache", "xms_cc",
 		"token_sha256_to_refresh"}, Selectors...) {
 		names[bareName(name)] = true
 	}
 	return names
-}()
+}}
 
 // bareName is a parameter's name without what a lenient server may ignore: its case, as ASP.NET
 // does, on which most of these endpoints are built, and all that is neither a letter nor a digit.
@@ -43,7 +45,7 @@ func WithQuery(endpoint *url.URL, pairs ...string) *url.URL {
 		}
 	}
 	for name := range query {
-		if bare := bareName(name); reserved[bare] || slices.Contains(set, bare) {
+		if bare := bareName(name); reserved.Get()[bare] || slices.Contains(set, bare) {
 			query.Del(name)
 		}
 	}

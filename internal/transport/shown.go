@@ -15,12 +15,13 @@ var Selectors = []string{
 	"client_id", "clientid", "object_id", "principal_id", "principalId", "msi_res_id", "mi_res_id",
 }
 
-// shown parameters of a request's query are no secrets. Clipped, so that appending to them copies
-// them.
-var shown = slices.Clip(append([]string{"resource", "xms_cc"}, Selectors...))
+// shown are, with the Selectors, the parameters of a request's query that are no secrets.
+var shown = []string{"resource", "xms_cc"}
 
 // IsShown reports whether a parameter of a request's query is no secret.
-func IsShown(name string) bool { return name == "api-version" || slices.Contains(shown, name) }
+func IsShown(name string) bool {
+	return name == "api-version" || slices.Contains(shown, name) || slices.Contains(Selectors, name)
+}
 
 // Shown is what of an answer may be shown: its status and a header that is clean already, and its
 // request without headers, of which one is secret. It has no body, but the length of the one that
