@@ -247,7 +247,7 @@ func (c *FederatedCredential) within(ctx context.Context) error {
 	if c.cred.hosted.hostParts == nil || ctx == nil {
 		return nil // what comes next refuses that
 	}
-	source := c.cred.hosted.host.(*federated).source
+	source := c.cred.hosted.host.(*federated).Source
 	if !assertion.Within(ctx, source) {
 		return nil
 	}

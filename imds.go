@@ -198,7 +198,7 @@ func (s *imds) Rules() acquire.Rules {
 		},
 	}}
 	if s != nil && s.expected != "" {
-		r.Unanswered, r.Unavailable = (*variableHost)(nil).Rules().Unanswered, false
+		r.Unanswered, r.Unavailable = retry.Usual().Unanswered, false
 	}
 	return r
 }

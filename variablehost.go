@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/url"
-	"time"
 
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
@@ -69,19 +68,9 @@ func (*variableHost) NotAssigned(int, failure.Said) bool { return false }
 // documented; IMDS's is 5.
 const namedAtOnce = 5
 
-// Rules: at start-up the endpoint may come up after the program, so that silence is retried for the
-// whole budget, and then is an error that names the endpoint: the variables say that it should be
-// there. Only the statuses that pass on every host are retried: Microsoft documents no others for
-// these.
+// Rules: silence is an error that names the endpoint. The variables say that it should be there.
 func (*variableHost) Rules() acquire.Rules {
-	return acquire.Rules{Rules: retry.Rules{
-		Budget:     30 * time.Second,
-		Unanswered: 30 * time.Second,
-		TryTimeout: 20 * time.Second,
-		Delay:      500 * time.Millisecond,
-		MaxDelay:   5 * time.Second,
-		Retries:    retry.Anywhere,
-	}, AtOnce: namedAtOnce}
+	return acquire.Rules{Rules: retry.Usual(), AtOnce: namedAtOnce}
 }
 
 // silentHint is what to check when nothing has answered at an endpoint that a variable names.

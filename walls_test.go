@@ -115,6 +115,12 @@ var walls = map[string]wall{
 		ours: []string{"check", "redact", "token"},
 		not:  slices.Concat(machine, logging, []string{"net", "net/http", "crypto/tls", "context"}),
 	},
+	"internal/exchange": {
+		ours: []string{"acquire", "assertion", "binding", "check", "detect", "entra", "failure",
+			"principal", "redact", "retry", "seam", "token", "transport"},
+		others: []string{azcoreModule + "/..."},
+		not:    slices.Concat(machine, logging, []string{"net", "crypto/tls"}),
+	},
 	"internal/binding": {
 		ours: []string{"check", "detect", "failure", "redact", "smallfile", "transport"},
 		not:  slices.Concat(machine, logging, []string{"encoding/json"}),
@@ -141,9 +147,9 @@ var rootWalls = []struct {
 	// A host says how it is asked. What becomes of its tokens is none of its business.
 	{[]string{
 		"appservice.go", "arc.go", "azureml.go", "cloudshell.go", "containerinstances.go",
-		"exchange.go", "federatedhost.go", "imds.go", "servicefabric.go", "workload.go", "variablehost.go",
+		"federatedhost.go", "imds.go", "servicefabric.go", "workload.go", "variablehost.go",
 	}, wall{
-		ours: []string{"acquire", "arckey", "assertion", "binding", "check", "detect", "entra",
+		ours: []string{"acquire", "arckey", "assertion", "binding", "check", "detect", "exchange",
 			"failure", "principal", "redact", "retry", "seam", "token", "transport"},
 		others: []string{azcoreModule + "/..."},
 		not:    slices.Concat([]string{"os/exec"}, logging),

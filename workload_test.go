@@ -24,7 +24,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/binding"
+	"github.com/keyless-go/identity/internal/detect"
 )
+
+const envAuthorityHost = detect.EnvAuthorityHost
 
 const (
 	podTenant    = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"

@@ -44,7 +44,7 @@ var answerMutations = []mutation{
 	{
 		name:  "whatever answers in Entra's place is Entra",
 		harm:  "an intercepting proxy's page reads as a refusal of Entra's, and isn't tried again",
-		file:  "exchange.go",
+		file:  "internal/exchange/exchange.go",
 		old:   `return token.IsOAuth(a.Body) || failing`,
 		new:   `return token.IsOAuth(a.Body) || true || failing`,
 		tests: "TestWorkloadForeignAnswers",

@@ -311,8 +311,8 @@ var chainMutations = []mutation{
 		name:  "an IMDS that should be there and is silent is unavailable",
 		harm:  "a container group whose endpoint comes up late goes on as somebody else",
 		file:  "imds.go",
-		old:   `r.Unanswered, r.Unavailable = (*variableHost)(nil).Rules().Unanswered, false`,
-		new:   `r.Unanswered = (*variableHost)(nil).Rules().Unanswered`,
+		old:   `r.Unanswered, r.Unavailable = retry.Usual().Unanswered, false`,
+		new:   `r.Unanswered = retry.Usual().Unanswered`,
 		tests: "TestExpectedIMDS",
 	},
 	{

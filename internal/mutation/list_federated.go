@@ -12,15 +12,15 @@ var federatedMutations = []mutation{
 	{
 		name:  "an assertion that has ended is sent",
 		harm:  "Entra's refusal says less than what is known here",
-		file:  "exchange.go",
-		old:   `if err == nil && x.check != nil {`,
-		new:   `if err == nil && x.check == nil {`,
+		file:  "internal/exchange/exchange.go",
+		old:   `if err == nil && check != nil {`,
+		new:   `if err == nil && check == nil {`,
 		tests: "TestFederatedAssertionFails",
 	},
 	{
 		name:  "every refusal costs a second assertion",
 		harm:  "a function's issuer, and Entra, get two requests for each",
-		file:  "federatedhost.go",
+		file:  "internal/exchange/federated.go",
 		old:   `.Entra != "AADSTS700024" {`,
 		new:   `.Entra == "" {`,
 		tests: "TestFederatedStaleAssertion",
@@ -28,9 +28,9 @@ var federatedMutations = []mutation{
 	{
 		name:  "a stale assertion is sent again",
 		harm:  "the second exchange is refused as the first was",
-		file:  "federatedhost.go",
-		old:   "next, err := h.with(ctx, r, r.Presented)\n\treturn next, err == nil && next.Secret != r.Presented, err",
-		new:   "next, err := h.with(ctx, r, r.Presented)\n\treturn next, err == nil, err",
+		file:  "internal/exchange/federated.go",
+		old:   "next, err := h.with(ctx, r, r.Presented, assertion.Check)\n\treturn next, err == nil && next.Secret != r.Presented, err",
+		new:   "next, err := h.with(ctx, r, r.Presented, assertion.Check)\n\treturn next, err == nil, err",
 		tests: "TestFederatedStaleAssertion",
 	},
 	{

@@ -44,9 +44,9 @@ var optionMutations = []mutation{
 	{
 		name:  "the options' tenants are not copied",
 		harm:  "who changes the slice afterwards allows another tenant",
-		file:  "exchange.go",
-		old:   `slices.Clone(options.AdditionallyAllowedTenants)`,
-		new:   `slices.Grow(options.AdditionallyAllowedTenants, 0)`,
+		file:  "internal/exchange/exchange.go",
+		old:   `slices.Clone(x.Tenants.Allowed)`,
+		new:   `slices.Grow(x.Tenants.Allowed, 0)`,
 		tests: "TestAllowedTenantsAreCopied",
 	},
 	{

@@ -124,8 +124,8 @@ var verdictMutations = []mutation{
 	{
 		name:  "two token files are one",
 		harm:  "a service account that Entra refuses gets the token of another one from the cache",
-		file:  "exchange.go",
-		old:   "\t\treturn x.source.Proof()\n",
+		file:  "internal/exchange/exchange.go",
+		old:   "\t\treturn x.Source.Proof()\n",
 		new:   "\t\treturn \"\"\n",
 		tests: "TestTwoTokenFiles|TestProofsTellTokensApart",
 	},

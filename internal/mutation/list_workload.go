@@ -4,9 +4,9 @@ var workloadMutations = []mutation{
 	{
 		name:  "the tenant that a resource asks for is not asked",
 		harm:  "Key Vault refuses the token of the identity's own tenant",
-		file:  "exchange.go",
-		old:   `cmp.Or(r.Tenant, x.tenants.Own)`,
-		new:   `cmp.Or(x.tenants.Own, r.Tenant)`,
+		file:  "internal/exchange/exchange.go",
+		old:   `cmp.Or(r.Tenant, x.Tenants.Own)`,
+		new:   `cmp.Or(x.Tenants.Own, r.Tenant)`,
 		tests: "TestWorkloadRequests|TestWorkloadOtherTenants",
 	},
 	{
@@ -57,7 +57,7 @@ var workloadMutations = []mutation{
 	{
 		name:  "an assertion that Entra calls expired is not read again",
 		harm:  "a request that meets the kubelet's replacement fails",
-		file:  "workload.go",
+		file:  "internal/exchange/workload.go",
 		old:   `.Entra == "AADSTS700024"`,
 		new:   `.Entra == "AADSTS700025"`,
 		tests: "TestWorkloadReadsAnExpiredAssertionAgain",
@@ -97,9 +97,9 @@ var workloadMutations = []mutation{
 	{
 		name:  "Entra gets five requests at once",
 		harm:  "the first requests of a service with many tenants queue behind each other",
-		file:  "exchange.go",
-		old:   `r.AtOnce, r.Preparation = 50,`,
-		new:   `r.AtOnce, r.Preparation = 5,`,
+		file:  "internal/exchange/exchange.go",
+		old:   `AtOnce: 50,`,
+		new:   `AtOnce: 5,`,
 		tests: "TestWorkloadRequestsAtOnce",
 	},
 }

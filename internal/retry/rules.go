@@ -44,6 +44,21 @@ func Anywhere(status int) bool {
 		status >= 500 || status <= 0
 }
 
+// Usual are the rules of an endpoint that should be there because a variable or an option names it,
+// and of Entra. At start-up it may come up after the program, so that silence is retried for the
+// whole budget. Only the statuses that pass on every host are retried: Microsoft documents no
+// others for these.
+func Usual() Rules {
+	return Rules{
+		Budget:     30 * time.Second,
+		Unanswered: 30 * time.Second,
+		TryTimeout: 20 * time.Second,
+		Delay:      500 * time.Millisecond,
+		MaxDelay:   5 * time.Second,
+		Retries:    Anywhere,
+	}
+}
+
 // Enough is for how long an endpoint that has never answered is tried: the rest of Unanswered is
 // for the last try.
 func (r Rules) Enough() time.Duration { return r.Unanswered * 4 / 5 }
