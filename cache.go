@@ -13,6 +13,7 @@ import (
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/tokencache"
+	"github.com/keyless-go/identity/internal/variants"
 )
 
 // cached is what the credentials of this package are made of: a way into a cache of tokens, and
@@ -28,7 +29,7 @@ type cached struct {
 // views are the Views of a credential whose host varies: two for each tenant, with claims
 // challenges and without.
 type views struct {
-	*tokencache.Views
+	*variants.Views
 	source acquire.Varies
 }
 
@@ -77,6 +78,16 @@ func (k *cached) miss(
 	}
 	got, err := k.get(ctx, v, scope, tokencache.Request{Claims: options.Claims})
 	return got.Token, err
+}
+
+// refresh is Refresh of any credential: past the cache.
+func (k *cached) refresh(ctx context.Context, scope string) (azcore.AccessToken, bool, error) {
+	v, scope, err := k.check("Refresh", ctx, clientOptions(scope, ""))
+	if err != nil {
+		return azcore.AccessToken{}, false, err
+	}
+	got, err := k.get(ctx, v, scope, tokencache.Request{Anew: true})
+	return got.Token, got.Changed, err
 }
 
 // get asks the cache.

@@ -112,7 +112,7 @@ func driveFederated(t *testing.T, w *witness, a Assertion, r reply) {
 	w.drove("NewFederatedCredential", "FileAssertion", "GitHubActionsAssertion",
 		"AzurePipelinesAssertion", "CredentialAssertion", "AssertionFunc",
 		"FederatedCredential.GetToken", "FederatedCredential.Refresh", "FederatedCredential.Ready",
-		"FederatedCredential.Status")
+		"FederatedCredential.Status", "FederatedCredential.Statuses")
 	cred, err := newFederatedCredential(newShared(), env, appTenant,
 		appClient, a, options)
 	if err != nil {
@@ -131,6 +131,7 @@ func driveFederated(t *testing.T, w *witness, a Assertion, r reply) {
 	synctest.Wait()
 	w.show(cred)
 	w.show(cred.Status())
+	w.show(cred.Statuses())
 	chain, err := NewChain([]azcore.TokenCredential{cred}, &ChainOptions{Logger: w.logger})
 	if err != nil {
 		t.Fatal(err)

@@ -740,7 +740,8 @@ func driveHost(
 	w.show(cred)
 	w.show(cred.Status())
 
-	w.drove("NewChain", "Chain.GetToken", "Chain.Ready", "Chain.Status", "NewDefaultCredential")
+	w.drove("NewChain", "Chain.GetToken", "Chain.Ready", "Chain.Status", "Chain.Refresh", "Chain.Statuses",
+		"Credential.Statuses", "Reporter", "NewDefaultCredential")
 	time.Sleep(time.Hour)
 	foreign := foreignCredential{jwtToken, hostSecret}
 	chain, err := NewChain([]azcore.TokenCredential{foreign, cred, foreign},
@@ -768,7 +769,11 @@ func driveHost(
 		synctest.Wait()
 		w.show(c)
 		w.show(c.Status())
+		w.show(c.Statuses())
+		_, _, err = c.Refresh(t.Context(), vaultScope)
+		w.showError(err)
 	}
+	w.show(cred.Statuses())
 	time.Sleep(5 * time.Minute)
 }
 

@@ -93,8 +93,10 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome, token strin
 		t.Fatal(err)
 	}
 	w.drove(map[string][]string{
-		"az":  {"NewAzureCLICredential", "AzureCLICredential.GetToken"},
-		"azd": {"NewAzureDeveloperCLICredential", "AzureDeveloperCLICredential.GetToken"},
+		"az": {"NewAzureCLICredential", "AzureCLICredential.GetToken",
+			"AzureCLICredential.Status", "AzureCLICredential.Statuses"},
+		"azd": {"NewAzureDeveloperCLICredential", "AzureDeveloperCLICredential.GetToken",
+			"AzureDeveloperCLICredential.Status", "AzureDeveloperCLICredential.Statuses"},
 	}[d.name]...)
 	w.show(&AzureCLICredentialOptions{Logger: w.logger})
 	w.show(&AzureDeveloperCLICredentialOptions{Logger: w.logger})
@@ -112,6 +114,7 @@ func driveTool(t *testing.T, w *witness, d developer, o toolOutcome, token strin
 	w.showError(err)
 	synctest.Wait()
 	w.show(cred)
+	w.show(cred.(Reporter).Statuses())
 
 	env := tool.env(envTokenCredentials, "dev")
 	options := &DefaultCredentialOptions{Logger: w.logger}

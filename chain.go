@@ -89,8 +89,7 @@ func (c *Chain) GetToken(
 	ctx context.Context, options policy.TokenRequestOptions,
 ) (azcore.AccessToken, error) {
 	if c.engine == nil {
-		return azcore.AccessToken{},
-			errors.New("identity: GetToken: this Chain was not made by NewChain or NewDefaultCredential")
+		return azcore.AccessToken{}, unmadeChain("GetToken")
 	}
 	var token azcore.AccessToken
 	err := c.engine.Token(ctx, &options, &token)
@@ -101,6 +100,24 @@ func (c *Chain) GetToken(
 // source. It waits while all sources are unavailable, and so needs a ctx that ends: a laptop on
 // which nobody logs in is never ready.
 func (c *Chain) Ready(ctx context.Context, scopes ...string) error { return ready(ctx, c, scopes) }
+
+// Refresh is as [Credential.Refresh], of the source in use for the scope, and goes on to no other:
+// a failure is an error as of GetToken. A source of another package, and the first one to come into
+// use, are asked as by GetToken; changed then says whether another source has come into use.
+func (c *Chain) Refresh(
+	ctx context.Context, scope string,
+) (token azcore.AccessToken, changed bool, err error) {
+	if c.engine == nil {
+		return azcore.AccessToken{}, false, unmadeChain("Refresh")
+	}
+	return c.engine.Refresh(ctx, scope)
+}
+
+// unmadeChain is the error of a method of a zero Chain.
+func unmadeChain(method string) error {
+	return errors.New("identity: " + method +
+		": this Chain was not made by NewChain or NewDefaultCredential")
+}
 
 // ownSource is a credential of this package. It shares requests among its callers by itself, and
 // they leave it with their contexts.

@@ -20,7 +20,8 @@ type SourceStatus struct {
 	// the last failure, also if it was overcome since
 	LastError   string    `json:"lastError,omitempty"`
 	LastErrorOn time.Time `json:"lastErrorOn,omitzero"` // when that was
-	Credential  *Status   `json:"credential,omitempty"` // of a Credential; nil for others
+	// of a credential of this package; nil for a Chain, and for others
+	Credential *Status `json:"credential,omitempty"`
 }
 
 // Status tells which source is in use, and why others are not. It sends nothing. It is safe for
@@ -41,4 +42,18 @@ func (c *Chain) Status() ChainStatus {
 		}
 	}
 	return s
+}
+
+// Statuses implements [Reporter]. The credentials of a Chain in this one are among them.
+func (c *Chain) Statuses() []Status {
+	list := []Status{} // not nil, which would be null in JSON
+	if c.engine == nil {
+		return list
+	}
+	for _, source := range c.engine.Sources() {
+		if cred, ok := source.(interface{ Status() Status }); ok {
+			list = append(list, cred.Status())
+		}
+	}
+	return list
 }

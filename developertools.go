@@ -71,9 +71,15 @@ func newAzureCLI(
 	return c, nil
 }
 
+// Status is as [Credential.Status]. Host, Endpoint and Identity are "", and Reason is the tool.
+func (c *AzureCLICredential) Status() Status { return c.toolStatus() }
+
+// Statuses implements [Reporter].
+func (c *AzureCLICredential) Statuses() []Status { return []Status{c.Status()} }
+
 // chainLink implements ownSource.
 func (c *AzureCLICredential) chainLink() chain.Link {
-	return chain.Link{Name: devtool.AzureCLI.Name, Source: c, Whole: true}
+	return chain.Link{Name: devtool.AzureCLI.Name, Source: c, Whole: true, Refresh: c.refresh}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
@@ -175,9 +181,15 @@ func newAzureDeveloperCLI(
 	return c, nil
 }
 
+// Status is as [Credential.Status]. Host, Endpoint and Identity are "", and Reason is the tool.
+func (c *AzureDeveloperCLICredential) Status() Status { return c.toolStatus() }
+
+// Statuses implements [Reporter].
+func (c *AzureDeveloperCLICredential) Statuses() []Status { return []Status{c.Status()} }
+
 // chainLink implements ownSource.
 func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
-	return chain.Link{Name: devtool.AzureDeveloperCLI.Name, Source: c, Whole: true}
+	return chain.Link{Name: devtool.AzureDeveloperCLI.Name, Source: c, Whole: true, Refresh: c.refresh}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK

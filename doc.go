@@ -80,7 +80,8 @@
 // that starts on use and leaves nothing behind.
 //
 // [Credential.Refresh] asks the host although a token is held, [Credential.Status] tells what is
-// held and what went wrong, and [Credential.Ready] is for start-up and readiness probes.
+// held and what went wrong, and [Credential.Ready] is for start-up and readiness probes. [Reporter]
+// is any credential of this package, for health pages and metrics.
 //
 // # On Azure and on a laptop
 //

@@ -258,7 +258,7 @@ func (c *FederatedCredential) within(ctx context.Context) error {
 // chainLink implements ownSource. A federated credential is unavailable if its source of assertions
 // is, and so for all scopes.
 func (c *FederatedCredential) chainLink() chain.Link {
-	return chain.Link{Name: "federated credential", Source: c, Whole: true}
+	return chain.Link{Name: "federated credential", Source: c, Whole: true, Refresh: c.Refresh}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
@@ -296,6 +296,9 @@ func (c *FederatedCredential) Ready(ctx context.Context, scopes ...string) error
 
 // Status is as [Credential.Status]. Host is "", and the Reason says where the assertions come from.
 func (c *FederatedCredential) Status() Status { return c.cred.Status() }
+
+// Statuses implements [Reporter].
+func (c *FederatedCredential) Statuses() []Status { return c.cred.Statuses() }
 
 // lastFailure is the Credential's: see Tokens.
 func (c *FederatedCredential) lastFailure(scope string) (time.Time, error) {

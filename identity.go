@@ -11,6 +11,7 @@ import (
 	"github.com/keyless-go/identity/internal/chain"
 	"github.com/keyless-go/identity/internal/check"
 	"github.com/keyless-go/identity/internal/tokencache"
+	"github.com/keyless-go/identity/internal/variants"
 )
 
 // Credential authenticates as the managed identity of the place that the process runs in. Make one
@@ -122,7 +123,7 @@ func (c *Credential) ask(src anyHost, reason string, shared *shared, options set
 		c.tokens = tokencache.New()
 	}
 	if ch, ok := src.(acquire.Varies); ok {
-		c.views = &views{tokencache.NewViews(identity, terms), ch}
+		c.views = &views{variants.New(identity, terms), ch}
 	}
 	return nil
 }
@@ -146,7 +147,7 @@ func (c *Credential) chainLink() chain.Link {
 	if c.Host() == HostWorkloadIdentity {
 		name = "workload identity"
 	}
-	return chain.Link{Name: name, Source: c, Whole: true}
+	return chain.Link{Name: name, Source: c, Whole: true, Refresh: c.Refresh}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
@@ -198,12 +199,7 @@ func (c *Credential) GetToken(
 func (c *Credential) Refresh(
 	ctx context.Context, scope string,
 ) (token azcore.AccessToken, changed bool, err error) {
-	v, scope, err := c.check("Refresh", ctx, clientOptions(scope, ""))
-	if err != nil {
-		return azcore.AccessToken{}, false, err
-	}
-	got, err := c.get(ctx, v, scope, tokencache.Request{Anew: true})
-	return got.Token, got.Changed, err
+	return c.refresh(ctx, scope)
 }
 
 // Host returns the host whose endpoint the credential asks: the detected one, or

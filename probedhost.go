@@ -51,9 +51,12 @@ func newProbedHost(cred *Credential, shared *shared, pipeline string) *probedHos
 		silence: silence.(*atomic.Pointer[recentSilence])}
 }
 
-// chainLink implements ownSource. Its ErrUnavailable is about the endpoint.
+// chainLink implements ownSource. Its ErrUnavailable is about the endpoint. Once it is in use the
+// host is there, and a Refresh gets the Credential's own time.
 func (s *probedHost) chainLink() chain.Link {
-	return chain.Link{Name: s.cred.chainLink().Name, Source: s, Whole: true, Advice: s.advice}
+	l := s.cred.chainLink()
+	l.Source, l.Advice = s, s.advice
+	return l
 }
 
 // bars says why the developer must not be asked, "" if nothing says so.
@@ -191,7 +194,7 @@ type lastHost struct{ probed *probedHost }
 // chainLink implements ownSource.
 func (l *lastHost) chainLink() chain.Link {
 	return chain.Link{Name: "managed identity, with all its time", Source: l, Whole: true,
-		Advice: l.probed.advice}
+		Refresh: l.probed.cred.Refresh, Advice: l.probed.advice}
 }
 
 // GetToken is the Credential's, unless nothing says that this is Azure.

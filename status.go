@@ -7,18 +7,20 @@ import (
 	"slices"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/internal/tokencache"
 )
 
 // Status is what a credential holds and what became of its requests, at one moment. It is meant for
 // logs and health pages, can be marshaled as JSON, and has no secret in it.
 type Status struct {
-	Host Host `json:"host"` // whose endpoint is asked
-	// why that one: what [Detect] says, or the option that names it
+	Host Host `json:"host"` // whose endpoint is asked; "" where that is none of Azure's
+	// why that one: what [Detect] says, or the option that names it; or what is asked where Host is
+	// ""
 	Reason   string `json:"reason"`
 	Endpoint string `json:"endpoint"` // its token endpoint, without query
-	// the one that is asked for, such as "client ID 1234…"; "" means the host's default, and "a
-	// signed-in user" that the default's tokens are a user's
+	// the one that is asked for, such as "client ID 1234…"; "" means the host's default, or whoever
+	// is logged in with a developer's tool; "a signed-in user" that the host's default is one
 	Identity  string           `json:"identity,omitempty"`
 	Resources []ResourceStatus `json:"resources"` // what tokens were asked for, by name
 }
@@ -49,7 +51,28 @@ type ResourceStatus struct {
 	Renewals  int64 `json:"renewals"`  // tokens that the host gave after the first
 	Failures  int64 `json:"failures"`  // acquisitions that brought no token, with all their retries
 	Throttles int64 `json:"throttles"` // answers of 429, also those that a retry overcame
+
+	// acquisitions that have ended, Failures among them; a tool's runs
+	Acquisitions int64 `json:"acquisitions"`
+	// how long all of them took together, with their retries, their waits, and what they sent
+	// before: Azure Arc's challenge, a federated credential's assertion. In JSON it is a number of
+	// nanoseconds, as encoding/json writes and reads a time.Duration.
+	AcquisitionTime time.Duration `json:"acquisitionNanoseconds"`
 }
+
+// Reporter is any credential of this package, for health pages and metrics: [Credential],
+// [FederatedCredential], [AzureCLICredential], [AzureDeveloperCLICredential] and [Chain], which is
+// what [NewDefaultCredential] makes.
+type Reporter interface {
+	azcore.TokenCredential
+	// Statuses is the Status of the credential; of a Chain that of each of its sources, once, but
+	// for those of other packages. It is never nil. It sends nothing, and is safe for concurrent
+	// use. Credentials of one identity share tokens, and so have the same counts.
+	Statuses() []Status
+}
+
+// Statuses implements [Reporter].
+func (c *Credential) Statuses() []Status { return []Status{c.Status()} }
 
 // Status tells what the credential holds. It sends nothing and doesn't wait for what is under way;
 // it takes time in proportion to the number of tokens that are held, a few milliseconds for 10,000.
@@ -60,22 +83,27 @@ func (c *Credential) Status() Status {
 	}
 	src := c.hosted.host
 	s := Status{Host: src.host(), Reason: c.reason, Endpoint: src.Endpoint(),
-		Resources: []ResourceStatus{}} // not nil, which would be null in JSON
-	ofUser := false
-	for _, stat := range c.tokens.Stats(&c.view) {
-		s.Resources = append(s.Resources, c.resourceStatus(stat))
-		ofUser = ofUser || stat.OfUser
-	}
-	slices.SortFunc(s.Resources, func(a, b ResourceStatus) int {
-		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.TenantID, b.TenantID),
-			cmp.Compare(fmt.Sprint(a.EnableCAE), fmt.Sprint(b.EnableCAE)))
-	})
-	if id := src.identity(); id != nil {
-		s.Identity = inWords(id)
-	} else if ofUser {
+		Identity: inWords(src.identity())}
+	var ofUser bool
+	s.Resources, ofUser = c.resources()
+	if s.Identity == "" && ofUser {
 		s.Identity = "a signed-in user"
 	}
 	return s
+}
+
+// resources are what tokens were asked for, and whether one is a person's.
+func (k *cached) resources() (list []ResourceStatus, ofUser bool) {
+	list = []ResourceStatus{} // not nil, which would be null in JSON
+	for _, stat := range k.tokens.Stats(&k.view) {
+		list = append(list, k.resourceStatus(stat))
+		ofUser = ofUser || stat.OfUser
+	}
+	slices.SortFunc(list, func(a, b ResourceStatus) int {
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.TenantID, b.TenantID),
+			cmp.Compare(fmt.Sprint(a.EnableCAE), fmt.Sprint(b.EnableCAE)))
+	})
+	return list, ofUser
 }
 
 // resourceStatus is what the cache knows of a resource, in users' words.
@@ -91,6 +119,9 @@ func (k *cached) resourceStatus(s tokencache.Stat) ResourceStatus {
 		Renewals:  int64(max(s.Granted-1, 0)),
 		Failures:  int64(s.Failures),
 		Throttles: s.Throttles,
+
+		Acquisitions:    int64(s.Granted + s.Failures),
+		AcquisitionTime: s.Took,
 	}
 	// Times come without the monotonic reading, which means nothing elsewhere.
 	if s.LastErr != nil {

@@ -66,7 +66,8 @@ func TestStatusThroughALife(t *testing.T) {
 		checkStatus(t, "first request", cred, ResourceStatus{InFlight: true, Requests: 1})
 		time.Sleep(2 * time.Second)
 		first, _ := mustToken(t, cred)
-		want := ResourceStatus{ExpiresOn: first.ExpiresOn, RefreshOn: first.RefreshOn, Requests: 1}
+		want := ResourceStatus{ExpiresOn: first.ExpiresOn, RefreshOn: first.RefreshOn, Requests: 1,
+			Acquisitions: 1, AcquisitionTime: time.Second}
 		checkStatus(t, "held", cred, want)
 
 		// Its renewal is refused with a 429, and left alone for as long as that says.
@@ -80,13 +81,14 @@ func TestStatusThroughALife(t *testing.T) {
 		want.InFlight, want.Failures, want.Throttles, want.LastError = false, 1, 1, "429"
 		want.LastErrorOn = first.RefreshOn.Add(time.Second)
 		want.NextTry = want.LastErrorOn.Add(7 * time.Second)
+		want.Acquisitions, want.AcquisitionTime = 2, 2*time.Second
 		checkStatus(t, "throttled", cred, want)
 		time.Sleep(time.Until(want.NextTry))
 		mustToken(t, cred)
 		synctest.Wait()
 		second, _ := mustToken(t, cred)
 		want.ExpiresOn, want.RefreshOn, want.NextTry = second.ExpiresOn, second.RefreshOn, time.Time{}
-		want.Requests, want.Renewals = 3, 1
+		want.Requests, want.Renewals, want.Acquisitions = 3, 1, 3
 		checkStatus(t, "renewed after a 429", cred, want)
 
 		// An outage, seen when the token has ended and while an acquisition goes on.
@@ -108,6 +110,7 @@ func TestStatusThroughALife(t *testing.T) {
 		if after := got.LastErrorOn.Sub(began); after < 65*time.Second || after > 75*time.Second {
 			t.Errorf("the failure was after %v, want the end of the budget", after)
 		}
+		want.Acquisitions, want.AcquisitionTime = 4, 2*time.Second+got.LastErrorOn.Sub(began)
 		checkStatus(t, "failed", cred, want)
 		time.Sleep(maxColdCoolDown)
 		want.NextTry = time.Time{}
@@ -142,7 +145,7 @@ func TestStatusCounts(t *testing.T) {
 		}
 		got := vaultStatus(t, cred)
 		checkStatus(t, "after a token, a refresh and a challenge", cred, ResourceStatus{
-			Requests: int64(3 * s.steps), Renewals: 2,
+			Requests: int64(3 * s.steps), Renewals: 2, Acquisitions: 3,
 			ExpiresOn: got.ExpiresOn, RefreshOn: got.RefreshOn,
 			EnableCAE: p.host == HostWorkloadIdentity || p.host == HostServiceFabric})
 		if s.sent() != 3*s.steps {
@@ -189,16 +192,18 @@ func TestStatusAsJSON(t *testing.T) {
 	for want, status := range map[string]Status{
 		`{"host":"","reason":"","endpoint":"","resources":[]}`: (&Credential{}).Status(),
 		`{"host":"","reason":"","endpoint":"","resources":[{"resource":"r","requests":0,` +
-			`"renewals":0,"failures":0,"throttles":0}]}`: {Resources: []ResourceStatus{{Resource: "r"}}},
+			`"renewals":0,"failures":0,"throttles":0,"acquisitions":0,"acquisitionNanoseconds":0}]}`: {Resources: []ResourceStatus{{Resource: "r"}}},
 		`{"host":"workloadidentity","reason":"r","endpoint":"e","identity":"i","resources":[` +
 			`{"resource":"r","tenantId":"t","enableCae":true,"expiresOn":"1970-01-01T00:00:01Z",` +
 			`"refreshOn":"1970-01-01T00:00:02Z","lastError":"l","lastErrorOn":"1970-01-01T00:00:03Z",` +
 			`"nextTry":"1970-01-01T00:00:04Z","inFlight":true,` +
-			`"requests":5,"renewals":6,"failures":7,"throttles":8}]}`: {
+			`"requests":5,"renewals":6,"failures":7,"throttles":8,` +
+			`"acquisitions":9,"acquisitionNanoseconds":1500000000}]}`: {
 			Host: HostWorkloadIdentity, Reason: "r", Endpoint: "e", Identity: "i",
 			Resources: []ResourceStatus{{Resource: "r", TenantID: "t", EnableCAE: true,
 				ExpiresOn: at(1), RefreshOn: at(2), LastError: "l", LastErrorOn: at(3), NextTry: at(4),
-				InFlight: true, Requests: 5, Renewals: 6, Failures: 7, Throttles: 8}}},
+				InFlight: true, Requests: 5, Renewals: 6, Failures: 7, Throttles: 8,
+				Acquisitions: 9, AcquisitionTime: 1500 * time.Millisecond}}},
 	} {
 		if got, err := json.Marshal(status); err != nil || string(got) != want {
 			t.Errorf("got %s, error %v\nwant %s", got, err, want)

@@ -12,6 +12,7 @@ import (
 	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/tokencache"
 	"github.com/keyless-go/identity/internal/usercode"
+	"github.com/keyless-go/identity/internal/variants"
 )
 
 // toolSource is a developer's tool as the cache's source of tokens.
@@ -34,7 +35,7 @@ func newToolCredential(
 	identity, terms := client.Key(), s.terms(options.ProcessTimeout)
 	k.tokens, k.source = shared.tokens, s
 	k.view = tokencache.NewView(identity, tokencache.Variant{}, terms)
-	k.views = &views{tokencache.NewViews(identity, terms), s}
+	k.views = &views{variants.New(identity, terms), s}
 	return nil
 }
 
@@ -104,4 +105,14 @@ func (k *cached) challenged(ctx context.Context, options policy.TokenRequestOpti
 	e.what, e.hint = s.client.Challenged(v.Variant().Tenant, options.Claims)
 	s.sign(e)
 	return e
+}
+
+// toolStatus is the Status of a tool's credential. Who is logged in, the tool alone knows.
+func (k *cached) toolStatus() Status {
+	s, ok := k.source.(*toolSource)
+	if !ok {
+		return Status{Resources: []ResourceStatus{}}
+	}
+	list, _ := k.resources()
+	return Status{Reason: s.client.Name, Resources: list}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/tokencache"
+	"github.com/keyless-go/identity/internal/variants"
 )
 
 // chooserFunc is a function as a source that chooses.
@@ -25,7 +26,7 @@ func (f chooserFunc) Variant(o policy.TokenRequestOptions) (acquire.Variant, err
 func TestVariantsRefuse(t *testing.T) {
 	t.Parallel()
 	refused, judged := errors.New("refused"), 0
-	v := &views{tokencache.NewViews("", tokencache.Terms{}), chooserFunc(
+	v := &views{variants.New("", tokencache.Terms{}), chooserFunc(
 		func(o policy.TokenRequestOptions) (acquire.Variant, error) {
 			judged++
 			if o.Claims == "bad" || o.TenantID == "bad" {

@@ -63,6 +63,9 @@ var walls = map[string]wall{
 		others: []string{azcoreModule, "github.com/patrickmn/go-cache"},
 		not:    slices.Concat(network, machine, logging, []string{"encoding/json"}),
 	},
+	"internal/variants": {
+		ours: []string{"tokencache"}, not: slices.Concat(network, machine, logging),
+	},
 	"internal/failure": {
 		ours: []string{"redact", "token", "usercode"}, not: slices.Concat(machine, logging),
 	},
@@ -251,7 +254,7 @@ type shape struct {
 var limits = map[string]shape{
 	".":                 {files: 35, lines: 4500, mutual: 0, circle: 0},
 	"identitytest":      {files: 37, lines: 3980, mutual: 3, circle: 3},
-	"internal/mutation": {files: 27, lines: 4300, mutual: 1, circle: 2}, // most of it is the list
+	"internal/mutation": {files: 27, lines: 4500, mutual: 1, circle: 2}, // most of it is the list
 }
 
 // exportData are the files by which the compiler knows each package that ours import.

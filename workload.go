@@ -48,8 +48,8 @@ func newWorkload(env environment, options settings) (anyHost, error) {
 		return nil, err
 	}
 	x.Source = source
-	x.Authority, err = exchange.Authority(x.Options, options.Cloud.ActiveDirectoryAuthorityHost,
-		env.getenv)
+	x.Authority, err = exchange.Authority(options.options,
+		options.Cloud.ActiveDirectoryAuthorityHost, env.getenv)
 	if err != nil {
 		return nil, err
 	}

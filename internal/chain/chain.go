@@ -64,9 +64,6 @@ const maxWalks = 10_000
 // nobody notices.
 const lookEvery = time.Minute
 
-// Link is the chain as a source of another one.
-func (c *Chain) Link() Link { return Link{Name: c.name, Source: c, Whole: c.whole} }
-
 // known is the route for what options ask for, or nil.
 func (c *Chain) known(options *policy.TokenRequestOptions) *route {
 	if c.whole {

@@ -17,6 +17,8 @@ type Link struct {
 	Bar    *Bar // what keeps it from being used; nil for nothing
 	// Whole says that its absence is the host's or the tool's, and so the same for every scope.
 	Whole bool
+	// Refresh asks it past what it holds; nil where that can't be done.
+	Refresh func(ctx context.Context, scope string) (azcore.AccessToken, bool, error)
 	// Advice is what the first line of an error says of a failure that ends a walk; nil for nothing.
 	Advice func(error) string
 }

@@ -45,3 +45,20 @@ func (c *Chain) Status() Status {
 	s.InUse = strings.Join(inUse, ", ")
 	return s
 }
+
+// Sources lists the sources of the chain and of those in it, each once, and no chain.
+func (c *Chain) Sources() []azcore.TokenCredential {
+	var list []azcore.TokenCredential
+	for i := range c.links {
+		own := []azcore.TokenCredential{c.links[i].Source}
+		if nested, ok := own[0].(*Chain); ok {
+			own = nested.Sources()
+		}
+		for _, source := range own {
+			if !slices.Contains(list, source) {
+				list = append(list, source)
+			}
+		}
+	}
+	return list
+}

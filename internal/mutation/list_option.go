@@ -69,7 +69,7 @@ var optionMutations = []mutation{
 		name:  "Status counts no request",
 		harm:  "who looks for the cause of throttling is misled",
 		file:  "internal/tokencache/flight.go",
-		old:   "\te.requests += f.progress.requests.Load()\n",
+		old:   "\te.count(&f.progress)\n",
 		new:   "",
 		tests: "TestStatusCounts",
 	},

@@ -196,7 +196,7 @@ var renewalMutations = []mutation{
 	{
 		name:  "Refresh hands out the held token",
 		harm:  "a role that was granted a moment ago doesn't show until the renewal",
-		file:  "identity.go",
+		file:  "cache.go",
 		old:   `tokencache.Request{Anew: true}`,
 		new:   `tokencache.Request{}`,
 		tests: "TestRefresh",

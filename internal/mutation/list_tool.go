@@ -105,7 +105,7 @@ var toolMutations = []mutation{
 	{
 		name:  "in a chain az has the time of the chain",
 		harm:  "a caller without a deadline waits for three minutes for an az that hangs",
-		file:  "internal/chain/deadline.go",
+		file:  "internal/chain/walk.go",
 		old:   `if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok {`,
 		new:   `if deadline, ok := ctx.Value(deadlineKey{}).(time.Time); ok && !deadline.IsZero() {`,
 		tests: "TestSlowToolAndItsCallers",

@@ -23,7 +23,7 @@ var workloadMutations = []mutation{
 		file:  "internal/tokencache/view.go",
 		old:   `return v.identity + v.variant.Tenant + "\n"`,
 		new:   `return v.identity + "\n"`,
-		tests: "TestViews|TestWorkloadOtherTenants",
+		tests: "TestViewKeys|TestWorkloadOtherTenants",
 	},
 	{
 		name:  "tokens that can be challenged are kept with those that can't",
@@ -31,7 +31,7 @@ var workloadMutations = []mutation{
 		file:  "internal/tokencache/view.go",
 		old:   `strconv.FormatBool(v.variant.CAE)`,
 		new:   `strconv.FormatBool(false)`,
-		tests: "TestViews|TestCAEIsAnotherToken|TestWorkloadKeepsCapabilitiesApart",
+		tests: "TestViewKeys|TestCAEIsAnotherToken|TestWorkloadKeepsCapabilitiesApart",
 	},
 	{
 		name:  "a tenant may have slashes in it",

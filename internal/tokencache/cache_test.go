@@ -142,10 +142,19 @@ func TestAcquisitionThatHangs(t *testing.T) {
 				time.Since(start))
 		}
 		time.Sleep(time.Second)
+		before := c.stat()
 		if got, err := c.ask(t.Context(), vault, r); err != nil || !got.Changed {
 			t.Errorf("got %v, %v, want another token", got, err)
 		}
+		after := c.stat()
+		if after.Requests != before.Requests+1 {
+			t.Errorf("%d requests after %d, and another one", after.Requests, before.Requests)
+		}
 		time.Sleep(3 * time.Hour)
+		if s := c.stat(); s.Requests != after.Requests || s.Took != after.Took+3*time.Hour {
+			t.Errorf("once the one that hung has ended: %d requests, which took %v, after %d and %v",
+				s.Requests, s.Took, after.Requests, after.Took)
+		}
 		if n := c.cache.flights(); n != 0 {
 			t.Errorf("%d flights are counted after all have ended", n)
 		}

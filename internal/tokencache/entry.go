@@ -29,9 +29,10 @@ type entry struct {
 
 	arrived chan struct{} // closed when a token comes; nil while nobody waits for one
 
-	granted, failed     int   // tokens so far, and flights without one
-	requests, throttled int64 // of all flights that have ended: to the host, and its answers of 429
-	lastErr             error // the last failure, also after a success; see bare
+	granted, failed     int           // tokens so far, and flights without one
+	took                time.Duration // all of these flights together
+	requests, throttled int64         // see count
+	lastErr             error         // the last failure, also after a success; see bare
 	lastErrAt           time.Time
 }
 
@@ -98,6 +99,14 @@ func (e *entry) underWay(patience time.Duration, now time.Time) *flight {
 // flying reports whether any lane has a flight.
 func (e *entry) flying() bool {
 	return slices.ContainsFunc(e.lanes, func(l *lane) bool { return l.flight != nil })
+}
+
+// count adds what a flight has sent to the host, and the host's answers of 429, as far as that
+// isn't in the entry's counts yet. It is called for a flight that leaves its lane, also if it is
+// stuck, and once more when it ends: no count ever falls.
+func (e *entry) count(p *Progress) {
+	e.requests += p.requests.Swap(0)
+	e.throttled += p.throttled.Swap(0)
 }
 
 // fail notes a failure, and returns the cool-down that follows. all reports whether that is for

@@ -15,7 +15,9 @@ func (c *Cache) launch(
 	l := e.ownLane(t, now)
 	f = &flight{lane: l, started: began, budget: r.Budget, forced: r.forced(), once: r.Once,
 		done: make(chan struct{})}
-	// one before it that is stuck, if it ever returns, brings what it brings: see settle
+	if l.flight != nil { // it is stuck; if it ever returns, it brings what it brings: see settle
+		e.count(&l.flight.progress)
+	}
 	l.flight = f
 	c.flying++
 	c.keep(key, e, withFlight)
@@ -70,8 +72,8 @@ func (c *Cache) settle(
 	e *entry, key string, f *flight, g Grant, failure *Failure, now time.Time,
 ) Event {
 	c.flying--
-	e.requests += f.progress.requests.Load()
-	e.throttled += f.progress.throttled.Load()
+	e.count(&f.progress)
+	e.took += now.Sub(f.started)
 	if f.lane.flight == f {
 		f.lane.flight = nil
 	}

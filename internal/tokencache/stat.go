@@ -17,8 +17,9 @@ type Stat struct {
 	NextTry   time.Time // no request before, for credentials with the View's Terms; zero for none
 	InFlight  bool      // an acquisition is under way
 
-	Requests, Throttles int64 // to the host, and its answers that ask for fewer
-	Granted, Failures   int   // acquisitions with and without a token
+	Requests, Throttles int64         // to the host, and its answers that ask for fewer
+	Granted, Failures   int           // acquisitions with and without a token
+	Took                time.Duration // all of these together
 }
 
 // Stats lists what is held for the View's identity, in all variants, in no order. It takes time in
@@ -52,6 +53,7 @@ func (e *entry) stat(t Terms, now time.Time) Stat {
 		Throttles: e.throttled,
 		Granted:   e.granted,
 		Failures:  e.failed,
+		Took:      e.took,
 	}
 	if h := e.held.Load(); h != nil {
 		s.ExpiresOn, s.RefreshOn = h.token.ExpiresOn, h.token.RefreshOn

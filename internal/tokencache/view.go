@@ -4,7 +4,6 @@ import (
 	"maps"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -99,68 +98,4 @@ func (v *View) remember(scope string, e *entry) {
 	})
 	v.index.Store(&merged)
 	v.recent = nil
-}
-
-// Views are those of a credential whose tokens differ by more than the resource: one for each
-// variant. The index is by what callers say, so that a hit needs no judgement of it, no lock and
-// no allocation.
-type Views struct {
-	identity string
-	terms    Terms
-	index    atomic.Pointer[map[Variant]*View] // by the variant as callers spell it
-
-	mu sync.Mutex // guards the replacement of index
-}
-
-const (
-	// maxVariants bounds the index: tenants come from resources, in spellings of theirs. Beyond it
-	// a View serves one call.
-	maxVariants = 1000
-	// maxSpelling bounds what the index keeps of a caller's tenant.
-	maxSpelling = 1024
-)
-
-// NewViews makes the Views of an identity: see NewView.
-func NewViews(identity string, terms Terms) *Views {
-	return &Views{identity: identity, terms: terms}
-}
-
-// Known returns the View that was given for the variant that a caller asks for, nil for none.
-func (v *Views) Known(asked Variant) *View {
-	if index := v.index.Load(); index != nil {
-		return (*index)[asked]
-	}
-	return nil
-}
-
-// View returns the View of a variant, for callers who ask for it in these words.
-func (v *Views) View(asked, variant Variant) *View {
-	if known := v.Known(asked); known != nil {
-		return known
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var index map[Variant]*View
-	if p := v.index.Load(); p != nil {
-		index = *p
-	}
-	var found *View
-	for _, other := range index { // the same tenant in another spelling
-		if other.variant == variant {
-			found = other
-			break
-		}
-	}
-	if found == nil {
-		own := NewView(v.identity, variant, v.terms)
-		found = &own
-	}
-	if len(index) >= maxVariants || len(asked.Tenant) > maxSpelling {
-		return found
-	}
-	grown := make(map[Variant]*View, len(index)+1)
-	maps.Copy(grown, index)
-	grown[asked] = found
-	v.index.Store(&grown)
-	return found
 }

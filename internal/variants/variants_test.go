@@ -1,20 +1,31 @@
-package tokencache
+package variants
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/keyless-go/identity/internal/tokencache"
 )
 
+var usual = tokencache.Terms{Patience: 40 * time.Second, Budget: 75 * time.Second}
+
+// variant is one of a tenant's.
+func variant(tenant string, cae bool) tokencache.Variant {
+	return tokencache.Variant{Tenant: tenant, CAE: cae}
+}
+
 // byTenant is the View for a tenant, whose spelling doesn't matter.
-func byTenant(v *Views, tenant string, cae bool) *View {
-	return v.View(Variant{tenant, cae}, Variant{strings.ToLower(tenant), cae})
+func byTenant(v *Views, tenant string, cae bool) *tokencache.View {
+	return v.View(variant(tenant, cae), variant(strings.ToLower(tenant), cae))
 }
 
 // indexed counts the spellings that are known, and the Views that they lead to.
 func indexed(v *Views) (spellings, views int) {
-	seen := map[*View]bool{}
+	seen := map[*tokencache.View]bool{}
 	if index := v.index.Load(); index != nil {
 		for _, known := range *index {
 			seen[known] = true
@@ -26,39 +37,34 @@ func indexed(v *Views) (spellings, views int) {
 
 func TestViews(t *testing.T) {
 	t.Parallel()
-	v := NewViews("identity\n", usual)
-	if v.Known(Variant{}) != nil || v.Known(Variant{"t", true}) != nil {
+	v := New("identity\n", usual)
+	if v.Known(tokencache.Variant{}) != nil || v.Known(variant("t", true)) != nil {
 		t.Error("something is known before anything was asked for")
 	}
-	keys := map[string]bool{}
-	for _, asked := range []Variant{
-		{"", false}, {"", true}, {"contoso", false}, {"contoso", true}, {"false", false},
+	for _, asked := range []tokencache.Variant{
+		{}, {CAE: true}, {Tenant: "contoso"}, {Tenant: "contoso", CAE: true}, {Tenant: "false"},
 	} {
 		got := byTenant(v, asked.Tenant, asked.CAE)
 		if got != byTenant(v, asked.Tenant, asked.CAE) || got != v.Known(asked) {
 			t.Errorf("%+v: the second time it is another View, or it isn't known", asked)
 		}
-		if got.Variant() != asked || got.terms != usual {
-			t.Errorf("%+v: the View is of %+v, %+v", asked, got.variant, got.terms)
+		want := tokencache.NewView("identity\n", asked, usual)
+		if !reflect.DeepEqual(got, &want) {
+			t.Errorf("%+v: the View is of %+v", asked, got)
 		}
-		key := got.key(vault)
-		if keys[key] || !strings.HasPrefix(key, "identity\n") {
-			t.Errorf("%+v has the key %q of another", asked, key)
-		}
-		keys[key] = true
 	}
 }
 
 // TestViewsAlias: several spellings are one variant, whose tokens are held once.
 func TestViewsAlias(t *testing.T) {
 	t.Parallel()
-	v := NewViews("identity\n", usual)
+	v := New("identity\n", usual)
 	first := byTenant(v, "Contoso.Example", true)
 	for _, spelling := range []string{"contoso.example", "CONTOSO.EXAMPLE", "cOntoso.example"} {
-		if byTenant(v, spelling, true) != first || v.Known(Variant{spelling, true}) != first {
+		if byTenant(v, spelling, true) != first || v.Known(variant(spelling, true)) != first {
 			t.Errorf("%s is another variant, or isn't known", spelling)
 		}
-		if v.Known(Variant{spelling, false}) != nil {
+		if v.Known(variant(spelling, false)) != nil {
 			t.Errorf("%s is known without CAE, too", spelling)
 		}
 	}
@@ -69,12 +75,12 @@ func TestViewsAlias(t *testing.T) {
 
 func TestViewsAreBounded(t *testing.T) {
 	t.Parallel()
-	v := NewViews("identity\n", usual)
+	v := New("identity\n", usual)
 	first := byTenant(v, "t0", true)
 	for i := range 3 * maxVariants {
 		tenant := fmt.Sprint("t", i)
-		if got := byTenant(v, tenant, true); got.variant.Tenant != tenant {
-			t.Fatalf("tenant %s got the View of %s", tenant, got.variant.Tenant)
+		if got := byTenant(v, tenant, true); got.Variant().Tenant != tenant {
+			t.Fatalf("tenant %s got the View of %s", tenant, got.Variant().Tenant)
 		}
 	}
 	if spellings, views := indexed(v); spellings != maxVariants || views != maxVariants {
@@ -84,12 +90,12 @@ func TestViewsAreBounded(t *testing.T) {
 		t.Error("a View from before isn't known any more, or not in another spelling")
 	}
 	late, again := byTenant(v, "late", true), byTenant(v, "late", true)
-	if late.key(vault) != again.key(vault) || v.Known(Variant{"late", true}) != nil {
+	if !reflect.DeepEqual(late, again) || v.Known(variant("late", true)) != nil {
 		t.Error("beyond the bound: another key, or it is known")
 	}
 	long := strings.Repeat("x", maxSpelling+1)
-	if w := NewViews("identity\n", usual); byTenant(w, long, true) == nil ||
-		w.Known(Variant{long, true}) != nil {
+	if w := New("identity\n", usual); byTenant(w, long, true) == nil ||
+		w.Known(variant(long, true)) != nil {
 		t.Error("a tenant that is too long is known")
 	}
 }
@@ -97,16 +103,16 @@ func TestViewsAreBounded(t *testing.T) {
 // TestViewsRace: look-ups go on while others make new Views.
 func TestViewsRace(t *testing.T) {
 	t.Parallel()
-	v := NewViews("identity\n", usual)
+	v := New("identity\n", usual)
 	var wg sync.WaitGroup
-	views := make([]map[string]*View, 8)
+	views := make([]map[string]*tokencache.View, 8)
 	for i := range views {
 		wg.Go(func() {
-			views[i] = map[string]*View{}
+			views[i] = map[string]*tokencache.View{}
 			for n := range 200 {
 				tenant := fmt.Sprint("t", n)
 				views[i][tenant] = byTenant(v, tenant, true)
-				if v.Known(Variant{tenant, true}) != views[i][tenant] || v.Known(Variant{"t0", true}) == nil {
+				if v.Known(variant(tenant, true)) != views[i][tenant] || v.Known(variant("t0", true)) == nil {
 					t.Errorf("tenant %s isn't known, or t0 was forgotten", tenant)
 				}
 			}
