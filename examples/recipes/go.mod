@@ -7,12 +7,14 @@ replace github.com/keyless-go/identity => ../../
 require (
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.24.0
 	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0
+	github.com/go-sql-driver/mysql v1.10.1
 	github.com/keyless-go/identity v0.0.0
 	github.com/microsoft/go-mssqldb v1.11.2
 	go.mongodb.org/mongo-driver/v2 v2.10.0
 )
 
 require (
+	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
 	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect

@@ -23,7 +23,9 @@ const Scope = "https://ossrdbms-aad.database.windows.net/.default"
 //
 // The driver gives the callback at most a minute, waits 100 ms before each call but the first, and
 // keeps the token until the server refuses it.
-func Options(uri string, cred azcore.TokenCredential, scope string) (*options.ClientOptions, error) {
+func Options(
+	uri string, cred azcore.TokenCredential, scope string,
+) (*options.ClientOptions, error) {
 	o := options.Client().ApplyURI(uri)
 	if err := o.Validate(); err != nil {
 		return nil, err

@@ -53,7 +53,9 @@ func TestOptions(t *testing.T) {
 // naiveCallback has the flaw of the driver's own ENVIRONMENT:azure (v2.10): it escapes what it asks
 // for in the variable that it asks for the next time. The driver's own can't be run here: it sends
 // to IMDS's real address.
-func naiveCallback(resource string, send func(*http.Request) (*http.Response, error)) func(context.Context, *options.OIDCArgs) (*options.OIDCCredential, error) {
+func naiveCallback(
+	resource string, send func(*http.Request) (*http.Response, error),
+) options.OIDCCallback {
 	return func(ctx context.Context, _ *options.OIDCArgs) (*options.OIDCCredential, error) {
 		resource = url.QueryEscape(resource)
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://fake.invalid"+
