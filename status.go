@@ -3,8 +3,8 @@ package identity
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -101,7 +101,7 @@ func (k *cached) resources() (list []ResourceStatus, ofUser bool) {
 	}
 	slices.SortFunc(list, func(a, b ResourceStatus) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.TenantID, b.TenantID),
-			cmp.Compare(fmt.Sprint(a.EnableCAE), fmt.Sprint(b.EnableCAE)))
+			cmp.Compare(strconv.FormatBool(a.EnableCAE), strconv.FormatBool(b.EnableCAE)))
 	})
 	return list, ofUser
 }

@@ -1,0 +1,40 @@
+// Package identitymetrics reads what the credentials of package identity hold, and what became of
+// their requests, for a monitoring system. Prometheus's collector is in its package prometheus,
+// OpenTelemetry's instruments are in its package otel; a program links only the one it imports.
+//
+//	credentials := identitymetrics.NewSet(cred)
+//	prometheus.MustRegister(identityprometheus.NewCollector(credentials))
+//
+// Nothing happens where tokens are handed out: a [Set] asks its credentials for their Statuses when
+// it is scraped. That sends nothing, and takes some milliseconds for 1,000 tokens.
+//
+// # Labels
+//
+// One series is one [Labels]: whose endpoint is asked, for which identity, tenant and resource. No
+// two series of a Set have the same, so that a scrape never fails for duplicates. Two credentials
+// of one identity share their tokens, and so are one series. If they share nothing, because each
+// has a Transport of its own, give them names in [Set.Add]: otherwise what they have in common is
+// the token that ends first and the larger of the counts.
+//
+// Labels are identifiers and never secrets: a client ID, a tenant's ID and a resource's name say
+// who asks for what. They have at most 200 characters, a resource that has the form of a token is
+// "REDACTED", and there are at most 1,000 sets of them for the life of a Set. Resources beyond
+// these are counted together in the resource "other", without an end.
+//
+// # Counters
+//
+// A credential forgets a resource an hour after its token's end, and counts from zero when it is
+// asked for it again. The counters of a Set go on from where they were: they never go back. When a
+// resource is forgotten, its counters stay, and only the end of its token vanishes. All series of a
+// credential vanish when it is removed from the Set.
+//
+// # Failures
+//
+// Credentials that are nil, panic, or take over 5 s to answer cost only their own series:
+// [Reading.Unreadable] counts them. Nothing is logged.
+//
+// # Alerts
+//
+// alerts.yaml beside this file has two rules for Prometheus: a token ends while its renewal fails,
+// and renewals have failed, or were throttled, for an hour.
+package identitymetrics
