@@ -11,6 +11,7 @@ import (
 	"github.com/keyless-go/identity/internal/acquire"
 	"github.com/keyless-go/identity/internal/assertion"
 	"github.com/keyless-go/identity/internal/failure"
+	"github.com/keyless-go/identity/internal/seam"
 	"github.com/keyless-go/identity/internal/token"
 	"github.com/keyless-go/identity/internal/tokencache"
 	"github.com/keyless-go/identity/internal/usercode"
@@ -98,13 +99,14 @@ type hosted struct{ *hostParts }
 
 // hostParts are a host and what asks it.
 type hostParts struct {
-	host     anyHost
-	is       Host
-	id       ID     // that is asked for, nil for the host's default
-	endpoint string // to be shown, as it was at construction
-	node     *acquire.Node
-	client   *acquire.Client
-	log      *slog.Logger
+	seam.Flights // under way: what a fake waits for
+	host         anyHost
+	is           Host
+	id           ID     // that is asked for, nil for the host's default
+	endpoint     string // to be shown, as it was at construction
+	node         *acquire.Node
+	client       *acquire.Client
+	log          *slog.Logger
 }
 
 func newHosted(h anyHost, options settings, n *acquire.Node) (hosted, error) {
@@ -135,8 +137,7 @@ func (h hosted) shouldRetry(
 
 // termsOf are the terms of a credential with these options.
 func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
-	rules := h.client.Rules()
-	t := tokencache.Terms{Patience: rules.TryTimeout, Budget: rules.Preparation + rules.Budget}
+	t := tokencache.Terms{Patience: h.client.Rules().TryTimeout, Budget: h.client.Budget()}
 	if o.MaxRetries != 0 || o.TryTimeout != 0 || o.RetryDelay != 0 || o.MaxRetryDelay != 0 ||
 		o.StatusCodes != nil {
 		t.Rules = fmt.Sprint(o.MaxRetries, o.TryTimeout, o.RetryDelay, o.MaxRetryDelay,
@@ -150,18 +151,14 @@ func (h *hosted) termsOf(o policy.RetryOptions) tokencache.Terms {
 
 // Begin implements tokencache.Source.
 func (h *hosted) Begin(ctx context.Context, r tokencache.Request) tokencache.Acquisition {
-	caller := ctx
-	ctx, end := h.client.Begin(caller)
-	ctx = assertion.Carry(ctx, caller)
+	own, end := h.client.Begin(ctx)
+	own = seam.With(assertion.Carry(own, ctx), &h.Flights)
 	return func(p *tokencache.Progress) (tokencache.Grant, error) {
 		return acquisition(h, r.Resource, end, func() (tokencache.Grant, *failure.Failure) {
-			t, f := h.client.Acquire(ctx, requestOf(r), told{p})
-			if f != nil {
-				return tokencache.Grant{}, f
-			}
+			t, f := h.client.Acquire(own, requestOf(r), told{p})
 			g := grantFrom(t)
 			g.OfUser = h.is != HostCloudShell && t.OfUser
-			return g, nil
+			return g, f
 		})
 	}
 }
@@ -184,6 +181,7 @@ func (t told) Failed(f *failure.Failure) {
 
 // Report implements tokencache.Source.
 func (h *hosted) Report(r tokencache.Request, e tokencache.Event) {
+	h.Landed()
 	_, heeds := h.host.(acquire.Varies)
 	logEvent(h.logger(), h, r, e, heeds)
 }
@@ -201,10 +199,7 @@ func (h *hosted) logger() *slog.Logger {
 }
 
 // budget implements tokenSource.
-func (h *hosted) budget(context.Context) time.Duration {
-	rules := h.client.Rules()
-	return rules.Preparation + rules.Budget
-}
+func (h *hosted) budget(context.Context) time.Duration { return h.client.Budget() }
 
 // sign implements tokenSource.
 func (h *hosted) sign(e *AuthenticationError) {

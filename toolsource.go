@@ -64,6 +64,9 @@ func (s *toolSource) Begin(_ context.Context, r tokencache.Request) tokencache.A
 	}
 }
 
+// Launched implements tokencache.Source. No fake stands in for a tool.
+func (*toolSource) Launched() {}
+
 // Report implements tokencache.Source.
 func (s *toolSource) Report(r tokencache.Request, e tokencache.Event) {
 	logEvent(s.logger(), s, r, e, s.client.TakesClaims)

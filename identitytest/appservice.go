@@ -96,8 +96,8 @@ func (h *appService) answer(e *Endpoint, r received) answer {
 	if !isResource(resource) {
 		return h.unknown(h, resource, id.TenantID)
 	}
-	t := e.issuer.issue(demand{id: id, resource: resource}, time.Now())
-	return h.json(http.StatusOK, randomGUID(), h.body(id, t, resource))
+	t := e.issue(r, demand{id: id, resource: resource}, time.Now())
+	return h.json(http.StatusOK, randomGUID(), h.body(t.id, t, resource))
 }
 
 func (h *appService) identity(

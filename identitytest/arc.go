@@ -84,7 +84,7 @@ func (h *arc) answer(e *Endpoint, r received) answer {
 	if !h.spend(r.Header.Get("Authorization")) {
 		return h.challenge()
 	}
-	return h.success(e.issuer, demand{id: id, resource: query.Get("resource")}, selected)
+	return h.success(e, r, demand{id: id, resource: query.Get("resource")}, selected)
 }
 
 // challenge hands out a new key.

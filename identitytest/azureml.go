@@ -70,10 +70,10 @@ func (h azureML) answer(e *Endpoint, r received) answer {
 	if !isResource(resource) {
 		return h.refuse(unknownResource(resource, id.TenantID).problem(randomGUID()).Description)
 	}
-	t := e.issuer.issue(demand{id: id, resource: resource}, time.Now())
+	t := e.issue(r, demand{id: id, resource: resource}, time.Now())
 	return jsonAnswer(http.StatusOK, map[string]any{
 		"access_token": t.raw,
-		"client_id":    id.ClientID,
+		"client_id":    t.id.ClientID,
 		// a number:
 		// https://github.com/AzureAD/microsoft-authentication-library-for-dotnet/issues/5167
 		"expires_on": t.expires,

@@ -95,16 +95,21 @@ func (h azurePipelines) answer(e *Endpoint, r received) answer {
 		return h.failure(http.StatusNotFound)
 	}
 	now := time.Now()
-	return h.traced(jsonAnswer(http.StatusOK, map[string]string{"oidcToken": jwt(map[string]any{
+	ends := now.Add(cmp.Or(r.scripted.Lifetime, h.lifetime))
+	raw := jwt(map[string]any{
 		"aud": exchangeAudience,
-		"exp": now.Add(h.lifetime).Unix(),
+		"exp": ends.Unix(),
 		"iat": now.Unix(),
 		"iss": pipelinesIssuer,
 		"jti": randomGUID(),
 		"nbf": now.Add(-workflowBackdate).Unix(),
 		"sub": subject,
-	})}))
+	})
+	e.issuer.announce(Token{Raw: raw, Resource: exchangeAudience, ExpiresOn: ends.Truncate(time.Second)})
+	return h.traced(jsonAnswer(http.StatusOK, map[string]string{"oidcToken": raw}))
 }
+
+func (azurePipelines) ofJob() {}
 
 func (azurePipelines) federated(*Endpoint) []FederatedCredential {
 	return []FederatedCredential{

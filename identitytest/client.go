@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/keyless-go/identity/internal/seam"
 )
 
 // Client returns a new client whose every connection leads to the endpoint, in memory, whatever the
@@ -27,6 +29,7 @@ import (
 func (e *Endpoint) Client() *http.Client {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			seam.Meet(ctx, e.activity)
 			greeted := func() {}
 			if e.certificate != nil {
 				var err error

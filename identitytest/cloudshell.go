@@ -1,6 +1,8 @@
 package identitytest
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -32,14 +34,21 @@ const cloudShellClientID = "b677c290-cf4b-4a8e-a60e-91ba650a4abe"
 // It also takes the request of IMDS, a GET at /metadata/identity/oauth2/token with api-version
 // 2018-02-01, and answers it in the same way: https://github.com/Azure/CloudShell/issues/477.
 //
-// The token is one of the signed-in user, not of a managed identity: it has the object ID and the
-// tenant of the first identity, the client ID of Cloud Shell, and no resource ID. Further
-// identities have no meaning here.
+// The token is one of the signed-in user, not of a managed identity: it has the object ID, the
+// tenant and the User of the first identity, the client ID of Cloud Shell, and no resource ID.
+// Further identities have no meaning here.
 //
 // A client learns the address from the environment, so set it from [Endpoint.Env], also when the
 // Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewCloudShell(options *Options) *Endpoint {
-	e := newEndpoint(options, cloudShell{},
+	o := options.copied()
+	if o.Identities = slices.Clone(o.Identities); len(o.Identities) == 0 {
+		o.Identities = []Identity{{}}
+	}
+	for i := range o.Identities {
+		o.Identities[i].User = cmp.Or(o.Identities[i].User, fmt.Sprintf("user-%d@contoso.com", i+1))
+	}
+	e := newEndpoint(&o, cloudShell{},
 		resourceGroupID+"/providers/Microsoft.Portal/consoles/default")
 	e.issuer.adapt = func(c *claims) {
 		c.AppID, c.AppIDACR, c.IDType = cloudShellClientID, "", "user"
@@ -51,6 +60,8 @@ func NewCloudShell(options *Options) *Endpoint {
 func (cloudShell) env(_ *Endpoint, base string) []string {
 	return []string{"MSI_ENDPOINT=" + base + cloudShellPath}
 }
+
+func (cloudShell) ofPerson() {}
 
 func (h cloudShell) answer(e *Endpoint, r received) answer {
 	asIMDS := e.isAt(r, cloudShellIMDSPath)
@@ -81,7 +92,7 @@ func (h cloudShell) answer(e *Endpoint, r received) answer {
 	if !isResource(resource) {
 		return h.failure(http.StatusBadRequest)
 	}
-	t := e.issuer.issue(demand{id: e.identities[0], resource: resource}, now)
+	t := e.issue(r, demand{id: e.identities[0], resource: resource}, now)
 	return jsonAnswer(http.StatusOK, map[string]string{
 		"access_token":  t.raw,
 		"expires_in":    strconv.FormatInt(t.expiresIn(now), 10),

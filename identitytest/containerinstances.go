@@ -88,7 +88,7 @@ func (h containerInstances) answer(e *Endpoint, r received) answer {
 	if !isResource(resource) {
 		return h.failure(http.StatusInternalServerError)
 	}
-	t := e.issuer.issue(demand{id: id, resource: resource}, time.Now())
+	t := e.issue(r, demand{id: id, resource: resource}, time.Now())
 	return h.json(http.StatusOK, map[string]string{
 		"access_token": t.raw,
 		"expires_on":   strconv.FormatInt(t.expires, 10),

@@ -75,6 +75,18 @@
 //
 //	endpoint.Enqueue(identitytest.Response{Status: 429}, identitytest.Response{Status: 429})
 //
+// A host can also mix identities up, or give a token that ends soon:
+//
+//	endpoint.Enqueue(identitytest.Response{Identity: identitytest.Identity{System: true}})
+//	endpoint.Enqueue(identitytest.Response{Lifetime: time.Minute})
+//
+// # A service that is given a token
+//
+// A stand-in for the service asks [Endpoint.Verify] whose a token is, what for, and whether it is
+// still good. [Options.Issued] tells a real one, such as a database of the test's, of each token in
+// time. A short [Options.Lifetime] makes a credential renew its token: from half of it on, and at
+// most once in a second.
+//
 // # A day in a millisecond
 //
 // The only clock is time.Now, an Endpoint used as a transport has no goroutines, and those of its
@@ -89,9 +101,9 @@
 //		service.mustWork(t) // a token lives for 24 hours, half of them in the outage
 //	})
 //
-// A renewal that is under way when the bubble ends is a goroutine left behind, which synctest
-// reports. After a test that ends in an outage, let it end: time.Sleep(2 * time.Minute) is longer
-// than any acquisition takes by default.
+// A credential renews its token in the background. [Endpoint.Settle] waits for that, in a bubble
+// and outside of one. A renewal that is under way when the bubble ends is a goroutine left behind,
+// which synctest reports: after a test that ends in an outage, Settle, too.
 //
 // In FIPS 140-3 mode (GODEBUG=fips140=on) Go 1.26 panics when two goroutines of a bubble read
 // crypto/rand at the same instant: "fips140/drbg: failed to obtain initial entropy". Go 1.27 has

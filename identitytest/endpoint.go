@@ -46,6 +46,13 @@ type Options struct {
 	// it was refused. Entra has no such cache, so this makes no difference to [NewWorkloadIdentity].
 	HostCache bool
 
+	// Issued, if not nil, is called with each new token before an answer has it: for a server of the
+	// test's that has to know a token before a client brings it, such as a database whose role gets
+	// it as its password. The request waits for it. It is called in the goroutine of the request,
+	// without any lock, and so for several requests at once. A token that the host's cache repeats
+	// isn't new.
+	Issued func(Token)
+
 	// RateLimit makes the endpoint answer 429 to a request beyond 20 in any second, or beyond 5 at
 	// once (which includes the time that a [Response] spends in its Delay). These are the limits of
 	// IMDS, per virtual machine. A refused request doesn't count toward either limit, and takes no
@@ -67,7 +74,8 @@ type Endpoint struct {
 	nonce       string     // the first element of the path, and this endpoint's alone
 	identities  []Identity // filled in; never changes
 	issuer      *issuer
-	certificate *certificate // nil if the host has no TLS
+	certificate *certificate   // nil if the host has no TLS
+	activity    *seam.Activity // requests, and acquisitions of the credentials that sent them
 
 	// rotation is held by RotateSecret and nothing else, also while a file is written: two rotations
 	// come one after the other, and no request waits for either.
@@ -90,6 +98,9 @@ type host interface {
 	failure(status int) answer
 }
 
+// ofPerson is a host whose tokens are a person's.
+type ofPerson interface{ ofPerson() }
+
 // answer is one response, before it is sent in memory or over a connection.
 type answer struct {
 	status int // 0: none is sent, err is what happens instead
@@ -102,6 +113,7 @@ type answer struct {
 type received struct {
 	*http.Request // without its body
 	body          []byte
+	scripted      Response // what the script says of the answer
 }
 
 func newEndpoint(options *Options, host host, hostID string) *Endpoint {
@@ -117,7 +129,13 @@ func newEndpoint(options *Options, host host, hostID string) *Endpoint {
 		nonce:      randomHex(4),
 		identities: fill(o.Identities, hostID),
 		issuer:     newIssuer(o.Lifetime, o.HostCache, hostID),
+		activity:   new(seam.Activity),
 	}
+	e.issuer.issued = o.Issued
+	if _, ok := host.(ofPerson); !ok {
+		onlyMachines(e.identities)
+	}
+	runtime.AddCleanup(e, func(unwatch func()) { unwatch() }, seam.Watch(e.nonce, e.activity))
 	if o.RateLimit {
 		e.limit = new(limiter)
 	}
@@ -175,6 +193,9 @@ func (e *Endpoint) Requests() []*http.Request {
 // handle records r and returns the answer to it, after the delay that the script asks for.
 // Its error says that r ended before that.
 func (e *Endpoint) handle(r *http.Request) (answer, error) {
+	e.activity.Add(1)
+	defer e.activity.Add(-1)
+	seam.Meet(r.Context(), e.activity)
 	got, err := receive(r)
 	if err != nil {
 		return answer{}, err
@@ -240,7 +261,7 @@ func receive(r *http.Request) (received, error) {
 			request.URL.Scheme = "https"
 		}
 	}
-	return received{request, body}, nil
+	return received{Request: request, body: body}, nil
 }
 
 // isAt reports whether r is for path, whatever the case of its letters, and with or without a slash

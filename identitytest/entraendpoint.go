@@ -2,6 +2,7 @@ package identitytest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -47,7 +48,7 @@ func (h *tokenEndpoint) answer(e *Endpoint, r received) answer {
 		return refusal.answer(correlationID)
 	}
 	now := time.Now()
-	t := e.issuer.issue(d, now)
+	t := e.issue(r, d, now)
 	left := t.expiresIn(now)
 	body := map[string]any{
 		"access_token":   t.raw,
@@ -55,7 +56,7 @@ func (h *tokenEndpoint) answer(e *Endpoint, r received) answer {
 		"ext_expires_in": left,
 		"token_type":     "Bearer",
 	}
-	if e.issuer.lifetime >= longLived {
+	if cmp.Or(r.scripted.Lifetime, e.issuer.lifetime) >= longLived {
 		body["refresh_in"] = left / 2
 	}
 	return entraAnswer(http.StatusOK, randomGUID(), body)

@@ -80,11 +80,12 @@ func (h gitHubActions) answer(e *Endpoint, r received) answer {
 	}
 	audience := cmp.Or(query.Get("audience"), "https://github.com/octo-org")
 	now := time.Now()
+	ends := now.Add(cmp.Or(r.scripted.Lifetime, h.lifetime))
 	raw := jwt(map[string]any{
 		"actor":              "octocat",
 		"aud":                audience,
 		"event_name":         "push",
-		"exp":                now.Add(h.lifetime).Unix(),
+		"exp":                ends.Unix(),
 		"iat":                now.Unix(),
 		"iss":                gitHubIssuer,
 		"job_workflow_ref":   gitHubRepository + "/.github/workflows/deploy.yml@refs/heads/main",
@@ -98,8 +99,11 @@ func (h gitHubActions) answer(e *Endpoint, r received) answer {
 		"sub":                gitHubSubject,
 		"workflow":           "deploy",
 	})
+	e.issuer.announce(Token{Raw: raw, Resource: audience, ExpiresOn: ends.Truncate(time.Second)})
 	return jsonAnswer(http.StatusOK, map[string]any{"count": len(raw), "value": raw})
 }
+
+func (gitHubActions) ofJob() {}
 
 func (gitHubActions) federated(*Endpoint) []FederatedCredential {
 	return []FederatedCredential{

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,12 @@ type Identity struct {
 
 	TenantID string // the tenant, a GUID; if zero, that of the first identity which has one
 	System   bool   // whether it is the system-assigned identity; a host has at most one
+
+	// User makes it a person by that user principal name, such as "jane@contoso.com", who has no
+	// ResourceID, and whose ClientID is that of the program that the person uses. Only [NewCloudShell]
+	// has a person, and fills it in; in the options of another endpoint it panics. See also
+	// [Response].Identity.
+	User string
 }
 
 // One subscription, resource group and tenant for whatever has none of its own.
@@ -39,8 +46,7 @@ func fill(identities []Identity, hostID string) []Identity {
 	}
 	filled := make([]Identity, len(identities))
 	for i, id := range identities {
-		resourceID := fmt.Sprintf("%s/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-%d",
-			resourceGroupID, i+1)
+		resourceID := userAssigned(fmt.Sprintf("id-%d", i+1))
 		if id.System {
 			resourceID = hostID
 		}
@@ -50,10 +56,51 @@ func fill(identities []Identity, hostID string) []Identity {
 			ResourceID: cmp.Or(id.ResourceID, resourceID),
 			TenantID:   cmp.Or(id.TenantID, tenant, tenantID),
 			System:     id.System,
+			User:       id.User,
 		}
 	}
 	check(filled, hostID == "")
 	return filled
+}
+
+// onlyMachines panics if one of identities is a person.
+func onlyMachines(identities []Identity) {
+	if i := slices.IndexFunc(identities, Identity.person); i >= 0 {
+		panic(fmt.Sprintf("identitytest: Options.Identities: %d has a User, which only Cloud Shell has: "+
+			"see Response.Identity", i))
+	}
+}
+
+func (id Identity) person() bool { return id.User != "" }
+
+// whose is the one of identities that asked describes, or else a stranger, the same for the same
+// description. A system-assigned stranger is that of hostID.
+func whose(asked Identity, identities []Identity, hostID string) Identity {
+	fits := func(asked, own string) bool { return asked == "" || strings.EqualFold(asked, own) }
+	for _, own := range identities {
+		if fits(asked.ClientID, own.ClientID) && fits(asked.ObjectID, own.ObjectID) &&
+			fits(asked.ResourceID, own.ResourceID) && fits(asked.TenantID, own.TenantID) &&
+			fits(asked.User, own.User) && (own.System || !asked.System) {
+			return own
+		}
+	}
+	stranger, seed := asked, fmt.Sprintf("stranger %+v", asked)
+	stranger.ClientID = cmp.Or(asked.ClientID, guidOf("client of "+seed))
+	stranger.ObjectID = cmp.Or(asked.ObjectID, guidOf("object of "+seed))
+	stranger.TenantID = cmp.Or(asked.TenantID, identities[0].TenantID)
+	switch {
+	case asked.ResourceID != "" || asked.person():
+	case asked.System:
+		stranger.ResourceID = hostID
+	default:
+		stranger.ResourceID = userAssigned("id-" + guidOf(seed)[:8])
+	}
+	return stranger
+}
+
+// userAssigned is the resource ID of a user-assigned identity.
+func userAssigned(name string) string {
+	return resourceGroupID + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + name
 }
 
 // check panics if a request could mean more than one of identities. Where a request says which

@@ -44,7 +44,7 @@ func (h imds) answer(e *Endpoint, r received) answer {
 	if problem != "" {
 		return h.refuse(problem)
 	}
-	return h.success(e.issuer,
+	return h.success(e, r,
 		demand{id: id, resource: query.Get("resource"), anew: query.Has("bypass_cache")}, selected)
 }
 

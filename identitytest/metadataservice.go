@@ -62,13 +62,13 @@ func (m metadataService) missing(query url.Values) (problem string) {
 
 // success is the answer that has a token, unless Entra, which is asked last, doesn't know the
 // resource.
-func (m metadataService) success(issuer *issuer, d demand, selected selector) answer {
+func (m metadataService) success(e *Endpoint, r received, d demand, selected selector) answer {
 	if !isResource(d.resource) {
 		return m.json(http.StatusBadRequest,
 			unknownResource(d.resource, d.id.TenantID).problem(randomGUID()))
 	}
 	now := time.Now()
-	t := issuer.issue(d, now)
+	t := e.issue(r, d, now)
 	left := strconv.FormatInt(t.expiresIn(now), 10)
 	body := map[string]string{
 		"access_token":   t.raw,

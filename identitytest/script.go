@@ -3,6 +3,7 @@ package identitytest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -12,6 +13,8 @@ import (
 //	Response{Delay: 2 * time.Second}                      the usual answer, late
 //	Response{Status: 429}                                 the host's own answer of that status
 //	Response{Status: 503, For: 12 * time.Hour}            the same to every request of the next 12 hours
+//	Response{Identity: Identity{System: true}}            that identity's token, whoever's is asked for
+//	Response{Lifetime: time.Minute}                       a new token, which ends in a minute
 //	Response{Status: 502, Body: "<html>Bad Gateway"}      exactly this, as from a proxy
 //	Response{Err: syscall.ECONNREFUSED}                   no answer: the connection fails
 //	Response{Status: 200, Err: io.ErrUnexpectedEOF}       the usual answer, cut short
@@ -41,6 +44,20 @@ type Response struct {
 	// the connection.
 	Err error
 
+	// Identity, if not zero, is whose token the answer has in place of the one that is asked for: a
+	// host that mixes them up. It is one of the endpoint's if all of its fields that aren't zero fit
+	// that one, such as Identity{System: true}; otherwise it is a stranger, whose zero fields are
+	// filled in. One with a User is a person, as whom an Azure ML compute may answer. Only the usual
+	// answer has a token: a wrong request is refused as usual, and Azure Arc's first request is
+	// answered by a challenge all the same, so that it takes a Response of its own. With [NewEntra]
+	// it is another application. Tokens of [NewGitHubActions] and [NewAzurePipelines] aren't
+	// identities': there it panics.
+	Identity Identity
+
+	// Lifetime, if not 0, makes the token of the usual answer a new one of that lifetime, also with
+	// [Options.HostCache], which has it from then on. A negative value panics.
+	Lifetime time.Duration
+
 	// For, if not 0, makes this the answer to every request for that long, rather than to one request.
 	// The time begins when the Response comes to the head of the queue: at once if the queue is empty
 	// when it is enqueued, otherwise when the one before is used up or has ended. It may pass without
@@ -50,8 +67,9 @@ type Response struct {
 
 // Enqueue appends scripted answers. Each request, in the order of arrival, takes one, whatever it
 // asks for and whether or not the host would refuse it; then the usual behaviour resumes. It panics
-// if a field has no meaning: a negative Delay or For, or a Status that is neither 0 nor from 100 to
-// 999.
+// if a field has no meaning: a negative duration, a Status that is neither 0 nor from 100 to 999,
+// or an Identity or a Lifetime in an answer that isn't the usual one, having another Status than 0
+// and 200, a Header, a Body or an Err.
 //
 // Over a connection an informational Status, below 200, can't be a whole answer: the connection is
 // closed after it.
@@ -64,12 +82,45 @@ func (e *Endpoint) Enqueue(responses ...Response) {
 			panic(fmt.Sprintf("identitytest: Enqueue: response %d: negative Delay %v", i, r.Delay))
 		case r.For < 0:
 			panic(fmt.Sprintf("identitytest: Enqueue: response %d: negative For %v", i, r.For))
+		case r.Lifetime < 0:
+			panic(fmt.Sprintf("identitytest: Enqueue: response %d: negative Lifetime %v", i, r.Lifetime))
+		}
+		e.checkToken(fmt.Sprintf("identitytest: Enqueue: response %d: ", i), r)
+	}
+	responses = slices.Clone(responses)
+	for i, r := range responses {
+		if r.Identity != (Identity{}) {
+			responses[i].Identity = whose(r.Identity, e.identities, e.issuer.hostID)
 		}
 	}
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.script.append(now, responses)
+}
+
+// ofJob is a host whose tokens are a job's.
+type ofJob interface{ ofJob() }
+
+// checkToken panics, with what, if r says something of a token that it doesn't have.
+func (e *Endpoint) checkToken(what string, r Response) {
+	whose := r.Identity != (Identity{})
+	if !whose && r.Lifetime == 0 {
+		return
+	}
+	if r.Status != 0 && r.Status != http.StatusOK || r.Header != nil || r.Body != "" || r.Err != nil {
+		panic(what + "Identity and Lifetime are of the usual answer: one of Status 0 or 200, without " +
+			"Header, Body and Err")
+	}
+	if !whose {
+		return
+	}
+	if _, ok := e.host.(ofJob); ok {
+		panic(what + "Identity: the endpoint's tokens are a job's and no identity's")
+	}
+	if r.Identity.System && e.issuer.hostID == "" {
+		panic(what + "Identity: a system-assigned identity's tokens aren't issued here")
+	}
 }
 
 // script is the queue of scripted answers.
@@ -122,6 +173,7 @@ func (r Response) answer(e *Endpoint, request received) answer {
 	case own && r.Status == 0 && r.Err != nil:
 		return answer{err: r.Err}
 	case own && (r.Status == 0 || r.Status == http.StatusOK):
+		request.scripted = r
 		a = e.host.answer(e, request)
 	case own:
 		a = e.host.failure(r.Status)

@@ -81,7 +81,7 @@ func (h serviceFabric) answer(e *Endpoint, r received) answer {
 	if !isResource(resource) {
 		return h.failure(http.StatusInternalServerError)
 	}
-	t := e.issuer.issue(demand{
+	t := e.issue(r, demand{
 		id:       systemOrFirst(e.identities),
 		resource: resource,
 		capable:  slices.ContainsFunc(strings.Split(query.Get("xms_cc"), ","), isCP1),

@@ -47,7 +47,9 @@ func TestServiceOutlivesAnOutage(t *testing.T) {
 		if _, err := credential.GetToken(t.Context(), vault); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // for the renewal behind it
+		if err := endpoint.Settle(t.Context()); err != nil { // after the renewal behind it
+			t.Fatal(err)
+		}
 		renewed, err := credential.GetToken(t.Context(), vault)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package identitytest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -20,6 +21,8 @@ const backdate = 5 * time.Minute
 type token struct {
 	raw                string
 	expires, notBefore int64
+	id                 Identity
+	resource           string
 }
 
 // expiresIn is how many whole seconds are left, rounded down so as not to outlive the token.
@@ -33,14 +36,26 @@ func (t token) hasHash(hash string) bool {
 	return strings.EqualFold(hash, hex.EncodeToString(sum[:]))
 }
 
+// Token is a token that an endpoint has issued.
+type Token struct {
+	Raw      string   // the token itself
+	Identity Identity // whose it is; zero if it is a job's, of [NewGitHubActions] or [NewAzurePipelines]
+	// Resource is what it was asked for: a URI or a GUID, as the client has spelled it. The claim aud
+	// has it, save in a token for api://AzureADTokenExchange.
+	Resource  string
+	ExpiresOn time.Time // in whole seconds; then it isn't valid any more
+}
+
 // issuer makes the tokens of one endpoint.
 type issuer struct {
 	lifetime time.Duration
 	hostID   string
 	adapt    func(*claims) // nil unless the host's tokens differ from those of a managed identity
+	issued   func(Token)   // Options.Issued
 
-	mu   sync.Mutex
-	held map[holding]token // nil if the host has no cache
+	mu    sync.Mutex
+	held  map[holding]token // nil if the host has no cache
+	known map[string]Token  // all that were made, by their text
 }
 
 // demand is what a token is asked for.
@@ -48,37 +63,56 @@ type demand struct {
 	id       Identity
 	resource string
 	// the client knows what to do about a claims challenge (CP1), and the token says so
-	capable bool
-	anew    bool   // whatever the cache holds
-	refused string // the SHA-256, in hex, of a token which the cache is to forget; "" is none
+	capable  bool
+	anew     bool          // whatever the cache holds
+	lifetime time.Duration // 0 is the usual one
+	refused  string        // the SHA-256, in hex, of a token which the cache is to forget; "" is none
 }
 
 type holding struct {
-	clientID, resource string
-	capable            bool
+	id       Identity
+	resource string
+	capable  bool
 }
 
 func newIssuer(lifetime time.Duration, cache bool, hostID string) *issuer {
-	i := &issuer{lifetime: lifetime, hostID: hostID}
+	i := &issuer{lifetime: lifetime, hostID: hostID, known: make(map[string]Token)}
 	if cache {
 		i.held = make(map[holding]token)
 	}
 	return i
 }
 
-// issue returns a token, from the host's cache if it has one.
-func (i *issuer) issue(d demand, now time.Time) token {
+// announce tells of a new token: Verify knows it, and whoever is to know it before it is used.
+func (i *issuer) announce(t Token) {
+	i.mu.Lock()
+	i.known[t.Raw] = t
+	i.mu.Unlock()
+	if i.issued != nil {
+		i.issued(t)
+	}
+}
+
+// cached returns what the host's cache has for d, if that will do.
+func (i *issuer) cached(d demand, now time.Time) (token, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	key := holding{d.id.ClientID, d.resource, d.capable}
-	if t, ok := i.held[key]; ok && !d.anew && now.Before(time.Unix(t.expires, 0)) &&
-		!t.hasHash(d.refused) {
+	t, ok := i.held[holding{d.id, d.resource, d.capable}]
+	return t, ok && !d.anew && now.Before(time.Unix(t.expires, 0)) && !t.hasHash(d.refused)
+}
+
+// keep puts t into the host's cache, if it has one, unless another request was quicker. It returns
+// what is there now.
+func (i *issuer) keep(t token, d demand, now time.Time) token {
+	if i.held == nil {
 		return t
 	}
-	t := i.sign(d, now)
-	if i.held != nil {
-		i.held[key] = t
+	if other, ok := i.cached(d, now); ok {
+		return other
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.held[holding{d.id, d.resource, d.capable}] = t
 	return t
 }
 
@@ -100,8 +134,11 @@ type claims struct {
 	ObjectID string `json:"oid"`
 	Subject  string `json:"sub"`
 	TenantID string `json:"tid"`
-	UniqueID string `json:"uti"`
-	Version  string `json:"ver"`
+	// of a person, twice
+	UniqueName string `json:"unique_name,omitempty"`
+	UPN        string `json:"upn,omitempty"`
+	UniqueID   string `json:"uti"`
+	Version    string `json:"ver"`
 	// of the host, in a token of a user-assigned identity
 	HostResourceID string   `json:"xms_az_rid,omitempty"`
 	Capabilities   []string `json:"xms_cc,omitempty"` // of the client, as it stated them
@@ -112,15 +149,18 @@ type claims struct {
 func (i *issuer) sign(d demand, now time.Time) token {
 	id := d.id
 	authority := "https://sts.windows.net/" + id.TenantID + "/"
-	issued := now.Add(-backdate).Unix()
+	issued, life := now.Add(-backdate).Unix(), cmp.Or(d.lifetime, i.lifetime)
 	c := claims{
 		Audience: d.resource, Issuer: authority, IDP: authority,
-		IssuedAt: issued, NotBefore: issued, Expires: now.Add(i.lifetime).Unix(),
+		IssuedAt: issued, NotBefore: issued, Expires: now.Add(life).Unix(),
 		AppID: id.ClientID, AppIDACR: "2", IDType: "app",
 		ObjectID: id.ObjectID, Subject: id.ObjectID, TenantID: id.TenantID, ResourceID: id.ResourceID,
 		UniqueID: base64.RawURLEncoding.EncodeToString(random(16)), Version: "1.0",
 	}
-	if !id.System {
+	switch {
+	case id.person():
+		c.AppIDACR, c.IDType, c.UniqueName, c.UPN = "", "user", id.User, id.User
+	case !id.System:
 		c.HostResourceID = i.hostID
 	}
 	if d.capable {
@@ -132,7 +172,7 @@ func (i *issuer) sign(d demand, now time.Time) token {
 	if isExchange(d.resource) {
 		c.becomeAssertion()
 	}
-	return token{raw: jwt(c), expires: c.Expires, notBefore: c.NotBefore}
+	return token{raw: jwt(c), expires: c.Expires, notBefore: c.NotBefore, id: id, resource: d.resource}
 }
 
 // becomeAssertion makes them those of version 2.0, as which Entra issues all tokens for

@@ -65,6 +65,9 @@ func New(h Host, options policy.ClientOptions, n *Node) (*Client, error) {
 // Rules are the host's, with the user's options on top.
 func (c *Client) Rules() Rules { return c.rules }
 
+// Budget is how long an acquisition takes at the longest.
+func (c *Client) Budget() time.Duration { return c.rules.Preparation + c.rules.Budget }
+
 func (c *Client) pipeline() (*azcore.Client, error) {
 	c.build.Do(func() {
 		c.built, c.buildErr = azcore.NewClient(moduleName, version, runtime.PipelineOptions{
@@ -96,7 +99,7 @@ func (c *Client) Begin(ctx context.Context) (context.Context, func(error)) {
 func (c *Client) Acquire(
 	ctx context.Context, r Request, p Progress,
 ) (t token.Token, f *failure.Failure) {
-	ctx, cancel := context.WithTimeout(ctx, c.rules.Preparation+c.rules.Budget)
+	ctx, cancel := context.WithTimeout(ctx, c.Budget())
 	defer cancel()
 	pipeline, err := c.pipeline()
 	a := &acquisition{

@@ -165,8 +165,8 @@ var cacheMutations = []mutation{
 		name:  "a flight ends with its first caller",
 		harm:  "one impatient caller's deadline fails all others",
 		file:  "tokensource.go",
-		old:   `ctx, end := h.client.Begin(caller)`,
-		new:   `_, end := h.client.Begin(caller)`,
+		old:   `seam.With(assertion.Carry(own, ctx), &h.Flights)`,
+		new:   `seam.With(assertion.Carry(ctx, own), &h.Flights)`,
 		tests: "TestCallersLeave",
 	},
 	{

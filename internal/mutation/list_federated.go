@@ -63,8 +63,8 @@ var federatedMutations = []mutation{
 		name:  "a function asks its own credential around a corner",
 		harm:  "it waits for itself, for 30 s",
 		file:  "tokensource.go",
-		old:   `ctx = assertion.Carry(ctx, caller)`,
-		new:   `ctx = assertion.Carry(ctx, ctx)`,
+		old:   `assertion.Carry(own, ctx)`,
+		new:   `assertion.Carry(own, own)`,
 		tests: "TestFederatedCallbackAsksItself",
 	},
 	{

@@ -125,7 +125,7 @@ var retryMutations = []mutation{
 		name:  "an acquisition has no budget",
 		harm:  "callers without a deadline wait for as long as the host is down",
 		file:  "internal/acquire/client.go",
-		old:   `context.WithTimeout(ctx, c.rules.Preparation+c.rules.Budget)`,
+		old:   `context.WithTimeout(ctx, c.Budget())`,
 		new:   `context.WithTimeout(ctx, 100*c.rules.Budget)`,
 		tests: "TestBudgetEndsATry",
 	},

@@ -338,3 +338,33 @@ func TestErrors(t *testing.T) {
 		t.Errorf("got %q", f)
 	}
 }
+
+// TestLaunched: also a renewal that nobody waits for is known before its caller goes on, and each
+// that is launched is reported.
+func TestLaunched(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClient()
+		tk, _ := c.must(t)
+		launched := func(want int) {
+			t.Helper()
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.launched != want || len(c.sent) == want && want > 1 {
+				t.Errorf("%d launched and %d sent, want %d that aren't all sent", c.launched,
+					len(c.sent), want)
+			}
+		}
+		launched(1)
+		for i, ill := range []answer{refuses, func(Request, *Progress) (Grant, error) { panic("no") },
+			late(time.Second, nil)} {
+			time.Sleep(time.Until(tk.RefreshOn) + time.Duration(i)*time.Minute)
+			c.enqueue(ill)
+			c.must(t)
+			launched(i + 2)
+			time.Sleep(time.Minute)
+		}
+		if n := len(c.reported()); n != 4 {
+			t.Errorf("%d of 4 are reported", n)
+		}
+	})
+}

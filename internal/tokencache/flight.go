@@ -22,6 +22,7 @@ func (c *Cache) launch(
 	c.flying++
 	c.keep(key, e, withFlight)
 	return f, func(ctx context.Context) {
+		s.Launched()
 		if background {
 			go c.fly(nil, e, key, r, s, f)
 			return

@@ -44,6 +44,8 @@ type host struct {
 	tokens  int
 	sent    []sent
 	events  []Event
+
+	launched int // those that are on their way, or have ended
 }
 
 // sent is a request as the host sees it.
@@ -91,6 +93,12 @@ func (h *host) Begin(_ context.Context, r Request) Acquisition {
 		}
 		return g, nil
 	}
+}
+
+func (h *host) Launched() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.launched++
 }
 
 func (h *host) Report(_ Request, e Event) {

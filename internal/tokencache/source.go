@@ -16,8 +16,9 @@ type Source interface {
 	// and must not use ctx. For a renewal that nobody waits for, ctx is the background's. The
 	// Cache calls the function that it returns once, in another goroutine.
 	Begin(ctx context.Context, r Request) Acquisition
-	// Report tells what became of an acquisition. It is called when those who waited have their
-	// token already.
+	// Launched says, before Get goes on, that an acquisition is on its way. Report follows once,
+	// when those who waited have their token, and tells what became of it.
+	Launched()
 	Report(r Request, e Event)
 }
 

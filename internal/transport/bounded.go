@@ -11,6 +11,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/internal/redact"
+	"github.com/keyless-go/identity/internal/seam"
 )
 
 // MaxBody is the number of bytes that an answer may have. It is ample: a token with all its claims
@@ -54,6 +55,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Do implements policy.Transporter.
 func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	secrets := secretsOf(req)
+	seam.MeetAt(req.Context(), req.URL.Path)
 	resp, err := b.next.Do(req)
 	switch {
 	case err != nil:
