@@ -79,10 +79,8 @@ func bubble(
 	t.Parallel()
 	brokertest.Trust() // makes the certificate outside
 	synctest.Test(t, func(t *testing.T) {
-		if tokens.Audience == "" {
-			tokens.Audience = brokertest.Audience
-		}
-		b := brokertest.Start(t, tokens)
+		tokens.Audience = brokertest.Audience
+		b := brokertest.Start(brokertest.Namespace, tokens)
 		f(t, b)
 		b.Close()
 		time.Sleep(2 * time.Minute) // any renewal under way ends

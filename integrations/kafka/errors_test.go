@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -183,7 +184,10 @@ func TestNewRefuses(t *testing.T) {
 
 // A cluster that names a host outside of the namespace's cloud gets no token for it.
 func TestForeignBrokerGetsNoToken(t *testing.T) {
-	bubble(t, &brokertest.Tokens{}, func(t *testing.T, b *brokertest.Broker) {
+	bubble(t, &brokertest.Tokens{}, func(t *testing.T, _ *brokertest.Broker) {
+		b := brokertest.Start("broker.example.com",
+			&brokertest.Tokens{Audience: brokertest.Audience})
+		defer b.Close()
 		auth := newAuth(t, newCredential(t, identitytest.NewIMDS(nil)), b)
 		client := newClient(t, append(auth.Opts(), kgo.RequestRetries(0)))
 		defer client.Close()
@@ -192,7 +196,7 @@ func TestForeignBrokerGetsNoToken(t *testing.T) {
 		}
 		_, err := client.Broker(0).Request(t.Context(), kmsg.NewPtrMetadataRequest())
 		if err == nil || !strings.Contains(err.Error(), "gets no token") {
-			t.Errorf("the broker that the cluster calls %s: %v, want none", b.Addr, err)
+			t.Errorf("the broker that the cluster calls broker.example.com: %v, want none", err)
 		}
 		if n := len(b.All()); n != 1 {
 			t.Errorf("%d authentications, want 1", n)
@@ -211,4 +215,26 @@ func TestPlainTextIsRefused(t *testing.T) {
 	if err == nil {
 		t.Error("a client with a plain dialer beside ours, want an error")
 	}
+}
+
+// A peer that says nothing costs 10 s.
+func TestDialIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		silent, ours := net.Pipe()
+		defer silent.Close()
+		auth, err := identitykafka.New(failing{}, brokers, &identitykafka.Options{
+			Dial: func(context.Context, string, string) (net.Conn, error) { return ours, nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := newClient(t, append(auth.Opts(), kgo.RequestRetries(0)))
+		defer client.Close()
+		start := time.Now()
+		err = client.Ping(t.Context())
+		if took := time.Since(start); err == nil || took > 11*time.Second {
+			t.Errorf("%v after %v, want an error after 10 s", err, took)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/integrations/kafka/internal/eventhubs"
@@ -26,8 +27,8 @@ type Options struct {
 	// TLS is how to trust the brokers; nil means the system's certificates. There is always TLS.
 	TLS *tls.Config
 
-	// Dial makes the connection below TLS, through a proxy say. It has to end with ctx. Nil means
-	// the client's own, with its kgo.DialTimeout.
+	// Dial makes the connection below TLS, through a proxy say. It has to end with ctx, which ends
+	// after 10 s. Nil means the client's own, with its kgo.DialTimeout.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -67,8 +68,9 @@ func New(cred azcore.TokenCredential, brokers []string, options *Options) (*Auth
 // Scope is the scope of the tokens, for Credential.Ready say.
 func (a *Auth) Scope() string { return a.source.Scope }
 
-// Opts returns the options of a client: its seed brokers, TLS and the mechanism. A kgo.Dialer beside
-// them takes the place of Options.Dial and its TLS; with a nil Options.Dial, kgo refuses it.
+// Opts returns the options of a client: its seed brokers, TLS and the mechanism. Give no kgo.Dialer
+// beside them: it takes the place of Options.Dial and its TLS, and kgo refuses it where there is no
+// Options.Dial.
 func (a *Auth) Opts() []kgo.Opt {
 	opts := []kgo.Opt{kgo.SASL(a.Mechanism())}
 	if len(a.brokers) > 0 {
@@ -80,8 +82,13 @@ func (a *Auth) Opts() []kgo.Opt {
 	return append(opts, kgo.Dialer(a.dial))
 }
 
+// dialTimeout is kgo's own bound by default, of a dial with its handshake.
+const dialTimeout = 10 * time.Second
+
 // dial puts TLS on what Options.Dial has dialed.
 func (a *Auth) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	conn, err := a.options.Dial(ctx, network, address)
 	if err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func bubble(
 	brokertest.Trust() // makes the certificate outside
 	synctest.Test(t, func(t *testing.T) {
 		tokens.Audience = brokertest.Audience
-		b := brokertest.Start(t, tokens)
+		b := brokertest.Start(brokertest.Namespace, tokens)
 		f(t, b)
 		b.Close()
 		time.Sleep(2 * time.Minute) // any renewal under way ends

@@ -43,7 +43,9 @@ func (f failing) GetToken(
 }
 
 // provider is what Configure puts into a configuration.
-func provider(t *testing.T, auth *identitysarama.Auth) (*sarama.Config, sarama.AccessTokenProvider) {
+func provider(
+	t *testing.T, auth *identitysarama.Auth,
+) (*sarama.Config, sarama.AccessTokenProvider) {
 	t.Helper()
 	config := sarama.NewConfig()
 	if err := auth.Configure(config); err != nil {

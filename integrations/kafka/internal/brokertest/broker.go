@@ -10,7 +10,6 @@ import (
 	"math/big"
 	"net"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -27,33 +26,46 @@ const Audience = "https://" + Namespace
 // Broker is one in memory, at any address that Dial is given: it works in a synctest bubble.
 type Broker struct {
 	*Tokens
-	Addr    string // by which the cluster calls it
 	cluster *kfake.Cluster
 	network *kfake.VirtualNetwork
 }
 
-// Start starts a broker that ends with the test. Close it before a bubble's end.
-func Start(tb testing.TB, tokens *Tokens) *Broker {
-	tb.Helper()
+const listens = "127.0.0.1:9093" // in its own network
+
+// Start starts a broker that the cluster calls by name, with a topic orders. It panics if it can't.
+func Start(name string, tokens *Tokens) *Broker {
 	network := new(kfake.VirtualNetwork)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(9093),
-		kfake.ListenFn(network.Listen), kfake.TLS(ServerTLS()), kfake.SeedTopics(1, "orders"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	b := &Broker{Tokens: tokens, Addr: cluster.ListenAddrs()[0], cluster: cluster, network: network}
+	cluster := kfake.MustCluster(kfake.NumBrokers(1), kfake.Ports(9093), kfake.TLS(ServerTLS()),
+		kfake.SeedTopics(1, "orders"),
+		kfake.ListenFn(func(protocol, address string) (net.Listener, error) {
+			l, err := network.Listen(protocol, address)
+			return named{l, addr(name + ":9093")}, err
+		}))
+	b := &Broker{Tokens: tokens, cluster: cluster, network: network}
 	cluster.ControlKey(int16(kmsg.SASLHandshake), b.handshake)
 	cluster.ControlKey(int16(kmsg.SASLAuthenticate), b.authenticate)
-	tb.Cleanup(cluster.Close)
 	return b
 }
+
+// named is a listener that says it is at another address.
+type named struct {
+	net.Listener
+	addr addr
+}
+
+func (n named) Addr() net.Addr { return n.addr }
+
+type addr string
+
+func (addr) Network() string  { return "tcp" }
+func (a addr) String() string { return string(a) }
 
 // Close ends the broker.
 func (b *Broker) Close() { b.cluster.Close() }
 
 // Dial connects to the broker, whatever the address.
 func (b *Broker) Dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	return b.network.DialContext(ctx, network, b.Addr)
+	return b.network.DialContext(ctx, network, listens)
 }
 
 // Trust is a client's TLS that trusts brokers of this package.
@@ -105,7 +117,7 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 		SerialNumber: big.NewInt(1),
 		NotBefore:    time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:     time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
-		DNSNames:     []string{Namespace, "localhost"},
+		DNSNames:     []string{Namespace, "localhost", "broker.example.com"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:         true, BasicConstraintsValid: true,
 	}

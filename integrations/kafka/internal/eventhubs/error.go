@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -57,7 +58,8 @@ func (e *refusal) Error() string { return e.text }
 func (e *refusal) Unwrap() error { return e.err }
 
 // Refused is err, a broker's refusal of the last token, with what it was a token for, whose it was,
-// and what to check. The broker's words are those of err. An error of Refused's it returns as it is.
+// and what to check. The broker's words are those of err. An error of Refused's it returns as it
+// is.
 func (s *Source) Refused(err error) error {
 	if _, ok := errors.AsType[*refusal](err); ok {
 		return err
@@ -72,27 +74,35 @@ const check = "is the scope that of the broker's namespace? does the identity ha
 
 // owner says whose the last token was.
 func (s *Source) owner() string {
-	whose := s.whose.Load()
+	last := s.last.Load()
+	if last == nil {
+		return ""
+	}
+	whose, err := (*last)()
 	switch {
-	case whose == nil:
+	case err != nil || whose.ObjectID == "":
 		return ""
 	case whose.Name != "":
 		return " of " + whose.Name + ", object ID " + whose.ObjectID
-	case whose.ObjectID != "":
-		return " of object ID " + whose.ObjectID
 	}
-	return ""
+	return " of object ID " + whose.ObjectID
 }
 
+// bearer is what has the form of a token, and control what breaks a line.
 var (
-	bearer  = regexp.MustCompile(`(?i)\bey[a-z0-9_-]+\.[a-z0-9_-]+\.[a-z0-9_-]*`)
-	control = regexp.MustCompile(`[\x00-\x1f\x7f]+`)
+	bearer = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)\bey[a-z0-9_-]+\.[a-z0-9_-]+\.[a-z0-9_-]*`)
+	})
+	control = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`[\x00-\x1f\x7f]+`)
+	})
 )
 
 // Words are a peer's words as an error has them: one line, without a token that they repeat, at
 // most 500 bytes.
 func Words(s string) string {
-	s = bearer.ReplaceAllString(control.ReplaceAllString(strings.ToValidUTF8(s, "?"), " "), "TOKEN")
+	s = control().ReplaceAllString(strings.ToValidUTF8(s, "?"), " ")
+	s = bearer().ReplaceAllString(s, "TOKEN")
 	if s = strings.TrimSpace(s); len(s) > 500 {
 		s = strings.ToValidUTF8(s[:500], "") + "…"
 	}

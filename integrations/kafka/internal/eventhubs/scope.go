@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // suffixes are the domains of Event Hubs' namespaces: the public cloud, US Government, China.
@@ -21,7 +22,9 @@ const (
 	example      = "https://NAMESPACE.servicebus.windows.net/.default"
 )
 
-var namespaceName = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$`)
+var namespaceName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$`)
+})
 
 // Scope is the scope of the namespace that all of the brokers belong to. Brokers are host names
 // with or without a port.
@@ -54,7 +57,7 @@ func namespace(broker string) (host, suffix string, err error) {
 			"set Options.Scope to the scope of its tokens, for Event Hubs %s", broker, example)
 	}
 	suffix = suffixes[i]
-	if name := strings.TrimSuffix(host, suffix); !namespaceName.MatchString(name) {
+	if name := strings.TrimSuffix(host, suffix); !namespaceName().MatchString(name) {
 		return "", "", fmt.Errorf("broker %q: %q is no name of a namespace: "+
 			"want NAMESPACE%s, also behind a private endpoint", broker, name, suffix)
 	}

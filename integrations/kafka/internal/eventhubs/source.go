@@ -27,8 +27,8 @@ type Source struct {
 	Scope   string
 
 	cred   azcore.TokenCredential
-	suffix string // the domain of its brokers; "" for any, where the user named the scope
-	whose  atomic.Pointer[identity.Principal]
+	suffix string                                             // the domain of its brokers; "" for any, where the user named the scope
+	last   atomic.Pointer[func() (identity.Principal, error)] // whom the last token names
 }
 
 // NewSource returns the source for brokers. An empty scope is that of the brokers' namespace.
@@ -70,12 +70,9 @@ func (s *Source) Token(ctx context.Context, broker string) (string, error) {
 		return "", &tokenError{text: fmt.Sprintf("%s: no token for %s to authenticate with at %s",
 			s.Package, s.Scope, cmp.Or(broker, "a broker")), err: err}
 	}
-	whose, err := identity.PrincipalOf(token.Token)
-	if err == nil {
-		s.whose.Store(&whose)
-	} else {
-		s.whose.Store(nil)
-	}
+	// It is read for an error only. A function shows nothing of the token in any format.
+	whose := func() (identity.Principal, error) { return identity.PrincipalOf(token.Token) }
+	s.last.Store(&whose)
 	return token.Token, nil
 }
 
