@@ -63,7 +63,8 @@
 // asked for. pgx's default, sslmode=prefer, is refused, because it goes on without TLS when the
 // server has none, and so is allow. Set sslmode=verify-full. sslmode=require is taken, but looks at
 // no certificate: whoever can answer in the server's place gets a token. A DialFunc that leads
-// elsewhere is your own.
+// elsewhere is your own. There is no option that allows clear text. Where something else encrypts,
+// as a service mesh does, write a hook of your own with [identity.TokenFunc].
 //
 // # Scope
 //
@@ -82,6 +83,9 @@
 // the background, for MinConns, have 1 minute for all. A caller of Acquire leaves when its own
 // context ends. database/sql and single connections without connect_timeout have the caller's
 // context only.
+//
+// A readiness probe asks for the same token by the credential's Ready with the scope above, so that
+// the first connection finds it.
 //
 // No error of this package has a token in it. pgx keeps the token as it keeps any password, in the
 // connection's config: don't print that.

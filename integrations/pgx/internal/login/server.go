@@ -62,7 +62,11 @@ const (
 	china  = "https://management.chinacloudapi.cn/.default"
 )
 
-// services are Azure's. Names of private endpoints (NAME.privatelink.postgres…) end alike.
+// services are Azure's. Names of private endpoints (NAME.privatelink.postgres…) end alike. The
+// scopes are what "az account get-access-token --resource-type oss-rdbms" asks for in each cloud:
+// https://learn.microsoft.com/azure/postgresql/security/security-entra-configure. Cosmos DB for
+// PostgreSQL has one of its own:
+// https://learn.microsoft.com/azure/cosmos-db/postgresql/how-to-configure-authentication.
 var services = []service{
 	{".postgres.database.azure.com", "https://ossrdbms-aad.database.windows.net/.default", public},
 	{".postgres.database.usgovcloudapi.net",
