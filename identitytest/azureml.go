@@ -25,8 +25,9 @@ var azureMLSelectors = map[string]property{"clientid": byClientID}
 //
 // How the real endpoint refuses is documented nowhere. The statuses, and the bodies {"error":
 // {"code", "message"}}, are a guess: 401 for a wrong secret, 400 for everything else that is wrong
-// with a query. Reports of it have plain text, "InternalError - :{…" or "SSO failure…", and the
-// token of a signed-in user where no identity is selected: for these, enqueue the whole answer.
+// with a query. Reports of it have plain text, "InternalError - :{…" or "SSO failure…": for these,
+// enqueue the whole answer. Where no identity is selected they have the token of a signed-in user:
+// enqueue a [Response] whose Identity has a User.
 //
 // A client learns the address and the secret from the environment, so set it from [Endpoint.Env],
 // also when the Endpoint is its transport; [Endpoint.Start] does that by itself.
