@@ -20,7 +20,7 @@
 // # Renewal, and caches in front
 //
 // The credential holds the token and renews it in the background from half of its life on, when it
-// is asked. So the right thing to do with this source is to ask it each time, which costs less than
+// is asked. So the right thing to do with this source is to ask it each time, which costs about
 // a microsecond: as oauth2.Transport with this Source does. oauth2.NewClient and
 // oauth2.ReuseTokenSource put a cache of their own in front, which asks 10 s before a token's
 // Expiry and not before. With the real end as Expiry, a renewal would have those 10 s, and an

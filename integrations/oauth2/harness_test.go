@@ -91,7 +91,8 @@ func endOf(token string) time.Time {
 
 // client is what oauth2.NewClient makes of a source, with the service in place of the network.
 func (a *api) client(ctx context.Context, source oauth2.TokenSource) *http.Client {
-	return oauth2.NewClient(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: a}), source)
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: a})
+	return oauth2.NewClient(ctx, source)
 }
 
 // get asks the service, and returns what went wrong.
@@ -118,7 +119,8 @@ type naiveRealEnd struct {
 }
 
 func (n naiveRealEnd) Token() (*oauth2.Token, error) {
-	t, err := n.cred.GetToken(n.ctx, policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
+	t, err := n.cred.GetToken(n.ctx,
+		policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
 	if err != nil {
 		return nil, err
 	}

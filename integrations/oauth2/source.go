@@ -25,7 +25,9 @@ const limit = 30 * time.Second
 // cred's GetToken does. It asks for tokens that can be challenged (EnableCAE), as Credential.Ready
 // and Azure SDK clients do, and so shares theirs. The package's documentation says what a token's
 // Expiry is. The source is safe for concurrent use if cred is, and each token is the caller's own.
-func TokenSource(ctx context.Context, cred azcore.TokenCredential, scope string) oauth2.TokenSource {
+func TokenSource(
+	ctx context.Context, cred azcore.TokenCredential, scope string,
+) oauth2.TokenSource {
 	return &source{ctx: ctx, cred: cred, scope: scope}
 }
 

@@ -103,7 +103,8 @@ func TestEndedContext(t *testing.T) {
 	source := TokenSource(ctx, hanging(), scope)
 	cancel()
 	_, err := source.Token()
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "context that TokenSource") {
+	if !errors.Is(err, context.Canceled) ||
+		!strings.Contains(err.Error(), "context that TokenSource") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -116,13 +117,14 @@ func TestFailures(t *testing.T) {
 			return azcore.AccessToken{Token: token, ExpiresOn: end}, nil
 		}
 	}
+	const prefix = "identityoauth2: the credential returned "
 	for name, tt := range map[string]struct {
 		cred azcore.TokenCredential
 		want string
 	}{
 		"nil":    {nil, "identityoauth2: nil credential"},
-		"empty":  {returns("", time.Now().Add(time.Hour)), "identityoauth2: the credential returned an empty token for " + scope},
-		"ended":  {returns("x", time.Now()), "identityoauth2: the credential returned a token for " + scope + " that ended at"},
+		"empty":  {returns("", time.Now().Add(time.Hour)), prefix + "an empty token for " + scope},
+		"ended":  {returns("x", time.Now()), prefix + "a token for " + scope + " that ended at"},
 		"no end": {returns("x", time.Time{}), "that ended at 0001-01-01"}, // would be for ever
 	} {
 		token, err := TokenSource(t.Context(), tt.cred, scope).Token()
@@ -130,7 +132,8 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
 	}
-	for status, passing := range map[int]bool{http.StatusTooManyRequests: true, http.StatusBadRequest: false} {
+	for status, passing := range map[int]bool{
+		http.StatusTooManyRequests: true, http.StatusBadRequest: false} {
 		synctest.Test(t, func(t *testing.T) {
 			ep, a := identitytest.NewIMDS(nil), new(api)
 			ep.Enqueue(identitytest.Response{Status: status, For: time.Hour})
@@ -156,8 +159,8 @@ func TestCanary(t *testing.T) {
 	})
 	source := TokenSource(ctx, cred, scope)
 	_, err := source.Token()
-	if text := fmt.Sprintf("%v %+v %s %q %v %+v", source, source, source, source, err, err); err == nil ||
-		strings.Contains(text, canary) || !strings.Contains(text, scope) {
+	text := fmt.Sprintf("%v %+v %s %q %v %+v", source, source, source, source, err, err)
+	if err == nil || strings.Contains(text, canary) || !strings.Contains(text, scope) {
 		t.Errorf("got %s", text)
 	}
 }

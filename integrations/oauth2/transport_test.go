@@ -81,7 +81,8 @@ func TestWhereTheTokenGoes(t *testing.T) {
 		t.Errorf("oauth2 with a redirect: %v, %v", err, with)
 	}
 	ours := &identity.Transport{Credential: cred, Scope: scope, Base: base}
-	if err := ask(plain.URL, ours); err == nil || !strings.Contains(err.Error(), "http") || with["plain"] {
+	if err := ask(plain.URL, ours); err == nil || with["plain"] ||
+		!strings.Contains(err.Error(), "http") {
 		t.Errorf("identity.Transport over plain http: %v, %v", err, with)
 	}
 	if err := ask(own.URL, ours); err != nil || !with["own"] || with["other"] {
