@@ -43,8 +43,8 @@ var clients = map[string]newClient{
 // naive says whether a client is an example of how not to do it.
 func naive(name string) bool { return strings.HasPrefix(name, "naive") }
 
-// failures are how many requests of a service fail in 3 days, with one each 5 minutes. IMDS is down for
-// 20 minutes around the end of the first token.
+// failures are how many requests of a service fail in 3 days, with one each 5 minutes. IMDS is
+// down for 20 minutes around the end of the first token.
 func failures(t *testing.T, name string) (failed int, a *api) {
 	t.Helper()
 	ep := identitytest.NewIMDS(nil)

@@ -148,19 +148,27 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestCanary: no token in an error, and nothing of the credential or the context in a log.
+// holder is a credential that is a value, so that printing what holds it prints its token.
+type holder struct{ token string }
+
+func (h holder) GetToken(
+	_ context.Context, o policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	if !o.EnableCAE || len(o.Scopes) != 1 || o.Scopes[0] != scope {
+		return azcore.AccessToken{}, fmt.Errorf("asked with %+v", o)
+	}
+	return azcore.AccessToken{Token: h.token, ExpiresOn: time.Now().Add(-time.Second)}, nil
+}
+
+// TestCanary: no token in an error, and nothing of the credential in a log.
 func TestCanary(t *testing.T) {
 	t.Parallel()
-	type key struct{}
 	const canary = "eyJ0eXAi.canary.token"
-	ctx := context.WithValue(t.Context(), key{}, canary)
-	cred := credFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-		return azcore.AccessToken{Token: canary, ExpiresOn: time.Now().Add(-time.Second)}, nil
-	})
-	source := TokenSource(ctx, cred, scope)
-	_, err := source.Token()
+	source := TokenSource(t.Context(), holder{canary}, scope)
+	_, err := source.Token() // of a token that has ended
 	text := fmt.Sprintf("%v %+v %s %q %v %+v", source, source, source, source, err, err)
-	if err == nil || strings.Contains(text, canary) || !strings.Contains(text, scope) {
+	if err == nil || strings.Contains(text, canary) || strings.Contains(text, "asked with") ||
+		strings.Count(text, scope) != 6 {
 		t.Errorf("got %s", text)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -167,12 +169,21 @@ func TestScope(t *testing.T) {
 	}
 }
 
+// holder is a credential that is a value, so that printing what holds it prints its token.
+type holder struct{ token string }
+
+func (holder) GetToken(
+	context.Context, policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, nil
+}
+
 // TestCanary: no token in an error, and nothing of the credential in a log.
 func TestCanary(t *testing.T) {
 	t.Parallel()
 	const canary = "eyJ0eXAi.canary.token"
 	s, cred := serve(t, true), &fake{token: canary}
-	ours := New(cred, scope)
+	ours, printed := New(cred, scope), New(holder{canary}, scope)
 	refused := call(t.Context(), s.dial(t, grpc.WithPerRPCCredentials(ours)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -181,7 +192,8 @@ func TestCanary(t *testing.T) {
 	if refused == nil || ended == nil || !strings.Contains(fmt.Sprint(ofNil), "nil credential") {
 		t.Errorf("no error: %v, %v, %v", refused, ended, ofNil)
 	}
-	text := fmt.Sprintf("%v %+v %s %q %+v", ours, ours, ours, ours, errors.Join(refused, ended, ofNil))
+	text := fmt.Sprintf("%v %+v %s %q %+v", printed, printed, printed, printed,
+		errors.Join(refused, ended, ofNil))
 	if strings.Contains(text, canary) || len(cred.asked()) == 0 {
 		t.Errorf("got %s", text)
 	}
