@@ -63,8 +63,8 @@ type CredentialOptions struct {
 	AdditionallyAllowedTenants []string
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the
-	// first failed try of a renewal that nobody waits for), without any secret. It is called when
-	// nobody waits any more, and one that panics loses a line and nothing else. nil is silent.
+	// first failed try of a renewal that nobody waits for), without any secret. Callers who get a
+	// failure wait for its line, 100 ms at most. A panic loses its line. nil is silent.
 	Logger *slog.Logger
 }
 

@@ -5,8 +5,8 @@ var cacheMutations = []mutation{
 		name:  "each caller sends its own request",
 		harm:  "a thousand goroutines of a cold service send a thousand requests, and IMDS throttles them",
 		file:  "internal/tokencache/decide.go",
-		old:   "\t\tif p.flight == nil {\n\t\t\tif err := e.refusal",
-		new:   "\t\tif p.flight == nil || !r.Once {\n\t\t\tif err := e.refusal",
+		old:   "\t\tif p.flight == nil {\n\t\t\tif cool := e.refusal",
+		new:   "\t\tif p.flight == nil || !r.Once {\n\t\t\tif cool := e.refusal",
 		tests: "TestOneRequestPerIdentityAndResource",
 	},
 	{

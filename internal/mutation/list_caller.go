@@ -171,4 +171,20 @@ var callerMutations = []mutation{
 		new:   `e.took += min(now.Sub(f.started), time.Second)`,
 		tests: "TestAcquisitionThatHangs",
 	},
+	{
+		name:  "a failure is returned before it is logged",
+		harm:  "a program that exits by the error leaves nothing in the log",
+		file:  "internal/tokencache/get.go",
+		old:   `hear(ctx, p.flight.told)`,
+		new:   `_ = hear`,
+		tests: "TestFailureIsToldFirst",
+	},
+	{
+		name:  "a log handler that hangs holds up who gets a failure",
+		harm:  "a full pipe to the log stops the service",
+		file:  "internal/tokencache/flight.go",
+		old:   `	case <-timer.C:`,
+		new:   `	case <-(chan time.Time)(nil):`,
+		tests: "TestFailureIsToldFirst",
+	},
 }

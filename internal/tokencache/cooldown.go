@@ -4,9 +4,10 @@ import "time"
 
 // coolDown is a time in which nothing is asked for.
 type coolDown struct {
-	until    time.Time // no request before this time (monotonic: a clock step must not stretch it)
-	failures int       // in a row
-	err      error     // the last one, which callers without a token get until then
+	until    time.Time     // no request before this time (monotonic: a clock step must not stretch it)
+	failures int           // in a row
+	err      error         // the last one, which callers without a token get until then
+	told     chan struct{} // closed when the Source has heard of err
 }
 
 const (

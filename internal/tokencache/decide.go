@@ -8,7 +8,8 @@ import (
 // plan is what a caller is to do: take the token or the error, or wait for the flight.
 type plan struct {
 	Result
-	err error
+	err  error
+	told <-chan struct{} // with err, if a flight has failed by it: closed when that is in the log
 	// starts a flight, with the caller's context. To be called first, without mu
 	start  func(context.Context)
 	flight *flight
@@ -43,8 +44,8 @@ func (c *Cache) decide(ended error, v *View, scope string, r *Request, first boo
 	case !valid:
 		p := plan{flight: l.underWay(now)}
 		if p.flight == nil {
-			if err := e.refusal(l, now); err != nil {
-				return plan{err: err}
+			if cool := e.refusal(l, now); cool != nil {
+				return plan{err: cool.err, told: cool.told}
 			}
 			if c.crowded() {
 				return plan{err: &Error{Why: Crowded, UnderWay: c.flying}}
@@ -136,8 +137,8 @@ func (c *Cache) force(
 	if f := l.underWay(now); f != nil {
 		return plan{flight: f, again: true}
 	}
-	if err := e.refusal(l, now); err != nil {
-		return plan{err: err}
+	if cool := e.refusal(l, now); cool != nil {
+		return plan{err: cool.err, told: cool.told}
 	}
 	if c.crowded() {
 		return plan{err: &Error{Why: Crowded, UnderWay: c.flying}}

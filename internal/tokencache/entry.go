@@ -138,7 +138,7 @@ func (e *entry) fail(
 		cool.until = until
 	}
 	cool.failures++
-	cool.err = failure.Err
+	cool.err, cool.told = failure.Err, f.told
 	return cool, all
 }
 
@@ -158,14 +158,14 @@ func (e *entry) failures(l *lane) int {
 	return e.said.failures + e.renewal.failures + l.failures
 }
 
-// refusal is the error of callers on a lane who can't do with a held token, nil when a flight may
-// start for them.
-func (e *entry) refusal(l *lane, now time.Time) error {
+// refusal is the cool-down whose error callers on a lane get who can't do with a held token, nil
+// when a flight may start for them.
+func (e *entry) refusal(l *lane, now time.Time) *coolDown {
 	switch {
 	case now.Before(e.said.until):
-		return e.said.err
+		return &e.said
 	case l != nil && now.Before(l.until):
-		return l.err
+		return &l.coolDown
 	}
 	return nil
 }

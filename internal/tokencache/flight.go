@@ -47,6 +47,9 @@ func (c *Cache) fly(
 		c.mu.Unlock()
 		// After that: a handler may be slow, or want a lock that the caller holds.
 		s.Report(r, event)
+		if f.told != nil {
+			close(f.told)
+		}
 	}()
 	if wait := time.Until(f.started); wait > 0 {
 		time.Sleep(wait)
@@ -56,6 +59,31 @@ func (c *Cache) fly(
 		acquire = s.Begin(context.Background(), r)
 	}
 	g, err = acquire(&f.progress)
+}
+
+// telling is how long callers who get an error wait until the Source has heard of it. A log's line
+// takes microseconds. A handler that hangs, or wants a lock that the caller holds, costs this much
+// for a call that has failed, and nothing for one with a token.
+const telling = 100 * time.Millisecond
+
+// hear waits until told is closed, if there is one: a failure is in the log then, so that a program
+// that ends because of it has said why.
+func hear(ctx context.Context, told <-chan struct{}) {
+	if told == nil {
+		return
+	}
+	select {
+	case <-told:
+		return
+	default:
+	}
+	timer := time.NewTimer(telling)
+	defer timer.Stop()
+	select {
+	case <-told:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // growStack makes room at once for the way down through azcore's pipeline and net/http. A new
@@ -89,7 +117,7 @@ func (c *Cache) settle(
 	event := Event{First: valid == nil}
 	var keep time.Duration
 	if failure != nil {
-		f.err, f.saidByHost = failure.Err, failure.saidByHost()
+		f.err, f.saidByHost, f.told = failure.Err, failure.saidByHost(), make(chan struct{})
 		event.Err, event.Blip = failure.Err, f.once && e.failures(f.lane) == 0
 		cool, all := e.fail(f, failure, valid, c.patience, now)
 		event.Next = cool.until

@@ -30,6 +30,7 @@ func (c *Cache) Get(
 			p.start(ctx)
 		}
 		if p.flight == nil {
+			hear(ctx, p.told)
 			return p.Result, p.err
 		}
 		if overdue == nil {
@@ -57,8 +58,11 @@ func (c *Cache) Get(
 			switch {
 			case p.again:
 				continue
-			case p.flight.err == nil || p.fallback == nil:
-				return p.flight.result, p.flight.err
+			case p.flight.err == nil:
+				return p.flight.result, nil
+			case p.fallback == nil:
+				hear(ctx, p.flight.told)
+				return Result{}, p.flight.err
 			}
 		default:
 		}

@@ -52,6 +52,8 @@ type flight struct {
 	done    chan struct{} // closed when result and err are set
 	result  Result
 	err     error
+	// closed when the Source has heard of err; nil without one. Not before done is closed
+	told chan struct{}
 
 	saidByHost bool // err is what the host said: see Failure.saidByHost
 	progress   Progress
