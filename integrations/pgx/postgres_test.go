@@ -98,6 +98,30 @@ func TestTokenEnds(t *testing.T) {
 	}
 }
 
+// TestCredentialRenews: a token that the credential itself has replaced is the next connection's.
+func TestCredentialRenews(t *testing.T) {
+	t.Parallel()
+	role, ctx := pgtest.NewRole(t), testContext(t)
+	cred := pgtest.NewCredential(t, pgtest.UserAssigned(role.Name))
+	pool := newPool(t, role, identitypgx.BeforeConnect(cred, options))
+	first, err := identity.TokenFunc(cred, pgtest.Scope)(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	role.SetPassword(first)
+	if err := queryAnew(ctx, pool); err != nil {
+		t.Errorf("with the first token: %v", err)
+	}
+	next, changed, err := cred.Refresh(ctx, pgtest.Scope)
+	if err != nil || !changed {
+		t.Fatalf("changed %v, %v, want another token", changed, err)
+	}
+	role.SetPassword(next.Token)
+	if err := queryAnew(ctx, pool); err != nil {
+		t.Errorf("with the token that replaced it: %v", err)
+	}
+}
+
 // TestDatabaseSQL: the same through database/sql.
 func TestDatabaseSQL(t *testing.T) {
 	t.Parallel()
