@@ -100,14 +100,19 @@ func TestOther(t *testing.T) {
 	t.Parallel()
 	const limit = 1000
 	var now []identity.ResourceStatus
-	s := identitymetrics.NewSet(reporter{statuses: func() []identity.Status {
-		return holds(now...).statuses()
-	}})
+	s := identitymetrics.NewSet()
+	removes := []func(){
+		s.Add("", reporter{statuses: func() []identity.Status { return holds(now...).statuses() }}),
+		s.Add("", reporter{statuses: func() []identity.Status { // whose labels are those of the rest
+			return []identity.Status{{Resources: []identity.ResourceStatus{
+				{Resource: identitymetrics.Other, Acquisitions: 1}}}}
+		}}),
+	}
 	other := int64(0)
-	for round := range 4 { // in each, all of the last have been forgotten
+	for round, name := range []string{"a", "b", "c", "d", "c"} { // each forgets the last
 		now = nil
 		for i := range 600 {
-			now = append(now, requests(strconv.Itoa(round)+"/"+strconv.Itoa(i), 2))
+			now = append(now, requests(name+strconv.Itoa(i), 2))
 		}
 		got := read(t, s)
 		total := int64(0)
@@ -125,8 +130,14 @@ func TestOther(t *testing.T) {
 		}
 		other = got[identitymetrics.Other].Requests
 	}
-	if other != 1400*2 {
-		t.Errorf("got %d requests of others, want 2800", other)
+	if other != 2000*2 {
+		t.Errorf("got %d requests of others, want 4000", other)
+	}
+	for _, remove := range removes {
+		remove()
+	}
+	if got := s.Read(); len(got.Series) > 0 {
+		t.Errorf("of none: %+v", got)
 	}
 }
 

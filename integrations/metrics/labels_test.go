@@ -58,6 +58,11 @@ func TestLabels(t *testing.T) {
 			identity.ResourceStatus{},
 			identitymetrics.Labels{Host: "entra", Tenant: "contoso"},
 		},
+		"another's endpoint": {
+			identity.Status{Reason: "x", Endpoint: "https://example.com/a/b/oauth2/v2.0/token"},
+			identity.ResourceStatus{},
+			identitymetrics.Labels{Host: "entra"},
+		},
 		"a developer's tool": {
 			identity.Status{Reason: "Azure CLI", Identity: "a signed-in user"},
 			identity.ResourceStatus{},

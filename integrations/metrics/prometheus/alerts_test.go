@@ -78,10 +78,10 @@ func scenarios() map[string]scenario {
 			fails:   [2]window{hours(11.8, 14.3), hours(22.9, 23.05)}},
 		"of an hour, and an outage": {lifetime: hour, lasts: 8 * h,
 			answers: outage(503, 3*h, 7*h),
-			ends:    [2]window{hours(3.2, 3.75), hours(6.9, 7.05)},
-			fails:   [2]window{hours(4, 4.6), hours(6.9, 7.05)}},
+			ends:    [2]window{hours(3.2, 3.85), hours(6.9, 7.05)},
+			fails:   [2]window{hours(4, 4.7), hours(6.9, 7.05)}},
 		"throttled for ever": {lifetime: day, lasts: 15 * h, answers: outage(429, 6*h, 15*h),
-			fails: [2]window{hours(10.8, 13.4), hours(15, 15)}},
+			fails: [2]window{hours(10.8, 13.8), hours(15, 15)}},
 		"idle, and an outage": {lifetime: day, idle: 2 * h, lasts: 26 * h,
 			answers: outage(503, 6*h, 26*h)},
 	}

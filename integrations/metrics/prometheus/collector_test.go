@@ -112,7 +112,11 @@ func TestScrape(t *testing.T) {
 		}
 	}
 	held := cred.Status().Resources
-	url := serve(t, identityprometheus.NewCollector(identitymetrics.NewSet(cred, nil)))
+	slow := reporter{statuses: func() []identity.Status {
+		return []identity.Status{{Resources: []identity.ResourceStatus{{Resource: "api://slow",
+			Requests: 5, Acquisitions: 3, AcquisitionTime: 6 * time.Second}}}}
+	}}
+	url := serve(t, identityprometheus.NewCollector(identitymetrics.NewSet(cred, nil, slow)))
 	status, text := scrape(t, url)
 	if status != http.StatusOK {
 		t.Fatalf("%d: %s", status, text)
@@ -141,7 +145,11 @@ func TestScrape(t *testing.T) {
 	if got, ok := value("token_expiry_timestamp_seconds", "https://refused.example"); ok {
 		t.Errorf("no token was had, it ends %v", got)
 	}
-	took := parse(t, text, "azure_identity_token_acquisition_duration_seconds")[vault]
+	durations := parse(t, text, "azure_identity_token_acquisition_duration_seconds")
+	if s := durations["api://slow"].GetSummary(); s.GetSampleCount() != 3 || s.GetSampleSum() != 6 {
+		t.Errorf("3 acquisitions of 6 s are %v", s)
+	}
+	took := durations[vault]
 	if s := took.GetSummary(); s.GetSampleCount() != 1 || s.GetSampleSum() <= 0 ||
 		label(took, "host") != "imds" || label(took, "tenant") != "" ||
 		label(took, "identity") != "client ID b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12" {
