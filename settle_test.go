@@ -31,7 +31,11 @@ func settles(t *testing.T, endpoint *identitytest.Endpoint, options *identity.Cr
 	}
 	first := get()
 	time.Sleep(time.Until(first.RefreshOn) + time.Millisecond)
-	if held := get(); held.Token != first.Token {
+	switch held := get(); {
+	case held.Token == first.Token:
+	case time.Now().After(first.ExpiresOn):
+		t.Skip("the machine was asleep for the rest of the token's life")
+	default:
 		t.Error("got a new token at once, want the held one")
 	}
 	if err := endpoint.Settle(ctx); err != nil {

@@ -128,6 +128,6 @@
 // # Tokens
 //
 // The tokens have the form and the claims of real ones (aud, iss, tid, oid, appid, xms_mirid, exp
-// and so on), and each is different unless Options.HostCache is set. They can't be verified: the
-// signature is none. Nothing that checks tokens will, or should, accept them.
+// and so on), and each is different unless Options.HostCache is set. The signature is none, so that
+// nothing which checks tokens will, or should, accept them; only [Endpoint.Verify] knows its own.
 package identitytest

@@ -26,7 +26,11 @@ func renewed(t *testing.T, endpoint *identitytest.Endpoint, cred azcore.TokenCre
 	t.Helper()
 	first := get(t, cred)
 	time.Sleep(time.Until(first.RefreshOn) + time.Millisecond)
-	if held := get(t, cred); held.Token != first.Token {
+	switch held := get(t, cred); {
+	case held.Token == first.Token:
+	case time.Now().After(first.ExpiresOn):
+		t.Skip("the machine was asleep for the rest of the token's life")
+	default:
 		t.Fatal("got a new token at once, want the held one, which is still good")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
