@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -48,6 +49,11 @@ func spelled(options *policy.TokenRequestOptions) tokencache.Variant {
 	return tokencache.Variant{Tenant: options.TenantID, CAE: options.EnableCAE}
 }
 
+// clientOptions are how Azure SDK clients ask.
+func clientOptions(scope, claims string) policy.TokenRequestOptions {
+	return policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true, Claims: claims}
+}
+
 const defaultSuffix = "/.default"
 
 // resourceOf is the resource that a scope is for: the scope without one "/.default". A slash before
@@ -81,13 +87,31 @@ func (k *cached) miss(
 }
 
 // refresh is Refresh of any credential: past the cache.
-func (k *cached) refresh(ctx context.Context, scope string) (azcore.AccessToken, bool, error) {
-	v, scope, err := k.check("Refresh", ctx, clientOptions(scope, ""))
+func (k *cached) refresh(
+	ctx context.Context, options policy.TokenRequestOptions,
+) (azcore.AccessToken, bool, error) {
+	v, scope, err := k.check("Refresh", ctx, options)
 	if err != nil {
 		return azcore.AccessToken{}, false, err
 	}
 	got, err := k.get(ctx, v, scope, tokencache.Request{Anew: true})
 	return got.Token, got.Changed, err
+}
+
+// lastFailure is the last failed request for a token that options ask for, and when that was; nil
+// for none.
+func (k *cached) lastFailure(options policy.TokenRequestOptions) (time.Time, error) {
+	v, scope, err := k.check("Tokens", context.Background(), options)
+	if err != nil {
+		return time.Time{}, nil
+	}
+	for _, s := range k.tokens.Stats(v) {
+		is := tokencache.Variant{Tenant: s.Tenant, CAE: s.CAE}
+		if s.Resource == resourceOf(scope) && is == v.Variant() && s.LastErr != nil {
+			return s.LastErrAt, sharedError(s.LastErr, k.source, s.Resource)
+		}
+	}
+	return time.Time{}, nil
 }
 
 // get asks the cache.

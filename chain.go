@@ -110,7 +110,7 @@ func (c *Chain) Refresh(
 	if c.engine == nil {
 		return azcore.AccessToken{}, false, unmadeChain("Refresh")
 	}
-	return c.engine.Refresh(ctx, scope)
+	return c.engine.Refresh(ctx, clientOptions(scope, ""))
 }
 
 // unmadeChain is the error of a method of a zero Chain.

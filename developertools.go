@@ -79,7 +79,8 @@ func (c *AzureCLICredential) Statuses() []Status { return []Status{c.Status()} }
 
 // chainLink implements ownSource.
 func (c *AzureCLICredential) chainLink() chain.Link {
-	return chain.Link{Name: devtool.AzureCLI.Name, Source: c, Whole: true, Refresh: c.refresh}
+	return chain.Link{Name: devtool.AzureCLI.Name, Source: c, Whole: true, Refresh: c.refresh,
+		Failed: c.lastFailure}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
@@ -189,7 +190,8 @@ func (c *AzureDeveloperCLICredential) Statuses() []Status { return []Status{c.St
 
 // chainLink implements ownSource.
 func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
-	return chain.Link{Name: devtool.AzureDeveloperCLI.Name, Source: c, Whole: true, Refresh: c.refresh}
+	return chain.Link{Name: devtool.AzureDeveloperCLI.Name, Source: c, Whole: true, Refresh: c.refresh,
+		Failed: c.lastFailure}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK

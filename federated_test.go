@@ -575,6 +575,49 @@ func TestFederatedStaleAssertion(t *testing.T) {
 	})
 }
 
+// wrapped is a user's credential that has the methods of ours, but its own GetToken.
+type wrapped struct {
+	*Credential
+	token string
+}
+
+func (w wrapped) GetToken(
+	context.Context, policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: w.token, ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+// TestStaleAssertionOfACredential: after AADSTS700024 a credential of ours is asked past what it
+// holds, also in a chain. What embeds one is not: its tokens may be somebody else's.
+func TestStaleAssertionOfACredential(t *testing.T) {
+	itself := func(c *Credential) azcore.TokenCredential { return c }
+	inAChain := func(c *Credential) azcore.TokenCredential { return mustChain(t, nil, c) }
+	for name, tt := range map[string]struct {
+		of       func(*Credential) azcore.TokenCredential
+		requests int // to IMDS
+	}{
+		"itself":    {itself, 2},
+		"a chain's": {inAChain, 2},
+		"a chain's in a chain": {func(c *Credential) azcore.TokenCredential {
+			return mustChain(t, nil, inAChain(c))
+		}, 2},
+		"embedded": {func(c *Credential) azcore.TokenCredential { return wrapped{c, podAssertion} }, 0},
+	} {
+		bubbleIn(t, name, func(t *testing.T) {
+			vm, entra := identitytest.NewIMDS(nil), &entraStub{reply: firstly(401, expired)}
+			_, err := getToken(t.Context(), federatedAt(t, entra, CredentialAssertion(tt.of(onIMDS(t, vm)))))
+			sent := map[string]bool{}
+			for _, p := range entra.got() {
+				sent[p.form.Get("client_assertion")] = true
+			}
+			if n := len(vm.Requests()); n != tt.requests || (err == nil) != (n > 0) ||
+				len(sent) != max(n, 1) {
+				t.Errorf("%d requests to IMDS, %d assertions, %v", n, len(sent), err)
+			}
+		})
+	}
+}
+
 // crossTenant is an application that trusts a managed identity, and both at one Transport.
 func crossTenant(
 	t *testing.T, trust func(*identitytest.FederatedCredential),

@@ -147,7 +147,8 @@ func (c *Credential) chainLink() chain.Link {
 	if c.Host() == HostWorkloadIdentity {
 		name = "workload identity"
 	}
-	return chain.Link{Name: name, Source: c, Whole: true, Refresh: c.Refresh}
+	return chain.Link{Name: name, Source: c, Whole: true, Refresh: c.refresh,
+		Failed: c.lastFailure}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
@@ -199,7 +200,7 @@ func (c *Credential) GetToken(
 func (c *Credential) Refresh(
 	ctx context.Context, scope string,
 ) (token azcore.AccessToken, changed bool, err error) {
-	return c.refresh(ctx, scope)
+	return c.refresh(ctx, clientOptions(scope, ""))
 }
 
 // Host returns the host whose endpoint the credential asks: the detected one, or

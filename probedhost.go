@@ -194,7 +194,7 @@ type lastHost struct{ probed *probedHost }
 // chainLink implements ownSource.
 func (l *lastHost) chainLink() chain.Link {
 	return chain.Link{Name: "managed identity, with all its time", Source: l, Whole: true,
-		Refresh: l.probed.cred.Refresh, Advice: l.probed.advice}
+		Refresh: l.probed.cred.refresh, Failed: l.probed.cred.lastFailure, Advice: l.probed.advice}
 }
 
 // GetToken is the Credential's, unless nothing says that this is Azure.

@@ -97,3 +97,21 @@ func unready(err, cause error) error {
 	}
 	return err
 }
+
+// askFunc asks cred for a scope's token as Azure SDK clients ask, with the claims of a challenge or
+// "". what names the caller in errors.
+func askFunc(
+	what string, cred azcore.TokenCredential, scope string,
+) func(ctx context.Context, claims string) (azcore.AccessToken, error) {
+	return func(ctx context.Context, claims string) (azcore.AccessToken, error) {
+		if cred == nil {
+			return azcore.AccessToken{}, errors.New("identity: " + what +
+				": nil credential: want one, such as one of NewCredential")
+		}
+		token, err := cred.GetToken(ctx, clientOptions(scope, claims))
+		if err == nil && token.Token == "" {
+			err = errors.New("identity: " + what + ": the credential returned an empty token")
+		}
+		return token, err
+	}
+}

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"strconv"
 	"time"
@@ -132,20 +131,4 @@ func (k *cached) resourceStatus(s tokencache.Stat) ResourceStatus {
 		r.NextTry = s.NextTry.UTC().Round(0)
 	}
 	return r
-}
-
-// lastFailure is the last failed request for a scope's token, as Azure SDK clients ask for it, and
-// when that was; nil for none.
-func (k *cached) lastFailure(scope string) (time.Time, error) {
-	v, scope, err := k.check("Tokens", context.Background(), clientOptions(scope, ""))
-	if err != nil {
-		return time.Time{}, nil
-	}
-	for _, s := range k.tokens.Stats(v) {
-		is := tokencache.Variant{Tenant: s.Tenant, CAE: s.CAE}
-		if s.Resource == resourceOf(scope) && is == v.Variant() && s.LastErr != nil {
-			return s.LastErrAt, sharedError(s.LastErr, k.source, s.Resource)
-		}
-	}
-	return time.Time{}, nil
 }

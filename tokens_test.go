@@ -80,8 +80,19 @@ func TestTokens(t *testing.T) {
 }
 
 // TestTokensInAnOutage: an error for each renewal that fails, and then another token, soon after
-// the host is back.
+// the host is back; also of a credential in a chain.
 func TestTokensInAnOutage(t *testing.T) {
+	t.Run("itself", func(t *testing.T) {
+		testTokensInAnOutage(t, func(c *Credential) azcore.TokenCredential { return c })
+	})
+	t.Run("in a chain", func(t *testing.T) {
+		testTokensInAnOutage(t, func(c *Credential) azcore.TokenCredential {
+			return mustChain(t, nil, mustChain(t, nil, c))
+		})
+	})
+}
+
+func testTokensInAnOutage(t *testing.T, of func(*Credential) azcore.TokenCredential) {
 	for name, tt := range map[string]struct {
 		outage       time.Duration // from 10 minutes on, of tokens that live an hour
 		ended        bool          // a token ends in it
@@ -96,7 +107,7 @@ func TestTokensInAnOutage(t *testing.T) {
 	} {
 		bubbleIn(t, name, func(t *testing.T) {
 			ep := identitytest.NewIMDS(&identitytest.Options{Lifetime: time.Hour})
-			cred := onIMDS(t, ep)
+			cred := of(onIMDS(t, ep))
 			mustToken(t, cred)
 			time.Sleep(10 * time.Minute)
 			bad := identitytest.Response{Status: 503, For: tt.outage}

@@ -17,34 +17,31 @@ const (
 	leastLeft = time.Minute
 )
 
-// NewCredential makes a Source of a credential's tokens: judge is as in NewFunction.
+// NewCredential makes a Source of a credential's tokens: get is its GetToken, and judge is as in
+// NewFunction.
 //
 // A credential may hand out a token to its last second, as this library's do while the host is out.
-// One that is about to end, or that Entra has just refused as ended, is replaced where the
-// credential can be told to: Refresh is this library's method for that.
+// One that is about to end, or that Entra has just refused as ended, is replaced by anew, which
+// asks the credential past what it holds; nil where that can't be done.
 func NewCredential(
-	name string, cred azcore.TokenCredential, judge func(error) (ours, passes bool),
+	name string,
+	get func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error),
+	anew func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, bool, error),
+	judge func(error) (ours, passes bool),
 ) *Function {
 	return NewFunction(name, CredentialBound, func(ctx context.Context, r Request) (string, error) {
-		scope := r.Audience + "/.default"
-		got, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		options := policy.TokenRequestOptions{Scopes: []string{r.Audience + "/.default"}}
+		got, err := get(ctx, options)
 		if err != nil {
 			return "", err
 		}
-		if got.Token != r.Stale && time.Until(got.ExpiresOn) > leastLeft {
+		if anew == nil || got.Token != r.Stale && time.Until(got.ExpiresOn) > leastLeft {
 			return got.Token, nil
 		}
-		if c, ok := cred.(refresher); ok {
-			// After a failure the held one may still do.
-			if other, _, err := c.Refresh(ctx, scope); err == nil {
-				got = other
-			}
+		// After a failure the held one may still do.
+		if other, _, err := anew(ctx, options); err == nil {
+			got = other
 		}
 		return got.Token, nil
 	}, judge)
-}
-
-// refresher is a credential that can be told to get another token than the one it holds.
-type refresher interface {
-	Refresh(ctx context.Context, scope string) (token azcore.AccessToken, changed bool, err error)
 }

@@ -217,11 +217,11 @@ func (c *aCredential) GetToken(
 	return azcore.AccessToken{Token: "held for " + o.Scopes[0], ExpiresOn: time.Now().Add(c.left)}, nil
 }
 
-func (c *aCredential) Refresh(
-	_ context.Context, scope string,
+func (c *aCredential) refresh(
+	_ context.Context, o policy.TokenRequestOptions,
 ) (azcore.AccessToken, bool, error) {
 	c.refreshes++
-	return azcore.AccessToken{Token: "fresh for " + scope}, true, c.err
+	return azcore.AccessToken{Token: "fresh for " + o.Scopes[0]}, true, c.err
 }
 
 // TestCredential: a token that is about to end, or that Entra has refused, is replaced.
@@ -244,15 +244,16 @@ func TestCredential(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				var cred azcore.TokenCredential = &tt.cred
+				anew := tt.cred.refresh
 				if tt.plain {
-					cred = struct{ azcore.TokenCredential }{cred}
+					anew = nil
 				}
 				r := Request{Audience: "api://AzureADTokenExchange"}
 				if tt.stale {
 					r.Stale = "held for " + scope
 				}
-				got, err := NewCredential("CredentialAssertion", cred, foreign).Get(t.Context(), r)
+				got, err := NewCredential("CredentialAssertion", tt.cred.GetToken, anew, foreign).
+					Get(t.Context(), r)
 				if want := tt.want + " for " + scope; got != want || err != nil ||
 					tt.cred.refreshes != tt.refreshes {
 					t.Errorf("got %q, %v, %d refreshes, want %q", got, err, tt.cred.refreshes, want)

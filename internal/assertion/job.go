@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -59,14 +60,18 @@ func (j *job) proof(more string) string {
 	return j.name + "\n" + j.getenv(j.endpoint) + "\n" + more + "\n" + j.getenv(j.secret)
 }
 
-// with is u with more parameters in its query. What is there already may be a key, and stays as it
-// is.
+// with is u with parameters in its query, in place of those of the same names. What else is there
+// may be a key, and stays as it is.
 func with(u *url.URL, parameters url.Values) *url.URL {
-	other := *u
-	if other.RawQuery != "" {
-		other.RawQuery += "&"
+	var query []string
+	for own := range strings.SplitSeq(u.RawQuery, "&") {
+		name, _, _ := strings.Cut(own, "=")
+		if name, err := url.QueryUnescape(name); own != "" && (err != nil || !parameters.Has(name)) {
+			query = append(query, own)
+		}
 	}
-	other.RawQuery += parameters.Encode()
+	other := *u
+	other.RawQuery = strings.Join(append(query, parameters.Encode()), "&")
 	return &other
 }
 

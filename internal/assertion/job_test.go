@@ -106,6 +106,23 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestWith: no parameter is sent twice, and what isn't ours stays to the byte.
+func TestWith(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"":                            "audience=a",
+		"key=%2f+x&b":                 "key=%2f+x&b&audience=a",
+		"audience=b&key=1&audience=c": "key=1&audience=a",
+		"a%75dience=b":                "audience=a",
+		"%zz=1":                       "%zz=1&audience=a",
+	} {
+		u := &url.URL{Scheme: "https", Host: "a", RawQuery: query}
+		if got := with(u, url.Values{"audience": {"a"}}); got.RawQuery != want || u.RawQuery != query {
+			t.Errorf("%q: got %q, want %q", query, got.RawQuery, want)
+		}
+	}
+}
+
 // TestFakes: what the real ones refuse is not what is sent, and each Get has another token.
 func TestFakes(t *testing.T) {
 	t.Parallel()

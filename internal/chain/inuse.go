@@ -7,6 +7,19 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
+// inUse is the source in use for what options ask for, -1 for none, and for one that is barred.
+func (c *Chain) inUse(options *policy.TokenRequestOptions) int {
+	r := c.known(options)
+	if r == nil {
+		return -1
+	}
+	i := int(r.inUse.Load()) - 1
+	if i >= 0 && c.bar(i) != "" {
+		return -1
+	}
+	return i
+}
+
 // use makes a source the one in use, after those before it have been asked. since is what was in
 // use when that began. It returns what is to be logged, nil for nothing.
 func (c *Chain) use(

@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/keyless-go/identity/internal/failure"
 	"github.com/keyless-go/identity/internal/redact"
 )
 
@@ -68,7 +69,7 @@ func (l *Link) reason(err error, own bool) string {
 			text = strings.ToValidUTF8(text[:maxForeign], "") + "…"
 		}
 	}
-	text = strings.TrimPrefix(strings.TrimPrefix(text, "identity: "), l.Name+": ")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, failure.Prefix), l.Name+": ")
 	return cmp.Or(text, "an error without a word")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -18,7 +19,12 @@ type Link struct {
 	// Whole says that its absence is the host's or the tool's, and so the same for every scope.
 	Whole bool
 	// Refresh asks it past what it holds; nil where that can't be done.
-	Refresh func(ctx context.Context, scope string) (azcore.AccessToken, bool, error)
+	Refresh func(
+		context.Context, policy.TokenRequestOptions,
+	) (token azcore.AccessToken, changed bool, err error)
+	// Failed is its last failed request for what options ask for, also one that nobody waited for,
+	// and when that was; nil where that isn't known. A nil error is none.
+	Failed func(options policy.TokenRequestOptions) (time.Time, error)
 	// Advice is what the first line of an error says of a failure that ends a walk; nil for nothing.
 	Advice func(error) string
 }

@@ -8,23 +8,22 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// Refresh has the source in use for a scope asked past what it holds, and goes on to no other: a
-// newer token is no reason to become another identity. Where no source is in use yet, or the one in
-// use has no Refresh, it is as Token is; changed then says whether another source has come into
-// use. It asks for tokens that can be challenged, as Azure SDK clients do.
+// Refresh gets what options ask for from the source in use, past what that holds, and goes on to no
+// other: a newer token is no reason to become another identity. Where no source is in use yet, or
+// the one in use has no Refresh, it is as Token is; changed then says whether another source has
+// come into use.
 func (c *Chain) Refresh(
-	ctx context.Context, scope string,
+	ctx context.Context, options policy.TokenRequestOptions,
 ) (token azcore.AccessToken, changed bool, err error) {
 	if ctx == nil {
 		return token, false, errors.New("identity: Refresh: nil Context")
 	}
-	options := policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true}
 	i := c.inUse(&options)
 	if i < 0 || c.links[i].Refresh == nil {
 		err = c.Token(ctx, &options, &token)
 		return token, err == nil && c.inUse(&options) != i, err
 	}
-	token, changed, err = c.links[i].Refresh(ctx, scope)
+	token, changed, err = c.links[i].Refresh(ctx, options)
 	switch {
 	case c.bar(i) != "": // it has been barred meanwhile
 		err = c.Token(ctx, &options, &token)
@@ -42,20 +41,7 @@ func (c *Chain) Refresh(
 	return token, changed, nil
 }
 
-// inUse is the source in use for what options ask for, -1 for none, and for one that is barred.
-func (c *Chain) inUse(options *policy.TokenRequestOptions) int {
-	r := c.known(options)
-	if r == nil {
-		return -1
-	}
-	i := int(r.inUse.Load()) - 1
-	if i >= 0 && c.bar(i) != "" {
-		return -1
-	}
-	return i
-}
-
 // Link is the chain as a source of another one.
 func (c *Chain) Link() Link {
-	return Link{Name: c.name, Source: c, Whole: c.whole, Refresh: c.Refresh}
+	return Link{Name: c.name, Source: c, Whole: c.whole, Refresh: c.Refresh, Failed: c.Failed}
 }

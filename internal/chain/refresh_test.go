@@ -11,6 +11,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
+var forVault = requested{Scopes: []string{vaultScope}}
+
 // refreshed is a source of ours that counts how often it is asked past what it holds. bars, unless
 // nil, is called meanwhile.
 type refreshed struct {
@@ -20,7 +22,7 @@ type refreshed struct {
 	bars      func()
 }
 
-func (s *refreshed) refresh(context.Context, string) (azcore.AccessToken, bool, error) {
+func (s *refreshed) refresh(context.Context, requested) (azcore.AccessToken, bool, error) {
 	n := s.refreshes.Add(1)
 	if s.bars != nil {
 		s.bars()
@@ -43,7 +45,7 @@ func TestRefresh(t *testing.T) {
 		used.name = "used"
 		c := of(Options{}, ours(away), used.link(), next)
 		for n, want := range []string{"used", "used anew", "used anew"} {
-			got, changed, err := c.Refresh(t.Context(), vaultScope)
+			got, changed, err := c.Refresh(t.Context(), forVault)
 			if err != nil || got.Token != want || changed != (n < 2) {
 				t.Errorf("%d: got %q, %v, %v, want %q", n, got.Token, changed, err, want)
 			}
@@ -52,14 +54,14 @@ func TestRefresh(t *testing.T) {
 					got.RefreshOn)
 			}
 		}
-		got, changed, err := of(Options{}, c).Refresh(t.Context(), vaultScope)
+		got, changed, err := of(Options{}, c).Refresh(t.Context(), forVault)
 		if err != nil || !changed || got.Token != "used" {
 			t.Errorf("a chain in a chain, first: got %q, %v, %v", got.Token, changed, err)
 		}
 		wantAsks(t, away, 1)
 		for text, fails := range map[string]error{"broken": errBroken, "away": errAway} {
 			used.fails = fails
-			token, changed, err := c.Refresh(t.Context(), vaultScope)
+			token, changed, err := c.Refresh(t.Context(), forVault)
 			var own *Error
 			if !errors.As(err, &own) || !errors.Is(err, fails) || changed || token.Token != "" ||
 				!strings.Contains(err.Error(), "used failed\n") ||
@@ -73,11 +75,11 @@ func TestRefresh(t *testing.T) {
 		}
 		left, leave := context.WithCancel(t.Context())
 		leave()
-		if _, _, err := c.Refresh(left, vaultScope); !errors.Is(err, context.Canceled) {
+		if _, _, err := c.Refresh(left, forVault); !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller who has left gets %v", err)
 		}
 		var none context.Context
-		if _, _, err := c.Refresh(none, vaultScope); err == nil || err.Error() != "identity: Refresh: nil Context" {
+		if _, _, err := c.Refresh(none, forVault); err == nil || err.Error() != "identity: Refresh: nil Context" {
 			t.Errorf("without a context: %v", err)
 		}
 	})
@@ -100,12 +102,12 @@ func TestRefreshOfABarredSource(t *testing.T) {
 		}}
 		c := of(Options{}, ours(host), developer)
 		wantFrom(t, c, "developer")
-		got, changed, err := c.Refresh(t.Context(), vaultScope)
+		got, changed, err := c.Refresh(t.Context(), forVault)
 		if err != nil || got.Token != "host" || !changed || used.refreshes.Load() != 1 {
 			t.Errorf("got %q, %v, %v", got.Token, changed, err)
 		}
 		barred.Store(true)
-		if got, _, err = c.Refresh(t.Context(), vaultScope); got.Token != "host" {
+		if got, _, err = c.Refresh(t.Context(), forVault); got.Token != "host" {
 			t.Errorf("barred before: got %q, %v", got.Token, err)
 		}
 	})
@@ -120,7 +122,7 @@ func TestRefreshOfOthers(t *testing.T) {
 			if n == 2 {
 				first.set(errAway)
 			}
-			got, changed, err := c.Refresh(t.Context(), vaultScope)
+			got, changed, err := c.Refresh(t.Context(), forVault)
 			if err != nil || got.Token != want || changed != (n%2 == 0) {
 				t.Errorf("%d: got %q, %v, %v, want %q", n, got.Token, changed, err, want)
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
 // Status is what became of a chain's sources, at one moment.
@@ -61,4 +62,13 @@ func (c *Chain) Sources() []azcore.TokenCredential {
 		}
 	}
 	return list
+}
+
+// Failed is the last failed request of the source in use, as Link.Failed says. A renewal fails
+// while the source still has a token, so that GetToken says nothing of it.
+func (c *Chain) Failed(options policy.TokenRequestOptions) (time.Time, error) {
+	if i := c.inUse(&options); i >= 0 && c.links[i].Failed != nil {
+		return c.links[i].Failed(options)
+	}
+	return time.Time{}, nil
 }

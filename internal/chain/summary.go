@@ -29,7 +29,7 @@ func (a attempt) summary() (text string) {
 	if _, nested := s.(*Error); !nested && error(s) != a.own {
 		text = redact.Printable(redact.Text(text))
 	}
-	return strings.TrimPrefix(text, "identity: ")
+	return strings.TrimPrefix(text, failure.Prefix)
 }
 
 // Summary returns the error in one line that stays the same while the cause does: what failed, with

@@ -4,7 +4,7 @@ var callerMutations = []mutation{
 	{
 		name:  "passwords are asked for without EnableCAE",
 		harm:  "a pod that is ready can't connect in an outage: the token that it holds is another one",
-		file:  "tokenfunc.go",
+		file:  "cache.go",
 		old:   `EnableCAE: true, Claims: claims`,
 		new:   `Claims: claims`,
 		tests: "TestTokenFuncSharesReadysToken",
@@ -12,7 +12,7 @@ var callerMutations = []mutation{
 	{
 		name:  "an empty token is a password",
 		harm:  "a server that allows empty passwords lets anybody in, or refuses without a reason",
-		file:  "tokenfunc.go",
+		file:  "ready.go",
 		old:   `err == nil && token.Token == ""`,
 		new:   `err == nil && token.Token == " "`,
 		tests: "TestTokenFuncFails",
@@ -186,5 +186,13 @@ var callerMutations = []mutation{
 		old:   `	case <-timer.C:`,
 		new:   `	case <-(chan time.Time)(nil):`,
 		tests: "TestFailureIsToldFirst",
+	},
+	{
+		name:  "a chain says nothing of a renewal that fails",
+		harm:  "a loop over a default credential's tokens hears of an outage when the token has ended",
+		file:  "internal/chain/status.go",
+		old:   `if i := c.inUse(&options); i >= 0 && c.links[i].Failed != nil {`,
+		new:   `if i := c.inUse(&options); i > 0 && c.links[i].Failed != nil {`,
+		tests: "TestTokensInAnOutage",
 	},
 }

@@ -163,4 +163,12 @@ var federatedMutations = []mutation{
 		new:   `client == "" && id == nil || tenant == " " {`,
 		tests: "TestDefaultInAJob",
 	},
+	{
+		name:  "a chain that proves an application is not asked past what it holds",
+		harm:  "an assertion that Entra calls ended fails until the chain's token is renewed",
+		file:  "assertion.go",
+		old:   `cred.GetToken, link.Refresh,`,
+		new:   `cred.GetToken, chain.Link{Name: link.Name}.Refresh,`,
+		tests: "TestStaleAssertionOfACredential",
+	},
 }
