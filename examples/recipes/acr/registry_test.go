@@ -41,7 +41,7 @@ func (s *registry) serve(w http.ResponseWriter, r *http.Request) {
 		access := r.PostFormValue("access_token")
 		s.seen[r.URL.Host] = s.seen[r.URL.Host] || access != ""
 		switch {
-		case s.refuse >= 300 && s.refuse < 400:
+		case s.refuse >= 300 && s.refuse < 400 && r.URL.Host == host:
 			http.Redirect(w, r, "https://elsewhere.example.com/oauth2/exchange", s.refuse)
 		case s.refuse != 0:
 			w.WriteHeader(s.refuse)
