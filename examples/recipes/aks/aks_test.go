@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // get asks the API server for its version.
@@ -50,12 +51,17 @@ func TestConfig(t *testing.T) {
 		TLSClientConfig: rest.TLSClientConfig{CAData: pem.EncodeToMemory(
 			&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})},
 	}
-	ours, naive := aks.Config(cluster, azure.Credential), rest.CopyConfig(cluster)
+	withPlugin := rest.CopyConfig(cluster)
+	withPlugin.ExecProvider = &clientcmdapi.ExecConfig{Command: "kubelogin"}
+	ours, naive := aks.Config(withPlugin, azure.Credential), rest.CopyConfig(cluster)
 	naive.BearerToken = azure.Token(t, aks.Scope)
 	for name, config := range map[string]*rest.Config{"ours": ours, "naive": naive} {
 		if err := get(t, config); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if ours.BearerToken != "" || ours.ExecProvider != nil {
+		t.Error("ours has the kubeconfig's user beside the identity")
 	}
 	azure.Rotate(t, aks.Scope)
 	if err := get(t, ours); err != nil {

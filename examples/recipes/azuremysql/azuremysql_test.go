@@ -151,6 +151,7 @@ func TestConnectorScopes(t *testing.T) {
 			"https://ossrdbms-aad.database.usgovcloudapi.net/.default"},
 		{"contoso.mysql.database.chinacloudapi.cn:3306", "", china},
 		{"10.0.0.4:3306", china, china},
+		{"contoso.mysql.database.azure.com:3306", china, china},
 		{"10.0.0.4:3306", "", ""},
 		{"mysql.database.azure.com.example.org:3306", "", ""},
 	} {

@@ -169,6 +169,35 @@ func TestConnectorAsksForAzureSQLOnly(t *testing.T) {
 	}
 }
 
+// asked is a credential that says how it was asked.
+type asked struct{}
+
+var errAsked = errors.New("asked")
+
+func (asked) GetToken(
+	_ context.Context, o policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, fmt.Errorf("%w for %q of %s, CAE %v", errAsked, o.Scopes,
+		o.TenantID, o.EnableCAE)
+}
+
+// TestConnectorAsks: for the server's resource, of its tenant, and as Ready does. The credential's
+// error reaches the caller.
+func TestConnectorAsks(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, &server{resource: resource, tenantURL: signIn,
+		accepts: func(string) bool { return true }})
+	connector, err := azuresql.Connector(s.dsn(), asked{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("for %q of %s, CAE true", []string{scope}, tenant)
+	err = use(t, open(t, connector, s), 1)
+	if !errors.Is(err, errAsked) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want that it was asked %s", err, want)
+	}
+}
+
 // TestConnectorWantsTLS: nobody else reads the token.
 func TestConnectorWantsTLS(t *testing.T) {
 	t.Parallel()
