@@ -16,7 +16,8 @@
 //
 // cred is any azcore.TokenCredential, such as one of [identity.NewCredential]. Its identity needs a
 // role for the data, such as Azure Event Hubs Data Receiver or Data Sender. No user name is needed.
-// For sarama there is the package identitysarama beside this one.
+// For sarama and segmentio/kafka-go there are packages beside this one, identitysarama and
+// identitykafkago.
 //
 // # Scope
 //

@@ -17,7 +17,7 @@
 //
 // cred is any azcore.TokenCredential, such as one of [identity.NewCredential]. Its identity needs a
 // role for the data, such as Azure Event Hubs Data Receiver or Data Sender. No user name is needed.
-// For franz-go there is the package identitykafka.
+// For franz-go there is the package identitykafka, for segmentio/kafka-go identitykafkago.
 //
 // # Scope
 //

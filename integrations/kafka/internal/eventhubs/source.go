@@ -26,8 +26,9 @@ type Source struct {
 	Package string // that an error begins with
 	Scope   string
 
-	cred   azcore.TokenCredential
-	suffix string                                             // the domain of its brokers; "" for any, where the user named the scope
+	cred azcore.TokenCredential
+	// the domain of its brokers; "" for any, where the user named the scope
+	suffix string
 	last   atomic.Pointer[func() (identity.Principal, error)] // whom the last token names
 }
 
