@@ -73,6 +73,8 @@ func TestConnector(t *testing.T) {
 	var refused *mysql.MySQLError
 	if err := use(t, naive, 4); !errors.As(err, &refused) || refused.Number != 1045 {
 		t.Errorf("naive, after its token ended: %v, want error 1045 of the third connection", err)
+	} else if strings.Contains(fmt.Sprintf("%+v", err), config.Passwd) {
+		t.Error("the driver's error has the token: say so in docs/recipes.md")
 	}
 }
 

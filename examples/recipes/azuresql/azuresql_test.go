@@ -119,6 +119,8 @@ func TestConnector(t *testing.T) {
 	}
 	if err := use(t, naive, 2); !refused(err) {
 		t.Errorf("naive, after its token ended: %v, want a refusal of the second connection", err)
+	} else if strings.Contains(fmt.Sprintf("%+v", err), captured) {
+		t.Error("the driver's error has the token: say so in docs/recipes.md")
 	}
 }
 

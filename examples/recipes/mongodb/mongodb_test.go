@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -47,6 +48,8 @@ func TestOptions(t *testing.T) {
 	}
 	if err := naive.Ping(t.Context(), nil); err == nil {
 		t.Error("naive, after its token ended: no error")
+	} else if strings.Contains(fmt.Sprintf("%+v", err), captured) {
+		t.Error("the driver's error has the token: say so in docs/recipes.md")
 	}
 }
 
