@@ -59,7 +59,8 @@ func TestRefresh(t *testing.T) {
 			t.Errorf("a chain in a chain, first: got %q, %v, %v", got.Token, changed, err)
 		}
 		wantAsks(t, away, 1)
-		for text, fails := range map[string]error{"broken": errBroken, "away": errAway} {
+		for _, fails := range []error{errBroken, errAway} {
+			text := fails.Error()
 			used.fails = fails
 			token, changed, err := c.Refresh(t.Context(), forVault)
 			var own *Error
