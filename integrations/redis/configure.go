@@ -1,0 +1,121 @@
+package identityredis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/keyless-go/identity/integrations/redis/internal/login"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/auth"
+)
+
+// Configure makes the client of o log in as cred's identity. o is a *redis.Options,
+// *redis.ClusterOptions or *redis.UniversalOptions. It sends nothing. options may be nil.
+//
+// It sets StreamingCredentialsProvider to a new [Provider]. Where MaxActiveConns is set, it sets
+// CredentialsProviderContext to a [CredentialsProvider] instead: when a token is replaced, go-redis
+// puts connections aside to re-authenticate them, and with that limit callers get ErrPoolExhausted.
+//
+// It is an error if the token would travel in clear text or to whoever answers: without TLSConfig,
+// with its InsecureSkipVerify and no check of yours, or with TLS below 1.2. This machine's own
+// addresses may do without TLS. Where o has a Dialer, or no TLS, Configure wraps the Dialer, and a
+// connection that has no TLS and leaves this machine is an error of the command that needs it. It
+// is an error, too, if o has other credentials.
+func Configure[O redis.Options | redis.ClusterOptions | redis.UniversalOptions](
+	o *O, cred azcore.TokenCredential, options *Options,
+) error {
+	if o == nil || cred == nil {
+		return errors.New("identityredis: Configure: want options and a credential, not nil")
+	}
+	c := fieldsOf(o)
+	if *c.user != "" || *c.password != "" || *c.plain != nil || *c.withContext != nil ||
+		*c.streaming != nil {
+		return errors.New("identityredis: Configure: the options have other credentials: leave " +
+			"Username, Password, CredentialsProvider, CredentialsProviderContext and " +
+			"StreamingCredentialsProvider empty")
+	}
+	if err := c.secure(); err != nil {
+		return fmt.Errorf("identityredis: Configure: %w", err)
+	}
+	if c.limited {
+		*c.withContext = CredentialsProvider(cred, options)
+	} else {
+		*c.streaming = NewProvider(cred, options)
+	}
+	return nil
+}
+
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// fields are those of a client's options that matter here.
+type fields struct {
+	addresses      []string
+	network        string
+	limited        bool // MaxActiveConns is set
+	tls            *tls.Config
+	dialer         *dialer
+	defaultDialer  func() dialer
+	user, password *string
+	plain          *func() (string, string)
+	withContext    *func(context.Context) (string, string, error)
+	streaming      *auth.StreamingCredentialsProvider
+}
+
+func fieldsOf(o any) fields {
+	switch o := o.(type) {
+	case *redis.Options:
+		return fields{[]string{o.Addr}, o.Network, o.MaxActiveConns > 0, o.TLSConfig, &o.Dialer,
+			func() dialer { return redis.NewDialer(o) }, &o.Username, &o.Password,
+			&o.CredentialsProvider, &o.CredentialsProviderContext, &o.StreamingCredentialsProvider}
+	case *redis.ClusterOptions:
+		return fields{o.Addrs, "", o.MaxActiveConns > 0, o.TLSConfig, &o.Dialer,
+			func() dialer { return redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout}) },
+			&o.Username, &o.Password,
+			&o.CredentialsProvider, &o.CredentialsProviderContext, &o.StreamingCredentialsProvider}
+	}
+	u := o.(*redis.UniversalOptions)
+	return fields{u.Addrs, "", u.MaxActiveConns > 0, u.TLSConfig, &u.Dialer,
+		func() dialer { return redis.NewDialer(&redis.Options{DialTimeout: u.DialTimeout}) },
+		&u.Username, &u.Password,
+		&u.CredentialsProvider, &u.CredentialsProviderContext, &u.StreamingCredentialsProvider}
+}
+
+// secure checks what can be known of the connections, and has the Dialer check the rest: what it
+// returns itself, and, without TLS, addresses that the server of a cluster names.
+func (c fields) secure() error {
+	own := *c.dialer
+	if own == nil {
+		if err := login.CheckTLS(c.tls); c.tls != nil || err != nil && !c.local() {
+			return err
+		}
+		own = c.defaultDialer()
+	}
+	*c.dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := own(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		if conn, err = login.Carries(conn); err != nil {
+			err = fmt.Errorf("identityredis: %w", err)
+		}
+		return conn, err
+	}
+	return nil
+}
+
+// local reports whether all addresses are this machine's. go-redis's default address is one.
+func (c fields) local() bool {
+	if c.network == "unix" {
+		return true
+	}
+	for _, a := range c.addresses {
+		if a != "" && !login.IsLocal(a) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,78 @@
+// Package identityredis logs in to Azure Managed Redis and Azure Cache for Redis as a managed
+// identity, or any other azcore.TokenCredential, with a go-redis v9 client, instead of an access
+// key.
+//
+//	o := &redis.Options{
+//		Addr:      "example.westeurope.redis.azure.net:10000",
+//		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+//	}
+//	if err := identityredis.Configure(o, cred, nil); err != nil {
+//		return err
+//	}
+//	client := redis.NewClient(o)
+//
+// [Configure] takes options of cluster and universal clients, too. [NewProvider] and
+// [CredentialsProvider] are what it sets, for the options of other clients. Package identityvalkey,
+// in the folder valkey, is for valkey-go.
+//
+// # User and scope
+//
+// The user is the identity's object ID, which its token names; add that identity to the cache, as a
+// member, beforehand. Groups don't work. The token is for [Scope] in every cloud. Names and ports
+// with TLS:
+//
+//	Azure Managed Redis           *.redis.azure.net                  10000
+//	    US Government                 *.redis.usgovcloudapi.net          10000
+//	    China                         *.redis.chinacloudapi.cn           10000
+//	Azure Cache for Redis         *.redis.cache.windows.net          6380
+//	    US Government                 *.redis.cache.usgovcloudapi.net    6380
+//	    China                         *.redis.cache.chinacloudapi.cn     6380
+//
+// The names are those of Microsoft's .NET library. That the scope is the same everywhere is what
+// that library does, which writes it acca5fbb-b7e4-4009-81f1-37e38fd66d78/.default; nobody has
+// tried this package outside the public cloud. Options.Scope takes that form, too.
+//
+// # How long a connection lives
+//
+// The server ends a connection when the token ends that it logged in with last, so it wants another
+// AUTH at least 3 minutes before. A managed identity's token lives a day and is replaced after half
+// of that, one of Entra after half an hour or more. [Provider] tells go-redis then. What go-redis
+// does (v9.23, tried with redis-server 7):
+//
+//   - A connection logs in anew when it is used next and its command has ended. One that stays idle
+//     until the token ends is closed by the server, and go-redis takes another, without an error.
+//   - Callers don't wait for that: go-redis makes new connections meanwhile, so that the pool is
+//     larger for a while after each renewal, up to PoolSize.
+//   - A command that blocks, such as BLPOP, logs in anew when it returns. If the token ends before,
+//     the connection ends, and go-redis sends the command again, up to MaxRetries times.
+//   - A subscription (PubSub) doesn't log in anew, by RESP2 or RESP3. When the server ends it,
+//     go-redis connects and subscribes again with a valid token. What is published meanwhile is
+//     lost.
+//   - With MaxActiveConns, callers would get ErrPoolExhausted after each renewal; so Configure has
+//     such clients log in when they connect, and not again. With ConnMaxLifetime at half an hour,
+//     connections are replaced between commands, before their token ends.
+//   - Client-side caching is off: go-redis has it for fixed passwords only.
+//
+// A host that repeats its token from a cache until it ends has no other one to give before that.
+// Then AUTH comes at the end, and connections may be made anew.
+//
+// # Failures
+//
+// While a token is held, an outage of the host is not noticed. Each failed renewal is one OnError,
+// which go-redis logs for each connection as "re-authentication failed"; it keeps the connection.
+// It would close it, in the midst of a command, for an error that it doesn't take for the server's,
+// and so a Provider's has a method RedisError. The first token after the outage reaches all
+// connections, however long that was.
+//
+// Without a valid token a command that needs a connection has the credential's error: errors.As
+// finds *identity.AuthenticationError, and identity.Passing says whether waiting is worth it. It
+// takes 10 s at most, because Subscribe has no context; with CredentialsProvider the command's
+// context counts.
+//
+// # TLS
+//
+// Azure takes tokens over TLS only, and Configure refuses to send one otherwise. A cluster client
+// may be sent to nodes by IP address, as with the OSS cluster policy: set TLSConfig.ServerName to
+// the cache's name then. No error, log line or printed value of this package holds a token.
+// go-redis hands AUTH with its arguments to the hooks of a client, so don't log arguments there.
+package identityredis
