@@ -6,7 +6,8 @@
 //	prometheus.MustRegister(identityprometheus.NewCollector(credentials))
 //
 // Nothing happens where tokens are handed out: a [Set] asks its credentials for their Statuses when
-// it is scraped. That sends nothing, and takes some milliseconds for 1,000 tokens.
+// it is scraped. That sends nothing. For 1,000 tokens it takes 3 ms, and Prometheus's own code 25
+// to make text of them.
 //
 // # Labels
 //
@@ -16,10 +17,11 @@
 // has a Transport of its own, give them names in [Set.Add]: otherwise what they have in common is
 // the token that ends first and the larger of the counts.
 //
-// Labels are identifiers and never secrets: a client ID, a tenant's ID and a resource's name say
-// who asks for what. They have at most 200 characters, a resource that has the form of a token is
-// "REDACTED", and there are at most 1,000 sets of them for the life of a Set. Resources beyond
-// these are counted together in the resource "other", without an end.
+// Labels are identifiers and never secrets: a client ID, a tenant's ID, a resource's name. A
+// user-assigned identity that was selected by its resource ID also shows its subscription and
+// resource group. Labels have at most 200 characters, a text with a token in it is "REDACTED", and
+// there are at most 1,000 sets of labels in the life of a Set. Resources beyond these are counted
+// together in the resource "other", without an end.
 //
 // # Counters
 //

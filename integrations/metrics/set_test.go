@@ -1,7 +1,10 @@
 package identitymetrics_test
 
 import (
+	"context"
+	"errors"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -124,6 +127,45 @@ func TestSharedCredentials(t *testing.T) {
 				t.Errorf("one request is %+v", got)
 			}
 			remove()
+		}
+	})
+}
+
+// TestTenants: one application in two tenants is two series.
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s identitymetrics.Set
+		tenants := []string{"11111111-1111-4111-8111-111111111111",
+			"22222222-2222-4222-8222-222222222222"}
+		for _, tenant := range tenants {
+			options := new(identity.FederatedCredentialOptions)
+			options.Transport = identitytest.NewEntra(nil)
+			cred, err := identity.NewFederatedCredential(tenant,
+				"b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12", identity.AssertionFunc(
+					func(context.Context, identity.AssertionRequest) (string, error) {
+						return "", errors.New("no assertion")
+					}), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if get(t, cred, vault) == nil {
+				t.Fatal("there was no assertion")
+			}
+			s.Add("", cred)
+		}
+		for range 2 {
+			var got []string
+			for _, series := range s.Read().Series {
+				got = append(got, series.Tenant)
+				if series.Host != "entra" || series.Failures != 1 ||
+					series.Identity != "client ID b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12" {
+					t.Errorf("got %+v", series)
+				}
+			}
+			if slices.Sort(got); !slices.Equal(got, tenants) {
+				t.Errorf("got tenants %q, want %q", got, tenants)
+			}
 		}
 	})
 }
