@@ -155,9 +155,9 @@ func TestSubscribeWaits(t *testing.T) {
 // TestCredentialsThatFail or panic: the goroutine goes on, and the newest token serves on.
 func TestCredentialsThatFail(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		calls := 0
+		var made atomic.Int32
 		p := NewProvider(credentialFunc(func(context.Context) (azcore.AccessToken, error) {
-			calls++
+			calls := made.Add(1)
 			token := azcore.AccessToken{Token: string(rune('a' + calls)),
 				ExpiresOn: time.Now().Add(time.Hour)}
 			switch calls {
@@ -176,8 +176,8 @@ func TestCredentialsThatFail(t *testing.T) {
 			"until its end: the credential panicked with a string" {
 			t.Fatalf("told of %v, want the panic", all)
 		}
-		if n := len(e.tokens()); n != 2 || calls != 4 {
-			t.Fatalf("told of %d tokens, %d calls; want 2 and 4", n, calls)
+		if n := len(e.tokens()); n != 2 || made.Load() != 4 {
+			t.Fatalf("told of %d tokens, %d calls; want 2 and 4", n, made.Load())
 		}
 		second, end2 := subscribe(t, p, &ear{})
 		if second != e.tokens()[1].token || second == first {

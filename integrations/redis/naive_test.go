@@ -71,17 +71,23 @@ func (m *naiveManager) refresh(token azcore.AccessToken, stop <-chan struct{}) {
 		next, err := m.get()
 		if err != nil {
 			if tries++; tries == 3 || !errors.Is(err, context.DeadlineExceeded) {
-				for l := range m.listeners {
-					l.OnError(err)
-				}
+				m.each(func(l auth.CredentialsListener) { l.OnError(err) })
 				return
 			}
 			continue
 		}
 		token, tries = next, 0
-		for l := range m.listeners {
+		m.each(func(l auth.CredentialsListener) {
 			l.OnNext(auth.NewBasicCredentials("me", token.Token))
-		}
+		})
+	}
+}
+
+func (m *naiveManager) each(f func(auth.CredentialsListener)) {
+	m.lock <- struct{}{}
+	defer func() { <-m.lock }()
+	for l := range m.listeners {
+		f(l)
 	}
 }
 
