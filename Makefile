@@ -12,7 +12,7 @@ MODULES = $(sort $(dir $(shell git ls-files -co --exclude-standard -- 'go.mod' '
 # each runs a command in every module and stops at the first failure.
 each = @set -e; for m in $(MODULES); do echo "$$m: $(1)"; (cd "$$m" && $(1)); done
 
-.PHONY: check fmt vet lint test race fuzz tidy api-check api bench cover ci
+.PHONY: check fmt vet lint test race fuzz tidy api-check api bench cover ci release-require release-check
 .DEFAULT_GOAL := check
 
 check: fmt vet lint race fuzz tidy api-check
@@ -58,3 +58,7 @@ cover:
 
 ci:
 	bash .ci/run
+
+# make release-check VERSION=v0.2.0, see RELEASING.md
+release-require release-check:
+	bash .ci/release $(@:release-%=%) $(VERSION)
