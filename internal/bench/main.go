@@ -153,7 +153,7 @@ func summary(w io.Writer, results []result) (missed int) {
 	return missed
 }
 
-// write replaces the report and its pictures.
+// write replaces the report and its pictures, and the report's figures in the README.
 func write(dir, text string, results []result) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -165,7 +165,10 @@ func write(dir, text string, results []result) error {
 			}
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "performance.md"), []byte(text), 0o644)
+	if err := os.WriteFile(filepath.Join(dir, "performance.md"), []byte(text), 0o644); err != nil {
+		return err
+	}
+	return writeReadme(dir, text)
 }
 
 // moduleDir finds this module's directory from the current one, which "go run" and "go -C" leave as

@@ -68,8 +68,8 @@ func report(results []result, m machine, short bool) string {
 	b.WriteString("# Performance\n\n")
 	b.WriteString("What this library costs beside its peers, and beside what is physically " +
 		"possible. `go -C internal/bench run .` measures all of it anew " +
-		"and writes this file; the command fails when a figure is past its bound. `-short` takes less " +
-		"than a minute.\n\n")
+		"and writes this file, its pictures and the README's table; the command fails when a figure is " +
+		"past its bound. `-short` takes less than a minute.\n\n")
 	fmt.Fprintf(&b, "Measured on %s: %s. %s.\n", m.when.Format("2006-01-02"), m,
 		strings.Join(m.versions, ", "))
 	b.WriteString("Ratios are medians of ratios between neighbours: what is compared takes turns, a " +
