@@ -9,7 +9,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 
@@ -51,43 +50,23 @@ func main() { commandline.Main(run) }
 
 // run is main with everything that it touches, but for the environment. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	c, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err == nil {
-		err = c.run(ctx, stdout)
-	}
-	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "federated: "+explain(err))
-		return 1
-	}
-	return 0
+	return commandline.Program[config]{Name: "federated", Parse: parse, Usage: usage,
+		Run: config.run, Explain: explain}.Main(ctx, args, stdout, stderr)
 }
 
 func (c config) run(ctx context.Context, out io.Writer) error {
-	limited, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	read := readStandIn
 	if c.vault != "" {
 		read = readReal
 	}
-	err := read(limited, out, c)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil: // Ctrl-C: what failed because of it says less
-		return context.Cause(ctx)
-	case limited.Err() != nil:
-		return fmt.Errorf("gave up after %v (-timeout): %w", c.Timeout, err)
-	}
-	return err
+	return commandline.Within(ctx, c.Timeout, func(ctx context.Context) error {
+		return read(ctx, out, c)
+	})
 }
 
 // explain is the error in one line. The library's own has all that is to be known; the SDK's have
 // many lines.
-func explain(err error) string {
+func explain(_ config, err error) string {
 	if e, ok := errors.AsType[*identity.AuthenticationError](err); ok {
 		return e.Error()
 	}

@@ -14,11 +14,6 @@ import (
 	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
-// timeoutError means that the time of -timeout was up.
-type timeoutError struct{ error }
-
-func (e *timeoutError) Unwrap() error { return e.error }
-
 // explain tells in one line what went wrong. The SDK's errors have a dozen.
 func (c config) explain(err error) string {
 	// No token: the library says it in one line already.
@@ -33,11 +28,8 @@ func (c config) explain(err error) string {
 		return refusal(e)
 	}
 	// There was no answer in time, or none at all.
-	if e, ok := errors.AsType[*timeoutError](err); ok {
-		if c.vault != "" {
-			return fmt.Sprintf("%s doesn't answer: gave up after %v (-timeout)", c.vault, c.Timeout)
-		}
-		return commandline.OneLine(fmt.Sprintf("gave up after %v (-timeout): %v", c.Timeout, e.error))
+	if _, ok := errors.AsType[*commandline.TimeoutError](err); ok && c.vault != "" {
+		return fmt.Sprintf("%s doesn't answer: gave up after %v (-timeout)", c.vault, c.Timeout)
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok && c.vault != "" {
 		return commandline.OneLine(c.vault + " can't be reached: " + e.Err.Error())

@@ -85,7 +85,8 @@ Usage:
 
 Stand-ins:
   -host NAME         what to stand in for, and how one of its identities is selected; default %s
-%s  -outage            then the identity endpoint fails, and the secrets are read again
+%s  -outage            then the identity endpoint fails, and the secrets are read again with the held token:
+                     it lasts for a day, that of workloadidentity for an hour
 
 A real vault:
   -vault URL         such as https://example.vault.azure.net

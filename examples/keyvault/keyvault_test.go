@@ -137,7 +137,7 @@ func TestStandIns(t *testing.T) {
 				// give or take a tenth of the half
 				wantTime(t, field(stdout, "Renewal"), lifetime/2, lifetime/20+time.Minute)
 				wantSecrets(t, stdout)
-				wantOutage(t, stdout, outage)
+				wantOutage(t, stdout, strings.TrimSuffix(lifetime.String(), "h0m0s")+" h", outage)
 			})
 		}
 	}
@@ -148,7 +148,7 @@ func TestDefaultHost(t *testing.T) {
 	stdout, _ := execute(t, 0)
 	wantField(t, stdout, "Host", "IMDS")
 	wantSecrets(t, stdout)
-	wantOutage(t, stdout, false)
+	wantOutage(t, stdout, "", false)
 }
 
 // TestForeignHost runs where the variables of a real host are set: its endpoint must not be asked.
@@ -194,7 +194,7 @@ func wantSecrets(t *testing.T, stdout string) {
 	}
 }
 
-func wantOutage(t *testing.T, stdout string, want bool) {
+func wantOutage(t *testing.T, stdout, life string, want bool) {
 	t.Helper()
 	_, after, told := strings.Cut(stdout, "\nOutage ")
 	if told != want {
@@ -202,7 +202,8 @@ func wantOutage(t *testing.T, stdout string, want bool) {
 	}
 	if want {
 		commandlinetest.WantAll(t, "Outage", after,
-			"the identity endpoint now answers 503 Service Unavailable, for 12 h")
+			"the identity endpoint now answers 503 Service Unavailable; the held token lasts for another "+
+				life+"\n")
 		wantField(t, after, "Client 3", "read 10 secrets, all as before")
 		wantField(t, after, "Requests", "0 to the identity endpoint since the outage began")
 	}

@@ -9,8 +9,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 
@@ -51,36 +49,16 @@ func main() { commandline.Main(run) }
 
 // run is main with everything that it touches, but for the environment. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	c, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		usage(stdout)
-		return 0
-	}
-	if err == nil {
-		err = c.run(ctx, stdout)
-	}
-	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "keyvault: "+c.explain(err))
-		return 1
-	}
-	return 0
+	return commandline.Program[config]{Name: "keyvault", Parse: parse, Usage: usage,
+		Run: config.run, Explain: config.explain}.Main(ctx, args, stdout, stderr)
 }
 
 func (c config) run(ctx context.Context, out io.Writer) error {
-	limited, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	read := readTen
 	if c.vault != "" {
 		read = readOne
 	}
-	err := read(limited, out, c)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil: // Ctrl-C: what failed because of it says less
-		return context.Cause(ctx)
-	case limited.Err() != nil:
-		return &timeoutError{err}
-	}
-	return err
+	return commandline.Within(ctx, c.Timeout, func(ctx context.Context) error {
+		return read(ctx, out, c)
+	})
 }

@@ -96,7 +96,8 @@ func readInOutage(
 		return err
 	}
 	r.text("")
-	r.line("Outage", "the identity endpoint now answers %s, for %s", status, inWords(outageTime))
+	r.line("Outage", "the identity endpoint now answers %s; the held token lasts for another %s",
+		status, inWords(time.Until(r.ends)))
 
 	asked := len(s.endpoint.Requests())
 	values, err := readSecrets(ctx, s.vault.URL(), c.ID, options, standins.SecretsInVault...)
@@ -110,8 +111,8 @@ func readInOutage(
 	r.line("Client 3", "is new, has a new credential, and read %s, %s", count(len(values), "secret"),
 		same)
 	asked = len(s.endpoint.Requests()) - asked
-	r.line("Requests", "%d to the identity endpoint since the outage began, not counting the one "+
-		"that showed it", asked)
+	r.line("Requests", "%d to the identity endpoint since the outage began, beside this program's "+
+		"own look at it", asked)
 	return nil
 }
 
@@ -135,6 +136,7 @@ type report struct {
 	credential *identity.Credential // to look at the token that the clients have used
 	identity   string
 	vault      string
+	ends       time.Time // of the token
 }
 
 func newReport(out io.Writer, c config, vault string) (*report, error) {
@@ -199,6 +201,7 @@ func (r *report) token(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.ends = token.ExpiresOn
 	r.line("Token", "for %s", strings.TrimSuffix(scope, "/.default"))
 	r.line("Expires", "%s", when(token.ExpiresOn))
 	r.line("Renewal", "%s, in the background, at the first use from then on", when(token.RefreshOn))

@@ -9,6 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/examples/internal/commandline"
 )
 
 // retries are few, because somebody waits: with the library's own, which a service should have, an
@@ -23,6 +24,7 @@ func (c config) ask(ctx context.Context, r *report) {
 		r.Error = refusal(err)
 		return
 	}
+	r.Asked.Identity = c.asked(credential.Statuses()[0])
 	limited, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	start := time.Now()
@@ -31,38 +33,41 @@ func (c config) ask(ctx context.Context, r *report) {
 	got, err := credential.GetToken(limited,
 		policy.TokenRequestOptions{Scopes: []string{c.scope}, EnableCAE: true})
 	r.ElapsedMS = milliseconds(time.Since(start))
-	for _, resource := range credential.Status().Resources {
-		r.Requests += resource.Requests // of the one resource that this process asks for
-	}
+	r.told(credential)
 	if err != nil {
 		r.fail(c, err)
 		return
 	}
-	r.Answers = true
+	r.Answers = r.toolInUse() == ""
 	r.read(got)
 }
 
-// asker is the library's credential of a host or of an application.
-type asker interface {
-	azcore.TokenCredential
-	Status() identity.Status
-}
-
-// credential sends nothing.
-func (c config) credential() (asker, error) {
-	own := &identity.CredentialOptions{ID: c.ID}
-	own.Retry = retries
-	if !c.federation.Asked() {
-		return identity.NewCredential(own)
+// credential sends nothing and runs nothing.
+func (c config) credential() (identity.Reporter, error) {
+	options := azcore.ClientOptions{Retry: retries}
+	managed := &identity.CredentialOptions{ClientOptions: options, ID: c.ID}
+	switch {
+	case c.federation.Asked():
+		return c.federation.Credential(c.tenant, managed,
+			&identity.FederatedCredentialOptions{ClientOptions: options})
+	case c.managed:
+		return identity.NewCredential(managed)
 	}
-	options := &identity.FederatedCredentialOptions{}
-	options.Retry = retries
-	return c.federation.Credential(c.tenant, own, options)
+	return identity.NewDefaultCredential(
+		&identity.DefaultCredentialOptions{ClientOptions: options, ID: c.ID})
 }
 
 func (r *report) fail(c config, err error) {
 	e, ok := errors.AsType[*identity.AuthenticationError](err)
-	if !ok { // about an argument: nothing was asked
+	switch {
+	case ok:
+	case errors.Is(err, context.DeadlineExceeded): // one of several sources took all of it
+		r.Error = c.outOfTime(err, r)
+		return
+	default: // about an argument: nothing was asked
+		if chain, ok := err.(interface{ Unwrap() []error }); ok && len(chain.Unwrap()) > 0 {
+			err = chain.Unwrap()[0] // in one line, as its source said it
+		}
 		r.Error = refusal(err)
 		return
 	}
@@ -70,6 +75,9 @@ func (r *report) fail(c config, err error) {
 	// what isn't IMDS may answer at its address
 	r.Answers = e.StatusCode != 0 && !errors.Is(err, identity.ErrUnavailable) && !stranger(e)
 	r.Error = c.explain(e, r)
+	if errors.Is(err, identity.ErrUnavailable) { // all sources are: each says why
+		r.Error.Message = commandline.OneLine(err.Error())
+	}
 }
 
 // read takes from the token what may be told.

@@ -24,6 +24,7 @@ type config struct {
 	commandline.Selection
 	federation commandline.Federation // the zero one: the host's identity itself
 	tenant     string                 // of the application
+	managed    bool                   // the host's identity alone, of the default credential's sources
 	fake       standins.Host          // the zero Host: the environment as it is
 	scope      string
 	json       bool
@@ -36,6 +37,7 @@ func parse(args []string) (config, error) {
 	c.AddTo(flags, defaultTimeout)
 	c.federation.AddTo(flags)
 	flags.StringVar(&c.tenant, "tenant", "", "")
+	flags.BoolVar(&c.managed, "managed", false, "")
 	fake := flags.String("fake", "", "")
 	flags.StringVar(&c.scope, "scope", defaultScope, "")
 	flags.BoolVar(&c.json, "json", false, "")
@@ -52,6 +54,9 @@ func parse(args []string) (config, error) {
 	switch asked := c.federation.Asked(); {
 	case given["tenant"] != asked:
 		return c, errors.New("-application and -tenant are for each other: give both")
+	case asked && c.managed:
+		return c, errors.New("-managed and -application exclude each other: an application is asked for " +
+			"as itself")
 	case asked && c.ID != nil && !c.federation.OfIdentity():
 		return c, errors.New("-client-id, -object-id and -resource-id select the identity of " +
 			"-assertion identity")
@@ -69,35 +74,26 @@ func parse(args []string) (config, error) {
 	return c, nil
 }
 
-// asked is whose token is asked for, in words.
-func (c config) asked() string {
-	own := "the host's default identity"
-	if c.ID != nil {
-		own = "the identity with " + c.Kind + " " + c.ID.String()
-	}
-	if !c.federation.Asked() {
-		return own
-	}
-	by := c.federation.String()
-	if c.federation.OfIdentity() {
-		by = "the token of " + own
-	}
-	return "application " + c.federation.Application.String() + " in tenant " + c.tenant + ", by " + by
-}
+const usageText = `Tells which identity this process has: the host and what it was detected by, whether it answers, and whom
+the token names. The token itself is never printed. Its claims are read, not verified: only the resource that
+it is for verifies it.
 
-const usageText = `Tells which identity this process has on Azure: the host and what it was detected by, whether it answers,
-and whom its token names. The token itself is never printed. Its claims are read, not verified: only the
-resource that it is for verifies it.
+It asks the default credential, as most programs do. So it reads AZURE_CLIENT_ID and AZURE_TOKEN_CREDENTIALS,
+and where nothing says that this is Azure it runs az and azd.
 
 Usage:
   whoami [-json] [-scope SCOPE] [-timeout 15s] [identity]             here, in the environment as it is
-  whoami -fake HOST [-json] [-scope SCOPE] [-timeout 15s] [identity]  no Azure needed: a stand-in on loopback
+  whoami -managed …                                                   the host's identity alone
+  whoami -fake HOST …                                                 no Azure needed: a stand-in on loopback
   whoami -application ID -tenant ID [-assertion SOURCE] …             as an application that has no secret
 
+  -managed           ask the host alone, as NewCredential does: no tool is run, and AZURE_CLIENT_ID is read only
+                     where the host is workload identity
   -fake HOST         what to stand in for, and how one of its identities is selected:
 %s  -client-id ID      ask for the user-assigned identity with this client ID
   -object-id ID      or this object ID
-  -resource-id ID    or this resource ID; without any, the host's default identity
+  -resource-id ID    or this resource ID; without any, the one that AZURE_CLIENT_ID names, or else the host's
+                     default identity
   -application ID    ask for a token of the application with this client ID, which trusts an assertion
   -tenant ID         the tenant in which it is one
   -assertion SOURCE  what proves to Entra who asks: identity (default), the token of this machine's identity;

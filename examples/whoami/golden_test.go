@@ -23,6 +23,7 @@ var variable = []struct{ find, replace string }{
 	{`[^ "]*/standin-\d+`, "DIRECTORY"},
 	{`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d( UTC|Z)`, "TIME"},
 	{`in [0-9.]+(µs|ms|s),`, "in DURATION,"},
+	{`(not asked: this is Azure, because )[^\n"]+`, "${1}REASON"}, // the first of the process
 	{`"elapsedMs": [0-9.]+`, `"elapsedMs": DURATION`},
 	{`(chassis_asset_tag +)[^ ].*`, "${1}FINDING"},
 	{`(chassis_asset_tag",\s+"file": true,)\s+"set": (true,\s+"withheld": true|false)`,

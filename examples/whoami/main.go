@@ -1,7 +1,10 @@
-// Command whoami tells which identity this process has on Azure: which host was detected and by
-// what, whether its endpoint answers, and whom the token names. The words are Entra's, so that they
-// can be compared with what az and Azure PowerShell print of a service principal. It never prints
-// the token.
+// Command whoami tells which identity this process has: which host was detected and by what,
+// whether its endpoint answers, and whom the token names. The words are Entra's, so that they can
+// be compared with what az and Azure PowerShell print of a service principal. It never prints the
+// token.
+//
+// It asks the default credential, as most programs do: on Azure the host, elsewhere az and azd,
+// which it runs. With -managed it asks the host alone.
 //
 // With -fake it needs no Azure: a stand-in for a host's endpoint runs on loopback.
 package main

@@ -71,7 +71,9 @@ func finding(e identity.Evidence) string {
 // breaks a line.
 func (r *report) printAnswer(out io.Writer) {
 	_, _ = fmt.Fprintln(out)
+	line(out, "Credential", "%s", r.Asked.Credential)
 	line(out, "Asked for", "%s, scope %s", r.Asked.Identity, r.Asked.Scope)
+	r.printSources(out)
 	line(out, "Answers", "%s", r.answer())
 	if r.Token == nil {
 		return
@@ -102,6 +104,32 @@ func (r *report) printAnswer(out io.Writer) {
 	r.printFooter(out)
 }
 
+// printSources is a table of the default credential's, if it has several.
+func (r *report) printSources(out io.Writer) {
+	if len(r.Sources) < 2 {
+		return
+	}
+	width, asked := 0, 0
+	for _, s := range r.Sources {
+		width = max(width, len(s.Name))
+		if s.asked {
+			asked++
+		}
+	}
+	label := "Sources"
+	for _, s := range r.Sources {
+		why := s.Why
+		switch {
+		case s.Gave:
+			why = "gave the token"
+		case s.asked && asked == 1 && r.Error != nil:
+			why = "no token, see below"
+		}
+		line(out, label, "%-*s  %s", width, s.Name, why)
+		label = ""
+	}
+}
+
 var typeNames = map[string]string{
 	systemAssigned: "system-assigned managed identity, a service principal",
 	userAssigned:   "user-assigned managed identity, a service principal",
@@ -110,10 +138,14 @@ var typeNames = map[string]string{
 	unknown:        "unknown: the token doesn't say",
 }
 
-// answer says whether the endpoint answers.
+// answer says whether the host's endpoint answers, or who else does.
 func (r *report) answer() string {
 	words := "no"
-	switch {
+	switch tool := r.toolInUse(); {
+	case tool != "" && r.onlyTools():
+		words = "not asked, the token is of " + tool
+	case tool != "":
+		words += ", the token is of " + tool
 	case r.Token != nil:
 		words = "yes"
 	case r.Answers:
@@ -122,7 +154,7 @@ func (r *report) answer() string {
 		words = fmt.Sprintf("no: something else does, with %d", r.Status)
 	case r.Error.Kind == timedOut:
 		words = "not in time"
-	case r.Error.Kind == notSent:
+	case r.Error.Kind == notSent, r.onlyTools():
 		return "not asked"
 	}
 	unit := time.Microsecond

@@ -27,7 +27,10 @@ const (
 	noAnswer = "noAnswer"
 	notSent  = "notSent" // what a request needs is missing: a pod's token file
 	refused  = "refused" // the host answers, and has another reason
-	invalid  = "invalid" // an option or a variable is wrong
+	// only the developer's tools were asked: nobody is logged in, or a tool has another reason
+	noLogin    = "noLogin"
+	toolFailed = "toolFailed"
+	invalid    = "invalid" // an option or a variable is wrong
 )
 
 // refusal is the library's of an option or a variable.

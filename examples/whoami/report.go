@@ -17,11 +17,12 @@ type report struct {
 	Endpoint string              `json:"endpoint"`
 	Evidence []identity.Evidence `json:"evidence"`
 
-	Asked asked `json:"asked"`
+	Asked   asked    `json:"asked"`
+	Sources []source `json:"sources,omitempty"` // of the default credential
 
 	Answers   bool       `json:"answers"`            // the host's endpoint does, if only to refuse
 	Status    int        `json:"status,omitempty"`   // of the last answer, if that was no token
-	Requests  int64      `json:"requests"`           // sent
+	Requests  int64      `json:"requests"`           // sent; a run of a developer's tool is none
 	ElapsedMS float64    `json:"elapsedMs"`          // until there was a token, or an error
 	Identity  *principal `json:"identity,omitempty"` // nil without a token, and for one that is opaque
 	Token     *token     `json:"token,omitempty"`    // nil without
@@ -30,8 +31,9 @@ type report struct {
 
 // asked is what a token is wanted of.
 type asked struct {
-	Identity string `json:"identity"` // in words
-	Scope    string `json:"scope"`
+	Credential string `json:"credential"` // the library's constructor
+	Identity   string `json:"identity"`   // in words
+	Scope      string `json:"scope"`
 }
 
 // token is what may be told of one.
@@ -46,8 +48,11 @@ type token struct {
 func (c config) look() *report {
 	d := identity.Detect()
 	return &report{
-		Fake: c.fake.Name, Host: d.Host, Reason: d.Reason, Endpoint: d.Endpoint, Evidence: d.Evidence,
-		Asked: asked{Identity: c.asked(), Scope: c.scope},
+		Fake: c.fake.Name, Host: d.Host, Reason: d.Reason, Endpoint: d.Endpoint,
+		Evidence: append([]identity.Evidence{selection()}, d.Evidence...),
+		Asked: asked{
+			Credential: c.constructor(), Identity: c.asked(identity.Status{}), Scope: c.scope,
+		},
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // None of these tests is parallel: the program is found out about by this process's environment
 // variables.
 
+// path is PATH as it was.
+var path string
+
 // TestMain takes away every variable by which a host is found, and moves IMDS to loopback, where
 // nothing is: a request that goes on after its test, when t.Setenv has been undone, must not reach
 // the host of the machine either.
@@ -26,7 +29,13 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(e.Name)
 		}
 	}
+	for _, name := range []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_OIDCREQUESTURI",
+		"AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH"} {
+		_ = os.Unsetenv(name)
+	}
 	_ = os.Setenv(movesIMDS, "http://127.0.0.1:1")
+	path = os.Getenv("PATH")
+	_ = os.Setenv("PATH", "/nowhere") // no test runs the az or azd of this machine
 	// as many tries as ever, without seconds between them
 	retries.RetryDelay, retries.MaxRetryDelay = time.Millisecond, 10*time.Millisecond
 	os.Exit(m.Run())
@@ -121,6 +130,7 @@ func TestMistakes(t *testing.T) {
 	command.Refuses(t, commandlinetest.Mistakes{
 		"-application and -tenant are for each other": {{"-application", "a"}, {"-tenant", "a"}},
 		"-application is empty":                       {{"-application", "", "-tenant", "a"}},
+		"-managed and -application exclude":           {with("-managed")},
 		`-assertion "gitlab"`:                         {with("-assertion", "gitlab")},
 		"select the identity of -assertion identity":  {with("-assertion", "file:/t", "-client-id", "c")},
 		"-fake imds has no token that an application trusts": {
@@ -222,7 +232,7 @@ func TestRefusedByLibrary(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	command.Helps(t, "-json", "-scope", "-application ID", "-tenant ID", "-assertion SOURCE",
+	command.Helps(t, "-json", "-managed", "it runs az and azd", "-scope", "-application ID", "-tenant ID", "-assertion SOURCE",
 		"not verified", defaultScope, "default 15s")
 }
 

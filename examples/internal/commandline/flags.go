@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/keyless-go/identity"
@@ -21,8 +22,11 @@ func New(name string) *flag.FlagSet {
 
 // Parse parses the arguments. There may be flags only.
 func Parse(flags *flag.FlagSet, args []string) error {
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
 		return err
+	case err != nil: // an unknown flag, or a value that is none
+		return fmt.Errorf("%w; -h lists the flags", err)
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: -h lists the flags", flags.Arg(0))
@@ -54,7 +58,17 @@ func (s *Selection) AddTo(flags *flag.FlagSet, timeout time.Duration) {
 	flags.String("client-id", "", "")
 	flags.String("object-id", "", "")
 	flags.String("resource-id", "", "")
-	flags.DurationVar(&s.Timeout, "timeout", timeout, "")
+	s.Timeout = timeout
+	flags.Func("timeout", "", func(text string) (err error) {
+		if s.Timeout, err = time.ParseDuration(text); err == nil {
+			return nil
+		}
+		such := timeout.String()
+		if _, err := strconv.ParseFloat(text, 64); err == nil {
+			such = text + "s"
+		}
+		return fmt.Errorf("want a duration, such as %s", such)
+	})
 }
 
 // Read is called when the flags have been parsed. What makes an ID is the library's to say, which

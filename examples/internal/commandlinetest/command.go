@@ -22,7 +22,9 @@ type Mistakes map[string][][]string
 
 // mistakes are those that all commands refuse alike. HOST is the flag for the host.
 var mistakes = Mistakes{
-	"-verbose":           {{"-verbose"}},
+	"-verbose; -h lists the flags":                        {{"-verbose"}},
+	`"3" for flag -timeout: want a duration, such as 3s;`: {{"-timeout", "3"}},
+	`"" for flag -timeout: want a duration, such as `:     {{"-timeout", ""}},
 	"HOST":               {{"HOST"}},
 	`HOST "": want `:     {{"HOST", ""}},
 	`HOST "IMDS": want `: {{"HOST", "IMDS"}},
