@@ -14,6 +14,10 @@ import (
 // documentedCommands says why it isn't.
 func TestDocsCommands(t *testing.T) {
 	t.Parallel()
+	const script = "bash .ci/commands"
+	if !strings.Contains(readFile(t, ".ci/run"), script) {
+		t.Errorf(".ci/run doesn't run %s", script)
+	}
 	ci := readFile(t, ".ci/run") + strings.ReplaceAll(readFile(t, ".ci/commands"), `"$tmp/whoami"`,
 		"/tmp/whoami")
 	used := make([]bool, len(documentedCommands))
