@@ -16,8 +16,9 @@ const root = "../.."
 
 var command = regexp.MustCompile("go -C examples run \\./([a-z]+)([^`\n#]*)")
 
-// TestCommands: the flags of each command line in a page are those of the program. It is run with
-// -h behind them, which is answered once they are understood, and before anything is done.
+// TestCommands: the flags of each command line in a page are those of the program, also where the
+// line needs Azure. It is run with -h behind the flags, which is answered once they are understood,
+// and before anything is done.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	lines := map[string]map[string]bool{} // by program
