@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/keyless-go/identity/integrations/redis/internal/login"
@@ -16,9 +17,9 @@ import (
 // Configure makes the client of o log in as cred's identity. o is a *redis.Options,
 // *redis.ClusterOptions or *redis.UniversalOptions. It sends nothing. options may be nil.
 //
-// It sets StreamingCredentialsProvider to a new [Provider]. Where MaxActiveConns is set, it sets
-// CredentialsProviderContext to a [CredentialsProvider] instead: when a token is replaced, go-redis
-// puts connections aside to re-authenticate them, and with that limit callers get ErrPoolExhausted.
+// It sets CredentialsProviderContext to a [CredentialsProvider]. Where ConnMaxLifetime is 0, it
+// sets that to 20 minutes, give or take 2, so that connections are replaced between commands, as a
+// rule before their token ends. A negative one stays, and leaves it to the server to end them.
 //
 // It is an error if the token would travel in clear text or to whoever answers: without TLSConfig,
 // with its InsecureSkipVerify and no check of yours, or with TLS below 1.2. This machine's own
@@ -41,13 +42,20 @@ func Configure[O redis.Options | redis.ClusterOptions | redis.UniversalOptions](
 	if err := c.secure(); err != nil {
 		return fmt.Errorf("identityredis: Configure: %w", err)
 	}
-	if c.limited {
-		*c.withContext = CredentialsProvider(cred, options)
-	} else {
-		*c.streaming = NewProvider(cred, options)
+	*c.withContext = CredentialsProvider(cred, options)
+	if *c.lifetime == 0 {
+		*c.lifetime, *c.jitter = lifetime, jitter
 	}
 	return nil
 }
+
+// A token of Entra's lives for an hour, and is replaced after 33 minutes at the latest. So a
+// connection that logs in has 27 minutes as a rule, and Azure wants to see the next token 3 minutes
+// before the end.
+const (
+	lifetime = 20 * time.Minute
+	jitter   = 2 * time.Minute // so that not all connections are replaced at once
+)
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -55,7 +63,6 @@ type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 type fields struct {
 	addresses      []string
 	network        string
-	limited        bool // MaxActiveConns is set
 	tls            *tls.Config
 	dialer         *dialer
 	defaultDialer  func() dialer
@@ -63,25 +70,30 @@ type fields struct {
 	plain          *func() (string, string)
 	withContext    *func(context.Context) (string, string, error)
 	streaming      *auth.StreamingCredentialsProvider
+
+	lifetime, jitter *time.Duration // ConnMaxLifetime
 }
 
 func fieldsOf(o any) fields {
 	switch o := o.(type) {
 	case *redis.Options:
-		return fields{[]string{o.Addr}, o.Network, o.MaxActiveConns > 0, o.TLSConfig, &o.Dialer,
+		return fields{[]string{o.Addr}, o.Network, o.TLSConfig, &o.Dialer,
 			func() dialer { return redis.NewDialer(o) }, &o.Username, &o.Password,
-			&o.CredentialsProvider, &o.CredentialsProviderContext, &o.StreamingCredentialsProvider}
+			&o.CredentialsProvider, &o.CredentialsProviderContext, &o.StreamingCredentialsProvider,
+			&o.ConnMaxLifetime, &o.ConnMaxLifetimeJitter}
 	case *redis.ClusterOptions:
-		return fields{o.Addrs, "", o.MaxActiveConns > 0, o.TLSConfig, &o.Dialer,
+		return fields{o.Addrs, "", o.TLSConfig, &o.Dialer,
 			func() dialer { return redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout}) },
 			&o.Username, &o.Password,
-			&o.CredentialsProvider, &o.CredentialsProviderContext, &o.StreamingCredentialsProvider}
+			&o.CredentialsProvider, &o.CredentialsProviderContext, &o.StreamingCredentialsProvider,
+			&o.ConnMaxLifetime, &o.ConnMaxLifetimeJitter}
 	}
 	u := o.(*redis.UniversalOptions)
-	return fields{u.Addrs, "", u.MaxActiveConns > 0, u.TLSConfig, &u.Dialer,
+	return fields{u.Addrs, "", u.TLSConfig, &u.Dialer,
 		func() dialer { return redis.NewDialer(&redis.Options{DialTimeout: u.DialTimeout}) },
 		&u.Username, &u.Password,
-		&u.CredentialsProvider, &u.CredentialsProviderContext, &u.StreamingCredentialsProvider}
+		&u.CredentialsProvider, &u.CredentialsProviderContext, &u.StreamingCredentialsProvider,
+		&u.ConnMaxLifetime, &u.ConnMaxLifetimeJitter}
 }
 
 // secure checks what can be known of the connections, and has the Dialer check the rest: what it

@@ -159,9 +159,9 @@ func TestOutageReachesTheCaller(t *testing.T) {
 	ep := identitytest.NewIMDS(nil)
 	ep.Enqueue(identitytest.Response{Status: 400, For: time.Hour})
 	cred := onIMDS(t, ep)
-	streaming := &redis.Options{Addr: a.addr}
-	plain := &redis.Options{Addr: a.addr, CredentialsProviderContext: CredentialsProvider(cred, nil)}
-	if err := Configure(streaming, cred, nil); err != nil {
+	streaming := &redis.Options{Addr: a.addr, StreamingCredentialsProvider: NewProvider(cred, nil)}
+	plain := &redis.Options{Addr: a.addr}
+	if err := Configure(plain, cred, nil); err != nil {
 		t.Fatal(err)
 	}
 	for name, o := range map[string]*redis.Options{"streaming": streaming, "plain": plain} {
@@ -209,12 +209,13 @@ func TestNoTokenIsSeen(t *testing.T) {
 	if err := Configure(o, a, nil); err != nil {
 		t.Fatal(err)
 	}
+	p := NewProvider(a, nil)
+	o.StreamingCredentialsProvider = p
 	c := redis.NewClient(o)
 	defer c.Close()
 	if err := c.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	p := o.StreamingCredentialsProvider.(*Provider)
 	soon(t, "the goroutine has a token", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()

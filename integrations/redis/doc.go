@@ -11,9 +11,9 @@
 //	}
 //	client := redis.NewClient(o)
 //
-// [Configure] takes options of cluster and universal clients, too. [NewProvider] and
-// [CredentialsProvider] are what it sets, for the options of other clients. Package identityvalkey,
-// in the folder valkey, is for valkey-go.
+// [Configure] takes options of cluster and universal clients, too. [CredentialsProvider] is what it
+// sets, for the options of other clients. Package identityvalkey, in the folder valkey, is for
+// valkey-go.
 //
 // # User and scope
 //
@@ -35,39 +35,57 @@
 // # How long a connection lives
 //
 // The server ends a connection when the token ends that it logged in with last, so it wants another
-// AUTH at least 3 minutes before. A managed identity's token lives a day and is replaced after half
-// of that, one of Entra after half an hour or more. [Provider] tells go-redis then. What go-redis
-// does (v9.23, tried with redis-server 7):
+// AUTH, or another connection, at least 3 minutes before. A managed identity's token lives a day
+// and is replaced after half of that, one of Entra after half an hour or more. What go-redis does
+// (v9.23, tried with redis-server 7):
 //
-//   - A connection logs in anew when it is used next and its command has ended. One that stays idle
-//     until the token ends is closed by the server, and go-redis takes another, without an error.
-//   - Callers don't wait for that: go-redis makes new connections meanwhile, so that the pool is
-//     larger for a while after each renewal, up to PoolSize.
-//   - A command that blocks, such as BLPOP, logs in anew when it returns. If the token ends before,
-//     the connection ends, and go-redis sends the command again, up to MaxRetries times.
-//   - A subscription (PubSub) doesn't log in anew, by RESP2 or RESP3. When the server ends it,
+//   - Each new connection logs in with the token of that moment. Configure has connections replaced
+//     every 20 minutes, between commands: see there.
+//   - A connection that stays idle until the token ends is closed by the server, and go-redis takes
+//     another, without an error.
+//   - A command that blocks, such as BLPOP, keeps its connection. If the token ends before it
+//     returns, go-redis sends the command again, up to MaxRetries times. So does any command at
+//     which the server has ended the connection.
+//   - A subscription (PubSub) keeps its connection and never logs in anew. When the server ends it,
 //     go-redis connects and subscribes again with a valid token. What is published meanwhile is
 //     lost.
-//   - With MaxActiveConns, callers would get ErrPoolExhausted after each renewal; so Configure has
-//     such clients log in when they connect, and not again. With ConnMaxLifetime at half an hour,
-//     connections are replaced between commands, before their token ends.
 //   - Client-side caching is off: go-redis has it for fixed passwords only.
 //
+// # A streaming provider
+//
+// A [Provider] has open connections log in anew in place of being replaced, after their next
+// command. It is two lines around Configure:
+//
+//	o.ConnMaxLifetime = -1 // keep connections
+//	if err := identityredis.Configure(o, cred, nil); err != nil {
+//		return err
+//	}
+//	o.StreamingCredentialsProvider = identityredis.NewProvider(cred, nil)
+//
+// Configure doesn't set it, because of what go-redis v9.23 does with any streaming provider:
+//
+//   - Client.Watch and Client.Conn panic when they are the first to use a connection, which may be
+//     at any time, and so does every command of a client with Sentinel.
+//   - With MaxActiveConns, callers get ErrPoolExhausted after each new token.
+//   - Now and then a connection isn't logged in anew but set aside, until PoolTimeout has passed,
+//     and closed: https://github.com/redis/go-redis/issues/4027.
+//   - Callers don't wait for AUTH: go-redis makes new connections meanwhile, so that the pool is
+//     larger for a while after each new token, up to PoolSize.
+//
 // A host that repeats its token from a cache until it ends has no other one to give before that.
-// Then AUTH comes at the end, and connections may be made anew.
+// Then a connection is made anew, or logs in anew, at the end.
 //
 // # Failures
 //
-// While a token is held, an outage of the host is not noticed. Each failed renewal is one OnError,
-// which go-redis logs for each connection as "re-authentication failed"; it keeps the connection.
-// It would close it, in the midst of a command, for an error that it doesn't take for the server's,
-// and so a Provider's has a method RedisError. The first token after the outage reaches all
-// connections, however long that was.
+// While a token is held, an outage of the host is not noticed. Without a valid token a command that
+// needs a connection has the credential's error: errors.As finds *identity.AuthenticationError, and
+// identity.Passing says whether waiting is worth it. The wait ends with the command's context.
 //
-// Without a valid token a command that needs a connection has the credential's error: errors.As
-// finds *identity.AuthenticationError, and identity.Passing says whether waiting is worth it. It
-// takes 10 s at most, because Subscribe has no context; with CredentialsProvider the command's
-// context counts.
+// With a Provider it takes 10 s at most, because Subscribe has no context. Each failed renewal is
+// one OnError, which go-redis logs for each connection as "re-authentication failed"; it keeps the
+// connection. It would close it, in the midst of a command, for an error that it doesn't take for
+// the server's, and so a Provider's has a method RedisError. The first token after the outage
+// reaches all connections, however long that was.
 //
 // # TLS
 //

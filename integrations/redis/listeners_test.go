@@ -2,6 +2,7 @@ package identityredis
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"runtime"
 	"sync"
@@ -206,6 +207,50 @@ func TestNewestToken(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	p.each(ended, func(*subscription) { t.Error("told by a goroutine that has been ended") })
+}
+
+// TestAnotherUser: a chain has come upon another source. A failure doesn't bring back the one that
+// had the token before, though that ends later.
+func TestAnotherUser(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		user, fails := "a", false
+		lives := map[string]time.Duration{"a": time.Hour, "b": time.Minute}
+		p := NewProvider(credentialFunc(func(context.Context) (azcore.AccessToken, error) {
+			if fails {
+				return azcore.AccessToken{}, errors.New("x")
+			}
+			return azcore.AccessToken{Token: unsigned(`{"oid":"` + user + `"}`),
+				ExpiresOn: time.Now().Add(lives[user])}, nil
+		}), nil)
+		as := func() string {
+			t.Helper()
+			credentials, end, err := p.Subscribe(&ear{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = end()
+			synctest.Wait()
+			is, _ := credentials.BasicAuth()
+			return is
+		}
+		a, err := p.source.GetNow()
+		if err != nil || a.User != "a" {
+			t.Fatalf("logs in as %s, %v, want a", a.User, err)
+		}
+		user = "b"
+		p.current = &a // as the goroutine has it until it looks
+		if got := as(); got != "b" {
+			t.Errorf("logs in as %s, want b, whom the credential is now", got)
+		}
+		fails = true
+		if got := as(); got != "b" {
+			t.Errorf("after a failure it logs in as %s, want b still", got)
+		}
+	})
+}
+
+func unsigned(claims string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".e30"
 }
 
 // TestRenewalError: go-redis closes a connection over any error but the server's (isBadConn), and

@@ -33,8 +33,9 @@ func newSource(cred azcore.TokenCredential, options *Options) *login.Source {
 // the context of the command for which the connection is made ends. Its error is cred's. It is safe
 // for concurrent use if cred is. options may be nil.
 //
-// A connection isn't told of later tokens, so the server ends it with the token that it logged in
-// with: see [Provider]. Nothing here can see whether the connection has TLS.
+// A connection isn't told of later tokens, and the server ends it with the token that it logged in
+// with: set ConnMaxLifetime, as [Configure] does. Nothing here can see whether the connection has
+// TLS.
 func CredentialsProvider(
 	cred azcore.TokenCredential, options *Options,
 ) func(context.Context) (username, password string, err error) {

@@ -38,8 +38,8 @@ var _ auth.StreamingCredentialsProvider = (*Provider)(nil)
 // NewProvider returns a Provider of cred's tokens. It asks for none and starts nothing. options may
 // be nil.
 //
-// Nothing here can see whether the connection has TLS: use [Configure], which can, or set
-// TLSConfig.
+// Nothing here can see whether the connection has TLS: use [Configure], which can, and set the
+// Provider after it. The package's documentation says what go-redis can't do with one.
 func NewProvider(cred azcore.TokenCredential, options *Options) *Provider {
 	return &Provider{
 		source:        newSource(cred, options),
@@ -73,7 +73,8 @@ func (p *Provider) Subscribe(
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c := p.current; c != nil && c.Token.ExpiresOn.After(got.Token.ExpiresOn) {
+	if c := p.current; c != nil && c.User == got.User &&
+		c.Token.ExpiresOn.After(got.Token.ExpiresOn) {
 		got = *c
 	}
 	s := p.subscriptions[listener]

@@ -50,14 +50,14 @@ func TestPubSubLives(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	c := a.client(t, &redis.Options{PoolSize: 3})
+	c, p := a.streaming(t, &redis.Options{PoolSize: 3})
 	h := &hook{}
 	c.AddHook(h)
 	if err := c.Ping(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
 	e := &ear{}
-	_, end := subscribe(t, c.Options().StreamingCredentialsProvider.(*Provider), e)
+	_, end := subscribe(t, p, e)
 	defer end()
 	a.renew(t)
 	soon(t, "the new token", func() bool { return len(e.tokens()) > 0 })
@@ -99,7 +99,7 @@ func TestMaxActiveConns(t *testing.T) {
 		a.renew(t)
 		soon(t, "the new token", func() bool { return len(e.tokens()) > n })
 		if err := naive.Ping(t.Context()).Err(); err != redis.ErrPoolExhausted {
-			t.Errorf("naive: %v, want ErrPoolExhausted; Configure needn't mind MaxActiveConns", err)
+			t.Errorf("naive: %v, want ErrPoolExhausted: go-redis has become better, see doc.go", err)
 		}
 		if err := ours.Ping(t.Context()).Err(); err != nil {
 			t.Errorf("ours: %v", err)

@@ -86,19 +86,27 @@ func TestRotationsUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		options   redis.Options
-		reauths   bool // open connections are told of a new token
+		streaming bool // open connections are told of a new token
 		rotations int
 	}{
-		"RESP3":           {redis.Options{}, true, 3},
-		"RESP2":           {redis.Options{Protocol: 2}, true, 1},
-		"two connections": {redis.Options{PoolSize: 2}, true, 2},
+		"RESP3":           {redis.Options{}, false, 3},
+		"RESP2":           {redis.Options{Protocol: 2}, false, 1},
+		"two connections": {redis.Options{PoolSize: 2}, false, 2},
 		"MaxActiveConns": {redis.Options{PoolSize: 4, MaxActiveConns: 4, PipelinePoolSize: -1}, false,
 			10},
+		"RESP3, streaming":           {redis.Options{}, true, 3},
+		"RESP2, streaming":           {redis.Options{Protocol: 2}, true, 1},
+		"two connections, streaming": {redis.Options{PoolSize: 2}, true, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAccount(t)
-			c := a.client(t, &tt.options)
+			var c *redis.Client
+			if tt.streaming {
+				c, _ = a.streaming(t, &tt.options)
+			} else {
+				c = a.client(t, &tt.options)
+			}
 			h := &hook{}
 			c.AddHook(h)
 			w := load(c, a.is.ObjectID)
@@ -107,7 +115,7 @@ func TestRotationsUnderLoad(t *testing.T) {
 				w.goesOn(t)
 				before := h.auths.Load()
 				a.renew(t)
-				if tt.reauths {
+				if tt.streaming {
 					soon(t, "AUTH on an open connection", func() bool { return h.auths.Load() > before })
 				}
 				w.goesOn(t) // connections that were being made with the old token
@@ -121,23 +129,33 @@ func TestRotationsUnderLoad(t *testing.T) {
 	}
 }
 
-// TestTokenCapturedOnce is what hand-written code does: it works until the token ends.
+// TestTokenCapturedOnce is what hand-written code does: it works until the token ends. A naive
+// renewal sends AUTH by the client, which reaches one connection and no later one.
 func TestTokenCapturedOnce(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	naive := redis.NewClient(&redis.Options{Addr: a.addr, Username: a.is.ObjectID,
-		Password: a.token.Token})
-	defer naive.Close()
-	ours := a.client(t, &redis.Options{})
-	for _, c := range []*redis.Client{naive, ours} {
+	captured := func() *redis.Client {
+		c := redis.NewClient(&redis.Options{Addr: a.addr, Username: a.is.ObjectID,
+			Password: a.token.Token})
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	naive, renewing, ours := captured(), captured(), a.client(t, &redis.Options{})
+	for _, c := range []*redis.Client{naive, renewing, ours} {
 		if err := c.Ping(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.rotate(t)
-	err := naive.Ping(t.Context()).Err()
-	if err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
-		t.Errorf("naive: %v, want WRONGPASS", err)
+	a.renew(t)
+	if err := renewing.Do(t.Context(), "AUTH", a.is.ObjectID, a.token.Token).Err(); err != nil {
+		t.Fatal(err)
+	}
+	a.end(t)
+	for name, c := range map[string]*redis.Client{"naive": naive, "naive, renewing": renewing} {
+		err := c.Ping(t.Context()).Err()
+		if err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+			t.Errorf("%s: %v, want WRONGPASS", name, err)
+		}
 	}
 	if err := ours.Ping(t.Context()).Err(); err != nil {
 		t.Errorf("ours: %v", err)
@@ -167,8 +185,7 @@ func TestOtherUserName(t *testing.T) {
 func TestFailedRenewalKeepsConnections(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	c := a.client(t, &redis.Options{PoolSize: 1})
-	p := c.Options().StreamingCredentialsProvider.(*Provider)
+	c, p := a.streaming(t, &redis.Options{PoolSize: 1})
 	id := func() int64 {
 		t.Helper()
 		id, err := c.ClientID(t.Context()).Result()
@@ -212,14 +229,12 @@ func (c *countsErrors) OnError(error)         { c.n.Add(1) }
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t)
-	o := &redis.Options{}
-	c := a.client(t, o)
+	c, p := a.streaming(t, &redis.Options{})
 	s := c.Subscribe(t.Context(), a.is.ObjectID)
 	if _, err := s.Receive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w := load(c, a.is.ObjectID)
-	p := o.StreamingCredentialsProvider.(*Provider)
 	count := func() int {
 		p.mu.Lock()
 		defer p.mu.Unlock()

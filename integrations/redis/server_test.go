@@ -128,6 +128,16 @@ func (a *account) client(t testing.TB, o *redis.Options) *redis.Client {
 	return c
 }
 
+// streaming is such a client with a Provider.
+func (a *account) streaming(t testing.TB, o *redis.Options) (*redis.Client, *Provider) {
+	t.Helper()
+	p := NewProvider(a, nil)
+	o.Addr, o.StreamingCredentialsProvider = a.addr, p
+	c := redis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c, p
+}
+
 // trusting is a TLS configuration that knows the certificate of the real server.
 func trusting(t testing.TB, addr string) *tls.Config {
 	t.Helper()

@@ -40,7 +40,7 @@ type Source struct {
 	User       string // "" is the object ID in the token
 
 	mu   sync.Mutex
-	last Login // the newest one that Get or Of returned
+	last Login // of the last user, the newest one that Get or Of returned
 }
 
 // Get asks for a token as Azure SDK clients and identity.Tokens do. If the credential fails while
@@ -85,13 +85,15 @@ func (s *Source) Of(token azcore.AccessToken) (Login, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !token.ExpiresOn.Before(s.last.Token.ExpiresOn) {
+	// Goroutines may come in another order than their tokens. Another user is no older token: the
+	// credential is another identity now, and a failure must not bring the last one back.
+	if l.User != s.last.User || !token.ExpiresOn.Before(s.last.Token.ExpiresOn) {
 		s.last = l
 	}
 	return l, nil
 }
 
-// Last is the login that ends last of those so far; the zero one if there was none.
+// Last is the last user's login that ends last of those so far; the zero one if there was none.
 func (s *Source) Last() Login {
 	s.mu.Lock()
 	defer s.mu.Unlock()
