@@ -3,62 +3,46 @@ package identity_test
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"net/http"
-	"net/http/httptest"
 	"time"
 
 	"github.com/keyless-go/identity"
-	"github.com/keyless-go/identity/identitytest"
 )
 
-// database stands for a driver that asks for the password of each new connection, as pgx's
-// BeforeConnect and go-redis's CredentialsProviderContext do.
-type database struct {
-	user     string
-	password func(context.Context) (string, error)
-}
-
-func (d database) connect(ctx context.Context) error {
-	password, err := d.password(ctx)
-	if err != nil {
-		return fmt.Errorf("can't connect as %s: %w", d.user, err)
-	}
-	fmt.Println("connected as", d.user, "with a password:", password != "")
-	return nil
-}
-
-// A database of Azure's takes the token as the password, and each connection needs one that is
-// valid then.
+// A database of Azure's takes the token as the password. Each connection needs one that is valid
+// when it logs in.
 func ExampleTokenFunc() {
-	orders := identitytest.Identity{ResourceID: "/subscriptions/s/resourcegroups/g/providers/" +
-		"Microsoft.ManagedIdentity/userAssignedIdentities/orders"}
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
-		ClientOptions: fake(orders)})
+	cred, err := identity.NewCredential(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	const scope = "https://ossrdbms-aad.database.windows.net/.default"
-	db := database{user: "orders", password: identity.TokenFunc(cred, scope)}
-	if err := db.connect(context.Background()); err != nil {
+	token := identity.TokenFunc(cred, "https://ossrdbms-aad.database.windows.net/.default")
+
+	// Drivers call such a function for each new connection: pgx's BeforeConnect, the MySQL driver's,
+	// go-redis's CredentialsProviderContext.
+	login := func(ctx context.Context) (user, password string, err error) {
+		password, err = token(ctx)
+		return "orders", password, err
+	}
+	user, password, err := login(context.Background())
+	if err != nil {
 		log.Fatal(err)
 	}
-	// Output: connected as orders with a password: true
+	fmt.Println("log in as", user, "with a password:", password != "")
 }
 
 // The role in the database has the name of the managed identity, or of the person.
 func ExamplePrincipalOf() {
-	orders := identitytest.Identity{ResourceID: "/subscriptions/s/resourcegroups/g/providers/" +
-		"Microsoft.ManagedIdentity/userAssignedIdentities/orders"}
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
-		ClientOptions: fake(orders)})
+	cred, err := identity.NewCredential(&identity.CredentialOptions{
+		ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	token, err := identity.TokenFunc(cred,
-		"https://management.azure.com/.default")(context.Background())
+	get := identity.TokenFunc(cred, "https://management.azure.com/.default")
+	token, err := get(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -67,31 +51,35 @@ func ExamplePrincipalOf() {
 		log.Fatal(err)
 	}
 	fmt.Println("user:", cmp.Or(is.Name, is.User))
-	// Output: user: orders
 }
 
-// Tell a mistake, which stays, from an outage, which passes.
+// Tell an outage, which passes, from a mistake, which stays.
 func ExamplePassing() {
 	cred, err := identity.NewCredential(&identity.CredentialOptions{
-		ID:            identity.ClientID("00000000-0000-0000-0000-000000000000"),
-		Host:          identity.HostIMDS,
-		ClientOptions: fake(),
+		ID: identity.ClientID("b2f5a3c0-6f3b-4b5e-9a41-0d6c1c8f7e12"),
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	db := database{"orders", identity.TokenFunc(cred, "https://redis.azure.com/.default")}
-	if err := db.connect(context.Background()); err != nil && !identity.Passing(err) {
-		fmt.Println("not assigned:", errors.Is(err, identity.ErrIdentityNotFound))
+	password := identity.TokenFunc(cred, "https://redis.azure.com/.default")
+	for {
+		_, err := password(context.Background())
+		if err == nil {
+			fmt.Println("connect")
+			return
+		}
+		if !identity.Passing(err) { // such as an identity that is not assigned
+			fmt.Println("give up:", err)
+			return
+		}
+		time.Sleep(10 * time.Second)
 	}
-	// Output: not assigned: true
 }
 
-// A connection that stays open, as Redis's, has to be told of each new token. The loop is a
-// goroutine of yours, and ends with its context.
+// A connection that stays open, as one to Redis does, has to be told of each new token. The loop
+// runs in a goroutine of yours, and ends with its context.
 func ExampleTokens() {
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
-		ClientOptions: fake()})
+	cred, err := identity.NewCredential(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -99,39 +87,28 @@ func ExampleTokens() {
 	defer cancel()
 	for token, err := range identity.Tokens(ctx, cred, "https://redis.azure.com/.default") {
 		if err != nil {
-			fmt.Println("no new token:", err) // the last one is good until its end
+			log.Println(err) // the token before it is good until its end
 			continue
 		}
 		fmt.Println("AUTH, valid for", time.Until(token.ExpiresOn).Round(time.Hour))
-		cancel() // leave out
+		return // leave out: the loop goes on with the token that replaces this one
 	}
-	// Output: AUTH, valid for 24h0m0s
 }
 
-// An API without an Azure SDK client. Have an http.Client for each service.
+// An API for which there is no Azure SDK client. Have an http.Client for each service.
 func ExampleTransport() {
-	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Println("authorized:", r.Header.Get("Authorization") != "")
-	}))
-	defer api.Close() // stands for the service
-
-	cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,
-		ClientOptions: fake()})
+	cred, err := identity.NewCredential(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	client := &http.Client{Transport: &identity.Transport{
 		Credential: cred,
-		Scope:      "https://monitor.azure.com/.default",
-		Base:       api.Client().Transport, // leave out: nil is http.DefaultTransport
+		Scope:      "https://management.azure.com/.default",
 	}}
-	resp, err := client.Get(api.URL)
+	resp, err := client.Get("https://management.azure.com/subscriptions?api-version=2022-12-01")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer resp.Body.Close()
 	fmt.Println(resp.Status)
-	// Output:
-	// authorized: true
-	// 200 OK
 }

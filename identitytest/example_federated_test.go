@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"os"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
@@ -11,8 +13,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// An application that trusts a virtual machine's identity, and gets a token in its own name: both
-// fakes in memory, so that such a test can run in parallel with others.
+// An application that trusts a virtual machine's identity, and gets a token in its own name. Both
+// fakes are in memory, so such a test can run in parallel with others.
 func ExampleNewEntra() {
 	vm := identitytest.NewIMDS(nil)
 	entra := identitytest.NewEntra(&identitytest.Options{
@@ -33,23 +35,27 @@ func ExampleNewEntra() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(service{credential}.readSecret(context.Background()))
+	fmt.Println(credential.Ready(context.Background(), "https://vault.azure.net/.default"))
 	fmt.Println(vm.Requests()[0].URL.Query().Get("resource"))
 	fmt.Println(entra.Requests()[0].FormValue("scope"))
 	// Output:
-	// the secret <nil>
+	// <nil>
 	// api://AzureADTokenExchange
 	// https://vault.azure.net/.default
 }
 
-// A job whose workflow is that of an application: its tokens end after minutes, so each exchange
-// wants a new one.
+// A job of a repository that an application trusts. The job's tokens end after minutes, so each
+// exchange needs a new one.
 func ExampleNewGitHubActions() {
 	github := identitytest.NewGitHubActions(nil)
 	entra := identitytest.NewEntra(&identitytest.Options{
 		FederatedCredentials: github.FederatedCredentials(),
 	})
-	defer setenv(github.Env("http://localhost"))()
+	for _, line := range github.Env("http://localhost") { // in a test: t.Setenv
+		name, value, _ := strings.Cut(line, "=")
+		os.Setenv(name, value)
+		defer os.Unsetenv(name)
+	}
 	application := github.Identities()[0]
 
 	credential, err := identity.NewFederatedCredential(application.TenantID,
@@ -60,13 +66,13 @@ func ExampleNewGitHubActions() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(service{credential}.readSecret(context.Background()))
+	fmt.Println(credential.Ready(context.Background(), "https://vault.azure.net/.default"))
 	fmt.Println(credential.Ready(context.Background(), "https://storage.azure.com/.default"))
 	for _, r := range github.Requests() {
 		fmt.Println(r.Method, r.URL.Query().Get("audience"))
 	}
 	// Output:
-	// the secret <nil>
+	// <nil>
 	// <nil>
 	// GET api://AzureADTokenExchange
 	// GET api://AzureADTokenExchange

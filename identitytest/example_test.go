@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log"
 	"net/http"
-	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,60 +16,25 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// vault is asked for as Azure SDK clients ask.
-var vault = policy.TokenRequestOptions{
-	Scopes: []string{"https://vault.azure.net/.default"}, EnableCAE: true,
-}
-
-// service stands for the code under test: it takes a credential, as every client of an Azure SDK
-// does.
-type service struct{ credential azcore.TokenCredential }
-
-func (s service) readSecret(ctx context.Context) (string, error) {
-	if _, err := s.credential.GetToken(ctx, vault); err != nil {
-		return "", fmt.Errorf("no secret today: %w", err)
-	}
-	return "the secret", nil
-}
-
-// newCredential is all that it takes to make a credential that asks a fake host.
-func newCredential(
-	endpoint *identitytest.Endpoint, retry policy.RetryOptions,
-) *identity.Credential {
-	credential, err := identity.NewCredential(&identity.CredentialOptions{
-		ClientOptions: azcore.ClientOptions{Transport: endpoint, Retry: retry},
-		Host:          identity.HostIMDS,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	return credential
-}
-
-// To test a service, give it a credential that asks a fake host.
-func Example() {
-	credential, err := identity.NewCredential(&identity.CredentialOptions{
-		ClientOptions: azcore.ClientOptions{Transport: identitytest.NewIMDS(nil)},
-		Host:          identity.HostIMDS,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(service{credential}.readSecret(context.Background()))
-	// Output: the secret <nil>
-}
-
 // A host that throttles twice is asked a third time.
 func ExampleEndpoint_Enqueue() {
 	endpoint := identitytest.NewIMDS(nil)
 	endpoint.Enqueue(identitytest.Response{Status: 429}, identitytest.Response{Status: 429})
 
-	// or the test takes a second
-	credential := newCredential(endpoint, policy.RetryOptions{RetryDelay: time.Millisecond})
-	fmt.Println(service{credential}.readSecret(context.Background()))
+	credential, err := identity.NewCredential(&identity.CredentialOptions{
+		ClientOptions: azcore.ClientOptions{
+			Transport: endpoint,
+			Retry:     policy.RetryOptions{RetryDelay: time.Millisecond}, // or the test takes a second
+		},
+		Host: identity.HostIMDS,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(credential.Ready(context.Background(), "https://vault.azure.net/.default"))
 	fmt.Println(len(endpoint.Requests()), "requests")
 	// Output:
-	// the secret <nil>
+	// <nil>
 	// 3 requests
 }
 
@@ -79,15 +42,22 @@ func ExampleEndpoint_Enqueue() {
 // twelve hours can pass.
 func ExampleEndpoint_Enqueue_outage() {
 	endpoint := identitytest.NewIMDS(nil)
-	credential := newCredential(endpoint, policy.RetryOptions{})
-	first, err := credential.GetToken(context.Background(), vault)
+	credential, err := identity.NewCredential(&identity.CredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: endpoint},
+		Host:          identity.HostIMDS,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	token := identity.TokenFunc(credential, "https://vault.azure.net/.default")
+	first, err := token(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	endpoint.Enqueue(identitytest.Response{Status: 503, For: 12 * time.Hour})
-	held, err := credential.GetToken(context.Background(), vault)
-	fmt.Println(held.Token == first.Token, err)
+	held, err := token(context.Background())
+	fmt.Println(held == first, err)
 	// Output: true <nil>
 }
 
@@ -101,8 +71,18 @@ func ExampleResponse() {
 	} {
 		endpoint := identitytest.NewIMDS(nil)
 		endpoint.Enqueue(response)
-		credential := newCredential(endpoint, policy.RetryOptions{MaxRetries: -1})
-		_, err := service{credential}.readSecret(context.Background())
+		credential, err := identity.NewCredential(&identity.CredentialOptions{
+			ClientOptions: azcore.ClientOptions{
+				Transport: endpoint,
+				Retry:     policy.RetryOptions{MaxRetries: -1},
+			},
+			Host: identity.HostIMDS,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		token := identity.TokenFunc(credential, "https://vault.azure.net/.default")
+		_, err = token(context.Background())
 		switch {
 		case errors.Is(err, identity.ErrThrottled):
 			fmt.Println("throttled")
@@ -121,12 +101,39 @@ func ExampleResponse() {
 	// unavailable
 }
 
+// A host that mixes two identities up: the service must not go on as the other one.
+func ExampleResponse_identity() {
+	endpoint := identitytest.NewIMDS(&identitytest.Options{
+		Identities: []identitytest.Identity{{System: true}, {}},
+	})
+	credential, err := identity.NewCredential(&identity.CredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: endpoint},
+		Host:          identity.HostIMDS,
+		ID:            identity.ClientID(endpoint.Identities()[1].ClientID),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	endpoint.Enqueue(identitytest.Response{Identity: identitytest.Identity{System: true}})
+	token := identity.TokenFunc(credential, "https://vault.azure.net/.default")
+	_, err = token(context.Background())
+	fmt.Println("another identity's:", errors.Is(err, identity.ErrIdentityMismatch))
+	// Output: another identity's: true
+}
+
 // What was asked for, and how often.
 func ExampleEndpoint_Requests() {
 	endpoint := identitytest.NewIMDS(nil)
-	credential := newCredential(endpoint, policy.RetryOptions{})
+	credential, err := identity.NewCredential(&identity.CredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: endpoint},
+		Host:          identity.HostIMDS,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	token := identity.TokenFunc(credential, "https://vault.azure.net/.default")
 	for range 1000 {
-		if _, err := credential.GetToken(context.Background(), vault); err != nil {
+		if _, err := token(context.Background()); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -155,7 +162,8 @@ func ExampleOptions() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		_, err = credential.GetToken(context.Background(), vault)
+		token := identity.TokenFunc(credential, "https://vault.azure.net/.default")
+		_, err = token(context.Background())
 		fmt.Println("not found:", errors.Is(err, identity.ErrIdentityNotFound))
 	}
 	// Output:
@@ -172,7 +180,7 @@ func ExampleEndpoint_Do() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	response, err := endpoint.Do(request) // which IMDS refuses: the header Metadata is missing
+	response, err := endpoint.Do(request) // IMDS refuses it: the header Metadata is missing
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -188,74 +196,7 @@ func ExampleEndpoint_Client() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer response.Body.Close() // which is a refusal: the header Secret is missing
+	defer response.Body.Close() // it is a refusal: the header Secret is missing
 	fmt.Println(response.Status, "over TLS:", response.TLS.HandshakeComplete)
 	// Output: 400 Bad Request over TLS: true
-}
-
-// setenv sets variables, as a test does by t.Setenv, and returns how to put them back.
-func setenv(lines []string) (restore func()) {
-	var undo []func()
-	for _, line := range lines {
-		name, value, _ := strings.Cut(line, "=")
-		old, was := os.LookupEnv(name)
-		_ = os.Setenv(name, value)
-		undo = append(undo, func() {
-			if _ = os.Unsetenv(name); was {
-				_ = os.Setenv(name, old)
-			}
-		})
-	}
-	return func() {
-		for _, f := range undo {
-			f()
-		}
-	}
-}
-
-// A credential knows Service Fabric by its certificate, and so wants a connection: the endpoint's
-// Client has one, in memory. The variables say where the host is, and which certificate it has. A
-// test that can do without parallel ones has all of that from endpoint.Start(t).
-func ExampleNewServiceFabric() {
-	endpoint := identitytest.NewServiceFabric(nil)
-	defer setenv(endpoint.Env("https://localhost:2377"))()
-
-	credential, err := identity.NewCredential(&identity.CredentialOptions{
-		ClientOptions: azcore.ClientOptions{Transport: endpoint.Client()},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(service{credential}.readSecret(context.Background()))
-	// Output: the secret <nil>
-}
-
-// A pod whose token is replaced in its file: the next exchange must have the new one, as the old
-// one is refused.
-func ExampleNewWorkloadIdentity() {
-	dir, err := os.MkdirTemp("", "") // in a test: t.TempDir()
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	endpoint := identitytest.NewWorkloadIdentity(&identitytest.Options{Dir: dir})
-	defer setenv(endpoint.Env("https://login.microsoftonline.com"))()
-
-	credential, err := identity.NewCredential(&identity.CredentialOptions{
-		ClientOptions: azcore.ClientOptions{Transport: endpoint},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(service{credential}.readSecret(context.Background()))
-	endpoint.RotateSecret() // the kubelet does it every 48 minutes
-	fmt.Println(credential.Ready(context.Background(), "https://storage.azure.com/.default"))
-	for _, r := range endpoint.Requests() {
-		fmt.Println(r.Method, r.FormValue("scope"))
-	}
-	// Output:
-	// the secret <nil>
-	// <nil>
-	// POST https://vault.azure.net/.default
-	// POST https://storage.azure.com/.default
 }

@@ -8,8 +8,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/IBM/sarama"
 	"github.com/keyless-go/identity"
-	"github.com/keyless-go/identity/identitytest"
-	"github.com/keyless-go/identity/integrations/kafka/internal/brokertest"
 	identitysarama "github.com/keyless-go/identity/integrations/kafka/sarama"
 )
 
@@ -60,27 +58,15 @@ func roundTrip(
 	}
 }
 
-// A program that produces and consumes. On Azure, cred is identity.NewCredential(nil), and the
-// configuration that of sarama.NewConfig.
+// A program that produces and consumes.
 func Example() {
-	broker := brokertest.Start("example.servicebus.windows.net",
-		&brokertest.Tokens{Audience: "https://example.servicebus.windows.net"})
-	defer broker.Close()
-	cred, err := identity.NewCredential(&identity.CredentialOptions{
-		ClientOptions: azcore.ClientOptions{Transport: identitytest.NewIMDS(nil)},
-		Host:          identity.HostIMDS,
-	})
+	cred, err := identity.NewCredential(nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	config := sarama.NewConfig()
-	config.Net.TLS.Config = brokertest.Trust()
-	config.Net.Proxy.Enable = true
-	config.Net.Proxy.Dialer = dialer{broker}
-	order, err := roundTrip(context.Background(), cred, config)
+	order, err := roundTrip(context.Background(), cred, sarama.NewConfig())
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(order)
-	// Output: 42 boxes
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/identitytest"
-	"github.com/keyless-go/identity/integrations/metrics"
+	identitymetrics "github.com/keyless-go/identity/integrations/metrics"
 	identityotel "github.com/keyless-go/identity/integrations/metrics/otel"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"

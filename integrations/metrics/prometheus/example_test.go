@@ -12,7 +12,7 @@ import (
 
 	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/identitytest"
-	"github.com/keyless-go/identity/integrations/metrics"
+	identitymetrics "github.com/keyless-go/identity/integrations/metrics"
 	identityprometheus "github.com/keyless-go/identity/integrations/metrics/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
