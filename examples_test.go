@@ -135,7 +135,8 @@ func shown(t *testing.T, e *doc.Example) (program string, missing []string) {
 		if strings.TrimLeft(base, "v0123456789") == "" { // a major version
 			base = path.Base(path.Dir(name))
 		}
-		known = append(known, strings.TrimPrefix(base, "go-"))
+		base, _, _ = strings.Cut(strings.TrimPrefix(base, "go-"), "-")
+		known = append(known, base)
 	}
 	for _, id := range file.Unresolved {
 		if !slices.Contains(known, id.Name) {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/keyless-go/identity"
-	"github.com/keyless-go/identity/integrations/redis/valkey"
+	identityvalkey "github.com/keyless-go/identity/integrations/redis/valkey"
 	"github.com/valkey-io/valkey-go"
 )
 
