@@ -65,13 +65,18 @@ func (k *cached) hit(options *policy.TokenRequestOptions) *azcore.AccessToken {
 	if len(options.Scopes) != 1 || options.Claims != "" {
 		return nil
 	}
+	return k.held(options.Scopes[0], options.TenantID, options.EnableCAE)
+}
+
+// held is hit of a scope without claims.
+func (k *cached) held(scope, tenant string, cae bool) *azcore.AccessToken {
 	v := &k.view
 	if k.views != nil {
-		if v = k.views.Known(spelled(options)); v == nil {
+		if v = k.views.Known(tokencache.Variant{Tenant: tenant, CAE: cae}); v == nil {
 			return nil
 		}
 	}
-	return v.Hit(options.Scopes[0])
+	return v.Hit(scope)
 }
 
 // miss is GetToken without a hit.

@@ -87,12 +87,11 @@ func newChain(
 // one, or all if all sources are unavailable; never an *azcore.ResponseError.
 func (c *Chain) GetToken(
 	ctx context.Context, options policy.TokenRequestOptions,
-) (azcore.AccessToken, error) {
+) (token azcore.AccessToken, err error) {
 	if c.engine == nil {
 		return azcore.AccessToken{}, unmadeChain("GetToken")
 	}
-	var token azcore.AccessToken
-	err := c.engine.Token(ctx, &options, &token)
+	err = c.engine.Token(ctx, &options, &token)
 	return token, err
 }
 

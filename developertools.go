@@ -80,7 +80,7 @@ func (c *AzureCLICredential) Statuses() []Status { return []Status{c.Status()} }
 // chainLink implements ownSource.
 func (c *AzureCLICredential) chainLink() chain.Link {
 	return chain.Link{Name: devtool.AzureCLI.Name, Source: c, Whole: true, Refresh: c.refresh,
-		Failed: c.lastFailure}
+		Failed: c.lastFailure, Held: c.held}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
@@ -191,7 +191,7 @@ func (c *AzureDeveloperCLICredential) Statuses() []Status { return []Status{c.St
 // chainLink implements ownSource.
 func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
 	return chain.Link{Name: devtool.AzureDeveloperCLI.Name, Source: c, Whole: true, Refresh: c.refresh,
-		Failed: c.lastFailure}
+		Failed: c.lastFailure, Held: c.held}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK

@@ -129,7 +129,7 @@ func (c *FederatedCredential) within(ctx context.Context) error {
 // is, and so for all scopes.
 func (c *FederatedCredential) chainLink() chain.Link {
 	return chain.Link{Name: "federated credential", Source: c, Whole: true, Refresh: c.refresh,
-		Failed: c.cred.lastFailure}
+		Failed: c.cred.lastFailure, Held: c.cred.held}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK

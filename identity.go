@@ -148,7 +148,7 @@ func (c *Credential) chainLink() chain.Link {
 		name = "workload identity"
 	}
 	return chain.Link{Name: name, Source: c, Whole: true, Refresh: c.refresh,
-		Failed: c.lastFailure}
+		Failed: c.lastFailure, Held: c.held}
 }
 
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK

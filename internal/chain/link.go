@@ -18,6 +18,9 @@ type Link struct {
 	Bar    *Bar // what keeps it from being used; nil for nothing
 	// Whole says that its absence is the host's or the tool's, and so the same for every scope.
 	Whole bool
+	// Held is a token that it can hand out at once, nil for none; a nil func for a source that has
+	// to be asked.
+	Held func(scope, tenant string, cae bool) *azcore.AccessToken
 	// Refresh asks it past what it holds; nil where that can't be done.
 	Refresh func(
 		context.Context, policy.TokenRequestOptions,
@@ -71,4 +74,12 @@ func (f foreign) GetToken(
 
 func panicked(p any) error {
 	return fmt.Errorf("it panicked: %s", redact.Line(redact.Text(fmt.Sprint(p))))
+}
+
+// held is a token that the source can hand out at once, nil for none.
+func (l *Link) held(options *policy.TokenRequestOptions) *azcore.AccessToken {
+	if l.Held == nil || len(options.Scopes) != 1 || options.Claims != "" {
+		return nil
+	}
+	return l.Held(options.Scopes[0], options.TenantID, options.EnableCAE)
 }

@@ -40,7 +40,16 @@ func (c *Chain) Token(
 	}
 	if r := c.known(options); r != nil {
 		if i := int(r.inUse.Load()) - 1; i >= 0 && c.bar(i) == "" {
-			*token, err = c.links[i].Source.GetToken(ctx, *options)
+			held := c.links[i].held(options)
+			if held != nil && i == 0 { // nearly all calls
+				*token = *held
+				return nil
+			}
+			if held != nil {
+				*token = *held
+			} else {
+				*token, err = c.links[i].Source.GetToken(ctx, *options)
+			}
 			switch {
 			case c.bar(i) != "": // it has been barred meanwhile
 			case err != nil:
