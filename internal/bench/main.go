@@ -43,8 +43,8 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 		"less of everything, in under a minute, and times judged by bounds that a busy machine keeps; "+
 			"writes nothing without -out")
 	flags.StringVar(&c.out, "out", "",
-		"the `directory` that performance.md and its pictures are written to (default: docs of the "+
-			"repository)")
+		"the `directory` that performance.md and its pictures are written to, and a table of its "+
+			"figures into the README.md above it, if there is one (default: docs of the repository)")
 	flags.StringVar(&only, "only", "", "the `names` of what to measure, separated by commas: "+
 		strings.Join(names(list), ", "))
 	flags.BoolVar(&c.sweep, "sweep", false,

@@ -12,7 +12,8 @@ import (
 // RunDocumented runs each command line of the documents that begins with
 // go -C examples run ./PROGRAM, and needs nothing of the reader's: no word in capitals, such as
 // NAME. alone are words of which at least one must be in the line; none is every line. A line with
-// fails in it has to end with the status 1, any other one with 0.
+// fails in it has to end with the status 1, any other one with 0. Of the lines that aren't run the
+// flags are checked: -h behind them is answered once they are understood, before anything is done.
 func RunDocumented(t *testing.T, program string, run Run, fails string, alone ...string) {
 	t.Helper()
 	lines := documented(t, program)
@@ -20,6 +21,7 @@ func RunDocumented(t *testing.T, program string, run Run, fails string, alone ..
 	for _, line := range lines {
 		args := strings.Fields(line)
 		if placeholder.MatchString(line) || len(alone) > 0 && !hasOne(args, alone) {
+			Execute(t.Context(), t, run, 0, append(args, "-h")...)
 			continue
 		}
 		ran++
