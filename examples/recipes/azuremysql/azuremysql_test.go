@@ -119,26 +119,50 @@ func TestConnectorWantsLoc(t *testing.T) {
 	}
 }
 
-// TestConnectorWantsTLS: nobody else reads the token.
+// TestConnectorWantsTLS: nobody else reads the token. To somebody in between, one without TLS or
+// one with a certificate of another's making, a naive client sends it, unless its TLS is what ours
+// wants.
 func TestConnectorWantsTLS(t *testing.T) {
 	t.Parallel()
 	azure := standin.New(t)
+	token := azure.Token(t, scope)
+	accepts := func(string) bool { return true }
 	for query, ok := range map[string]bool{
 		"": false, "?tls=false": false, "?tls=preferred": false, "?tls=skip-verify": false,
 		"?tls=true": true, "?tls=true&allowFallbackToPlaintext=true": false,
+		"a TLSConfig": false, // with InsecureSkipVerify
 	} {
-		config, err := mysql.ParseDSN(user + "@tcp(" + host + ":3306)/orders" + query)
-		if err != nil {
-			t.Fatal(err)
+		between := []*server{start(t, &server{accepts: accepts, plain: true}), startServer(t, accepts)}
+		config := func() *mysql.Config {
+			config, err := mysql.ParseDSN(user + "@tcp(" + host + ":3306)/orders" +
+				strings.TrimPrefix(query, "a TLSConfig"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if query == "a TLSConfig" {
+				config.TLS = &tls.Config{InsecureSkipVerify: true}
+			}
+			return config
 		}
-		if _, err := azuremysql.Connector(config, azure.Credential, ""); (err == nil) != ok {
-			t.Errorf("%q: error %v, want it to be taken: %v", query, err, ok)
+		for _, s := range between {
+			naive := config()
+			naive.DialFunc, naive.Passwd, naive.AllowCleartextPasswords = s.dial, token, true
+			_ = openConfig(t, naive).PingContext(t.Context())
 		}
-	}
-	config := mysql.NewConfig()
-	config.Addr, config.TLS = host, &tls.Config{InsecureSkipVerify: true}
-	if _, err := azuremysql.Connector(config, azure.Credential, ""); err == nil {
-		t.Error("a configuration that checks nothing was taken")
+		if saw := between[0].saw(token) || between[1].saw(token); saw == ok {
+			t.Errorf("%q, naive: somebody in between has the token: %v, want %v", query, saw, !ok)
+		}
+		for _, s := range between {
+			ours := config()
+			ours.DialFunc = s.dial
+			connector, err := azuremysql.Connector(ours, azure.Credential, "")
+			if (err == nil) != ok {
+				t.Errorf("%q: error %v, want it to be taken: %v", query, err, ok)
+			}
+			if err == nil && (sql.OpenDB(connector).PingContext(t.Context()) == nil || s.saw(token)) {
+				t.Errorf("%q: somebody in between has the token", query)
+			}
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -20,16 +22,26 @@ const (
 )
 
 // server stands in for Azure Database for MySQL: it speaks as much of the protocol as a login by
-// mysql_clear_password takes, wants TLS before, and answers each command with OK.
+// mysql_clear_password takes, wants TLS before, and answers each command with OK. With plain it is
+// somebody in between, who has no TLS and asks for the password all the same.
 type server struct {
 	accepts func(token string) bool
+	plain   bool
 	logins  atomic.Int64
 	address string
 	tls     *tls.Config
 	pool    *tls.Config // a client's
+
+	mu   sync.Mutex
+	seen []string // the passwords
 }
 
 func startServer(t *testing.T, accepts func(token string) bool) *server {
+	t.Helper()
+	return start(t, &server{accepts: accepts})
+}
+
+func start(t *testing.T, s *server) *server {
 	t.Helper()
 	certificate, pool := standin.Certificate(t, host)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -37,9 +49,9 @@ func startServer(t *testing.T, accepts func(token string) bool) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	s := &server{accepts: accepts, address: listener.Addr().String(),
-		tls:  &tls.Config{Certificates: []tls.Certificate{certificate}},
-		pool: &tls.Config{RootCAs: pool, ServerName: host}}
+	s.address = listener.Addr().String()
+	s.tls = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	s.pool = &tls.Config{RootCAs: pool, ServerName: host}
 	go func() {
 		for {
 			connection, err := listener.Accept()
@@ -64,40 +76,58 @@ func (s *server) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", s.address)
 }
 
+// saw reports whether anybody has sent that password.
+func (s *server) saw(token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.seen, token)
+}
+
 const ( // capabilities
 	protocol41, sslRequest, secure, pluginAuth, lengthEncoded = 0x200, 0x800, 0x8000, 1 << 19, 1 << 21
 
 	capabilities = 1 | protocol41 | sslRequest | secure | pluginAuth | lengthEncoded
 )
 
-func (s *server) serve(plain net.Conn) {
-	defer plain.Close()
+func (s *server) serve(connection net.Conn) {
+	defer connection.Close()
+	offered := uint32(capabilities)
+	if s.plain {
+		offered &^= sslRequest
+	}
 	b := append([]byte{10}, "8.0.42-azure\x00\x01\x00\x00\x00saltsalt\x00"...)
-	b = binary.LittleEndian.AppendUint16(b, capabilities&0xFFFF)
+	b = binary.LittleEndian.AppendUint16(b, uint16(offered))
 	b = append(b, 45, 2, 0) // utf8mb4, autocommit
-	b = binary.LittleEndian.AppendUint16(b, capabilities>>16)
+	b = binary.LittleEndian.AppendUint16(b, uint16(offered>>16))
 	b = append(append(b, 21), make([]byte, 10)...)
-	send(plain, 0, append(b, "saltsaltsalt\x00mysql_native_password\x00"...))
-	number, hello, err := receive(plain)
+	send(connection, 0, append(b, "saltsaltsalt\x00mysql_native_password\x00"...))
+	number, hello, err := receive(connection)
 	if err != nil || len(hello) < 4 {
 		return
 	}
-	if binary.LittleEndian.Uint32(hello)&sslRequest == 0 {
-		send(plain, number+1, refusal("3159", "Connections using insecure transport are prohibited"))
+	if !s.plain && binary.LittleEndian.Uint32(hello)&sslRequest == 0 {
+		send(connection, number+1,
+			refusal("HY000", "Connections using insecure transport are prohibited"))
 		return
 	}
-	connection := tls.Server(plain, s.tls)
-	number, hello, err = receive(connection)
+	if !s.plain {
+		connection = tls.Server(connection, s.tls)
+		number, hello, err = receive(connection)
+	}
 	if err != nil || len(hello) < 33 {
 		return
 	}
 	name, _, _ := bytes.Cut(hello[32:], []byte{0})
 	send(connection, number+1, []byte("\xFEmysql_clear_password\x00"))
-	number, token, err := receive(connection)
+	number, password, err := receive(connection)
 	if err != nil {
 		return
 	}
-	if string(name) != user || !s.accepts(string(bytes.TrimRight(token, "\x00"))) {
+	token := string(bytes.TrimRight(password, "\x00"))
+	s.mu.Lock()
+	s.seen = append(s.seen, token)
+	s.mu.Unlock()
+	if string(name) != user || !s.accepts(token) {
 		send(connection, number+1, refusal("28000", "Access denied for user '"+user+"'@'%'"))
 		return
 	}
