@@ -1,6 +1,7 @@
 package acr_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/keyless-go/identity"
 	"github.com/keyless-go/identity/examples/recipes/acr"
 	"github.com/keyless-go/identity/examples/recipes/internal/standin"
 	"oras.land/oras-go/v2/registry/remote"
@@ -16,6 +18,11 @@ import (
 
 // pull resolves a tag by ORAS, without any cache of its own.
 func pull(t *testing.T, s *registry, credential auth.CredentialFunc) error {
+	t.Helper()
+	return pullFrom(t, host, s, credential)
+}
+
+func pullFrom(t *testing.T, host string, s *registry, credential auth.CredentialFunc) error {
 	t.Helper()
 	repository, err := remote.NewRepository(host + "/app")
 	if err != nil {
@@ -86,6 +93,44 @@ func TestCredentialHosts(t *testing.T) {
 			t.Errorf("%q: exchanged %v, hosts that got a token: %v; want %v", hostport,
 				got.RefreshToken != "", s.seen, ok)
 		}
+	}
+}
+
+// TestOtherRegistry: a naive function has the token for whoever asks, and a client that pulls from
+// another registry sends it there. Ours asks that one as nobody.
+func TestOtherRegistry(t *testing.T) {
+	t.Parallel()
+	azure := standin.New(t)
+	const other = "registry.example.com"
+	for name, naive := range map[string]auth.CredentialFunc{
+		"as the password": func(ctx context.Context, _ string) (auth.Credential, error) {
+			token, err := identity.TokenFunc(azure.Credential, acr.Scope)(ctx)
+			return auth.Credential{Username: "00000000-0000-0000-0000-000000000000",
+				Password: token}, err
+		},
+		"as the refresh token": func(ctx context.Context, _ string) (auth.Credential, error) {
+			token, err := identity.TokenFunc(azure.Credential, acr.Scope)(ctx)
+			return auth.Credential{RefreshToken: token}, err
+		},
+		"as the access token": func(ctx context.Context, _ string) (auth.Credential, error) {
+			token, err := identity.TokenFunc(azure.Credential, acr.Scope)(ctx)
+			return auth.Credential{AccessToken: token}, err
+		},
+	} {
+		s := newRegistry(func(token string) bool { return token == azure.Token(t, acr.Scope) })
+		_ = pullFrom(t, other, s, naive)
+		if !s.seen[other] {
+			t.Errorf("naive, %s: the other registry doesn't see the token", name)
+		}
+	}
+	s := newRegistry(func(token string) bool { return token == azure.Token(t, acr.Scope) })
+	ours := acr.Credential(azure.Credential, &http.Client{Transport: s})
+	_ = pullFrom(t, other, s, ours)
+	if len(s.seen) > 0 || s.asked == 0 {
+		t.Errorf("the hosts that got a token are %v, after %d requests", s.seen, s.asked)
+	}
+	if err := pull(t, s, ours); err != nil {
+		t.Errorf("Azure's own, afterwards: %v", err)
 	}
 }
 

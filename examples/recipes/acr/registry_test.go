@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +17,7 @@ const host = "contoso.azurecr.io"
 // tokens, /oauth2/token the registry's own refresh tokens, and a manifest what comes from there.
 type registry struct {
 	entra     func(token string) bool
+	asked     int // requests in all
 	exchanges int
 	refuse    int // the status of each exchange, if not 0
 	issued    map[string]time.Time
@@ -35,11 +38,14 @@ func (s *registry) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (s *registry) serve(w http.ResponseWriter, r *http.Request) {
+	s.asked++
+	if s.sent(r) {
+		s.seen[r.URL.Host] = true
+	}
 	switch {
 	case r.URL.Path == "/oauth2/exchange":
 		s.exchanges++
 		access := r.PostFormValue("access_token")
-		s.seen[r.URL.Host] = s.seen[r.URL.Host] || access != ""
 		switch {
 		case s.refuse >= 300 && s.refuse < 400 && r.URL.Host == host:
 			http.Redirect(w, r, "https://elsewhere.example.com/oauth2/exchange", s.refuse)
@@ -56,9 +62,6 @@ func (s *registry) serve(w http.ResponseWriter, r *http.Request) {
 			json.NewEncoder(w).Encode(map[string]string{"refresh_token": token})
 		}
 	case r.URL.Path == "/oauth2/token":
-		if _, password, _ := r.BasicAuth(); password != "" {
-			s.seen[r.URL.Host] = true
-		}
 		ends, ok := s.issued[r.PostFormValue("refresh_token")]
 		if r.PostFormValue("grant_type") != "refresh_token" || !ok || time.Now().After(ends) {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -74,6 +77,15 @@ func (s *registry) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Docker-Content-Digest", "sha256:"+fmt.Sprintf("%064d", 1))
 		w.Header().Set("Content-Length", "2")
 	}
+}
+
+// sent reports whether a token of Entra's is anywhere in a request.
+func (s *registry) sent(r *http.Request) bool {
+	_, password, _ := r.BasicAuth()
+	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return slices.ContainsFunc([]string{r.PostFormValue("access_token"),
+		r.PostFormValue("refresh_token"), password, bearer},
+		func(token string) bool { return token != "" && s.entra(token) })
 }
 
 func jwt(ends time.Time, number int) string {

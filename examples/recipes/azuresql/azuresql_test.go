@@ -200,25 +200,6 @@ func TestConnectorAsks(t *testing.T) {
 	}
 }
 
-// TestConnectorWantsTLS: nobody else reads the token.
-func TestConnectorWantsTLS(t *testing.T) {
-	t.Parallel()
-	for dsn, ok := range map[string]bool{
-		"":                              false,
-		"?encrypt=disable":              false,
-		"?encrypt=false":                false,
-		"?TrustServerCertificate=false": false,
-		"?encrypt=true&TrustServerCertificate=true": false,
-		"?encrypt=true":   true,
-		"?encrypt=strict": true,
-	} {
-		_, err := azuresql.Connector("sqlserver://"+host+dsn, standin.New(t).Credential)
-		if (err == nil) != ok {
-			t.Errorf("%q: error %v, want it to be taken: %v", dsn, err, ok)
-		}
-	}
-}
-
 // entra counts what a credential of azidentity sends, and has the pages that MSAL reads.
 type entra struct {
 	*identitytest.Endpoint

@@ -23,6 +23,7 @@ import (
 type server struct {
 	resource, tenantURL string // what it tells clients to get a token for, and where
 	accepts             func(token string) bool
+	version7            *tls.Config // if not nil TDS 7.4, with this TLS if it has a certificate, or none
 	logins              atomic.Int64
 	address             string
 	ca                  string // a file with the certificate to trust
@@ -38,11 +39,14 @@ func startServer(t *testing.T, s *server) *server {
 	if err := os.WriteFile(s.ca, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		Certificates: []tls.Certificate{certificate}, NextProtos: []string{"tds/8.0"},
-	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.version7 == nil {
+		listener = tls.NewListener(listener, &tls.Config{
+			Certificates: []tls.Certificate{certificate}, NextProtos: []string{"tds/8.0"},
+		})
 	}
 	t.Cleanup(func() { listener.Close() })
 	s.address = listener.Addr().String()
@@ -68,6 +72,8 @@ func (s *server) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 const ( // types of messages and tokens
 	prelogin, login7, fedAuthToken, reply            = 18, 16, 8, 4
 	fedAuthInfo, loginAck, failure, done, terminator = 0xEE, 0xAD, 0xAA, 0xFD, 0xFF
+
+	on, notSupported = 1, 2 // encryption
 )
 
 func (s *server) serve(connection net.Conn) {
@@ -75,9 +81,23 @@ func (s *server) serve(connection net.Conn) {
 	if _, err := receive(connection, prelogin); err != nil {
 		return
 	}
+	secure := s.version7 != nil && len(s.version7.Certificates) > 0
+	encryption := byte(notSupported)
+	if secure {
+		encryption = on
+	}
 	// VERSION, ENCRYPTION and FEDAUTHREQUIRED: number, offset, length each, then the values
 	send(connection, []byte{0, 0, 16, 0, 6, 1, 0, 22, 0, 1, 6, 0, 23, 0, 1, terminator,
-		12, 0, 0, 0, 0, 0, 2, 1})
+		12, 0, 0, 0, 0, 0, encryption, 1})
+	if secure {
+		wrapped := &inPrelogin{Conn: connection}
+		encrypted := tls.Server(wrapped, s.version7)
+		if encrypted.Handshake() != nil {
+			return
+		}
+		wrapped.done = true
+		connection = encrypted
+	}
 	if _, err := receive(connection, login7); err != nil {
 		return
 	}

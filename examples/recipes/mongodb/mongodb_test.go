@@ -114,20 +114,6 @@ func TestNaiveCallback(t *testing.T) {
 	}
 }
 
-// TestOptionsWantTLS: nobody else reads the token.
-func TestOptionsWantTLS(t *testing.T) {
-	t.Parallel()
-	for query, ok := range map[string]bool{
-		"": false, "?tls=false": false, "?tls=true": true, "?tls=true&tlsInsecure=true": false,
-		"?tls=true&tlsInsecure=false": true,
-	} {
-		_, err := mongodb.Options("mongodb://"+host+"/"+query, standin.New(t).Credential, mongodb.Scope)
-		if (err == nil) != ok {
-			t.Errorf("%q: error %v, want it to be taken: %v", query, err, ok)
-		}
-	}
-}
-
 // TestOptionsFail: a credential's error reaches the caller.
 func TestOptionsFail(t *testing.T) {
 	t.Parallel()

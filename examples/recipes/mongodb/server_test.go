@@ -32,15 +32,24 @@ type server struct {
 func startServer(t *testing.T, accepts func(token string) bool) *server {
 	t.Helper()
 	certificate, pool := standin.Certificate(t, host)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0",
-		&tls.Config{Certificates: []tls.Certificate{certificate}})
+	s := start(t, accepts, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	s.options.SetTLSConfig(&tls.Config{RootCAs: pool, ServerName: host})
+	return s
+}
+
+// start has a server with that TLS, or with none.
+func start(t *testing.T, accepts func(token string) bool, secure *tls.Config) *server {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if secure != nil {
+		listener = tls.NewListener(listener, secure)
 	}
 	t.Cleanup(func() { listener.Close() })
 	s := &server{accepts: accepts, address: listener.Addr().String()}
 	s.options = options.Client().SetDialer(s).
-		SetTLSConfig(&tls.Config{RootCAs: pool, ServerName: host}).
 		SetServerAPIOptions(options.ServerAPI(options.ServerAPIVersion1)) // no OP_QUERY before OP_MSG
 	go func() {
 		for {
