@@ -18,7 +18,9 @@ import (
 type Views struct {
 	identity string
 	terms    tokencache.Terms
-	index    atomic.Pointer[map[tokencache.Variant]*tokencache.View] // by the variant as callers spell it
+	// of callers who name no tenant, which are nearly all: without claims challenges, and with them
+	home  [2]atomic.Pointer[tokencache.View]
+	index atomic.Pointer[map[tokencache.Variant]*tokencache.View] // by the variant as callers spell it
 
 	mu sync.Mutex // guards the replacement of index
 }
@@ -38,10 +40,20 @@ func New(identity string, terms tokencache.Terms) *Views {
 
 // Known returns the View that was given for the variant that a caller asks for, nil for none.
 func (v *Views) Known(asked tokencache.Variant) *tokencache.View {
+	if asked.Tenant == "" {
+		return v.atHome(asked.CAE).Load()
+	}
 	if index := v.index.Load(); index != nil {
 		return (*index)[asked]
 	}
 	return nil
+}
+
+func (v *Views) atHome(cae bool) *atomic.Pointer[tokencache.View] {
+	if cae {
+		return &v.home[1]
+	}
+	return &v.home[0]
 }
 
 // View returns the View of a variant, for callers who ask for it in these words.
@@ -73,5 +85,8 @@ func (v *Views) View(asked, variant tokencache.Variant) *tokencache.View {
 	maps.Copy(grown, index)
 	grown[asked] = found
 	v.index.Store(&grown)
+	if asked.Tenant == "" {
+		v.atHome(asked.CAE).Store(found)
+	}
 	return found
 }
