@@ -29,6 +29,9 @@ func TestDocsWidth(t *testing.T) {
 				if strings.HasPrefix(text, "```") {
 					fenced = !fenced
 				}
+				if strings.HasPrefix(line, "<<<<<<< ") || strings.HasPrefix(line, ">>>>>>> ") {
+					t.Errorf("%s:%d: the mark of a conflict", name, number+1)
+				}
 				if tooLong && !fenced && !strings.HasPrefix(text, "|") && isBreakable(text) {
 					t.Errorf("%s:%d: more than %d columns", name, number+1, columns)
 				}
