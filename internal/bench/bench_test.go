@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keyless-go/identity/internal/bench/draw"
 )
 
 // TestMeasurements runs every short measurement once, so that the race detector sees it. Its
@@ -121,6 +123,7 @@ func TestCommandLine(t *testing.T) {
 		{"chosen", []string{"-only", "two"}, 0, "two ", ""},
 		{"unknown name", []string{"-only", "four"}, 2, "", `there is no "four"`},
 		{"argument", []string{"x"}, 2, "", `unexpected argument "x"`},
+		{"redrawn in short", []string{"-redraw", "-short"}, 2, "", "-redraw goes with no flag but -out"},
 		{"unknown flag", []string{"-x"}, 2, "", "flag provided but not defined"},
 		{"help", []string{"-h"}, 0, "", "exit status is 1 when"},
 	} {
@@ -139,18 +142,17 @@ func TestCommandLine(t *testing.T) {
 func TestRunWritesReportAndPictures(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "docs")
 	m := measurement{name: "one", measure: func(context.Context, bool, func(string)) (section, error) {
-		return section{title: "One", charts: []chart{{file: "one.svg", title: "t", alt: "what it shows",
-			series: []series{{name: "s", x: []float64{1}, y: []float64{1}}}}}}, nil
+		return section{title: "One", pictures: []draw.Picture{sample}}, nil
 	}}
 	if got := run(t.Context(), []string{"-out", dir}, io.Discard, io.Discard, []measurement{m},
 		inProcess); got != 0 {
 		t.Fatalf("got exit status %d, want 0", got)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "performance.md"))
-	if err != nil || !strings.Contains(string(text), "![what it shows](one.svg)") {
+	if err != nil || !strings.Contains(string(text), "![Two lines.](sample.svg)") {
 		t.Errorf("got %q, %v", text, err)
 	}
-	if svg, err := os.ReadFile(filepath.Join(dir, "one.svg")); err != nil ||
+	if svg, err := os.ReadFile(filepath.Join(dir, "sample.svg")); err != nil ||
 		!strings.HasPrefix(string(svg), "<svg ") {
 		t.Errorf("got %q, %v", svg, err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity"
+
+	"github.com/keyless-go/identity/internal/bench/draw"
 )
 
 func smallFleet(rule renewalRule) fleetPlan {
@@ -271,14 +273,14 @@ func TestFleet(t *testing.T) {
 			t.Errorf("%s: %g, want at most %g", v.what, v.got, v.bound)
 		}
 	}
-	if len(s.verdicts) != 4 || len(s.charts) != 1 || len(s.charts[0].series) != 3 ||
+	if len(s.verdicts) != 4 || len(s.pictures) != 1 || len(linesOf(s)) != 4 ||
 		len(s.tables) != 3 {
-		t.Errorf("%d verdicts, %d charts, %d tables", len(s.verdicts), len(s.charts), len(s.tables))
+		t.Errorf("%d verdicts, %d tables, pictures %+v", len(s.verdicts), len(s.tables), s.pictures)
 	}
-	for _, line := range s.charts[0].series {
-		for i, y := range line.y {
+	for _, line := range linesOf(s) {
+		for i, y := range line.Y {
 			if y <= 0 || math.IsNaN(y) {
-				t.Fatalf("%s: point %d is %g on a logarithmic axis", line.name, i, y)
+				t.Fatalf("%s: point %d is %g on a logarithmic axis", line.Name, i, y)
 			}
 		}
 	}
@@ -288,6 +290,16 @@ func TestFleet(t *testing.T) {
 	if _, err := fleet(ctx, true, func(string) {}); err == nil {
 		t.Error("no error after its context has ended")
 	}
+}
+
+// linesOf are all lines of a section's pictures.
+func linesOf(s section) (all []draw.Line) {
+	for _, p := range s.pictures {
+		for _, panel := range p.Panels {
+			all = append(all, panel.Lines...)
+		}
+	}
+	return all
 }
 
 // checkTables: each row has as many cells as the head.

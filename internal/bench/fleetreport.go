@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/keyless-go/identity/internal/bench/draw"
 )
 
 // Outages of two hours: in the middle of the second wave of renewals, and between two waves. The
@@ -77,13 +79,7 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 		head: []string{"renewed at", "covers an outage of", "mean", "peak ÷ mean: day 1",
 			"day 2 but the outage", "day 3", "day 4", "due in the outage", "peak second after it", "÷ mean", "after an outage at hour 29 to 31"},
 	}
-	picture := chart{
-		file: "fleet.svg", title: "A million hosts, the token service out in hours 23 to 25",
-		x: "hours since the start", y: "renewals a second, busiest minute", logY: true,
-		alt: "Renewals a second over four days: without jitter peaks of 16,000 every twelve hours, " +
-			"with the library's jitter waves of about a hundred that flatten out, and a peak right after " +
-			"the outage in both",
-	}
+	var pictured []fleetCourse
 	for _, rule := range renewalRules() {
 		if err := ctx.Err(); err != nil {
 			return s, err
@@ -106,9 +102,8 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 			grouped(int(float64(o.due) * scale)), grouped(int(after * scale)), ratioOf(after / m), grouped(int(afterOff * scale))})
 		switch rule.name {
 		case ourRule().name:
-			picture.series = append(picture.series, overTime("half ± 10 % (ours)", o.renewals, scale),
-				series{name: "mean", dash: true, x: []float64{0, fleetTime.Hours()},
-					y: []float64{m * scale, m * scale}})
+			pictured = append(pictured, fleetCourse{name: "identity: half of the life ± 10 %",
+				look: draw.Ours, renewals: o.renewals, scale: scale, mean: m * scale})
 			s.verdicts = append(s.verdicts,
 				verdict{what: "renewals after a common start: busiest minute ÷ mean, days 1 and 2",
 					got: max(day1, day2), bound: 6, unit: "x", why: "a wave of half the life, ± 10 %, is 2.4 of " +
@@ -121,11 +116,12 @@ func fleetSection(ctx context.Context, hosts int, say func(string)) (section, er
 				verdict{what: "a token renewed after the outage's end, the slowest of 99 in 100: seconds",
 					got: quantile99(o.renewed), bound: 60, why: "the cool-down is 30 s at most"})
 		case renewalRules()[0].name:
-			picture.series = append(picture.series, overTime("half, no jitter", o.renewals, scale))
+			pictured = append(pictured, fleetCourse{name: "half of the life, no jitter", look: draw.Peer,
+				renewals: o.renewals, scale: scale, mean: m * scale})
 		}
 	}
 	s.tables = append(s.tables, waves)
-	s.charts = append(s.charts, picture)
+	s.pictures = append(s.pictures, fleetPicture(pictured))
 
 	outages := table{
 		caption: "The outage itself, ours and what else could be done: all requests a second at the " +
@@ -238,14 +234,3 @@ func quantileOf(sorted []time.Duration, q float64) float64 {
 }
 
 func quantile99(sorted []time.Duration) float64 { return quantileOf(sorted, 0.99) }
-
-// overTime is a line of the chart: the busiest minute of each ten.
-func overTime(name string, bins []int32, scale float64) series {
-	const step = 10 * time.Minute
-	line := series{name: name}
-	for from := time.Duration(0); from < fleetTime; from += step {
-		line.x = append(line.x, (from + step/2).Hours())
-		line.y = append(line.y, max(busiest(bins, from, from+step, time.Minute)*scale, 0.1))
-	}
-	return line
-}

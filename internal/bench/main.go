@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keyless-go/identity/internal/bench/draw"
 )
 
 // limitOfRun is for how long a full run may take, on two cores.
@@ -28,8 +30,10 @@ type choice struct {
 	short bool
 	out   string // the directory to write to, "" for none
 	only  []string
-	sweep bool   // the back-off's, and nothing else
-	child string // the one measurement that this process is for, in a parent's name
+	sweep bool // the back-off's, and nothing else
+	// only what is virtual, in place of what performance.md has of it
+	redraw bool
+	child  string // the one measurement that this process is for, in a parent's name
 }
 
 var errUsage = errors.New("see -h")
@@ -49,6 +53,9 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 		strings.Join(names(list), ", "))
 	flags.BoolVar(&c.sweep, "sweep", false,
 		"only compares policies of waiting between tries, and writes the table of backoff.md")
+	flags.BoolVar(&c.redraw, "redraw", false,
+		"only writes the pictures anew, and the sections of performance.md that are played in virtual "+
+			"time; the picture of hits is of the figures that are there. Needs no quiet machine")
 	flags.StringVar(&c.child, "child", "", "used by this command itself, for a process of its own")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintln(stderr,
@@ -65,13 +72,23 @@ func parse(args []string, list []measurement, stderr io.Writer) (choice, error) 
 	if only != "" {
 		c.only = strings.Split(only, ",")
 	}
+	if c.redraw {
+		if c.short || c.sweep || c.only != nil {
+			return c, fmt.Errorf("-redraw goes with no flag but -out: %w", errUsage)
+		}
+		for _, m := range list {
+			if m.virtual {
+				c.only = append(c.only, m.name)
+			}
+		}
+	}
 	for _, name := range c.only {
 		if !slices.Contains(names(list), name) {
 			return c, fmt.Errorf("-only: there is no %q: want some of %s", name,
 				strings.Join(names(list), ", "))
 		}
 	}
-	if c.out == "" && c.child == "" && (c.sweep || !c.short && c.only == nil) {
+	if c.out == "" && c.child == "" && (c.sweep || c.redraw || !c.short && c.only == nil) {
 		dir, err := moduleDir()
 		if err != nil {
 			return c, fmt.Errorf("-out: %w", err)
@@ -124,7 +141,16 @@ func run(
 	}
 	missed := summary(stdout, results)
 	if c.out != "" {
-		if err := write(c.out, report(results, thisMachine(), c.short), results); err != nil {
+		page := ""
+		if c.redraw {
+			page, results, err = redrawn(c.out, results)
+		} else {
+			page = report(results, thisMachine(), c.short)
+		}
+		if err == nil {
+			err = write(c.out, page, results)
+		}
+		if err != nil {
 			return fail(err)
 		}
 	}
@@ -160,6 +186,9 @@ func write(dir, text string, results []result) error {
 	}
 	for _, r := range results {
 		for name, svg := range r.Pictures {
+			if err := draw.Check(svg); err != nil {
+				return fmt.Errorf("%s can't be read: %w", name, err)
+			}
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(svg), 0o644); err != nil {
 				return err
 			}

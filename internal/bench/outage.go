@@ -10,6 +10,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity"
+	"github.com/keyless-go/identity/internal/bench/draw"
 )
 
 // An outage that no token outlives: it begins when the token is 6 hours old, and ends 2 hours after
@@ -114,9 +115,10 @@ func phases(due time.Duration) []phase {
 func outageSection(bins []bin) section {
 	hour := func(i int) float64 { return (time.Duration(i+1) * outageBin).Hours() }
 	due := outageTo
-	life := series{name: "of the token"}
-	asked := series{name: "at the host"}
-	good, bad := series{name: "that brings a token"}, series{name: "that fails"}
+	life := draw.Line{Name: "of the held token"}
+	asked := draw.Line{Name: "of this library\nat IMDS"}
+	good := draw.Line{Name: "calls that bring\na token"}
+	bad := draw.Line{Name: "calls that fail", Look: draw.Failure}
 	seconds := func(calls int, slowest time.Duration) float64 {
 		if calls == 0 {
 			return math.NaN() // a gap
@@ -127,11 +129,11 @@ func outageSection(bins []bin) section {
 		if b.renewalIn <= 0 {
 			due = min(due, time.Duration(i)*outageBin)
 		}
-		life.x, life.y = append(life.x, hour(i)), append(life.y, b.left.Hours())
-		asked.x, asked.y = append(asked.x, hour(i)),
-			append(asked.y, float64(b.requests)/outageBin.Minutes())
-		good.x, good.y = append(good.x, hour(i)), append(good.y, seconds(b.tokens, b.slowest))
-		bad.x, bad.y = append(bad.x, hour(i)), append(bad.y, seconds(b.fails, b.slowestFail))
+		life.X, life.Y = append(life.X, hour(i)), append(life.Y, b.left.Hours())
+		asked.X, asked.Y = append(asked.X, hour(i)),
+			append(asked.Y, float64(b.requests)/outageBin.Minutes())
+		good.X, good.Y = append(good.X, hour(i)), append(good.Y, seconds(b.tokens, b.slowest))
+		bad.X, bad.Y = append(bad.X, hour(i)), append(bad.Y, seconds(b.fails, b.slowestFail))
 	}
 	t := table{head: []string{"hours", "what", "requests", "an hour", "longest call with a token",
 		"calls that fail", "longest of them"}}
@@ -174,19 +176,25 @@ func outageSection(bins []bin) section {
 				"(testing/synctest). [operations.md](operations.md) has what Status and the log say meanwhile.", hostAnswers, int(outageFrom.Hours()), int(outageTo.Hours())),
 		},
 		tables: []table{t},
-		stacks: []stack{{
-			file: "outage.svg", title: "An outage, hour by hour", x: "hours since the token was acquired",
-			step: 6,
-			alt: fmt.Sprintf("A token of 24 hours, an outage from hour 6 to 26. Until hour 24 every call "+
+		pictures: []draw.Picture{{
+			File:  "outage.svg",
+			Title: "A VM whose IMDS is down for longer than the token lives, one call a second",
+			Finding: fmt.Sprintf("Until the token's end every call has it at once; then calls fail, and "+
+				"the first token is there %.1f s after IMDS is back.", recovered.Seconds()),
+			Alt: fmt.Sprintf("A token of 24 hours, an outage from hour 6 to 26. Until hour 24 every call "+
 				"has a token, at once; from hour 24 to 26 calls fail; at hour 26 there is a new token. The "+
-				"renewal is due at hour %.1f, and from then on the host gets about %.0f requests an hour.", due.Hours(), rate),
-			band: [2]float64{outageFrom.Hours(), outageTo.Hours()}, bandName: "IMDS is down (503)",
-			charts: []chart{
-				{y: "life left, h", series: []series{life,
-					{name: "renewal is due", dash: true, x: []float64{due.Hours(), due.Hours()},
-						y: []float64{0, tokenEnds.Hours()}}}},
-				{y: "requests/min", series: []series{asked}},
-				{y: "longest call, s", logY: true, series: []series{good, bad}},
+				"renewal is due at hour %.1f, and from then on the host gets about %.0f requests an hour.",
+				due.Hours(), rate),
+			X: "hours since the token was acquired", StepX: 6,
+			Bands: []draw.Band{{From: outageFrom.Hours(), To: outageTo.Hours(),
+				Name: "IMDS is down (503)"}},
+			Moments: []draw.Moment{{At: due.Hours(), Name: "renewal is due"},
+				{At: tokenEnds.Hours(), Name: "token ends"}},
+			Panels: []draw.Panel{
+				{Title: "Life left", Y: "hours", Lines: []draw.Line{life}},
+				{Title: "Requests", Y: "per minute", Lines: []draw.Line{asked}},
+				{Title: "The longest call of each five minutes", Y: "seconds", LogY: true,
+					Lowest: "at once", Lines: []draw.Line{good, bad}},
 			},
 		}},
 		verdicts: []verdict{

@@ -15,13 +15,9 @@ func render(name string, s section, short bool) result {
 	for _, t := range s.tables {
 		b.WriteString(t.markdown() + "\n")
 	}
-	for _, c := range s.charts {
-		r.Pictures[c.file] = c.svg()
-		b.WriteString("![" + c.alt + "](" + c.file + ")\n\n")
-	}
-	for _, p := range s.stacks {
-		r.Pictures[p.file] = p.svg()
-		b.WriteString("![" + p.alt + "](" + p.file + ")\n\n")
+	for _, p := range s.pictures {
+		r.Pictures[p.File] = p.SVG()
+		b.WriteString("![" + p.Alt + "](" + p.File + ")\n\n")
 	}
 	r.Markdown = b.String()
 	for _, v := range s.verdicts {
@@ -47,19 +43,19 @@ func (t table) markdown() string {
 	if t.caption != "" {
 		b.WriteString(t.caption + "\n\n")
 	}
-	line := func(cells []string) {
-		b.WriteString("|")
-		for _, c := range cells {
-			b.WriteString(" " + strings.ReplaceAll(c, "|", `\|`) + " |")
-		}
-		b.WriteString("\n")
-	}
-	line(t.head)
-	b.WriteString(strings.Repeat("|---", len(t.head)) + "|\n")
+	b.WriteString(tableLine(t.head) + strings.Repeat("|---", len(t.head)) + "|\n")
 	for _, row := range t.rows {
-		line(row)
+		b.WriteString(tableLine(row))
 	}
 	return b.String()
+}
+
+func tableLine(cells []string) string {
+	line := "|"
+	for _, c := range cells {
+		line += " " + strings.ReplaceAll(c, "|", `\|`) + " |"
+	}
+	return line + "\n"
 }
 
 // report is docs/performance.md.
@@ -82,19 +78,27 @@ func report(results []result, m machine, short bool) string {
 	verdicts := table{head: []string{"", "what", "measured", "bound", "why that bound"}}
 	for _, r := range results {
 		for _, v := range r.Verdicts {
-			mark := "holds"
-			switch {
-			case !v.Holds:
-				mark = "**missed**"
-			case v.Past:
-				mark = "past it, which a full run judges"
-			}
-			verdicts.rows = append(verdicts.rows, []string{mark, v.What, v.Got, v.Bound, v.Why})
+			verdicts.rows = append(verdicts.rows, v.row())
 		}
 	}
 	b.WriteString(verdicts.markdown())
 	for _, r := range results {
-		b.WriteString("\n## " + r.Title + "\n\n" + strings.TrimSpace(r.Markdown) + "\n")
+		b.WriteString("\n" + r.text())
 	}
 	return wrap(b.String())
 }
+
+// row is a verdict's in the table of all.
+func (v ruling) row() []string {
+	mark := "holds"
+	switch {
+	case !v.Holds:
+		mark = "**missed**"
+	case v.Past:
+		mark = "past it, which a full run judges"
+	}
+	return []string{mark, v.What, v.Got, v.Bound, v.Why}
+}
+
+// text is a section of the report.
+func (r result) text() string { return "## " + r.Title + "\n\n" + strings.TrimSpace(r.Markdown) + "\n" }

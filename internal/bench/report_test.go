@@ -1,15 +1,15 @@
 package main
 
 import (
-	"encoding/xml"
 	"flag"
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/keyless-go/identity/internal/bench/draw"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -31,91 +31,13 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-var sample = chart{
-	file: "sample.svg", title: "Cost & <count>", alt: "Two lines.", x: "tokens", y: "ns", logX: true,
-	logY: true,
-	series: []series{
-		{name: "ours", x: []float64{1, 10, 100, 1000, 100000}, y: []float64{100, 100, 100, 105, 120}},
-		{name: "theirs", x: []float64{1, 10, 100}, y: []float64{1500, 2000, 0}}, // a log axis has no zero
-		{name: "limit", dash: true, x: []float64{1, 100000}, y: []float64{90, 90}},
-	},
-}
-
-func TestChart(t *testing.T) {
-	svg := sample.svg()
-	golden(t, "sample.svg", svg)
-	for _, forbidden := range []string{"<script", "@import", "NaN", "Inf", "href"} {
-		if strings.Contains(svg, forbidden) {
-			t.Errorf("contains %q", forbidden)
-		}
-	}
-}
-
-func TestChartsAreXML(t *testing.T) {
-	for name, c := range map[string]chart{
-		"sample": sample, "empty": {}, "no points": {series: []series{{name: "s"}}},
-		"log of nothing": {logX: true, logY: true, series: []series{{x: []float64{0}, y: []float64{-1}}}},
-		"not a number":   {series: []series{{x: []float64{1, 2}, y: []float64{math.NaN(), math.Inf(1)}}}},
-		"one value":      {series: []series{{x: []float64{5, 5}, y: []float64{7, 7}}}},
-	} {
-		if err := xml.Unmarshal([]byte(c.svg()), new(struct{})); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// TestStack: the charts share the axis of x, what is no number is a gap, and the band is behind
-// each.
-func TestStack(t *testing.T) {
-	gap := series{name: "s", x: []float64{0, 10, 20, 30}, y: []float64{1, math.NaN(), 2, 3}}
-	svg := stack{
-		title: "Two & one", x: "hours", step: 6, band: [2]float64{6, 24}, bandName: "down",
-		charts: []chart{{y: "a", series: []series{gap}},
-			{y: "b", logY: true, series: []series{{name: "t", x: []float64{5}, y: []float64{100}}}}},
-	}.svg()
-	if err := xml.Unmarshal([]byte(svg), new(struct{})); err != nil {
-		t.Error(err)
-	}
-	line := regexp.MustCompile(`<path class="line l0" d="(M[^h"]*)"`).FindStringSubmatch(svg)
-	if line == nil || strings.Count(line[1], "M") != 2 || strings.Count(line[1], "L") != 1 ||
-		strings.Contains(svg, "NaN") {
-		t.Errorf("the line is %q, want two pieces of one and two points", line)
-	}
-	for text, want := range map[string]int{`class="band"`: 2, ">down<": 1, ">12</text>": 1, ">24</text>": 1, ">hours<": 1} {
-		if got := strings.Count(svg, text); got != want {
-			t.Errorf("%s is there %d times, want %d:\n%s", text, got, want, svg)
-		}
-	}
-}
-
-func TestAxis(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		log    bool
-		values []float64
-		want   string // ticks
-	}{
-		{"hours of a day", false, []float64{0, 24}, "0 3 6 9 12 15 18 21 24"},
-		{"from near zero", false, []float64{3, 97}, "0 20 40 60 80 100"},
-		{"far from zero", false, []float64{1000, 1100}, "1k 1.02k 1.04k 1.06k 1.08k 1.1k"},
-		{"powers of ten", true, []float64{1, 100_000}, "1 10 100 1k 10k 100k"},
-		{"many powers", true, []float64{1e-6, 1e6}, "1e-06 0.0001 0.01 1 100 10k 1M"},
-		{"within one power", true, []float64{20, 30}, "10 100"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			x := newAxis(test.log, test.values, 0, 100)
-			var got []string
-			for _, v := range x.ticks() {
-				got = append(got, tickLabel(v))
-			}
-			if strings.Join(got, " ") != test.want {
-				t.Errorf("got ticks %v, want %s", got, test.want)
-			}
-			if x.at(x.from) != 0 || math.Abs(x.at(x.to)-100) > 1e-9 {
-				t.Errorf("the ends are at %v and %v, want 0 and 100", x.at(x.from), x.at(x.to))
-			}
-		})
-	}
+// sample is a picture with nothing special.
+var sample = draw.Picture{
+	File: "sample.svg", Title: "Cost & <count>", Finding: "They are equal.", Alt: "Two lines.",
+	X: "tokens", LogX: true, Panels: []draw.Panel{{Y: "ns", LogY: true, Lines: []draw.Line{
+		{Name: "ours", X: []float64{1, 10, 100}, Y: []float64{100, 100, 120}},
+		{Name: "theirs", Look: draw.Peer, X: []float64{1, 10, 100}, Y: []float64{900, 1500, 2000}},
+	}}},
 }
 
 func TestReport(t *testing.T) {
@@ -126,12 +48,13 @@ func TestReport(t *testing.T) {
 			title: "A hit", text: []string{"What was measured."},
 			tables: []table{{caption: "Per call.", head: []string{"what", "ours"},
 				rows: [][]string{{"a | b", "100 ns"}}}},
-			charts: []chart{sample},
+			pictures: []draw.Picture{sample},
 			verdicts: []verdict{{what: "hit", got: 1.1, bound: 1.25, unit: "x", why: "the limit"},
 				{what: "allocations", got: 2, bound: 0, why: "none are needed"}},
 		}, false),
 	}
 	golden(t, "report.md", report(results, m, false))
+	golden(t, sample.File, results[0].Pictures[sample.File])
 	var out strings.Builder
 	if missed := summary(&out, results); missed != 1 {
 		t.Errorf("got %d missed, want 1:\n%s", missed, out.String())

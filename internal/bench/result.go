@@ -1,6 +1,10 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"github.com/keyless-go/identity/internal/bench/draw"
+)
 
 // measurement is one section of docs/performance.md: it measures, and judges what it measured.
 type measurement struct {
@@ -10,6 +14,8 @@ type measurement struct {
 	measure func(ctx context.Context, short bool, say func(string)) (section, error)
 	// it waits most of the time, and so runs beside the others
 	aside bool
+	// no clock of the machine is in its figures, so that -redraw has them at any time
+	virtual bool
 	// it can't be had in a short run
 	long bool
 }
@@ -19,8 +25,7 @@ type section struct {
 	title    string
 	text     []string // paragraphs: what was measured and how
 	tables   []table
-	charts   []chart
-	stacks   []stack
+	pictures []draw.Picture
 	verdicts []verdict
 }
 
@@ -60,31 +65,4 @@ func (v verdict) holds(short bool) bool {
 		return v.got <= v.inShort
 	}
 	return v.got <= v.bound
-}
-
-// chart becomes a picture beside docs/performance.md.
-type chart struct {
-	file       string // such as storm.svg
-	title, alt string
-	x, y       string // what the axes show, with units
-	logX, logY bool
-	series     []series
-}
-
-// series is a line of a chart.
-type series struct {
-	name string
-	x, y []float64
-	dash bool // for limits and ideals
-}
-
-// stack is a picture of several charts, one below the other, which share the axis of x.
-type stack struct {
-	file       string
-	title, alt string
-	x          string
-	step       float64 // between its ticks
-	charts     []chart
-	band       [2]float64 // a stretch of x that is shaded in all of them
-	bandName   string
 }

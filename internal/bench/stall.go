@@ -26,6 +26,12 @@ func (t toLoopback) Do(req *http.Request) (*http.Response, error) {
 
 func (t toLoopback) CloseIdleConnections() {}
 
+// transporter is what azcore, and with its second method MSAL, wants of an HTTP client.
+type transporter interface {
+	policy.Transporter
+	CloseIdleConnections()
+}
+
 // measureStall is one call on IMDS, with a valid token that is due for renewal, while the host
 // fails: azidentity retries for a minute and a half before it hands out the token that it holds. It
 // runs beside everything else, because all it does is wait.
@@ -85,7 +91,7 @@ func measureStall(ctx context.Context, _ bool, say func(string)) (section, error
 }
 
 // imdsAsker makes a credential of the system-assigned identity on IMDS.
-func imdsAsker(name string, transport toLoopback) (asker, error) {
+func imdsAsker(name string, transport transporter) (asker, error) {
 	switch name {
 	case ours:
 		cred, err := identity.NewCredential(&identity.CredentialOptions{Host: identity.HostIMDS,

@@ -264,13 +264,13 @@ func TestNodeStorm(t *testing.T) {
 			t.Errorf("%s: %g, want at most %g", v.what, v.got, v.bound)
 		}
 	}
-	if len(s.verdicts) != 7 || len(said) == 0 || len(s.charts) != 1 || len(s.charts[0].series) != 5 {
-		t.Errorf("%d verdicts, %d lines of progress, charts %d", len(s.verdicts), len(said),
-			len(s.charts))
+	if len(s.verdicts) != 7 || len(said) == 0 || len(s.pictures) != 1 || len(s.pictures[0].Panels) != 2 {
+		t.Errorf("%d verdicts, %d lines of progress, pictures %+v", len(s.verdicts), len(said),
+			s.pictures)
 	}
-	for _, line := range s.charts[0].series {
-		if len(line.x) != len(line.y) || len(line.x) > 400 || !slices.IsSorted(line.x) || line.x[0] < 0 {
-			t.Errorf("%s: %d and %d points from %v", line.name, len(line.x), len(line.y), line.x[0])
+	for _, line := range linesOf(s) {
+		if len(line.X) != len(line.Y) || len(line.X) > 400 || !slices.IsSorted(line.X) || line.X[0] < 0 {
+			t.Errorf("%s: %d and %d points from %v", line.Name, len(line.X), len(line.Y), line.X[0])
 		}
 	}
 	checkTables(t, s)

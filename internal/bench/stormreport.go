@@ -45,14 +45,7 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 	real := table{caption: "The library itself, mean of the runs and worst run",
 		head: []string{"processes", "runs", "failed", "time ÷ ideal", "requests per token",
 			"fullest 100 ms ÷ mean"}}
-	picture := chart{
-		file: "storm.svg", title: "Processes that start at once on one VM",
-		x: "time ÷ ideal, which is 20 tokens a second", y: "processes with a token, in %",
-		alt: "Progress of 50, 200 and 1,000 processes in time: the library's stay near the ideal line, " +
-			"azidentity's, which are simulated, fall far behind it",
-	}
-	picture.series = append(picture.series,
-		series{name: "ideal", dash: true, x: []float64{0, 1}, y: []float64{0, 100}})
+	var played []playedStorm
 	for _, size := range stormSizes {
 		if runs.library[size.n] == 0 {
 			continue
@@ -82,13 +75,10 @@ func stormSection(ctx context.Context, runs effort, say func(string)) (section, 
 				got: f.requests, bound: size.requests, why: "without knowing of each other, processes must " +
 					"ask to find out"})
 		}
-		picture.series = append(picture.series,
-			acquired("identity, "+grouped(size.n), size.n, all[0].tokens),
-			acquired("azidentity, "+grouped(size.n), size.n,
-				typical(size.n, azidentityPolicy(), 1).run().tokens))
+		played = append(played, playedStorm{size.n, all[0], typical(size.n, azidentityPolicy(), 1).run()})
 	}
 	s.tables = append(s.tables, real)
-	s.charts = append(s.charts, picture)
+	s.pictures = append(s.pictures, stormPicture(played))
 
 	say("node storm: other policies")
 	compared, err := judgeAll(ctx, references(), runs.policies)
@@ -117,18 +107,6 @@ func figuresOf(all []stormOutcome) figures {
 	slices.Sort(f.ratio)
 	slices.Sort(f.steps)
 	return f
-}
-
-// acquired is a line of the chart, with as many points as can be seen.
-func acquired(name string, n int, tokens []time.Duration) series {
-	line := series{name: name, x: []float64{0}, y: []float64{0}}
-	ideal := float64(n) / 20
-	for i, at := range tokens {
-		if i == len(tokens)-1 || i%max(len(tokens)/150, 1) == 0 {
-			line.x, line.y = append(line.x, at.Seconds()/ideal), append(line.y, 100*float64(i+1)/float64(n))
-		}
-	}
-	return line
 }
 
 // grouped is a number with a comma between thousands.

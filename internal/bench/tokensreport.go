@@ -1,26 +1,25 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/keyless-go/identity/internal/bench/draw"
+)
 
 // tokensSection is the report of measureTokens.
 func tokensSection(holdings []holding, flat map[int]float64, turn turns) section {
-	shown := []string{ours, theLimit, awsCache, msal, azIdentity}
 	t := table{
 		caption: "Per hit, for the one in the middle.",
 		head: []string{"tokens held", ours, "the limit", "ratio to the limit",
-			"ratio to ours with one token", awsCache +
-				", one cache per scope in a map", msal, azIdentity, "ratio of azidentity to ours"},
+			"ratio to ours with one token", awsColumn, msal, azIdentity, "ratio of azidentity to ours"},
 	}
-	c := chart{
-		file: "hit.svg", title: "What a hit costs, by the number of tokens held",
-		x: "tokens held", y: "nanoseconds per hit", logX: true, logY: true,
-	}
-	for _, name := range shown {
-		s := series{name: name, dash: name == theLimit}
-		for _, h := range holdings {
-			s.x, s.y = append(s.x, float64(h.n)), append(s.y, h.turns.ns(name))
+	var points []hitPoint
+	for _, h := range holdings {
+		p := hitPoint{held: float64(h.n), ns: map[string]float64{}}
+		for _, name := range hitLines {
+			p.ns[name] = h.turns.ns(name)
 		}
-		c.series = append(c.series, s)
+		points = append(points, p)
 	}
 	for _, h := range holdings {
 		ns := h.turns.ns
@@ -28,11 +27,6 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 			nanoseconds(ns(theLimit)), ratio(h.turns.ratio(ours, theLimit)), ratio(flat[h.n]),
 			nanoseconds(ns(awsCache)), nanoseconds(ns(msal)), nanoseconds(ns(azIdentity)), ratio(ns(azIdentity) / ns(ours))})
 	}
-	last := holdings[len(holdings)-1]
-	c.alt = fmt.Sprintf("With %s tokens held a hit of this library costs %s, with one %s; of "+
-		"azidentity %s and %s.", figure(float64(last.n)),
-		nanoseconds(last.turns.ns(ours)), nanoseconds(holdings[0].turns.ns(ours)), nanoseconds(last.turns.ns(azIdentity)), nanoseconds(holdings[0].turns.ns(azIdentity)))
-
 	s := section{
 		title: "A hit with many tokens",
 		text: []string{
@@ -50,7 +44,7 @@ func tokensSection(holdings []holding, flat map[int]float64, turn turns) section
 			rows: [][]string{{"hit, each in turn", nanoseconds(turn.ns(ours)),
 				nanoseconds(turn.ns(theLimit)), ratio(turn.ratio(ours, theLimit))}},
 		}},
-		charts: []chart{c},
+		pictures: []draw.Picture{hitPicture(points)},
 	}
 	for _, h := range holdings {
 		if h.n >= scale.tokens {

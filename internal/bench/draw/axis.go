@@ -1,4 +1,4 @@
-package main
+package draw
 
 import (
 	"cmp"
@@ -15,9 +15,9 @@ type axis struct {
 }
 
 // newAxis spans the values. A log axis ends at powers of ten, a linear one at ticks, and begins at
-// 0 where that is near.
-func newAxis(log bool, values []float64, a, b float64) axis {
-	x := axis{log: log, a: a, b: b}
+// 0 where that is near. step is between the ticks of a linear one, 0 for as it fits.
+func newAxis(log bool, values []float64, a, b, step float64) axis {
+	x := axis{log: log, a: a, b: b, step: step}
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, v := range values {
 		if math.IsNaN(v) || math.IsInf(v, 0) || log && v <= 0 {
@@ -42,7 +42,7 @@ func newAxis(log bool, values []float64, a, b float64) axis {
 	if low == high {
 		high = low + 1
 	}
-	step := linearStep(high - low)
+	step = cmp.Or(step, linearStep(high-low))
 	x.from, x.to = math.Floor(low/step+1e-9)*step, math.Ceil(high/step-1e-9)*step
 	return x
 }
