@@ -13,9 +13,9 @@ import (
 
 // Assertion is how a [FederatedCredential] gets the token of the other issuer. It is made by
 // [FileAssertion], [GitHubActionsAssertion], [AzurePipelinesAssertion], [CredentialAssertion] or
-// [AssertionFunc], and may be used for several credentials. One is got for each exchange and not
-// kept. It is as secret as a token: no error and no log line has a byte of it. What is empty, no
-// JWT, or past its exp isn't sent, and is an error that says so.
+// [AssertionFunc], and may be used for several credentials. Each exchange gets a new one, and none
+// is kept. It is as secret as a token: no error and no log line has a byte of it. An assertion that
+// is empty, no JWT, or past its exp isn't sent: the exchange fails with an error that says so.
 type Assertion struct {
 	make     func(environment, policy.Transporter) (assertion.Source, error)
 	patience time.Duration // how long the source may take, on top of the exchange
@@ -23,9 +23,9 @@ type Assertion struct {
 
 // AssertionRequest is what an assertion is wanted for.
 type AssertionRequest struct {
-	// TenantID is that of the token that the assertion is exchanged for.
+	// TenantID is the tenant of the token that the assertion is exchanged for.
 	TenantID string
-	// Audience is the one that Entra wants in the assertion: api://AzureADTokenExchange in the
+	// Audience is what Entra wants as the assertion's audience: api://AzureADTokenExchange in the
 	// public cloud, api://AzureADTokenExchangeUSGov and api://AzureADTokenExchangeChina in others.
 	Audience string
 }
@@ -67,21 +67,20 @@ func pipelinesAssertion(field, serviceConnectionID string) Assertion {
 		}}
 }
 
-// CredentialAssertion is another credential's token for the audience of the exchange: that of a
-// managed identity which the application trusts. So a program without a secret is an application,
-// also in tenants that the identity isn't of. The application's federated credential has the
-// identity's tenant in the issuer and its object ID as the subject; the error of an exchange that
-// Entra refuses has both, ready to be copied.
+// CredentialAssertion is a token of another credential for the audience of the exchange. That
+// credential is of a managed identity which the application trusts. So a program without a secret
+// is an application, also in tenants that the identity isn't of. The application's federated
+// credential has the identity's tenant in the issuer and its object ID as the subject; the error of
+// an exchange that Entra refuses has both, ready to be copied.
 //
-// A token of the other credential's that is about to end, or that Entra has just refused as ended,
-// is replaced at once: a credential of this package is asked past what it holds, and a [Chain] asks
-// its source in use so. One of another package is asked as ever.
+// If the other credential's token is about to end, or Entra has just refused it as ended, a new one
+// is got at once: a credential of this package is asked past what it holds, and a [Chain] asks its
+// source in use in the same way. A credential of another package is asked as usual.
 //
-// If the other credential fails, its error is repeated, and errors.Is finds what is in it. Where it
-// is an [*AuthenticationError], Unwrap of the outer one has it. One that is [ErrUnavailable] makes
-// the FederatedCredential unavailable, too, so that a [Chain] goes on: without the identity it
-// can't be used here. No other failure does that. A call may take 90 s. Tokens are kept per
-// FederatedCredential.
+// If the other credential fails, its error is repeated, and errors.Is finds what is in it. If it is
+// an [*AuthenticationError], Unwrap of the outer error has it. If it is [ErrUnavailable], so is the
+// outer error, and a [Chain] goes on: without the identity the FederatedCredential can't be used
+// here. No other failure does that. A call may take 90 s. Tokens are kept per FederatedCredential.
 //
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
 func CredentialAssertion(cred azcore.TokenCredential) Assertion {
@@ -98,18 +97,18 @@ func CredentialAssertion(cred azcore.TokenCredential) Assertion {
 }
 
 // AssertionFunc is a function that gets the assertion from anywhere else. It is called for each
-// exchange, in a goroutine of its own and under no lock: for several resources at once, but once at
-// a time for one. Its ctx has none of the values of a caller's, and ends after 30 s: an issuer that
-// is asked over the internet has answered by then, or is down.
+// exchange, in a goroutine of its own and under no lock. Calls for several resources may run at
+// once; for one resource there is one call at a time. Its ctx has none of the values of a caller's,
+// and ends after 30 s: an issuer that is asked over the internet has answered by then, or is down.
 //
-// Whatever the function does, only the exchange that it is called for fails: by its error, which
-// [Credential.Ready] waits over unless it has azcore's method NonRetriable; or by an error that
-// names AssertionFunc if it panics, ends its goroutine, or hasn't returned after 30 s. A call that
-// hangs is left to itself, and the function is called again for that resource only after another 30
-// s, doubling with each call that hangs. It must not ask the credential that it is for, directly or
-// not: with the ctx that it was given, that is an error at once. errors.Is finds its error, and
-// [ErrUnavailable] in it means to a [Chain] that the FederatedCredential can't be used here. Tokens
-// are kept per FederatedCredential.
+// If f fails, only the exchange that it is called for fails. errors.Is finds f's error in that of
+// the exchange; [Credential.Ready] waits over it, unless it has azcore's method NonRetriable. If it
+// is [ErrUnavailable], a [Chain] goes on, because the FederatedCredential can't be used here. If f
+// panics, ends its goroutine, or hasn't returned after 30 s, the error names AssertionFunc. A call
+// that hangs is left to itself, and f is called again for that resource only after another 30 s,
+// doubling with each call that hangs. f must not ask the credential that it is for, directly or
+// not: asked with f's ctx, that credential returns an error at once. Tokens are kept per
+// FederatedCredential.
 func AssertionFunc(f func(context.Context, AssertionRequest) (string, error)) Assertion {
 	return Assertion{patience: functionBound,
 		make: func(environment, policy.Transporter) (assertion.Source, error) {

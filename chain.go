@@ -35,15 +35,15 @@ type Chain struct {
 
 var _ azcore.TokenCredential = (*Chain)(nil)
 
-// NewChain makes a credential of several, which are tried in the order given. The next one is tried
-// only after an error that says that a source can't be used here: one in which errors.Is finds
-// [ErrUnavailable], or that options.ContinueOn takes for such. Any other error ends the try, so
-// that a failure never turns into another identity. It sends nothing.
+// NewChain makes a credential of several, which are tried in the order given. The next source is
+// tried only if the error of the one before says that it can't be used here: errors.Is finds
+// [ErrUnavailable] in it, or options.ContinueOn says so. Any other error is returned, so that a
+// failure never turns into another identity. NewChain sends nothing.
 //
-// A source of another package is asked in the goroutine of each caller, with the caller's context,
-// so that one which reads the caller from the context serves each caller its own token. It shares
-// requests among callers only if it does that itself. It has to heed its context, since its caller
-// can't leave before it returns. A panic in it is an error of that source. The source in use is
+// A source of another package is asked in the goroutine of each caller, with the caller's context.
+// One that reads a user from the context so gives each user another token. Callers share requests
+// only if the source sees to that itself. It has to end with its context, since its caller can't
+// leave before it returns. A panic in it is an error of that source. The source in use is
 // remembered by scope and tenant, not by caller: a source that has a token for some callers only
 // must fail for the others with an error that the chain doesn't go on from. It must not ask the
 // chain that it is in.
@@ -83,8 +83,9 @@ func newChain(
 // keep a token until then, come to know of it.
 //
 // The error has a line for each source, with its own reason, and a method Summary as
-// [AuthenticationError.Summary]. errors.Is and errors.As find those that ended the walk: the last
-// one, or all if all sources are unavailable; never an *azcore.ResponseError.
+// [AuthenticationError.Summary]. errors.Is and errors.As look into the error that ended the walk:
+// the last source's, or those of all sources if all are unavailable. They never find an
+// *azcore.ResponseError.
 func (c *Chain) GetToken(
 	ctx context.Context, options policy.TokenRequestOptions,
 ) (token azcore.AccessToken, err error) {
@@ -100,9 +101,10 @@ func (c *Chain) GetToken(
 // which nobody logs in is never ready.
 func (c *Chain) Ready(ctx context.Context, scopes ...string) error { return ready(ctx, c, scopes) }
 
-// Refresh is as [Credential.Refresh], of the source in use for the scope, and goes on to no other:
-// a failure is an error as of GetToken. A source of another package, and the first one to come into
-// use, are asked as by GetToken; changed then says whether another source has come into use.
+// Refresh is as [Credential.Refresh], of the source in use for the scope. It goes on to no other
+// source: if that one fails, it returns an error as GetToken does. A source of another package is
+// asked as by GetToken, and so are the sources while none is in use; changed then says whether
+// another source has come into use.
 func (c *Chain) Refresh(
 	ctx context.Context, scope string,
 ) (token azcore.AccessToken, changed bool, err error) {

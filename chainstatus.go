@@ -14,7 +14,7 @@ type ChainStatus struct {
 	Sources []SourceStatus `json:"sources"` // in order
 }
 
-// SourceStatus is what became of one of them.
+// SourceStatus is what became of one source of a Chain.
 type SourceStatus struct {
 	Name string `json:"name"`
 	// the last failure, also if it was overcome since

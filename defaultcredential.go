@@ -52,29 +52,29 @@ type DefaultCredentialOptions struct {
 // The developer is asked only where nothing says that this is Azure: no variable of a host or of a
 // platform for apps is set, the agent of Azure Arc is not installed, the machine's chassis asset
 // tag is not that of an Azure VM, and IMDS has never answered. A developer's machine that is one of
-// Azure's (Codespaces, Dev Box) needs AZURE_TOKEN_CREDENTIALS=dev. Once something says so the
-// developer's credentials are barred, for the life of the process (of the Chain, if ClientOptions
-// has a Transport), and the log says why. Where nothing does, GetToken gives IMDS 1 s to answer,
-// and not again within a minute. It gets two requests: one for the token, which may take it
-// seconds, and one without the header Metadata, which it refuses at once. Its first answer, also
-// one that comes later, ends the developer's part. If a policy in ClientOptions fails or waits, so
-// that no request reaches the Transport, nobody has been asked: that is an error, after as much
-// time as on Azure.
+// Azure's (Codespaces, Dev Box) needs AZURE_TOKEN_CREDENTIALS=dev. Once something says that this is
+// Azure, the developer's credentials are barred for the life of the process (of the Chain, if
+// ClientOptions has a Transport), and the log says why. Where nothing says so, GetToken gives IMDS
+// 1 s to answer, at most once in a minute. IMDS gets two requests: one for the token, which may
+// take seconds, and one without the header Metadata, which it refuses at once. Its first answer,
+// also one that comes after that second, bars the developer's credentials. If a policy in
+// ClientOptions fails or waits, so that no request reaches the Transport, IMDS hasn't been asked:
+// that is an error, after as much time as on Azure.
 //
 // In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the
-// pipeline's and no developer's. There no evidence of Azure bars them, and a machine without an
-// identity is no error. The machine's identity still comes first and has 1 s, as above. It has all
-// its time once none of the tools has brought a token.
+// pipeline's and no developer's. There no evidence of Azure bars the tools, and a machine without
+// an identity is no error. The machine's identity still comes first and has 1 s, as above. If no
+// tool brings a token, it is asked again, with all its time.
 //
-// A job of GitHub Actions or Azure Pipelines may say which application it is. Then it is that one,
-// as a [FederatedCredential], and nobody else: the application comes in place of a machine's
-// identity (of IMDS or Azure Arc), and of the tools. It says so by the variables of
-// [GitHubActionsAssertion], AZURE_CLIENT_ID and AZURE_TENANT_ID; or by those of
-// [AzurePipelinesAssertion], AZURESUBSCRIPTION_SERVICE_CONNECTION_ID, and AZURE_CLIENT_ID and
-// AZURE_TENANT_ID or the AZURESUBSCRIPTION_CLIENT_ID and AZURESUBSCRIPTION_TENANT_ID that the tasks
-// for Azure set. Where AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH is set there,
-// azidentity would be another service principal: that is an error, which says how to be the one or
-// the other.
+// A job of GitHub Actions or Azure Pipelines may say by variables which application it is. Then the
+// credential is that application, as a [FederatedCredential], and nobody else: it takes the place
+// of a machine's identity (of IMDS or Azure Arc) and of the tools. On GitHub the variables are
+// those of [GitHubActionsAssertion] with AZURE_CLIENT_ID and AZURE_TENANT_ID. On Azure Pipelines
+// they are those of [AzurePipelinesAssertion] with AZURESUBSCRIPTION_SERVICE_CONNECTION_ID, and
+// with either AZURE_CLIENT_ID and AZURE_TENANT_ID or the AZURESUBSCRIPTION_CLIENT_ID and
+// AZURESUBSCRIPTION_TENANT_ID that the tasks for Azure set. If such a job also has
+// AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH, azidentity would be another service
+// principal: that is an error, which says how to be the one or the other.
 //
 // AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as
 // in the Azure SDKs: "prod" is the host's or the job's identity alone, "dev" the developer's

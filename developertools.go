@@ -19,18 +19,19 @@ type AzureCLICredentialOptions struct {
 	// selected, or the one that a resource asks for, as Key Vault's clients do.
 	TenantID string
 
-	// Subscription is the ID or the name of the subscription whose account and tenant are used, other
-	// than the one that az has selected. It excludes TenantID, because az takes one of the two.
+	// Subscription is the ID or the name of the subscription whose account and tenant are used, in
+	// place of the one that az has selected. Set either it or TenantID, because az takes only one of
+	// the two.
 	Subscription string
 
 	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*"
-	// allows any. Without both, TenantID and these, any is allowed.
+	// allows any. If TenantID is "" and these are none, any tenant is allowed.
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of az may take before it is ended, up to an hour. 0 means until
-	// the caller's deadline, but a minute at least, also without a deadline, and 10 minutes at most. A
-	// caller whose context ends leaves with the context's error; the run goes on, and whoever comes
-	// next has its token.
+	// the caller's deadline, but 1 minute at least and 10 at most; without a deadline it is 1. A
+	// caller whose context ends leaves with the context's error. The run goes on, and the next caller
+	// gets its token.
 	ProcessTimeout time.Duration
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
@@ -46,8 +47,8 @@ type AzureCLICredential struct{ cached }
 var _ azcore.TokenCredential = (*AzureCLICredential)(nil)
 
 // NewAzureCLICredential makes a credential of the Azure CLI's login. nil options mean the account
-// that az has selected. It runs nothing; what is wrong with the options is an error here, one that
-// names the field.
+// that az has selected. It runs nothing. A mistake in the options is an error here, which names the
+// field.
 func NewAzureCLICredential(options *AzureCLICredentialOptions) (*AzureCLICredential, error) {
 	return newAzureCLI(processShared, options, processEnvironment())
 }
@@ -86,28 +87,27 @@ func (c *AzureCLICredential) chainLink() chain.Link {
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
 // clients call it.
 //
-// Without a held token it runs `az account get-access-token`, once for all callers, and only one at
+// Without a held token it runs `az account get-access-token`, once for all callers, and one run at
 // a time in this process. It blocks for a second or two, and never after ctx has ended. If az
-// hangs, or a run of it that comes before, it blocks for a minute, or until ctx's deadline where
-// that is later, but 10 minutes at most. ProcessTimeout in the options sets another time for a run.
-// A caller whose ctx ends leaves, and the run goes on: its token is held for the next call. A run
-// whose time is over is asked to end (SIGTERM), and killed if it is still there after 3 s; on
-// Windows az is left alone, and its output is not waited for. A run that fails because az's cache
-// is being written, or because the system's broker is busy, is followed by another after a second.
+// hangs, in this run or in one that it waits for, it blocks for a minute, or until ctx's deadline
+// if that is later, but 10 minutes at most. ProcessTimeout in the options sets another time for a
+// run. A caller whose ctx ends leaves, and the run goes on: its token is held for the next call. A
+// run whose time is over is asked to end (SIGTERM), and killed if it is still there after 3 s; on
+// Windows it isn't ended, and its output is not waited for. A run that fails because az's cache is
+// being written, or because the system's broker is busy, is followed by another after a second.
 //
-// Tokens are held and renewed as those of [Credential.GetToken], so that `az login` as somebody
-// else, or `az account set`, shows in a running process once the held token is renewed, in half an
-// hour or so. The constructor decides which az that is, and whose: it finds it on PATH, and keeps
-// the values of HOME (USERPROFILE on Windows), AZURE_CONFIG_DIR and AZURE_CLOUD_NAME for all of its
-// runs. az is not run by a shell, save on Windows, where it is a script; what is passed to it has
-// only letters, digits and . _ : / -, and blanks in a subscription's name. It has no input and no
-// terminal.
+// Tokens are held and renewed as those of [Credential.GetToken]. After `az login` as somebody else,
+// or `az account set`, a running process changes when the held token is renewed, in half an hour or
+// so. The constructor finds az on PATH, and keeps the values of HOME (USERPROFILE on Windows),
+// AZURE_CONFIG_DIR and AZURE_CLOUD_NAME for all runs. az is not run by a shell, save on Windows,
+// where it is a script; what is passed to it has only letters, digits and . _ : / -, and blanks in
+// a subscription's name. It has no input and no terminal.
 //
 // A claims challenge, as for a second factor, can't be met without the developer: the error has the
-// command to run, and the token that was refused is asked for anew at the next use. An az that is
-// not installed, and one that nobody is logged in with, are errors in which errors.Is finds
-// [ErrUnavailable]. No other failure of az's is: a session that has expired, or an az that is
-// offline, is an error in a [Chain], too, and no reason to be somebody else.
+// command to run. The next use asks for a new token in place of the one that was refused. If az is
+// not installed, or nobody is logged in with it, errors.Is finds [ErrUnavailable] in the error. No
+// other failure of az's is that, such as a session that has expired or an az that is offline: a
+// [Chain], too, then returns an error, and doesn't go on to another identity.
 //
 // https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 func (c *AzureCLICredential) GetToken(
@@ -128,19 +128,19 @@ type AzureDeveloperCLICredentialOptions struct {
 	// TenantID is the tenant to get tokens of: a GUID or a domain name. "" means the one that a
 	// resource asks for, as Key Vault's clients do. If it asks for none, that is the tenant of the
 	// subscription in the variable AZURE_SUBSCRIPTION_ID, or else the account's own. The environment
-	// of an azd project has no part in it: azd looks for one in its working directory, and is run in a
+	// of an azd project isn't used: azd looks for one in its working directory, and it is run in a
 	// directory of the system's, where nobody else can put a file.
 	// https://github.com/Azure/azure-dev/issues/4293
 	TenantID string
 
 	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*"
-	// allows any. Without both, TenantID and these, any is allowed.
+	// allows any. If TenantID is "" and these are none, any tenant is allowed.
 	AdditionallyAllowedTenants []string
 
 	// ProcessTimeout is how long a run of azd may take before it is ended, up to an hour. 0 means
-	// until the caller's deadline, but a minute at least, also without a deadline, and 10 minutes at
-	// most. A caller whose context ends leaves with the context's error; the run goes on, and whoever
-	// comes next has its token.
+	// until the caller's deadline, but 1 minute at least and 10 at most; without a deadline it is 1. A
+	// caller whose context ends leaves with the context's error. The run goes on, and the next caller
+	// gets its token.
 	ProcessTimeout time.Duration
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
@@ -156,8 +156,8 @@ type AzureDeveloperCLICredential struct{ cached }
 var _ azcore.TokenCredential = (*AzureDeveloperCLICredential)(nil)
 
 // NewAzureDeveloperCLICredential makes a credential of the Azure Developer CLI's login. nil options
-// mean the tenant of AZURE_SUBSCRIPTION_ID, or the account's own. It runs nothing; what is wrong
-// with the options is an error here, one that names the field.
+// mean the tenant of AZURE_SUBSCRIPTION_ID, or the account's own. It runs nothing. A mistake in the
+// options is an error here, which names the field.
 func NewAzureDeveloperCLICredential(
 	options *AzureDeveloperCLICredentialOptions,
 ) (*AzureDeveloperCLICredential, error) {
@@ -197,26 +197,25 @@ func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
 // GetToken returns a token for one scope, such as "https://vault.azure.net/.default". Azure SDK
 // clients call it.
 //
-// Without a held token it runs `azd auth token`, once for all callers, and only one at a time in
+// Without a held token it runs `azd auth token`, once for all callers, and one run at a time in
 // this process. It blocks for a second or two (12 s have been seen), and never after ctx has ended.
-// If azd hangs, or a run of it that comes before, it blocks for a minute, or until ctx's deadline
-// where that is later, but 10 minutes at most. ProcessTimeout in the options sets another time for
-// a run. A caller whose ctx ends leaves, and the run goes on: its token is held for the next call.
-// A run whose time is over is asked to end (SIGTERM), and killed if it is still there after 3 s; on
-// Windows azd is left alone, and its output is not waited for.
+// If azd hangs, in this run or in one that it waits for, it blocks for a minute, or until ctx's
+// deadline if that is later, but 10 minutes at most. ProcessTimeout in the options sets another
+// time for a run. A caller whose ctx ends leaves, and the run goes on: its token is held for the
+// next call. A run whose time is over is asked to end (SIGTERM), and killed if it is still there
+// after 3 s; on Windows it isn't ended, and its output is not waited for.
 //
-// Tokens are held and renewed as those of [Credential.GetToken], so that `azd auth login` as
-// somebody else shows in a running process once the held token is renewed, in half an hour or so.
-// The constructor decides which azd that is, and whose: it finds it on PATH, and keeps the values
-// of HOME (USERPROFILE on Windows), AZD_CONFIG_DIR, AZD_AUTH_ENDPOINT and AZURE_SUBSCRIPTION_ID for
-// all of its runs. azd is not run by a shell, save on Windows; what is passed to it has only
-// letters, digits and . _ : / -, and + and = in the base64 of claims. It has no input and no
-// terminal.
+// Tokens are held and renewed as those of [Credential.GetToken]. After `azd auth login` as somebody
+// else a running process changes when the held token is renewed, in half an hour or so. The
+// constructor finds azd on PATH, and keeps the values of HOME (USERPROFILE on Windows),
+// AZD_CONFIG_DIR, AZD_AUTH_ENDPOINT and AZURE_SUBSCRIPTION_ID for all runs. azd is not run by a
+// shell, save on Windows; what is passed to it has only letters, digits and . _ : / -, and + and =
+// in the base64 of claims. It has no input and no terminal.
 //
 // The claims of a challenge are passed on, at most once in 30 s, and azd keeps them for the next
-// login: without a token that meets them the error has the command to run. An azd that is not
-// installed, and one that nobody is logged in with, are errors in which errors.Is finds
-// [ErrUnavailable]; no other failure of azd's is.
+// login. If it has no token that meets them, the error has the command to run. If azd is not
+// installed, or nobody is logged in with it, errors.Is finds [ErrUnavailable] in the error. No
+// other failure of azd's is that.
 //
 // https://learn.microsoft.com/azure/developer/azure-developer-cli/reference#azd-auth-token
 func (c *AzureDeveloperCLICredential) GetToken(

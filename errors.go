@@ -15,10 +15,10 @@ import (
 // Azure SDK client or a chain returns.
 var (
 	// ErrUnavailable means that no managed identity endpoint answers here: this is a laptop or another
-	// cloud, or a proxy or a gateway answers in its place. Of a developer's tool it means that the
+	// cloud, or a proxy or a gateway answers in its place. From a developer's tool it means that the
 	// tool isn't installed or that nobody is logged in. Trying another kind of credential makes sense,
-	// which is what a [Chain] does. Silence is another error where the endpoint should be there: a
-	// variable names it, or it is IMDS and the machine has the chassis asset tag of an Azure VM.
+	// and a [Chain] does that. An endpoint that should be there and is silent has another error: one
+	// that a variable names, or IMDS on a machine with the chassis asset tag of an Azure VM.
 	ErrUnavailable = errors.New("no managed identity endpoint answers here")
 
 	// ErrIdentityNotFound means that the host answers, but the requested identity isn't assigned to
@@ -30,7 +30,7 @@ var (
 	ErrIdentityMismatch = errors.New("the host returned a token of another identity")
 
 	// ErrThrottled means that the host answered 429 until the time or the tries of
-	// CredentialOptions.Retry were spent, or that it asked for a longer silence than the time that was
+	// CredentialOptions.Retry were spent, or that its Retry-After was longer than the time that was
 	// left.
 	ErrThrottled = errors.New("the host is throttling token requests")
 )
@@ -42,11 +42,11 @@ var (
 //
 // errors.Is finds [ErrUnavailable], [ErrIdentityNotFound], [ErrIdentityMismatch], [ErrThrottled],
 // and the error of the caller's context. errors.As finds the errors of Go's own packages, such as
-// *net.OpError and x509.UnknownAuthorityError. Of another type's error, which a Transport or a
-// policy of yours has returned, the text stays, and errors.Is finds it; errors.As doesn't, because
-// all callers of one request get its error, and the type's methods may be fit for one goroutine
-// only. An AuthenticationError never unwraps to an *azcore.ResponseError: a 404 from IMDS must not
-// look like the missing blob of the call that needed the token.
+// *net.OpError and x509.UnknownAuthorityError. If a Transport or a policy of yours returns an error
+// of another type, its text is repeated, and errors.Is finds it. errors.As doesn't: all callers of
+// one request share the error, and the methods of its type may not be safe for that. An
+// AuthenticationError never unwraps to an *azcore.ResponseError: a 404 from IMDS must not look like
+// the missing blob of the call that needed the token.
 type AuthenticationError struct {
 	Host     Host   // that was asked, "" for a developer's tool and for a federated credential
 	Endpoint string // its token endpoint, without query
@@ -129,8 +129,8 @@ func (e *AuthenticationError) Unwrap() []error {
 func (e *AuthenticationError) NonRetriable() {}
 
 // Summary returns the error in one line that stays the same while the cause does, for a status, a
-// condition or a group of log lines. It is what Error says, and the identity that was asked for,
-// without times, counts, ports, and the IDs of requests, which are also taken out of the host's own
+// condition or a group of log lines. It has what Error says, and the identity that was asked for.
+// It has no times, counts, ports and IDs of requests, which are also taken out of the host's own
 // words. Another status, code, message, identity or resource makes another line. If the caller has
 // given up, the line says what the host had answered before. Like Error, it holds no secret.
 //

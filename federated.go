@@ -29,10 +29,10 @@ var _ azcore.TokenCredential = (*FederatedCredential)(nil)
 type FederatedCredentialOptions struct {
 	// ClientOptions configures the requests to Entra as those of [CredentialOptions] do. Cloud says
 	// where Entra is; without it the variable AZURE_AUTHORITY_HOST does, and without that it is the
-	// public cloud. Transport nil means a client that uses the system's proxy and follows no
-	// redirect; with one of your own the credential has a token cache, and a limit of 50 requests at
-	// once, of its own. GitHub's and Azure Pipelines' endpoints are asked through it, too, without
-	// the policies.
+	// public cloud. Transport nil means a client that uses the system's proxy and follows no redirect;
+	// with one of your own the credential has a token cache, and a limit of 50 requests at once, of
+	// its own. The Transport, without the policies, also asks the endpoints of GitHub and Azure
+	// Pipelines.
 	azcore.ClientOptions
 
 	// AdditionallyAllowedTenants are the tenants, beside its own, for which the credential may ask
@@ -47,10 +47,10 @@ type FederatedCredentialOptions struct {
 	Logger *slog.Logger
 }
 
-// NewFederatedCredential makes a credential of an application, or of a user-assigned identity, by
-// its client ID: in a tenant, with assertions that its federated credential trusts. nil options
-// mean the defaults. It sends nothing, reads no file and calls nothing of the caller's; what is
-// wrong with an argument or a variable is an error here, one that names it.
+// NewFederatedCredential makes a credential of an application, or of a user-assigned identity.
+// tenantID and clientID say which, and assertion brings the tokens that its federated credential
+// trusts. nil options mean the defaults. It sends nothing, reads no file and calls nothing of the
+// caller's; a mistake in an argument or a variable is an error here, which names it.
 //
 // An exchange may take 30 s, all tries together, as [NewCredential] describes for workload
 // identity; before its first try the assertion may take as long again, or 90 s with
@@ -166,7 +166,7 @@ func (c *FederatedCredential) refresh(
 }
 
 // Ready is as [Credential.Ready]: it also waits for the file or the function that brings the
-// assertion, as long as that fails by what may pass.
+// assertion, as long as [Passing] is true of its failures.
 func (c *FederatedCredential) Ready(ctx context.Context, scopes ...string) error {
 	return ready(ctx, c, scopes)
 }

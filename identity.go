@@ -27,8 +27,8 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 
 // NewCredential makes a credential for the host that this process runs on, see [Detect]. nil
 // options mean the defaults: the detected host and its default identity. It sends nothing and
-// starts nothing; what is wrong with the options or with the host's variables is an error here, one
-// that names the field or the variable.
+// starts nothing. A mistake in the options or in the host's variables is an error here, which names
+// the field or the variable.
 //
 // # Defaults of CredentialOptions.Retry
 //
@@ -49,20 +49,21 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // that accepts connections and then says nothing is given the full time: a slow IMDS looks like
 // that.
 //
-// Where a refusal has a number of Entra's that is known, the number decides on another try instead
-// of the status. A certificate that isn't accepted is final at once.
+// If a refusal has an error number of Entra's that is known here, the number decides whether there
+// is another try, and the status doesn't. If the server's certificate isn't accepted, there is
+// none.
 //
-// All this is for callers that wait. As long as the held token outlives an acquisition, a renewal
-// is a single try, whatever CredentialOptions.Retry says. If it fails, the next one follows after a
-// cool-down of up to 5 s, doubling to 30 s.
+// All this is for callers that wait. While the held token has time left for another acquisition, a
+// renewal is a single try, whatever CredentialOptions.Retry says. If it fails, the next renewal
+// follows after a wait of up to 5 s, which doubles with each failure to 30 s.
 //
 // The fields of CredentialOptions.Retry replace those values. TryTimeout is the time of a try.
-// RetryDelay is the upper end of the first wait, and of the later ones where it is the longer.
-// MaxRetryDelay is the upper end of all waits, and a Retry-After beyond it ends the tries.
-// StatusCodes and ShouldRetry are asked about failures only, never about a token. A positive
-// MaxRetries limits the tries, and extends the time to what that many tries can take, up to an
-// hour; so does a TryTimeout that is longer than the time. A negative MaxRetries means a single
-// try. A negative RetryDelay means no waits, and then three retries by default.
+// RetryDelay is the upper end of the first wait. No later wait has a lower one. MaxRetryDelay is
+// the upper end of all waits, and a Retry-After beyond it ends the tries. StatusCodes and
+// ShouldRetry are asked about failures only, never about a token. A positive MaxRetries limits the
+// tries, and extends the time to what that many tries can take, up to an hour; so does a TryTimeout
+// that is longer than the time. A negative MaxRetries means a single try. A negative RetryDelay
+// means no waits, and then three retries by default.
 func NewCredential(options *CredentialOptions) (*Credential, error) {
 	return newCredential(options, processEnvironment())
 }
@@ -184,10 +185,10 @@ func (c *Credential) GetToken(
 	return c.miss(ctx, options)
 }
 
-// Refresh asks the host for a token although a valid one is held, as after the identity was given a
-// role or put into a group: that shows in a new token only. It returns the token that is held from
-// then on, also by Azure SDK clients once they ask again, and whether that is another one than
-// before.
+// Refresh asks the host for a token although a valid one is held. Use it after the identity was
+// given a role or put into a group, which shows only in a new token. It returns the token that is
+// held from then on, also by Azure SDK clients once they ask again, and whether that is another one
+// than before.
 //
 // Most hosts have a cache of their own, for about a day, and nothing makes them look past it: then
 // changed is false, and the log says when the token, and with it that cache's entry, ends. Workload

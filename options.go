@@ -17,7 +17,7 @@ type CredentialOptions struct {
 	//
 	//   - Transport: nil means a client that uses no proxy, follows no redirect and keeps no
 	//     connection open; for workload identity, which asks across the internet, one that uses the
-	//     system's proxy. A Transport of one's own is used as given, with two exceptions. An
+	//     system's proxy. A Transport of your own is used as given, with two exceptions. An
 	//     *http.Client without a CheckRedirect function is copied and follows no redirect, because a
 	//     redirect would carry the host's secret header elsewhere. On Service Fabric it must be an
 	//     *http.Client whose Transport is nil or a plain *http.Transport: a copy is used that accepts
@@ -29,8 +29,8 @@ type CredentialOptions struct {
 	//     defaults. Only one layer retries. MaxRetries counts on top of the time budget: 0 means as
 	//     many as the budget allows, less than zero means none. Credentials that share a cache share
 	//     requests and cool-downs with those that have the same Retry; two ShouldRetry functions never
-	//     count as the same. At most 16 different ones at a time are told apart for one token, beside
-	//     the default; those beyond share one request among them.
+	//     count as the same. For one token at most 16 different Retry at a time are told apart, beside
+	//     the default; credentials with further ones share one request among them.
 	//   - PerCallPolicies run once per acquisition, PerRetryPolicies at each try.
 	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests
 	//     below it. Its parent is the span in the context of the caller who started the acquisition; a
@@ -43,12 +43,12 @@ type CredentialOptions struct {
 	azcore.ClientOptions
 
 	// ID selects a user-assigned identity: a [ClientID], an [ObjectID] or a [ResourceID]. Leave it nil
-	// for the host's default. That is the system-assigned identity, and on IMDS, where there is none,
-	// the only user-assigned one. On Azure ML it is the one of DEFAULT_IDENTITY_CLIENT_ID, with
-	// workload identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the default.
-	// Azure ML, legacy App Service and workload identity take a ClientID only, Container Instances on
-	// Windows an ObjectID only; Service Fabric, whose applications' manifests decide, and Cloud Shell,
-	// whose token is the signed-in user's, take none: NewCredential refuses what the host can't serve.
+	// for the host's default. That is the system-assigned identity or, on IMDS without one, the only
+	// user-assigned one. On Azure ML it is the one of DEFAULT_IDENTITY_CLIENT_ID, with workload
+	// identity that of AZURE_CLIENT_ID. An empty or blank ID is an error, never the default. Azure ML,
+	// legacy App Service and workload identity take a ClientID only, Container Instances on Windows an
+	// ObjectID only; Service Fabric, whose applications' manifests decide, and Cloud Shell, whose
+	// token is the signed-in user's, take none: NewCredential refuses what the host can't serve.
 	ID ID
 
 	// Host overrides the detection. "" means the host that [Detect] reports. A pod that has a token
@@ -62,9 +62,9 @@ type CredentialOptions struct {
 	// meaning.
 	AdditionallyAllowedTenants []string
 
-	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the
-	// first failed try of a renewal that nobody waits for), without any secret. Callers who get a
-	// failure wait for its line, 100 ms at most. A panic loses its line. nil is silent.
+	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
+	// failed try of a renewal that nobody waits for), without any secret. Callers that get a failure
+	// wait for its line, 100 ms at most. If it panics, its line is lost. nil is silent.
 	Logger *slog.Logger
 }
 

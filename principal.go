@@ -6,8 +6,8 @@ import (
 	"github.com/keyless-go/identity/internal/principal"
 )
 
-// Principal is whom a token names, each field "" where it doesn't say so. A database's role is
-// usually cmp.Or(Name, User), Redis's user ObjectID.
+// Principal is whom a token names. A field that the token doesn't have is "". A database's role is
+// usually cmp.Or(Name, User), and Redis's user is ObjectID.
 type Principal struct {
 	ObjectID   string // of the service principal or person (oid)
 	ClientID   string // of the application or managed identity (appid, azp)

@@ -61,11 +61,12 @@ func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) er
 	}
 }
 
-// Passing reports whether it may be worth asking again after err: whether [Credential.Ready] would
-// wait. err is of a credential of this package, or has one in it, as what an Azure SDK client or a
-// driver returns has; any other, and nil, is false. An outage passes, also where nothing answers
-// yet, and so does the end of a caller's context; an identity that isn't assigned, a mistake in a
-// scope, and a refusal of Entra's that stays do not.
+// Passing reports whether err may pass by itself, so that asking again is worth it;
+// [Credential.Ready] waits over the same errors. It knows the errors of this package's credentials,
+// also inside the error of an Azure SDK client or a driver. For any other error, and for nil, it is
+// false. An outage passes, also where nothing answers yet, and so does the end of a caller's
+// context. An identity that isn't assigned, a mistake in a scope, and a refusal of Entra's that
+// stays do not pass.
 func Passing(err error) bool {
 	if e, ok := errors.AsType[*chain.Error](err); ok {
 		return e.Passes() // it judges those of its sources

@@ -14,12 +14,12 @@ import (
 // logs and health pages, can be marshaled as JSON, and has no secret in it.
 type Status struct {
 	Host Host `json:"host"` // whose endpoint is asked; "" where that is none of Azure's
-	// why that one: what [Detect] says, or the option that names it; or what is asked where Host is
-	// ""
+	// why that host: what [Detect] says, or the option that names it; if Host is "", what is asked
 	Reason   string `json:"reason"`
 	Endpoint string `json:"endpoint"` // its token endpoint, without query
-	// the one that is asked for, such as "client ID 1234…"; "" means the host's default, or whoever
-	// is logged in with a developer's tool; "a signed-in user" that the host's default is one
+	// the identity that is asked for, such as "client ID 1234…"; "" means the host's default, or
+	// whoever is logged in with a developer's tool; "a signed-in user" means that the host's default
+	// is a person
 	Identity  string           `json:"identity,omitempty"`
 	Resources []ResourceStatus `json:"resources"` // what tokens were asked for, by name
 }
@@ -64,9 +64,9 @@ type ResourceStatus struct {
 // what [NewDefaultCredential] makes.
 type Reporter interface {
 	azcore.TokenCredential
-	// Statuses is the Status of the credential; of a Chain that of each of its sources, once, but
-	// for those of other packages. It is never nil. It sends nothing, and is safe for concurrent
-	// use. Credentials of one identity share tokens, and so have the same counts.
+	// Statuses has the Status of the credential. A Chain's has that of each of its sources, once, and
+	// nothing of sources of other packages. It is never nil. It sends nothing, and is safe for
+	// concurrent use. Credentials of one identity share tokens, and so have the same counts.
 	Statuses() []Status
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 // TokenFunc returns a function that gets a token of cred for one scope as text: the password of a
-// database, the value of a header, or another issuer's assertion. Call it for each connection: a
-// result that is kept ends. It blocks and fails as cred's GetToken does, and ends with its ctx. It
-// is safe for concurrent use if cred is.
+// database, the value of a header, or another issuer's assertion. Call the function for each
+// connection, and don't keep its result: tokens end. It blocks and fails as cred's GetToken does,
+// and ends with its ctx. It is safe for concurrent use if cred is.
 //
 // It asks for tokens that can be challenged (EnableCAE), as Azure SDK clients, Ready, [Tokens] and
 // [Transport] do, so that all of them share what is held.
@@ -28,11 +28,11 @@ func TokenFunc(cred azcore.TokenCredential, scope string) func(context.Context) 
 // that have to be told of a new one, as Redis's. It runs in the goroutine of its loop, starts none,
 // and ends with ctx, without an error, or with the loop.
 //
-// Between tokens it sleeps until a renewal is due, and yields what is new before the old one ends
-// if the host has another by then. A renewal that fails is an error with a zero token, once each;
-// what was yielded before is good until its ExpiresOn. (Those of a credential of another package
-// are heard of once no token is left.) Without a token it asks again after 1 s, then after up to
-// 10 s.
+// Between tokens it sleeps until a renewal is due. If the host has another token by then, that is
+// yielded before the old one ends. Each renewal that fails is yielded once, as an error with a zero
+// token; the token before it is good until its ExpiresOn. (With a credential of another package,
+// failures are yielded only when no valid token is left.) Without a token it asks again after 1 s,
+// then after up to 10 s.
 func Tokens(
 	ctx context.Context, cred azcore.TokenCredential, scope string,
 ) iter.Seq2[azcore.AccessToken, error] {

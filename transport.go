@@ -14,7 +14,7 @@ import (
 //
 // The token goes to any https host that a request is made for, so have an http.Client for each
 // service. Plain http is an error. A redirect to another host or port is followed without a token,
-// and so is every redirect after it. What tells a redirect is the request's Response, which
+// and so is every redirect after it. A request is one of a redirect if it has a Response, which
 // http.Client sets. One 401 with a claims challenge is answered by another token and a second try,
 // if the request has no body or its GetBody makes another; the second answer is the caller's,
 // whatever it is.
@@ -25,7 +25,8 @@ type Transport struct {
 }
 
 // RoundTrip implements http.RoundTripper. It changes nothing in the request, and blocks for a token
-// as GetToken does, until the request's context ends. The error of Credential is in its own.
+// as GetToken does, until the request's context ends. errors.Is and errors.As find the error of
+// Credential in its own.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	base := t.Base
 	if base == nil {
