@@ -19,19 +19,19 @@ type application struct {
 
 // NewEntra returns a fake of the token endpoint of Entra, for applications that trust the tokens of
 // other issuers, see [Options.FederatedCredentials]. Options.Identities are the applications: an
-// Identity has the client ID, a tenant, and the object ID that the application has there. One that
-// is in several tenants is an Identity in each, all with the same ClientID and federated
-// credentials. Without any it is one application. It panics if options has no meaning: see
-// [Options]; if an Identity is system-assigned; and if a federated credential has no issuer or no
-// subject, a ClientID of none of the applications, or an issuer and subject that another one of the
-// same application has as well.
+// Identity has the client ID, a tenant, and the object ID that the application has there. An
+// application in several tenants has an Identity for each, all with the same ClientID and federated
+// credentials. If there are none, the endpoint has one application. It panics if options has no
+// meaning: see [Options]; if an Identity is system-assigned; and if a federated credential has no
+// issuer or no subject, a ClientID of none of the applications, or an issuer and subject that
+// another one of the same application has as well.
 //
-// It refuses what [NewWorkloadIdentity] refuses, in the same way, save that an assertion is good if
-// a federated credential fits it and it is in its time. So all tokens of other fakes can be
-// assertions, as can those of your own stand-in for an issuer: any JWT, whoever has signed it.
-// Besides the refusals of [NewWorkloadIdentity] there are AADSTS70025 for an application without
-// federated credentials, 7002138 for a subject whose letters differ in their case, and 50027 for
-// what isn't a JWT.
+// It refuses what [NewWorkloadIdentity] refuses, in the same way, but an assertion is good if a
+// federated credential fits it and it is neither too early nor expired. So all tokens of other
+// fakes can be assertions, as can those of your own stand-in for an issuer: any JWT, whoever has
+// signed it. Besides the refusals of [NewWorkloadIdentity] there are AADSTS70025 for an application
+// without federated credentials, 7002138 for a subject whose letters differ in their case, and
+// 50027 for what isn't a JWT.
 //
 // A managed identity's token is good where the federated credential has the identity's object ID as
 // its subject; [Endpoint.FederatedCredentials] of its host has all of it:
@@ -42,8 +42,8 @@ type application struct {
 //	})
 //
 // Entra isn't a host: [Endpoint.Env] has AZURE_AUTHORITY_HOST alone, and leaves the variables of
-// all hosts as they are, so that a process can have both. In memory, [Endpoints] is a transport to
-// both. As with [NewWorkloadIdentity] there is TLS, with a certificate that a credential in this
+// all hosts as they are, so that a process can have both. In memory, [Endpoints] is the transport
+// to both. As with [NewWorkloadIdentity] there is TLS, with a certificate that a credential in this
 // process trusts if it finds the endpoint at that URL.
 func NewEntra(options *Options) *Endpoint {
 	o := options.copied()

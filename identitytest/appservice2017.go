@@ -11,9 +11,10 @@ import (
 //
 // It refuses what [NewAppService] refuses, with the same bodies, and more: the only selector is
 // clientid, in one word. A resource that Entra doesn't know is answered 400, with AADSTS500011 and
-// members that nothing else here has. An empty one is an unknown identity; what the real endpoint
-// makes of it isn't known. expires_on is a date in UTC, as on Linux plans: "06/20/2019 02:57:58
-// +00:00". Windows plans write "6/20/2019 2:57:58 AM +00:00"; for that, enqueue the whole answer.
+// members that nothing else here has. An empty clientid is an unknown identity; what the real
+// endpoint makes of it isn't known. expires_on is a date in UTC, as on Linux plans: "06/20/2019
+// 02:57:58 +00:00". Windows plans write "6/20/2019 2:57:58 AM +00:00"; for that, enqueue the whole
+// answer.
 //
 // A client learns the address and the secret from the environment, so set it from [Endpoint.Env],
 // also when the Endpoint is its transport; [Endpoint.Start] does that by itself. The variables are

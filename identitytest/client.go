@@ -13,9 +13,10 @@ import (
 )
 
 // Client returns a new client whose every connection leads to the endpoint, in memory, whatever the
-// address. It is a transport for clients that look at the connection, as where the host has TLS:
-// there the certificate is real, and so is its check. Nothing leaves the process, so tests can run
-// in parallel; no goroutine outlives its exchange, so it works in a testing/synctest bubble, too.
+// address. It is a transport for clients that look at the connection, as they do where the host has
+// TLS: the certificate is real there, and so is its check. Nothing leaves the process, so tests can
+// run in parallel; no goroutine outlives its exchange, so it works in a testing/synctest bubble,
+// too.
 //
 //	azcore.ClientOptions{Transport: endpoint.Client()}
 //

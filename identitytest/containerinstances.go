@@ -29,13 +29,13 @@ var containerInstancesSelectors = map[string]property{"principalId": byObjectID}
 // ObjectID. A request without one means the system-assigned identity, and no other.
 //
 // How the real endpoint refuses is known in two cases: 404 DefaultIdentityNotDefined where there is
-// no system-assigned identity, and 400 SecretHeaderNotFound. The other statuses and codes are those
-// of Service Fabric, as which it answers otherwise, and so are the members of a success.
+// no system-assigned identity, and 400 SecretHeaderNotFound. In all else it answers as Service
+// Fabric: with its other statuses and codes, and the members of its success.
 //
 // A client learns the address, whose query has the api-version, and the secret from the
 // environment, so set it from [Endpoint.Env], also when the Endpoint is its transport;
-// [Endpoint.Start] does that by itself. The third variable is IDENTITY_SERVER_THUMBPRINT, of a
-// certificate that nobody shows.
+// [Endpoint.Start] does that by itself. The third variable, IDENTITY_SERVER_THUMBPRINT, is of a
+// certificate that is never shown.
 func NewContainerInstances(options *Options) *Endpoint {
 	const groupID = "/providers/Microsoft.ContainerInstance/containerGroups/group-test"
 	return newEndpoint(options, containerInstances{newHeaderSecret("IDENTITY_HEADER")},

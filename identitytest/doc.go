@@ -89,8 +89,8 @@
 //
 // # A day in a millisecond
 //
-// The only clock is time.Now, an Endpoint used as a transport has no goroutines, and those of its
-// Client end with the exchange, so that both work in a testing/synctest bubble, where time costs
+// The only clock is time.Now. An Endpoint used as a transport has no goroutines, and those of its
+// Client end with the exchange. So both work in a testing/synctest bubble, where time costs
 // nothing:
 //
 //	synctest.Test(t, func(t *testing.T) {
@@ -103,7 +103,7 @@
 //
 // A credential renews its token in the background. [Endpoint.Settle] waits for that, in a bubble
 // and outside of one. A renewal that is under way when the bubble ends is a goroutine left behind,
-// which synctest reports: after a test that ends in an outage, Settle, too.
+// and synctest reports it: call Settle also at the end of a test that ends in an outage.
 //
 // In FIPS 140-3 mode (GODEBUG=fips140=on) Go 1.26 panics when two goroutines of a bubble read
 // crypto/rand at the same instant: "fips140/drbg: failed to obtain initial entropy". Go 1.27 has
@@ -128,6 +128,7 @@
 // # Tokens
 //
 // The tokens have the form and the claims of real ones (aud, iss, tid, oid, appid, xms_mirid, exp
-// and so on), and each is different unless Options.HostCache is set. The signature is none, so that
-// nothing which checks tokens will, or should, accept them; only [Endpoint.Verify] knows its own.
+// and so on), and each is different unless Options.HostCache is set. They aren't signed: nothing
+// that checks tokens will accept them, and nothing should. Only [Endpoint.Verify] knows those of
+// its own endpoint.
 package identitytest

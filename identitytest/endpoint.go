@@ -25,9 +25,9 @@ const defaultLifetime = 24 * time.Hour
 // changes have no effect.
 type Options struct {
 	// Identities are those of the fake host. The zero fields of each are filled in, see [Identity].
-	// None means one system-assigned identity, save with [NewWorkloadIdentity]. At most one may be
-	// system-assigned, and no two may share an ID. With [NewEntra], [NewGitHubActions] and
-	// [NewAzurePipelines] they are applications; none means one, the same with all three.
+	// None means one system-assigned identity, but with [NewWorkloadIdentity] a user-assigned one. At
+	// most one may be system-assigned, and no two may share an ID. With [NewEntra], [NewGitHubActions]
+	// and [NewAzurePipelines] they are applications; none means one, the same with all three.
 	Identities []Identity
 
 	// FederatedCredentials are those of [NewEntra]'s applications: which tokens of other issuers they

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// Endpoints are several fakes as one transport, for a client that asks more than one: a managed
-// identity's host and Entra, say, or GitHub Actions and Entra.
+// Endpoints are several fakes as one transport, for a client that asks more than one, such as
+// GitHub Actions and Entra.
 //
 //	azcore.ClientOptions{Transport: identitytest.Endpoints{github, entra}}
 type Endpoints []*Endpoint
 
-// Do gives req to the endpoint that it is for, in memory; see [Endpoint.Do]. That is the one whose
-// URL, as [Endpoint.Env] has it, req has. A request with another URL, such as one to IMDS's own
-// address, is for the first endpoint that is Entra's if its path is /TENANT/oauth2/v2.0/token, and
-// otherwise for the first of the others. It is an error if there is none.
+// Do gives req to the endpoint that it is for, in memory; see [Endpoint.Do]. It is the one whose
+// URL in [Endpoint.Env] req has. A request with another URL, such as one to IMDS's own address, is
+// for the first endpoint that is Entra's if its path is /TENANT/oauth2/v2.0/token, and otherwise
+// for the first of the others. It is an error if there is none.
 func (all Endpoints) Do(req *http.Request) (*http.Response, error) {
 	for _, e := range all {
 		if req.URL.Path == "/"+e.nonce || strings.HasPrefix(req.URL.Path, "/"+e.nonce+"/") {

@@ -2,10 +2,9 @@ package identitytest
 
 import "strings"
 
-// FederatedCredential says which tokens of another issuer an application takes for the proof that a
-// client is the application: those with this issuer, subject and audience, to the letter. See
-// [Options.FederatedCredentials], and [Endpoint.FederatedCredentials] for what the tokens of
-// another fake need.
+// FederatedCredential says which tokens of another issuer prove that a client is the application:
+// those with exactly this issuer, subject and audience. See [Options.FederatedCredentials], and
+// [Endpoint.FederatedCredentials] for what the tokens of another fake need.
 type FederatedCredential struct {
 	ClientID string // of the application; zero means every application of the endpoint
 	Issuer   string // a URL, the token's claim iss

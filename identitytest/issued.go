@@ -24,11 +24,11 @@ func (e *Endpoint) issue(r received, d demand, now time.Time) token {
 	return i.keep(t, d, now)
 }
 
-// Verify returns what the endpoint knows of a token that it has issued, which no signature proves:
-// for the stand-in of a service, which gets tokens as passwords or in a header. Compare the
-// Resource with the service's own, and the Identity with who may log in. The error says why a real
-// service would refuse the token: another issuer's, or one that has ended. It has no byte of the
-// token. An earlier token is good until its own end, as on Azure, whatever has replaced it.
+// Verify returns what the endpoint knows of a token that it has issued, for the stand-in of a
+// service that gets tokens as passwords or in a header. Compare the Resource with the service's
+// own, and the Identity with who may log in. The error says why a real service would refuse the
+// token: another issuer's, or one that has ended. It has no byte of the token. An earlier token is
+// good until its own end, as on Azure, whatever has replaced it.
 func (e *Endpoint) Verify(raw string) (Token, error) {
 	e.issuer.mu.Lock()
 	t, ok := e.issuer.known[raw]

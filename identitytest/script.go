@@ -21,14 +21,14 @@ import (
 type Response struct {
 	// Status is the status code, from 100 to 999. With neither Body nor Header, the answer has the
 	// body and the headers that the host gives this status; a Status of 0 or 200 is then the usual
-	// answer, which to a wrong request is a refusal. With either of them, a Status of 0 means 200.
+	// answer, which to a wrong request is a refusal. With either of them, Status 0 means 200.
 	Status int
 
 	// Header and Body, if either is set, are the answer exactly, as it comes from something that isn't
 	// the host: no header is added to it, save what the framing of HTTP needs; Content-Length follows
-	// from Body. An empty Header that isn't nil makes an answer without any header. Mind that a client
-	// may take such an answer for that of a stranger, so to send the host's own with Retry-After, say,
-	// repeat what it is recognised by:
+	// from Body. An empty Header that isn't nil makes an answer without any header. A client may take
+	// such an answer for a stranger's. To send the host's own answer with another header, such as
+	// Retry-After, repeat what the host is recognised by:
 	//
 	//	Response{Status: 429, Header: http.Header{"Server": {"IMDS/150.870.65.1"}, "Retry-After": {"3"}}}
 	Header http.Header
@@ -44,14 +44,14 @@ type Response struct {
 	// the connection.
 	Err error
 
-	// Identity, if not zero, is whose token the answer has in place of the one that is asked for: a
-	// host that mixes them up. It is one of the endpoint's if all of its fields that aren't zero fit
-	// that one, such as Identity{System: true}; otherwise it is a stranger, whose zero fields are
-	// filled in. One with a User is a person, as whom an Azure ML compute may answer. Only the usual
-	// answer has a token: a wrong request is refused as usual, and Azure Arc's first request is
-	// answered by a challenge all the same, so that it takes a Response of its own. With [NewEntra]
-	// it is another application. Tokens of [NewGitHubActions] and [NewAzurePipelines] aren't
-	// identities': there it panics.
+	// Identity, if not zero, is the identity whose token the answer has in place of the one that is
+	// asked for: a host mixes them up. It is one of the endpoint's identities if all of its fields
+	// that aren't zero fit that one, such as Identity{System: true}; otherwise it is a stranger, whose
+	// zero fields are filled in. An Identity with a User is a person: Azure ML compute may answer with
+	// a person's token. Only the usual answer has a token: a wrong request is refused as usual, and
+	// Azure Arc's first request is answered by a challenge all the same, so that it takes a Response
+	// of its own. With [NewEntra] it is another application. Tokens of [NewGitHubActions] and
+	// [NewAzurePipelines] aren't identities': there it panics.
 	Identity Identity
 
 	// Lifetime, if not 0, makes the token of the usual answer a new one of that lifetime, also with

@@ -32,11 +32,10 @@ const (
 // Options.HostCache, the parameter token_sha256_to_refresh with the SHA-256 of the cached token, in
 // hex, replaces it by a new one.
 //
-// The endpoint speaks TLS, with a certificate that IDENTITY_SERVER_THUMBPRINT has the SHA-1 of. A
-// client that checks it needs connections: use [Endpoint.Client] as its transport, or
-// [Endpoint.Start]. A client learns the address, the secret and the thumbprint from the
-// environment, so set it from [Endpoint.Env], also when the Endpoint is its transport;
-// [Endpoint.Start] does that by itself.
+// The endpoint speaks TLS. IDENTITY_SERVER_THUMBPRINT has the SHA-1 of its certificate. A client
+// that checks it needs connections: use [Endpoint.Client] as its transport, or [Endpoint.Start]. A
+// client learns the address, the secret and the thumbprint from the environment, so set it from
+// [Endpoint.Env], also when the Endpoint is its transport; [Endpoint.Start] does that by itself.
 func NewServiceFabric(options *Options) *Endpoint {
 	const applicationID = "/providers/Microsoft.ServiceFabric/clusters/cluster-test/applications/application-test"
 	e := newEndpoint(options, serviceFabric{newHeaderSecret("IDENTITY_HEADER")},

@@ -7,9 +7,9 @@ import (
 
 // Settle waits until nothing is under way at the endpoint: no request, from wherever it came, and
 // no acquisition of a credential of this process that has asked the endpoint before. It takes the
-// place of sleeping for a renewal, which runs in the background: that of a GetToken has begun for
-// Settle when GetToken returns, although its request may not have been sent yet, and is over when
-// its token is what GetToken returns, or its failure has been noted.
+// place of sleeping for a renewal, which runs in the background. A renewal counts as begun when the
+// GetToken that starts it returns, although its request may not have been sent yet. It is over when
+// GetToken returns its token, or its failure has been noted.
 //
 //	time.Sleep(…) // until the token is due for renewal
 //	_, _ = credential.GetToken(ctx, options) // the token that is held, and a renewal begins

@@ -11,9 +11,9 @@ import (
 // Endpoint usable as the Transport of azcore.ClientOptions, also in parallel tests and inside a
 // testing/synctest bubble. The host name in the URL is ignored, the path is not.
 //
-// Do blocks for the Delay of a scripted [Response], and until the context of req ends at the
-// longest. Its error is that of the context, of reading the body of req, or the scripted one. A
-// request that the host would refuse gets the host's refusal, not an error.
+// Do blocks for the Delay of a scripted [Response], or until the context of req ends. Its error is
+// that of the context, of reading the body of req, or the scripted one. A request that the host
+// would refuse gets the host's refusal, not an error.
 func (e *Endpoint) Do(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		if req.Body != nil {

@@ -30,11 +30,11 @@ const (
 )
 
 // NewWorkloadIdentity returns a fake of the token endpoint of Entra, for a pod with workload
-// identity. It writes the pod's token into the file azure-identity-token in Options.Dir. Without
-// identities it has one of a user-assigned identity or an application, which are the same here. It
-// panics if options has no meaning, see [Options], if one of the identities is system-assigned, as
-// those can't be federated, and without Options.Dir. Two identities may have the same ClientID if
-// their TenantIDs differ: an application that is in several tenants.
+// identity. It writes the pod's token into the file azure-identity-token in Options.Dir. If there
+// are no identities, it has one: a user-assigned identity or an application, which are the same
+// here. It panics if options has no meaning, see [Options], if one of the identities is
+// system-assigned, as those can't be federated, and without Options.Dir. Two identities may have
+// the same ClientID if their TenantIDs differ: an application that is in several tenants.
 //
 // It refuses what Entra refuses, with its status, code (AADSTS…) and body: another method than
 // POST, a body that isn't a form, an unknown tenant, another grant_type than client_credentials, an
@@ -55,8 +55,8 @@ const (
 // [Endpoint.Env], also when the Endpoint is its transport; [Endpoint.Start] does that by itself.
 // Over a connection the endpoint speaks TLS: a credential in this process that finds it by these
 // variables trusts it, any other client needs [Endpoint.Client] as its transport, or must be told
-// to trust its certificate. The endpoint has no other pages of Entra, so not the discovery
-// documents that MSAL reads first.
+// to trust its certificate. The endpoint has no other pages of Entra: the discovery documents that
+// MSAL reads first are missing.
 func NewWorkloadIdentity(options *Options) *Endpoint {
 	o := options.copied()
 	o.HostCache = false

@@ -30,18 +30,18 @@
 // # Tokens and connections
 //
 // Each connection asks the credential, which holds its token: no request is sent to the identity's
-// host unless one is due. A broker that tells how long a session lasts is authenticated to again at
-// 95 to 98 % of that, by the client, on the same connection. That asks the credential, too. If it
-// still holds the old token, its renewal begins then, and the session that the broker gives is as
-// long as the old token lasts; the authentication at that one's end has the new token. A broker
-// that tells no time closes the connection when it likes, and the client makes another.
+// host unless one is due. If a broker says how long a session lasts, the client authenticates again
+// on the same connection, at 95 to 98 % of that time. That asks the credential, too. If the
+// credential still holds the old token, its renewal begins then, and the broker's next session is
+// as long as the old token lasts; the authentication at the end of that session has the new token.
+// A broker that says no time closes the connection when it likes, and the client makes another.
 //
 // A token with less than 2 s left isn't sent, as it could have ended on arrival: Authenticate waits
 // for its end, and for the next one.
 //
 // # TLS
 //
-// [Auth.Opts] always has TLS. [Auth.Mechanism] alone can't know.
+// [Auth.Opts] always has TLS. [Auth.Mechanism] can't know whether the client has.
 //
 // # Errors
 //
@@ -54,8 +54,8 @@
 // A broker's refusal keeps its words; [Auth.Explain] adds what the token was for, whose it was, and
 // what to check. No error has a token in it.
 //
-// The client gives its own context, which ends when the client is closed, and not that of a
-// request: a request whose context ends returns, and the next one finds the token.
+// The client asks for the token with a context of its own, which ends when the client is closed,
+// and not with a request's. A request whose context ends returns, and the next one finds the token.
 //
 // # Tests
 //

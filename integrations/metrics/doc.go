@@ -6,16 +6,16 @@
 //	prometheus.MustRegister(identityprometheus.NewCollector(credentials))
 //
 // Nothing happens where tokens are handed out: a [Set] asks its credentials for their Statuses when
-// it is scraped. That sends nothing. For 1,000 tokens it takes 3 ms, and Prometheus's own code 25
-// to make text of them.
+// it is scraped. That sends nothing. For 1,000 tokens it takes 3 ms. Prometheus's own code then
+// takes 25 ms to write them as text.
 //
 // # Labels
 //
-// One series is one [Labels]: whose endpoint is asked, for which identity, tenant and resource. No
-// two series of a Set have the same, so that a scrape never fails for duplicates. Two credentials
-// of one identity share their tokens, and so are one series. If they share nothing, because each
-// has a Transport of its own, give them names in [Set.Add]: otherwise what they have in common is
-// the token that ends first and the larger of the counts.
+// Each series has its own [Labels]: whose endpoint is asked, for which identity, tenant and
+// resource. No two series of a Set have the same Labels, so that a scrape never fails for
+// duplicates. Two credentials of one identity share their tokens, and so are one series. If they
+// share nothing, because each has a Transport of its own, give them names in [Set.Add]. Without
+// names they are one series, with the token that ends first and the larger of each count.
 //
 // Labels are identifiers and never secrets: a client ID, a tenant's ID, a resource's name. A
 // user-assigned identity that was selected by its resource ID also shows its subscription and
@@ -32,8 +32,8 @@
 //
 // # Failures
 //
-// Credentials that are nil, panic, or take over 5 s to answer cost only their own series:
-// [Reading.Unreadable] counts them. Nothing is logged.
+// A credential that is nil, panics, or takes over 5 s to answer loses only its own series:
+// [Reading.Unreadable] counts it. Nothing is logged.
 //
 // # Alerts
 //

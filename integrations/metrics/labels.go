@@ -19,7 +19,7 @@ type Labels struct {
 	CAE        bool   // tokens that can be challenged, where the host keeps them apart
 }
 
-// Other is the resource of all that came after the first 1,000 Labels.
+// Other stands for all resources that came after the first 1,000 Labels.
 const Other = "other"
 
 // maxLabel is how many characters a label may have: an Azure resource ID has about 150.

@@ -33,10 +33,10 @@ func NewSet(credentials ...identity.Reporter) *Set {
 	return s
 }
 
-// Add adds a credential, and returns a function that removes it: its series vanish then, if no
-// other credential has had them. The name is the label Credential of its series; "" leaves that
-// out. Give names to credentials of one identity that share no tokens. Add and the function wait
-// for a reading that is under way, which takes 5 s at most.
+// Add adds a credential, and returns a function that removes it. Its series vanish then, unless
+// another credential has had them, too. The name is the label Credential of its series; "" leaves
+// that out. Give names to credentials that are of one identity and share no tokens. Add and the
+// function wait for a reading that is under way, which takes 5 s at most.
 func (s *Set) Add(name string, credential identity.Reporter) (remove func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@
 //
 //	client := &http.Client{Transport: &identity.Transport{Credential: cred, Scope: scope}}
 //
-// It is one line as well, and does four things that oauth2's interface has no place for.
+// It is one line as well, and does four things that oauth2's interface can't.
 //
 //   - It waits for a token as long as the request's context allows. oauth2 doesn't pass the
 //     request's context on, and so a request with a deadline of 1 s may wait for 30 s.
@@ -19,25 +19,26 @@
 //
 // # Renewal, and caches in front
 //
-// The credential holds the token and renews it in the background from half of its life on, when it
-// is asked. So the right thing to do with this source is to ask it each time, which costs about
-// a microsecond: as oauth2.Transport with this Source does. oauth2.NewClient and
-// oauth2.ReuseTokenSource put a cache of their own in front, which asks 10 s before a token's
-// Expiry and not before. With the real end as Expiry, a renewal would have those 10 s, and an
-// outage of the host in that moment would be one of the service.
+// The credential holds the token. From half of the token's life on it renews it in the background,
+// when it is asked. So it is best to ask this source for each request, as oauth2.Transport with
+// this Source does; that costs about a microsecond. oauth2.NewClient and oauth2.ReuseTokenSource
+// put a cache of their own in front, which asks from 10 s before a token's Expiry on. If Expiry
+// were the real end, a renewal would have only those 10 s, and an outage of the host at that moment
+// would be one of the service.
 //
-// Therefore Expiry is the time at which to ask again, and 10 s: the credential's RefreshOn if that
-// is ahead, otherwise 1 s from now; never past the real end. The cache in front then asks as soon
-// as a renewal is due, and once a second until it has come; in an outage it serves the token until
-// 10 s before its real end, and from then on asks each time, which still gives that token. The
-// real end is in ExpiresIn, as seconds from now. What such a cache doesn't see before RefreshOn is
-// the token of Credential.Refresh.
+// Therefore Expiry is 10 s after the time at which to ask again, and never past the real end. That
+// time is the credential's RefreshOn, or 1 s from now once RefreshOn has passed. So the cache in
+// front asks as soon as a renewal is due, and then once a second until the new token has come. In
+// an outage it serves the token until 10 s before its real end; from then on it asks each time, and
+// still gets that token. The real end is in ExpiresIn, as seconds from now. A token of
+// Credential.Refresh shows in such a cache only from RefreshOn on.
 //
 // # Failures
 //
 // Errors are the credential's own: errors.Is and errors.As find identity.ErrThrottled and
 // *identity.AuthenticationError, also in the *url.Error of an http.Client, and identity.Passing
-// says whether waiting may help. No error has a token in it. An oauth2.Token has, and prints it.
+// says whether waiting may help. No error has a token in it. An oauth2.Token has one, and prints
+// it.
 //
 // # gRPC
 //

@@ -22,10 +22,10 @@ import (
 // rule before their token ends. A negative one stays, and leaves it to the server to end them.
 //
 // It is an error if the token would travel in clear text or to whoever answers: without TLSConfig,
-// with its InsecureSkipVerify and no check of yours, or with TLS below 1.2. This machine's own
-// addresses may do without TLS. Where o has a Dialer, or no TLS, Configure wraps the Dialer, and a
-// connection that has no TLS and leaves this machine is an error of the command that needs it. It
-// is an error, too, if o has other credentials.
+// with InsecureSkipVerify in it and no check of yours, or with TLS below 1.2. This machine's own
+// addresses may do without TLS. If o has a Dialer, or no TLS, Configure wraps the Dialer: the
+// command that needs a connection without TLS that leaves this machine gets an error. It is an
+// error, too, if o has other credentials.
 func Configure[O redis.Options | redis.ClusterOptions | redis.UniversalOptions](
 	o *O, cred azcore.TokenCredential, options *Options,
 ) error {

@@ -17,9 +17,9 @@
 //
 // # User and scope
 //
-// The user is the identity's object ID, which its token names; add that identity to the cache, as a
-// member, beforehand. Groups don't work. The token is for [Scope] in every cloud. Names and ports
-// with TLS:
+// The user is the identity's object ID, which is in its token. Add the identity to the cache
+// beforehand, as a member. Groups don't work. The token is for [Scope] in every cloud. Names and
+// ports with TLS:
 //
 //	Azure Managed Redis           *.redis.azure.net                  10000
 //	    US Government                 *.redis.usgovcloudapi.net          10000
@@ -28,16 +28,16 @@
 //	    US Government                 *.redis.cache.usgovcloudapi.net    6380
 //	    China                         *.redis.cache.chinacloudapi.cn     6380
 //
-// The names are those of Microsoft's .NET library. That the scope is the same everywhere is what
-// that library does, which writes it acca5fbb-b7e4-4009-81f1-37e38fd66d78/.default; nobody has
-// tried this package outside the public cloud. Options.Scope takes that form, too.
+// The names are those of Microsoft's .NET library, and so is one scope for all clouds. That library
+// writes it acca5fbb-b7e4-4009-81f1-37e38fd66d78/.default, which Options.Scope takes, too. This
+// package hasn't been tried outside the public cloud.
 //
 // # How long a connection lives
 //
-// The server ends a connection when the token ends that it logged in with last, so it wants another
-// AUTH, or another connection, at least 3 minutes before. A managed identity's token lives a day
-// and is replaced after half of that, one of Entra after half an hour or more. What go-redis does
-// (v9.23, tried with redis-server 7):
+// The server ends a connection when the token ends that the connection logged in with last. So log
+// in again, or take another connection, at least 3 minutes before. A managed identity's token lives
+// for a day and is replaced after half of that; a token of Entra's is replaced after half an hour
+// or more. What go-redis does (v9.23, tried with redis-server 7):
 //
 //   - Each new connection logs in with the token of that moment. Configure has connections replaced
 //     every 20 minutes, between commands: see there.
@@ -53,8 +53,8 @@
 //
 // # A streaming provider
 //
-// A [Provider] has open connections log in anew in place of being replaced, after their next
-// command. It is two lines around Configure:
+// With a [Provider], open connections aren't replaced: each logs in anew after its next command. It
+// takes two lines around Configure:
 //
 //	o.ConnMaxLifetime = -1 // keep connections
 //	if err := identityredis.Configure(o, cred, nil); err != nil {
@@ -72,8 +72,8 @@
 //   - Callers don't wait for AUTH: go-redis makes new connections meanwhile, so that the pool is
 //     larger for a while after each new token, up to PoolSize.
 //
-// A host that repeats its token from a cache until it ends has no other one to give before that.
-// Then a connection is made anew, or logs in anew, at the end.
+// A host that repeats its token from a cache has no other one to give until that token ends. Then a
+// connection is made anew, or logs in anew, at the token's end.
 //
 // # Failures
 //
@@ -82,10 +82,10 @@
 // identity.Passing says whether waiting is worth it. The wait ends with the command's context.
 //
 // With a Provider it takes 10 s at most, because Subscribe has no context. Each failed renewal is
-// one OnError, which go-redis logs for each connection as "re-authentication failed"; it keeps the
-// connection. It would close it, in the midst of a command, for an error that it doesn't take for
-// the server's, and so a Provider's has a method RedisError. The first token after the outage
-// reaches all connections, however long that was.
+// one OnError. go-redis logs it for each connection as "re-authentication failed", and keeps the
+// connection. (It would close the connection in the midst of a command if it didn't take the error
+// for the server's, so a Provider's errors have a method RedisError.) The first token after the
+// outage reaches all connections, however long the outage was.
 //
 // # TLS
 //

@@ -18,8 +18,8 @@ import (
 const afterPanic = 10 * time.Second
 
 // Provider is the StreamingCredentialsProvider of a go-redis client: each connection logs in with
-// the token of that moment, and is told of each token that replaces it. One Provider can serve any
-// number of clients. It is safe for concurrent use if its credential is.
+// the token that is held then, and is told of each token that replaces it. One Provider can serve
+// any number of clients. It is safe for concurrent use if its credential is.
 //
 // While there are listeners it has one goroutine, a loop over identity.Tokens. That starts with the
 // first Subscribe and ends with the last UnsubscribeFunc, which go-redis calls when it closes a
@@ -56,10 +56,10 @@ func (p *Provider) Format(f fmt.State, _ rune) { fmt.Fprint(f, "identityredis.Pr
 //
 // A listener is subscribed once, however often it comes, and any of its UnsubscribeFuncs ends that.
 // OnNext has each token that replaces the one before. OnError has each failed renewal: the token
-// that the listener has is good until its end, and go-redis keeps the connection (see doc.go). Each
-// listener is called in a goroutine of its own, and for one thing at a time: one that blocks or
-// panics hurts only itself, and one that is slow hears of the newest token only. A call that is
-// under way may outlast UnsubscribeFunc.
+// that the listener has is good until its end, and go-redis keeps the connection. Each listener has
+// a goroutine of its own, with one call at a time. A listener that blocks or panics hurts only
+// itself, and a slow one gets only the newest token. A call that is under way may outlast
+// UnsubscribeFunc.
 func (p *Provider) Subscribe(
 	listener auth.CredentialsListener,
 ) (auth.Credentials, auth.UnsubscribeFunc, error) {

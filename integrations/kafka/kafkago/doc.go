@@ -22,7 +22,7 @@
 // again: the broker closes the connection when its token ends, and the client makes another. The
 // mechanism can't know whether there is TLS: set it, as above.
 //
-// Of a broker's refusal kafka-go keeps the code and not the words, but for a challenge, whose words
-// are in the error. The tests talk to franz-go's kfake; no broker of Kafka or Event Hubs has been
-// talked to.
+// kafka-go's error has the code of a broker's refusal and not its words; if the refusal is a
+// challenge, the error has the words. The tests talk to franz-go's kfake; no broker of Kafka or
+// Event Hubs has been talked to.
 package identitykafkago

@@ -30,11 +30,11 @@
 // # Tokens and connections
 //
 // Each connection asks the credential, which holds its token: no request is sent to the identity's
-// host unless one is due. A broker that tells how long a session lasts is authenticated to again
-// with the first request after 85 to 95 % of that, by sarama, on the same connection. That asks the
-// credential, too. If it still holds the old token, its renewal begins then, and the session that
-// the broker gives is as long as the old token lasts; the authentication at that one's end has the
-// new token.
+// host unless one is due. If a broker says how long a session lasts, sarama authenticates again on
+// the same connection, with the first request after 85 to 95 % of that time. That asks the
+// credential, too. If the credential still holds the old token, its renewal begins then, and the
+// broker's next session is as long as the old token lasts; the authentication at the end of that
+// session has the new token.
 //
 // A token with less than 2 s left isn't sent, as it could have ended on arrival: the provider waits
 // for its end, and for the next one.

@@ -37,9 +37,9 @@ import (
 const scope = "github.com/keyless-go/identity/integrations/metrics/otel"
 
 // Register has a meter of the provider read the Set at each collection, until the Registration's
-// Unregister. Register one Set with a provider, with all credentials: another's metrics would have
-// the same names. A Set can be registered with several providers. Reading sends nothing and is safe
-// for concurrent use; it takes some milliseconds, and 5 s if a credential hangs.
+// Unregister. Register one Set with all credentials: a second Set's metrics would have the same
+// names. A Set can be registered with several providers. Reading sends nothing and is safe for
+// concurrent use; it takes some milliseconds, and 5 s if a credential hangs.
 func Register(
 	set *identitymetrics.Set, provider metric.MeterProvider,
 ) (metric.Registration, error) {

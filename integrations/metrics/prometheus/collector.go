@@ -1,5 +1,4 @@
-// Package identityprometheus is a collector of Prometheus's for the credentials of package
-// identity.
+// Package identityprometheus is a Prometheus collector for the credentials of package identity.
 //
 //	credentials := identitymetrics.NewSet(cred)
 //	prometheus.MustRegister(identityprometheus.NewCollector(credentials))
@@ -38,8 +37,8 @@ type Collector struct {
 var _ prometheus.Collector = (*Collector)(nil)
 
 // NewCollector makes a Collector of a Set, to which credentials can be added later, too. Register
-// one Collector for all credentials: another's metrics would have the same names. A nil Set is an
-// empty one.
+// one Collector for all credentials: a second one's metrics would have the same names. A nil Set is
+// an empty one.
 func NewCollector(set *identitymetrics.Set) *Collector {
 	if set == nil {
 		set = identitymetrics.NewSet()

@@ -19,10 +19,10 @@ type Credentials struct {
 
 var _ credentials.PerRPCCredentials = (*Credentials)(nil)
 
-// New returns credentials with cred's tokens for a scope, such as "api://orders/.default". With the
-// scope "" it is that of the server's name: a call to orders.example.com:8443 has a token for
-// https://orders.example.com/.default, which is of no use to any other server. A server that is
-// called by its IP address has no such scope, and calls to it fail. New sends nothing.
+// New returns credentials with cred's tokens for a scope, such as "api://orders/.default". If scope
+// is "", it follows from the server's name: a call to orders.example.com:8443 has a token for
+// https://orders.example.com/.default, which is of no use to any other server. Calls to a server by
+// its IP address then fail. New sends nothing.
 func New(cred azcore.TokenCredential, scope string) *Credentials {
 	return &Credentials{cred: cred, scope: scope}
 }

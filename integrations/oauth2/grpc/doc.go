@@ -5,16 +5,16 @@
 //		grpc.WithTransportCredentials(credentials.NewTLS(nil)),
 //		grpc.WithPerRPCCredentials(identitygrpc.New(cred, "api://orders/.default")))
 //
-// grpc.PerRPCCredentials gives them to a single call instead. The server gets the token in the
-// metadata "authorization", as "Bearer …".
+// With the option grpc.PerRPCCredentials a single call has them instead. The server gets the token
+// in the metadata "authorization", as "Bearer …".
 //
 // # Renewal
 //
 // The credential is asked at the beginning of each call, with the call's context, which costs less
-// than a microsecond while a token is held. A stream keeps the metadata that it began with, so it
-// is for its server to decide what becomes of it when the token ends; gRPC's own servers do
-// nothing. gRPC has no claims challenge. If a server refuses a token before its end,
-// Credential.Refresh may get another.
+// than a microsecond while a token is held. A stream keeps the metadata that it began with. Its
+// server decides what becomes of the stream when the token ends; gRPC's own servers do nothing.
+// gRPC has no claims challenge. If a server refuses a token before its end, Credential.Refresh may
+// get another.
 //
 // # Failures
 //
@@ -34,8 +34,8 @@
 //
 // # Why not by hand
 //
-// gRPC makes Internal or Unauthenticated of an error that is no status, so that no retry policy
-// covers an outage and a deadline isn't seen as one. A token in the metadata of a context, or in
+// gRPC turns an error that is no status into Internal or Unauthenticated. So no retry policy covers
+// an outage, and a deadline isn't seen as one. A token in the metadata of a context, or in
 // oauth.TokenSource over oauth2.StaticTokenSource, is never renewed. oauth.TokenSource over any
 // other source waits for a token without the call's context.
 package identitygrpc

@@ -21,10 +21,10 @@ type Options struct {
 	Scope string
 }
 
-// NewConnector returns a connector for [database/sql.OpenDB]: each connection logs in with a token
-// of cred as its password, and, if none is named in connString, PGUSER or a service file, with the
-// user in it. It parses connString as [pq.NewConfig] does, whose errors it returns, and asks
-// nobody.
+// NewConnector returns a connector for [database/sql.OpenDB]. Each connection logs in with a token
+// of cred as its password. If no user is named in connString, PGUSER or a service file, it logs in
+// as the user in the token. NewConnector parses connString as [pq.NewConfig] does, whose errors it
+// returns, and sends nothing.
 //
 // The connector's Connect blocks for a token as cred's GetToken does, until its context or
 // connect_timeout ends, and then for the server as lib/pq does. It refuses, before it asks for a

@@ -8,8 +8,8 @@
 //	}
 //	db := sql.OpenDB(connector)
 //
-// All that package identitypgx says of tokens and connections, users, scopes and failures is so
-// here, too. What differs:
+// What package identitypgx says of tokens and connections, users, scopes and failures is true here,
+// too. What differs:
 //
 //   - lib/pq's default, sslmode=require, is taken, and looks at no certificate unless there is a
 //     ~/.postgresql/root.crt. Set sslmode=verify-full. disable, allow and prefer are refused for

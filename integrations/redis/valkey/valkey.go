@@ -24,13 +24,14 @@ type Options struct {
 	User string
 }
 
-// AuthCredentialsFn returns a function for AuthCredentialsFn of valkey-go's ClientOption. It has
-// the token of that moment, and asks to be called again when that is due for renewal. It is safe
-// for concurrent use if cred is. options may be nil.
+// AuthCredentialsFn returns a function for AuthCredentialsFn of valkey-go's ClientOption. It
+// returns the token that is held, and asks to be called again when that token is due for renewal.
+// It is safe for concurrent use if cred is. options may be nil.
 //
-// valkey-go passes no context, so the function waits for a token for 10 s at most. Its error, which
-// is cred's, closes the connection; so while the last token is valid it returns that one instead.
-// Nothing here can see whether the connection has TLS: use [Configure], which can.
+// valkey-go passes no context, so the function waits for a token for 10 s at most. An error of the
+// function, which is cred's, would close the connection. So while the last token is valid it
+// returns that one instead. Nothing here can see whether the connection has TLS: use [Configure],
+// which can.
 func AuthCredentialsFn(
 	cred azcore.TokenCredential, options *Options,
 ) func(valkey.AuthCredentialsContext) (valkey.AuthCredentials, error) {
@@ -80,9 +81,9 @@ func refreshAfter(t azcore.AccessToken, now time.Time) time.Time {
 //
 // It is an error if the token would travel in clear text or to whoever answers: without TLSConfig,
 // with its InsecureSkipVerify and no check of yours, or with TLS below 1.2. This machine's own
-// addresses may do without TLS. Where o has a DialCtxFn, or no TLS, Configure wraps that, and a
-// connection that has no TLS and leaves this machine is an error of the command that needs it. It
-// is an error, too, if o has other credentials, a DialFn, or a Sentinel, which Azure doesn't have.
+// addresses may do without TLS. If o has a DialCtxFn, or no TLS, Configure wraps the DialCtxFn: the
+// command that needs a connection without TLS that leaves this machine gets an error. It is an
+// error, too, if o has other credentials, a DialFn, or a Sentinel, which Azure doesn't have.
 func Configure(o *valkey.ClientOption, cred azcore.TokenCredential, options *Options) error {
 	if o == nil || cred == nil {
 		return errors.New("identityvalkey: Configure: want options and a credential, not nil")
