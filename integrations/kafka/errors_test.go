@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -147,6 +148,7 @@ func TestNoTokenInWords(t *testing.T) {
 		}
 		_, _, refused := session.Challenge([]byte(`{"status":"invalid ` + token + `"}`))
 		echo := fmt.Errorf("%w: bad token %s", kerr.SaslAuthenticationFailed, token)
+		synctest.Wait() // the client is looked at, which its goroutines may write to until then
 		for _, held := range []any{
 			auth, *auth, auth.Mechanism(), session, refused, auth.Explain(echo), client,
 		} {
