@@ -1,6 +1,6 @@
-// Package azuresql connects to Azure SQL with a managed identity, by go-mssqldb. A connection lives
-// on when its token ends; a new one takes the token of its time. The user is the one that the token
-// names, for whom CREATE USER … FROM EXTERNAL PROVIDER made a user in the database.
+// Package azuresql connects to Azure SQL with a managed identity, by go-mssqldb. Each new
+// connection takes the token of its time. The user is the one that the token names, for whom
+// CREATE USER … FROM EXTERNAL PROVIDER made a user in the database.
 package azuresql
 
 import (
@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -25,7 +26,19 @@ var resources = []string{
 	"https://database.chinacloudapi.cn",
 }
 
-// Connector is for sql.OpenDB. The connection string has neither a user nor a fedauth parameter,
+// Lifetime is for the SetConnMaxLifetime of a pool. Azure SQL looks at the token of an open
+// connection again, after some hours: once that has ended, each query fails with error 37396, which
+// go-mssqldb doesn't take for the connection's, so that the pool would keep it. There is no login
+// anew on a connection. A token has 27 minutes as a rule when a connection gets it.
+// https://github.com/dotnet/SqlClient/issues/2792
+const Lifetime = 20 * time.Minute
+
+// Connector is for sql.OpenDB, with a lifetime for its connections:
+//
+//	db := sql.OpenDB(connector)
+//	db.SetConnMaxLifetime(azuresql.Lifetime)
+//
+// The connection string has neither a user nor a fedauth parameter,
 // and encrypt=true or encrypt=strict, without which others could read the token on its way:
 //
 //	sqlserver://NAME.database.windows.net?database=orders&encrypt=true

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -79,9 +80,11 @@ func use(t *testing.T, db *sql.DB, connections int) error {
 }
 
 // refused says whether SQL Server has refused the login.
-func refused(err error) bool {
+func refused(err error) bool { return answered(err, 18456) }
+
+func answered(err error, number int32) bool {
 	var answer mssql.Error
-	return errors.As(err, &answer) && answer.Number == 18456
+	return errors.As(err, &answer) && answer.Number == number
 }
 
 // TestConnector has 10 connections with one request for a token, and more when that one has ended.
@@ -121,6 +124,41 @@ func TestConnector(t *testing.T) {
 		t.Errorf("naive, after its token ended: %v, want a refusal of the second connection", err)
 	} else if strings.Contains(fmt.Sprintf("%+v", err), captured) {
 		t.Error("the driver's error has the token: say so in docs/recipes.md")
+	}
+}
+
+// TestLifetime: the server looks at the token of an open connection again. A pool whose connections
+// have no Lifetime hands out one that is of no use, again and again.
+func TestLifetime(t *testing.T) {
+	t.Parallel()
+	azure := standin.New(t)
+	s := startServer(t, &server{resource: resource, tenantURL: signIn, again: true,
+		accepts: func(token string) bool { return token == azure.Token(t, scope) }})
+	pool := func(lifetime time.Duration) *sql.DB {
+		connector, err := azuresql.Connector(s.dsn(), azure.Credential)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db := open(t, connector, s)
+		db.SetConnMaxLifetime(lifetime)
+		if err := db.PingContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	naive, ours := pool(0), pool(time.Nanosecond) // for a test that doesn't take 20 minutes
+	azure.Rotate(t, scope)
+	for range 3 {
+		if err := naive.PingContext(t.Context()); !answered(err, 37396) {
+			t.Errorf("naive: %v, want error 37396: if the pool drops the connection now, say so", err)
+		}
+	}
+	if err := ours.PingContext(t.Context()); err != nil {
+		t.Errorf("with a lifetime: %v", err)
+	}
+	if azuresql.Lifetime <= 0 || azuresql.Lifetime > 27*time.Minute {
+		t.Errorf("Lifetime is %v, and a token may have 27 minutes when a connection gets it",
+			azuresql.Lifetime)
 	}
 }
 

@@ -24,6 +24,7 @@ type server struct {
 	resource, tenantURL string // what it tells clients to get a token for, and where
 	accepts             func(token string) bool
 	version7            *tls.Config // if not nil TDS 7.4, with this TLS if it has a certificate, or none
+	again               bool        // accepts is asked at each query, too
 	logins              atomic.Int64
 	address             string
 	ca                  string // a file with the certificate to trust
@@ -107,7 +108,7 @@ func (s *server) serve(connection net.Conn) {
 		return
 	}
 	if !s.accepts(text(message[8:])) {
-		send(connection, refusal("Login failed for user '<token-identified principal>'."))
+		send(connection, refusal(18456, "Login failed for user '<token-identified principal>'."))
 		return
 	}
 	s.logins.Add(1)
@@ -117,6 +118,10 @@ func (s *server) serve(connection net.Conn) {
 	for {
 		if _, err := receive(connection, 0); err != nil {
 			return
+		}
+		if s.again && !s.accepts(text(message[8:])) {
+			send(connection, refusal(37396, "Query cannot be executed, access token is expired."))
+			continue
 		}
 		send(connection, finished(0))
 	}
@@ -135,9 +140,9 @@ func (s *server) info() []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte{fedAuthInfo}, uint32(len(b))), b...)
 }
 
-// refusal is error 18456, of state 1 and class 14.
-func refusal(message string) []byte {
-	b := append(binary.LittleEndian.AppendUint32(nil, 18456), 1, 14)
+// refusal is an error of state 1 and class 14.
+func refusal(number uint32, message string) []byte {
+	b := append(binary.LittleEndian.AppendUint32(nil, number), 1, 14)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(message)))
 	b = append(append(b, ucs2(message)...), 0, 0, 0, 0, 0, 0) // no server, procedure, line
 	return append(sized16(failure, b), finished(2)...)
