@@ -63,3 +63,18 @@ func ExampleAzurePipelinesAssertion() {
 	}
 	fmt.Println(cred.Ready(context.Background(), "https://management.azure.com/.default"))
 }
+
+// A job of GitLab CI: its id_tokens put a token for api://AzureADTokenExchange into a variable, here
+// AZURE_ID_TOKEN. Any other issuer is asked by such a function, too.
+func ExampleAssertionFunc() {
+	token := func(context.Context, identity.AssertionRequest) (string, error) {
+		return os.Getenv("AZURE_ID_TOKEN"), nil
+	}
+	cred, err := identity.NewFederatedCredential(
+		os.Getenv("AZURE_TENANT_ID"), identity.ClientID(os.Getenv("AZURE_CLIENT_ID")),
+		identity.AssertionFunc(token), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(cred.Ready(context.Background(), "https://management.azure.com/.default"))
+}

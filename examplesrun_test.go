@@ -3,6 +3,7 @@ package identity_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,6 +78,12 @@ var exampleRuns = []exampleRun{
 	{"GitHubActionsAssertion", ExampleGitHubActionsAssertion, federated(identitytest.NewGitHubActions), "<nil>"},
 	{"AzurePipelinesAssertion", ExampleAzurePipelinesAssertion, federated(identitytest.NewAzurePipelines),
 		"<nil>"},
+	{"AssertionFunc", func() {
+		token, _ := os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
+		os.Setenv("AZURE_ID_TOKEN", string(token))
+		defer os.Unsetenv("AZURE_ID_TOKEN")
+		ExampleAssertionFunc()
+	}, federated(identitytest.NewWorkloadIdentity), "<nil>"},
 	{"TokenFunc", ExampleTokenFunc, identitytest.NewIMDS, "log in as orders with a password: true"},
 	{"PrincipalOf", ExamplePrincipalOf, identitytest.NewIMDS, "user: orders"},
 	{"Passing", ExamplePassing, identitytest.NewIMDS, "connect"},
