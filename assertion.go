@@ -96,7 +96,7 @@ func CredentialAssertion(cred azcore.TokenCredential) Assertion {
 		}}
 }
 
-// AssertionFunc is a function that gets the assertion from anywhere else. It is called for each
+// AssertionFunc gets the assertion by a function, from any other issuer. f is called for each
 // exchange, in a goroutine of its own and under no lock. Calls for several resources may run at
 // once; for one resource there is one call at a time. Its ctx has none of the values of a caller's,
 // and ends after 30 s: an issuer that is asked over the internet has answered by then, or is down.

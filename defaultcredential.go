@@ -54,12 +54,13 @@ type DefaultCredentialOptions struct {
 // tag is not that of an Azure VM, and IMDS has never answered. A developer's machine that is one of
 // Azure's (Codespaces, Dev Box) needs AZURE_TOKEN_CREDENTIALS=dev. Once something says that this is
 // Azure, the developer's credentials are barred for the life of the process (of the Chain, if
-// ClientOptions has a Transport), and the log says why. Where nothing says so, GetToken gives IMDS
-// 1 s to answer, at most once in a minute. IMDS gets two requests: one for the token, which may
-// take seconds, and one without the header Metadata, which it refuses at once. Its first answer,
-// also one that comes after that second, bars the developer's credentials. If a policy in
-// ClientOptions fails or waits, so that no request reaches the Transport, IMDS hasn't been asked:
-// that is an error, after as much time as on Azure.
+// ClientOptions has a Transport), and the log says why.
+//
+// Where nothing says so, GetToken gives IMDS 1 s to answer, at most once in a minute. IMDS gets two
+// requests: one for the token, which may take seconds, and one without the header Metadata, which
+// it refuses at once. Its first answer, also one that comes after that second, bars the developer's
+// credentials. If a policy in ClientOptions fails or waits, so that no request reaches the
+// Transport, IMDS hasn't been asked: that is an error, after as much time as on Azure.
 //
 // In a pipeline, where GITHUB_ACTIONS or TF_BUILD is "true", the login of the tools is the
 // pipeline's and no developer's. There no evidence of Azure bars the tools, and a machine without
@@ -68,20 +69,22 @@ type DefaultCredentialOptions struct {
 //
 // A job of GitHub Actions or Azure Pipelines may say by variables which application it is. Then the
 // credential is that application, as a [FederatedCredential], and nobody else: it takes the place
-// of a machine's identity (of IMDS or Azure Arc) and of the tools. On GitHub the variables are
-// those of [GitHubActionsAssertion] with AZURE_CLIENT_ID and AZURE_TENANT_ID. On Azure Pipelines
-// they are those of [AzurePipelinesAssertion] with AZURESUBSCRIPTION_SERVICE_CONNECTION_ID, and
-// with either AZURE_CLIENT_ID and AZURE_TENANT_ID or the AZURESUBSCRIPTION_CLIENT_ID and
-// AZURESUBSCRIPTION_TENANT_ID that the tasks for Azure set. If such a job also has
-// AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH, azidentity would be another service
-// principal: that is an error, which says how to be the one or the other.
+// of a machine's identity (of IMDS or Azure Arc) and of the tools. The variables are:
+//
+//   - GitHub Actions: those of [GitHubActionsAssertion], AZURE_CLIENT_ID and AZURE_TENANT_ID.
+//   - Azure Pipelines: those of [AzurePipelinesAssertion], AZURESUBSCRIPTION_SERVICE_CONNECTION_ID,
+//     and either AZURE_CLIENT_ID and AZURE_TENANT_ID or the AZURESUBSCRIPTION_CLIENT_ID and
+//     AZURESUBSCRIPTION_TENANT_ID that the tasks for Azure set.
+//
+// If such a job also has AZURE_CLIENT_SECRET or AZURE_CLIENT_CERTIFICATE_PATH, azidentity would be
+// another service principal: that is an error, which says how to be the one or the other.
 //
 // AZURE_CLIENT_ID selects a user-assigned identity. AZURE_TOKEN_CREDENTIALS narrows the choice, as
 // in the Azure SDKs: "prod" is the host's or the job's identity alone, "dev" the developer's
-// credentials alone, also on Azure. WorkloadIdentityCredential, ManagedIdentityCredential,
-// AzureCLICredential, AzureDeveloperCLICredential, GitHubActionsCredential and
-// AzurePipelinesCredential are each of them. Any other value is an error. All these variables count
-// as unset when they are empty.
+// credentials alone, also on Azure. A name is that credential alone: WorkloadIdentityCredential,
+// ManagedIdentityCredential, AzureCLICredential, AzureDeveloperCLICredential,
+// GitHubActionsCredential or AzurePipelinesCredential. Any other value is an error. All these
+// variables count as unset when they are empty.
 func NewDefaultCredential(options *DefaultCredentialOptions) (*Chain, error) {
 	return newDefaultCredential(processShared, options, processEnvironment())
 }

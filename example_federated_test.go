@@ -64,8 +64,8 @@ func ExampleAzurePipelinesAssertion() {
 	fmt.Println(cred.Ready(context.Background(), "https://management.azure.com/.default"))
 }
 
-// A job of GitLab CI: its id_tokens put a token for api://AzureADTokenExchange into a variable, here
-// AZURE_ID_TOKEN. Any other issuer is asked by such a function, too.
+// A job of GitLab CI: its id_tokens put a token for api://AzureADTokenExchange into a variable,
+// here AZURE_ID_TOKEN. Any other issuer is asked by such a function, too.
 func ExampleAssertionFunc() {
 	token := func(context.Context, identity.AssertionRequest) (string, error) {
 		return os.Getenv("AZURE_ID_TOKEN"), nil

@@ -75,9 +75,10 @@ var exampleRuns = []exampleRun{
 	{"NewAzureDeveloperCLICredential", ExampleNewAzureDeveloperCLICredential, identitytest.NewIMDS,
 		"azd is not installed, or nobody is logged in"},
 	{"CredentialAssertion", ExampleCredentialAssertion, identitytest.NewIMDS, "<nil>"},
-	{"GitHubActionsAssertion", ExampleGitHubActionsAssertion, federated(identitytest.NewGitHubActions), "<nil>"},
-	{"AzurePipelinesAssertion", ExampleAzurePipelinesAssertion, federated(identitytest.NewAzurePipelines),
-		"<nil>"},
+	{"GitHubActionsAssertion", ExampleGitHubActionsAssertion,
+		federated(identitytest.NewGitHubActions), "<nil>"},
+	{"AzurePipelinesAssertion", ExampleAzurePipelinesAssertion,
+		federated(identitytest.NewAzurePipelines), "<nil>"},
 	{"AssertionFunc", func() {
 		token, _ := os.ReadFile(os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
 		os.Setenv("AZURE_ID_TOKEN", string(token))

@@ -41,9 +41,7 @@ type FederatedCredentialOptions struct {
 	// any. By default there is none, and such a request fails.
 	AdditionallyAllowedTenants []string
 
-	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the
-	// first failed try of a renewal that nobody waits for), without any secret. It is called when
-	// nobody waits any more, and one that panics loses a line and nothing else. nil is silent.
+	// Logger receives what [CredentialOptions].Logger does, in the same way. nil is silent.
 	Logger *slog.Logger
 }
 

@@ -187,8 +187,8 @@ func (c *Credential) GetToken(
 
 // Refresh asks the host for a token although a valid one is held. Use it after the identity was
 // given a role or put into a group, which shows only in a new token. It returns the token that is
-// held from then on, also by Azure SDK clients once they ask again, and whether that is another one
-// than before.
+// held from then on, and whether that is another one than before. Azure SDK clients have that token
+// once they ask again.
 //
 // Most hosts have a cache of their own, for about a day, and nothing makes them look past it: then
 // changed is false, and the log says when the token, and with it that cache's entry, ends. Workload

@@ -26,11 +26,12 @@ type CredentialOptions struct {
 	//     requests at once: 5, and 50 to Entra. All others share one of each per process; those with
 	//     policies share the limit only.
 	//   - Retry: maps onto this package's retries field by field; see [NewCredential] for the
-	//     defaults. Only one layer retries. MaxRetries counts on top of the time budget: 0 means as
+	//     defaults. Only one layer retries. MaxRetries is a limit beside the time budget: 0 means as
 	//     many as the budget allows, less than zero means none. Credentials that share a cache share
-	//     requests and cool-downs with those that have the same Retry; two ShouldRetry functions never
-	//     count as the same. For one token at most 16 different Retry at a time are told apart, beside
-	//     the default; credentials with further ones share one request among them.
+	//     requests, and the waits after a failure, with those that have the same Retry; two
+	//     ShouldRetry functions never count as the same. For one token at most 16 different Retry at a
+	//     time are told apart, beside the default; credentials with further ones share one request
+	//     among them.
 	//   - PerCallPolicies run once per acquisition, PerRetryPolicies at each try.
 	//   - TracingProvider: a span "Credential.GetToken" for each acquisition, with the HTTP requests
 	//     below it. Its parent is the span in the context of the caller who started the acquisition; a
@@ -64,7 +65,7 @@ type CredentialOptions struct {
 
 	// Logger receives acquisitions (Info), renewals (Debug) and failures (Warn, but Info for the first
 	// failed try of a renewal that nobody waits for), without any secret. Callers that get a failure
-	// wait for its line, 100 ms at most. If it panics, its line is lost. nil is silent.
+	// wait for its line, 100 ms at most. If the handler panics, that line is lost. nil is silent.
 	Logger *slog.Logger
 }
 

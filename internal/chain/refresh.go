@@ -9,9 +9,8 @@ import (
 )
 
 // Refresh gets what options ask for from the source in use, past what that holds, and goes on to no
-// other: a newer token is no reason to become another identity. Where no source is in use yet, or
-// the one in use has no Refresh, it is as Token is; changed then says whether another source has
-// come into use.
+// other: the chain stays the identity that it is. If no source is in use yet, or the one in use has
+// no Refresh, it is as Token is; changed then says whether another source has come into use.
 func (c *Chain) Refresh(
 	ctx context.Context, options policy.TokenRequestOptions,
 ) (token azcore.AccessToken, changed bool, err error) {

@@ -158,8 +158,8 @@ func (e *entry) failures(l *lane) int {
 	return e.said.failures + e.renewal.failures + l.failures
 }
 
-// refusal is the cool-down whose error callers on a lane get who can't do with a held token, nil
-// when a flight may start for them.
+// refusal is the cool-down whose error is for callers on a lane for which a held token won't do;
+// nil when a flight may start for them.
 func (e *entry) refusal(l *lane, now time.Time) *coolDown {
 	switch {
 	case now.Before(e.said.until):
