@@ -71,7 +71,9 @@ func pipelinesAssertion(field, serviceConnectionID string) Assertion {
 // credential is of a managed identity which the application trusts. So a program without a secret
 // is an application, also in tenants that the identity isn't of. The application's federated
 // credential has the identity's tenant in the issuer and its object ID as the subject; the error of
-// an exchange that Entra refuses has both, ready to be copied.
+// an exchange that Entra refuses has both, ready to be copied. By Microsoft's page, below, the
+// application has to be registered in the identity's own tenant, and the identity to be a
+// user-assigned one.
 //
 // If the other credential's token is about to end, or Entra has just refused it as ended, a new one
 // is got at once: a credential of this package is asked past what it holds, and a [Chain] asks its

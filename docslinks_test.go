@@ -12,18 +12,6 @@ import (
 	"unicode/utf8"
 )
 
-// TestDocsMerged: no page has both sides of a merge in it.
-func TestDocsMerged(t *testing.T) {
-	t.Parallel()
-	walk(t, ".", func(name string) {
-		for number, line := range strings.Split(readFile(t, name), "\n") {
-			if strings.HasPrefix(line, "<<<<<<< ") || strings.HasPrefix(line, ">>>>>>> ") {
-				t.Errorf("%s:%d: a merge was committed half done: %s", name, number+1, line)
-			}
-		}
-	}, isForeign)
-}
-
 // TestDocsLinks: what a page links to in the repository is there, and so is the heading that a link
 // names. A link may go on in the next line.
 func TestDocsLinks(t *testing.T) {

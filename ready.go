@@ -67,6 +67,9 @@ func readyFor(ctx context.Context, cred azcore.TokenCredential, scope string) er
 // false. An outage passes, also where nothing answers yet, and so does the end of a caller's
 // context. An identity that isn't assigned, a mistake in a scope, and a refusal of Entra's that
 // stays do not pass.
+//
+// An Azure SDK client whose context ends while it waits for a token returns the context's error
+// alone, with nothing of this package in it: ask errors.Is for [context.DeadlineExceeded], too.
 func Passing(err error) bool {
 	if e, ok := errors.AsType[*chain.Error](err); ok {
 		return e.Passes() // it judges those of its sources

@@ -61,7 +61,8 @@ type ResourceStatus struct {
 
 // Reporter is any credential of this package, for health pages and metrics: [Credential],
 // [FederatedCredential], [AzureCLICredential], [AzureDeveloperCLICredential] and [Chain], which is
-// what [NewDefaultCredential] makes.
+// what [NewDefaultCredential] makes. All but those of the developer's tools have Ready, too: for
+// a service that takes whichever it is given, declare an interface of a Reporter and Ready.
 type Reporter interface {
 	azcore.TokenCredential
 	// Statuses has the Status of the credential. A Chain's has that of each of its sources, once, and

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/keyless-go/identity/identitytest"
 )
 
@@ -105,6 +107,39 @@ func TestPassing(t *testing.T) {
 			t.Errorf("%v is passing", err)
 		}
 	}
+}
+
+// TestPassingOfClients: an SDK client whose context ends says so and nothing else, which Passing's
+// comment and docs/operations.md tell of. Once azcore says more they can go.
+func TestPassingOfClients(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ep := identitytest.NewIMDS(nil)
+		ep.Enqueue(identitytest.Response{Status: 503, For: time.Hour})
+		client := azruntime.NewPipeline("m", "v1.0.0", azruntime.PipelineOptions{
+			PerRetry: []policy.Policy{
+				azruntime.NewBearerTokenPolicy(onIMDS(t, ep), []string{vaultScope}, nil),
+			},
+		}, &policy.ClientOptions{Transport: ep})
+		ask := func(ctx context.Context) error {
+			req, err := azruntime.NewRequest(ctx, http.MethodGet, "https://example.vault.azure.net")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.Do(req)
+			return err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := ask(ctx); Passing(err) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the context's end: %v, passing %v", err, Passing(err))
+		}
+		if err := ask(t.Context()); !Passing(err) {
+			t.Errorf("of an outage: %v isn't passing", err)
+		}
+		if err := ep.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestPrincipalOf(t *testing.T) {

@@ -41,6 +41,9 @@ type application struct {
 //		FederatedCredentials: vm.FederatedCredentials(),
 //	})
 //
+// Entra itself wants the application to be registered in the managed identity's tenant. The fake
+// doesn't look at that, because it knows no application's own tenant.
+//
 // Entra isn't a host: [Endpoint.Env] has AZURE_AUTHORITY_HOST alone, and leaves the variables of
 // all hosts as they are, so that a process can have both. In memory, [Endpoints] is the transport
 // to both. As with [NewWorkloadIdentity] there is TLS, with a certificate that a credential in this

@@ -43,8 +43,8 @@ type Auth struct {
 
 // New returns the authentication of cred's identity at a cluster with the bootstrap servers
 // brokers, such as "example.servicebus.windows.net:9093". Nil options means the defaults. It sends
-// nothing. It is an error if cred is nil, or if neither brokers nor options say which scope the
-// tokens have.
+// nothing. It is an error if cred is nil, if neither brokers nor options say which scope the tokens
+// have, or if a namespace of Event Hubs has no port.
 func New(cred azcore.TokenCredential, brokers []string, options *Options) (*Auth, error) {
 	var o Options
 	if options != nil {

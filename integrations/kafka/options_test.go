@@ -28,6 +28,9 @@ func TestNewRefuses(t *testing.T) {
 		{"nil credential", nil, []string{eh}, identitykafka.Options{}, "nil credential"},
 		{"private name", failing{}, []string{"kafka.corp:9093"}, identitykafka.Options{},
 			"set Options.Scope"},
+		{"no port", failing{}, []string{eh, "example.servicebus.windows.net"},
+			identitykafka.Options{}, `"example.servicebus.windows.net" has no port: Event Hubs has ` +
+				"Kafka at example.servicebus.windows.net:9093"},
 		{"scope of AMQP", failing{}, nil,
 			identitykafka.Options{Scope: "https://eventhubs.azure.net//.default"}, "AMQP"},
 		{"resource for scope", failing{}, nil,

@@ -64,6 +64,18 @@ func namespace(broker string) (host, suffix string, err error) {
 	return host, suffix, nil
 }
 
+// checkPorts refuses a namespace without a port. Clients take 9092 then, where nothing answers, and
+// the user sees a timeout only.
+func checkPorts(brokers []string) error {
+	for _, broker := range brokers {
+		if _, port, err := net.SplitHostPort(broker); err != nil || port == "" {
+			return fmt.Errorf("broker %q has no port: Event Hubs has Kafka at %s:9093",
+				broker, strings.TrimSuffix(broker, ":"))
+		}
+	}
+	return nil
+}
+
 // hostOf is the host name of a broker as a namespace's name is compared: without port and root dot,
 // in lower case.
 func hostOf(broker string) string {

@@ -47,6 +47,9 @@ func NewSource(
 		if s.Scope, err = Scope(brokers); err == nil {
 			_, s.suffix, err = namespace(brokers[0])
 		}
+		if err == nil {
+			err = checkPorts(brokers)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", pkg, err)

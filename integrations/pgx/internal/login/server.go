@@ -90,8 +90,12 @@ func (c Client) scope(servers []Server) (string, error) {
 		})
 		switch {
 		case at < 0:
-			return "", fmt.Errorf("%q is no name of Azure's, and doesn't tell what the token is for: "+
-				"set Options.Scope, such as to %s", s.Host, services[0].scope)
+			which := "" // the error begins with the names of all servers
+			if s.Host != names(servers) {
+				which = fmt.Sprintf("%q is ", s.Host)
+			}
+			return "", fmt.Errorf("%sno name of Azure's, and doesn't tell what the token is for: "+
+				"set Options.Scope, such as to %s", which, services[0].scope)
 		case found != "" && found != services[at].scope:
 			return "", fmt.Errorf("the servers want tokens for %s and for %s: have a pool for each, or "+
 				"set Options.Scope", found, services[at].scope)

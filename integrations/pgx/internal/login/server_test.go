@@ -20,7 +20,8 @@ func TestScope(t *testing.T) {
 			want: services[0].scope},
 		{hosts: "a.postgres.database.azure.com a.postgres.database.chinacloudapi.cn",
 			says: "have a pool for each"},
-		{hosts: "a.postgres.database.azure.com evil.example", says: other},
+		{hosts: "a.postgres.database.azure.com evil.example",
+			says: `"evil.example" is no name of Azure's`},
 		{hosts: "apostgres.database.azure.com", says: other},
 		{hosts: "postgres.database.azure.com.evil.example", says: other},
 		{hosts: "127.0.0.1", says: other},
@@ -36,6 +37,9 @@ func TestScope(t *testing.T) {
 			err != nil && !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: got %q, %v, want %q and an error with %q", test.hosts, got, err, test.want,
 				test.says)
+		}
+		if err != nil && len(servers) == 1 && strings.Contains(err.Error(), test.hosts) {
+			t.Errorf("%s: %v: the name stands twice in what Login returns", test.hosts, err)
 		}
 	}
 }
