@@ -107,12 +107,15 @@ func unready(err, cause error) error {
 func askFunc(
 	what string, cred azcore.TokenCredential, scope string,
 ) func(ctx context.Context, claims string) (azcore.AccessToken, error) {
+	usual := clientOptions(scope, "") // made once: azcore's policy, too, has one slice for all calls
 	return func(ctx context.Context, claims string) (azcore.AccessToken, error) {
 		if cred == nil {
 			return azcore.AccessToken{}, errors.New("identity: " + what +
 				": nil credential: want one, such as one of NewCredential")
 		}
-		token, err := cred.GetToken(ctx, clientOptions(scope, claims))
+		options := usual
+		options.Claims = claims
+		token, err := cred.GetToken(ctx, options)
 		if err == nil && token.Token == "" {
 			err = errors.New("identity: " + what + ": the credential returned an empty token")
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// measureBinary is what a program of one call to GetToken is made of.
+// measureBinary is what a program of one call to GetToken is made of, and what it does before main.
 func measureBinary(ctx context.Context, _ bool, say func(string)) (section, error) {
 	module, err := moduleDir()
 	if err != nil {
@@ -22,8 +22,15 @@ func measureBinary(ctx context.Context, _ bool, say func(string)) (section, erro
 	defer func() { _ = os.RemoveAll(out) }()
 	t := table{head: []string{"what", "bytes", "beyond azcore",
 		"modules linked, Go's own not counted"}}
-	bare := 0.0
-	for _, name := range []string{"azcore", ours, azIdentity} {
+	url, stop, err := (&fake{}).listen()
+	if err != nil {
+		return section{}, err
+	}
+	defer stop()
+	setAppService(url)
+	bytes, started := map[string]float64{}, map[string][]initialised{}
+	names := []string{"azcore", ours, azIdentity}
+	for _, name := range names {
 		say("building " + name)
 		binary := filepath.Join(out, name)
 		if _, err := goTool(ctx, module, "build", "-trimpath", "-ldflags=-s", "-o", binary,
@@ -38,21 +45,24 @@ func measureBinary(ctx context.Context, _ bool, say func(string)) (section, erro
 		if err != nil {
 			return section{}, err
 		}
-		bytes := float64(info.Size())
-		if bare == 0 {
-			bare = bytes
-		}
-		t.rows = append(t.rows, []string{name, size(bytes), size(bytes - bare),
+		bytes[name] = float64(info.Size())
+		t.rows = append(t.rows, []string{name, size(bytes[name]), size(bytes[name] - bytes["azcore"]),
 			figure(float64(strings.Count(text, "\tdep\t")))})
+		if started[name], err = starts(ctx, binary); err != nil {
+			return section{}, err
+		}
 	}
 	return section{
-		title: "Binary",
+		title: "Binary and start",
 		text: []string{"A program that asks for one token and prints when it ends, and for azcore " +
 			"one that sends one request, as every Azure SDK client does: `go build -trimpath " +
 			"-ldflags=-s`. Ours is larger than azidentity's: it brings all its hosts and the developers' " +
 			"tools (os/exec), log/slog, and with go-cache encoding/gob; of azidentity the linker leaves " +
 			"out all but the managed identity."},
-		tables: []table{t},
+		tables: []table{t, startTable(names, started)},
+		verdicts: append(startVerdicts(started[ours]),
+			verdict{what: "bytes of a program of one call ÷ azidentity's", got: bytes[ours] / bytes[azIdentity],
+				bound: 1, unit: "x", why: "it is to be no reason against a change from azidentity"}),
 	}, nil
 }
 

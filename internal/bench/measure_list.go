@@ -4,6 +4,7 @@ package main
 var measurements = []measurement{
 	{name: "hit", measure: measureHit},
 	{name: "tokens", measure: measureTokens},
+	{name: "around", measure: measureAround},
 	{name: "construct", measure: measureConstruction},
 	{name: "cold", measure: measureCold},
 	{name: "behaviour", measure: measureBehaviour, aside: true},
