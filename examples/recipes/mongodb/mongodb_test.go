@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/keyless-go/identity/examples/recipes/internal/standin"
 	"github.com/keyless-go/identity/examples/recipes/mongodb"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -124,5 +126,27 @@ func TestOptionsFail(t *testing.T) {
 	}
 	if err := s.client(t, o).Ping(t.Context(), nil); !errors.Is(err, standin.ErrBroken) {
 		t.Errorf("%v, want the credential's error", err)
+	}
+}
+
+// asked is a credential that says how it was asked.
+type asked struct{}
+
+func (asked) GetToken(
+	_ context.Context, o policy.TokenRequestOptions,
+) (azcore.AccessToken, error) {
+	return azcore.AccessToken{}, fmt.Errorf("asked for %q, CAE %v", o.Scopes, o.EnableCAE)
+}
+
+// TestOptionsAsk as Ready does, whose token the driver then has.
+func TestOptionsAsk(t *testing.T) {
+	t.Parallel()
+	o, err := mongodb.Options(uri, asked{}, mongodb.Scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("asked for %q, CAE true", []string{mongodb.Scope})
+	if _, err := o.Auth.OIDCMachineCallback(t.Context(), nil); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
