@@ -41,9 +41,9 @@ var _ azcore.TokenCredential = (*Chain)(nil)
 // failure never turns into another identity. NewChain sends nothing.
 //
 // A source of another package is asked in the goroutine of each caller, with the caller's context.
-// One that reads a user from the context so gives each user another token. Callers share requests
-// only if the source sees to that itself. It has to end with its context, since its caller can't
-// leave before it returns. A panic in it is an error of that source. The source in use is
+// So a source that reads a user from the context can give each user another token. Callers share
+// requests only if the source sees to that itself. It has to return when its context ends, since
+// its caller can't leave before. A panic in it is an error of that source. The source in use is
 // remembered by scope and tenant, not by caller: a source that has a token for some callers only
 // must fail for the others with an error that the chain doesn't go on from. It must not ask the
 // chain that it is in.

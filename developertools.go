@@ -20,8 +20,8 @@ type AzureCLICredentialOptions struct {
 	TenantID string
 
 	// Subscription is the ID or the name of the subscription whose account and tenant are used, in
-	// place of the one that az has selected. Set either it or TenantID, because az takes only one of
-	// the two.
+	// place of the one that az has selected. With it set, TenantID has to be "", because az takes only
+	// one of the two.
 	Subscription string
 
 	// AdditionallyAllowedTenants are the tenants beside TenantID that a resource may ask for; "*"
@@ -97,7 +97,7 @@ func (c *AzureCLICredential) chainLink() chain.Link {
 // being written, or because the system's broker is busy, is followed by another after a second.
 //
 // Tokens are held and renewed as those of [Credential.GetToken]. After `az login` as somebody else,
-// or `az account set`, a running process changes when the held token is renewed, in half an hour or
+// or `az account set`, a running process follows when the held token is renewed, in half an hour or
 // so. The constructor finds az on PATH, and keeps the values of HOME (USERPROFILE on Windows),
 // AZURE_CONFIG_DIR and AZURE_CLOUD_NAME for all runs. az is not run by a shell, save on Windows,
 // where it is a script; what is passed to it has only letters, digits and . _ : / -, and blanks in
@@ -105,9 +105,9 @@ func (c *AzureCLICredential) chainLink() chain.Link {
 //
 // A claims challenge, as for a second factor, can't be met without the developer: the error has the
 // command to run. The next use asks for a new token in place of the one that was refused. If az is
-// not installed, or nobody is logged in with it, errors.Is finds [ErrUnavailable] in the error. No
-// other failure of az's is that, such as a session that has expired or an az that is offline: a
-// [Chain], too, then returns an error, and doesn't go on to another identity.
+// not installed, or nobody is logged in with it, errors.Is finds [ErrUnavailable] in the error. In
+// other failures it doesn't, such as a session that has expired or an az that is offline: a [Chain]
+// then returns an error, too, and doesn't go on to another identity.
 //
 // https://learn.microsoft.com/cli/azure/account#az-account-get-access-token
 func (c *AzureCLICredential) GetToken(
@@ -206,7 +206,7 @@ func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
 // after 3 s; on Windows it isn't ended, and its output is not waited for.
 //
 // Tokens are held and renewed as those of [Credential.GetToken]. After `azd auth login` as somebody
-// else a running process changes when the held token is renewed, in half an hour or so. The
+// else a running process follows when the held token is renewed, in half an hour or so. The
 // constructor finds azd on PATH, and keeps the values of HOME (USERPROFILE on Windows),
 // AZD_CONFIG_DIR, AZD_AUTH_ENDPOINT and AZURE_SUBSCRIPTION_ID for all runs. azd is not run by a
 // shell, save on Windows; what is passed to it has only letters, digits and . _ : / -, and + and =
@@ -214,8 +214,8 @@ func (c *AzureDeveloperCLICredential) chainLink() chain.Link {
 //
 // The claims of a challenge are passed on, at most once in 30 s, and azd keeps them for the next
 // login. If it has no token that meets them, the error has the command to run. If azd is not
-// installed, or nobody is logged in with it, errors.Is finds [ErrUnavailable] in the error. No
-// other failure of azd's is that.
+// installed, or nobody is logged in with it, errors.Is finds [ErrUnavailable] in the error; in
+// other failures it doesn't.
 //
 // https://learn.microsoft.com/azure/developer/azure-developer-cli/reference#azd-auth-token
 func (c *AzureDeveloperCLICredential) GetToken(

@@ -36,11 +36,11 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // 30 s and 20 s.
 //
 // The first wait between tries is random, up to 1.75 s on IMDS, 1 s on Service Fabric and 500 ms
-// elsewhere. Each later wait is random, too, from half of an upper end to the whole of it; the
-// upper end grows with the time taken so far, to 16 s on Service Fabric and 5 s elsewhere. After a
-// 5xx of IMDS a wait is at least 1 s. A Retry-After is a minimum, with a random wait on top. A 410
-// means that IMDS is being updated: it promises to be back within 70 s, and another try follows
-// then, whatever it asked for before.
+// elsewhere. Each later wait is random between half of an upper end and the whole of it. The upper
+// end grows with the time taken so far, to 16 s on Service Fabric and 5 s elsewhere. After a 5xx of
+// IMDS a wait is at least 1 s. A Retry-After is a minimum, with a random wait on top. A 410 means
+// that IMDS is being updated: it promises to be back within 70 s, and another try follows then,
+// whatever it asked for before.
 //
 // An acquisition ends after 5 s, with [ErrUnavailable], where connections fail or something answers
 // that isn't IMDS, and IMDS never has answered. Where a variable or the machine's chassis asset tag
@@ -62,7 +62,7 @@ var _ azcore.TokenCredential = (*Credential)(nil)
 // the upper end of all waits, and a Retry-After beyond it ends the tries. StatusCodes and
 // ShouldRetry are asked about failures only, never about a token. A positive MaxRetries limits the
 // tries, and extends the time to what that many tries can take, up to an hour; so does a TryTimeout
-// that is longer than the time. A negative MaxRetries means a single try. A negative RetryDelay
+// that is longer than that time. A negative MaxRetries means a single try. A negative RetryDelay
 // means no waits, and then three retries by default.
 func NewCredential(options *CredentialOptions) (*Credential, error) {
 	return newCredential(options, processEnvironment())
