@@ -7,7 +7,7 @@
 // One idea a file: main.go starts and ends it, service.go makes the clients, orders.go is what the
 // service is for, signingkey.go a secret that may change, failures.go what users hear of failures,
 // probes.go readiness, health page and metrics, and serve.go timeouts and the graceful stop. To
-// copy it, leave out internal/standins, and standins.go.
+// copy it, leave out internal/standins, standins.go, and its call in run.
 package main
 
 import (

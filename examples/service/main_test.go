@@ -62,7 +62,9 @@ func TestStandIns(t *testing.T) {
 		}
 		rest <- b.String()
 	}()
-	eventually(t, "ready", func() bool { return fetch(admin+"/readyz").status == http.StatusNoContent })
+	eventually(t, "ready", func() bool {
+		return fetch(admin+"/readyz").status == http.StatusNoContent
+	})
 	order := fetch(users + "/orders/1")
 	for path, status := range map[string]int{"/livez": 204, "/identity": 200, "/metrics": 200} {
 		if a := fetch(admin + path); a.status != status {

@@ -43,6 +43,10 @@ func alive(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNo
 // nothing while they are. It doesn't ask the database, whose outage all replicas share: without
 // any that is ready, users would not even get an answer.
 func (s *service) ready(w http.ResponseWriter, r *http.Request) {
+	if s.stopping.Load() {
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	}
 	// A probe of Kubernetes waits for 1 s by default, and then shows no reason.
 	ctx, cancel := context.WithTimeout(r.Context(), 900*time.Millisecond)
 	defer cancel()
@@ -52,14 +56,11 @@ func (s *service) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	why := "not ready: "
 	switch {
-	case s.stopping.Load():
-		http.Error(w, "stopping", http.StatusServiceUnavailable)
-		return
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 		return
 	case err != errNoKey && !identity.Passing(err):
-		why = "not ready, and waiting won't mend it: "
+		why = "not ready, and waiting won't mend it: " // an identity that isn't assigned, say
 	}
 	http.Error(w, why+err.Error(), http.StatusServiceUnavailable) // there is no secret in it
 }

@@ -53,8 +53,9 @@ func TestNotReady(t *testing.T) {
 				if ready.Code != http.StatusServiceUnavailable {
 					t.Errorf("status %d, want 503", ready.Code)
 				}
-				if says := strings.Contains(ready.Body.String(), "waiting won't mend it"); says != test.mistake {
-					t.Errorf("says %q", ready.Body)
+				says := ready.Body.String()
+				if strings.Contains(says, "waiting won't mend it") != test.mistake {
+					t.Errorf("says %q", says)
 				}
 			})
 		})

@@ -14,7 +14,8 @@ import (
 // requestTimeout is what a handler has: for a connection, a query and the answer.
 const requestTimeout = 10 * time.Second
 
-// newServer has a limit for all that a client may draw out.
+// newServer has a limit for all that a client may draw out. TLS is the platform's, which ends it
+// in front of the service.
 func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,

@@ -25,6 +25,6 @@ func useStandIns(ctx context.Context, cfg *config, log *slog.Logger) (stop func(
 		cfg.listenAdmin = "127.0.0.1:8081"
 	}
 	log.Info("then try: curl -i http://" + cfg.listen + "/orders/1")
-	log.Info("then try: curl -i http://" + cfg.listenAdmin + "/readyz, and /identity, /metrics, /livez")
+	log.Info("then try: curl -i http://" + cfg.listenAdmin + "/readyz, /identity, /metrics")
 	return azure.Stop, nil
 }
