@@ -111,9 +111,10 @@ type answer struct {
 
 // received is a request as it came in. It never changes.
 type received struct {
-	*http.Request // without its body
+	*http.Request // without its body, and with a context that doesn't end
 	body          []byte
-	scripted      Response // what the script says of the answer
+	context       context.Context // that of the request, which does
+	scripted      Response        // what the script says of the answer
 }
 
 func newEndpoint(options *Options, host host, hostID string) *Endpoint {
@@ -261,7 +262,7 @@ func receive(r *http.Request) (received, error) {
 			request.URL.Scheme = "https"
 		}
 	}
-	return received{Request: request, body: body}, nil
+	return received{Request: request, body: body, context: r.Context()}, nil
 }
 
 // isAt reports whether r is for path, whatever the case of its letters, and with or without a slash

@@ -17,12 +17,14 @@ import (
 // seconds is overcome nevertheless.
 var retries = policy.RetryOptions{MaxRetries: 2}
 
-// ask gets a token and enters what became of that.
-func (c config) ask(ctx context.Context, r *report) {
-	credential, err := c.credential()
+// ask gets a token and enters what became of that. It returns both for a record.
+func (c config) ask(
+	ctx context.Context, r *report, policies ...policy.Policy,
+) (token string, err error) {
+	credential, err := c.credential(policies)
 	if err != nil {
 		r.Error = refusal(err)
-		return
+		return "", err
 	}
 	r.Asked.Identity = c.asked(credential.Statuses()[0])
 	limited, cancel := context.WithTimeout(ctx, c.Timeout)
@@ -36,15 +38,16 @@ func (c config) ask(ctx context.Context, r *report) {
 	r.told(credential)
 	if err != nil {
 		r.fail(c, err)
-		return
+		return "", err
 	}
 	r.Answers = r.toolInUse() == ""
 	r.read(got)
+	return got.Token, nil
 }
 
 // credential sends nothing and runs nothing.
-func (c config) credential() (identity.Reporter, error) {
-	options := azcore.ClientOptions{Retry: retries}
+func (c config) credential(policies []policy.Policy) (identity.Reporter, error) {
+	options := azcore.ClientOptions{Retry: retries, PerRetryPolicies: policies}
 	managed := &identity.CredentialOptions{ClientOptions: options, ID: c.ID}
 	switch {
 	case c.federation.Asked():

@@ -135,6 +135,8 @@ func TestNoSecretPrintedOnFailure(t *testing.T) {
 						wantNoPiece(t, stdout.String()+stderr.String(), s)
 					}
 				}
+				wantNotRecorded(t, recordOf(t, "-timeout", "50ms"), append(sent(t, endpoint), canary,
+					"11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"))
 			})
 		}
 	}

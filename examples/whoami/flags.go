@@ -28,6 +28,7 @@ type config struct {
 	fake       standins.Host          // the zero Host: the environment as it is
 	scope      string
 	json       bool
+	record     string // the file for a record, "" for none
 }
 
 // parse returns flag.ErrHelp for -h.
@@ -41,6 +42,7 @@ func parse(args []string) (config, error) {
 	fake := flags.String("fake", "", "")
 	flags.StringVar(&c.scope, "scope", defaultScope, "")
 	flags.BoolVar(&c.json, "json", false, "")
+	flags.StringVar(&c.record, "record", "", "")
 	if err := commandline.Parse(flags, args); err != nil {
 		return c, err
 	}
@@ -60,6 +62,9 @@ func parse(args []string) (config, error) {
 	case asked && c.ID != nil && !c.federation.OfIdentity():
 		return c, errors.New("-client-id, -object-id and -resource-id select the identity of " +
 			"-assertion identity")
+	}
+	if given["record"] && c.record == "" {
+		return c, errors.New("-record is empty: want the file to write")
 	}
 	if given["fake"] {
 		var known bool
@@ -101,6 +106,8 @@ Usage:
                      this job's of Azure Pipelines for the service connection with that ID
   -scope SCOPE       what the token is to be for; default %s
   -json              print one JSON object
+  -record FILE       write what was asked and answered into a new file, for a report: secrets, IDs, names and
+                     addresses are replaced, the same by the same. Read it before you send it
   -timeout DURATION  give up after this time in all; default %v
   -h                 this text
 

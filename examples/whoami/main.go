@@ -66,7 +66,9 @@ func (c config) run(ctx context.Context, stdout io.Writer) (*problem, error) {
 	if !c.json {
 		r.printHost(stdout) // at once: an endpoint that doesn't answer takes a while to find out
 	}
-	c.ask(ctx, r)
+	if err := c.askAndRecord(ctx, r); err != nil {
+		return nil, err
+	}
 	if ctx.Err() != nil { // Ctrl-C: what failed because of it says less
 		return nil, context.Cause(ctx)
 	}
