@@ -18,8 +18,9 @@ var restricted = []struct {
 	{paths: []string{"syscall"}, files: []string{
 		"internal/command/process_unix.go", "internal/command/process_windows.go",
 		"internal/chassis/tag_windows.go", "identitytest/errno.go", "identitytest/errno_plan9.go",
-	}, why: "a system's own calls stand in a file of that system; errno.go only has the error of a " +
-		"reset connection"},
+		"internal/record/fault.go",
+	}, why: "a system's own calls stand in a file of that system; errno.go and fault.go only " +
+		"have the errors of connections"},
 	{paths: []string{"os/exec"}, files: []string{
 		"internal/command/command.go", "internal/command/process_other.go",
 		"internal/command/process_unix.go", "internal/command/process_windows.go",
@@ -48,7 +49,8 @@ var restricted = []struct {
 		"internal/usercode/tracing.go",
 	}, why: "a nil pointer in an interface, the type of a context's key, and a TracingProvider that " +
 		"is none need it; tokens don't"},
-	{paths: []string{"testing"}, files: []string{"identitytest/server.go"}, why: "it is for tests"},
+	{paths: []string{"testing"}, files: []string{"identitytest/server.go", "identitytest/replay.go"},
+		why: "it is for tests"},
 }
 
 // TestImports keeps packages of the standard library out, or in the files that have a reason.

@@ -253,7 +253,7 @@ type shape struct {
 // lines.
 var limits = map[string]shape{
 	".":                 {files: 35, lines: 4500, mutual: 0, circle: 0},
-	"identitytest":      {files: 39, lines: 4260, mutual: 3, circle: 3},
+	"identitytest":      {files: 40, lines: 4540, mutual: 3, circle: 3},
 	"internal/mutation": {files: 27, lines: 4500, mutual: 1, circle: 2}, // most of it is the list
 }
 

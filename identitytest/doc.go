@@ -112,6 +112,14 @@
 // own code reads crypto/rand in bubbles, or serves TLS with [Endpoint.TLSConfig] there, run those
 // tests one at a time (go test -parallel 1).
 //
+// # A report from the field
+//
+// [Replay] plays what examples/whoami has recorded on a machine that isn't at hand: its answers,
+// its silences and its broken connections, with placeholders for secrets and identifiers. So a
+// report becomes a test in one line:
+//
+//	endpoint := identitytest.Replay(t, "testdata/report.json")
+//
 // # Another process
 //
 // An Endpoint is also an HTTP handler. Serve it, and give the child process the variables by which

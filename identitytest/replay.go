@@ -1,8 +1,8 @@
 package identitytest
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -26,7 +26,7 @@ type replay struct {
 	later     func() time.Duration // how much later than the record this is
 }
 
-// Replay returns an endpoint that answers as the host did of which examples/whoami has written a
+// Replay returns an endpoint that answers as a host did of which examples/whoami has written a
 // record, with -record FILE. So a report from somewhere else becomes a test:
 //
 //	endpoint := identitytest.Replay(t, "testdata/report.json")
@@ -35,25 +35,28 @@ type replay struct {
 //	})
 //	_, err = credential.GetToken(ctx, options) // the report's error
 //
-// It sets the variables that decide which host is asked, as far as the record has them, with
-// tb.Setenv, until the test ends: so it can't be used in parallel tests. Where the record's host has
-// TLS and its certificate is checked by the client, as on Service Fabric, the transport is
-// [Endpoint.Client].
+// It sets the variables that decide which host is asked, with tb.Setenv: those of the record, and
+// the others to "". So it can't be used in parallel tests. On Service Fabric the client checks the
+// certificate: there the transport is [Endpoint.Client].
 //
-// Tokens, IDs, names and addresses are placeholders, the same where the originals were.
-// [Endpoint.Identities] has the ID that was selected, to be selected again, or else those of the
-// token. Times in answers are moved, so that a token has as long to live as it had then.
+// Tokens, IDs, names and addresses are placeholders, the same where the originals were the same.
+// [Endpoint.Identities] has the ID that was selected, to be selected again, or the application and
+// its tenant, and else what the token names. Times in answers are moved, so that a token has as
+// long to live as it had then.
 //
-// A request is answered as one with the same method, path, header of the host's and parameters was,
-// where a placeholder stands for any value; the next such one as the next was, and all further ones
-// as the last. An answer that took over 100 ms then takes as long now, which is no time in a
-// testing/synctest bubble; one that never came blocks until the request's context ends. What the
-// system said of a connection is an error with the same text. A request that the record doesn't have
-// is an error that says in what it differs from those that the record has. Scripted answers come
-// first, as with any Endpoint.
+// A request gets the answer to a recorded one with the same method, path, parameters and header of
+// the host's, in which a placeholder stands for any value. If the record has several such, each is
+// played once, in their order; then the last one is repeated. An answer that took 100 ms or more
+// takes as long, which is no time in a testing/synctest bubble. One that never came blocks until
+// the request's context ends. A connection that failed is an error with the same text. A request
+// that the record doesn't have is an error that says in what the nearest one differs. Scripted
+// answers come first, as with any Endpoint.
 //
-// The runs of az and azd aren't in a record, nor are the requests by which a job gets its assertion:
-// give a federated credential any assertion. Replay fails the test if it can't read the file, or if
+// [Endpoint.Start] serves a record of one host. One of an application that a host's identity
+// vouches for is of two, with and without TLS, and is for a transport.
+//
+// A record has no run of az or azd, and not the requests by which a job gets its assertion: give a
+// federated credential any assertion. Replay fails the test if it can't read the file, or if
 // nothing was asked.
 func Replay(tb testing.TB, file string) *Endpoint {
 	tb.Helper()
@@ -110,7 +113,7 @@ var deciding = append(hostVariables[:], "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "A
 	"WEBSITE_DISABLE_MSI", "CONTAINER_APP_NAME", "CONTAINER_APP_JOB_NAME", "GITHUB_ACTIONS",
 	"TF_BUILD")
 
-// recordedIdentity is the one that was selected, or else the token's.
+// recordedIdentity is the one that was selected, or else the application, or the token's.
 func recordedIdentity(r *record.Record) Identity {
 	claim := func(name string) string {
 		value, _ := r.Outcome.Claims[name].(string)
@@ -119,6 +122,8 @@ func recordedIdentity(r *record.Record) Identity {
 	id := Identity{ClientID: claim("appid"), ObjectID: claim("oid"), TenantID: claim("tid"),
 		ResourceID: claim("xms_mirid")}
 	switch r.Selector {
+	case "": // or an application's
+		id.ClientID, id.TenantID = cmp.Or(r.Application, id.ClientID), cmp.Or(r.Tenant, id.TenantID)
 	case "client ID":
 		id.ClientID = r.ID
 	case "object ID":
@@ -154,8 +159,13 @@ func (h *replay) env(e *Endpoint, base string) (lines []string) {
 			"AZURE_POD_IDENTITY_AUTHORITY_HOST":
 			moved = true
 			if u, err := url.Parse(value); err == nil {
+				scheme := u.Scheme
 				u.Scheme, u.Host = "", ""
 				value = base + u.String()
+				if name == "AZURE_AUTHORITY_HOST" { // Entra is asked by https only, whatever the host
+					_, rest, _ := strings.Cut(base, "://")
+					value = scheme + "://" + rest + u.String()
+				}
 			}
 		case "AZURE_FEDERATED_TOKEN_FILE":
 			value = h.tokenFile
@@ -257,7 +267,7 @@ func connect(ctx context.Context, played *record.Exchange) {
 
 // failure is for a scripted status.
 func (h *replay) failure(status int) answer {
-	return answer{status: status, header: make(http.Header), body: fmt.Sprintln(http.StatusText(status))}
+	return answer{status: status, header: make(http.Header), body: http.StatusText(status)}
 }
 
 // notRecorded is the error of a request that the record doesn't have. Asking again is no use.

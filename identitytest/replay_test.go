@@ -18,8 +18,8 @@ import (
 	"github.com/keyless-go/identity/identitytest"
 )
 
-// The tests of Replay aren't parallel: it sets the process's variables. The records of all hosts are
-// played by examples/whoami, which writes them.
+// The tests of Replay aren't parallel: it sets the process's variables. The records of all hosts
+// are played by examples/whoami, which writes them.
 
 const report = "testdata/report.json" // IMDS answers 503 once, and then with a token
 
@@ -61,7 +61,7 @@ const managementScope = "https://management.azure.com/.default"
 // TestReplay: the token comes at the second try, and lives as long as it did.
 func TestReplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		endpoint := identitytest.Replay(t, report)
+		endpoint := identitytest.Replay(t, "testdata/report.json")
 		token, err := askRecorded(t, endpoint, managementScope)
 		if err != nil {
 			t.Fatal(err)

@@ -40,7 +40,8 @@ func (c config) askAndRecord(ctx context.Context, r *report) (err error) {
 
 // whatWasAsked is for a record.
 func (c config) whatWasAsked(r *report) recorder.Asked {
-	asked := recorder.Asked{Constructor: r.Asked.Credential, Scope: c.scope}
+	asked := recorder.Asked{Constructor: r.Asked.Credential, Scope: c.scope, Tenant: c.tenant,
+		Application: c.federation.Application.String()}
 	if c.ID != nil {
 		asked.Selector, asked.ID = c.Kind, c.ID.String()
 	}

@@ -50,7 +50,7 @@ func recordFile(host, kind string) string {
 	return filepath.Join("testdata", "records", host+"-"+kind+".json")
 }
 
-// refusesByNobody are the hosts that let a client ID be selected, and say that they don't have it.
+// selectsByClientID reports whether a host lets an identity be selected by its client ID.
 func selectsByClientID(host string) bool {
 	return !slices.Contains([]string{standins.ServiceFabric, standins.ContainerInstances,
 		standins.CloudShell}, host)
@@ -65,35 +65,78 @@ func TestRecord(t *testing.T) {
 			}
 			t.Run(h.Name+" "+kind, func(t *testing.T) {
 				onHost(t, h.Name, of.script...)
-				file := filepath.Join(t.TempDir(), "record.json")
-				status := 0
-				if of.fails {
-					status = 1
-				}
-				execute(t, status, append(slices.Clone(of.args), "-record", file)...)
-				text, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				r, err := record.Read(text)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if len(r.Exchanges) == 0 || (r.Outcome.Error != "") != of.fails {
-					t.Errorf("%d exchanges, outcome %+v", len(r.Exchanges), r.Outcome)
-				}
-				if *update {
-					target := recordFile(h.Name, kind)
-					if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(target, text, 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
+				writeRecord(t, recordFile(h.Name, kind), of.fails, of.args...)
 			})
 		}
 	}
+	t.Run("closed", func(t *testing.T) {
+		t.Setenv(movesIMDS, "http://"+commandlinetest.Closed(t))
+		writeRecord(t, recordFile(standins.IMDS, "closed"), true)
+	})
+	for kind, fails := range map[string]bool{"application": false, "distrusted": true} {
+		t.Run(kind, func(t *testing.T) {
+			host := onHost(t, standins.IMDS)
+			trusted := host.FederatedCredentials()
+			if fails {
+				trusted = nil
+			}
+			identitytest.NewEntra(&identitytest.Options{
+				Identities:           []identitytest.Identity{{ClientID: someApplication, TenantID: someTenant}},
+				FederatedCredentials: trusted,
+			}).Start(t)
+			writeRecord(t, recordFile(standins.IMDS, kind), fails, asApplication...)
+		})
+	}
+}
+
+func writeRecord(t *testing.T, target string, fails bool, args ...string) {
+	t.Helper()
+	file, status := filepath.Join(t.TempDir(), "record.json"), 0
+	if fails {
+		status = 1
+	}
+	execute(t, status, append(slices.Clone(args), "-record", file)...)
+	r, text := readRecord(t, file)
+	if len(r.Exchanges) == 0 || (r.Outcome.Error != "") != fails {
+		t.Errorf("%d exchanges, outcome %+v", len(r.Exchanges), r.Outcome)
+	}
+	if !*update {
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(target, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readRecord(t *testing.T, file string) (*record.Record, []byte) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := record.Read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, text
+}
+
+// TestRecordRefuses a file that is there, and leaves it as it is; and no name.
+func TestRecordRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "record.json")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := execute(t, 1, "-fake", "imds", "-record", file)
+	commandlinetest.WantOneLine(t, "whoami", stderr, "-record: open "+file+": ")
+	if text, err := os.ReadFile(file); string(text) != "mine" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+	_, stderr = execute(t, 1, "-record", "")
+	commandlinetest.WantOneLine(t, "whoami", stderr, "-record is empty")
 }
 
 // changing is what may differ between two runs of the same.
@@ -104,7 +147,7 @@ var changing = []struct {
 	{regexp.MustCompile(`(https?://)[^/ "]+((/NAME-\d+|/[0-9a-f]{8})*)`), "${1}HOST"},
 	{regexp.MustCompile(`\d+(\.\d+)?(µs|ms|s)\b`), "DURATION"},
 	{regexp.MustCompile(`read (tcp|pipe)[^,;]*: connection reset`), "connection reset"},
-	{regexp.MustCompile(`(\d{1,3}\.){3}\d{1,3}:\d+(->(\d{1,3}\.){3}\d{1,3}:\d+)?`), "ADDRESS"},
+	{regexp.MustCompile(`127(\.\d{1,3}){3}:\d+`), "ADDRESS"},
 }
 
 func constant(text string) string {
@@ -114,89 +157,109 @@ func constant(text string) string {
 	return text
 }
 
-// replayed plays a record to the credential that it is of, with the program's retries.
-func replayed(t *testing.T, file string, timeout time.Duration) (azcore.AccessToken, *record.Record, error) {
+// credentialOf is what a record is of, on its replay, with the program's retries.
+func credentialOf(
+	t *testing.T, r *record.Record, endpoint *identitytest.Endpoint,
+) identity.Reporter {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := record.Read(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint := identitytest.Replay(t, file)
 	options := azcore.ClientOptions{Transport: endpoint, Retry: retries}
-	if os.Getenv("IDENTITY_SERVER_THUMBPRINT") != "" && strings.HasPrefix(os.Getenv("IDENTITY_ENDPOINT"), "https://") {
+	if identity.Detect().Host == identity.HostServiceFabric {
 		options.Transport = endpoint.Client()
 	}
+	id := endpoint.Identities()[0]
 	own := &identity.DefaultCredentialOptions{ClientOptions: options}
-	if id := endpoint.Identities()[0]; r.Selector == "client ID" {
+	if r.Selector == "client ID" {
 		own.ID = identity.ClientID(id.ClientID)
 	}
-	credential, err := identity.NewDefaultCredential(own)
+	if r.Constructor == "NewDefaultCredential" {
+		c, err := identity.NewDefaultCredential(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	vouches, err := identity.NewCredential(&identity.CredentialOptions{ClientOptions: options})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
-	defer cancel()
-	got, err := credential.GetToken(ctx,
-		policy.TokenRequestOptions{Scopes: []string{r.Scope}, EnableCAE: true})
-	if err := endpoint.Settle(t.Context()); err != nil { // what the caller has left
-		t.Error(err)
+	c, err := identity.NewFederatedCredential(id.TenantID, identity.ClientID(id.ClientID),
+		identity.CredentialAssertion(vouches),
+		&identity.FederatedCredentialOptions{ClientOptions: options})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return got, r, err
+	return c
 }
 
-// TestReplay: each record brings the same error, or a token with the same claims that lives as long.
+// TestReplay: each record brings the same error, or a token with the same claims that lives as
+// long.
 func TestReplay(t *testing.T) {
 	files, err := filepath.Glob(recordFile("*", "*"))
-	if err != nil || len(files) < 60 {
+	if err != nil || len(files) < 72 {
 		t.Fatalf("%d records, %v", len(files), err)
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			host, _, _ := strings.Cut(filepath.Base(file), "-")
+			host, kind, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".json"), "-")
 			commandlinetest.SkipWithout(t, host)
 			synctest.Test(t, func(t *testing.T) {
-				timeout := defaultTimeout
-				if strings.Contains(file, "hangs") {
+				began := time.Now()
+				r, _ := readRecord(t, file)
+				endpoint := identitytest.Replay(t, file)
+				credential, timeout := credentialOf(t, r, endpoint), defaultTimeout
+				if kind == "hangs" {
 					timeout = 100 * time.Millisecond
 				}
-				began := time.Now()
-				got, r, err := replayed(t, file, timeout)
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				defer cancel()
+				got, err := credential.GetToken(ctx,
+					policy.TokenRequestOptions{Scopes: []string{r.Scope}, EnableCAE: true})
+				if settled := endpoint.Settle(t.Context()); settled != nil { // what the caller has left
+					t.Error(settled)
+				}
 				if err != nil {
-					var summarized interface{ Summary() string }
-					if !errors.As(err, &summarized) {
-						t.Fatalf("got %v, want %s", err, r.Outcome.Summary)
-					}
-					if got, want := constant(summarized.Summary()), constant(r.Outcome.Summary); got != want {
-						t.Errorf("summary\n got %s\nwant %s", got, want)
-					}
-					if got, want := constant(err.Error()), constant(r.Outcome.Error); got != want {
-						t.Errorf("error\n got %s\nwant %s", got, want)
-					}
+					wantRecordedError(t, err, r)
 					return
 				}
-				if r.Outcome.Error != "" {
-					t.Fatalf("got a token, want %s", r.Outcome.Error)
-				}
-				claims, _ := readClaims(got.Token)
-				moved := time.Duration(0)
-				for _, name := range []string{"exp", "nbf", "iat"} {
-					was, _ := r.Outcome.Claims[name].(float64)
-					is, _ := claims[name].(float64)
-					moved = time.Duration(is-was) * time.Second
-					if d := moved - began.Sub(r.Began); d < -2*time.Second || d > 2*time.Second {
-						t.Errorf("%s is moved by %v, want by %v", name, moved, began.Sub(r.Began))
-					}
-					delete(claims, name)
-					delete(r.Outcome.Claims, name)
-				}
-				if !reflect.DeepEqual(map[string]any(claims), r.Outcome.Claims) {
-					t.Errorf("claims\n got %v\nwant %v", claims, r.Outcome.Claims)
-				}
+				wantRecordedToken(t, got, r, began.Sub(r.Began))
 			})
 		})
+	}
+}
+
+func wantRecordedError(t *testing.T, err error, r *record.Record) {
+	t.Helper()
+	var summarized interface{ Summary() string }
+	if !errors.As(err, &summarized) {
+		t.Fatalf("got %v, want %s", err, r.Outcome.Summary)
+	}
+	if got, want := constant(summarized.Summary()), constant(r.Outcome.Summary); got != want {
+		t.Errorf("summary\n got %s\nwant %s", got, want)
+	}
+	if got, want := constant(err.Error()), constant(r.Outcome.Error); got != want {
+		t.Errorf("error\n got %s\nwant %s", got, want)
+	}
+}
+
+// wantRecordedToken: later is how much later than the record this is.
+func wantRecordedToken(
+	t *testing.T, got azcore.AccessToken, r *record.Record, later time.Duration,
+) {
+	t.Helper()
+	if r.Outcome.Error != "" {
+		t.Fatalf("got a token, want %s", r.Outcome.Error)
+	}
+	claims, _ := readClaims(got.Token)
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		was, _ := r.Outcome.Claims[name].(float64)
+		is, _ := claims[name].(float64)
+		if moved := time.Duration(is-was) * time.Second; (moved - later).Abs() > 2*time.Second {
+			t.Errorf("%s is moved by %v, want by %v", name, moved, later)
+		}
+		delete(claims, name)
+		delete(r.Outcome.Claims, name)
+	}
+	if !reflect.DeepEqual(map[string]any(claims), r.Outcome.Claims) {
+		t.Errorf("claims\n got %v\nwant %v", claims, r.Outcome.Claims)
 	}
 }

@@ -31,6 +31,9 @@ type Record struct {
 	Scope       string `json:"scope"`
 	Selector    string `json:"selector,omitempty"`
 	ID          string `json:"id,omitempty"`
+	// Application and Tenant are of a federated credential.
+	Application string `json:"application,omitempty"`
+	Tenant      string `json:"tenant,omitempty"`
 	// Variables are those that decide which host is asked and how. An unset one isn't there.
 	Variables map[string]string `json:"variables"`
 	Exchanges []Exchange        `json:"exchanges"`

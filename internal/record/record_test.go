@@ -37,8 +37,8 @@ func TestMatches(t *testing.T) {
 		{"https://host-1.example/.default", "https://contoso.example/.default", true},
 		{"https://host-1.example/.default", "https://contoso.example/", false},
 		{"https://host-1.example/.default", "https:///.default", false},
-		{"/subscriptions/" + GUID(1) + "/resourcegroups/NAME-2/x", "/subscriptions/a/resourcegroups/b/x", true},
-		{"/subscriptions/" + GUID(1) + "/resourcegroups/NAME-2/x", "/subscriptions/a/resourcegroups/b/y", false},
+		{"/a/" + GUID(1) + "/resourcegroups/NAME-2/x", "/a/b/resourcegroups/c/x", true},
+		{"/a/" + GUID(1) + "/resourcegroups/NAME-2/x", "/a/b/resourcegroups/c/y", false},
 		{"NAME-1:NAME-2", "a:b", true},
 		{"NAME-1:NAME-2", "a:", false},
 		{"NAME-1:NAME-2", "ab", false},
@@ -56,16 +56,16 @@ func TestShifted(t *testing.T) {
 	t.Parallel()
 	encode := base64.RawURLEncoding.EncodeToString
 	token := func(exp string) string {
-		return "eyJhbGciOiJub25lIn0." + encode([]byte(`{"exp":`+exp+`,"oid":"a","n":1700000000}`)) + "." +
-			Signature
+		claims := encode([]byte(`{"exp":` + exp + `,"oid":"a","n":1700000000}`))
+		return "eyJhbGciOiJub25lIn0." + claims + "." + Signature
 	}
 	for was, want := range map[string]string{
-		`{"expires_on":"1700000000","expires_in":"3600"}`: `{"expires_on":"1700003600","expires_in":"3600"}`,
-		`{"expires_on":1700000000,"a":[1.50,null,true]}`:  `{"expires_on":1700003600,"a":[1.50,null,true]}`,
-		`{"expires_on":"01/02/2026 15:04:05 +00:00"}`:     `{"expires_on":"1/2/2026 16:04:05 +00:00"}`,
-		`{"not_before":"2026-01-02T15:04:05Z"}`:           `{"not_before":"2026-01-02T16:04:05Z"}`,
-		`{"expires_on":"soon","resource":"1700000000"}`:   `{"expires_on":"soon","resource":"1700000000"}`,
-		`{"access_token":"` + token("1700000000") + `"}`:  `{"access_token":"` + token("1700003600") + `"}`,
+		`{"expires_on":"1700000000","in":"3600"}`:        `{"expires_on":"1700003600","in":"3600"}`,
+		`{"expires_on":1700000000,"a":[1.50,null]}`:      `{"expires_on":1700003600,"a":[1.50,null]}`,
+		`{"expires_on":"01/02/2026 15:04:05 +00:00"}`:    `{"expires_on":"1/2/2026 16:04:05 +00:00"}`,
+		`{"not_before":"2026-01-02T15:04:05Z"}`:          `{"not_before":"2026-01-02T16:04:05Z"}`,
+		`{"expires_on":"soon","n":"1700000000"}`:         `{"expires_on":"soon","n":"1700000000"}`,
+		`{"access_token":"` + token("1700000000") + `"}`: `{"access_token":"` + token("1700003600") + `"}`,
 		`{"a":1,"a":2}`:     `{"a":1,"a":2}`,
 		`{"exp":1700000000`: `{"exp":1700000000`,
 		`1700000000 exp`:    `1700000000 exp`,

@@ -17,8 +17,8 @@ var (
 	realm    = regexp.MustCompile(`^(?i:Basic realm=)(.*)$`)
 )
 
-// header keeps the lines by which a host is recognised and a client is told what to do, and says how
-// many others there were.
+// header keeps the lines by which a host is recognised and a client is told what to do, and says
+// how many others there were.
 func (m *mask) header(h http.Header) (kept record.Header, left int) {
 	kept = record.Header{}
 	for name, values := range h {

@@ -10,9 +10,9 @@ import (
 	"github.com/keyless-go/identity/internal/record"
 )
 
-// mask puts placeholders into the place of secrets and identifiers, the same for the same value. What
-// it lets pass is what it knows: words of the protocols, numbers that are too short to say anything,
-// and prose. Anything else goes. It is not safe for concurrent use.
+// mask puts placeholders into the place of secrets and identifiers, the same for the same value.
+// What it lets pass is what it knows: words of the protocols, numbers that are too short to say
+// anything, and prose. Anything else goes. It is not safe for concurrent use.
 type mask struct {
 	secrets []string // that are known, for what may repeat them
 	places  map[string]string

@@ -92,7 +92,9 @@ func (r *Recorder) Do(req *policy.Request) (*http.Response, error) {
 // Asked is what was asked of the credential.
 type Asked struct {
 	Constructor, Scope string
-	Selector, ID       string   // of the identity, both "" for none
+	Selector, ID       string // of the identity, both "" for none
+	Application        string // of a federated credential, as the next
+	Tenant             string
 	Variables          []string // the names of those that decide which host is asked
 }
 
@@ -109,9 +111,7 @@ func (r *Recorder) Record(asked Asked, token string, err error) (*record.Record,
 		Selector: asked.Selector, Variables: map[string]string{},
 		Exchanges: []record.Exchange{},
 	}
-	if asked.ID != "" {
-		out.ID = m.id(asked.ID)
-	}
+	out.ID, out.Application, out.Tenant = m.id(asked.ID), m.id(asked.Application), m.id(asked.Tenant)
 	for _, name := range asked.Variables {
 		if value := os.Getenv(name); value != "" {
 			out.Variables[name] = m.variable(name, value)

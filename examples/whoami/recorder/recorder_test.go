@@ -18,25 +18,27 @@ import (
 
 // canaries are values that must not stay, of each shape.
 var canaries = map[string]string{
-	"GUID":         "7f3c9a21-5b6d-4e8f-9a0b-1c2d3e4f5a6b",
-	"upper GUID":   "7F3C9A21-5B6D-4E8F-9A0B-1C2D3E4F5A6C",
-	"bare GUID":    "7f3c9a215b6d4e8f9a0b1c2d3e4f5a6d",
-	"key":          "q9Zx7LrT2vWk8NbYp3QsHd6FgJm1RtUc",
-	"base64":       "u7Hk2p/QxZ+4vLw9TgB1yRc8NmE5sDf0aJ3iOqXtKzY=",
-	"hex":          "A1B2C3D4E5F60718293A4B5C6D7E8F9001122334",
-	"mail":         "jdoe77@fabrikam-corp.example",
-	"host":         "db7-prod.fabrikam.internal",
-	"vault":        "fabrikam-kv77.vault.azure.net",
-	"address":      "203.0.113.77",
-	"address 6":    "2001:db8:77::1234",
-	"long number":  "4539148803436467",
-	"name":         "rg-fabrikam77-prod",
-	"user name":    "svc_fabrikam77",
-	"path":         "/home/jdoe77/keys",
-	"resource ID":  "/subscriptions/8a4d0b32-5b6d-4e8f-9a0b-1c2d3e4f5a6b/resourceGroups/rg77/providers/Microsoft.Web/sites/fabrikam77",
+	"GUID":        "7f3c9a21-5b6d-4e8f-9a0b-1c2d3e4f5a6b",
+	"upper GUID":  "7F3C9A21-5B6D-4E8F-9A0B-1C2D3E4F5A6C",
+	"bare GUID":   "7f3c9a215b6d4e8f9a0b1c2d3e4f5a6d",
+	"key":         "q9Zx7LrT2vWk8NbYp3QsHd6FgJm1RtUc",
+	"base64":      "u7Hk2p/QxZ+4vLw9TgB1yRc8NmE5sDf0aJ3iOqXtKzY=",
+	"hex":         "A1B2C3D4E5F60718293A4B5C6D7E8F9001122334",
+	"mail":        "jdoe77@fabrikam-corp.example",
+	"host":        "db7-prod.fabrikam.internal",
+	"vault":       "fabrikam-kv77.vault.azure.net",
+	"address":     "203.0.113.77",
+	"address 6":   "2001:db8:77::1234",
+	"long number": "4539148803436467",
+	"name":        "rg-fabrikam77-prod",
+	"user name":   "svc_fabrikam77",
+	"path":        "/home/jdoe77/keys",
+	"resource ID": "/subscriptions/8a4d0b32-5b6d-4e8f-9a0b-1c2d3e4f5a6b/resourceGroups/rg77" +
+		"/providers/Microsoft.Web/sites/fabrikam77",
 	"not in ASCII": "Müller77-Straße",
 	"token": "eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString(
-		[]byte(`{"oid":"9b5e1c43-5b6d-4e8f-9a0b-1c2d3e4f5a6b","name":"Jane Doe77","upn":"jane77@fabrikam.example"}`)) +
+		[]byte(`{"oid":"9b5e1c43-5b6d-4e8f-9a0b-1c2d3e4f5a6b","name":"Jane Doe77",`+
+			`"upn":"jane77@fabrikam.example"}`)) +
 		".c2lnbmF0dXJlLW9mLWZhYnJpa2Ft",
 }
 
@@ -88,20 +90,23 @@ func everywhere(canary string) []*exchange {
 	for _, name := range []string{"Metadata", "X-Identity-Header", "Secret", "Content-Type", "Server",
 		"Retry-After", "Date", "Connection", "Www-Authenticate", "X-Ms-Request-Id", "Location",
 		"X-Of-Mine", "User-Agent", "Accept"} {
-		header[name] = []string{canary, "x " + canary, "Basic realm=" + canary, "https://" + q + "/" + q}
+		header[name] = []string{canary, "x " + canary, "Basic realm=" + canary,
+			"https://" + q + "/" + q}
 	}
 	header["Authorization"] = []string{"Basic " + canary, "Bearer " + canary, canary}
 	var fields []string
-	for _, name := range []string{"access_token", "client_id", "resource", "iss", "aud", "scope", "error",
-		"error_description", "message", "expires_on", "token_type", "unknown", "error_uri", "sub",
-		"xms_mirid", "claims", "timestamp", "password", "code", "type", "idtyp"} {
+	prose := "for '" + canary + "' at https://" + canary + "/" + canary + "?a=" + q + " (" + canary +
+		"), " + canary + "."
+	for _, name := range []string{"access_token", "client_id", "resource", "iss", "aud", "scope",
+		"error", "error_description", "message", "expires_on", "token_type", "unknown", "error_uri",
+		"sub", "xms_mirid", "claims", "timestamp", "password", "code", "type", "idtyp"} {
 		fields = append(fields, fmt.Sprintf("%q:%s,%q:[%[2]s,{%[1]q:%[2]s}],%[1]q:%q", name, quoted,
-			name+"_", "for '"+canary+"' at https://"+canary+"/"+canary+"?a="+q+" ("+canary+"), "+canary+"."))
+			name+"_", prose))
 	}
 	body := "{" + strings.Join(fields, ",") + "," + quoted + ":1}"
 	form := url.Values{canary: {canary}}
-	for _, name := range []string{"client_id", "client_assertion", "scope", "grant_type", "claims", "other",
-		"client_assertion_type"} {
+	for _, name := range []string{"client_id", "client_assertion", "scope", "grant_type", "claims",
+		"other", "client_assertion_type"} {
 		form[name] = []string{canary, "urn " + canary}
 	}
 	now := time.Now()
@@ -109,17 +114,17 @@ func everywhere(canary string) []*exchange {
 		e.began, e.ended, e.method = now, now, "GET"
 		return e
 	}
-	urls := "https://" + q + ":" + q + "@" + strings.ReplaceAll(q, "%", "") + "/" + canary + "/x/" + q + "?" + q + "=" + q +
-		"&resource=" + q + "&client_id=" + q + "&api-version=" + q + "#" + q
+	urls := "https://" + q + ":" + q + "@" + strings.ReplaceAll(q, "%", "") + "/" + canary + "/x/" +
+		q + "?" + q + "=" + q + "&resource=" + q + "&client_id=" + q + "&api-version=" + q + "#" + q
 	wrapped := &url.Error{Op: "Get", URL: urls, Err: &net.OpError{Op: "dial", Net: "tcp",
 		Err: errors.New("lookup " + canary + ": no such host; for '" + canary + "', \"" + canary + "\"")}}
 	return []*exchange{
 		of(&exchange{url: urls, header: header, status: 200, got: header, answer: []byte(body)}),
-		of(&exchange{url: urls, header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}},
-			body: []byte(form.Encode()), status: 400, got: header, answer: []byte(body)}),
+		of(&exchange{url: urls, body: []byte(form.Encode()),
+			header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, status: 400, got: header, answer: []byte(body)}),
 		of(&exchange{url: urls, body: []byte(canary), status: 502,
-			answer: []byte("<html><title>" + canary + "</title><a href=\"https://" + canary + "/\">for '" +
-				canary + "' (" + canary + ")</a>\n" + quoted + " user=" + canary + "; " + canary + ",")}),
+			answer: []byte("<html><title>" + canary + "</title><a href=\"https://" + canary + "/\">" +
+				prose + "</a>\n" + quoted + " user=" + canary + "; " + canary + ",")}),
 		of(&exchange{url: urls, status: 200, answer: []byte(body[:len(body)/2])}),
 		of(&exchange{url: urls, err: wrapped}),
 		of(&exchange{url: urls, err: &transport.BodyError{StatusCode: 200, Header: header,
@@ -142,8 +147,8 @@ func TestNothingStays(t *testing.T) {
 					"IDENTITY_HEADER", "AZURE_FEDERATED_TOKEN_FILE", "WEBSITE_SITE_NAME",
 					"AZURE_TENANT_ID"}}
 			for _, token := range []string{"", canary} {
-				err := errors.New("no token for " + canary + ": '" + canary + "', \"" + canary + "\" at https://" +
-					canary + "/x?y=" + canary)
+				err := errors.New("no token for " + canary + ": '" + canary + "', \"" + canary +
+					"\" at https://" + canary + "/x?y=" + canary)
 				if token != "" {
 					err = nil
 				}
@@ -165,7 +170,8 @@ func TestNothingStays(t *testing.T) {
 func TestConsistent(t *testing.T) {
 	m := newMask(nil)
 	guid, other := canaries["GUID"], canaries["upper GUID"]
-	if a, b := m.id(guid), m.text("of "+strings.ToUpper(guid)+"."); "of "+a+"." != b || a == m.id(other) {
+	a, b := m.id(guid), m.text("of "+strings.ToUpper(guid)+".")
+	if "of "+a+"." != b || a == m.id(other) {
 		t.Errorf("%s, %s, %s", a, b, m.id(other))
 	}
 	token := m.token(canaries["token"])
@@ -177,10 +183,15 @@ func TestConsistent(t *testing.T) {
 // TestText: prose stays, and what it names goes.
 func TestText(t *testing.T) {
 	for text, want := range map[string]string{
-		"Identity not found": "Identity not found",
-		"Required query variable 'api-version' is missing": "Required query variable 'api-version' is missing",
-		"Required metadata header not specified":           "Required metadata header not specified",
-		"AADSTS700016: Application with identifier '7f3c9a21-5b6d-4e8f-9a0b-1c2d3e4f5a6b' was not found in the directory 'Contoso Ltd'. Trace ID: 7f3c9a21-5b6d-4e8f-9a0b-1c2d3e4f5a6c Timestamp: 2026-01-02 03:04:05Z": "AADSTS700016: Application with identifier '00000000-0000-4000-8000-000000000001' was not found in the directory 'TEXT-1'. Trace ID: 00000000-0000-4000-8000-000000000002 Timestamp: 2026-01-02 03:04:05Z",
+		"Identity not found":                     "Identity not found",
+		"variable 'api-version' is missing":      "variable 'api-version' is missing",
+		"Required metadata header not specified": "Required metadata header not specified",
+		"AADSTS700016: Application '7f3c9a21-5b6d-4e8f-9a0b-1c2d3e4f5a6b' was not found in the " +
+			"directory 'Contoso Ltd'. Trace ID: 7f3c9a21-5b6d-4e8f-9a0b-1c2d3e4f5a6c " +
+			"Timestamp: 2026-01-02 03:04:05Z": //
+		"AADSTS700016: Application '00000000-0000-4000-8000-000000000001' was not found in the " +
+			"directory 'TEXT-1'. Trace ID: 00000000-0000-4000-8000-000000000002 " +
+			"Timestamp: 2026-01-02 03:04:05Z",
 		"dial tcp 10.1.2.3:443: connect: connection refused":         "dial tcp 192.0.2.1:443: connect: connection refused",
 		"dial tcp 169.254.169.254:80: i/o timeout":                   "dial tcp 169.254.169.254:80: i/o timeout",
 		"at http://127.0.0.1:41741/msi/token/?api-version=1.0":       "at http://127.0.0.1:41741/msi/token/?api-version=1.0",

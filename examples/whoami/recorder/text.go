@@ -23,12 +23,12 @@ var pieces = regexp.MustCompile(
 		`|\[[0-9A-Fa-f:.]{2,45}\]` + // an address of IPv6
 		`|[\pL\pN_][\pL\pN\pM_.~%+/=\\*$!&#|-]*`)
 
-// text masks prose: of an error, of a page. Secrets that are known go first, and what looks like one.
+// text masks prose: of an error, of a page. Secrets that are known go first, and what looks like
+// one.
 func (m *mask) text(text string) string {
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…"
 	}
-	// Another's placeholder must not be taken for a secret's field.
 	text = redact.Text(text, m.secrets...)
 	return pieces.ReplaceAllStringFunc(text, m.piece)
 }
@@ -91,8 +91,7 @@ var (
 	duration  = regexp.MustCompile(`^(\d{1,4}(\.\d{1,4})?(h|m|s|ms|µs|ns)){1,3}$`)
 	stamp     = regexp.MustCompile(`^\d{4}-\d\d-\d\d(T\d\d)?$|^\d\dZ$`)
 	hosts     = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$`)
-	goNames   = regexp.MustCompile(
-		`^(CredentialOptions|DefaultCredentialOptions|FederatedCredentialOptions|identity)\.[A-Za-z.]{2,40}$`)
+	goNames   = regexp.MustCompile(`^((Default|Federated|)CredentialOptions|identity)\.[A-Za-z.]{2,40}$`)
 )
 
 // maxCamel bounds a word in mixed case, which a short key might be.
