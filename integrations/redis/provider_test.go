@@ -113,14 +113,16 @@ func (f credentialFunc) GetToken(
 func TestProviderInTime(t *testing.T) {
 	for name, tt := range map[string]struct {
 		options identitytest.Options
+		days    int
 		early   time.Duration // before the end of the last one, at least
-		tokens  int           // at least
+		tokens  int           // a day, at least
 	}{
-		"a managed identity's": {identitytest.Options{Lifetime: 24 * time.Hour}, 10 * time.Hour, 5},
-		"Entra's of an hour":   {identitytest.Options{Lifetime: time.Hour}, 20 * time.Minute, 100},
-		"of 10 minutes":        {identitytest.Options{Lifetime: 10 * time.Minute}, 3 * time.Minute, 700},
+		"a managed identity's": {identitytest.Options{Lifetime: 24 * time.Hour}, 3, 10 * time.Hour, 1},
+		"Entra's of an hour":   {identitytest.Options{Lifetime: time.Hour}, 1, 20 * time.Minute, 33},
+		"of 10 minutes": {identitytest.Options{Lifetime: 10 * time.Minute}, 1, 3 * time.Minute,
+			230},
 		// A host that repeats its token until the end has no other one to give.
-		"a host that repeats": {identitytest.Options{Lifetime: time.Hour, HostCache: true}, 0, 70},
+		"a host that repeats": {identitytest.Options{Lifetime: time.Hour, HostCache: true}, 1, 0, 23},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -128,14 +130,14 @@ func TestProviderInTime(t *testing.T) {
 				p := NewProvider(onIMDS(t, identitytest.NewIMDS(&tt.options)), nil)
 				last, unsubscribe := subscribe(t, p, e)
 				end := time.Now().Add(tt.options.Lifetime)
-				time.Sleep(3 * 24 * time.Hour)
+				time.Sleep(time.Duration(tt.days) * 24 * time.Hour)
 				if err := unsubscribe(); err != nil {
 					t.Error(err)
 				}
 				synctest.Wait()
-				if len(e.tokens()) < tt.tokens || len(e.errors()) > 0 {
+				if want := tt.days * tt.tokens; len(e.tokens()) < want || len(e.errors()) > 0 {
 					t.Errorf("told of %d tokens, %d errors; want %d and none",
-						len(e.tokens()), len(e.errors()), tt.tokens)
+						len(e.tokens()), len(e.errors()), want)
 				}
 				for i, h := range e.tokens() {
 					if h.token == last {
@@ -153,6 +155,7 @@ func TestProviderInTime(t *testing.T) {
 
 // TestProviderSurvives an outage of any length: an error for each failed renewal, and then a token.
 func TestProviderSurvives(t *testing.T) {
+	const outage = 90 * time.Minute // of which some 30 are without a token
 	for name, status := range map[string]int{"503": 503, "a refusal": 400, "throttling": 429} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -160,15 +163,15 @@ func TestProviderSurvives(t *testing.T) {
 				p := NewProvider(onIMDS(t, ep), nil)
 				e := &ear{}
 				_, unsubscribe := subscribe(t, p, e)
-				ep.Enqueue(identitytest.Response{Status: status, For: 5 * time.Hour})
-				time.Sleep(5*time.Hour + 2*time.Minute)
+				ep.Enqueue(identitytest.Response{Status: status, For: outage})
+				time.Sleep(outage + 2*time.Minute)
 				defer unsubscribe()
 				if n := len(e.tokens()); n != 1 {
 					t.Errorf("told of %d tokens after the outage, want 1", n)
 				}
 				all := e.errors()
 				if len(all) < 100 {
-					t.Fatalf("told of %d errors in an outage of 5 h", len(all))
+					t.Fatalf("told of %d errors in an outage of %v", len(all), outage)
 				}
 				for i, h := range all {
 					if _, ok := errors.AsType[*identity.AuthenticationError](h.err); !ok {

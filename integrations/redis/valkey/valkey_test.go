@@ -202,7 +202,7 @@ func TestConnectionLogsInAnew(t *testing.T) {
 					return azcore.AccessToken{}, errors.New("an outage")
 				}
 				return azcore.AccessToken{Token: []string{"a", "", "b", "b", "b"}[min(n, 4)],
-					ExpiresOn: time.Now().Add(20 * time.Second), RefreshOn: time.Now()}, nil
+					ExpiresOn: time.Now().Add(10 * time.Second), RefreshOn: time.Now()}, nil
 			}}
 			c, _ := server(t, func(o *valkey.ClientOption, user string) error {
 				if !naive {
