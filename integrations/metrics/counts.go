@@ -39,14 +39,22 @@ func sum(a, b int64) int64    { return a + b }
 // counter adds up what credentials have counted for some Labels, over their resets.
 type counter struct {
 	total   Counts
-	last    Counts // as the credentials had it; zero once they have forgotten the resource
-	members int    // of the Set that have had these Labels; without one the series is gone
+	last    Counts    // as the credentials had it; zero once they have forgotten the resource
+	failed  time.Time // the newest failure that was read
+	members int       // of the Set that have had these Labels; without one the series is gone
 }
 
-// read takes what the credentials have now, and returns by how much that has grown.
-func (c *counter) read(now Counts) (grown Counts) {
-	if now.Acquisitions < c.last.Acquisitions {
-		c.last = Counts{} // forgotten and asked for again since the last reading
+// read takes what the credentials have now, and returns by how much that has grown. If the resource
+// was forgotten and asked for again since the last reading, they have begun anew. So it is where no
+// token can be had, after each failure: then the counts are the same each time, and only the
+// failure is another one.
+func (c *counter) read(now Counts, failed time.Time) (grown Counts) {
+	another := failed.After(c.failed) && now.Requests <= c.last.Requests
+	if now.Acquisitions < c.last.Acquisitions || another && now.Acquisitions == c.last.Acquisitions {
+		c.last = Counts{}
+	}
+	if failed.After(c.failed) {
+		c.failed = failed
 	}
 	grown = now.each(c.last, func(now, last int64) int64 { return max(now-last, 0) })
 	c.total = c.total.each(grown, sum)

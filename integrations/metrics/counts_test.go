@@ -57,19 +57,25 @@ func TestCountersOutliveTokens(t *testing.T) {
 func TestCounters(t *testing.T) {
 	t.Parallel()
 	const gone, broken = -1, -2
-	type at struct{ requests, acquisitions int64 }
+	type at struct {
+		requests, acquisitions int64
+		failure                int // of the last one, 0 for none; negative while a request is under way
+	}
 	for name, tt := range map[string]struct {
 		reads []at
 		want  []int64 // requests
 	}{
-		"grows":                      {[]at{{1, 1}, {1, 1}, {5, 3}}, []int64{1, 1, 5}},
-		"forgotten and asked again":  {[]at{{9, 5}, {gone, 0}, {3, 1}}, []int64{9, 9, 12}},
-		"by as much":                 {[]at{{1, 1}, {gone, 0}, {1, 1}}, []int64{1, 1, 2}},
-		"between two readings":       {[]at{{9, 5}, {2, 1}, {3, 2}}, []int64{9, 11, 12}},
-		"dips while one hangs":       {[]at{{9, 5}, {4, 5}, {10, 6}}, []int64{9, 9, 10}},
-		"panics, and goes on":        {[]at{{9, 5}, {broken, 0}, {10, 6}}, []int64{9, 9, 10}},
-		"panics when it forgets":     {[]at{{9, 5}, {broken, 0}, {2, 1}}, []int64{9, 9, 11}},
-		"forgotten before the first": {[]at{{gone, 0}, {2, 1}}, []int64{0, 2}},
+		"grows":                      {[]at{{1, 1, 0}, {1, 1, 0}, {5, 3, 0}}, []int64{1, 1, 5}},
+		"forgotten and asked again":  {[]at{{9, 5, 0}, {gone, 0, 0}, {3, 1, 0}}, []int64{9, 9, 12}},
+		"by as much":                 {[]at{{1, 1, 0}, {gone, 0, 0}, {1, 1, 0}}, []int64{1, 1, 2}},
+		"between two readings":       {[]at{{9, 5, 0}, {2, 1, 0}, {3, 2, 0}}, []int64{9, 11, 12}},
+		"dips while one hangs":       {[]at{{9, 5, 0}, {4, 5, 0}, {10, 6, 0}}, []int64{9, 9, 10}},
+		"panics, and goes on":        {[]at{{9, 5, 0}, {broken, 0, 0}, {10, 6, 0}}, []int64{9, 9, 10}},
+		"panics when it forgets":     {[]at{{9, 5, 0}, {broken, 0, 0}, {2, 1, 0}}, []int64{9, 9, 11}},
+		"forgotten before the first": {[]at{{gone, 0, 0}, {2, 1, 0}}, []int64{0, 2}},
+		"by as much, in between":     {[]at{{1, 1, 1}, {1, 1, 1}, {1, 1, 2}}, []int64{1, 1, 2}},
+		"a retry fails":              {[]at{{1, 1, 1}, {1, 1, -2}, {2, 2, 2}}, []int64{1, 1, 2}},
+		"a retry fails, and grows":   {[]at{{1, 1, 1}, {2, 1, 2}, {2, 2, 2}}, []int64{1, 2, 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,7 +88,8 @@ func TestCounters(t *testing.T) {
 					panic("broken")
 				}
 				return holds(identity.ResourceStatus{Resource: vault, Requests: now.requests,
-					Acquisitions: now.acquisitions}).statuses()
+					Acquisitions: now.acquisitions, InFlight: now.failure < 0,
+					LastErrorOn: time.Unix(int64(max(now.failure, -now.failure)), 0)}).statuses()
 			}})
 			var got []int64
 			for _, now = range tt.reads {
@@ -93,6 +100,37 @@ func TestCounters(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCountersOfFailures: where no token can be had, a resource is forgotten after each failure, so
+// that a naive counter is 1 each time, as if nothing failed any more.
+func TestCountersOfFailures(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cred, endpoint := imds(t, nil)
+		apart := identitymetrics.NewSet(holds(requests(vault, 100)), cred)
+		shared := identitymetrics.NewSet(cred, cred)
+		endpoint.Enqueue(identitytest.Response{Status: 400, For: 10 * time.Hour})
+		for i := range 10 {
+			if get(t, cred, vault) == nil {
+				t.Fatal("the identity is gone, and there is a token")
+			}
+			if naive, _ := naiveCounter(cred); naive != 1 {
+				t.Errorf("a naive counter has %d: is nothing forgotten any more?", naive)
+			}
+			for range 3 { // more often than it fails
+				if got := read(t, shared)[vault]; got.Failures != int64(i+1) ||
+					got.Requests != int64(i+1) || got.Acquisitions != int64(i+1) {
+					t.Errorf("after %d failures: %+v", i+1, got)
+				}
+				if got := read(t, apart)[vault].Requests; got != 100 {
+					t.Errorf("of two that share nothing: %d requests, want the larger count, 100", got)
+				}
+				time.Sleep(time.Second)
+			}
+			time.Sleep(2 * time.Minute) // nobody reads that it is forgotten
+		}
+	})
 }
 
 // TestOther: a service that is asked for ever new resources has 1,000 series, and loses no count.

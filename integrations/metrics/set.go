@@ -75,6 +75,12 @@ type Series struct {
 	ExpiresOn, RefreshOn time.Time
 }
 
+// sighting is a series as the credentials have it.
+type sighting struct {
+	Series
+	failed time.Time // the last failure; zero while it can't be told what belongs to it
+}
+
 // Read asks the credentials what they hold. It sends nothing, and takes as long as their Statuses:
 // milliseconds, and 5 s at most. Readings come one after the other.
 func (s *Set) Read() Reading {
@@ -88,7 +94,7 @@ func (s *Set) Read() Reading {
 	for _, m := range s.members {
 		m.ask()
 	}
-	unreadable, found := 0, map[Labels]Series{}
+	unreadable, found := 0, map[Labels]sighting{}
 	for _, m := range s.members {
 		list, ok := m.statuses(ctx.Done())
 		if !ok {
@@ -110,10 +116,16 @@ func (s *Set) Read() Reading {
 // gather notes what a member has for some Labels. What others have for them is, as a rule, the
 // same: credentials of one identity share it.
 func (s *Set) gather(
-	found map[Labels]Series, m *member, key Labels, r identity.ResourceStatus,
+	found map[Labels]sighting, m *member, key Labels, r identity.ResourceStatus,
 ) {
-	own := Series{key, countsOf(r), r.ExpiresOn, r.RefreshOn}
+	own := sighting{Series{key, countsOf(r), r.ExpiresOn, r.RefreshOn}, r.LastErrorOn}
+	if r.InFlight {
+		own.failed = time.Time{}
+	}
 	if known, ok := found[key]; ok {
+		if known.Counts != own.Counts || !known.failed.Equal(own.failed) { // nothing is shared
+			own.failed = time.Time{}
+		}
 		if known.ExpiresOn.Before(own.ExpiresOn) { // or zero: there is none
 			own.ExpiresOn, own.RefreshOn = known.ExpiresOn, known.RefreshOn
 		}
@@ -140,7 +152,7 @@ func (s *Set) counter(key Labels) *counter {
 }
 
 // forget notes what no credential has any more. All have answered.
-func (s *Set) forget(found map[Labels]Series) {
+func (s *Set) forget(found map[Labels]sighting) {
 	for key, c := range s.counters {
 		if _, ok := found[key]; !ok && c.members > 0 {
 			c.last = Counts{}
@@ -154,22 +166,22 @@ func (s *Set) forget(found map[Labels]Series) {
 
 // count makes the series, with counters that never go back. Those that were not found keep their
 // counts: OpenTelemetry would take one that comes back for all new.
-func (s *Set) count(found map[Labels]Series) []Series {
+func (s *Set) count(found map[Labels]sighting) []Series {
 	list := make([]Series, 0, len(s.counters)+1)
 	for key, c := range s.counters {
 		if c.members == 0 {
 			continue
 		}
-		series, ok := found[key]
+		now, ok := found[key]
 		if ok {
-			c.read(series.Counts)
+			c.read(now.Counts, now.failed)
 		}
-		series.Labels, series.Counts = key, c.total
-		list = append(list, series)
+		now.Labels, now.Counts = key, c.total
+		list = append(list, now.Series)
 	}
-	for key, series := range found {
+	for key, now := range found {
 		if s.counters[key] == nil {
-			s.countOther(key, series.Counts)
+			s.countOther(key, now)
 		}
 	}
 	if s.other != (Counts{}) {
@@ -178,7 +190,7 @@ func (s *Set) count(found map[Labels]Series) []Series {
 	return list
 }
 
-func (s *Set) countOther(key Labels, now Counts) {
+func (s *Set) countOther(key Labels, now sighting) {
 	if s.rest == nil {
 		s.rest = map[Labels]*counter{}
 	}
@@ -187,5 +199,5 @@ func (s *Set) countOther(key Labels, now Counts) {
 		c = new(counter)
 		s.rest[key] = c
 	}
-	s.other = s.other.each(c.read(now), sum)
+	s.other = s.other.each(c.read(now.Counts, now.failed), sum)
 }
