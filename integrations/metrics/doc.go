@@ -25,9 +25,9 @@
 //
 // # Counters
 //
-// A credential forgets a resource an hour after its token's end, or minutes after a failure where no
-// token was held, and counts from zero when it is asked for it again. The counters of a Set go on
-// from where they were: they never go back, and grow with each failure that is read. When a
+// A credential forgets a resource an hour after its token's end, or minutes after a failure where
+// no token was held, and counts from zero when it is asked for it again. The counters of a Set go
+// on from where they were: they never go back, and grow with each failure that is read. When a
 // resource is forgotten, its counters stay, and only the end of its token vanishes. All series of a
 // credential vanish when it is removed from the Set.
 //

@@ -35,8 +35,8 @@ func (r *recorder) String() string {
 // aToken is how every token of identitytest begins.
 const aToken = "eyJ0eXAiOiJKV1QiLCJ"
 
-// TestMain looks for a token in go-redis's log, after all tests. More of them run at once than there
-// are processors, as several wait a second or two for a renewal.
+// TestMain looks for a token in go-redis's log, after all tests. More of them run at once than
+// there are processors, as several wait a second or two for a renewal.
 func TestMain(m *testing.M) {
 	_ = flag.Set("test.parallel", "8")
 	redis.SetLogger(&logged)

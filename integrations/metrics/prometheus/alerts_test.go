@@ -58,7 +58,7 @@ func outage(status int, from, to time.Duration) []identitytest.Response {
 const h = time.Hour
 
 // scenarios are days of a service, good and bad ones. A token is due after 45 to 55 % of its life.
-// Outages end soon after their token: without one each minute of them takes as long as an hour with.
+// Outages end soon after their token: without one, a minute of them takes as long as an hour with.
 func scenarios() map[string]scenario {
 	day, hour := 24*h, h
 	return map[string]scenario{
