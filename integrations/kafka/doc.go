@@ -14,7 +14,7 @@
 //		return auth.Explain(err)
 //	}
 //
-// cred is any azcore.TokenCredential, such as one of [identity.NewCredential]. Its identity needs a
+// cred is any azcore.TokenCredential, such as one of identity.NewCredential. Its identity needs a
 // role for the data, such as Azure Event Hubs Data Receiver or Data Sender. No user name is needed.
 // For sarama and segmentio/kafka-go there are packages beside this one, identitysarama and
 // identitykafkago.
@@ -46,7 +46,7 @@
 // # Errors
 //
 // If there is no token, what the client returns is "identitykafka: no token for …", with the
-// credential's error in it: [identity.Passing] and errors.As with *identity.AuthenticationError
+// credential's error in it: identity.Passing and errors.As with *identity.AuthenticationError
 // work. The client doesn't repeat a request after it, since the credential has tried for a minute;
 // producing and consuming go on by themselves, as after any error. The types and values by which a
 // client tells its own connection's errors, such as *net.OpError, aren't found in it.

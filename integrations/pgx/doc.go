@@ -64,7 +64,7 @@
 // server has none, and so is allow. Set sslmode=verify-full. sslmode=require is taken, but looks at
 // no certificate: whoever can answer in the server's place gets a token. A DialFunc that leads
 // elsewhere is your own. There is no option that allows clear text. Where something else encrypts,
-// as a service mesh does, write a hook of your own with [identity.TokenFunc].
+// as a service mesh does, write a hook of your own with identity.TokenFunc.
 //
 // # Scope
 //
@@ -78,7 +78,7 @@
 // # Failures
 //
 // If there is no token, no connection is opened, and the error wraps the credential's: errors.Is
-// and [identity.Passing] work on it. The wait ends with the context that pgx gives, and with
+// and identity.Passing work on it. The wait ends with the context that pgx gives, and with
 // connect_timeout where that is set. If it isn't set, a pgxpool sets it to 2 minutes. The pool's
 // attempts in the background, for MinConns, have 1 minute for all. A caller of Acquire leaves when
 // its own context ends. database/sql and single connections without connect_timeout have the

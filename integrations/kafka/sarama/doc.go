@@ -15,7 +15,7 @@
 //		return auth.Explain(err)
 //	}
 //
-// cred is any azcore.TokenCredential, such as one of [identity.NewCredential]. Its identity needs a
+// cred is any azcore.TokenCredential, such as one of identity.NewCredential. Its identity needs a
 // role for the data, such as Azure Event Hubs Data Receiver or Data Sender. No user name is needed.
 // For franz-go there is the package identitykafka, for segmentio/kafka-go identitykafkago.
 //
@@ -50,7 +50,7 @@
 // # Errors
 //
 // If there is no token, sarama's error has "identitysarama: no token for …" in it, and the
-// credential's error: [identity.Passing] and errors.As with *identity.AuthenticationError work. The
+// credential's error: identity.Passing and errors.As with *identity.AuthenticationError work. The
 // types and values by which sarama tells its own connection's errors, such as io.EOF, aren't found
 // in it.
 //

@@ -4,7 +4,7 @@
 //	registration, err := identityotel.Register(credentials, meterProvider)
 //
 // What they observe has the attributes azure.identity.credential, .host, .id, .tenant, .resource
-// and .cae: see [identitymetrics.Labels]. Those that are "" or false are left out.
+// and .cae: see identitymetrics.Labels. Those that are "" or false are left out.
 //
 //   - azure.identity.token.remaining_lifetime (gauge, s): until the held token ends, 0 once it has;
 //     absent if none was had yet

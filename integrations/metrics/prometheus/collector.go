@@ -3,7 +3,7 @@
 //	credentials := identitymetrics.NewSet(cred)
 //	prometheus.MustRegister(identityprometheus.NewCollector(credentials))
 //
-// What it collects has the labels of [identitymetrics.Labels]: credential, host, identity, tenant,
+// What it collects has the labels of identitymetrics.Labels: credential, host, identity, tenant,
 // resource, and cae, which is "true" or "".
 //
 //   - azure_identity_token_expiry_timestamp_seconds: end of the held token, which may be past;

@@ -37,7 +37,7 @@ func NewCredential(t testing.TB, endpoint *identitytest.Endpoint) *identity.Cred
 }
 
 // Rotating is a credential whose token ends when the test says so, not after a day. Its tokens are
-// those of a [identity.Credential].
+// those of a identity.Credential.
 type Rotating struct {
 	tb       testing.TB
 	endpoint *identitytest.Endpoint
