@@ -237,7 +237,7 @@ type ctxOf struct {
 func (c ctxOf) Err() error { return c.err() }
 
 // slowCause is an error whose text takes a lock of the application's. It is a channel with room for
-// one, because a bubble's time stands still for who waits for a sync.Mutex.
+// one, because a bubble's time stands still while a goroutine waits for a sync.Mutex.
 type slowCause struct{ lock chan struct{} }
 
 func (e slowCause) Error() string {

@@ -89,8 +89,9 @@ type sent struct {
 	minute   []time.Time // it and all others of the last minute
 }
 
-// crowd is more requests for a resource than a minute of failures has: retries of who has no token,
-// with tokens of some seconds, a secret that is replaced and forced ones in between.
+// crowd is more requests for a resource than a minute of failures has, with retries of callers
+// without a token, tokens of some seconds, a secret that is replaced, and forced requests in
+// between.
 const crowd = 60
 
 // ailments are what a host can suffer from for a while, each as often as the next. "well" comes in

@@ -217,8 +217,8 @@ func TestDefaultSelection(t *testing.T) {
 	}
 }
 
-// TestDefaultSelectedAlone is as patient as any Credential, and who asks for the developer gets the
-// developer, on Azure, too.
+// TestDefaultSelectedAlone: a source that is selected alone is as patient as any Credential, and
+// the developer that is selected is used on Azure, too.
 func TestDefaultSelectedAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &laptop{variables: map[string]string{envTokenCredentials: "prod"}}

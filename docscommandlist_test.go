@@ -28,7 +28,8 @@ var documentedCommands = []struct{ line, ci, test, why string }{
 	// the modules and what they contain
 	{line: `go mod verify`, ci: "go mod verify"},
 	{line: `go mod tidy`, ci: "go mod tidy -diff"},
-	{line: `go list (-deps \.|-m all)`, ci: "go list -deps ."},
+	{line: `go list -deps \.`, ci: "go list -deps ."},
+	{line: `go list -m all`, ci: "go list -m all"},
 	{line: `go mod edit -require github\.com/keyless-go/identity@v0\.0\.0`,
 		ci: "go mod edit -require github.com/keyless-go/identity@v0.0.0"},
 	{line: `go mod edit -replace github\.com/keyless-go/identity=\.\./identity && go mod tidy`,
@@ -76,7 +77,7 @@ var documentedCommands = []struct{ line, ci, test, why string }{
 	{line: `go install …@v0\.2\.0`, why: "is what can't be done"},
 
 	// what others have made
-	{line: `go (build|install)`, why: "names the command only"},
+	{line: `go (build|install|run)`, why: "names the command only"},
 	{line: `npm ci`, test: "internal/interop/node_test.go TestJavaScript"},
 	{line: `(az|azd) (printed|doesn't) .*`, why: "is a message of this library's"},
 	{line: `(az|azd|azcmagent|kubectl|docker|which|helm) .*`,

@@ -131,7 +131,7 @@ var (
 
 // commandsInMarkdown are the lines of a page's shell blocks, and the commands in its text.
 func commandsInMarkdown(name, text string) (found []documentedCommand) {
-	block, shell, begun := false, false, ""
+	block, shell, begun, open := false, false, "", ""
 	for number, line := range strings.Split(text, "\n") {
 		at, line := name+":"+strconv.Itoa(number+1), strings.TrimSpace(line)
 		switch {
@@ -144,12 +144,18 @@ func commandsInMarkdown(name, text string) (found []documentedCommand) {
 			if line != "" && !strings.HasPrefix(line, "#") {
 				found = append(found, documentedCommand{at, line})
 			}
+		case !block && line == "":
+			open = ""
 		case !block:
-			for _, m := range inlineCode.FindAllStringSubmatch(line, -1) {
+			if open += " " + line; strings.Count(open, "`")%2 == 1 {
+				continue // code that ends in the next line
+			}
+			for _, m := range inlineCode.FindAllStringSubmatch(open, -1) {
 				if program.MatchString(m[1]) {
 					found = append(found, documentedCommand{at, m[1]})
 				}
 			}
+			open = ""
 		}
 	}
 	return found

@@ -23,7 +23,7 @@ import (
 // see.
 func TestExamplesAreWhole(t *testing.T) {
 	t.Parallel()
-	const most = 90 // lines: who has to scroll through more looks for what it is about
+	const most = 90 // lines: in a longer one a reader has to look for the point
 	byFolder := map[string][]string{}
 	walk(t, ".", func(name string) {
 		first, _, _ := strings.Cut(filepath.ToSlash(name), "/")

@@ -143,8 +143,8 @@ func TestHostRetryAfter(t *testing.T) {
 	}
 }
 
-// TestHostRetryAfterTheBudget: who is told to come back in five minutes doesn't wait for it, and
-// nobody asks before.
+// TestHostRetryAfterTheBudget: a caller that is told to come back in five minutes doesn't wait for
+// that, and nobody asks before.
 func TestHostRetryAfterTheBudget(t *testing.T) {
 	everywhere(t, func(t *testing.T, p place) {
 		s := p.open(t)

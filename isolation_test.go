@@ -54,7 +54,7 @@ func TestTransportsKeepTheirTokensToThemselves(t *testing.T) {
 }
 
 // lockingHandler wants a lock that the caller of GetToken holds. It is a channel with room for one,
-// because a bubble's time stands still for who waits for a sync.Mutex.
+// because a bubble's time stands still while a goroutine waits for a sync.Mutex.
 type lockingHandler struct {
 	slog.Handler
 	lock chan struct{}

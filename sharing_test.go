@@ -110,8 +110,8 @@ func TestEqualOptionsShare(t *testing.T) {
 
 func neverAgain(*http.Response, error) bool { return false }
 
-// TestRenewalsOfOthers: one whose tries are too short to renew the token, and who is always first
-// to try, keeps nobody from it.
+// TestRenewalsOfOthers: a credential whose tries are too short to renew the token, and that is
+// always the first to try, keeps no other from renewing it.
 func TestRenewalsOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ep := identitytest.NewIMDS(nil)

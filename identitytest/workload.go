@@ -117,8 +117,8 @@ func (h *workload) federated(*Endpoint) []FederatedCredential {
 	}
 }
 
-// rotate puts a new assertion into the file. It is good before it is there, and those before it
-// until it is there.
+// rotate puts a new assertion into the file. The endpoint takes the new assertion before it is in
+// the file, and the older ones until it is.
 func (h *workload) rotate() (changed []string, err error) {
 	assertion := h.newAssertion(time.Now())
 	h.mu.Lock()

@@ -67,7 +67,8 @@ func TestStaleFallback(t *testing.T) {
 	checkClearText(t, "no fallback", before(t.Context(), config), false)
 }
 
-// TestNaiveSendsClearText: with pgx's default, who can keep TLS from coming up gets the token.
+// TestNaiveSendsClearText: with pgx's default, an attacker who can keep TLS from coming up gets the
+// token.
 func TestNaiveSendsClearText(t *testing.T) {
 	t.Parallel()
 	server, oauth := pgtest.NewServer(t), pgtest.NewServer(t)

@@ -20,7 +20,7 @@ import (
 type Host interface {
 	// Name is the host's in errors.
 	Name() string
-	// Answerer is who should answer, in words. It is the host, or who stands behind it.
+	// Answerer names what should answer, in words: the host, or what stands behind it.
 	Answerer() string
 	// Endpoint is for messages: no query, no secret.
 	Endpoint() string

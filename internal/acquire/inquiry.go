@@ -12,7 +12,7 @@ import (
 	"github.com/keyless-go/identity/internal/usercode"
 )
 
-// inquiry is whom an acquisition asks for what. It makes failures of what comes back.
+// inquiry is what an acquisition asks for, and at which host. It makes failures of what comes back.
 type inquiry struct {
 	host     Host
 	node     *Node

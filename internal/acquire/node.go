@@ -35,8 +35,8 @@ func (n *Node) Answered() bool { return n.answered.Load() }
 // NoteAnswer notes that it has.
 func (n *Node) NoteAnswer() { n.answered.Store(true) }
 
-// slowly is how long a request is under way after which somebody must be there who thinks about it:
-// transport.Node finds out within a second that nobody is.
+// slowly: a request that has been under way for so long has reached something that works on it,
+// because transport.Node finds out within a second that nothing is there.
 const slowly = 2 * time.Second
 
 // silent notes that a request has found nobody there.

@@ -104,8 +104,8 @@ func (a *acquisition) prepare(
 	return try, call.apply(try)
 }
 
-// unansweredTry is the failure of a try whose context is ctx, below outer, and that was let take so
-// long; began is when.
+// unansweredTry is the failure of a try without an answer. Its context is ctx, which is made of
+// outer. It was allowed timeout, and the acquisition had been asking for began when it started.
 func (a *acquisition) unansweredTry(
 	err error, y *try, ctx, outer context.Context, timeout, began time.Duration,
 ) *failure.Failure {

@@ -9,7 +9,7 @@ import (
 	"github.com/keyless-go/identity/internal/transport"
 )
 
-// silence is a try without an answer. timedOut says that it was let take so long; last is the try
+// silence is a try without an answer. timedOut says that it took all of timeout; last is the try
 // before it, nil for none.
 func (q *inquiry) silence(
 	err error, timedOut bool, timeout time.Duration, last *failure.Failure,

@@ -58,7 +58,7 @@ type limit struct {
 	timer *time.Timer
 }
 
-// tryKey is by what a request's context has its *try, or that it is the probe.
+// tryKey is the key for a request's *try in its context, or for the mark of the probe.
 type tryKey struct{}
 
 type probing struct{}
@@ -174,13 +174,13 @@ func (y *try) wait(ctx context.Context, n *Node) error {
 	return err
 }
 
-// lookAgain is how often a request that waits for a place looks at what became of those that have
-// one.
+// lookAgain is how often a request that waits for a place looks at what became of the requests that
+// have one.
 const lookAgain = 500 * time.Millisecond
 
-// untilDeserted is a context that ends with errDeserted once the time for finding out whether
-// anybody is there is over, and others have done so, who had the places: many resources at a dead
-// address are not to be asked for one after the other.
+// untilDeserted is a context that ends with errDeserted once the time to find somebody there is
+// over, and the requests that had the places have found nobody. Without it, many resources at a
+// dead address would be asked for one after the other.
 func (y *try) untilDeserted(ctx context.Context, n *Node) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := y.of.rules

@@ -18,10 +18,10 @@ import (
 // does, it hurts only the exchange that it is called for. No lock is held over a call.
 //
 // A call that hasn't returned within the bound is left to itself, because nothing can end a
-// goroutine. While it hangs, the code isn't called for the same token before as much time has gone
-// by again as since the first call that hangs began. So one that is stuck for ever, on a connection
-// that is lost, say, is followed by another; and code that hangs each time leaves a goroutine for
-// each doubling of the time: 6 in an hour, 20 in a year, where the bound is 30 s.
+// goroutine. While it hangs, the time since the first such call began has to double before the code
+// is called again for the same token. So a call that is stuck for ever, perhaps on a lost
+// connection, is followed by another. Code that hangs each time leaves a goroutine for each
+// doubling: with a bound of 30 s, 6 in an hour and 20 in a year.
 type Function struct {
 	name  string
 	bound time.Duration
@@ -40,8 +40,9 @@ type stuck struct {
 }
 
 // NewFunction makes a Source of code that is to return within the bound. name is the code's in
-// errors. judge says of an error of the code's whether it is one of this library's, whose text and
-// whose methods are safe to use, and whether it may pass. It is called where the code is.
+// errors. judge gets an error of the code's. It says whether the error is one of this library's, so
+// that its text and methods are safe to use, and whether it may pass. It is called where the code
+// is.
 func NewFunction(
 	name string, bound time.Duration, call func(context.Context, Request) (string, error),
 	judge func(error) (ours, passes bool),
@@ -226,7 +227,7 @@ func Within(ctx context.Context, s Source) bool {
 	return false
 }
 
-// Carry takes what Within wants to know from one context to another, which is not made of it.
+// Carry copies what Within wants to know from one context to another that isn't derived from it.
 func Carry(to, from context.Context) context.Context {
 	if a, ok := from.Value(asking{}).(*asked); ok {
 		return context.WithValue(to, asking{}, a)

@@ -21,8 +21,9 @@ const (
 	outageTo      = 26 * time.Hour
 	tokenEnds     = 24 * time.Hour
 	outageBin     = 5 * time.Minute // for what is counted
-	// nearEnd is where renewals begin to be tried again as by who has no token: the last 5 minutes,
-	// which callers may wait in, and before these what an acquisition may take on IMDS.
+	// nearEnd is how long before a token's end a renewal is retried like an acquisition without a held
+	// token: the last 5 minutes, in which callers may wait, and before those the time that an
+	// acquisition may take on IMDS.
 	nearEnd = 5*time.Minute + 76*time.Second
 )
 

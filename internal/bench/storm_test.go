@@ -57,7 +57,8 @@ func TestStormAccounts(t *testing.T) {
 	}
 }
 
-// TestIdleProcesses: who is never refused never waits, and nobody asks when there is nobody.
+// TestIdleProcesses: a process that is never refused never waits, and without processes nothing is
+// asked.
 func TestIdleProcesses(t *testing.T) {
 	t.Parallel()
 	never := backOff{name: "never", wait: func(*history) time.Duration { panic("asked for a wait") }}

@@ -54,13 +54,13 @@ func New(o Options) *Chain {
 }
 
 // maxWalks bounds the walks at once of a chain with sources of other packages. They are in
-// goroutines of their callers, so this is not for those, but for a source that asks the chain it is
-// in: without an end that ends the program, by a stack of a gigabyte. At this many it has taken
-// some 30 MB.
+// goroutines of their callers, so the bound isn't there for many callers. It is there for a source
+// that asks the chain it is in: without a bound that would end the program, by a stack of a
+// gigabyte. At this many it has taken some 30 MB.
 const maxWalks = 10_000
 
 // lookEvery is how often sources before the one in use are looked at again: often enough that a
-// program which started before its host's endpoint was up is soon itself, seldom enough that
+// program which started before its host's endpoint was up soon uses it, and seldom enough that
 // nobody notices.
 const lookEvery = time.Minute
 

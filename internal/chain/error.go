@@ -103,8 +103,8 @@ func (e *Error) NonRetriable() {}
 // Passes reports whether it may be worth asking again.
 func (e *Error) Passes() bool { return e.passing }
 
-// Waited adds to the error, which must be nobody else's yet, what ended the wait for it to pass:
-// errors.Is finds cause in it from then on, and note is what the text says of that.
+// Waited adds what ended the wait for the error to pass: errors.Is finds cause in it from then on,
+// and its text has note. Nobody else may have the error yet.
 func (e *Error) Waited(note string, cause error) {
 	e.head += "; " + note
 	e.decisive = append(e.decisive, cause)

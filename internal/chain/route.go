@@ -19,8 +19,8 @@ type route struct {
 	looking atomic.Bool // that is under way
 }
 
-// take makes a source the one in use, unless one before it has come into use meanwhile: one that
-// was not in use when the sources were begun to be asked, since. It returns what was in use before.
+// take makes a source the one in use, unless one before it has come into use meanwhile. since is
+// what was in use when the sources began to be asked. take returns what was in use before.
 func (r *route) take(i int, since int32) (before int32, taken bool) {
 	for {
 		before = r.inUse.Load()

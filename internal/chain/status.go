@@ -20,7 +20,7 @@ type Status struct {
 type SourceStatus struct {
 	Name   string
 	Source azcore.TokenCredential // as in its Link
-	// the last failure, also if it was overcome since; "" and zero for none
+	// the last failure, which stays after a later success; "" and zero for none
 	LastError   string
 	LastErrorOn time.Time
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// walkBudget is where the ctx of a walk ends for a source that lets nobody go on: twice what the
-// slowest of the peers was seen to take.
+// walkBudget is when the ctx of a walk ends, so that a source that hangs doesn't hold the chain up
+// for ever. It is twice what the slowest of the peers was seen to take.
 const walkBudget = 3 * time.Minute
 
 var errWalkBudget error = walkBudgetError{}
@@ -28,10 +28,10 @@ func (c *Chain) GetToken(
 }
 
 // Token gets a token of the source that last brought one for the scope and tenant, or else of the
-// first that is available. It takes as long as the sources do that it has to ask, one after the
-// other, and ends with ctx; the ctx of a walk along the sources ends after walkBudget. An error is
-// an *[Error], or a plain one about a nil ctx. It changes nothing in options. That it takes and
-// gives by pointers saves a hit the copies.
+// first that is available. It asks the sources one after the other, takes as long as they do, and
+// ends with ctx; the ctx of a walk along the sources ends after walkBudget. An error is an
+// *[Error], or a plain one about a nil ctx. It changes nothing in options. That it takes and gives
+// by pointers saves a hit the copies.
 func (c *Chain) Token(
 	ctx context.Context, options *policy.TokenRequestOptions, token *azcore.AccessToken,
 ) (err error) {
@@ -158,9 +158,9 @@ func (c *Chain) failure(
 	return newError(c.name, c.links, &c.memory, options, failed, ended)
 }
 
-// order is in which the sources are asked: as they are, but for those that were just found
-// unavailable for another scope and would be so for this one. They come last, so that a new scope
-// doesn't cost the time to find that out again.
+// order is in which the sources are asked: as they are, except that sources which were just found
+// unavailable, whatever the scope, come last. So a new scope doesn't cost the time to find that out
+// again.
 func (c *Chain) order(known int) []int {
 	first, last := make([]int, 0, len(c.links)), []int(nil)
 	for i := range c.links {

@@ -89,8 +89,7 @@ func IsLoopback(host string) bool {
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // IsNearby reports whether a host is this machine or has an address that no network routes to the
-// internet. Of names only localhost counts: what another one stands for isn't known before it is
-// resolved.
+// internet. The only name that counts is localhost, because others have to be resolved first.
 func IsNearby(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

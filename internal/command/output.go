@@ -47,8 +47,8 @@ func (b *bothCapped) Write(p []byte) (int, error) {
 // gapLine stands for what was thrown away.
 const gapLine = "\n…\n"
 
-// String is what was kept. Behind a gap it goes on with a whole line: half of one may be half of a
-// secret, without what tells that it is one.
+// String is what was kept. Behind a gap it goes on with a whole line: half a line may be half a
+// secret, without the words by which it would be known as one.
 func (b *bothCapped) String() string {
 	last := b.last[max(len(b.last)-b.limit, 0):]
 	if !b.cut && len(last) == len(b.last) {

@@ -126,8 +126,8 @@ func (x *Exchange) Variant(options policy.TokenRequestOptions) (acquire.Variant,
 func (x *Exchange) audience() string { return entra.Audience(x.Authority.Hostname()) }
 
 // with is a Call after Entra has refused the assertion stale; "" means that it has refused none. It
-// gets the assertion anew: assertions are replaced where they come from, and one that was kept may
-// have ended when it is needed. check refuses one that isn't worth sending; nil refuses none.
+// gets the assertion anew each time: whoever issues assertions replaces them, and one that was kept
+// may have ended. check refuses one that isn't worth sending; nil refuses none.
 func (x *Exchange) with(
 	ctx context.Context, r acquire.Request, stale string,
 	check func(s assertion.Source, text string, now time.Time) error,

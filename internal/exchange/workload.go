@@ -31,8 +31,8 @@ func (s *Workload) Call(ctx context.Context, r acquire.Request) (acquire.Call, e
 }
 
 // Follow implements acquire.Follows: if the assertion has expired, its file most likely has a new
-// one by now. After any other 401 or 403 the file is read, too, and if it has another one, that is
-// worth a request.
+// one by now. After any other 401 or 403 the file is read, too; if it has another assertion, that
+// one is worth a request.
 func (s *Workload) Follow(
 	ctx context.Context, r acquire.Request, got acquire.Answer,
 ) (acquire.Call, bool, error) {

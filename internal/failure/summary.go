@@ -39,8 +39,8 @@ func without(text, id string) string {
 // slack is by how much what varies in a message may change its length before it is cut.
 const slack = 44
 
-// cutMessage makes a message that was cut after redact.MaxLine bytes, with what varies in it, one
-// that is cut where that makes no difference.
+// cutMessage cuts a message shorter that was cut after redact.MaxLine bytes. The place of that
+// first cut depends on the length of what varies; the place of this one doesn't.
 func cutMessage(text, original string) string {
 	if len(original) >= redact.MaxLine-len("…") && strings.HasSuffix(original, "…") &&
 		len(text) > redact.MaxLine-slack {

@@ -6,7 +6,7 @@ import (
 	"github.com/keyless-go/identity/internal/lazy"
 )
 
-// varying finds what is another at each failure of one cause, and says what stands in its place.
+// varying finds what differs between failures of one cause, and has what takes its place.
 var varying = lazy.Value[[]substitution]{Make: func() []substitution {
 	const (
 		labels   = `(?:trace|correlation|(?:client[ _-]?)?request|activity|operation|session|transaction|tracking|incident|span|ray)`

@@ -39,8 +39,8 @@ func Quoted(value string) string {
 	if len(value) > MaxLine {
 		value = strings.ToValidUTF8(value[:MaxLine], "") + "…"
 	}
-	// Of a run of blanks Printable leaves one, and of U+FFFD a blank. In quotes each second blank,
-	// and that, are written as what they stand for.
+	// Printable would make one blank of several, and of U+FFFD. So in quotes each second blank and
+	// each U+FFFD are written as escapes.
 	return strings.NewReplacer("  ", ` \x20`, "\ufffd", `\ufffd`).Replace(strconv.Quote(value))
 }
 

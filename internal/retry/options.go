@@ -13,7 +13,8 @@ import (
 const (
 	// LongestBudget is where an acquisition ends whatever the options ask for.
 	LongestBudget = time.Hour
-	// leastDelay is what waits have to grow to. Where they don't, azcoreRetries bound the tries.
+	// leastDelay: if the longest wait is shorter, the time budget alone would allow thousands of
+	// tries, so that azcoreRetries limits them.
 	leastDelay = 100 * time.Millisecond
 	// azcoreRetries is what policy.RetryOptions documents as the default of MaxRetries.
 	azcoreRetries = 3

@@ -27,9 +27,9 @@ const (
 // errEnded is a source's mistake.
 var errEnded = errors.New("identity: Tokens: the credential returned a token that has ended")
 
-// pause is how long to sleep before the next look, after a token was got: until its renewal is due,
-// or, where that is past, for as long as a renewal may take, which due says. looks are those since
-// it was due. It never sleeps past the token's end by more than least.
+// pause is how long to sleep before the next look, after a token was got: until its renewal is due
+// or, if it is due already, for as long as a renewal may take. due says which. looks is the number
+// of looks since it was due. It never sleeps past the token's end by more than least.
 func pause(t azcore.AccessToken, now time.Time, looks int) (wait time.Duration, due bool) {
 	left := t.ExpiresOn.Sub(now)
 	wait = t.RefreshOn.Sub(now)

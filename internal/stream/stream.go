@@ -18,8 +18,8 @@ import (
 type Source struct {
 	// Get returns the token that is held, or a new one.
 	Get func(context.Context) (azcore.AccessToken, error)
-	// Failed returns the last failure of a request and when that was, nil for none. A source that
-	// serves the held token on says by this what Get doesn't. It is nil where nobody knows.
+	// Failed returns the last failure of a request and when that was, nil for none. Get doesn't tell
+	// of a failure while a token is held, and this does. A nil func means that nobody knows.
 	Failed func() (time.Time, error)
 	// Cheap says that Get costs nothing while a token is held, so that it can be asked often whether
 	// somebody else has had it renewed.

@@ -30,10 +30,10 @@ const (
 	// maxKeys bounds the store: a service that asks for tokens of resources that its callers name
 	// must not grow for ever. 10,000 tokens of 2 KiB are 20 MB.
 	maxKeys = 10_000
-	// flyingShare: one in ten may have a flight, which holds a goroutine and can't be dropped to
-	// make room. A thousand of them are nearly what IMDS, at 20 requests a second, could serve
-	// within the budget. As many may have failed: they are remembered beside a full store, so that
-	// they cool down, and none of its tokens has to leave for them.
+	// flyingShare: one in ten may have a flight, which holds a goroutine and can't be dropped to make
+	// room. A thousand of them are nearly what IMDS, at 20 requests a second, could serve within the
+	// budget. As many keys may have failed. They are kept beside a full store, so that each has its
+	// cool-down and no token has to leave for it.
 	flyingShare = 10
 	// withFlight is for how long a key with a flight stays.
 	withFlight = gocache.NoExpiration

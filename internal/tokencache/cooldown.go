@@ -11,7 +11,7 @@ type coolDown struct {
 }
 
 const (
-	// Cool-downs after failures: long enough that a flood of callers is a trickle at the host,
+	// Cool-downs after failures: long enough that the host gets few requests however many callers ask,
 	// short enough that a token is renewed within a minute of the host's recovery.
 	renewalCoolDown    = 5 * time.Second
 	maxRenewalCoolDown = 30 * time.Second
@@ -23,10 +23,9 @@ const (
 	keepFailed = time.Minute
 )
 
-// LongestCoolDown is how long a key is left alone after a failure at the longest. It doubles with
-// those that the failure follows, to limit while the token that is held is good for long. Near the
-// token's end the host is asked more often, so that one that recovers in the last minute is in
-// time.
+// LongestCoolDown is the longest time for which a key is left alone after a failure. It doubles
+// with each failure in a row, up to limit while a held token is good for long. Near the token's end
+// the limit is lower, so that a host that recovers in the last minute is asked in time.
 func LongestCoolDown(failures int, held, expiring bool, limit time.Duration) time.Duration {
 	wait := renewalCoolDown
 	switch {
@@ -38,9 +37,9 @@ func LongestCoolDown(failures int, held, expiring bool, limit time.Duration) tim
 	return min(wait<<min(failures, 10), limit)
 }
 
-// coolDownAfter jitters that down to its half, so that processes part. It is not shorter than the
-// host's wish. single is when the try began, of a failure that was the only one: if it took long,
-// the host was left alone meanwhile, and one that hangs would be asked again 70 s later otherwise.
+// coolDownAfter is random, from half of that to the whole, so that processes don't ask in step. It
+// is not shorter than the host asks for. single is when the only try of a failed renewal began, and
+// the cool-down counts from then: otherwise a host that hangs would be asked again only every 70 s.
 func coolDownAfter(
 	wanted time.Duration, failures int, valid *held, single, now time.Time,
 ) time.Duration {

@@ -102,7 +102,8 @@ func (c *Cache) decide(ended error, v *View, scope string, r *Request, first boo
 	return held // those who came first have waited long enough
 }
 
-// meet notes whose terms differ: what one of them concludes is then not for all.
+// meet notes that credentials ask whose terms differ: what one of them concludes doesn't hold for
+// all.
 func (c *Cache) meet(t Terms) {
 	if c.met == nil {
 		rules := t.Rules // so that t itself isn't moved to the heap

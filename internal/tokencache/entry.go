@@ -41,8 +41,8 @@ type entry struct {
 // credentials beyond that share a lane, but none has to share with the default options.
 const maxLanes = 16
 
-// sharedTerms are those of the lane that credentials share which have come too late for one of
-// their own.
+// sharedTerms are the terms of the one lane that is shared, by credentials that came when all other
+// lanes were taken.
 var sharedTerms = Terms{Rules: "others"}
 
 // lane finds the lane of terms, nil if there is none.
@@ -76,8 +76,8 @@ func (e *entry) ownLane(t Terms, now time.Time) *lane {
 	return l
 }
 
-// tidy drops the lanes of which there is nothing to say any more, and with them the credentials
-// that they belong to.
+// tidy drops the lanes that have no flight, no failure and no challenge to remember, and with them
+// what refers to their credentials.
 func (e *entry) tidy(now time.Time) {
 	e.lanes = slices.DeleteFunc(e.lanes, func(l *lane) bool {
 		failed := l.err != nil && now.Sub(l.until) < keepFailed
@@ -85,8 +85,8 @@ func (e *entry) tidy(now time.Time) {
 	})
 }
 
-// underWay is a flight of any lane that a caller may leave a renewal to, nil for none: for as long
-// as the caller's own single try would wait for an answer.
+// underWay is a flight of any lane to which a caller may leave a renewal, nil for none. The flight
+// counts for as long as the caller's own single try would wait for an answer.
 func (e *entry) underWay(patience time.Duration, now time.Time) *flight {
 	for _, l := range e.lanes {
 		if f := l.underWay(now); f != nil && now.Sub(f.started) < patience+overtime {
@@ -109,8 +109,8 @@ func (e *entry) count(p *Progress) {
 	e.throttled += p.throttled.Swap(0)
 }
 
-// fail notes a failure, and returns the cool-down that follows. all reports whether that is for
-// credentials of other terms, too, whose tries wait for as long as most at the longest.
+// fail notes a failure, and returns the cool-down that follows. all reports whether it also holds
+// for credentials with other terms: those whose tries wait no longer than most for an answer.
 func (e *entry) fail(
 	f *flight, failure *Failure, valid *held, most time.Duration, now time.Time,
 ) (cool *coolDown, all bool) {
@@ -152,8 +152,8 @@ func (e *entry) succeed(asked, now time.Time) {
 	}
 }
 
-// failures are those in a row that concern a lane, whichever cool-down followed each: cool-downs
-// double with them.
+// failures is the number of failures in a row that concern a lane, whichever cool-down followed
+// each. Cool-downs double with it.
 func (e *entry) failures(l *lane) int {
 	return e.said.failures + e.renewal.failures + l.failures
 }
@@ -170,8 +170,8 @@ func (e *entry) refusal(l *lane, now time.Time) *coolDown {
 	return nil
 }
 
-// rests reports whether a held token is not to be renewed now by a credential on a lane, whose
-// tries wait so long.
+// rests reports whether a credential on a lane has to leave a held token as it is for now. patience
+// is how long its tries wait for an answer.
 func (e *entry) rests(l *lane, patience time.Duration, now time.Time) bool {
 	return e.refusal(l, now) != nil || now.Before(e.renewal.until) && patience <= e.patience
 }

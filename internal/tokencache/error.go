@@ -22,7 +22,7 @@ type Error struct {
 	Cause    error         // Left: what ctx.Err() says
 }
 
-// Error is a text for developers: who shows it to users knows better words.
+// Error is a text for developers. The package that shows it to users has better words.
 func (e *Error) Error() string {
 	return "tokencache: " + [...]string{Left: "the caller has left", Overdue: "no token in time",
 		Crowded: "too many acquisitions", Aborted: "the acquisition was aborted"}[e.Why]

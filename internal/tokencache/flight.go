@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// launch puts a flight that is to begin then on the caller's lane, which has none that is worth
-// waiting for. start is to be called without mu: it takes what the flight needs of the caller's
-// context, or nothing, if nobody waits for it.
+// launch puts a flight on the caller's lane, which has no other that is worth waiting for. The
+// flight begins when start is called, without mu. start takes from the caller's context what the
+// flight needs, or nothing if nobody waits for the flight.
 func (c *Cache) launch(
 	e *entry, key string, t Terms, r Request, s Source, background bool, began, now time.Time,
 ) (f *flight, start func(context.Context)) {

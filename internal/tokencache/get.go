@@ -76,8 +76,8 @@ func (c *Cache) Get(
 	}
 }
 
-// Distrust makes the next use of a held token that a resource has refused wait for another, for a
-// moment: the token itself is not lost, since other requests may do with it.
+// Distrust is for a held token that a resource has refused: the next use waits a moment for another
+// one. The token stays, because other requests may still use it.
 func (c *Cache) Distrust(v *View, resource string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

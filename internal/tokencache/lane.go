@@ -20,7 +20,7 @@ type forcing struct {
 	before string    // the token that was held then
 }
 
-// recent reports whether the flight is an answer to whoever would force another one now.
+// recent reports whether the flight is so new that nobody may force another one.
 func (f *forcing) recent(now time.Time) bool {
 	return f.flight != nil && now.Sub(f.at) < claimsEvery
 }

@@ -84,8 +84,8 @@ func slow(r Request, _ *Progress) (Grant, error) {
 	return Grant{}, nil
 }
 
-// TestRenewalsOfOthers: one whose tries are too short to renew the token, and who is always first
-// to try, keeps nobody from it.
+// TestRenewalsOfOthers: a credential whose tries are too short to renew the token, and that is
+// always the first to try, keeps no other from renewing it.
 func TestRenewalsOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newClient()

@@ -51,8 +51,7 @@ const (
 	// expiringWait is what a caller pays for a token that outlives its own request.
 	expiringWait = 2 * time.Second
 
-	// overtime is how much longer than its budget a flight may take before nobody waits for it any
-	// more.
+	// overtime is how much longer than its budget a flight may take. After that nobody waits for it.
 	overtime = time.Second
 
 	// longestKept is a hundred years: what a host says beyond it makes no difference.
@@ -80,16 +79,16 @@ const (
 
 // outlives reports whether a flight that starts now will have ended before anybody needs it to
 // succeed. Such a renewal is a single try, followed by a cool-down if it fails: in an outage that a
-// token bridges, cool-downs alone are a try in 15 to 30 s, and flights that are retried as a cold
-// one is five times as many.
+// token bridges, such renewals are one try in 15 to 30 s. Retried as without a token, they would be
+// five times as many.
 func outlives(h *held, budget time.Duration, now time.Time) bool {
 	return h.expiring.Sub(now) > budget+overtime
 }
 
-// whileRenewed is how long a stale token is handed out without a look at the flight that renews it:
-// longer than a flight takes, whose end will say more, but not to the end: one that is stuck in a
-// Transport that ignores its context is replaced halfway, and not sooner, because each of them
-// keeps one of the endpoint's few places.
+// whileRenewed is how long a stale token is handed out without a look at the flight that renews it.
+// That is longer than a flight takes, since its end will say more. It isn't until the token's end:
+// a flight that is stuck in a Transport that ignores its context is replaced halfway. It isn't
+// replaced sooner, because each stuck flight keeps one of the endpoint's few places.
 func whileRenewed(h *held, budget time.Duration, now time.Time) time.Time {
 	left := h.expiring.Sub(now)
 	return now.Add(min(max(left/2, budget+overtime), left))

@@ -84,8 +84,8 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// clean is an error without the secrets. net/http's wrapping repeats the URL: where that alone has
-// one, what is wrapped stays as it is, and with it what errors.As finds.
+// clean is an error without the secrets. net/http's wrapping repeats the URL. If only the URL has a
+// secret, the wrapping is taken off and the rest stays as it is, so that errors.As finds the same.
 func clean(err error, secrets []string) error {
 	var u *url.Error
 	if errors.As(err, &u) && redact.Reveals(err, secrets) {

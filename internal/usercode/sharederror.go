@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// told is what stays of an error that isn't ours. Its methods may be fit for one goroutine only,
-// but all who wait for one request get its error: the text is therefore taken once. errors.Is finds
-// the error, of which no method is called any more. errors.As finds what it wraps, as far as that
-// may be shared.
+// told stands for an error that isn't ours. The error's methods may not be safe for several
+// goroutines, but all callers of one request get the error. So its text is taken once, and none of
+// its methods is called any more. errors.Is still finds it. errors.As finds those of its wrapped
+// errors that may be shared.
 type told struct {
 	text  string
 	of    error // compared only; nil if it can't be
@@ -20,9 +20,9 @@ func (t *told) Error() string        { return t.text }
 func (t *told) Is(target error) bool { return t.of != nil && t.of == target }
 func (t *told) Unwrap() []error      { return t.inner }
 
-// Share makes an error one that many goroutines may use: the error itself where all of it may be
-// shared, or else one with its text, as which errors.Is still finds it. Share calls the error's
-// methods.
+// Share makes an error one that many goroutines may use: the error itself if all of it may be
+// shared, otherwise another one with its text, in which errors.Is still finds it. Share calls the
+// error's methods.
 func Share(err error) error {
 	shared, _ := share(err)
 	return shared

@@ -6,8 +6,8 @@ import (
 )
 
 // connStringNamesUser says whether a connection string names a user, in either form that libpq
-// takes. The driver has parsed it before, so that one with a mistake doesn't come here, nor one by
-// which the user is empty in the end.
+// takes. The driver has parsed the string before: it has no mistake, and the user isn't empty in
+// the end.
 func connStringNamesUser(s string) bool {
 	for _, scheme := range []string{"postgres://", "postgresql://"} {
 		if rest, ok := strings.CutPrefix(s, scheme); ok {
