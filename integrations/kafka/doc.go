@@ -42,6 +42,8 @@
 // # TLS
 //
 // [Auth.Opts] always has TLS. [Auth.Mechanism] can't know whether the client has.
+// InsecureSkipVerify
+// is refused, unless there is a check of yours.
 //
 // # Errors
 //

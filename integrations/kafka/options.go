@@ -3,6 +3,7 @@ package identitykafka
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"time"
 
@@ -24,7 +25,8 @@ type Options struct {
 	// identityPoolId.
 	Extensions map[string]string
 
-	// TLS is how to trust the brokers; nil means the system's certificates. There is always TLS.
+	// TLS is how to trust the brokers; nil means the system's certificates. There is always TLS, and
+	// InsecureSkipVerify without a check of yours is an error.
 	TLS *tls.Config
 
 	// Dial makes the connection below TLS, through a proxy say. It has to end with ctx, which ends
@@ -44,11 +46,14 @@ type Auth struct {
 // New returns the authentication of cred's identity at a cluster with the bootstrap servers
 // brokers, such as "example.servicebus.windows.net:9093". Nil options means the defaults. It sends
 // nothing. It is an error if cred is nil, if neither brokers nor options say which scope the tokens
-// have, or if a namespace of Event Hubs has no port.
+// have, if a namespace of Event Hubs has no port, or if Options.TLS looks at no certificate.
 func New(cred azcore.TokenCredential, brokers []string, options *Options) (*Auth, error) {
 	var o Options
 	if options != nil {
 		o = *options
+	}
+	if err := eventhubs.CheckTLS(o.TLS); err != nil {
+		return nil, fmt.Errorf("%s: Options.TLS: %w", pkg, err)
 	}
 	source, err := eventhubs.NewSource(pkg, cred, o.Scope, brokers)
 	if err != nil {

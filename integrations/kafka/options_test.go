@@ -2,6 +2,7 @@ package identitykafka_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"strings"
 	"testing"
@@ -39,12 +40,25 @@ func TestNewRefuses(t *testing.T) {
 			identitykafka.Options{Extensions: map[string]string{"auth": "x"}}, "auth"},
 		{"extension's value", failing{}, []string{eh},
 			identitykafka.Options{Extensions: map[string]string{"a": "x\x01auth=y"}}, "control"},
+		{"any certificate", failing{}, []string{eh},
+			identitykafka.Options{TLS: &tls.Config{InsecureSkipVerify: true}}, "whoever answers"},
 	} {
 		_, err := identitykafka.New(test.cred, test.brokers, &test.options)
 		if err == nil || !strings.HasPrefix(err.Error(), "identitykafka: ") ||
 			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q in it", test.name, err, test.want)
 		}
+	}
+}
+
+// A check of the user's own takes the place of Go's.
+func TestOwnCheckOfTLS(t *testing.T) {
+	t.Parallel()
+	_, err := identitykafka.New(failing{}, brokers, &identitykafka.Options{
+		Scope: scope, TLS: &tls.Config{InsecureSkipVerify: true,
+			VerifyConnection: func(tls.ConnectionState) error { return nil }}})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

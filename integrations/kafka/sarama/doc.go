@@ -45,7 +45,8 @@
 //
 // # TLS
 //
-// [Auth.Configure] turns TLS on. If it is off when a token is asked for, that is an error.
+// [Auth.Configure] turns TLS on. If it is off when a token is asked for, that is an error. So is
+// InsecureSkipVerify, unless there is a check of yours.
 //
 // # Errors
 //

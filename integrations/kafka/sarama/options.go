@@ -76,8 +76,8 @@ func (a *Auth) Scope() string { return a.source.Scope }
 // Configure sets what in config is about authentication: Net.SASL's Enable, Mechanism, Version,
 // Handshake and TokenProvider, and Net.TLS.Enable. Net.TLS.Config stays if there is one. It is an
 // error if config.Version is below 2.2, whose clients don't hear how long a session lasts, and so
-// lose their connections when it ends. config must stay where it is: the provider reads
-// Net.TLS.Enable.
+// lose their connections when it ends; and if Net.TLS.Config has InsecureSkipVerify without a check
+// of yours. config must stay where it is: the provider reads Net.TLS.Enable.
 func (a *Auth) Configure(config *sarama.Config) error {
 	if config == nil {
 		return errors.New(pkg + ": Configure: nil config: want one of sarama.NewConfig")
@@ -85,6 +85,9 @@ func (a *Auth) Configure(config *sarama.Config) error {
 	if !config.Version.IsAtLeast(sarama.V2_2_0_0) {
 		return fmt.Errorf("%s: Configure: Version %v: a client of it doesn't hear how long a "+
 			"session lasts; want %v or newer", pkg, config.Version, sarama.V2_2_0_0)
+	}
+	if err := eventhubs.CheckTLS(config.Net.TLS.Config); err != nil {
+		return fmt.Errorf("%s: Configure: Net.TLS.Config: %w", pkg, err)
 	}
 	config.Net.TLS.Enable = true
 	if config.Net.TLS.Config == nil {

@@ -163,6 +163,12 @@ func TestConfigure(t *testing.T) {
 	if err := auth.Configure(config); err == nil || !strings.Contains(err.Error(), "2.2.0") {
 		t.Errorf("Version 2.1: %v", err)
 	}
+	config = sarama.NewConfig()
+	config.Net.TLS.Config = &tls.Config{InsecureSkipVerify: true}
+	if err := auth.Configure(config); err == nil || config.Net.SASL.Enable ||
+		!strings.Contains(err.Error(), "whoever answers") {
+		t.Errorf("any certificate: %v, want an error, and config as it was", err)
+	}
 	if err := auth.Configure(nil); err == nil {
 		t.Error("nil config: no error")
 	}
