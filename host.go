@@ -38,22 +38,25 @@ const (
 	HostIMDS Host = "imds"
 )
 
-// hostNames are the hosts' names in Azure's own terms.
-var hostNames = map[Host]string{
-	HostWorkloadIdentity:   "workload identity",
-	HostContainerInstances: "Container Instances on Windows",
-	HostServiceFabric:      "Service Fabric",
-	HostAppService:         "App Service",
-	HostAzureML:            "Azure ML or legacy App Service",
-	HostCloudShell:         "Cloud Shell",
-	HostArc:                "Azure Arc",
-	HostIMDS:               "IMDS",
-}
-
 // String returns the host's name in Azure's own terms, for messages.
 func (h Host) String() string {
-	if name := hostNames[h]; name != "" {
-		return name
+	switch h {
+	case HostWorkloadIdentity:
+		return "workload identity"
+	case HostContainerInstances:
+		return "Container Instances on Windows"
+	case HostServiceFabric:
+		return "Service Fabric"
+	case HostAppService:
+		return "App Service"
+	case HostAzureML:
+		return "Azure ML or legacy App Service"
+	case HostCloudShell:
+		return "Cloud Shell"
+	case HostArc:
+		return "Azure Arc"
+	case HostIMDS:
+		return "IMDS"
 	}
 	return string(h)
 }
