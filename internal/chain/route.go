@@ -68,19 +68,41 @@ const (
 // routes finds them. In constant use one stays, whatever else is asked for: full generations are
 // let go, and what is still used moves from the older to the younger.
 type routes struct {
-	all   route                               // of a chain in which all scopes have one
-	index atomic.Pointer[map[routeKey]*route] // for calls: no lock, no allocation
+	all   route                      // of a chain in which all scopes have one
+	index atomic.Pointer[routeIndex] // for calls: no lock, no allocation
 
 	mu             sync.Mutex // guards the rest
 	younger, older map[routeKey]*route
 	misses         int // of look-ups since the index was made
 }
 
+// routeIndex is a copy of routes that never changes.
+type routeIndex struct {
+	all map[routeKey]*route
+	// the one of all, while there is one: most programs ask for one scope, and comparing it is a
+	// third of the work of hashing it
+	only     *route
+	onlyName routeKey
+}
+
+// newRouteIndex copies routes.
+func newRouteIndex(routes map[routeKey]*route) *routeIndex {
+	index := &routeIndex{all: maps.Clone(routes)}
+	if len(routes) == 1 {
+		for index.onlyName, index.only = range routes {
+		}
+	}
+	return index
+}
+
 // known is the route for what options ask for, or nil.
 func (r *routes) known(options *policy.TokenRequestOptions) *route {
 	key := routeKeyOf(options)
 	if index := r.index.Load(); index != nil {
-		if found := (*index)[key]; found != nil {
+		if index.only != nil && key == index.onlyName {
+			return index.only
+		}
+		if found := index.all[key]; found != nil {
 			return found
 		}
 	}
@@ -117,8 +139,7 @@ func (r *routes) find(key routeKey, add bool) *route {
 		r.younger[key] = found
 	}
 	if r.misses++; r.misses > min(len(r.younger), indexAfter) || len(r.younger) == 1 {
-		index := maps.Clone(r.younger)
-		r.index.Store(&index)
+		r.index.Store(newRouteIndex(r.younger))
 		r.misses = 0
 	}
 	return found

@@ -92,7 +92,7 @@ func TestChainRoutesAreBounded(t *testing.T) {
 		}
 	}
 	if n, index := len(routes.younger)+len(routes.older),
-		len(*routes.index.Load()); n > 2*maxRoutes || index > maxRoutes {
+		len(routes.index.Load().all); n > 2*maxRoutes || index > maxRoutes {
 		t.Errorf("%d routes are kept, %d in the index", n, index)
 	}
 	n := len(routes.younger)

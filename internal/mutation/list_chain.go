@@ -130,6 +130,14 @@ var chainMutations = []mutation{
 		tests: "TestChainScopesHaveTheirOwnSource",
 	},
 	{
+		name:  "the only route that is known serves every scope",
+		harm:  "a second scope is somebody else, as the source of the first has nothing for it",
+		file:  "internal/chain/route.go",
+		old:   `index.only != nil && key == index.onlyName`,
+		new:   `index.only != nil`,
+		tests: "TestChainScopesHaveTheirOwnSource",
+	},
+	{
 		name:  "a challenge changes the source in use",
 		harm:  "one token's challenge makes a scope somebody else",
 		file:  "internal/chain/walk.go",
