@@ -194,8 +194,11 @@ func (m *mask) exchange(e *exchange, began time.Time) record.Exchange {
 }
 
 func note(notes []string, n int, what string) []string {
-	if n == 0 {
+	switch n {
+	case 0:
 		return notes
+	case 1:
+		return append(notes, "1 line "+what+" is left out")
 	}
 	return append(notes, fmt.Sprintf("%d lines %s are left out", n, what))
 }

@@ -196,7 +196,9 @@ func TestText(t *testing.T) {
 		"dial tcp 169.254.169.254:80: i/o timeout":                   "dial tcp 169.254.169.254:80: i/o timeout",
 		"at http://127.0.0.1:41741/msi/token/?api-version=1.0":       "at http://127.0.0.1:41741/msi/token/?api-version=1.0",
 		"for https://management.azure.com and https://a.b.example/c": "for https://management.azure.com and https://host-1.example/NAME-1",
-		"(token for x, 3 attempts, 12ms)":                            "(token for x, 3 attempts, 12ms)",
+		"see https://learn.microsoft.com/cli/azure/install-azure-cli.": "see " +
+			"https://learn.microsoft.com/cli/azure/install-azure-cli.",
+		"(token for x, 3 attempts, 12ms)": "(token for x, 3 attempts, 12ms)",
 	} {
 		if got := newMask(nil).text(text); got != want {
 			t.Errorf("%s\n got %s\nwant %s", text, got, want)

@@ -15,11 +15,20 @@ var pathWords = []string{
 	"common", "organizations", "consumers", "discovery", "error", "azureadtokenexchange",
 }
 
+// manuals are hosts whose pages an error may name, and pages the paths of such.
+var (
+	manuals = []string{"learn.microsoft.com", "docs.microsoft.com"}
+	pages   = regexp.MustCompile(`^(/[a-z]{2,20}(-[a-z]{2,15}){0,7})+$`)
+)
+
 // url is one of an endpoint, of a resource or of a page.
 func (m *mask) url(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Opaque != "" {
 		return m.named("TEXT", raw)
+	}
+	if slices.Contains(manuals, u.Host) && pages.MatchString(u.Path) && u.RawQuery == "" {
+		return u.Scheme + "://" + u.Host + u.Path
 	}
 	path := strings.Split(u.Path, "/")
 	for i, part := range path {
