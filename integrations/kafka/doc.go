@@ -42,8 +42,7 @@
 // # TLS
 //
 // [Auth.Opts] always has TLS. [Auth.Mechanism] can't know whether the client has.
-// InsecureSkipVerify
-// is refused, unless there is a check of yours.
+// InsecureSkipVerify is refused, unless there is a check of yours.
 //
 // # Errors
 //
