@@ -159,6 +159,24 @@ func TestDocsIndex(t *testing.T) {
 	}
 }
 
+// TestDocsModules: each module below this one is on the page, with what it is for.
+func TestDocsModules(t *testing.T) {
+	t.Parallel()
+	page, modules := readFile(t, "docs/dependencies.md"), 0
+	walk(t, ".", func(name string) {
+		folder := filepath.ToSlash(filepath.Dir(name))
+		if filepath.Base(name) != "go.mod" || folder == "." {
+			return
+		}
+		if modules++; !strings.Contains(page, "| `"+folder+"` |") {
+			t.Errorf("docs/dependencies.md doesn't say what %s is for", folder)
+		}
+	}, isForeign)
+	if modules < 10 {
+		t.Errorf("found %d modules", modules)
+	}
+}
+
 // TestDocsSnippets: each line of Go in a page stands in one file that is compiled, in that order.
 func TestDocsSnippets(t *testing.T) {
 	t.Parallel()
