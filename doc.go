@@ -68,8 +68,8 @@
 // neither their tries nor their waits after a failure, so that the options of one library can't
 // delay another. A Retry-After of the host, and a refusal that doesn't pass, hold for all of them.
 // A process has at most 5 requests under way at one endpoint, 50 at Entra. After a failure the
-// library waits before it asks for that resource again, so that a flood of callers is a trickle at
-// the host. It waits for the host's Retry-After, or else up to 1 s at first, doubling to 10 s.
+// library waits before it asks for that resource again, so that any number of callers make few
+// requests. It waits for the host's Retry-After, or else up to 1 s at first, doubling to 10 s.
 // While a token is held that is up to 5 s, doubling to 30 s, and to 10 s in the token's last 5
 // minutes. A renewal is a single try while the held token has time left for another acquisition.
 // After that it is retried, as where no token is held. At most 10,000 tokens are held; beyond that
