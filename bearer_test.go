@@ -288,3 +288,23 @@ func TestTransportOfItsOwn(t *testing.T) {
 		t.Errorf("got %v, %v, want the default transport's error", resp, err)
 	}
 }
+
+// idler is a Base that counts how often its idle connections are closed.
+type idler struct {
+	http.RoundTripper
+	closed int
+}
+
+func (i *idler) CloseIdleConnections() { i.closed++ }
+
+// TestTransportClosesIdleConnections of its Base, for an http.Client that is told to.
+func TestTransportClosesIdleConnections(t *testing.T) {
+	t.Parallel()
+	base := &idler{}
+	(&http.Client{Transport: &Transport{Base: base}}).CloseIdleConnections()
+	if base.closed != 1 {
+		t.Errorf("closed %d times, want once", base.closed)
+	}
+	(&Transport{Base: base.RoundTripper}).CloseIdleConnections()             // of http.DefaultTransport
+	(&Transport{Base: struct{ http.RoundTripper }{}}).CloseIdleConnections() // that can't
+}

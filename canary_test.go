@@ -779,7 +779,8 @@ func driveHost(
 
 // driveCallers gets tokens as programs do that are no Azure SDK clients.
 func driveCallers(t *testing.T, w *witness, cred azcore.TokenCredential) {
-	w.drove("TokenFunc", "PrincipalOf", "Passing", "Tokens", "Transport.RoundTrip")
+	w.drove("TokenFunc", "PrincipalOf", "Passing", "Tokens", "Transport.RoundTrip",
+		"Transport.CloseIdleConnections")
 	token, err := TokenFunc(cred, vaultScope)(t.Context())
 	w.showError(err)
 	w.shown = append(w.shown, fmt.Sprint(Passing(err)))

@@ -24,6 +24,17 @@ type Transport struct {
 	Base       http.RoundTripper // that sends; nil means http.DefaultTransport
 }
 
+// CloseIdleConnections closes those of Base, if it can: http.Client's method of that name calls it.
+func (t *Transport) CloseIdleConnections() {
+	var base http.RoundTripper = http.DefaultTransport
+	if t.Base != nil {
+		base = t.Base
+	}
+	if idle, ok := base.(interface{ CloseIdleConnections() }); ok {
+		idle.CloseIdleConnections()
+	}
+}
+
 // RoundTrip implements http.RoundTripper. It changes nothing in the request, and blocks for a token
 // as GetToken does, until the request's context ends. errors.Is and errors.As find the error of
 // Credential in its own.

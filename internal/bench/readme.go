@@ -24,8 +24,8 @@ var excerpts = []excerpt{
 	{"a new credential and a hit, on App Service", "Construction", []string{"App Service"}, nil},
 	{"1,000 goroutines ask for a new token", "Behaviour",
 		[]string{"1,000 goroutines ask for a new token, the host takes 200 ms"}, nil},
-	{"a valid token is due, IMDS answers 503", "A valid token, and a host that fails",
-		[]string{"a valid token is due for renewal, and IMDS answers 503"}, nil},
+	{"4 minutes left, the host answers 503", "Behaviour",
+		[]string{"a token with 4 minutes left, the host answers 503"}, nil},
 }
 
 // The README's table stands between these lines.
