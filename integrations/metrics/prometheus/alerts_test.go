@@ -74,11 +74,12 @@ func scenarios() map[string]scenario {
 			answers: outage(503, 3*h, 12*h+h/2),
 			ends:    [2]window{hours(10, 10.1), hours(12.4, 12.55)},
 			fails:   [2]window{hours(6.4, 7.7), hours(12.4, 12.55)}},
-		// The token is forgotten an hour after its end. What pages goes on.
+		// The token is forgotten an hour after its end, which was between 3 h 27 min and 4 h: the
+		// warning ends then, or with the outage. What pages goes on.
 		"an identity that was deleted": {lifetime: hour, lasts: 6 * h,
 			answers: outage(400, 3*h, 5*h),
 			ends:    [2]window{hours(3.2, 3.85), hours(4.9, 5.2)},
-			fails:   [2]window{hours(4, 4.7), hours(4.3, 4.9)}},
+			fails:   [2]window{hours(4, 4.7), hours(4.3, 5.05)}},
 		"of an hour, and an outage": {lifetime: hour, lasts: 6 * h,
 			answers: outage(503, 3*h, 5*h),
 			ends:    [2]window{hours(3.2, 3.85), hours(4.9, 5.05)},
