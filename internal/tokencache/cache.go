@@ -57,7 +57,7 @@ func (c *Cache) entry(key string) *entry {
 		return e.(*entry)
 	}
 	c.store.Delete(key) // if it is there it has expired, and replacing it would not tell OnEvicted
-	return &entry{}
+	return &entry{trouble: &calm}
 }
 
 // crowded reports whether so many flights are under way that no other may start.

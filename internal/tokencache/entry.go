@@ -20,20 +20,35 @@ type entry struct {
 	lanes    []*lane   // what is under way, and what has failed
 	asked    time.Time // when the flight began that brought the last token
 
-	// Cool-downs of all lanes.
-	said coolDown // by the host: see Failure.saidByHost
-	// after the single try of a renewal, which nobody waited for. A caller without a usable token
-	// starts a flight all the same.
-	renewal  coolDown
-	patience time.Duration // renewal is for those who wait no longer for an answer
-
-	arrived chan struct{} // closed when a token comes; nil while nobody waits for one
+	*trouble               // its own from the first failure on; until then calm, which all share
+	arrived  chan struct{} // closed when a token comes; nil while nobody waits for one
 
 	granted, failed     int           // tokens so far, and flights without one
 	took                time.Duration // all of these flights together
 	requests, throttled int64         // see count
-	lastErr             error         // the last failure, also after a success; see bare
-	lastErrAt           time.Time
+}
+
+// trouble is what is known of failures. Most keys never have any, so that they don't pay for it.
+type trouble struct {
+	// Cool-downs of all lanes.
+	said coolDown // by the host: see Failure.saidByHost
+	// after the single try of a renewal, which nobody waited for. A caller without a usable token
+	// starts a flight all the same.
+	renewal   coolDown
+	patience  time.Duration // renewal is for those who wait no longer for an answer
+	lastErr   error         // the last failure, also after a success; see bare
+	lastErrAt time.Time
+}
+
+// calm is the trouble of entries that never had any. It never changes.
+var calm trouble
+
+// failedOn notes the last failure. From then on the entry has a trouble of its own.
+func (e *entry) failedOn(at time.Time, err error) {
+	if e.trouble == &calm {
+		e.trouble = &trouble{}
+	}
+	e.lastErr, e.lastErrAt = err, at
 }
 
 // maxLanes bounds what a key costs, in requests as well as in memory, when a program makes
@@ -146,7 +161,9 @@ func (e *entry) fail(
 func (e *entry) succeed(asked, now time.Time) {
 	e.granted++
 	e.asked, e.lastUsed = asked, now
-	e.said, e.renewal, e.patience, e.lastErr = coolDown{}, coolDown{}, 0, bare(e.lastErr)
+	if e.trouble != &calm {
+		e.said, e.renewal, e.patience, e.lastErr = coolDown{}, coolDown{}, 0, bare(e.lastErr)
+	}
 	for _, l := range e.lanes {
 		l.coolDown = coolDown{}
 	}

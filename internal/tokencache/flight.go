@@ -112,17 +112,17 @@ func (c *Cache) settle(
 		valid = nil
 	}
 	if last := f.progress.last.Load(); last != nil { // perhaps overcome
-		e.lastErr, e.lastErrAt = bare(last.err), last.at
+		e.failedOn(last.at, bare(last.err))
 	}
 	event := Event{First: valid == nil}
 	var keep time.Duration
 	if failure != nil {
 		f.err, f.saidByHost, f.told = failure.Err, failure.saidByHost(), make(chan struct{})
 		event.Err, event.Blip = failure.Err, f.once && e.failures(f.lane) == 0
+		e.failedOn(now, failure.Err)
 		cool, all := e.fail(f, failure, valid, c.patience, now)
 		event.Next = cool.until
 		e.failed++
-		e.lastErr, e.lastErrAt = failure.Err, now
 		if before != nil { // also if it has expired: perhaps by a clock that is set right again
 			next := now // the next caller may have other terms
 			if all || !c.mixed {
